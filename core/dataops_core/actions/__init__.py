@@ -1,0 +1,1 @@
+"""What changes the world, through one gate: policy, confirmation, audit."""

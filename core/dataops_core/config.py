@@ -1,0 +1,201 @@
+"""Settings: one typed tree, read from `dataops.toml`.
+
+A component's settings name no secret in clear: a secret is a text with `${VARIABLE}` in it, or a table with `file` or
+`command`, and is read anew each time that it is needed, so that a rotated one is picked up.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A table of the settings file: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SecretSource(Section):
+    """A secret that is kept elsewhere."""
+
+    file: str | None = None
+    """Path of a file whose content, stripped, is the secret."""
+    command: tuple[str, ...] | None = None
+    """Program and arguments whose output, stripped, is the secret."""
+
+
+Secret = str | SecretSource
+
+
+class KafkaSettings(Section):
+    """A Kafka cluster."""
+
+    bootstrap_servers: str
+    """Comma-separated `host:port`."""
+    properties: dict[str, Secret] = {}
+    """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
+
+
+class AirflowSettings(Section):
+    """Airflow's public REST API (v2)."""
+
+    url: str
+    """Base URL of the API server, without `/api/v2`."""
+    username: str | None = None
+    """With `password`: exchanged for a token at `/auth/token`."""
+    password: Secret | None = None
+    """Password for `username`."""
+    token: Secret | None = None
+    """A bearer token, instead of user name and password."""
+
+
+class TrinoSettings(Section):
+    """A Trino coordinator."""
+
+    url: str
+    """Base URL of the coordinator."""
+    user: str = "dataops"
+    """The user that statements run as."""
+    password: Secret | None = None
+    """Password for `user` (needs HTTPS)."""
+    catalog: str | None = None
+    """Default catalog of the SQL editor."""
+    db_schema: str | None = Field(default=None, alias="schema")
+    """Default schema of the SQL editor."""
+
+
+class CatalogSettings(Section):
+    """An Iceberg catalog, as PyIceberg reads it."""
+
+    properties: dict[str, Secret]
+    """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
+
+
+class ContextSettings(Section):
+    """One environment: where its components are, and what may be done to them."""
+
+    read_only: bool = False
+    """Refuse every action that changes something."""
+    production: bool = False
+    """Ask for the context's name before an action that changes something."""
+    kafka: KafkaSettings | None = None
+    """The Kafka cluster."""
+    airflow: AirflowSettings | None = None
+    """The Airflow API server."""
+    trino: TrinoSettings | None = None
+    """The Trino coordinator."""
+    catalogs: dict[str, CatalogSettings] = {}
+    """Iceberg catalogs by name."""
+
+
+class StageBase(Section):
+    """What all stages have."""
+
+    name: str
+    """Unique within the pipeline; also the first half of check ids."""
+    reads: tuple[str, ...] = ()
+    """Names of the stages that this one reads; none for a source."""
+    lag_ok: float = Field(default=30.0, gt=0)
+    """Seconds of hop lag up to which the stage counts as caught up."""
+    stall_after: float = Field(default=20.0, gt=0)
+    """Seconds without progress, while input waits, after which the stage counts as stuck."""
+    remedy: str | None = None
+    """A shell command to suggest when this stage is to blame."""
+
+
+class TopicStage(StageBase):
+    """A Kafka topic."""
+
+    kind: Literal["topic"]
+    """Always `topic`."""
+    topic: str
+    """The topic's name."""
+
+
+class SparkQueryStage(StageBase):
+    """A Spark Structured Streaming query, seen through its checkpoint."""
+
+    kind: Literal["spark_query"]
+    """Always `spark_query`."""
+    checkpoint: str
+    """Folder of the query's checkpoint."""
+
+
+class ConsumerGroupStage(StageBase):
+    """A Kafka consumer group on one topic."""
+
+    kind: Literal["consumer_group"]
+    """Always `consumer_group`."""
+    group: str
+    """The group's id."""
+    topic: str
+    """The topic that it consumes."""
+
+
+class IcebergTableStage(StageBase):
+    """An Iceberg table."""
+
+    kind: Literal["iceberg_table"]
+    """Always `iceberg_table`."""
+    catalog: str
+    """Name of the catalog in the context."""
+    table: str
+    """`namespace.table`."""
+    progress_column: str | None = None
+    """Timestamp column whose upper bound is the progress time, where commits carry no stamp."""
+
+
+class DagStage(StageBase):
+    """An Airflow DAG."""
+
+    kind: Literal["dag"]
+    """Always `dag`."""
+    dag_id: str
+    """The DAG's id."""
+
+
+class TrinoViewStage(StageBase):
+    """What a Trino query sees: a table or view."""
+
+    kind: Literal["trino_view"]
+    """Always `trino_view`."""
+    relation: str
+    """`catalog.schema.name` of the table or view."""
+    every: float = Field(default=60.0, gt=0)
+    """Seconds between two queries; asking costs Trino real work."""
+
+
+Stage = Annotated[
+    TopicStage | SparkQueryStage | ConsumerGroupStage | IcebergTableStage | DagStage | TrinoViewStage,
+    Field(discriminator="kind"),
+]
+
+
+class PipelineSettings(Section):
+    """A pipeline: a small directed graph of stages, upstream first."""
+
+    context: str
+    """Name of the context where it runs."""
+    title: str = ""
+    """What it is, for people."""
+    objective: float | None = Field(default=None, gt=0)
+    """The data age that is promised at the last stage, in seconds."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """The stages; each reads only stages that stand before it."""
+
+
+class Settings(Section):
+    """The whole settings file."""
+
+    default_context: str | None = None
+    """Context to use when none is named; needed only when there are several."""
+    refresh: float = Field(default=5.0, ge=1.0)
+    """Seconds between two rounds of probes."""
+    probe_timeout: float = Field(default=10.0, gt=0)
+    """Seconds after which a probe that has not answered counts as failed."""
+    contexts: dict[str, ContextSettings] = Field(min_length=1)
+    """Environments by name."""
+    pipelines: dict[str, PipelineSettings] = {}
+    """Pipelines by name."""

@@ -1,0 +1,68 @@
+"""One tree of errors.
+
+DataopsError
+├── ConfigError            the settings are wrong: what, where, and the mend
+├── ClientError            a component did not do what was asked
+│   ├── Unreachable        no connection: refused, no route, name unknown
+│   ├── TimedOut           no answer within the deadline
+│   ├── AuthenticationFailed
+│   ├── NotFound           the component answers, but has no such topic, table, DAG …
+│   ├── BadAnswer          the answer is not what the protocol says (HTML with 200, truncated JSON, …)
+│   └── QueryFailed        Trino refused or failed a statement
+└── ActionRefused          the gate said no: read-only context, missing confirmation
+"""
+
+from __future__ import annotations
+
+
+class DataopsError(Exception):
+    """Base of all errors that a user may see; `str()` is one line without secrets.
+
+    Args:
+        message: What is wrong and where, in one line.
+        hint: The mend, in one line, where one is known.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+class ConfigError(DataopsError):
+    """The settings are wrong."""
+
+
+class ClientError(DataopsError):
+    """A component did not do what was asked."""
+
+
+class Unreachable(ClientError):
+    """No connection to the component."""
+
+
+class TimedOut(ClientError):
+    """The component did not answer within the deadline."""
+
+
+class AuthenticationFailed(ClientError):
+    """The component refused our credentials."""
+
+
+class NotFound(ClientError):
+    """The component has no such object."""
+
+
+class BadAnswer(ClientError):
+    """The answer is not what the protocol says."""
+
+
+class QueryFailed(ClientError):
+    """A SQL statement was refused or failed."""
+
+
+class ActionRefused(DataopsError):
+    """The gate refused an action."""

@@ -1,0 +1,335 @@
+"""The vocabulary of health: what probes observe, and what is concluded from it.
+
+All times are aware datetimes in UTC, all durations are seconds. `None` always means *unknown*, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+SCHEMA_VERSION = 1
+"""Version of the JSON form of a health snapshot; raised when a field changes its meaning or goes away."""
+
+
+class StageKind(StrEnum):
+    """What a stage is, and so which probe observes it."""
+
+    TOPIC = "topic"
+    SPARK_QUERY = "spark_query"
+    CONSUMER_GROUP = "consumer_group"
+    ICEBERG_TABLE = "iceberg_table"
+    DAG = "dag"
+    TRINO_VIEW = "trino_view"
+
+
+class StageState(StrEnum):
+    """How a stage is doing. Shown as glyph and word, never by colour alone."""
+
+    CAUGHT_UP = "caught_up"
+    IDLE = "idle"
+    """Caught up, and nothing new arrives."""
+    BEHIND = "behind"
+    """Lagging, and not losing ground."""
+    SLOW = "slow"
+    """Lagging, and the lag grows although output advances."""
+    STUCK = "stuck"
+    """Input waits, and output has not advanced for longer than the stall time."""
+    FAILED = "failed"
+    """The system itself says so."""
+    UNKNOWN = "unknown"
+    """The probe could not tell."""
+
+
+class Activity(StrEnum):
+    """What the system says that the stage's worker is doing right now."""
+
+    UNKNOWN = "unknown"
+    RUNNING = "running"
+    QUEUED = "queued"
+    WAITING = "waiting"
+    """Nothing to do until the next trigger."""
+    PAUSED = "paused"
+
+
+class ProgressSource(StrEnum):
+    """Where a progress time comes from."""
+
+    STAMPED = "stamped"
+    """The job that wrote the data said so in the commit (`dataops.progress-time`)."""
+    DERIVED = "derived"
+    """Worked out from offsets, column statistics or run times."""
+
+
+class Status(StrEnum):
+    """The conclusion for a whole pipeline; also the exit code of `dataops probe`, in this order from 0."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One further number that a probe saw, for detail views and metrics.
+
+    Attributes:
+        name: Snake case, unique within the observation, e.g. `data_files`.
+        value: The number.
+        unit: `""` for a count, `"s"`, `"bytes"`, `"records"`, `"1/s"` or `"timestamp"` (seconds since the epoch).
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one probe saw of one stage at one instant. It judges nothing.
+
+    Attributes:
+        stage: Name of the stage, unique within its pipeline.
+        observed_at: When the probe read it.
+        progress_time: Everything that entered the pipeline up to this instant has passed the stage. In pipeline-entry
+            time: the timestamp that the broker gave the record.
+        progress_source: Where `progress_time` comes from.
+        position: Records that have ever passed the stage, or any count that grows with them; the base of rates.
+        lag_records: Records that wait in front of the stage; never negative.
+        pending_since: Pipeline-entry time of the oldest record that waits in front of the stage; `None` if none waits
+            or it is not known.
+        advanced_at: When the stage's output last advanced, by the system's own record (time of a commit, end of a run).
+        activity: What the worker is doing now.
+        failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
+        notes: Evidence in words, one short line each, most telling first.
+        figures: Further numbers.
+    """
+
+    stage: str
+    observed_at: datetime
+    progress_time: datetime | None = None
+    progress_source: ProgressSource | None = None
+    position: int | None = None
+    lag_records: int | None = None
+    pending_since: datetime | None = None
+    advanced_at: datetime | None = None
+    activity: Activity = Activity.UNKNOWN
+    failure: str | None = None
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """How one run of one probe went.
+
+    Attributes:
+        probe: Kind of probe: the stage kind for a stage, or `kafka`, `airflow`, `trino`, `iceberg` for a component.
+        target: What was probed, without secrets: `pipeline/stage` for a stage, an address for a component.
+        pipeline: Name of the pipeline, for a stage.
+        stage: Name of the stage, for a stage.
+        component: Name of the component that answers for it: `kafka`, `airflow`, `trino`, `spark` or a catalog's name.
+        started_at: When the run began.
+        duration: Seconds that it took, or has taken so far when it ran into its deadline.
+        success: Whether the component answered with what was asked. "No data" is a success.
+        error: Why not, in one line without secrets.
+        observation: What was seen of the stage; `None` when `success` is false or for a component.
+        detail: For a component, one line about it (version, nodes).
+        failure: For a component that answers but says it is unhealthy: what it says.
+    """
+
+    probe: str
+    target: str
+    component: str
+    started_at: datetime
+    duration: float
+    success: bool
+    pipeline: str | None = None
+    stage: str | None = None
+    error: str | None = None
+    observation: Observation | None = None
+    detail: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One point of a stage's recent history, for trends, rates and sparklines.
+
+    Attributes:
+        at: When it was observed.
+        lag: Hop lag in seconds.
+        lag_records: Records in front of the stage.
+        position: As in `Observation`.
+    """
+
+    at: datetime
+    lag: float | None
+    lag_records: int | None
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageHealth:
+    """One stage's state with what it rests on.
+
+    Attributes:
+        reason: Why it is in this state, in one sentence.
+        since: Since when it is in this state, as far as can be told.
+        observation: Newest successful observation; may be older than the snapshot: see `observed_at`.
+        observed_at: When that observation was made; `None` if there has never been one.
+        error: Why the newest run of the probe failed; `None` if it did not.
+        probe_duration: Seconds that the newest run took.
+        progress_time: The observation's progress time, no later than that of what the stage reads.
+        hop_lag: Upstream progress minus own progress, in seconds.
+        rate: Records per second that pass, over the recent history.
+        inflow: Records per second that arrive in front of the stage.
+        eta: Seconds until caught up at the present rates; `None` if not shrinking or not known.
+        affected_by: Name of the upstream stage that is to blame, where this one only suffers.
+        samples: Recent history, oldest first.
+    """
+
+    name: str
+    kind: StageKind
+    component: str
+    reads: tuple[str, ...]
+    state: StageState
+    reason: str
+    since: datetime | None = None
+    observation: Observation | None = None
+    observed_at: datetime | None = None
+    error: str | None = None
+    probe_duration: float | None = None
+    progress_time: datetime | None = None
+    hop_lag: float | None = None
+    rate: float | None = None
+    inflow: float | None = None
+    eta: float | None = None
+    affected_by: str | None = None
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """Whether a component answers.
+
+    Attributes:
+        name: `kafka`, `airflow`, `trino`, or a catalog's name.
+        kind: `kafka`, `airflow`, `trino` or `iceberg`.
+        target: Its address, without secrets.
+        reachable: `None` before the first answer or deadline.
+        error: Why it is not reachable, or what it says is wrong with itself.
+        detail: One line about it.
+        checked_at: When it was last asked.
+        duration: Seconds that it took to answer.
+        since: Since when `reachable` has its value.
+    """
+
+    name: str
+    kind: str
+    target: str
+    reachable: bool | None
+    error: str | None = None
+    detail: str | None = None
+    checked_at: datetime | None = None
+    duration: float | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a finding.
+
+    Attributes:
+        text: One sentence.
+        command: The exact shell command, where there is one.
+        dag_id: The DAG to trigger from the console, where that is the remedy.
+    """
+
+    text: str
+    command: str | None = None
+    dag_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where the data is stuck, and since when.
+
+    Attributes:
+        status: Conclusion for the pipeline.
+        check_id: Stable id of the finding, `<stage>/<state>`; `None` when nothing is wrong.
+        stage: The stage to blame.
+        sentence: The verdict in one sentence.
+        since: Since when.
+        evidence: Numbers and times, one line each.
+        blast_radius: Names of everything downstream of the stage, upstream first.
+        remedy: What to do.
+    """
+
+    status: Status
+    sentence: str
+    check_id: str | None = None
+    stage: str | None = None
+    since: datetime | None = None
+    evidence: tuple[str, ...] = ()
+    blast_radius: tuple[str, ...] = ()
+    remedy: Remedy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineHealth:
+    """One pipeline: its stages, upstream first, and the verdict.
+
+    Attributes:
+        data_age: Seconds between now and the progress time of the last stage: how old the newest complete data is
+            that a reader of the last stage sees.
+        source_age: Seconds since the source's newest record; data age is this plus the sum of the hop lags on the
+            path to the last stage.
+        objective: The data age that is promised, in seconds.
+    """
+
+    name: str
+    title: str
+    stages: tuple[StageHealth, ...]
+    verdict: Verdict
+    data_age: float | None = None
+    source_age: float | None = None
+    objective: float | None = None
+
+    def stage(self, name: str) -> StageHealth:
+        """Return the stage of that name; raises KeyError."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSnapshot:
+    """Everything known at one instant; the one thing that flows to console, command line and exporter.
+
+    Attributes:
+        probes: The newest result of each probe, for diagnosis and metrics.
+    """
+
+    taken_at: datetime
+    context: str
+    pipelines: tuple[PipelineHealth, ...] = ()
+    components: tuple[ComponentHealth, ...] = ()
+    probes: tuple[ProbeResult, ...] = field(default=(), repr=False)
+
+    def pipeline(self, name: str) -> PipelineHealth:
+        """Return the pipeline of that name; raises KeyError."""
+        for pipeline in self.pipelines:
+            if pipeline.name == name:
+                return pipeline
+        raise KeyError(name)
+
+    @property
+    def status(self) -> Status:
+        """The worst status of all pipelines; critical outranks unknown, unknown outranks warning."""
+        rank = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.OK)
+        found = {p.verdict.status for p in self.pipelines}
+        return next((s for s in rank if s in found), Status.UNKNOWN)

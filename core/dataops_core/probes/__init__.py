@@ -1,0 +1,1 @@
+"""Probes: from clients to observations. One file per component; no probe computes a status."""

@@ -1,0 +1,1 @@
+"""Health snapshots as Prometheus metrics, over HTTP."""

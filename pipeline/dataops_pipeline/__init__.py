@@ -1,0 +1,1 @@
+"""Boreal Bridge: the pipeline that ships with DataOps TUI."""
