@@ -87,6 +87,21 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Advance:
+    """One advance of a stage's output, as the stage itself recorded it: for a table, one commit.
+
+    Attributes:
+        at: When the output advanced.
+        progress_time: The stage's progress time from then on.
+        oldest: Pipeline-entry time of the oldest record that this advance let through; `None` if not recorded.
+    """
+
+    at: datetime
+    progress_time: datetime
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one probe saw of one stage at one instant. It judges nothing.
 
@@ -101,6 +116,7 @@ class Observation:
         pending_since: Pipeline-entry time of the oldest record that waits in front of the stage; `None` if none waits
             or it is not known.
         advanced_at: When the stage's output last advanced, by the system's own record (time of a commit, end of a run).
+        advances: The stage's recent advances, oldest first; tell a reader what of it is still to be taken in.
         activity: What the worker is doing now.
         failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
         notes: Evidence in words, one short line each, most telling first.
@@ -115,6 +131,7 @@ class Observation:
     lag_records: int | None = None
     pending_since: datetime | None = None
     advanced_at: datetime | None = None
+    advances: tuple[Advance, ...] = field(default=(), repr=False)
     activity: Activity = Activity.UNKNOWN
     failure: str | None = None
     notes: tuple[str, ...] = ()
@@ -182,7 +199,8 @@ class StageHealth:
         observed_at: When that observation was made; `None` if there has never been one.
         error: Why the newest run of the probe failed; `None` if it did not.
         probe_duration: Seconds that the newest run took.
-        progress_time: The observation's progress time, no later than that of what the stage reads.
+        progress_time: Everything that entered the pipeline up to then has passed the stage; never later than the
+            progress time of what it reads.
         hop_lag: Upstream progress minus own progress, in seconds.
         rate: Records per second that pass, over the recent history.
         inflow: Records per second that arrive in front of the stage.

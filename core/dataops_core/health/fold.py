@@ -1,0 +1,235 @@
+"""From probe results to a health snapshot: progress, hop lags, trends, states, and the verdict.
+
+Everything here is a pure function of the previous snapshot, the newest probe results, the settings and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from dataops_core.config import PipelineSettings, Stage, TrinoViewStage
+from dataops_core.health.model import (
+    ComponentHealth,
+    HealthSnapshot,
+    Observation,
+    PipelineHealth,
+    ProbeResult,
+    Sample,
+    StageHealth,
+    StageKind,
+    StageState,
+)
+from dataops_core.health.state import Reading, judge
+from dataops_core.health.trend import mean_rate, slope
+from dataops_core.health.verdict import conclude, downstream
+
+HISTORY = timedelta(minutes=5)
+"""How far back a stage's samples go."""
+TREND_WINDOW = timedelta(seconds=60)
+"""How far back rates and trends look."""
+STALE_AFTER = timedelta(seconds=60)
+"""Age after which an observation counts as no observation, on top of the time between two of them."""
+
+
+def fold(
+    previous: HealthSnapshot | None,
+    results: Sequence[ProbeResult],
+    pipelines: Mapping[str, PipelineSettings],
+    now: datetime,
+    context: str,
+) -> HealthSnapshot:
+    """Conclude a health snapshot.
+
+    Args:
+        previous: The snapshot before, for trends and for since when a state has lasted; `None` for the first one.
+        results: The newest result of each probe.
+        pipelines: The pipelines of the context, by name.
+        now: The time of the snapshot.
+        context: Name of the context.
+    """
+    components = _components(previous, results, now)
+    folded = []
+    for name, settings in pipelines.items():
+        before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
+        folded.append(_pipeline(name, settings, before, results, components, now))
+    return HealthSnapshot(
+        taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
+    )
+
+
+def _components(
+    previous: HealthSnapshot | None, results: Iterable[ProbeResult], now: datetime
+) -> tuple[ComponentHealth, ...]:
+    before = {c.name: c for c in previous.components} if previous else {}
+    found = []
+    for result in results:
+        if result.stage is not None:
+            continue
+        healthy = result.success and result.failure is None
+        last = before.get(result.component)
+        found.append(
+            ComponentHealth(
+                name=result.component,
+                kind=result.probe,
+                target=result.target,
+                reachable=result.success,
+                error=result.error if not result.success else result.failure,
+                detail=result.detail,
+                checked_at=result.started_at,
+                duration=result.duration,
+                since=last.since if last and (last.error is None) == healthy else now,
+            )
+        )
+    return tuple(found)
+
+
+def _pipeline(
+    name: str,
+    settings: PipelineSettings,
+    before: PipelineHealth | None,
+    results: Sequence[ProbeResult],
+    components: tuple[ComponentHealth, ...],
+    now: datetime,
+) -> PipelineHealth:
+    by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
+    stages: dict[str, StageHealth] = {}
+    for stage in settings.stages:
+        last = next((s for s in before.stages if s.name == stage.name), None) if before else None
+        stages[stage.name] = _stage(stage, by_stage.get(stage.name), last, stages, now)
+    verdict = conclude(settings, tuple(stages.values()), components, before.verdict if before else None, now)
+    suffering = set(downstream(settings.stages, verdict.stage)) if verdict.stage and verdict.blames else set()
+    shown = tuple(
+        replace(health, affected_by=verdict.stage) if health.name in suffering else health for health in stages.values()
+    )
+    read = {upstream for stage in settings.stages for upstream in stage.reads}
+    ends = [health for health in shown if health.name not in read]
+    sources = [stages[stage.name] for stage in settings.stages if not stage.reads]
+    return PipelineHealth(
+        name=name,
+        title=settings.title,
+        stages=shown,
+        verdict=verdict,
+        data_age=_age([health.progress_time for health in ends], now),
+        source_age=_age([health.progress_time for health in sources], now),
+        objective=settings.objective,
+    )
+
+
+def _age(progress: Sequence[datetime | None], now: datetime) -> float | None:
+    known = [p for p in progress if p is not None]
+    if len(known) < len(progress):
+        return None
+    return max(0.0, (now - min(known)).total_seconds())
+
+
+def _stage(
+    stage: Stage,
+    result: ProbeResult | None,
+    last: StageHealth | None,
+    above: Mapping[str, StageHealth],
+    now: datetime,
+) -> StageHealth:
+    seen = result.observation if result and result.success else None
+    error = _why_unknown(stage, result, seen, now)
+    upstream = [above[name] for name in stage.reads]
+    progress, passed_on_at, hop_lag = (None, None, None) if seen is None or error else _progress(seen, upstream)
+    samples = _samples(seen, hop_lag, last, now)
+    recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
+    lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
+    record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
+    rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
+    reading = Reading(
+        stage=stage,
+        observation=seen,
+        error=error,
+        upstream=tuple(upstream),
+        progress_time=progress,
+        hop_lag=hop_lag,
+        lag_trend=lag_trend,
+        waiting_since=passed_on_at,
+        previous=last,
+    )
+    state, reason, since = judge(reading, now)
+    lagging = state in (StageState.BEHIND, StageState.SLOW)
+    return StageHealth(
+        name=stage.name,
+        kind=StageKind(stage.kind),
+        component=result.component if result else "",
+        reads=stage.reads,
+        state=state,
+        reason=reason,
+        since=since,
+        observation=seen or (last.observation if last else None),
+        observed_at=seen.observed_at if seen else (last.observed_at if last else None),
+        error=error,
+        probe_duration=result.duration if result else None,
+        progress_time=progress,
+        hop_lag=hop_lag,
+        rate=rate,
+        inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),
+        eta=_eta(seen, hop_lag, lag_trend, record_trend) if lagging and seen else None,
+        samples=samples,
+    )
+
+
+def _why_unknown(stage: Stage, result: ProbeResult | None, seen: Observation | None, now: datetime) -> str | None:
+    if result is None:
+        return "not probed yet"
+    if not result.success or seen is None:
+        return result.error or "the probe gave no reason"
+    pause = timedelta(seconds=stage.every) if isinstance(stage, TrinoViewStage) else timedelta(0)
+    age = now - seen.observed_at
+    if age > STALE_AFTER + pause:
+        return f"last seen {age.total_seconds():.0f} s ago"
+    return None
+
+
+def _progress(
+    seen: Observation, upstream: Sequence[StageHealth]
+) -> tuple[datetime | None, datetime | None, float | None]:
+    """Return progress time, since when input waits, and hop lag in seconds.
+
+    Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
+    upstream tells when its own advances happened, the first one that this stage has not taken in says how old the
+    oldest waiting record is; without that, a stage behind a source that was quiet for an hour would seem an hour late.
+    """
+    own = seen.progress_time
+    if not upstream:
+        return own, None, 0.0 if own is not None else None
+    if own is None or any(s.progress_time is None for s in upstream):
+        return own, None, None
+    slowest = min(upstream, key=lambda s: s.progress_time or own)
+    ceiling = slowest.progress_time or own
+    waiting_since = seen.pending_since
+    if own < ceiling and slowest.observation is not None:
+        advances = slowest.observation.advances
+        for earlier, advance in zip((None, *advances), advances, strict=False):
+            if advance.progress_time <= own:
+                continue
+            if earlier is not None:  # else the first advance that waits lies before what we know
+                waiting_since = waiting_since or advance.at
+                own = max(own, advance.oldest or own)
+            break
+    own = min(own, ceiling)
+    return own, waiting_since, max(0.0, (ceiling - own).total_seconds())
+
+
+def _samples(
+    seen: Observation | None, hop_lag: float | None, last: StageHealth | None, now: datetime
+) -> tuple[Sample, ...]:
+    kept = tuple(s for s in last.samples if now - s.at <= HISTORY) if last else ()
+    if seen is None or (kept and kept[-1].at >= seen.observed_at):
+        return kept
+    return (*kept, Sample(at=seen.observed_at, lag=hop_lag, lag_records=seen.lag_records, position=seen.position))
+
+
+def _eta(
+    seen: Observation, hop_lag: float | None, lag_trend: float | None, record_trend: float | None
+) -> float | None:
+    if seen.lag_records and record_trend is not None and record_trend < 0:
+        return seen.lag_records / -record_trend
+    if seen.lag_records is None and hop_lag and lag_trend is not None and lag_trend < 0:
+        return hop_lag / -lag_trend
+    return None

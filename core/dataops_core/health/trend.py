@@ -1,0 +1,30 @@
+"""Trends over a few samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import linear_regression
+
+MIN_SPAN = 4.0
+"""Seconds that samples must span before a trend is told from them."""
+
+
+def slope(points: Sequence[tuple[datetime, float]]) -> float | None:
+    """Return the least-squares slope per second; `None` for fewer than three points or too short a span."""
+    if len(points) < 3 or _span(points) < MIN_SPAN:
+        return None
+    start = points[0][0]
+    seconds = [(at - start).total_seconds() for at, _ in points]
+    return linear_regression(seconds, [float(value) for _, value in points]).slope
+
+
+def mean_rate(points: Sequence[tuple[datetime, int]]) -> float | None:
+    """Return the growth per second of a count that only grows; `None` if it shrank or the span is too short."""
+    if len(points) < 2 or _span(points) < MIN_SPAN or points[-1][1] < points[0][1]:
+        return None
+    return (points[-1][1] - points[0][1]) / _span(points)
+
+
+def _span(points: Sequence[tuple[datetime, float]]) -> float:
+    return (points[-1][0] - points[0][0]).total_seconds()
