@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from dataops_core.config import PipelineSettings, Stage, TrinoViewStage
 from dataops_core.health.model import (
@@ -23,7 +24,7 @@ from dataops_core.health.model import (
 )
 from dataops_core.health.state import Reading, judge
 from dataops_core.health.trend import mean_rate, slope
-from dataops_core.health.verdict import conclude, downstream
+from dataops_core.health.verdict import conclude
 
 HISTORY = timedelta(minutes=5)
 """How far back a stage's samples go."""
@@ -53,7 +54,7 @@ def fold(
     folded = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
-        folded.append(_pipeline(name, settings, before, results, components, now))
+        folded.append(_pipeline(name, settings, before=before, results=results, components=components, now=now))
     return HealthSnapshot(
         taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
     )
@@ -88,6 +89,7 @@ def _components(
 def _pipeline(
     name: str,
     settings: PipelineSettings,
+    *,
     before: PipelineHealth | None,
     results: Sequence[ProbeResult],
     components: tuple[ComponentHealth, ...],
@@ -99,7 +101,7 @@ def _pipeline(
         last = next((s for s in before.stages if s.name == stage.name), None) if before else None
         stages[stage.name] = _stage(stage, by_stage.get(stage.name), last, stages, now)
     verdict = conclude(settings, tuple(stages.values()), components, before.verdict if before else None, now)
-    suffering = set(downstream(settings.stages, verdict.stage)) if verdict.stage and verdict.blames else set()
+    suffering = set(verdict.blast_radius) if verdict.stage else set()
     shown = tuple(
         replace(health, affected_by=verdict.stage) if health.name in suffering else health for health in stages.values()
     )
@@ -198,10 +200,10 @@ def _progress(
     own = seen.progress_time
     if not upstream:
         return own, None, 0.0 if own is not None else None
-    if own is None or any(s.progress_time is None for s in upstream):
+    known = [(s.progress_time, s) for s in upstream if s.progress_time is not None]
+    if own is None or len(known) < len(upstream):
         return own, None, None
-    slowest = min(upstream, key=lambda s: s.progress_time or own)
-    ceiling = slowest.progress_time or own
+    ceiling, slowest = min(known, key=itemgetter(0))
     waiting_since = seen.pending_since
     if own < ceiling and slowest.observation is not None:
         advances = slowest.observation.advances
@@ -225,9 +227,7 @@ def _samples(
     return (*kept, Sample(at=seen.observed_at, lag=hop_lag, lag_records=seen.lag_records, position=seen.position))
 
 
-def _eta(
-    seen: Observation, hop_lag: float | None, lag_trend: float | None, record_trend: float | None
-) -> float | None:
+def _eta(seen: Observation, hop_lag: float | None, lag_trend: float | None, record_trend: float | None) -> float | None:
     if seen.lag_records and record_trend is not None and record_trend < 0:
         return seen.lag_records / -record_trend
     if seen.lag_records is None and hop_lag and lag_trend is not None and lag_trend < 0:

@@ -277,7 +277,7 @@ class Verdict:
 
     Attributes:
         status: Conclusion for the pipeline.
-        check_id: Stable id of the finding, `<stage>/<state>`; `None` when nothing is wrong.
+        check_id: Stable id of the finding, `<stage>/<state>` or `<component>/unreachable`; `None` when all is well.
         stage: The stage to blame.
         sentence: The verdict in one sentence.
         since: Since when.

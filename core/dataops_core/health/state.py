@@ -1,0 +1,130 @@
+"""The state of one stage: a pure function of what was observed and the stage's thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dataops_core.config import Stage, TrinoViewStage
+from dataops_core.health.model import Activity, Observation, StageHealth, StageState
+from dataops_core.health.text import count, duration
+
+RISING = 0.05
+"""Seconds of lag gained per second from which a lag counts as rising; below it is noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a state is judged from.
+
+    Attributes:
+        observation: What the newest run of the probe saw; `None` if it saw nothing.
+        error: Why the state cannot be told; `None` if it can.
+        upstream: Health of what the stage reads.
+        progress_time: Progress, capped at the upstream's; see `dataops_core.health.fold`.
+        hop_lag: Seconds behind the upstream.
+        lag_trend: Seconds of hop lag gained per second.
+        waiting_since: Since when the oldest input waits, where that is known.
+        previous: The stage's health before.
+    """
+
+    stage: Stage
+    observation: Observation | None
+    error: str | None
+    upstream: tuple[StageHealth, ...]
+    progress_time: datetime | None
+    hop_lag: float | None
+    lag_trend: float | None
+    waiting_since: datetime | None
+    previous: StageHealth | None
+
+
+def judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
+    """Return the state, the reason in one sentence, and since when, as far as can be told."""
+    state, reason, since = _judge(reading, now)
+    previous = reading.previous
+    if previous is not None and previous.state is state:
+        return state, reason, previous.since or since
+    if since is None and previous is not None:
+        since = now
+    return state, reason, since
+
+
+def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
+    seen = reading.observation
+    if seen is None or reading.error is not None:
+        return StageState.UNKNOWN, reading.error or "not seen", None
+    if seen.failure is not None:
+        return StageState.FAILED, seen.failure, seen.advanced_at
+    if seen.progress_time is None:
+        return _without_progress(reading, seen, now)
+    if not reading.upstream:
+        return _source(reading, seen, now)
+    if reading.hop_lag is None:
+        blind = ", ".join(s.name for s in reading.upstream if s.progress_time is None)
+        return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {blind} is not known", None
+    return _compared(reading, seen, reading.hop_lag, now)
+
+
+def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
+    quiet = (now - seen.progress_time).total_seconds() if seen.progress_time else 0.0
+    if quiet > reading.stage.lag_ok:
+        return StageState.IDLE, f"no new record for {duration(quiet)}", seen.progress_time
+    return StageState.CAUGHT_UP, f"newest record {duration(quiet)} ago", None
+
+
+def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
+    if isinstance(reading.stage, TrinoViewStage):
+        return StageState.UNKNOWN, "it answers, but does not tell how fresh its data is", None
+    if not any(s.progress_time for s in reading.upstream):
+        return StageState.IDLE, "nothing has arrived yet", None
+    started = reading.previous.since if reading.previous else None
+    waiting_since = started or reading.waiting_since
+    if (
+        waiting_since is not None
+        and seen.activity is not Activity.RUNNING
+        and now - waiting_since > timedelta(seconds=reading.stage.stall_after)
+    ):
+        return StageState.STUCK, "input waits, and nothing has ever passed" + _activity(seen), waiting_since
+    return StageState.BEHIND, "input waits, and nothing has passed yet" + _activity(seen), now
+
+
+def _compared(
+    reading: Reading, seen: Observation, hop_lag: float, now: datetime
+) -> tuple[StageState, str, datetime | None]:
+    stage = reading.stage
+    pause = stage.every if isinstance(stage, TrinoViewStage) else 0.0
+    lag_ok = stage.lag_ok + pause
+    records_wait = bool(seen.lag_records)
+    if not records_wait and hop_lag <= lag_ok:
+        return _caught_up(reading, hop_lag)
+    behind = f"{duration(hop_lag)} behind" + (f", {count(seen.lag_records)} records wait" if seen.lag_records else "")
+    stalled_since = _latest(seen.advanced_at, reading.waiting_since)
+    if stalled_since is not None and now - stalled_since > timedelta(seconds=stage.stall_after + pause):
+        stalled = duration((now - stalled_since).total_seconds())
+        return StageState.STUCK, f"no progress for {stalled}: {behind}{_activity(seen)}", stalled_since
+    if hop_lag <= lag_ok:
+        return _caught_up(reading, hop_lag)
+    if reading.lag_trend is not None and reading.lag_trend > RISING:
+        rising = f"losing {reading.lag_trend:.1f} s every second"
+        return StageState.SLOW, f"{behind}, {rising}{_activity(seen)}", None
+    return StageState.BEHIND, behind + _activity(seen), None
+
+
+def _caught_up(reading: Reading, hop_lag: float) -> tuple[StageState, str, datetime | None]:
+    if all(s.state is StageState.IDLE for s in reading.upstream):
+        return StageState.IDLE, "everything has passed, and nothing new arrives", None
+    return StageState.CAUGHT_UP, f"{duration(hop_lag)} behind what it reads", None
+
+
+def _latest(*times: datetime | None) -> datetime | None:
+    return max((t for t in times if t is not None), default=None)
+
+
+def _activity(seen: Observation) -> str:
+    words = {
+        Activity.PAUSED: "; it is paused",
+        Activity.QUEUED: "; a run is queued",
+        Activity.RUNNING: "; a run is under way",
+    }
+    return words.get(seen.activity, "")

@@ -1,0 +1,32 @@
+"""Durations, counts and times as people read them; the same words on every screen and in every output."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with its two largest units: `12 s`, `3 m 20 s`, `2 h 05 m`, `4 d 03 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02d} m"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours:02d} h"
+
+
+def count(number: float) -> str:
+    """Return a count with thousands separated: `12,345`."""
+    return f"{round(number):,}"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """Return a time in UTC, with the date unless it is today's: `10:02:11Z`."""
+    at = at.astimezone(UTC)
+    pattern = "%H:%M:%SZ" if at.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ"
+    return at.strftime(pattern)

@@ -1,0 +1,453 @@
+"""The pipeline model: progress, hop lags, states and the verdict, from literal observations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dataops_core.config import PipelineSettings
+from dataops_core.health.fold import fold
+from dataops_core.health.model import (
+    Activity,
+    Advance,
+    HealthSnapshot,
+    Observation,
+    PipelineHealth,
+    ProbeResult,
+    StageState,
+    Status,
+)
+
+T0 = datetime(2026, 1, 5, 3, 0, 0, tzinfo=UTC)
+
+CHAIN = PipelineSettings.model_validate(
+    {
+        "context": "test",
+        "title": "orders",
+        "stages": [
+            {"name": "orders", "kind": "topic", "topic": "orders"},
+            {"name": "land", "kind": "spark_query", "checkpoint": "/c", "reads": ["orders"], "remedy": "start land"},
+            {"name": "bronze", "kind": "iceberg_table", "catalog": "lake", "table": "b.o", "reads": ["land"]},
+            {
+                "name": "conform",
+                "kind": "dag",
+                "dag_id": "conform",
+                "reads": ["bronze"],
+                "lag_ok": 300,
+                "stall_after": 600,
+            },
+            {
+                "name": "silver",
+                "kind": "iceberg_table",
+                "catalog": "lake",
+                "table": "s.o",
+                "reads": ["conform"],
+                "stall_after": 600,
+            },
+            {"name": "view", "kind": "trino_view", "relation": "lake.s.o", "reads": ["silver"], "every": 10},
+        ],
+    }
+)
+COMPONENT = {
+    "orders": "kafka",
+    "land": "spark",
+    "bronze": "lake",
+    "conform": "airflow",
+    "silver": "lake",
+    "view": "trino",
+}
+
+
+def seconds(n: float) -> timedelta:
+    return timedelta(seconds=n)
+
+
+def healthy(now: datetime) -> dict[str, Observation]:
+    """What the probes see when all is well: land 2 s behind, a conform run 100 s ago."""
+    landed, run = now - seconds(2), now - seconds(100)
+    return {
+        "orders": Observation("orders", now, progress_time=now, position=1000, advanced_at=now),
+        "land": Observation(
+            "land",
+            now,
+            progress_time=landed,
+            position=990,
+            lag_records=10,
+            pending_since=landed,
+            advanced_at=now - seconds(1),
+        ),
+        "bronze": Observation("bronze", now, progress_time=landed, position=990, advanced_at=now - seconds(1)),
+        "conform": Observation("conform", now, progress_time=run, advanced_at=run + seconds(30)),
+        "silver": Observation("silver", now, progress_time=run - seconds(3), advanced_at=run + seconds(30)),
+        "view": Observation("view", now, progress_time=run - seconds(3), advanced_at=run + seconds(30)),
+    }
+
+
+def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, str] | None = None) -> list[ProbeResult]:
+    """Wrap observations, or an error in place of one, as probe results; `down` names components that do not answer."""
+    found = []
+    for name, what in seen.items():
+        failed = isinstance(what, str)
+        found.append(
+            ProbeResult(
+                probe="stage",
+                target=f"p/{name}",
+                component=COMPONENT[name],
+                started_at=now,
+                duration=0.1,
+                success=not failed,
+                pipeline="p",
+                stage=name,
+                error=what if failed else None,
+                observation=None if failed else what,
+            )
+        )
+    for component in ("kafka", "lake", "airflow", "trino"):
+        error = (down or {}).get(component)
+        found.append(
+            ProbeResult(
+                probe=component,
+                target=f"{component}:1",
+                component=component,
+                started_at=now,
+                duration=0.1,
+                success=error is None,
+                error=error,
+            )
+        )
+    return found
+
+
+def see(
+    seen: dict[str, Observation | str],
+    now: datetime = T0,
+    previous: HealthSnapshot | None = None,
+    down: dict[str, str] | None = None,
+    chain: PipelineSettings = CHAIN,
+) -> HealthSnapshot:
+    return fold(previous, results(seen, now, down), {"p": chain}, now, "test")
+
+
+def states(pipeline: PipelineHealth) -> dict[str, str]:
+    return {s.name: s.state.value for s in pipeline.stages}
+
+
+def test_all_well_is_ok_and_the_hop_lags_sum_up_to_the_data_age() -> None:
+    snapshot = see(healthy(T0))
+    pipeline = snapshot.pipeline("p")
+    assert set(states(pipeline).values()) == {"caught_up"}
+    assert pipeline.verdict.status is Status.OK
+    assert pipeline.verdict.stage is None
+    assert pipeline.data_age == 103
+    assert pipeline.source_age == 0
+    assert pipeline.source_age + sum(s.hop_lag or 0 for s in pipeline.stages) == pipeline.data_age
+    assert [s.hop_lag for s in pipeline.stages] == [0, 2, 0, 98, 3, 0]
+
+
+def test_progress_is_capped_at_the_upstream_so_that_no_hop_lag_is_negative() -> None:
+    seen = healthy(T0)
+    seen["bronze"] = Observation("bronze", T0, progress_time=T0 + seconds(60), advanced_at=T0)
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.stage("bronze").progress_time == pipeline.stage("land").progress_time
+    assert pipeline.stage("bronze").hop_lag == 0
+
+
+def stopped(now: datetime, since: datetime) -> dict[str, Observation]:
+    """Land has committed nothing since then; 100 records arrive each second."""
+    waits = (now - since).total_seconds()
+    seen = healthy(now)
+    seen["land"] = Observation(
+        "land",
+        now,
+        progress_time=since,
+        position=990,
+        lag_records=int(100 * waits),
+        pending_since=since,
+        advanced_at=since - seconds(1),
+        notes=("batch 7 planned, not committed",),
+    )
+    seen["bronze"] = Observation("bronze", now, progress_time=since, position=990, advanced_at=since - seconds(1))
+    return seen
+
+
+def test_a_stopped_query_is_named_from_one_look_and_what_it_hurts_is_affected_not_blamed() -> None:
+    pipeline = see(stopped(T0, T0 - seconds(25))).pipeline("p")
+    verdict = pipeline.verdict
+    assert pipeline.stage("land").state is StageState.STUCK
+    assert (verdict.status, verdict.stage, verdict.check_id) == (Status.CRITICAL, "land", "land/stuck")
+    assert verdict.blast_radius == ("bronze", "conform", "silver", "view")
+    assert {s.name: s.affected_by for s in pipeline.stages} == {
+        "orders": None,
+        "land": None,
+        "bronze": "land",
+        "conform": "land",
+        "silver": "land",
+        "view": "land",
+    }
+    assert [s.name for s in pipeline.stages if s.state in (StageState.STUCK, StageState.FAILED)] == ["land"]
+    assert "2,500 records wait" in verdict.sentence
+    assert "02:59:35Z" in verdict.sentence
+    assert "batch 7 planned, not committed" in verdict.evidence
+    assert verdict.remedy is not None
+    assert verdict.remedy.command == "start land"
+
+
+def test_a_query_that_stopped_just_now_is_not_stuck_yet() -> None:
+    pipeline = see(stopped(T0, T0 - seconds(15))).pipeline("p")
+    assert pipeline.stage("land").state is StageState.CAUGHT_UP
+    assert pipeline.verdict.status is Status.OK
+
+
+def test_a_quiet_source_is_idle_not_broken() -> None:
+    hour_ago = T0 - seconds(3600)
+    seen = {
+        "orders": Observation("orders", T0, progress_time=hour_ago, position=1000, advanced_at=hour_ago),
+        "land": Observation("land", T0, progress_time=hour_ago, position=1000, lag_records=0, advanced_at=hour_ago),
+        "bronze": Observation("bronze", T0, progress_time=hour_ago, position=1000, advanced_at=hour_ago),
+        "conform": Observation("conform", T0, progress_time=T0 - seconds(60), advanced_at=T0 - seconds(30)),
+        "silver": Observation("silver", T0, progress_time=hour_ago, advanced_at=hour_ago),
+        "view": Observation("view", T0, progress_time=hour_ago, advanced_at=hour_ago),
+    }
+    pipeline = see(seen).pipeline("p")
+    assert set(states(pipeline).values()) == {"idle"}
+    assert pipeline.verdict.status is Status.OK
+    assert "no new record for 1 h 00 m" in pipeline.verdict.sentence
+
+
+def test_one_record_after_a_quiet_hour_makes_nothing_an_hour_late() -> None:
+    hour_ago, just_now = T0 - seconds(3600), T0 - seconds(8)
+    seen = healthy(T0)
+    seen["orders"] = Observation("orders", T0, progress_time=just_now, position=1001, advanced_at=just_now)
+    seen["land"] = Observation("land", T0, progress_time=just_now, position=1001, lag_records=0, advanced_at=just_now)
+    seen["bronze"] = Observation(
+        "bronze",
+        T0,
+        progress_time=just_now,
+        advanced_at=just_now + seconds(2),
+        advances=(
+            Advance(at=hour_ago, progress_time=hour_ago, oldest=hour_ago),
+            Advance(at=just_now + seconds(2), progress_time=just_now, oldest=just_now),
+        ),
+    )
+    stamp_of_old = {"progress_time": hour_ago, "advanced_at": hour_ago}
+    seen["conform"] = Observation("conform", T0, progress_time=hour_ago, advanced_at=hour_ago)
+    seen["silver"] = Observation("silver", T0, **stamp_of_old)
+    seen["view"] = Observation("view", T0, **stamp_of_old)
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.stage("conform").hop_lag == 0
+    assert pipeline.stage("conform").state is StageState.CAUGHT_UP
+    without_history = {**seen, "bronze": Observation("bronze", T0, progress_time=just_now, advanced_at=just_now)}
+    assert see(without_history).pipeline("p").stage("conform").hop_lag == 3592
+
+
+@pytest.mark.parametrize(
+    ("lost", "down", "unknown"),
+    [
+        (("orders", "land"), "kafka", {"orders", "land", "bronze"}),
+        (("bronze", "silver"), "lake", {"bronze", "conform", "silver", "view"}),
+        (("conform",), "airflow", {"conform", "silver"}),
+        (("view",), "trino", {"view"}),
+    ],
+)
+def test_a_component_that_is_down_is_unknown_never_green_and_the_rest_stays_live(
+    lost: tuple[str, ...], down: str, unknown: set[str]
+) -> None:
+    before = see(healthy(T0))
+    later = T0 + seconds(5)
+    seen: dict[str, Observation | str] = {**healthy(later), **dict.fromkeys(lost, "connection refused")}
+    snapshot = see(seen, later, before, down={down: "connection refused"})
+    pipeline = snapshot.pipeline("p")
+    assert {name for name, state in states(pipeline).items() if state == "unknown"} == unknown
+    assert pipeline.verdict.status is Status.UNKNOWN
+    assert pipeline.verdict.check_id == f"{down}/unreachable"
+    assert f"{down} does not answer" in pipeline.verdict.sentence
+    component = next(c for c in snapshot.components if c.name == down)
+    assert (component.reachable, component.error, component.since) == (False, "connection refused", later)
+    for name in lost:
+        stage = pipeline.stage(name)
+        assert stage.progress_time is None
+        assert stage.observed_at == T0, "the last good figure stays, with its own time"
+
+
+def test_an_unreachable_store_is_named_beside_the_query_that_hangs_on_it() -> None:
+    seen: dict[str, Observation | str] = {
+        **stopped(T0, T0 - seconds(40)),
+        "bronze": "connection refused",
+        "silver": "connection refused",
+    }
+    verdict = see(seen, down={"lake": "lake 127.0.0.1:9: connection refused"}).pipeline("p").verdict
+    assert verdict.stage == "land"
+    assert "lake does not answer: lake 127.0.0.1:9: connection refused" in verdict.sentence
+    assert any(line.startswith("also: bronze is unknown (downstream)") for line in verdict.evidence)
+
+
+def test_no_probe_result_at_all_is_unknown() -> None:
+    snapshot = fold(None, [], {"p": CHAIN}, T0, "test")
+    assert set(states(snapshot.pipeline("p")).values()) == {"unknown"}
+    assert snapshot.status is Status.UNKNOWN
+    assert snapshot.pipeline("p").data_age is None
+
+
+def test_an_observation_that_grew_old_is_no_observation() -> None:
+    seen = healthy(T0)
+    pipeline = see(seen, T0 + seconds(61)).pipeline("p")
+    assert pipeline.stage("orders").state is StageState.UNKNOWN
+    assert pipeline.stage("orders").reason == "last seen 61 s ago"
+    assert pipeline.stage("view").state is not StageState.CAUGHT_UP
+
+
+def test_after_a_restart_the_lag_falls_and_there_is_an_eta_then_it_is_caught_up() -> None:
+    snapshot = None
+    for step in range(5):
+        now = T0 + seconds(5 * step)
+        waiting = 10_000 - 2_000 * step
+        seen = healthy(now)
+        seen["land"] = Observation(
+            "land",
+            now,
+            progress_time=now - seconds(100 - 20 * step),
+            position=100_000 + 2_500 * step,
+            lag_records=waiting,
+            pending_since=now - seconds(100 - 20 * step),
+            advanced_at=now - seconds(1),
+        )
+        seen["bronze"] = Observation("bronze", now, progress_time=now - seconds(100 - 20 * step), advanced_at=now)
+        snapshot = see(seen, now, snapshot)
+    land = snapshot.pipeline("p").stage("land") if snapshot else pytest.fail("no snapshot")
+    assert land.hop_lag == 20
+    assert land.state is StageState.CAUGHT_UP
+    assert land.rate == pytest.approx(500)
+    assert land.inflow == pytest.approx(100)
+
+
+def test_behind_with_a_falling_lag_has_an_eta_from_the_rates() -> None:
+    snapshot = None
+    for step in range(4):
+        now = T0 + seconds(5 * step)
+        lag = 200 - 20 * step
+        seen = healthy(now)
+        seen["land"] = Observation(
+            "land",
+            now,
+            progress_time=now - seconds(lag),
+            position=2_500 * step,
+            lag_records=20_000 - 2_000 * step,
+            pending_since=now - seconds(lag),
+            advanced_at=now - seconds(1),
+        )
+        snapshot = see(seen, now, snapshot)
+    assert snapshot is not None
+    pipeline = snapshot.pipeline("p")
+    land = pipeline.stage("land")
+    assert land.state is StageState.BEHIND
+    assert land.eta == pytest.approx(14_000 / 400)
+    assert pipeline.verdict.check_id == "land/behind"
+    assert pipeline.verdict.status is Status.WARNING
+    assert "caught up in about 35 s" in pipeline.verdict.sentence
+
+
+def test_a_growing_lag_with_output_is_slow_and_has_no_eta() -> None:
+    snapshot = None
+    for step in range(4):
+        now = T0 + seconds(5 * step)
+        lag = 60 + 3 * step
+        seen = healthy(now)
+        seen["land"] = Observation(
+            "land",
+            now,
+            progress_time=now - seconds(lag),
+            position=500 * step,
+            lag_records=6_000 + 300 * step,
+            pending_since=now - seconds(lag),
+            advanced_at=now - seconds(1),
+        )
+        snapshot = see(seen, now, snapshot)
+    assert snapshot is not None
+    land = snapshot.pipeline("p").stage("land")
+    assert land.state is StageState.SLOW
+    assert land.eta is None
+    assert "losing 0.6 s every second" in land.reason
+    assert snapshot.pipeline("p").verdict.status is Status.WARNING
+
+
+def test_a_failed_dag_is_blamed_with_what_to_trigger_even_below_a_slow_stage() -> None:
+    seen = healthy(T0)
+    seen["conform"] = Observation(
+        "conform", T0, progress_time=T0 - seconds(200), advanced_at=T0 - seconds(170), failure="run r7 failed"
+    )
+    verdict = see(seen).pipeline("p").verdict
+    assert (verdict.stage, verdict.check_id) == ("conform", "conform/failed")
+    assert verdict.blast_radius == ("silver", "view")
+    assert verdict.remedy is not None
+    assert verdict.remedy.dag_id == "conform"
+    assert verdict.remedy.command == "dataops dag trigger conform"
+
+
+def test_a_paused_dag_is_called_paused() -> None:
+    seen = healthy(T0)
+    seen["conform"] = Observation(
+        "conform",
+        T0,
+        progress_time=T0 - seconds(1000),
+        advanced_at=T0 - seconds(970),
+        activity=Activity.PAUSED,
+    )
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.stage("conform").state is StageState.STUCK
+    assert "it is paused" in pipeline.verdict.sentence
+    assert pipeline.verdict.remedy is not None
+    assert pipeline.verdict.remedy.text == "Unpause the DAG conform."
+
+
+def test_a_dag_that_never_ran_is_behind_first_and_stuck_after_its_stall_time() -> None:
+    seen: dict[str, Observation | str] = {**healthy(T0), "conform": Observation("conform", T0)}
+    first = see(seen)
+    assert first.pipeline("p").stage("conform").state is StageState.BEHIND
+    later = T0 + seconds(601)
+    seen = {**healthy(later), "conform": Observation("conform", later)}
+    second = see(seen, later, first)
+    assert second.pipeline("p").stage("conform").state is StageState.STUCK
+    assert second.pipeline("p").stage("conform").since == T0
+
+
+def test_before_the_first_record_everything_below_waits_idly() -> None:
+    seen: dict[str, Observation | str] = {name: Observation(name, T0) for name in COMPONENT}
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.stage("orders").state is StageState.IDLE
+    assert pipeline.stage("conform").state is StageState.IDLE
+    assert pipeline.stage("view").state is StageState.UNKNOWN
+
+
+def test_the_time_since_when_is_kept_while_the_state_lasts() -> None:
+    first = see(stopped(T0, T0 - seconds(25)))
+    later = T0 + seconds(30)
+    second = see(stopped(later, T0 - seconds(25)), later, first)
+    assert second.pipeline("p").verdict.since == T0 - seconds(25)
+    recovered = T0 + seconds(60)
+    third = see(healthy(recovered), recovered, second)
+    assert third.pipeline("p").stage("land").since == recovered
+
+
+def test_older_data_than_promised_is_a_warning_that_names_the_hop_that_owns_most() -> None:
+    strict = CHAIN.model_copy(update={"objective": 60.0})
+    verdict = see(healthy(T0), chain=strict).pipeline("p").verdict
+    assert (verdict.status, verdict.check_id) == (Status.WARNING, "conform/objective")
+    assert "conform owns 1 m 38 s of it" in verdict.sentence
+
+
+def test_a_topic_made_anew_gives_no_negative_rate() -> None:
+    first = see(healthy(T0))
+    later = T0 + seconds(10)
+    seen = healthy(later)
+    seen["orders"] = Observation("orders", later, progress_time=later, position=3, advanced_at=later)
+    assert see(seen, later, first).pipeline("p").stage("orders").rate is None
+
+
+def test_two_unknown_pipelines_and_a_good_one_are_unknown_and_a_critical_one_outranks_them() -> None:
+    good = healthy(T0)
+    both = {"p": CHAIN, "q": CHAIN}
+    snapshot = fold(None, results(good, T0), both, T0, "test")
+    assert snapshot.status is Status.UNKNOWN
+    critical = fold(None, results(stopped(T0, T0 - seconds(60)), T0), both, T0, "test")
+    assert critical.status is Status.CRITICAL
