@@ -1,0 +1,97 @@
+"""One million faulty readings through the real stack: each record once, and silver equals the truth, counted in Trino."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog import load_catalog
+
+from tests.e2e.conftest import Stack, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+
+READINGS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def sent(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], Path]:
+    """Send the readings as fast as Kafka takes them; return the simulator's own summary and the folder of its truth."""
+    truth = tmp_path_factory.mktemp("truth")
+    arguments = ["--as-fast-as-possible", "--readings", str(READINGS), "--truth", str(truth), "--seed", "13"]
+    faults = ["--duplicates", "0.02", "--garbage", "0.01", "--late", "0.05", "--clock-ahead", "0.01"]
+    subprocess.run(
+        [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments, *faults],
+        env=stack.env,
+        check=True,
+        timeout=600,
+    )
+    return json.loads((truth / "summary.json").read_text()), truth
+
+
+def test_each_record_is_landed_exactly_once(stack: Stack, sent: tuple[dict[str, int], Path]) -> None:
+    summary, _ = sent
+    assert summary["records_sent"] == READINGS
+    assert summary["garbage"] > 0.008 * READINGS
+    assert summary["duplicates"] > 0.015 * READINGS
+    landed = until(
+        "every record in bronze or rejected",
+        lambda: stack.sql(
+            "SELECT (SELECT count(*) FROM lake.bronze.readings) AS good,"
+            " (SELECT count(*) FROM lake.bronze.rejected_readings) AS rejected"
+        )[0],
+        lambda row: row["good"] + row["rejected"] >= READINGS,
+        within=300,
+    )
+    assert landed == {"good": READINGS - summary["garbage"], "rejected": summary["garbage"]}
+    gaps = stack.sql(
+        'SELECT "partition", count(*) AS records, count(DISTINCT "offset") AS offsets, max("offset") + 1 AS expected'
+        ' FROM (SELECT "partition", "offset" FROM lake.bronze.readings'
+        ' UNION ALL SELECT "partition", "offset" FROM lake.bronze.rejected_readings) GROUP BY 1 ORDER BY 1'
+    )
+    assert len(gaps) == 4
+    for row in gaps:
+        assert row["records"] == row["offsets"] == row["expected"], row
+
+
+def test_silver_equals_the_truth(stack: Stack, sent: tuple[dict[str, int], Path]) -> None:
+    summary, truth = sent
+    catalog = load_catalog(
+        "lake",
+        **{
+            "type": "rest",
+            "uri": stack.env["BOREAL_CATALOG_URI"],
+            "warehouse": stack.env["BOREAL_WAREHOUSE"],
+            "credential": stack.env["BOREAL_CATALOG_CREDENTIAL"],
+            "s3.endpoint": stack.env["BOREAL_S3_ENDPOINT"],
+            "s3.access-key-id": stack.env["BOREAL_S3_ACCESS_KEY"],
+            "s3.secret-access-key": stack.env["BOREAL_S3_SECRET_KEY"],
+            "s3.region": stack.env["BOREAL_S3_REGION"],
+            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        },
+    )
+    rows = pq.read_table(truth)
+    catalog.create_namespace_if_not_exists("truth")
+    catalog.create_table("truth.readings", rows.schema).append(rows)
+    assert rows.num_rows == summary["distinct_readings"]
+
+    stack.dataops("dag", "trigger", "conform_readings", "--wait", timeout=600)
+    silver = until(
+        "silver has as many readings as the truth",
+        lambda: stack.sql("SELECT count(*) AS n FROM lake.silver.readings")[0]["n"],
+        lambda n: n >= rows.num_rows,
+        within=600,
+    )
+    assert silver == rows.num_rows
+    columns = "logger_id, sequence, measured_at, reported_at, clock_ahead, temperature_c, gateway_id, received_at"
+    for left, right in (("silver", "truth"), ("truth", "silver")):
+        differing = stack.sql(
+            f"SELECT count(*) AS n FROM (SELECT {columns} FROM lake.{left}.readings"
+            f" EXCEPT SELECT {columns} FROM lake.{right}.readings)"
+        )
+        assert differing == [{"n": 0}], f"in {left}, not in {right}"
+    assert stack.sql("SELECT count(*) AS n FROM lake.silver.readings WHERE clock_ahead")[0]["n"] > 0
