@@ -1,0 +1,81 @@
+# DataOps TUI: `make` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STATE ?= .local/demo
+PORT_BASE ?= 19000
+PYTHON ?= python3
+
+PY := .venv/bin/python
+UV := .local/uv/bin/uv
+LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
+COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
+
+##### Main
+
+.PHONY: demo
+demo: install ## start the local stack, open the console on it, stop the stack at the end
+	@$(LOCAL) demo
+
+.PHONY: test
+test: install check fetch ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
+	$(PY) -m pytest
+
+##### The local stack
+
+.PHONY: up down status logs clean fetch
+up: install ## start the local stack in the background
+	@$(LOCAL) up
+down: ## stop the local stack; its data stays
+	@$(LOCAL) down
+status: ## show what runs, with memory and ports
+	@$(LOCAL) status
+logs: ## show the end of each log (NAME=kafka for one)
+	@$(LOCAL) logs $(NAME)
+clean: ## stop the local stack and remove its data
+	@$(LOCAL) clean
+fetch: install ## download what no Python package carries (Kafka's and Spark's jars, Trino)
+	@$(LOCAL) fetch
+
+##### Development
+
+.PHONY: install check fmt lock quick distclean
+install: .local/installed ## make the environments: the project's (.venv) and Airflow's
+.local/uv/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: name another with PYTHON=…")'
+	@$(PYTHON) -m venv .local/uv
+	@.local/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+.local/installed: $(UV) requirements/dev.txt requirements/airflow.txt pyproject.toml
+	@echo "installing Python packages (about 900 MB the first time) …"
+	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(PY) requirements/dev.txt
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@test -x .local/airflow-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .local/airflow-venv
+	@$(UV) pip sync --quiet --require-hashes --python .local/airflow-venv/bin/python requirements/airflow.txt
+	@touch $@
+
+check: install ## ruff, mypy --strict and the import contracts
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+quick: install ## the tests that start nothing heavy
+	$(PY) -m pytest -m "not stack and not spark"
+
+fmt: install ## format, and mend what ruff can mend
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+lock: $(UV) ## pin all dependencies anew, with hashes
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) --universal --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
+
+distclean: clean ## remove everything that make has made here
+	rm -rf .local .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,449 @@
+"""The programs of the stack: how each is started, and when it counts as ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from dataops_local import fetch
+from dataops_local.errors import LocalError
+from dataops_local.layout import AIRFLOW_VENV, ROOT, Layout
+from dataops_local.supervisor import Program
+
+TOPIC = "logger-readings"
+PARTITIONS = 4
+SPEED_UP = 60
+"""Simulated seconds per second."""
+AIRFLOW_USER = "operator"
+SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+AIRFLOW_PARTS = {
+    "airflow-api": ("api-server",),
+    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+    "airflow-dag-processor": ("dag-processor",),
+    "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
+}
+AIRFLOW_HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+
+
+def programs(layout: Layout) -> tuple[Program, ...]:
+    """Return all programs, in the order in which they stop; what is written to their folders is written now."""
+    found = [
+        Program("simulator", _simulator(layout), job_env(layout), cwd=ROOT, restart=False),
+        Program("land_readings", _job("land_readings"), job_env(layout), cwd=layout.state),
+        Program("exporter", _exporter(layout), {}, port="exporter"),
+        *(_airflow(layout, name, arguments) for name, arguments in AIRFLOW_PARTS.items()),
+        _trino(layout),
+        _kafka(layout),
+        _store(layout),
+    ]
+    prometheus = shutil.which("prometheus")
+    if prometheus:
+        found.insert(0, _prometheus(layout, prometheus))
+    return tuple(found)
+
+
+def job_env(layout: Layout) -> dict[str, str]:
+    """Return what the jobs of Boreal Bridge read from their environment."""
+    return {
+        "BOREAL_KAFKA": f"127.0.0.1:{layout.port('kafka')}",
+        "BOREAL_CATALOG_URI": layout.url("catalog"),
+        "BOREAL_WAREHOUSE": "s3://lake",
+        "BOREAL_CATALOG_CREDENTIAL": f"{layout.secret('s3-key')}:{layout.secret('s3-secret')}",
+        "BOREAL_S3_ENDPOINT": layout.url("s3"),
+        "BOREAL_S3_ACCESS_KEY": layout.secret("s3-key"),
+        "BOREAL_S3_SECRET_KEY": layout.secret("s3-secret"),
+        "BOREAL_S3_REGION": "us-east-1",
+        "BOREAL_RAW": "s3://raw",
+        "BOREAL_CHECKPOINTS": str(layout.checkpoints),
+        "BOREAL_SPARK_MASTER": "local[2]",
+        "BOREAL_SPARK_JARS": str(fetch.jars("spark")),
+        "BOREAL_PYTHON": sys.executable,
+        "JAVA_HOME": str(layout.java_home()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+
+
+def _job(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"dataops_pipeline.jobs.{name}")
+
+
+def _simulator(layout: Layout) -> tuple[str, ...]:
+    state = layout.dir("simulator") / "position.json"
+    return (*_SIMULATOR, "run", "--speed-up", str(SPEED_UP), "--state", str(state))
+
+
+_SIMULATOR = (sys.executable, "-m", "dataops_pipeline.simulator")
+
+
+def _exporter(layout: Layout) -> tuple[str, ...]:
+    port = str(layout.port("exporter"))
+    return (sys.executable, "-m", "dataops_exporter", "--config", str(layout.config), "--port", port)
+
+
+# Kafka
+
+
+def _kafka(layout: Layout) -> Program:
+    folder = layout.dir("kafka")
+    broker, controller = layout.port("kafka"), layout.port("kafka controller")
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": folder / "data",
+        "auto.create.topics.enable": "false",
+        # One broker: nothing can be replicated.
+        "offsets.topic.num.partitions": 4,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "log.cleaner.dedupe.buffer.size": 16 << 20,
+        # After a kill the new broker waits until the old one's session ends: 3 s instead of 9.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+    }
+    (folder / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+    (folder / "log4j2.properties").write_text(
+        "status=warn\nappender.c.type=Console\nappender.c.name=C\nappender.c.layout.type=PatternLayout\n"
+        "appender.c.layout.pattern=[%d] %p %m (%c)%n\nrootLogger.level=info\nrootLogger.appenderRef.c.ref=C\n"
+    )
+    return Program("kafka", (*_kafka_java(layout), "kafka.Kafka", str(folder / "server.properties")), {}, port="kafka")
+
+
+def _kafka_java(layout: Layout) -> tuple[str, ...]:
+    log4j = layout.dir("kafka") / "log4j2.properties"
+    classes = f"{fetch.jars('kafka')}/*"
+    return (layout.java, "-Xmx512m", *SMALL_JVM, "-cp", classes, f"-Dlog4j2.configurationFile=file:{log4j}")
+
+
+def format_kafka(layout: Layout) -> None:
+    """Make Kafka's empty storage, once."""
+    folder = layout.dir("kafka")
+    if (folder / "data" / "meta.properties").exists():
+        return
+    # `=` because an id may start with `-`.
+    identity = f"--cluster-id={layout.secret('kafka-cluster-id')}"
+    tool = ("kafka.tools.StorageTool", "format", "--standalone", identity)
+    _run(
+        (*_kafka_java(layout), *tool, "-c", str(folder / "server.properties")), {}, layout.log_dir / "kafka-format.log"
+    )
+
+
+def kafka_ready(layout: Layout) -> bool:
+    """Tell whether our broker, and not another one on its port, answers."""
+    admin = _admin(layout)
+    try:
+        cluster = admin.describe_cluster(request_timeout=3).result()
+    except KafkaException:
+        return False
+    if cluster.cluster_id != layout.secret("kafka-cluster-id"):
+        port = layout.port("kafka")
+        raise LocalError(f"port {port} is answered by another Kafka (cluster {cluster.cluster_id}): use another base")
+    return bool(cluster.nodes)
+
+
+def create_topic(layout: Layout) -> None:
+    """Make the topic where it is missing. The broker's clock stamps each record: the time at which it enters."""
+    admin = _admin(layout)
+    if TOPIC in admin.list_topics(timeout=10).topics:
+        return
+    config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * 24 * 3600 * 1000)}
+    admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1, config=config)])[TOPIC].result(timeout=10)
+
+
+def _admin(layout: Layout) -> AdminClient:
+    return AdminClient({"bootstrap.servers": f"127.0.0.1:{layout.port('kafka')}", "log_level": 0})
+
+
+# The object store and the catalog
+
+
+def _store(layout: Layout) -> Program:
+    folder, sockets = layout.dir("store"), layout.socket.parent
+    identity = {
+        "name": "lake",
+        "credentials": [{"accessKey": layout.secret("s3-key"), "secretKey": layout.secret("s3-secret")}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = layout.dir("secrets") / "s3.json"
+    config.touch(0o600)
+    config.write_text(json.dumps({"identities": [identity]}))
+    short = layout.socket.stem
+    ports = {
+        "master.port": "store master",
+        "master.port.grpc": "store master grpc",
+        "volume.port": "store volume",
+        "volume.port.grpc": "store volume grpc",
+        "filer.port": "store filer",
+        "filer.port.grpc": "store filer grpc",
+        "admin.port": "store admin",
+        "admin.port.grpc": "store admin grpc",
+        "s3.port": "s3",
+        "s3.port.grpc": "s3 grpc",
+        "s3.port.iceberg": "catalog",
+    }
+    argv = (
+        str(Path(sys.executable).parent / "weed"),
+        "-logtostderr=true",
+        "mini",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",  # without it, it listens everywhere
+        "-master.telemetry=false",
+        "-admin.ui=false",
+        "-webdav=false",
+        "-s3.port.lance=0",
+        *(f"-{flag}={layout.port(name)}" for flag, name in ports.items()),
+        f"-filer.localSocket={sockets / short}-filer.sock",
+        f"-s3.localSocket={sockets / short}-s3.sock",
+        f"-s3.config={config}",
+        "-bucket=raw",
+        "-tableBucket=lake",
+    )
+    env = {"HOME": str(folder), "TMPDIR": str(layout.dir("store", "tmp")), "GOMEMLIMIT": "200MiB"}
+    return Program("store", argv, env, port="s3")
+
+
+def store_ready(layout: Layout) -> bool:
+    """Tell whether the S3 store answers and the catalog knows its table bucket."""
+    body = (
+        f"grant_type=client_credentials&client_id={layout.secret('s3-key')}&client_secret={layout.secret('s3-secret')}"
+    )
+    token = _json(layout.url("catalog") + "/v1/oauth/tokens", body=body.encode())
+    return bool(token.get("access_token"))
+
+
+def upload_reference(layout: Layout) -> None:
+    """Put the raw reference files into the object store."""
+    _run((*_SIMULATOR, "reference"), job_env(layout), layout.log_dir / "reference.log")
+
+
+# Trino
+
+
+def _trino(layout: Layout) -> Program:
+    folder = layout.dir("trino")
+    for name in ("lib", "plugin"):
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(fetch.trino_home() / name)
+    etc = layout.dir("trino", "etc", "catalog").parent
+    key, secret = layout.secret("s3-key"), layout.secret("s3-secret")
+    _properties(
+        etc / "config.properties",
+        {
+            "coordinator": "true",
+            "node-scheduler.include-coordinator": "true",
+            "http-server.http.port": layout.port("trino"),
+            "discovery.uri": layout.url("trino"),
+            "query.max-memory": "400MB",
+            "query.max-memory-per-node": "400MB",
+            "memory.heap-headroom-per-node": "200MB",
+            "task.concurrency": 2,
+            "catalog.management": "static",
+        },
+    )
+    _properties(etc / "log.properties", {"io.trino": "INFO"})
+    _properties(etc / "catalog" / "tpch.properties", {"connector.name": "tpch"})
+    _properties(
+        etc / "catalog" / "lake.properties",
+        {
+            "connector.name": "iceberg",
+            "iceberg.catalog.type": "rest",
+            "iceberg.rest-catalog.uri": layout.url("catalog"),
+            "iceberg.rest-catalog.warehouse": "s3://lake",
+            "iceberg.rest-catalog.security": "OAUTH2",
+            "iceberg.rest-catalog.oauth2.credential": f"{key}:{secret}",
+            "iceberg.rest-catalog.oauth2.server-uri": layout.url("catalog") + "/v1/oauth/tokens",
+            "iceberg.rest-catalog.vended-credentials-enabled": "false",
+            "iceberg.unique-table-location": "true",
+            "fs.native-s3.enabled": "true",
+            "s3.endpoint": layout.url("s3"),
+            "s3.region": "us-east-1",
+            "s3.path-style-access": "true",
+            "s3.aws-access-key": key,
+            "s3.aws-secret-key": secret,
+        },
+    )
+    argv = (
+        layout.java,
+        *SMALL_JVM,
+        "-Xmx1G",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:ReservedCodeCacheSize=256M",
+        "-XX:+UnlockDiagnosticVMOptions",
+        "-XX:+EnableDynamicAgentLoading",
+        "--enable-native-access=ALL-UNNAMED",
+        "--sun-misc-unsafe-memory-access=allow",
+        "-Djdk.attach.allowAttachSelf=true",
+        "-Djdk.nio.maxCachedBufferSize=2000000",
+        "-Dfile.encoding=UTF-8",
+        "-Dconfig=etc/config.properties",
+        "-Dlog.levels-file=etc/log.properties",
+        "-Dnode.id=local",
+        "-Dnode.environment=local",
+        f"-Dnode.data-dir={layout.dir('trino', 'data')}",
+        "-Dnode.internal-address=127.0.0.1",
+        "-Dnode.bind-ip=127.0.0.1",
+        "-cp",
+        "lib/*",
+        "io.trino.server.TrinoServer",
+    )
+    return Program("trino", argv, {}, cwd=folder, port="trino")
+
+
+def trino_ready(layout: Layout) -> bool:
+    """Tell whether Trino has finished to start."""
+    return _json(layout.url("trino") + "/v1/info").get("starting") is False
+
+
+# Airflow
+
+
+def airflow_env(layout: Layout) -> dict[str, str]:
+    """Return Airflow's settings, all by environment."""
+    home = layout.dir("airflow")
+    passwords = layout.dir("secrets") / "airflow-passwords.json"
+    passwords.touch(0o600)
+    passwords.write_text(json.dumps({AIRFLOW_USER: layout.secret("airflow-password")}))
+    settings = {
+        "CORE__DAGS_FOLDER": ROOT / "pipeline" / "dags",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": 2,
+        "CORE__EXECUTION_API_SERVER_URL": layout.url("airflow") + "/execution/",
+        "CORE__INTERNAL_API_SECRET_KEY": layout.secret("airflow-internal"),
+        "CORE__FERNET_KEY": "",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{AIRFLOW_USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
+        "API__HOST": "127.0.0.1",
+        "API__PORT": layout.port("airflow"),
+        "API__WORKERS": 1,
+        "API__BASE_URL": layout.url("airflow"),
+        "API__SECRET_KEY": layout.secret("airflow-api"),
+        "API_AUTH__JWT_SECRET": layout.secret("airflow-jwt"),
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 60,
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
+        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        "DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": home / "bundles",
+        "LOGGING__BASE_LOG_FOLDER": home / "logs",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+    }
+    named = {f"AIRFLOW__{key}": str(value) for key, value in settings.items()}
+    return {**job_env(layout), **named, "AIRFLOW_HOME": str(home), "NO_COLOR": "1"}
+
+
+def _airflow(layout: Layout, name: str, arguments: tuple[str, ...]) -> Program:
+    port = "airflow" if name == "airflow-api" else None
+    return Program(name, (str(AIRFLOW_VENV / "bin" / "airflow"), *arguments), airflow_env(layout), port=port)
+
+
+def migrate_airflow(layout: Layout) -> None:
+    """Make or update Airflow's database."""
+    program = AIRFLOW_VENV / "bin" / "airflow"
+    if not program.exists():
+        raise LocalError(f"Airflow is not installed in {AIRFLOW_VENV}: run `make install`")
+    _run((str(program), "db", "migrate"), airflow_env(layout), layout.log_dir / "airflow-migrate.log")
+
+
+def airflow_ready(layout: Layout) -> bool:
+    """Tell whether all four parts of Airflow have a heartbeat."""
+    health = _json(layout.url("airflow") + "/api/v2/monitor/health")
+    return all(health.get(part, {}).get("status") == "healthy" for part in AIRFLOW_HEALTH)
+
+
+def first_load(layout: Layout) -> bool:
+    """Trigger the load of the reference data unless it has run before; true once that is so."""
+    password = layout.secret("airflow-password")
+    credentials = json.dumps({"username": AIRFLOW_USER, "password": password}).encode()
+    token = _json(layout.url("airflow") + "/auth/token", body=credentials)["access_token"]
+    runs = layout.url("airflow") + "/api/v2/dags/load_reference_data/dagRuns"
+    if not _json(runs, token=token)["total_entries"]:
+        _json(runs, token=token, body=json.dumps({"logical_date": None}).encode())
+    return True
+
+
+# Prometheus
+
+
+def _prometheus(layout: Layout, program: str) -> Program:
+    folder = layout.dir("prometheus")
+    target = f"127.0.0.1:{layout.port('exporter')}"
+    (folder / "prometheus.yml").write_text(
+        "global:\n  scrape_interval: 15s\nscrape_configs:\n  - job_name: dataops\n"
+        f"    static_configs:\n      - targets: ['{target}']\n"
+    )
+    listen = f"127.0.0.1:{layout.port('prometheus')}"
+    argv = (
+        program,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={listen}",
+    )
+    return Program("prometheus", argv, {}, port="prometheus")
+
+
+def http_ready(url: str) -> bool:
+    """Tell whether a web server answers with success."""
+    with _open(url) as answer:
+        return bool(answer.status == 200)
+
+
+# Shared
+
+
+@contextmanager
+def _open(url: str, body: bytes | None = None, token: str | None = None) -> Iterator[Any]:
+    kind = "application/json" if body is None or body.startswith(b"{") else "application/x-www-form-urlencoded"
+    headers = {"Content-Type": kind, **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - our own address
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=5) as answer:
+        yield answer
+
+
+def _json(url: str, body: bytes | None = None, token: str | None = None) -> dict[str, Any]:
+    with _open(url, body, token) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _properties(path: Path, values: dict[str, object]) -> None:
+    path.touch(0o600)
+    path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def _run(argv: tuple[str, ...], env: dict[str, str], log: Path) -> None:
+    """Run a program to its end; raises LocalError with its last line."""
+    with log.open("w") as out:
+        code = subprocess.run(
+            argv,
+            env={**os.environ, **env},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    if code != 0:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        raise LocalError(f"{Path(argv[0]).name} {argv[-1]} failed: {lines[-1] if lines else code}: see {log}")

@@ -1,0 +1,115 @@
+"""The settings that the console, the command line and the exporter read for this stack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dataops_local.components import AIRFLOW_USER, TOPIC
+from dataops_local.layout import Layout
+
+
+def write_config(layout: Layout) -> Path:
+    """Write `dataops.toml`; secrets stay in files of their own."""
+    secret = {name: json.dumps(str(layout.secret_file(name))) for name in ("s3-key", "s3-secret", "airflow-password")}
+    credential = layout.dir("secrets") / "catalog-credential"
+    credential.touch(0o600)
+    credential.write_text(f"{layout.secret('s3-key')}:{layout.secret('s3-secret')}")
+    make = f"PYTHONPATH=deploy/local .venv/bin/python -m dataops_local --state {layout.state}"
+    text = f"""\
+# Written by the local stack each time that it starts.
+default_context = "local"
+refresh = 5
+
+[contexts.local.kafka]
+bootstrap_servers = "127.0.0.1:{layout.port("kafka")}"
+
+[contexts.local.airflow]
+url = "{layout.url("airflow")}"
+username = "{AIRFLOW_USER}"
+password = {{ file = {secret["airflow-password"]} }}
+
+[contexts.local.trino]
+url = "{layout.url("trino")}"
+catalog = "lake"
+schema = "gold"
+
+[contexts.local.catalogs.lake.properties]
+type = "rest"
+uri = "{layout.url("catalog")}"
+warehouse = "s3://lake"
+credential = {{ file = {json.dumps(str(credential))} }}
+"s3.endpoint" = "{layout.url("s3")}"
+"s3.region" = "us-east-1"
+"s3.access-key-id" = {{ file = {secret["s3-key"]} }}
+"s3.secret-access-key" = {{ file = {secret["s3-secret"]} }}
+
+[pipelines.boreal-bridge]
+context = "local"
+title = "Boreal Bridge: vaccine boxes on New York flights"
+objective = 900
+
+[[pipelines.boreal-bridge.stages]]
+name = "{TOPIC}"
+kind = "topic"
+topic = "{TOPIC}"
+
+[[pipelines.boreal-bridge.stages]]
+name = "land_readings"
+kind = "spark_query"
+checkpoint = {json.dumps(str(layout.checkpoints / "land_readings"))}
+reads = ["{TOPIC}"]
+remedy = {json.dumps(make + " start land_readings")}
+
+[[pipelines.boreal-bridge.stages]]
+name = "bronze.readings"
+kind = "iceberg_table"
+catalog = "lake"
+table = "bronze.readings"
+progress_column = "kafka_timestamp"
+reads = ["land_readings"]
+
+[[pipelines.boreal-bridge.stages]]
+name = "conform_readings"
+kind = "dag"
+dag_id = "conform_readings"
+reads = ["bronze.readings"]
+lag_ok = 360
+stall_after = 600
+
+[[pipelines.boreal-bridge.stages]]
+name = "silver.readings"
+kind = "iceberg_table"
+catalog = "lake"
+table = "silver.readings"
+progress_column = "kafka_timestamp"
+reads = ["conform_readings"]
+lag_ok = 60
+stall_after = 600
+
+[[pipelines.boreal-bridge.stages]]
+name = "assess_shipments"
+kind = "dag"
+dag_id = "assess_shipments"
+reads = ["silver.readings"]
+lag_ok = 360
+stall_after = 600
+
+[[pipelines.boreal-bridge.stages]]
+name = "gold.shipment_exposure"
+kind = "iceberg_table"
+catalog = "lake"
+table = "gold.shipment_exposure"
+reads = ["assess_shipments"]
+lag_ok = 60
+stall_after = 600
+
+[[pipelines.boreal-bridge.stages]]
+name = "trino.shipment_exposure"
+kind = "trino_view"
+relation = "lake.gold.shipment_exposure"
+reads = ["gold.shipment_exposure"]
+every = 20
+"""
+    layout.config.write_text(text)
+    return layout.config

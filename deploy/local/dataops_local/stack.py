@@ -1,0 +1,343 @@
+"""Start and stop the whole stack: all at once, as far as one thing does not need another."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from confluent_kafka import KafkaException
+from rich.console import Console
+from rich.table import Table
+
+from dataops_local import components, fetch, preflight
+from dataops_local.console_config import write_config
+from dataops_local.display import Display
+from dataops_local.errors import LocalError
+from dataops_local.layout import Layout
+from dataops_local.supervisor import ALIVE, Program, Supervisor
+
+NOT_YET = (OSError, urllib.error.URLError, KafkaException, json.JSONDecodeError, KeyError)
+"""What a component that has not started yet answers with."""
+POLL = 0.2
+"""Seconds between two looks at a component that starts."""
+
+
+class Cancelled(Exception):  # noqa: N818 - no error: another step has failed
+    """Another step has failed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do on the way up.
+
+    Attributes:
+        name: What the display calls it.
+        after: Names of the steps that come first.
+        act: Does it; returns when the program is started or the work done.
+        ready: Tells whether it is ready; `None` where `act` does all.
+        program: Name of the program that is started, to notice that it ends.
+        within: Seconds until it counts as failed.
+    """
+
+    name: str
+    after: tuple[str, ...]
+    act: Callable[[], None]
+    ready: Callable[[], bool] | None = None
+    program: str | None = None
+    within: float = 180
+
+
+class Stack:
+    """One local stack."""
+
+    def __init__(self, layout: Layout, console: Console) -> None:
+        self.layout = layout
+        self.console = console
+        self.supervisor = Supervisor(layout)
+
+    def up(self, *, without: Collection[str] = (), tied: bool = False) -> subprocess.Popen[bytes] | None:
+        """Start everything and wait until it is ready.
+
+        Args:
+            without: Names of programs to leave out.
+            tied: Whether the stack ends with this process.
+
+        Returns:
+            The supervisor's process, where it is tied to this one; `None` where the stack ran already.
+
+        Raises:
+            LocalError: Something did not start; everything has been stopped again.
+        """
+        layout = self.layout
+        layout.state.mkdir(parents=True, exist_ok=True)
+        if self.supervisor.is_running():
+            return None
+        for name in self.supervisor.sweep():
+            self.console.print(f"stopped {name}, which a crash had left running")
+        preflight.check(layout)
+        fetch.fetch(self.console.print)
+        programs = components.programs(layout)
+        unknown = set(without) - {program.name for program in programs}
+        if unknown:
+            raise LocalError(f"no such program: {', '.join(sorted(unknown))}: see `status`")
+        self._write_env()
+        write_config(layout)
+        conf = self.supervisor.configure(programs)
+        process = self.supervisor.launch(conf, tied=tied)
+        try:
+            self._run(self._steps([p for p in programs if p.name not in without]))
+        except BaseException:
+            self.console.print("stopping what was started …")
+            self.supervisor.shutdown()
+            raise
+        return process
+
+    def down(self) -> bool:
+        """Stop everything; tell whether there was something to stop."""
+        if not self.layout.state.exists():
+            return False
+        running = self.supervisor.is_running()
+        if running:
+            for name in [n for n, info in self.supervisor.states().items() if info["statename"] in ALIVE][:3]:
+                self.console.print(f"stopping {name} and the rest …")
+                break
+        self.supervisor.shutdown()
+        return running
+
+    def _write_env(self) -> None:
+        path = self.layout.state / "env"
+        path.touch(0o600)
+        pairs = components.job_env(self.layout).items()
+        path.write_text("".join(f"export {key}={shlex.quote(value)}\n" for key, value in pairs))
+
+    def _steps(self, programs: Sequence[Program]) -> list[Step]:
+        layout = self.layout
+        names = {program.name for program in programs}
+
+        def start(name: str) -> Callable[[], None]:
+            return lambda: self.supervisor.start(name)
+
+        def start_kafka() -> None:
+            components.format_kafka(layout)
+            self.supervisor.start("kafka")
+
+        steps = [
+            Step(
+                "kafka",
+                (),
+                start_kafka,
+                lambda: components.kafka_ready(layout),
+                "kafka",
+            ),
+            Step("store", (), start("store"), lambda: components.store_ready(layout), "store"),
+            Step("trino", (), start("trino"), lambda: components.trino_ready(layout), "trino"),
+            Step("topic", ("kafka",), lambda: components.create_topic(layout)),
+            Step("simulator", ("topic",), start("simulator"), lambda: self._runs("simulator"), "simulator"),
+            Step(
+                "land_readings",
+                ("topic", "store"),
+                start("land_readings"),
+                lambda: (
+                    any((layout.checkpoints / "land_readings" / "commits").glob("[0-9]*"))
+                    if "simulator" in names
+                    else (layout.checkpoints / "land_readings" / "metadata").exists()
+                ),
+                "land_readings",
+            ),
+            Step("reference files", ("store",), lambda: components.upload_reference(layout)),
+            Step(
+                "first record through trino",
+                ("trino", "land_readings"),
+                lambda: None,
+                self._first_record if "simulator" in names else None,
+            ),
+            Step(
+                "airflow database",
+                ("first record through trino",),
+                lambda: components.migrate_airflow(layout),
+            ),
+            *(
+                Step(name, ("airflow database",), start(name), lambda name=name: self._runs(name), name)  # type: ignore[misc]
+                for name in components.AIRFLOW_PARTS
+            ),
+            Step(
+                "airflow",
+                tuple(components.AIRFLOW_PARTS),
+                lambda: None,
+                lambda: components.airflow_ready(layout),
+            ),
+            Step(
+                "first load of reference data",
+                ("airflow", "reference files"),
+                lambda: None,
+                lambda: components.first_load(layout),
+            ),
+            Step(
+                "exporter",
+                ("first record through trino",),
+                start("exporter"),
+                lambda: components.http_ready(layout.url("exporter") + "/-/healthy"),
+                "exporter",
+            ),
+            Step(
+                "prometheus",
+                ("exporter",),
+                start("prometheus"),
+                lambda: components.http_ready(layout.url("prometheus") + "/-/ready"),
+                "prometheus",
+            ),
+        ]
+        return [step for step in steps if step.program is None or step.program in names]
+
+    def _runs(self, name: str) -> bool:
+        return bool(self.supervisor.rpc().getProcessInfo(name)["statename"] == "RUNNING")
+
+    def _first_record(self) -> bool:
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).parent / "dataops"),
+                "--config",
+                str(self.layout.config),
+                "sql",
+                "-o",
+                "jsonl",
+                "SELECT 1 AS found FROM lake.bronze.readings LIMIT 1",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return '"found": 1' in done.stdout or '"found":1' in done.stdout
+
+    def _run(self, steps: Sequence[Step]) -> None:
+        display = Display(self.console)
+        events = {step.name: threading.Event() for step in steps}
+        failed: list[Exception] = []
+        stop = threading.Event()
+
+        def walk(step: Step) -> None:
+            try:
+                self._walk(step, events, display, stop)
+            except Cancelled:
+                return
+            except LocalError as error:
+                failed.append(error)
+                display.update(step.name, "failed", str(error))
+                stop.set()
+            except Exception as error:  # noqa: BLE001 - a thread's error must reach the user
+                failed.append(LocalError(f"{step.name}: {type(error).__name__}: {error}"))
+                display.update(step.name, "failed", str(error))
+                stop.set()
+
+        threads = [threading.Thread(target=walk, args=(step,), daemon=True) for step in steps]
+        with display:
+            for step in steps:
+                display.update(step.name, "waiting", waits_for(step, events))
+            for thread in threads:
+                thread.start()
+            try:
+                for thread in threads:
+                    while thread.is_alive():
+                        thread.join(0.2)
+            finally:
+                stop.set()
+        if failed:
+            raise failed[0]
+
+    def _walk(self, step: Step, events: dict[str, threading.Event], display: Display, stop: threading.Event) -> None:
+        for name in step.after:
+            event = events.get(name)
+            while event is not None and not event.wait(POLL):
+                if stop.is_set():
+                    raise Cancelled
+                display.update(step.name, "waiting", waits_for(step, events))
+        display.update(step.name, "starting")
+        step.act()
+        deadline = time.monotonic() + step.within
+        while step.ready is not None and not self._look(step):
+            if stop.is_set():
+                raise Cancelled
+            if time.monotonic() > deadline:
+                raise LocalError(f"{step.name} was not ready within {step.within:.0f} s: see {self._log(step)}")
+            restarts = self._check_alive(step)
+            display.update(step.name, "starting", restarts)
+            time.sleep(POLL)
+        display.update(step.name, "ready")
+        events[step.name].set()
+
+    def _look(self, step: Step) -> bool:
+        try:
+            return step.ready is None or step.ready()
+        except NOT_YET:
+            return False
+
+    def _check_alive(self, step: Step) -> str:
+        """Return a remark on a program that had to be started again; raises LocalError when it has ended for good."""
+        if step.program is None:
+            return ""
+        info = self.supervisor.rpc().getProcessInfo(step.program)
+        if info["statename"] in ("FATAL", "EXITED", "STOPPED"):
+            raise LocalError(f"{step.name} ended while it started: {self._last_line(step)}: see {self._log(step)}")
+        return "it ended and is started again" if info["statename"] == "BACKOFF" else ""
+
+    def _log(self, step: Step) -> Path:
+        return self.layout.log_dir / (f"{step.program}.log" if step.program else "")
+
+    def _last_line(self, step: Step) -> str:
+        log = self._log(step)
+        lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+    def status(self) -> tuple[Table, bool]:
+        """Return a table of the programs, and whether all of them run."""
+        states = self.supervisor.states()
+        table = Table(box=None, pad_edge=False)
+        for heading in ("program", "state", "pid", "up", "memory MB", "port", "log"):
+            table.add_column(heading, justify="right" if heading in ("pid", "up", "memory MB", "port") else "left")
+        total = 0.0
+        for program in components.programs(self.layout) if states else ():
+            info = states.get(program.name)
+            if info is None:
+                continue
+            memory = _memory(info["pid"]) if info["pid"] else 0.0
+            total += memory
+            up = f"{info['now'] - info['start']} s" if info["statename"] == "RUNNING" else ""
+            table.add_row(
+                program.name,
+                info["statename"].lower(),
+                str(info["pid"] or ""),
+                up,
+                f"{memory:.0f}" if memory else "",
+                str(self.layout.port(program.port)) if program.port else "",
+                str(self.layout.log_dir / f"{program.name}.log"),
+            )
+        table.add_row("all", "" if states else "not running", "", "", f"{total:.0f}" if states else "", "", "")
+        return table, bool(states) and all(info["statename"] == "RUNNING" for info in states.values())
+
+
+def waits_for(step: Step, events: dict[str, threading.Event]) -> str:
+    """Say which steps a step waits for."""
+    open_ = [name for name in step.after if name in events and not events[name].is_set()]
+    return f"waits for {', '.join(open_)}" if open_ else ""
+
+
+def _memory(pid: int) -> float:
+    """Return megabytes that a process and its children take; pages that several share are counted once."""
+    total = 0.0
+    try:
+        process = psutil.Process(pid)
+        for member in [process, *process.children(recursive=True)]:
+            total += member.memory_full_info().pss / 1e6
+    except psutil.Error:  # it ended while we looked
+        return total
+    return total

@@ -1,0 +1,232 @@
+"""supervisord: its settings, its life, and what it says of the programs."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+
+from dataops_local import guard
+from dataops_local.errors import LocalError
+from dataops_local.layout import Layout
+
+STOP_SECONDS = 25
+"""How long a program may take to stop before it is killed."""
+ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process that supervisord keeps running.
+
+    Attributes:
+        name: Its name, also of its log.
+        argv: Program and arguments.
+        env: Further environment variables.
+        cwd: Where it runs; the state folder where not given.
+        port: Name of the port that it listens on, for display.
+        restart: Whether it is started again when it ends.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path | None = None
+    port: str | None = None
+    restart: bool = True
+
+
+class Supervisor:
+    """One supervisord, with its programs, for one stack."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.pid_file = layout.state / "supervisor.pid"
+
+    def configure(self, programs: Iterable[Program]) -> Path:
+        """Write the settings; return their path."""
+        folder = self.layout.dir("programs")
+        pids = self.layout.dir("pids")
+        sections = [
+            "[unix_http_server]",
+            f"file={_escaped(self.layout.socket)}",
+            "chmod=0600",
+            "[supervisord]",
+            f"pidfile={_escaped(self.pid_file)}",
+            f"logfile={_escaped(self.layout.log_dir / 'supervisor.log')}",
+            "logfile_maxbytes=1MB",
+            "logfile_backups=1",
+            "minfds=1024",
+            f"user={getpass.getuser()}",
+            "[rpcinterface:supervisor]",
+            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+        ]
+        for program in programs:
+            path = folder / f"{program.name}.json"
+            path.touch(0o600)
+            path.write_text(
+                json.dumps(
+                    {
+                        "argv": program.argv,
+                        "env": {**os.environ, **program.env},
+                        "cwd": str(program.cwd or self.layout.state),
+                        "pid_file": str(pids / program.name),
+                    }
+                )
+            )
+            sections += [
+                f"[program:{program.name}]",
+                f'command={_escaped(sys.executable)} {_escaped(guard.__file__)} "{_escaped(path)}"',
+                "autostart=false",
+                f"autorestart={'true' if program.restart else 'false'}",
+                "startsecs=1",
+                "startretries=100",
+                f"stopwaitsecs={STOP_SECONDS}",
+                "stopasgroup=true",
+                "killasgroup=true",
+                "redirect_stderr=true",
+                f"stdout_logfile={_escaped(self.layout.log_dir / program.name)}.log",
+                "stdout_logfile_maxbytes=10MB",
+                "stdout_logfile_backups=1",
+            ]
+        conf = self.layout.state / "supervisord.conf"
+        conf.write_text("\n".join(sections) + "\n")
+        return conf
+
+    def launch(self, conf: Path, *, tied: bool) -> subprocess.Popen[bytes] | None:
+        """Start supervisord.
+
+        Args:
+            conf: Its settings.
+            tied: Whether it ends when this process ends; otherwise it goes on in the background.
+
+        Returns:
+            The process, where it is tied to this one.
+        """
+        argv = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(conf)]
+        process = None
+        if tied:
+            program = self.layout.state / "supervisor.json"
+            program.write_text(
+                json.dumps(
+                    {
+                        "argv": [*argv, "--nodaemon", "--silent"],
+                        "env": dict(os.environ),
+                        "cwd": str(self.layout.state),
+                        "pid_file": str(self.layout.dir("pids") / "supervisor"),
+                    }
+                )
+            )
+            process = subprocess.Popen(
+                [sys.executable, guard.__file__, str(program)],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        else:
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, cwd=self.layout.state)
+        deadline = time.monotonic() + 20
+        while not self.is_running():
+            if time.monotonic() > deadline:
+                raise LocalError(f"supervisord did not start within 20 s: see {self.layout.log_dir}/supervisor.log")
+            time.sleep(0.05)
+        return process
+
+    def rpc(self) -> Any:  # noqa: ANN401 - an XML-RPC proxy has whatever methods the server has
+        """Return a new connection's `supervisor` namespace; a proxy serves one thread."""
+        transport = SupervisorTransport("", "", f"unix://{self.layout.socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def is_running(self) -> bool:
+        """Tell whether supervisord answers."""
+        try:
+            return bool(self.rpc().getState()["statename"] == "RUNNING")
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Return supervisord's word on each program (`statename`, `pid`, `start`, `now`, …); empty when it is down."""
+        try:
+            return {info["name"]: info for info in self.rpc().getAllProcessInfo()}
+        except (OSError, xmlrpc.client.Error):
+            return {}
+
+    def start(self, name: str) -> None:
+        """Start a program; nothing happens when it runs already."""
+        rpc = self.rpc()
+        if rpc.getProcessInfo(name)["statename"] not in ALIVE:
+            rpc.startProcess(name, False)  # do not wait
+
+    def stop(self, name: str) -> None:
+        """Stop a program and wait until it has ended; nothing happens when it does not run."""
+        rpc = self.rpc()
+        if rpc.getProcessInfo(name)["statename"] in ALIVE:
+            rpc.stopProcess(name, True)  # wait
+
+    def shutdown(self) -> None:
+        """Stop supervisord with all its programs, and whatever a crashed one has left; raises LocalError."""
+        try:
+            self.rpc().shutdown()
+        except (OSError, xmlrpc.client.Error):
+            pass
+        else:
+            deadline = time.monotonic() + STOP_SECONDS + 10
+            while self.is_running() or self._pid_alive():
+                if time.monotonic() > deadline:
+                    raise LocalError(f"supervisord (pid {self.pid_file.read_text().strip()}) does not stop")
+                time.sleep(0.1)
+        self.sweep()
+
+    def _pid_alive(self) -> bool:
+        try:
+            return psutil.pid_exists(int(self.pid_file.read_text()))
+        except (OSError, ValueError):
+            return False
+
+    def sweep(self) -> list[str]:
+        """End what is left of programs whose supervisor is gone; return their names."""
+        left = []
+        for path in self.layout.dir("pids").iterdir():
+            process = self._ours(path)
+            if process is not None:
+                family = [process, *process.children(recursive=True)]
+                for member in family:
+                    _signal(member, signal.SIGTERM)
+                _, stubborn = psutil.wait_procs(family, timeout=STOP_SECONDS)
+                for member in stubborn:
+                    _signal(member, signal.SIGKILL)
+                left.append(path.name)
+            path.unlink(missing_ok=True)
+        return left
+
+    def _ours(self, path: Path) -> psutil.Process | None:
+        """Return the process of a pid file, unless the number has gone to another: ours began before the file."""
+        try:
+            process = psutil.Process(int(path.read_text()))
+            began = process.create_time()
+        except (psutil.Error, OSError, ValueError):
+            return None
+        written = path.stat().st_mtime
+        return process if -60 < began - written < 1 else None
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _escaped(path: Path | str) -> str:
+    return str(path).replace("%", "%%")
