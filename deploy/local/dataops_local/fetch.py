@@ -69,8 +69,12 @@ class Download:
 def downloads() -> tuple[Download, ...]:
     """Return the pinned list."""
     lines = Path(__file__).with_name("downloads.txt").read_text().splitlines()
-    rows: list[list[str]] = [line.split() for line in lines if line and not line.startswith("#")]
-    return tuple(Download(*row[:4], size=int(row[4]), sha256=row[5]) for row in rows)
+    found = []
+    for line in lines:
+        if line and not line.startswith("#"):
+            kind, organisation, name, revision, size, sha256 = line.split()
+            found.append(Download(kind, organisation, name, revision, int(size), sha256))
+    return tuple(found)
 
 
 def jars(kind: str) -> Path:

@@ -1,0 +1,102 @@
+"""`python -m dataops_pipeline.simulator`: replay Boreal Bridge's loggers, or write its reference files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pyarrow import fs
+
+from dataops_pipeline.simulator import reference as reference_files
+from dataops_pipeline.simulator.boxes import Settings
+from dataops_pipeline.simulator.replay import Position, Replay, Truth
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Share = Annotated[float, typer.Option(min=0.0, max=0.5)]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed gives other boxes, temperatures and faults.")]
+Boxes = Annotated[int, typer.Option(min=1, max=100_000, help="Boxes that depart on each day.")]
+DEFAULTS = Settings()
+
+
+@app.command()
+def run(
+    *,
+    speed_up: Annotated[float, typer.Option(min=0.001, help="Simulated seconds per second.")] = 120.0,
+    as_fast_as_possible: Annotated[bool, typer.Option(help="Do not wait between records.")] = False,
+    readings: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, in 2013.")] = datetime(2013, 7, 1),  # noqa: DTZ001 - a date
+    state: Annotated[Path | None, typer.Option(help="File that keeps the position between runs.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Folder for what silver.readings must hold.")] = None,
+    seed: Seed = DEFAULTS.seed,
+    boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
+    duplicates: Share = DEFAULTS.duplicates,
+    garbage: Share = DEFAULTS.garbage,
+    late: Share = DEFAULTS.late,
+    clock_ahead: Share = DEFAULTS.clock_ahead,
+) -> None:
+    """Replay the loggers into the topic `logger-readings` of the Kafka at $BOREAL_KAFKA."""
+    if start.year != 2013:
+        raise typer.BadParameter("the flights are those of 2013", param_hint="--start")
+    settings = Settings(seed, boxes_per_day, duplicates, garbage, late, clock_ahead)
+    replay = Replay(
+        _required("BOREAL_KAFKA"),
+        None if as_fast_as_possible else speed_up,
+        state,
+        Truth(truth) if truth else None,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: replay.stop.set())
+    began = time.monotonic()
+    replay.run(settings, Position(f"{start:%Y-%m-%d}", 0), readings)
+    why = "told to stop" if replay.stop.is_set() else "all sent" if readings else "the year is over"
+    typer.echo(f"{replay.sent} records in {time.monotonic() - began:.1f} s: {why}")
+
+
+@app.command()
+def reference(
+    seed: Seed = DEFAULTS.seed,
+    boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
+    to: Annotated[Path | None, typer.Option(help="A local folder, instead of $BOREAL_RAW/reference.")] = None,
+) -> None:
+    """Write flights, weather, airports, products and shipments as CSV."""
+    settings = Settings(seed=seed, boxes_per_day=boxes_per_day)
+    if to is not None:
+        rows = reference_files.write(settings, fs.LocalFileSystem(), str(to))
+        typer.echo(f"{rows} rows below {to}")
+        return
+    endpoint = _required("BOREAL_S3_ENDPOINT")
+    store = fs.S3FileSystem(
+        access_key=_required("BOREAL_S3_ACCESS_KEY"),
+        secret_key=_required("BOREAL_S3_SECRET_KEY"),
+        endpoint_override=endpoint,
+        region=os.environ.get("BOREAL_S3_REGION", "us-east-1"),
+        allow_bucket_creation=True,
+        connect_timeout=5,
+        request_timeout=30,
+    )
+    folder = _required("BOREAL_RAW").removeprefix("s3://") + "/reference"
+    try:
+        rows = reference_files.write(settings, store, folder)
+    except OSError as error:
+        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
+    typer.echo(f"{rows} rows below s3://{folder}")
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SystemExit(f"error: {name} is not set: source the `env` file of the local stack")
+    return value
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    app()

@@ -1,0 +1,153 @@
+"""What the loggers send: readings with their faults, in the order in which gateways receive them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from dataops_pipeline.simulator.boxes import Settings, Times, shipments, temperatures
+
+READING, DUPLICATE, GARBAGE = 0, 1, 2
+"""Kinds of record."""
+CLOCK_TOLERANCE = np.timedelta64(2 * 60 * 1000, "ms")
+"""How far ahead of the gateway's clock a logger's may be before it counts as wrong; `silver.readings` has the same."""
+DAYS_BEFORE, DAYS_AFTER = 3, 1
+"""Days around a window whose boxes can send in it: packed the evening before, delayed, held back."""
+SENSOR_NOISE_C = 0.08
+GATEWAYS_IN_THE_AIR = ("DL", "UA", "B6", "AA")
+"""Carriers whose aircraft carry a gateway; from the others' a burst arrives after landing."""
+
+
+def window(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+    """Return all records that gateways receive on a UTC day, in that order.
+
+    Columns: logger_id, sequence, measured_at (the logger's clock), temperature_c, gateway_id, received_at (the
+    gateway's clock), kind, garble (which way a garbage record is broken). Times are `datetime64[ms]` in UTC.
+    """
+    days = pd.date_range(day - pd.Timedelta(days=DAYS_BEFORE), day + pd.Timedelta(days=DAYS_AFTER))
+    found = [_sent(settings, d) for d in days]
+    begin = day.to_datetime64().astype("datetime64[ms]")
+    end = begin + np.timedelta64(1, "D")
+    parts = [p[(p["received_at"] >= begin) & (p["received_at"] < end)] for p in found if not p.empty]
+    if not parts:
+        return pd.DataFrame()
+    together = pd.concat(parts, ignore_index=True)
+    order = ["received_at", "logger_id", "sequence", "kind"]
+    return cast("pd.DataFrame", together.sort_values(order, kind="stable", ignore_index=True))
+
+
+@lru_cache(maxsize=DAYS_BEFORE + DAYS_AFTER + 1)
+def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+    """Return all records of the boxes that depart on a day."""
+    boxes = shipments(settings, day)
+    if boxes.empty:
+        return boxes
+    rng = np.random.default_rng([settings.seed, day.toordinal(), 1])
+    true = temperatures(boxes)
+    box = true["box"].to_numpy()
+    measured = true["at"].to_numpy().astype("datetime64[ms]")
+    received = _received(boxes, true, measured, settings, rng)
+    ahead = rng.random(len(boxes)) < settings.clock_ahead
+    skew = (rng.uniform(6, 72, len(boxes)) * 3_600_000).astype("timedelta64[ms]")
+    reported = np.where(ahead[box], measured + skew[box], measured)
+    place = true["place"].to_numpy()
+    origin, dest = boxes["origin"].to_numpy()[box], boxes["dest"].to_numpy()[box]
+    flight = (boxes["carrier"] + boxes["flight"].astype(str)).to_numpy()[box]
+    where = np.select([place == "flight", place == "arrival"], [flight, dest], origin)
+    readings = pd.DataFrame(
+        {
+            "logger_id": boxes["logger_id"].to_numpy()[box],
+            "sequence": true["sequence"].to_numpy(),
+            "measured_at": reported,
+            "temperature_c": np.round(true["temperature_c"].to_numpy() + rng.normal(0, SENSOR_NOISE_C, len(true)), 2),
+            "gateway_id": [f"{w}-{p}" for w, p in zip(where, place, strict=True)],
+            "received_at": received,
+            "kind": READING,
+            "garble": 0,
+        }
+    )
+    again = readings[rng.random(len(readings)) < settings.duplicates].copy()
+    again["received_at"] += rng.integers(60_000, 1_800_000, len(again)).astype("timedelta64[ms]")
+    again["kind"] = DUPLICATE
+    broken = readings[rng.random(len(readings)) < settings.garbage].copy()
+    broken["kind"] = GARBAGE
+    broken["garble"] = rng.integers(0, len(_GARBLERS), len(broken))
+    return pd.concat([readings, again, broken], ignore_index=True)
+
+
+def _received(
+    boxes: pd.DataFrame,
+    true: pd.DataFrame,
+    measured: Times,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Times:
+    box = true["box"].to_numpy()
+    received = measured + rng.integers(1_000, 60_000, len(true)).astype("timedelta64[ms]")
+    no_gateway = ~boxes["carrier"].isin(GATEWAYS_IN_THE_AIR).to_numpy()[box] & (true["place"] == "flight").to_numpy()
+    landed = boxes["arrived_at"].to_numpy(dtype="datetime64[ms]")[box]
+    burst = landed + rng.integers(60_000, 300_000, len(true)).astype("timedelta64[ms]")
+    received = np.where(no_gateway, np.maximum(burst, received), received)
+    held_back = rng.random(len(true)) < settings.late
+    delay = rng.integers(10 * 60_000, 180 * 60_000, len(true)).astype("timedelta64[ms]")
+    return cast("Times", np.where(held_back, received + delay, received))
+
+
+def truth(readings: pd.DataFrame) -> pd.DataFrame:
+    """Return what `silver.readings` must hold of these records: each reading once, a wrong clock corrected."""
+    first = readings[readings["kind"] == READING]
+    reported, received = first["measured_at"], first["received_at"]
+    ahead = reported > received + CLOCK_TOLERANCE
+    return pd.DataFrame(
+        {
+            "logger_id": first["logger_id"],
+            "sequence": first["sequence"].astype("int64"),
+            "measured_at": reported.where(~ahead, received),
+            "reported_at": reported,
+            "clock_ahead": ahead,
+            "temperature_c": first["temperature_c"],
+            "gateway_id": first["gateway_id"],
+            "received_at": received,
+        }
+    )
+
+
+def payloads(records: pd.DataFrame) -> list[bytes]:
+    """Return the records as they go over the wire."""
+    measured = np.datetime_as_string(records["measured_at"].to_numpy().astype("datetime64[ms]"))
+    received = np.datetime_as_string(records["received_at"].to_numpy().astype("datetime64[ms]"))
+    rows = zip(
+        records["logger_id"],
+        records["sequence"],
+        measured,
+        records["temperature_c"],
+        records["gateway_id"],
+        received,
+        strict=True,
+    )
+    found = [
+        f'{{"logger_id":"{logger}","sequence":{sequence},"measured_at":"{at}Z","temperature_c":{celsius!r},'
+        f'"gateway_id":"{gateway}","received_at":"{by}Z"}}'.encode()
+        for logger, sequence, at, celsius, gateway, by in rows
+    ]
+    for index in np.flatnonzero(records["kind"].to_numpy() == GARBAGE):
+        found[index] = _GARBLERS[int(records["garble"].iloc[index])](found[index])
+    return found
+
+
+_GARBLERS = (
+    lambda payload: payload[: len(payload) // 2],  # cut off
+    lambda _: bytes(range(128, 160)),  # another protocol
+    lambda payload: payload.replace(b'"temperature_c":', b'"temperature_c":"').replace(
+        b',"gateway_id"', b'","gateway_id"'
+    ),
+    lambda payload: payload.replace(b'"sequence"', b'"seq"'),  # a field is missing
+    lambda _: b"<html><body>502 Bad Gateway</body></html>",
+    lambda payload: (
+        payload.split(b'"temperature_c":')[0] + b'"temperature_c":999.0' + payload[payload.index(b',"gateway_id"') :]
+    ),
+)
+"""Ways in which a record is broken; each is one that `land_readings` rejects."""

@@ -1,0 +1,217 @@
+"""Send the records into Kafka, at a chosen pace, and remember how far."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import KafkaError, Producer
+
+from dataops_pipeline.simulator import records, source
+from dataops_pipeline.simulator.boxes import Settings
+
+TOPIC = "logger-readings"
+CHUNK = 5_000
+"""Records that are encoded at once."""
+SAVE_EVERY = 5.0
+"""Seconds between two notes of the position."""
+
+log = logging.getLogger("simulator")
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next record to send.
+
+    Attributes:
+        day: UTC day of its window, ISO 8601.
+        index: Its number in the window.
+    """
+
+    day: str
+    index: int
+
+
+class Truth:
+    """What was sent, as `silver.readings` must hold it, and how many records of which kind."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._writer: pq.ParquetWriter | None = None
+        self._counts = {"records_sent": 0, "distinct_readings": 0, "duplicates": 0, "garbage": 0, "clock_ahead": 0}
+
+    def add(self, sent: pd.DataFrame) -> None:
+        """Note records that were sent."""
+        rows = records.truth(sent)
+        columns = {name: rows[name].astype("datetime64[us]").dt.tz_localize("UTC") for name in _TIMES}
+        table = pa.Table.from_pandas(rows.assign(**columns), preserve_index=False, schema=_TRUTH)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._folder / "readings.parquet", _TRUTH)
+        self._writer.write_table(table)
+        kinds = np.bincount(sent["kind"], minlength=3)
+        more = (len(sent), *kinds.tolist(), int(rows["clock_ahead"].sum()))
+        self._counts = {name: self._counts[name] + n for name, n in zip(self._counts, more, strict=True)}
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._writer is not None:
+            self._writer.close()
+        (self._folder / "summary.json").write_text(json.dumps(self._counts, indent=2))
+
+
+_TIMES = ("measured_at", "reported_at", "received_at")
+_TRUTH = pa.schema(
+    [
+        ("logger_id", pa.string()),
+        ("sequence", pa.int64()),
+        ("measured_at", pa.timestamp("us", "UTC")),
+        ("reported_at", pa.timestamp("us", "UTC")),
+        ("clock_ahead", pa.bool_()),
+        ("temperature_c", pa.float64()),
+        ("gateway_id", pa.string()),
+        ("received_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+def chunks(settings: Settings, start: Position, limit: int | None) -> Iterator[tuple[Position, pd.DataFrame]]:
+    """Yield the records from a position on, with the position of the first one after each chunk."""
+    left = limit
+    day, index = pd.Timestamp(start.day), start.index
+    while day <= source.LAST_DAY and left != 0:
+        window = records.window(settings, day)
+        while index < len(window) and left != 0:
+            size = CHUNK if left is None else min(CHUNK, left)
+            chunk = window.iloc[index : index + size]
+            index += len(chunk)
+            left = None if left is None else left - len(chunk)
+            yield Position(f"{day:%Y-%m-%d}", index), chunk
+        if left != 0:
+            day, index = day + pd.Timedelta(days=1), 0
+
+
+class Replay:
+    """Sends records to Kafka; nothing is lost while the broker is away, only later.
+
+    Args:
+        bootstrap: Kafka's bootstrap servers.
+        speed_up: Simulated seconds per second; `None` for as fast as possible.
+        state: Where the position is kept, so that a later run goes on; `None` to start anew each time.
+        truth: Where to note what was sent.
+    """
+
+    def __init__(self, bootstrap: str, speed_up: float | None, state: Path | None, truth: Truth | None) -> None:
+        self._speed_up = speed_up
+        self._state = state
+        self._truth = truth
+        self.stop = threading.Event()
+        self.sent = 0
+        self._away = False
+        self._saved = time.monotonic()
+        self._clock: tuple[float, np.datetime64] | None = None
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "compression.type": "lz4",
+                "message.timeout.ms": 0,  # never give up: a record that is dropped is a lie in the truth
+                "queue.buffering.max.messages": 200_000,
+                "error_cb": self._on_error,
+                "log_level": 0,
+            }
+        )
+
+    def run(self, settings: Settings, start: Position, limit: int | None = None) -> None:
+        """Send until told to stop, the limit is reached, or the year is over."""
+        for after, chunk in chunks(settings, self._resumed(start), limit):
+            done = self._send(chunk)
+            if self._truth is not None:
+                self._truth.add(chunk.iloc[:done])
+            self.sent += done
+            at = after if done == len(chunk) else Position(after.day, after.index - len(chunk) + done)
+            if self.stop.is_set() or time.monotonic() - self._saved > SAVE_EVERY:
+                self._save(at)
+            if self.stop.is_set():
+                break
+            last = at
+        else:
+            if self.sent:
+                self._save(last)
+        self._flush()
+        if self._truth is not None:
+            self._truth.close()
+
+    def _send(self, chunk: pd.DataFrame) -> int:
+        """Send a chunk; return how many of its records were handed over before the stop."""
+        due = chunk["received_at"].to_numpy()
+        values = zip(chunk["logger_id"], records.payloads(chunk), strict=True)
+        for number, (key, payload) in enumerate(values):
+            if self._speed_up is not None and not self._wait_for(due[number]):
+                return number
+            while True:
+                try:
+                    self._producer.produce(TOPIC, key=key, value=payload)
+                    break
+                except BufferError:
+                    if self.stop.is_set():
+                        return number
+                    self._producer.poll(0.1)
+        self._producer.poll(0)
+        return len(chunk)
+
+    def _wait_for(self, due: np.datetime64) -> bool:
+        """Wait until a record is due; false when told to stop."""
+        now = time.monotonic()
+        if self._clock is None:
+            self._clock = (now, due)
+        began, first = self._clock
+        simulated = (due - first) / np.timedelta64(1, "s")
+        wait = began + simulated / (self._speed_up or 1.0) - now
+        if wait > 0.02:
+            self._producer.poll(0)
+            return not self.stop.wait(wait)
+        return not self.stop.is_set()
+
+    def _resumed(self, start: Position) -> Position:
+        if self._state is None or not self._state.exists():
+            return start
+        try:
+            kept: dict[str, Any] = json.loads(self._state.read_text())
+            position = Position(day=f"{pd.Timestamp(kept['day']):%Y-%m-%d}", index=int(kept["index"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SystemExit(f"error: {self._state} is not a position ({error}): remove it to start anew") from error
+        log.info("going on at record %d of %s", position.index, position.day)
+        return position
+
+    def _save(self, position: Position) -> None:
+        """Note a position, once all before it has reached Kafka."""
+        self._saved = time.monotonic()
+        if self._state is None:
+            return
+        self._flush()
+        part = self._state.with_suffix(".part")
+        part.write_text(json.dumps(asdict(position)))
+        part.replace(self._state)
+
+    def _flush(self) -> None:
+        while self._producer.flush(1.0) > 0:
+            if self.stop.is_set() and self._away:
+                log.warning("stopping while the broker is away: what it has not taken is sent again next time")
+                return
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:  # noqa: SLF001 - its public name
+            self._away = True
+            log.warning("the broker is away (%s): waiting for it", error.str())
