@@ -136,7 +136,7 @@ def temperatures(boxes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def cool(setpoint: npt.NDArray[np.float64], outside: npt.NDArray[np.float64], hours: float) -> npt.NDArray[np.float64]:
+def cool(setpoint: Numbers, outside: Numbers, coolant: Numbers, hours: float) -> Numbers:
     """Return the temperature in each box (rows) at each step (columns), which starts at its set point.
 
     Args:
