@@ -111,7 +111,8 @@ def temperatures(boxes: pd.DataFrame) -> pd.DataFrame:
     """Return the true temperature in each box, every 5 minutes from packed to delivered.
 
     Columns: box (row number in `boxes`), sequence (from 0), at (UTC), place (depot, apron, flight, arrival) and
-    temperature_c. The box relaxes towards a mix of its set point and what is around it (Newton's law of cooling); the mix lets little
+    temperature_c. The box relaxes towards a mix of its set point and what is around it (Newton's law of cooling); the
+    mix lets little
     through until the coolant has taken all that it can.
     """
     packed = boxes["packed_at"].to_numpy(dtype="datetime64[s]")

@@ -1,0 +1,1 @@
+"""The jobs of Boreal Bridge; each module is a program of its own."""

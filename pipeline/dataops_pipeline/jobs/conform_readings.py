@@ -1,0 +1,83 @@
+"""Batch: what is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.
+
+The commit notes the bronze snapshot that it was made from, so that the next run reads only what came after it. Run
+twice, it does nothing the second time.
+"""
+
+from __future__ import annotations
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+
+from dataops_pipeline import tables
+from dataops_pipeline.catalog import OLDEST, PROGRESS, SOURCE_SNAPSHOT, iso, newest_with, open_catalog
+from dataops_pipeline.jobs.runner import log, run
+from dataops_pipeline.session import spark_session
+from dataops_pipeline.settings import CATALOG, JobError, JobSettings
+from dataops_pipeline.transforms.readings import conform
+
+SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
+"""Session setting with which Iceberg writes a commit property also where SQL has no options (MERGE)."""
+
+
+def conform_new(settings: JobSettings) -> str:
+    """Merge what is new."""
+    catalog = open_catalog(settings)
+    if not catalog.table_exists("bronze.readings"):
+        raise JobError(f"{tables.READINGS} does not exist: start land_readings first")
+    bronze = catalog.load_table("bronze.readings")
+    stamped = newest_with(bronze, PROGRESS)
+    if stamped is None:
+        return "nothing has been landed yet"
+    until, progress = stamped[0].snapshot_id, stamped[1]
+    done = None
+    if catalog.table_exists("silver.readings"):
+        done = newest_with(catalog.load_table("silver.readings"), SOURCE_SNAPSHOT)
+    if done is not None and int(done[1]) == until:
+        return "nothing new"
+    spark = spark_session(settings, "conform_readings")
+    try:
+        tables.create(spark, tables.SILVER)
+        new = conform(_read(spark, int(done[1]) if done else None, until)).persist()
+        count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
+        stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
+        if oldest is not None:
+            stamp[OLDEST] = iso(oldest)
+        for name, value in stamp.items():
+            spark.conf.set(SNAPSHOT_PROPERTY + name, value)
+        new.createOrReplaceTempView("new")
+        spark.sql(
+            f"MERGE INTO {tables.SILVER} AS s USING new AS n"
+            " ON s.logger_id = n.logger_id AND s.sequence = n.sequence WHEN NOT MATCHED THEN INSERT *"
+        )
+    finally:
+        spark.stop()
+    _stamp_if_unchanged(settings, until, stamp)
+    return f"merged {count} readings up to bronze snapshot {until}"
+
+
+def _read(spark: SparkSession, after: int | None, until: int) -> DataFrame:
+    """Return the rows that were appended after one snapshot, up to another; all rows where that cannot be told."""
+    reader = spark.read.format("iceberg")
+    if after is not None:
+        appended = reader.option("start-snapshot-id", after).option("end-snapshot-id", until).load(tables.READINGS)
+        try:
+            appended.limit(0).count()
+        except PySparkException as error:
+            log.warning("reading all of bronze again: snapshot %d is gone (%s)", after, type(error).__name__)
+        else:
+            return appended
+    return spark.read.format("iceberg").option("snapshot-id", until).load(tables.READINGS)
+
+
+def _stamp_if_unchanged(settings: JobSettings, until: int, stamp: dict[str, str]) -> None:
+    """Commit the stamp without rows where the merge had nothing to write and so made no commit."""
+    silver = open_catalog(settings).load_table(tables.SILVER.removeprefix(f"{CATALOG}."))
+    done = newest_with(silver, SOURCE_SNAPSHOT)
+    if done is None or int(done[1]) != until:
+        silver.append(silver.schema().as_arrow().empty_table(), snapshot_properties=stamp)
+
+
+if __name__ == "__main__":
+    run(conform_new)

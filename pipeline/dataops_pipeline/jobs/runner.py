@@ -1,0 +1,39 @@
+"""What all jobs share: one line that says what was done, and one line when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from py4j.protocol import Py4JError
+from pyiceberg.exceptions import RESTError
+from pyspark.errors import PySparkException
+
+from dataops_pipeline.settings import JobError, JobSettings
+
+log = logging.getLogger("job")
+
+
+def run(job: Callable[[JobSettings], str]) -> None:
+    """Run a job and exit: 0 with what it says it did, 1 with what went wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    began = time.monotonic()
+    try:
+        done = job(JobSettings.from_env())
+    except JobError as error:
+        sys.exit(f"error: {error}")
+    except (PySparkException, Py4JError, RESTError, OSError) as error:
+        sys.exit(f"error: {first_line(error)}")
+    log.info("%s in %.1f s", done, time.monotonic() - began)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the stack that Java and Spark put below it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = lines[0] if lines else ""
+    if told.startswith("An error occurred while calling") and len(lines) > 1:
+        told = lines[1].removeprefix(": ")
+    return f"{type(error).__name__}: {told[:300]}"

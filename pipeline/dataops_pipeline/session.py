@@ -1,0 +1,59 @@
+"""The Spark session of all jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from dataops_pipeline.settings import CATALOG, JobSettings
+
+JVM_OPTIONS = (
+    "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=128m"
+    # Iceberg's vectorized Parquet reader casts Netty buffers that Java 24 and later replace unless this is allowed.
+    " --sun-misc-unsafe-memory-access=allow"
+)
+
+
+def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> SparkSession:
+    """Return a session with the catalog `lake`.
+
+    Args:
+        settings: Where the components are.
+        app: The application's name.
+        memory: The driver's heap.
+    """
+    jars = Path(settings.spark_jars)
+    # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
+    first = sorted(jars.glob("hadoop-client-*.jar"))
+    catalog = f"spark.sql.catalog.{CATALOG}"
+    options = {
+        "spark.driver.extraClassPath": ":".join([*map(str, first), f"{jars}/*"]),
+        "spark.driver.extraJavaOptions": JVM_OPTIONS,
+        "spark.executor.extraJavaOptions": JVM_OPTIONS,
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        catalog: "org.apache.iceberg.spark.SparkCatalog",
+        f"{catalog}.type": "rest",
+        f"{catalog}.uri": settings.catalog_uri,
+        f"{catalog}.warehouse": settings.warehouse,
+        f"{catalog}.credential": settings.catalog_credential,
+        f"{catalog}.oauth2-server-uri": f"{settings.catalog_uri}/v1/oauth/tokens",
+        f"{catalog}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        f"{catalog}.s3.path-style-access": "true",
+        f"{catalog}.client.region": settings.s3_region,
+        f"{catalog}.view-endpoints-supported": "true",
+        **{f"{catalog}.{key}": value for key, value in settings.s3_properties().items()},
+    }
+    builder = SparkSession.builder.master(settings.spark_master).appName(app)
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session

@@ -1,0 +1,65 @@
+"""What the jobs read from their environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+CATALOG = "lake"
+"""Name of the Iceberg catalog in Spark, PyIceberg and Trino."""
+
+
+class JobError(Exception):
+    """One clear line: what is wrong, where, and the mend."""
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Where the components are; each field is the environment variable `BOREAL_<NAME>`.
+
+    Attributes:
+        kafka: Bootstrap servers.
+        catalog_uri: Address of the Iceberg REST catalog.
+        warehouse: Its warehouse, `s3://bucket`.
+        catalog_credential: `key:secret` for its token endpoint.
+        s3_endpoint: Address of the object store.
+        s3_access_key: Key of the object store.
+        s3_secret_key: Secret of the object store.
+        s3_region: Region of the object store.
+        raw: Where the raw files are, `s3://bucket`.
+        checkpoints: Folder of Spark's checkpoints.
+        spark_master: Spark's master URL.
+        spark_jars: Folder of Spark's further jars.
+    """
+
+    kafka: str
+    catalog_uri: str
+    warehouse: str
+    catalog_credential: str
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str
+    s3_region: str
+    raw: str
+    checkpoints: str
+    spark_master: str
+    spark_jars: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings; raises JobError that names all that is missing."""
+        names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls)}
+        missing = [name for name in names.values() if not env.get(name)]
+        if missing:
+            raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
+        return cls(**{field: env[name] for field, name in names.items()})
+
+    def s3_properties(self) -> dict[str, Any]:
+        """Return the object store's settings, as Iceberg's Spark and Python libraries name them alike."""
+        return {
+            "s3.endpoint": self.s3_endpoint,
+            "s3.access-key-id": self.s3_access_key,
+            "s3.secret-access-key": self.s3_secret_key,
+        }

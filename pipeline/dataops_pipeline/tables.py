@@ -1,0 +1,62 @@
+"""All tables that Spark writes: schemas, partitions and properties, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import SparkSession
+
+from dataops_pipeline.settings import CATALOG
+
+READINGS = f"{CATALOG}.bronze.readings"
+REJECTED = f"{CATALOG}.bronze.rejected_readings"
+SILVER = f"{CATALOG}.silver.readings"
+EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
+
+STREAMED = {
+    # A commit every few seconds leaves a metadata file each; keep the last hundred.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "100",
+    # Upkeep commits beside the stream; try again rather than fail.
+    "commit.retry.num-retries": "10",
+}
+MERGED = {"write.merge.mode": "merge-on-read", "commit.retry.num-retries": "10"}
+
+COLUMNS: Mapping[str, str] = {
+    READINGS: """
+        logger_id string, sequence bigint, measured_at timestamp, temperature_c double, gateway_id string,
+        received_at timestamp, topic string, partition int, offset bigint, kafka_timestamp timestamp,
+        ingested_at timestamp""",
+    REJECTED: """
+        payload binary, reason string, topic string, partition int, offset bigint, kafka_timestamp timestamp,
+        ingested_at timestamp""",
+    SILVER: """
+        logger_id string, sequence bigint, measured_at timestamp, reported_at timestamp, clock_ahead boolean,
+        temperature_c double, gateway_id string, received_at timestamp, partition int, offset bigint,
+        kafka_timestamp timestamp""",
+    EXPOSURE: """
+        shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
+        carrier string, flight int, delay_minutes double, status string, readings bigint,
+        first_reading_at timestamp, last_reading_at timestamp, min_c double, max_c double,
+        minutes_out_of_range double, mean_kinetic_temperature_c double, verdict string, reason string""",
+}
+PROPERTIES: Mapping[str, Mapping[str, str]] = {READINGS: STREAMED, REJECTED: STREAMED, SILVER: MERGED, EXPOSURE: {}}
+PARTITIONS: Mapping[str, str] = {
+    # By the hour in which it was landed: a stream writes one partition at a time, however late its readings are.
+    READINGS: "hours(kafka_timestamp)",
+    REJECTED: "days(kafka_timestamp)",
+    # By the day of measurement, which is what readers ask for.
+    SILVER: "days(measured_at)",
+}
+
+
+def create(spark: SparkSession, *names: str) -> None:
+    """Create the tables that do not exist yet, with their namespaces."""
+    for name in names:
+        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {name.rpartition('.')[0]}")
+        properties = {"format-version": "2", **PROPERTIES[name]}
+        listed = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
+        partitioned = f"PARTITIONED BY ({PARTITIONS[name]})" if name in PARTITIONS else ""
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {name} ({COLUMNS[name]}) USING iceberg {partitioned} TBLPROPERTIES ({listed})"
+        )
