@@ -1,32 +1,69 @@
-"""Settings: one typed tree, read from `dataops.toml`.
+"""The tables of the settings file, as types.
 
-A component's settings name no secret in clear: a secret is a text with `${VARIABLE}` in it, or a table with `file` or
-`command`, and is read anew each time that it is needed, so that a rotated one is picked up.
+No secret need stand in the file: a secret is a text in which `${VARIABLE}` is replaced, or a table with `file` or
+`command`. It is read anew each time that it is needed, so that a rotated one is picked up.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+
+from dataops_core.errors import ConfigError
+
+
+def _from_folder(text: str, info: ValidationInfo) -> str:
+    """Let a relative path start at the settings file's folder, which `load_settings` passes as the context."""
+    if not isinstance(info.context, Path) or "://" in text:
+        return text
+    return str(info.context / Path(text).expanduser())
+
+
+LocalPath = Annotated[str, AfterValidator(_from_folder)]
 
 
 class Section(BaseModel):
-    """A table of the settings file: unknown keys are refused, values do not change."""
+    """A table of the settings file: unknown keys are refused, values do not change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Errors keep what was put in to themselves: it may be a secret.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class SecretSource(Section):
-    """A secret that is kept elsewhere."""
+    """A secret that is kept elsewhere: exactly one of the two keys."""
 
-    file: str | None = None
+    file: LocalPath | None = None
     """Path of a file whose content, stripped, is the secret."""
     command: tuple[str, ...] | None = None
     """Program and arguments whose output, stripped, is the secret."""
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (not self.command):
+            raise ValueError("needs exactly one of `file` and `command`")
+        return self
 
-Secret = str | SecretSource
+
+TEXT_TAG, TABLE_TAG = "<text>", "<table>"
+"""Names of the two forms of a secret in the places that pydantic gives; no key of a table reads like them."""
+
+Secret = Annotated[
+    Annotated[str, Tag(TEXT_TAG)] | Annotated[SecretSource, Tag(TABLE_TAG)],
+    Discriminator(lambda value: TEXT_TAG if isinstance(value, str) else TABLE_TAG),
+]
 
 
 class KafkaSettings(Section):
@@ -34,7 +71,7 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str
     """Comma-separated `host:port`."""
-    properties: dict[str, Secret] = {}
+    properties: dict[str, Secret] = Field(default={}, repr=False)
     """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
 
 
@@ -45,9 +82,9 @@ class AirflowSettings(Section):
     """Base URL of the API server, without `/api/v2`."""
     username: str | None = None
     """With `password`: exchanged for a token at `/auth/token`."""
-    password: Secret | None = None
+    password: Secret | None = Field(default=None, repr=False)
     """Password for `username`."""
-    token: Secret | None = None
+    token: Secret | None = Field(default=None, repr=False)
     """A bearer token, instead of user name and password."""
 
 
@@ -58,7 +95,7 @@ class TrinoSettings(Section):
     """Base URL of the coordinator."""
     user: str = "dataops"
     """The user that statements run as."""
-    password: Secret | None = None
+    password: Secret | None = Field(default=None, repr=False)
     """Password for `user` (needs HTTPS)."""
     catalog: str | None = None
     """Default catalog of the SQL editor."""
@@ -69,7 +106,7 @@ class TrinoSettings(Section):
 class CatalogSettings(Section):
     """An Iceberg catalog, as PyIceberg reads it."""
 
-    properties: dict[str, Secret]
+    properties: dict[str, Secret] = Field(repr=False)
     """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
 
 
@@ -119,7 +156,7 @@ class SparkQueryStage(StageBase):
 
     kind: Literal["spark_query"]
     """Always `spark_query`."""
-    checkpoint: str
+    checkpoint: LocalPath
     """Folder of the query's checkpoint."""
 
 
@@ -199,3 +236,19 @@ class Settings(Section):
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
     """Pipelines by name."""
+
+    def choose_context(self, name: str | None = None) -> str:
+        """Return the context to use: the named one, else the default, else the only one.
+
+        Raises:
+            ConfigError: There is no such context, or several and none is named.
+        """
+        chosen = name or self.default_context or (next(iter(self.contexts)) if len(self.contexts) == 1 else None)
+        known = ", ".join(self.contexts)
+        if chosen is None:
+            raise ConfigError(
+                f"there are several contexts ({known})", hint="name one with --context, or set default_context"
+            )
+        if chosen not in self.contexts:
+            raise ConfigError(f'there is no context "{chosen}"', hint=f"known are {known}")
+        return chosen

@@ -1,0 +1,50 @@
+"""Settings: one typed tree, read from `dataops.toml`."""
+
+from dataops_core.config.load import ENVIRONMENT, find_config, find_problems, load_settings
+from dataops_core.config.model import (
+    AirflowSettings,
+    CatalogSettings,
+    ConsumerGroupStage,
+    ContextSettings,
+    DagStage,
+    IcebergTableStage,
+    KafkaSettings,
+    PipelineSettings,
+    Secret,
+    SecretSource,
+    Section,
+    Settings,
+    SparkQueryStage,
+    Stage,
+    StageBase,
+    TopicStage,
+    TrinoSettings,
+    TrinoViewStage,
+)
+from dataops_core.config.secret import resolve_secret
+
+__all__ = [
+    "ENVIRONMENT",
+    "AirflowSettings",
+    "CatalogSettings",
+    "ConsumerGroupStage",
+    "ContextSettings",
+    "DagStage",
+    "IcebergTableStage",
+    "KafkaSettings",
+    "PipelineSettings",
+    "Secret",
+    "SecretSource",
+    "Section",
+    "Settings",
+    "SparkQueryStage",
+    "Stage",
+    "StageBase",
+    "TopicStage",
+    "TrinoSettings",
+    "TrinoViewStage",
+    "find_config",
+    "find_problems",
+    "load_settings",
+    "resolve_secret",
+]

@@ -1,0 +1,129 @@
+"""What no single value of the settings shows to be wrong: names without a target, what cannot go together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+
+from dataops_core.config.model import (
+    ContextSettings,
+    IcebergTableStage,
+    PipelineSettings,
+    Settings,
+    Stage,
+    TrinoViewStage,
+)
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield one line for each, that begins with its place in the settings."""
+    if settings.default_context is not None and settings.default_context not in settings.contexts:
+        yield f"default_context: {no_such('context', settings.default_context, settings.contexts)}"
+    for name, context in settings.contexts.items():
+        for problem in _context_problems(context):
+            yield f"contexts.{name}.{problem}"
+    for name, pipeline in settings.pipelines.items():
+        for problem in _pipeline_problems(pipeline, settings):
+            yield f"pipelines.{name}.{problem}"
+
+
+def no_such(what: str, name: str, known: Collection[str]) -> str:
+    """Say that there is nothing of that name, and which known name is nearest."""
+    near = get_close_matches(name, known, n=1)
+    listed = ", ".join(known) or "none"
+    return f'there is no {what} "{name}"; ' + (f'did you mean "{near[0]}"?' if near else f"known are: {listed}")
+
+
+def _context_problems(context: ContextSettings) -> Iterator[str]:
+    if context.kafka is not None:
+        for server in context.kafka.bootstrap_servers.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdecimal():
+                yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
+                break
+    if (airflow := context.airflow) is not None:
+        yield from _url_problems("airflow.url", airflow.url)
+        if airflow.token is not None and (airflow.username is not None or airflow.password is not None):
+            yield "airflow: has a token and a user name or password; keep one of the two ways"
+        elif (airflow.username is None) != (airflow.password is None):
+            yield "airflow: username and password come together"
+    if (trino := context.trino) is not None:
+        yield from _url_problems("trino.url", trino.url)
+        if trino.password is not None and not trino.url.startswith("https://"):
+            yield "trino.password: Trino takes a password over https:// only; change trino.url, or drop the password"
+
+
+def _url_problems(place: str, url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        valid = False
+    if not valid:
+        yield f"{place}: must be a URL such as https://host:8443"
+    elif parts.username is not None or parts.password is not None:
+        yield f"{place}: has a user name or password in it; give them in keys of their own"
+
+
+def _pipeline_problems(pipeline: PipelineSettings, settings: Settings) -> Iterator[str]:
+    context = settings.contexts.get(pipeline.context)
+    if context is None:
+        yield f"context: {no_such('context', pipeline.context, settings.contexts)}"
+    names = [stage.name for stage in pipeline.stages]
+    for index, stage in enumerate(pipeline.stages):
+        at = f'stages[{index}] "{stage.name}"'
+        for problem in (
+            *_name_problems(stage, names[:index]),
+            *_reads_problems(stage, names[:index], names),
+            *_target_problems(stage),
+        ):
+            yield f"{at}{problem}"
+        if context is not None:
+            yield from (f"{at}{problem}" for problem in _not_configured(stage, context, pipeline.context))
+
+
+def _name_problems(stage: Stage, earlier: Collection[str]) -> Iterator[str]:
+    if stage.name in earlier:
+        yield ": an earlier stage has the same name"
+    if not stage.name.strip() or "/" in stage.name:
+        yield '.name: must not be empty or hold a "/": it is half of a check id'
+
+
+def _reads_problems(stage: Stage, earlier: Collection[str], all_names: Collection[str]) -> Iterator[str]:
+    for read in stage.reads:
+        if read == stage.name:
+            yield ".reads: a stage cannot read itself"
+        elif read in all_names and read not in earlier:
+            yield f'.reads: "{read}" stands further down; put it before this stage'
+        elif read not in earlier:
+            yield f".reads: {no_such('stage', read, earlier)}"
+
+
+def _target_problems(stage: Stage) -> Iterator[str]:
+    if isinstance(stage, IcebergTableStage) and not _has_parts(stage.table, at_least=2):
+        yield ".table: must be namespace.table"
+    if isinstance(stage, TrinoViewStage) and not _has_parts(stage.relation, at_least=3):
+        yield ".relation: must be catalog.schema.name"
+
+
+def _has_parts(name: str, *, at_least: int) -> bool:
+    parts = name.split(".")
+    return len(parts) >= at_least and all(parts)
+
+
+def _not_configured(stage: Stage, context: ContextSettings, name: str) -> Iterator[str]:
+    """Say which component the stage needs that its context lacks; a Spark query's lag is measured in Kafka."""
+    match stage.kind:
+        case "topic" | "spark_query" | "consumer_group" if context.kafka is None:
+            missing = "kafka"
+        case "dag" if context.airflow is None:
+            missing = "airflow"
+        case "trino_view" if context.trino is None:
+            missing = "trino"
+        case "iceberg_table" if stage.catalog not in context.catalogs:
+            yield f".catalog: {no_such('catalog', stage.catalog, context.catalogs)} (in contexts.{name}.catalogs)"
+            return
+        case _:
+            return
+    yield f": a stage of kind {stage.kind} needs [contexts.{name}.{missing}], which is missing"

@@ -1,0 +1,199 @@
+"""From a settings file to checked settings; whatever is wrong is said in one line each."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from platformdirs import user_config_path
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dataops_core.config.check import contradictions
+from dataops_core.config.model import (
+    TABLE_TAG,
+    TEXT_TAG,
+    Section,
+    Settings,
+)
+from dataops_core.errors import ConfigError
+
+FILE_NAME = "dataops.toml"
+FILE_VARIABLE = "DATAOPS_CONFIG"
+ENVIRONMENT = {
+    "default_context": "DATAOPS_CONTEXT",
+    "refresh": "DATAOPS_REFRESH",
+    "probe_timeout": "DATAOPS_PROBE_TIMEOUT",
+}
+"""Settings that an environment variable outranks, and that variable."""
+
+Table = tuple[tuple[str, ...], type[Section]]
+"""A table of the settings, after its place: `*` stands for any name or number, `<kind>` for the tag of a union."""
+
+
+def find_config(flag: Path | None = None) -> Path:
+    """Return the settings file: the flag's, `$DATAOPS_CONFIG`, `./dataops.toml`, or the user's own, in this order.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if flag is not None:
+        return flag
+    if named := os.environ.get(FILE_VARIABLE):
+        return Path(named)
+    places = (Path(FILE_NAME), user_config_path("dataops") / FILE_NAME)
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"there is no settings file: neither {' nor '.join(map(str, places))}",
+        hint=f"name one with --config or {FILE_VARIABLE}",
+    )
+
+
+def load_settings(path: Path | str) -> Settings:
+    """Return the settings of a file, with what the environment outranks.
+
+    Raises:
+        ConfigError: The first thing that is wrong: file, place, what, and the mend where one is known.
+    """
+    settings, problems = _load(Path(path))
+    if settings is None or problems:
+        more = f" (and {len(problems) - 1} more: see `dataops config validate`)" if len(problems) > 1 else ""
+        raise ConfigError(f"{problems[0]}{more}")
+    return settings
+
+
+def find_problems(path: Path | str) -> tuple[str, ...]:
+    """Return all that is wrong with a settings file, one line each; nothing if all is well."""
+    return _load(Path(path))[1]
+
+
+def sections(model: type[Section] = Settings, at: tuple[str, ...] = ()) -> Iterator[Table]:
+    """Yield each table of the settings, the outermost first."""
+    yield at, model
+    for name, field in model.model_fields.items():
+        yield from _sections_in(field.annotation, (*at, field.alias or name))
+
+
+def _sections_in(annotation: object, at: tuple[str, ...]) -> Iterator[Table]:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _sections_in(inner[0], at)
+    elif origin is dict:
+        yield from _sections_in(inner[1], (*at, "*"))
+    elif origin is tuple:
+        yield from _sections_in(inner[0], (*at, "*"))
+    elif origin in (Union, UnionType):
+        for member in inner:
+            tag = _tag(member)
+            yield from _sections_in(member, at if tag is None else (*at, tag))
+    elif isinstance(annotation, type) and issubclass(annotation, Section):
+        yield from sections(annotation, at)
+
+
+def _tag(member: object) -> str | None:
+    """Return the tag that pydantic puts into the place of an error inside this member of a union."""
+    if get_origin(member) is Annotated:
+        return next((str(m.tag) for m in get_args(member)[1:] if hasattr(m, "tag")), None)
+    kind = getattr(member, "model_fields", {}).get("kind")
+    return str(get_args(kind.annotation)[0]) if kind else None
+
+
+def _load(path: Path) -> tuple[Settings | None, tuple[str, ...]]:
+    raw, problem = _read(path)
+    if raw is None:
+        return None, (problem,)
+    from_environment = {key: os.environ[name] for key, name in ENVIRONMENT.items() if os.environ.get(name)}
+    try:
+        settings = Settings.model_validate({**raw, **from_environment}, context=path.absolute().parent)
+    except ValidationError as error:
+        return None, tuple(_line(path, details, raw) for details in _telling(error))
+    return settings, tuple(f"{path}: {problem}" for problem in contradictions(settings))
+
+
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), ""
+    except OSError as error:
+        return None, f"{path}: {(error.strerror or 'cannot be read').lower()}"
+    except UnicodeDecodeError as error:
+        return None, f"{path}: not UTF-8 at byte {error.start}"
+    except tomllib.TOMLDecodeError as error:
+        return None, f"{path}: not TOML: {error}"
+
+
+def _telling(error: ValidationError) -> list[ErrorDetails]:
+    """Return the errors without those that only follow from another: a list seems empty once its items are refused."""
+    found = error.errors(include_input=False)
+    places = [details["loc"] for details in found]
+    return [
+        details
+        for details in found
+        if details["type"] != "too_short"
+        or not any(len(at) > len(details["loc"]) and at[: len(details["loc"])] == details["loc"] for at in places)
+    ]
+
+
+def _line(path: Path, details: ErrorDetails, raw: Mapping[str, Any]) -> str:
+    at = details["loc"]
+    if at and at[0] in ENVIRONMENT and os.environ.get(ENVIRONMENT[str(at[0])]):
+        return f"environment variable {ENVIRONMENT[str(at[0])]}: {_what(details)}"
+    if details["type"] == "extra_forbidden":
+        *inside, unknown = at
+        known = _known_keys(tuple(inside))
+        near = get_close_matches(str(unknown), known, n=1)
+        mend = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+        return f"{path}: {_place(inside, raw) or 'top level'}: unknown key {unknown!r}; {mend}"
+    return f"{path}: {_place(at, raw) or 'top level'}: {_what(details)}"
+
+
+def _what(details: ErrorDetails) -> str:
+    match details["type"]:
+        case "missing":
+            return "missing"
+        case "union_tag_invalid":
+            expected = str(details["ctx"]["expected_tags"]).replace("'", '"')
+            return f'kind "{details["ctx"]["tag"]}" is unknown; known are {expected}'
+        case "union_tag_not_found":
+            return 'has no "kind"'
+        case "model_type" | "model_attributes_type" if details["loc"][-1] == TABLE_TAG:
+            return "must be a text, or a table with `file` or `command`"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "must be a table"
+        case _:
+            return details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _known_keys(inside: tuple[str | int, ...]) -> list[str]:
+    for at, model in sections():
+        if len(at) == len(inside) and all(a in ("*", str(b)) for a, b in zip(at, inside, strict=True)):
+            return [field.alias or name for name, field in model.model_fields.items()]
+    return []
+
+
+def _place(at: tuple[str | int, ...] | list[str | int], raw: Mapping[str, Any]) -> str:
+    """Write a place as in `pipelines.orders.stages[2] "bronze.orders".lag_ok`."""
+    in_stage = len(at) > 3 and at[0] == "pipelines" and at[2] == "stages"
+    text = ""
+    for index, element in enumerate(at):
+        if element in (TEXT_TAG, TABLE_TAG) or (in_stage and index == 4):
+            continue  # the tag of a union is no key
+        if isinstance(element, int):
+            text += f"[{element}]"
+        else:
+            text += ("." if text else "") + (element if element.replace("-", "").isidentifier() else f'"{element}"')
+        if in_stage and index == 3 and (name := _stage_name(at, raw)):
+            text += f' "{name}"'
+    return text
+
+
+def _stage_name(at: tuple[str | int, ...] | list[str | int], raw: Mapping[str, Any]) -> str | None:
+    stage = raw["pipelines"][at[1]]["stages"][at[3]]
+    name = stage.get("name") if isinstance(stage, Mapping) else None
+    return name if isinstance(name, str) else None
