@@ -1,6 +1,6 @@
 """Settings: one typed tree, read from `dataops.toml`."""
 
-from dataops_core.config.load import ENVIRONMENT, find_config, find_problems, load_settings
+from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
     CatalogSettings,
@@ -43,6 +43,7 @@ __all__ = [
     "TopicStage",
     "TrinoSettings",
     "TrinoViewStage",
+    "context_of",
     "find_config",
     "find_problems",
     "load_settings",

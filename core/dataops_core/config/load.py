@@ -14,10 +14,11 @@ from platformdirs import user_config_path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dataops_core.config.check import contradictions
+from dataops_core.config.check import contradictions, no_such
 from dataops_core.config.model import (
     TABLE_TAG,
     TEXT_TAG,
+    ContextSettings,
     Section,
     Settings,
 )
@@ -72,6 +73,25 @@ def load_settings(path: Path | str) -> Settings:
 def find_problems(path: Path | str) -> tuple[str, ...]:
     """Return all that is wrong with a settings file, one line each; nothing if all is well."""
     return _load(Path(path))[1]
+
+
+def context_of(settings: Settings, name: str | None = None) -> tuple[str, ContextSettings]:
+    """Return the context to use, after its name: the named one, else the default, else the only one.
+
+    Raises:
+        ConfigError: There is no such context, or there are several and none is named.
+    """
+    chosen = (
+        name or settings.default_context or (next(iter(settings.contexts)) if len(settings.contexts) == 1 else None)
+    )
+    if chosen is None:
+        raise ConfigError(
+            f"there are several contexts ({', '.join(settings.contexts)})",
+            hint="name one with --context, or set default_context",
+        )
+    if chosen not in settings.contexts:
+        raise ConfigError(no_such("context", chosen, settings.contexts))
+    return chosen, settings.contexts[chosen]
 
 
 def sections(model: type[Section] = Settings, at: tuple[str, ...] = ()) -> Iterator[Table]:

@@ -20,8 +20,6 @@ from pydantic import (
     model_validator,
 )
 
-from dataops_core.errors import ConfigError
-
 
 def _from_folder(text: str, info: ValidationInfo) -> str:
     """Let a relative path start at the settings file's folder, which `load_settings` passes as the context."""
@@ -236,19 +234,3 @@ class Settings(Section):
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
     """Pipelines by name."""
-
-    def choose_context(self, name: str | None = None) -> str:
-        """Return the context to use: the named one, else the default, else the only one.
-
-        Raises:
-            ConfigError: There is no such context, or several and none is named.
-        """
-        chosen = name or self.default_context or (next(iter(self.contexts)) if len(self.contexts) == 1 else None)
-        known = ", ".join(self.contexts)
-        if chosen is None:
-            raise ConfigError(
-                f"there are several contexts ({known})", hint="name one with --context, or set default_context"
-            )
-        if chosen not in self.contexts:
-            raise ConfigError(f'there is no context "{chosen}"', hint=f"known are {known}")
-        return chosen
