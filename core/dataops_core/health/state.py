@@ -74,7 +74,7 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
 
 
 def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
-    if isinstance(reading.stage, TrinoViewStage):
+    if isinstance(reading.stage, TrinoViewStage) and seen.position != 0:
         return StageState.UNKNOWN, "it answers, but does not tell how fresh its data is", None
     if not any(s.progress_time for s in reading.upstream):
         return StageState.IDLE, "nothing has arrived yet", None

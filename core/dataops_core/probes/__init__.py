@@ -1,1 +1,108 @@
 """Probes: from clients to observations. One file per component; no probe computes a status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.trino import TrinoClient
+from dataops_core.config import ContextSettings, Stage
+from dataops_core.errors import ConfigError
+from dataops_core.health.model import Observation, StageKind
+from dataops_core.probes import airflow, iceberg, kafka, spark, trino
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The clients of one context; `None` where a component is not configured."""
+
+    kafka: KafkaClient | None = None
+    airflow: AirflowClient | None = None
+    trino: TrinoClient | None = None
+    catalogs: Mapping[str, CatalogClient] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, context: ContextSettings, timeout: float) -> Clients:
+        """Make the clients of a context; nothing is connected yet.
+
+        Args:
+            context: Where the components are.
+            timeout: Deadline of each call, in seconds.
+        """
+        return cls(
+            kafka=KafkaClient(context.kafka, timeout) if context.kafka else None,
+            airflow=AirflowClient(context.airflow, timeout) if context.airflow else None,
+            trino=TrinoClient(context.trino, timeout) if context.trino else None,
+            catalogs={name: CatalogClient(name, catalog, timeout) for name, catalog in context.catalogs.items()},
+        )
+
+    def need(self, what: str) -> Any:  # noqa: ANN401 - one of the clients
+        """Return a client; raises ConfigError where it is not configured."""
+        client = self.catalogs.get(what) or getattr(self, what, None)
+        if client is None:
+            raise ConfigError(f"{what} is not configured in this context")
+        return client
+
+
+@dataclass(frozen=True)
+class ComponentReport:
+    """What a component says of itself.
+
+    Attributes:
+        detail: One line about it.
+        failure: Why it calls itself unhealthy; `None` if it does not.
+    """
+
+    detail: str
+    failure: str | None = None
+
+
+def component_of(stage: Stage) -> str:
+    """Return the name of the component that answers for a stage."""
+    by_kind = {
+        StageKind.TOPIC: "kafka",
+        StageKind.CONSUMER_GROUP: "kafka",
+        StageKind.SPARK_QUERY: "spark",
+        StageKind.DAG: "airflow",
+        StageKind.TRINO_VIEW: "trino",
+    }
+    return stage.catalog if stage.kind == "iceberg_table" else by_kind[StageKind(stage.kind)]
+
+
+def observe(stage: Stage, clients: Clients) -> Observation:
+    """Observe a stage now; raises DataopsError."""
+    match stage.kind:
+        case "topic":
+            return kafka.observe_topic(stage, clients.need("kafka"))
+        case "consumer_group":
+            return kafka.observe_group(stage, clients.need("kafka"))
+        case "spark_query":
+            return spark.observe_query(stage, clients.need("kafka"))
+        case "iceberg_table":
+            return iceberg.observe_table(stage, clients.need(stage.catalog))
+        case "dag":
+            return airflow.observe_dag(stage, clients.need("airflow"))
+        case "trino_view":
+            return trino.observe_view(stage, clients.need("trino"))
+
+
+def component_probes(clients: Clients) -> dict[str, tuple[str, str, Callable[[], ComponentReport]]]:
+    """Return a probe for each component that is configured: by name its kind, its target, and how to ask."""
+    found: dict[str, tuple[str, str, Callable[[], ComponentReport]]] = {}
+    if clients.kafka is not None:
+        found["kafka"] = ("kafka", clients.kafka.target, _asking(kafka.report, clients.kafka))
+    for name, catalog in clients.catalogs.items():
+        found[name] = ("iceberg", catalog.target, _asking(iceberg.report, catalog))
+    if clients.airflow is not None:
+        found["airflow"] = ("airflow", clients.airflow.target, _asking(airflow.report, clients.airflow))
+    if clients.trino is not None:
+        found["trino"] = ("trino", clients.trino.target, _asking(trino.report, clients.trino))
+    return found
+
+
+def _asking(report: Callable[[Any], tuple[str, str | None]], client: object) -> Callable[[], ComponentReport]:
+    return lambda: ComponentReport(*report(client))

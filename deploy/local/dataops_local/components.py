@@ -372,17 +372,6 @@ def airflow_ready(layout: Layout) -> bool:
     return all(health.get(part, {}).get("status") == "healthy" for part in AIRFLOW_HEALTH)
 
 
-def first_load(layout: Layout) -> bool:
-    """Trigger the load of the reference data unless it has run before; true once that is so."""
-    password = layout.secret("airflow-password")
-    credentials = json.dumps({"username": AIRFLOW_USER, "password": password}).encode()
-    token = _json(layout.url("airflow") + "/auth/token", body=credentials)["access_token"]
-    runs = layout.url("airflow") + "/api/v2/dags/load_reference_data/dagRuns"
-    if not _json(runs, token=token)["total_entries"]:
-        _json(runs, token=token, body=json.dumps({"logical_date": None}).encode())
-    return True
-
-
 # Prometheus
 
 

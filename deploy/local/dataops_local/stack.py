@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import trino
 from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +31,7 @@ POLL = 0.2
 """Seconds between two looks at a component that starts."""
 
 
-class Cancelled(Exception):  # noqa: N818 - no error: another step has failed
+class Cancelled(Exception):
     """Another step has failed."""
 
 
@@ -153,7 +153,7 @@ class Stack:
                 ),
                 "land_readings",
             ),
-            Step("reference files", ("store",), lambda: components.upload_reference(layout)),
+            Step("reference files", ("first record through trino",), lambda: components.upload_reference(layout)),
             Step(
                 "first record through trino",
                 ("trino", "land_readings"),
@@ -165,21 +165,23 @@ class Stack:
                 ("first record through trino",),
                 lambda: components.migrate_airflow(layout),
             ),
+            Step(
+                "airflow-api",
+                ("airflow database",),
+                start("airflow-api"),
+                lambda: components.http_ready(layout.url("airflow") + "/api/v2/version"),
+                "airflow-api",
+            ),
+            # The others talk to the API server, and a task that cannot reach it fails.
             *(
-                Step(name, ("airflow database",), start(name), lambda name=name: self._runs(name), name)  # type: ignore[misc]
-                for name in components.AIRFLOW_PARTS
+                Step(name, ("airflow-api",), start(name), lambda name=name: self._runs(name), name)  # type: ignore[misc]
+                for name in list(components.AIRFLOW_PARTS)[1:]
             ),
             Step(
                 "airflow",
                 tuple(components.AIRFLOW_PARTS),
                 lambda: None,
                 lambda: components.airflow_ready(layout),
-            ),
-            Step(
-                "first load of reference data",
-                ("airflow", "reference files"),
-                lambda: None,
-                lambda: components.first_load(layout),
             ),
             Step(
                 "exporter",
@@ -202,22 +204,17 @@ class Stack:
         return bool(self.supervisor.rpc().getProcessInfo(name)["statename"] == "RUNNING")
 
     def _first_record(self) -> bool:
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "dataops"),
-                "--config",
-                str(self.layout.config),
-                "sql",
-                "-o",
-                "jsonl",
-                "SELECT 1 AS found FROM lake.bronze.readings LIMIT 1",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
+        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
+            host="127.0.0.1", port=self.layout.port("trino"), user="local", request_timeout=10, max_attempts=1
         )
-        return '"found": 1' in done.stdout or '"found":1' in done.stdout
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1 FROM lake.bronze.readings LIMIT 1")
+            return bool(cursor.fetchall())
+        except trino.exceptions.Error:
+            return False
+        finally:
+            connection.close()
 
     def _run(self, steps: Sequence[Step]) -> None:
         display = Display(self.console)

@@ -15,16 +15,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from py4j.protocol import Py4JError
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import RESTError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 from pyspark.sql.streaming.query import StreamingQuery
 
 from dataops_pipeline import tables
-from dataops_pipeline.catalog import OLDEST, PROGRESS, iso
+from dataops_pipeline.catalog import OLDEST, PROGRESS, iso, open_catalog
 from dataops_pipeline.jobs.runner import first_line, log, run
 from dataops_pipeline.session import spark_session
-from dataops_pipeline.settings import JobSettings
+from dataops_pipeline.settings import CATALOG, JobSettings
 from dataops_pipeline.transforms import readings
 
 TOPIC = "logger-readings"
@@ -46,16 +48,16 @@ def append(frame: DataFrame, table: str, properties: dict[str, str]) -> None:
     writer.append()
 
 
-def land(batch: DataFrame, epoch: int, query_id: str, append: Append = append) -> int:
+def land(batch: DataFrame, epoch: int, query_id: str, catalog: Catalog, append: Append = append) -> int:
     """Write one batch to both tables, each unless it has it already; return how many records it had.
 
     Args:
         batch: Records of Spark's Kafka source.
         epoch: The batch's number.
         query_id: Id of the query, which lives as long as its checkpoint.
+        catalog: Tells which batches the tables have.
         append: Writes one commit.
     """
-    spark = batch.sparkSession
     parsed = readings.parse(batch).persist()
     try:
         entered = F.unix_millis("kafka_timestamp")
@@ -68,24 +70,27 @@ def land(batch: DataFrame, epoch: int, query_id: str, append: Append = append) -
             (tables.READINGS, readings.accepted(parsed, now)),
             (tables.REJECTED, readings.rejected(parsed, now)),
         ):
-            if landed_epoch(spark, table, query_id) < epoch:
+            if landed_epoch(catalog, table, query_id) < epoch:
                 append(rows, table, stamp)
         return int(records)
     finally:
         parsed.unpersist()
 
 
-def landed_epoch(spark: SparkSession, table: str, query_id: str) -> int:
+def landed_epoch(catalog: Catalog, table: str, query_id: str) -> int:
     """Return the newest batch of a query that a table has; -1 where it has none.
 
-    Upkeep that expires snapshots keeps the current one's ancestors of the last days, and this query's newest commit is
-    among them as long as it commits at least that often.
+    Read from the catalog's metadata: upkeep that expires snapshots keeps those of the last days, and this query's
+    newest commit is among them as long as it commits at least that often.
     """
-    found = spark.sql(
-        f"SELECT max(CAST(summary['{EPOCH_ID}'] AS BIGINT)) FROM {table}.snapshots"  # noqa: S608 - our own names
-        f" WHERE summary['{QUERY_ID}'] = '{query_id}'"
-    ).collect()[0][0]
-    return -1 if found is None else int(found)
+    known = catalog.load_table(table.removeprefix(f"{CATALOG}."))
+    snapshot = known.current_snapshot()
+    while snapshot is not None:
+        summary = snapshot.summary.additional_properties if snapshot.summary else {}
+        if summary.get(QUERY_ID) == query_id:
+            return int(summary[EPOCH_ID])
+        snapshot = known.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id else None
+    return -1
 
 
 def start(spark: SparkSession, settings: JobSettings) -> StreamingQuery:
@@ -99,11 +104,12 @@ def start(spark: SparkSession, settings: JobSettings) -> StreamingQuery:
         .option("failOnDataLoss", "true")
         .load()
     )
+    catalog = open_catalog(settings)
     started: Future[StreamingQuery] = Future()  # the first batch may come before start() has returned
 
     def write(batch: DataFrame, epoch: int) -> None:
         began = time.monotonic()
-        records = land(batch, epoch, str(started.result(timeout=60).id))
+        records = land(batch, epoch, str(started.result(timeout=60).id), catalog)
         log.info("batch %d: %d records in %.1f s", epoch, records, time.monotonic() - began)
 
     query = (
@@ -131,6 +137,7 @@ def stream(settings: JobSettings) -> str:
                 tables.create(spark, tables.READINGS, tables.REJECTED)
                 query = start(spark, settings)
                 log.info("query %s runs", query.id)
+                tables.create(spark, tables.SILVER, tables.EXPOSURE)  # so that their readers find them, if empty
             if query.isActive:
                 progress = query.lastProgress
                 failures = 0 if progress and progress["numInputRows"] else failures
@@ -138,7 +145,7 @@ def stream(settings: JobSettings) -> str:
                 continue
             error: BaseException | None = query.exception()
             query = None
-        except (PySparkException, Py4JError) as raised:
+        except (PySparkException, Py4JError, RESTError, OSError) as raised:
             error = raised
         pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
         failures += 1

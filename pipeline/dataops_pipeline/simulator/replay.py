@@ -212,6 +212,6 @@ class Replay:
                 return
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:  # noqa: SLF001 - its public name
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
             self._away = True
             log.warning("the broker is away (%s): waiting for it", error.str())

@@ -1,0 +1,254 @@
+"""Airflow's public REST API (v2): health, DAGs, runs, and the one thing that we change: triggering a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import airflow_client.client as sdk
+import urllib3
+from airflow_client.client.api.dag_api import DAGApi
+from airflow_client.client.api.dag_run_api import DagRunApi
+from airflow_client.client.api.monitor_api import MonitorApi
+from airflow_client.client.api.task_instance_api import TaskInstanceApi
+from airflow_client.client.exceptions import ApiException
+from airflow_client.client.models.dag_collection_response import DAGCollectionResponse
+from airflow_client.client.models.dag_run_response import DAGRunResponse
+from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
+from pydantic import ValidationError
+
+from dataops_core.config import AirflowSettings, resolve_secret
+from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowHealth:
+    """What Airflow says of itself.
+
+    Attributes:
+        parts: Status by part (`metadatabase`, `scheduler`, `dag_processor`, `triggerer`); a part that does not run has
+            no status and is left out.
+    """
+
+    parts: Mapping[str, str]
+
+    @property
+    def unhealthy(self) -> tuple[str, ...]:
+        """The parts that are not healthy."""
+        return tuple(part for part, status in self.parts.items() if status != "healthy")
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """One run of a DAG.
+
+    Attributes:
+        state: `queued`, `running`, `success` or `failed`.
+        data_interval_end: End of the data that it covers, where it covers an interval.
+    """
+
+    dag_id: str
+    run_id: str
+    state: str
+    run_type: str
+    queued_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    data_interval_start: datetime | None
+    data_interval_end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dag:
+    """A DAG.
+
+    Attributes:
+        schedule: Its schedule in words, where it has one.
+        import_errors: Whether its file fails to load at present.
+    """
+
+    dag_id: str
+    paused: bool
+    schedule: str | None
+    owners: tuple[str, ...]
+    tags: tuple[str, ...]
+    import_errors: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DagState:
+    """A DAG with its newest runs, newest first."""
+
+    dag: Dag
+    runs: tuple[DagRun, ...]
+
+
+class AirflowClient:
+    """An Airflow API server; safe to share between threads.
+
+    Args:
+        settings: Where it is and who we are.
+        timeout: Deadline of each request, in seconds.
+    """
+
+    def __init__(self, settings: AirflowSettings, timeout: float = 8.0) -> None:
+        self.target = settings.url.rstrip("/")
+        self._settings = settings
+        self._timeout = timeout
+        self._lock = Lock()
+        self._api: sdk.ApiClient | None = None
+
+    def health(self) -> AirflowHealth:
+        """Return what Airflow says of its parts; raises ClientError."""
+        found = self._call(lambda api: MonitorApi(api).get_health(_request_timeout=self._timeout))
+        parts = {part: getattr(found, part) for part in PARTS}
+        return AirflowHealth({part: info.status for part, info in parts.items() if info is not None and info.status})
+
+    def dags(self) -> tuple[Dag, ...]:
+        """Return all DAGs, by id; raises ClientError."""
+        found: list[Dag] = []
+        while True:
+            page = self._call(partial(self._page_of_dags, offset=len(found)))
+            found += [_dag(dag) for dag in page.dags]
+            if not page.dags or len(found) >= page.total_entries:
+                return tuple(found)
+
+    def _page_of_dags(self, api: sdk.ApiClient, offset: int) -> DAGCollectionResponse:
+        return DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
+
+    def dag(self, dag_id: str) -> DagState:
+        """Return a DAG with its newest runs; raises NotFound or another ClientError."""
+        dag = self._call(lambda api: DAGApi(api).get_dag(dag_id, _request_timeout=self._timeout))
+        return DagState(_dag(dag), self.runs(dag_id))
+
+    def runs(self, dag_id: str, limit: int = 20) -> tuple[DagRun, ...]:
+        """Return a DAG's newest runs, newest first; `~` means all DAGs; raises ClientError."""
+        page = self._call(
+            lambda api: DagRunApi(api).get_dag_runs(
+                dag_id, limit=limit, order_by=["-run_after"], _request_timeout=self._timeout
+            )
+        )
+        return tuple(_run(run) for run in page.dag_runs)
+
+    def run(self, dag_id: str, run_id: str) -> DagRun:
+        """Return one run; raises NotFound or another ClientError."""
+        return _run(self._call(lambda api: DagRunApi(api).get_dag_run(dag_id, run_id, _request_timeout=self._timeout)))
+
+    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
+        """Return the ids of a run's tasks that failed; raises ClientError."""
+        page = self._call(
+            lambda api: TaskInstanceApi(api).get_task_instances(
+                dag_id, run_id, state=["failed"], _request_timeout=self._timeout
+            )
+        )
+        return tuple(task.task_id for task in page.task_instances)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
+        """Start a run of a DAG with these parameters; raises NotFound or another ClientError."""
+        body = TriggerDAGRunPostBody(logical_date=None, conf=dict(conf or {}))
+        return _run(
+            self._call(lambda api: DagRunApi(api).trigger_dag_run(dag_id, body, _request_timeout=self._timeout))
+        )
+
+    def _call(self, ask: Callable[[sdk.ApiClient], T]) -> T:
+        try:
+            try:
+                return ask(self._open())
+            except ApiException as error:
+                if error.status != 401:
+                    raise
+                # The token has run out, or Airflow was started anew: log in once more.
+                with self._lock:
+                    self._api = None
+                return ask(self._open())
+        except ApiException as error:
+            raise self._refused(error) from error
+        except (ValidationError, ValueError, TypeError, AttributeError) as error:
+            raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {_line(error)}") from error
+        except urllib3.exceptions.TimeoutError as error:
+            raise TimedOut(f"airflow {self.target}: no answer within {self._timeout:g} s") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"airflow {self.target}: cannot be reached: {_reason(error)}") from error
+
+    def _refused(self, error: ApiException) -> ClientError:
+        detail = _detail(error)
+        if error.status in (401, 403):
+            return AuthenticationFailed(f"airflow {self.target}: refused our credentials ({error.status}): {detail}")
+        if error.status == 404:
+            return NotFound(f"airflow {self.target}: {detail}")
+        return BadAnswer(f"airflow {self.target}: {error.status}: {detail}")
+
+    def _open(self) -> sdk.ApiClient:
+        with self._lock:
+            if self._api is None:
+                configuration = sdk.Configuration(host=self.target, access_token=self._token())
+                configuration.retries = False  # the next round is our retry
+                self._api = sdk.ApiClient(configuration)
+            return self._api
+
+    def _token(self) -> str | None:
+        settings = self._settings
+        if settings.token is not None:
+            return resolve_secret(settings.token)
+        if settings.username is None or settings.password is None:
+            return None
+        credentials = {"username": settings.username, "password": resolve_secret(settings.password)}
+        answer = urllib3.PoolManager(retries=False).request(
+            "POST", f"{self.target}/auth/token", json=credentials, timeout=self._timeout
+        )
+        if answer.status in (401, 403):
+            raise AuthenticationFailed(f"airflow {self.target}: refused user {settings.username}")
+        if answer.status >= 300:
+            raise BadAnswer(f"airflow {self.target}: no token: HTTP {answer.status}")
+        return str(answer.json()["access_token"])
+
+
+def _dag(dag: Any) -> Dag:  # noqa: ANN401 - two generated classes with the same fields
+    return Dag(
+        dag_id=dag.dag_id,
+        paused=dag.is_paused,
+        schedule=dag.timetable_summary,
+        owners=tuple(dag.owners or ()),
+        tags=tuple(tag.name for tag in dag.tags or ()),
+        import_errors=bool(dag.has_import_errors),
+    )
+
+
+def _run(run: DAGRunResponse) -> DagRun:
+    return DagRun(
+        dag_id=run.dag_id,
+        run_id=run.dag_run_id,
+        state=run.state.value,
+        run_type=run.run_type.value,
+        queued_at=run.queued_at,
+        started_at=run.start_date,
+        ended_at=run.end_date,
+        data_interval_start=run.data_interval_start,
+        data_interval_end=run.data_interval_end,
+    )
+
+
+def _detail(error: ApiException) -> str:
+    try:
+        detail = json.loads(error.body or "")["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = error.reason
+    return _line(detail if isinstance(detail, str) else json.dumps(detail))
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return error.strerror if isinstance(error, OSError) and error.strerror else _line(error)

@@ -1,0 +1,205 @@
+"""The monitor: runs all probes beside each other, and folds what they see into health snapshots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Event, Lock, Thread
+
+from dataops_core.config import ContextSettings, Settings, TrinoViewStage
+from dataops_core.config.check import no_such
+from dataops_core.errors import ConfigError, DataopsError
+from dataops_core.health.fold import fold
+from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
+from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
+
+OnSnapshot = Callable[[HealthSnapshot], None]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe.
+
+    Attributes:
+        template: What all its results have in common.
+        ask: Asks; raises DataopsError.
+        every: Seconds between two runs.
+    """
+
+    template: ProbeResult
+    ask: Callable[[], Observation | ComponentReport]
+    every: float
+
+
+class _Runner:
+    """Runs one probe, one at a time: a hung one keeps its thread and is not started again until it has ended."""
+
+    def __init__(self, probe: Probe, deadline: float) -> None:
+        self.probe = probe
+        self._deadline = deadline
+        self._lock = Lock()
+        self._began: float | None = None
+        self._began_at: datetime | None = None
+        self._ended: float | None = None
+        self._result: ProbeResult | None = None
+
+    def start_if_due(self, *, now: bool = False) -> None:
+        with self._lock:
+            if self._began is not None:
+                return
+            if not now and self._ended is not None and time.monotonic() - self._ended < self.probe.every:
+                return
+            self._began, self._began_at = time.monotonic(), datetime.now(UTC)
+        Thread(target=self._run, name=f"probe {self.probe.template.target}", daemon=True).start()
+
+    def _run(self) -> None:
+        began, began_at = time.monotonic(), datetime.now(UTC)
+        result = replace(self.probe.template, started_at=began_at)
+        try:
+            seen = self.probe.ask()
+            if isinstance(seen, Observation):
+                result = replace(result, success=True, observation=seen)
+            else:
+                result = replace(result, success=True, detail=seen.detail, failure=seen.failure)
+        except DataopsError as error:
+            result = replace(result, error=str(error))
+        except Exception as error:  # noqa: BLE001 - a probe with a bug must not end the others
+            result = replace(result, error=f"the probe itself failed: {type(error).__name__}: {error}")
+        with self._lock:
+            self._result = replace(result, duration=time.monotonic() - began)
+            self._began, self._ended = None, time.monotonic()
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is something to report of the newest run: a result, or that its deadline has passed."""
+        with self._lock:
+            return self._began is None or time.monotonic() - self._began >= self._deadline
+
+    def report(self) -> ProbeResult | None:
+        """Return the newest result, or that there has been no answer within the deadline."""
+        with self._lock:
+            if self._began is None or self._began_at is None:
+                return self._result
+            waited = time.monotonic() - self._began
+            if waited < self._deadline:
+                return self._result
+            return replace(
+                self.probe.template,
+                started_at=self._began_at,
+                duration=waited,
+                error=f"{self.probe.template.component}: no answer within {self._deadline:g} s",
+            )
+
+
+def context_of(settings: Settings, name: str | None) -> tuple[str, ContextSettings]:
+    """Return the named context, or the default one, or the only one; raises ConfigError."""
+    chosen = name or settings.default_context
+    if chosen is None and len(settings.contexts) == 1:
+        chosen = next(iter(settings.contexts))
+    if chosen is None:
+        known = ", ".join(settings.contexts)
+        raise ConfigError("which context? There is no default_context", hint=f"name one of {known} with --context")
+    if chosen not in settings.contexts:
+        raise ConfigError(no_such("context", chosen, settings.contexts))
+    return chosen, settings.contexts[chosen]
+
+
+class Monitor:
+    """Watches the pipelines of one context.
+
+    Args:
+        settings: The settings.
+        context: Name of the context; the default one where not given.
+
+    Raises:
+        ConfigError: There is no such context.
+    """
+
+    def __init__(self, settings: Settings, context: str | None = None) -> None:
+        self.context, chosen = context_of(settings, context)
+        self.clients = Clients.of(chosen, settings.probe_timeout * 0.8)
+        self.pipelines = {name: p for name, p in settings.pipelines.items() if p.context == self.context}
+        self.latest: HealthSnapshot | None = None
+        """The newest snapshot; `None` before the first one."""
+        self._refresh = settings.refresh
+        self._deadline = settings.probe_timeout
+        self._runners = [_Runner(probe, settings.probe_timeout) for probe in self._probes(settings.refresh)]
+        self._stop = Event()
+        self._wake = Event()
+        self._thread: Thread | None = None
+
+    def once(self) -> HealthSnapshot:
+        """Run all probes once and return the snapshot; it takes no longer than the deadline of a probe."""
+        for runner in self._runners:
+            runner.start_if_due(now=True)
+        deadline = time.monotonic() + self._deadline + 0.2
+        while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):
+            time.sleep(0.02)
+        return self._fold()
+
+    def start(self, on_snapshot: OnSnapshot) -> None:
+        """Watch in the background.
+
+        Args:
+            on_snapshot: Called in the monitor's own thread with each new snapshot.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the monitor runs already")
+        self._thread = Thread(target=self._watch, args=(on_snapshot,), name="monitor", daemon=True)
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Look again now, instead of at the next round."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop watching; hung probes are left to end by themselves."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+
+    def _watch(self, on_snapshot: OnSnapshot) -> None:
+        forced = False
+        while not self._stop.is_set():
+            for runner in self._runners:
+                runner.start_if_due(now=forced)
+            # What answers at once is shown at once; what is slow is in a later snapshot.
+            settle = time.monotonic() + min(1.0, self._refresh / 2)
+            while time.monotonic() < settle and not all(runner.settled for runner in self._runners):
+                if self._stop.wait(0.02):
+                    return
+            on_snapshot(self._fold())
+            forced = self._wake.wait(self._refresh)
+            self._wake.clear()
+
+    def _fold(self) -> HealthSnapshot:
+        results = [result for runner in self._runners if (result := runner.report()) is not None]
+        self.latest = fold(self.latest, results, self.pipelines, datetime.now(UTC), self.context)
+        return self.latest
+
+    def _probes(self, refresh: float) -> list[Probe]:
+        never = datetime.fromtimestamp(0, UTC)
+        found = []
+        for name, (kind, target, ask) in component_probes(self.clients).items():
+            template = ProbeResult(
+                probe=kind, target=target, component=name, started_at=never, duration=0.0, success=False
+            )
+            found.append(Probe(template, ask, every=0.0))
+        for pipeline, settings in self.pipelines.items():
+            for stage in settings.stages:
+                template = ProbeResult(
+                    probe=stage.kind,
+                    target=f"{pipeline}/{stage.name}",
+                    component=component_of(stage),
+                    started_at=never,
+                    duration=0.0,
+                    success=False,
+                    pipeline=pipeline,
+                    stage=stage.name,
+                )
+                every = max(0.0, stage.every - refresh / 2) if isinstance(stage, TrinoViewStage) else 0.0
+                found.append(Probe(template, lambda stage=stage: observe(stage, self.clients), every))  # type: ignore[misc]
+        return found
