@@ -1,0 +1,132 @@
+"""The one gate that every action passes: what the context forbids is refused, and everything is audited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataops_core.actions.audit import append, default_audit_path
+from dataops_core.actions.sql import SqlRisk, classify_sql, one_statement, without_secrets
+from dataops_core.config import ContextSettings
+from dataops_core.errors import ActionRefused, ClientError
+
+if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+    from dataops_core.clients.airflow import AirflowClient, DagRun
+    from dataops_core.clients.trino import QueryHandle, TrinoClient
+
+YES = "yes"
+"""What confirms a change outside production."""
+
+_CONSEQUENCE = {
+    SqlRisk.READ: "the statement reads",
+    SqlRisk.WRITE: "the statement changes data",
+    SqlRisk.DDL: "the statement changes tables, views or grants",
+    SqlRisk.UNKNOWN: "the statement is not understood, so it may change something",
+}
+_SECRET_NAME = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
+
+
+class Gate:
+    """Lets actions of one context pass, or refuses them.
+
+    Args:
+        context: Name of the context.
+        settings: Its settings: `read_only` refuses every change, `production` wants the context's name.
+        audit_path: The audit file; the user's own where not given.
+    """
+
+    def __init__(self, context: str, settings: ContextSettings, audit_path: Path | None = None) -> None:
+        self._context = context
+        self._settings = settings
+        self._audit_path = audit_path or default_audit_path()
+
+    def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
+        """Return the word that confirms an action of that risk, `None` if none is needed; a DAG's run is a write.
+
+        Raises:
+            ActionRefused: The context is read-only, so that no word helps.
+        """
+        if risk is SqlRisk.READ:
+            return None
+        if self._settings.read_only:
+            raise ActionRefused(
+                f'the context "{self._context}" is read-only', hint="choose another one to change things"
+            )
+        return self._context if self._settings.production else YES
+
+    def run_sql(self, client: TrinoClient, statement: str, confirmed: str | None = None) -> QueryHandle:
+        """Let a statement pass to Trino; it runs once its rows are asked for.
+
+        Args:
+            client: Where to run it.
+            statement: Exactly one statement.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
+        """
+        risk = SqlRisk.UNKNOWN
+        entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}
+        try:
+            statement = one_statement(statement)
+            risk = classify_sql(statement)
+            self._check(risk, confirmed, _CONSEQUENCE[risk])
+        except ActionRefused as refusal:
+            self._audit(entry | {"risk": risk.value}, "refused", reason=str(refusal))
+            raise
+        self._audit(entry | {"risk": risk.value}, "allowed")
+        return client.query(statement)
+
+    def trigger_dag(
+        self, client: AirflowClient, dag_id: str, conf: Mapping[str, Any] | None = None, confirmed: str | None = None
+    ) -> DagRun:
+        """Trigger a run of a DAG.
+
+        Args:
+            client: Where to trigger it.
+            dag_id: The DAG.
+            conf: The run's parameters.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        shown = {name: _shown(name, value) for name, value in (conf or {}).items()}
+        entry = {"action": "trigger_dag", "target": client.target, "dag_id": dag_id, "conf": shown}
+        try:
+            self._check(SqlRisk.WRITE, confirmed, f"triggering {dag_id} starts a run")
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            run = client.trigger(dag_id, conf)
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done", run_id=run.run_id)
+        return run
+
+    def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
+        word = self.confirmation(risk)
+        if word is None or confirmed == word or (confirmed == self._context and not self._settings.production):
+            return
+        kind = f'the production context "{self._context}"' if self._settings.production else f'"{self._context}"'
+        raise ActionRefused(f"{what} in {kind}", hint=f'confirm with "{word}"')
+
+    def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
+        append(self._audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+
+
+def _shown(name: str, value: object) -> object:
+    """Return a parameter for the audit, without what its name says to be secret."""
+    if _SECRET_NAME.search(name):
+        return "***"
+    if isinstance(value, Mapping):
+        return {inner: _shown(str(inner), v) for inner, v in value.items()}
+    if isinstance(value, list):
+        return [_shown("", v) for v in value]
+    return value

@@ -1,0 +1,39 @@
+"""A health snapshot as JSON-ready data: what `dataops probe -o json` prints. docs/cli.md describes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot
+from dataops_core.version import version
+
+
+def snapshot_to_dict(snapshot: HealthSnapshot) -> dict[str, Any]:
+    """Return the snapshot with each dataclass as a dict of its fields.
+
+    Times are ISO 8601 in UTC, durations are seconds, states are their lower-case words, and unknown is `None`.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": version(),
+        "status": snapshot.status.value,
+        **{field.name: _plain(getattr(snapshot, field.name)) for field in fields(snapshot)},
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None  # JSON has no word for the others
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
