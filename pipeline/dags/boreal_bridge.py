@@ -42,7 +42,7 @@ with DAG(
 
 with DAG(
     "conform_readings",
-    schedule=dt.timedelta(minutes=3),
+    schedule=dt.timedelta(minutes=5),
     doc_md="What is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,
 ):

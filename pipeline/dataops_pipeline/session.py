@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 from dataops_pipeline.settings import CATALOG, JobSettings
 
 JVM_OPTIONS = (
-    "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=128m"
+    # Short jobs on few cores: the optimizing compiler would cost more than it gains.
+    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m"
     # Iceberg's vectorized Parquet reader casts Netty buffers that Java 24 and later replace unless this is allowed.
     " --sun-misc-unsafe-memory-access=allow"
 )

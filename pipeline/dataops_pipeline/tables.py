@@ -14,6 +14,8 @@ SILVER = f"{CATALOG}.silver.readings"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
 
 STREAMED = {
+    # A batch is of one hour, so shuffling it by partition first costs time and gains nothing.
+    "write.distribution-mode": "none",
     # A commit every few seconds leaves a metadata file each; keep the last hundred.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",

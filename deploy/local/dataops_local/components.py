@@ -330,7 +330,7 @@ def airflow_env(layout: Layout) -> dict[str, str]:
         "CORE__DAGS_FOLDER": ROOT / "pipeline" / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 2,
+        "CORE__PARALLELISM": 1,  # one Spark job at a time beside the stream
         "CORE__EXECUTION_API_SERVER_URL": layout.url("airflow") + "/execution/",
         "CORE__INTERNAL_API_SECRET_KEY": layout.secret("airflow-internal"),
         "CORE__FERNET_KEY": "",

@@ -47,7 +47,7 @@ credential = {{ file = {json.dumps(str(credential))} }}
 [pipelines.boreal-bridge]
 context = "local"
 title = "Boreal Bridge: vaccine boxes on New York flights"
-objective = 900
+objective = 1200
 
 [[pipelines.boreal-bridge.stages]]
 name = "{TOPIC}"
@@ -74,8 +74,8 @@ name = "conform_readings"
 kind = "dag"
 dag_id = "conform_readings"
 reads = ["bronze.readings"]
-lag_ok = 360
-stall_after = 600
+lag_ok = 600
+stall_after = 900
 
 [[pipelines.boreal-bridge.stages]]
 name = "silver.readings"
@@ -85,15 +85,15 @@ table = "silver.readings"
 progress_column = "kafka_timestamp"
 reads = ["conform_readings"]
 lag_ok = 60
-stall_after = 600
+stall_after = 900
 
 [[pipelines.boreal-bridge.stages]]
 name = "assess_shipments"
 kind = "dag"
 dag_id = "assess_shipments"
 reads = ["silver.readings"]
-lag_ok = 360
-stall_after = 600
+lag_ok = 600
+stall_after = 900
 
 [[pipelines.boreal-bridge.stages]]
 name = "gold.shipment_exposure"
@@ -102,7 +102,7 @@ catalog = "lake"
 table = "gold.shipment_exposure"
 reads = ["assess_shipments"]
 lag_ok = 60
-stall_after = 600
+stall_after = 900
 
 [[pipelines.boreal-bridge.stages]]
 name = "trino.shipment_exposure"

@@ -30,7 +30,7 @@ def assess_all(settings: JobSettings) -> str:
     spark = spark_session(settings, "assess_shipments")
     try:
         tables.create(spark, tables.EXPOSURE)
-        silver = spark.read.format("iceberg").option("snapshot-id", snapshot.snapshot_id).load(tables.SILVER)
+        silver = spark.read.option("versionAsOf", snapshot.snapshot_id).table(tables.SILVER)
         exposure = assess(silver, spark.table(f"{CATALOG}.bronze.shipments"), spark.table(f"{CATALOG}.bronze.products"))
         writer = exposure.writeTo(tables.EXPOSURE).option("overwrite-mode", "static")
         stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(snapshot.snapshot_id)}

@@ -6,7 +6,6 @@ twice, it does nothing the second time.
 
 from __future__ import annotations
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
@@ -34,12 +33,16 @@ def conform_new(settings: JobSettings) -> str:
     done = None
     if catalog.table_exists("silver.readings"):
         done = newest_with(catalog.load_table("silver.readings"), SOURCE_SNAPSHOT)
-    if done is not None and int(done[1]) == until:
+    after = int(done[1]) if done else None
+    if after == until:
         return "nothing new"
+    if after is not None and bronze.snapshot_by_id(after) is None:
+        log.warning("reading all of bronze again: its snapshot %d, up to which silver goes, has expired", after)
+        after = None
     spark = spark_session(settings, "conform_readings")
     try:
         tables.create(spark, tables.SILVER)
-        new = conform(_read(spark, int(done[1]) if done else None, until)).persist()
+        new = conform(_read(spark, after, until)).persist()
         count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
         stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
         if oldest is not None:
@@ -58,17 +61,11 @@ def conform_new(settings: JobSettings) -> str:
 
 
 def _read(spark: SparkSession, after: int | None, until: int) -> DataFrame:
-    """Return the rows that were appended after one snapshot, up to another; all rows where that cannot be told."""
-    reader = spark.read.format("iceberg")
-    if after is not None:
-        appended = reader.option("start-snapshot-id", after).option("end-snapshot-id", until).load(tables.READINGS)
-        try:
-            appended.limit(0).count()
-        except PySparkException as error:
-            log.warning("reading all of bronze again: snapshot %d is gone (%s)", after, type(error).__name__)
-        else:
-            return appended
-    return spark.read.format("iceberg").option("snapshot-id", until).load(tables.READINGS)
+    """Return the rows that were appended after one snapshot, up to another; all rows where there is no first one."""
+    if after is None:
+        return spark.read.option("versionAsOf", until).table(tables.READINGS)
+    reader = spark.read.format("iceberg").option("start-snapshot-id", after).option("end-snapshot-id", until)
+    return reader.load(tables.READINGS)
 
 
 def _stamp_if_unchanged(settings: JobSettings, until: int, stamp: dict[str, str]) -> None:
