@@ -228,8 +228,9 @@ def test_the_gate_says_which_word_confirms(audit: Path) -> None:
     assert gate(audit).confirmation(SqlRisk.READ) is None
     assert gate(audit).confirmation() == "yes"
     assert gate(audit, production=True).confirmation() == "plant"
-    with pytest.raises(ActionRefused, match='"plant" is read-only'):
-        gate(audit, read_only=True).confirmation()
+    assert gate(audit, read_only=True).confirmation() is None
+    with pytest.raises(ActionRefused, match='changes data, and the context "plant" is read-only'):
+        gate(audit, read_only=True).run_sql(Trino(), "DELETE FROM x", "yes")
     with pytest.raises(ActionRefused, match='changes data in the production context "plant": confirm with "plant"'):
         gate(audit, production=True).run_sql(Trino(), "DELETE FROM x", "yes")
 

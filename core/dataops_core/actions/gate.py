@@ -43,17 +43,12 @@ class Gate:
         self._audit_path = audit_path or default_audit_path()
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
-        """Return the word that confirms an action of that risk, `None` if none is needed; a DAG's run is a write.
+        """Return the word that confirms an action of that risk; a DAG's run is a write.
 
-        Raises:
-            ActionRefused: The context is read-only, so that no word helps.
+        `None` if none is needed, and also if the context is read-only: there no word helps.
         """
-        if risk is SqlRisk.READ:
+        if risk is SqlRisk.READ or self._settings.read_only:
             return None
-        if self._settings.read_only:
-            raise ActionRefused(
-                f'the context "{self._context}" is read-only', hint="choose another one to change things"
-            )
         return self._context if self._settings.production else YES
 
     def run_sql(self, client: TrinoClient, statement: str, confirmed: str | None = None) -> QueryHandle:
@@ -111,11 +106,16 @@ class Gate:
         return run
 
     def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
-        word = self.confirmation(risk)
-        if word is None or confirmed == word or (confirmed == self._context and not self._settings.production):
+        if risk is SqlRisk.READ:
             return
-        kind = f'the production context "{self._context}"' if self._settings.production else f'"{self._context}"'
-        raise ActionRefused(f"{what} in {kind}", hint=f'confirm with "{word}"')
+        if self._settings.read_only:
+            raise ActionRefused(f'{what}, and the context "{self._context}" is read-only')
+        accepted = {self._context} if self._settings.production else {self._context, YES}
+        if confirmed not in accepted:
+            kind = "production context" if self._settings.production else "context"
+            raise ActionRefused(
+                f'{what} in the {kind} "{self._context}"', hint=f'confirm with "{self.confirmation(risk)}"'
+            )
 
     def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
         append(self._audit_path, {"context": self._context, "outcome": outcome, **entry, **more})

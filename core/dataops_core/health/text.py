@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from dataops_core.health.model import StageState, Status
+
+STATE_GLYPHS = {
+    StageState.CAUGHT_UP: "●",
+    StageState.IDLE: "○",
+    StageState.BEHIND: "◐",
+    StageState.SLOW: "▲",
+    StageState.STUCK: "■",
+    StageState.FAILED: "✖",
+    StageState.UNKNOWN: "?",
+}
+STATUS_GLYPHS = {Status.OK: "●", Status.WARNING: "▲", Status.CRITICAL: "✖", Status.UNKNOWN: "?"}
+
+
+def words(state: StageState | Status) -> str:
+    """Return a state or status in words: `caught up`."""
+    return state.value.replace("_", " ")
+
 
 def duration(seconds: float) -> str:
     """Return a duration with its two largest units: `12 s`, `3 m 20 s`, `2 h 05 m`, `4 d 03 h`."""

@@ -1,0 +1,5 @@
+"""The command line `dataops`."""
+
+from dataops_core.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,247 @@
+"""The commands and their options. What a command does is imported when it runs, so that `--help` is there at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataops_core.cli.terminal import Exit, exit_code, say, write
+from dataops_core.errors import DataopsError
+
+PROBE_UNKNOWN = 3
+"""Exit code of `probe` where the status is unknown, which wrong use or settings also make it."""
+
+
+class ListOutput(StrEnum):
+    """How a list or a status is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class RowOutput(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass
+class Invocation:
+    """What was typed before the command.
+
+    Attributes:
+        config: The settings file, where named.
+        context: The context, where named.
+        command: Name of the command.
+    """
+
+    config: Path | None = None
+    context: str | None = None
+    command: str | None = None
+
+
+class _Context(typer.Context):
+    obj: Invocation
+
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(name="dataops", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_HELP)
+dag_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Airflow's DAGs.")
+config_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="The settings.")
+audit_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="What was done and refused.")
+app.add_typer(dag_app, name="dag")
+app.add_typer(config_app, name="config")
+app.add_typer(audit_app, name="audit")
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm a change, outside production.")]
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", metavar="CONTEXT", help="Confirm a change by the context's name.")
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; whatever goes wrong is one line on standard error."""
+    invocation = Invocation()
+    try:
+        code = app(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
+    except typer.TyperException as error:
+        where = f"dataops {invocation.command or ''}".rstrip()
+        say(f"{where}: {error.format_message()} (see {where} --help)")
+        return _usage_code(invocation)
+    except DataopsError as error:
+        say(f"dataops: {error}")
+        code = exit_code(error)
+        return _usage_code(invocation) if code is Exit.USAGE else code
+    return int(code or Exit.OK)
+
+
+def _usage_code(invocation: Invocation) -> int:
+    return PROBE_UNKNOWN if invocation.command == "probe" else Exit.USAGE
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from dataops_core.version import version
+
+        write(f"dataops {version()}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: _Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
+    ] = None,
+    context_name: Annotated[
+        str | None, typer.Option("--context", metavar="NAME", help="Context to use; else the default one.")
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Where is the data stuck, and since when?"""
+    context.obj.config = config
+    context.obj.context = context_name
+    context.obj.command = context.invoked_subcommand
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(Exit.USAGE)
+
+
+@app.command()
+def probe(
+    context: _Context,
+    pipelines: Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="All if none named.")] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """Look once at all stages, and say where the data is stuck.
+
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong use or settings, 130 interrupted.
+    """
+    from dataops_core.cli import probing
+
+    return probing.probe(context.obj, pipelines or [], as_json=output is ListOutput.JSON)
+
+
+@app.command()
+def sql(
+    context: _Context,
+    statement: Annotated[
+        str | None, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from standard input.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the statement from a file.")
+    ] = None,
+    output: Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows.")] = RowOutput.TABLE,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after that time.")
+    ] = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Run one statement in Trino and write its rows as they come.
+
+    What changes something wants to be confirmed, and is audited.
+    Exit codes: 0 done, 1 the statement failed, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted; the statement is then cancelled in the server.
+    """
+    from dataops_core.cli import querying
+
+    return querying.sql(
+        context.obj,
+        querying.read_statement(statement, file),
+        output=output.value,
+        timeout=timeout,
+        confirmed=confirm or ("yes" if yes else None),
+    )
+
+
+@dag_app.command("list")
+def dag_list(
+    context: _Context,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """List all DAGs.
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import dags
+
+    return dags.list_dags(context.obj, as_json=output is ListOutput.JSON)
+
+
+@dag_app.command("trigger")
+def dag_trigger(
+    context: _Context,
+    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")],
+    conf: Annotated[str | None, typer.Option(metavar="JSON", help="The run's parameters, a JSON object.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait.")] = 3600.0,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Trigger a run of a DAG and write its run id.
+
+    It wants to be confirmed, and is audited.
+    Exit codes: 0 triggered (with --wait: the run succeeded), 1 no such DAG or the run failed, 2 wrong use or settings
+    or refused, 3 no connection, 4 timed out, 130 interrupted; the run itself goes on.
+    """
+    from dataops_core.cli import dags
+
+    return dags.trigger(
+        context.obj,
+        dag_id,
+        dags.parse_conf(conf),
+        wait=timeout if wait else None,
+        confirmed=confirm or ("yes" if yes else None),
+    )
+
+
+@config_app.command("validate")
+def config_validate(context: _Context) -> int:
+    """Check the settings, and name all that is wrong with them.
+
+    Exit codes: 0 valid, 1 not valid, 2 wrong use or no settings file.
+    """
+    from dataops_core.cli import settings
+
+    return settings.validate(context.obj)
+
+
+@config_app.command("show")
+def config_show(context: _Context) -> int:
+    """Write the settings in effect as TOML, with where each comes from; secrets are masked.
+
+    Exit codes: 0 done, 2 wrong use or settings.
+    """
+    from dataops_core.cli import settings
+
+    return settings.show(context.obj)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
+) -> int:
+    """Check that no line of the audit file was changed or removed.
+
+    Exit codes: 0 the chain is whole, 1 it is not, 2 wrong use or no such file.
+    """
+    from dataops_core.cli import auditing
+
+    return auditing.verify(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

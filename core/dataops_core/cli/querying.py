@@ -1,0 +1,149 @@
+"""`dataops sql`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any
+
+from dataops_core.actions import Gate, classify_sql
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.rows import writer
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
+from dataops_core.clients.trino import QueryHandle, TrinoClient
+from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.errors import ClientError, ConfigError, TimedOut
+from dataops_core.health.text import count, duration
+
+CANCEL_WITHIN = 3.0
+"""Seconds that cancelling in the server may take before we go without."""
+Batch = list[tuple[Any, ...]]
+
+
+def read_statement(statement: str | None, file: Path | None) -> str:
+    """Return the statement that was typed, piped or named; raises ConfigError if there is not exactly one source."""
+    if (statement is None) == (file is None):
+        raise ConfigError("give a statement, or - for standard input, or --file")
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
+    return sys.stdin.read() if statement == "-" else str(statement)
+
+
+def sql(invocation: Invocation, statement: str, *, output: str, timeout: float | None, confirmed: str | None) -> int:
+    """Run a statement and write its rows; return the exit code."""
+    settings = load_settings(find_config(invocation.config))
+    name, context = context_of(settings, invocation.context)
+    if context.trino is None:
+        raise ConfigError(f'the context "{name}" has no Trino')
+    gate = Gate(name, context)
+    word = gate.confirmation(classify_sql(statement))
+    if word is not None and confirmed is None and can_ask():
+        confirmed = ask_word(f'This changes something in the context "{name}".', word)
+    handle = gate.run_sql(TrinoClient(context.trino, settings.probe_timeout), statement, confirmed)
+    rows = _Reader(handle, timeout)
+    out = writer(output)
+    try:
+        for batch in rows:
+            out.rows(handle.columns, batch)
+        out.end(handle.columns)
+    except KeyboardInterrupt:
+        say("dataops: interrupted")
+        return Exit.INTERRUPTED
+    finally:
+        rows.close()
+    if not handle.columns:
+        say(f"{handle.update_type or 'done'}" + (f": {count(handle.update_count)} rows" if handle.update_count else ""))
+    return Exit.OK
+
+
+class _Reader:
+    """Reads a query in a thread, so that ctrl+c and the time-out work also while the server says nothing."""
+
+    def __init__(self, handle: QueryHandle, timeout: float | None) -> None:
+        self._handle = handle
+        self._timeout = timeout
+        self._queue: Queue[Batch | ClientError | None] = Queue(maxsize=4)
+        self._closed = Event()
+        self._thread = Thread(target=self._read, name="query", daemon=True)
+        self._narrated = False
+
+    def __iter__(self) -> Iterator[Batch]:
+        began = time.monotonic()
+        self._thread.start()
+        while True:
+            try:
+                found = self._queue.get(timeout=0.1)
+            except Empty:
+                self._narrate()
+                found = []
+            if isinstance(found, ClientError):
+                self._clear_narration()
+                raise found
+            if found is None:
+                self._clear_narration()
+                return
+            if self._timeout is not None and time.monotonic() - began > self._timeout:
+                self._clear_narration()
+                raise TimedOut(f"the statement did not finish within {duration(self._timeout)}", hint="it is cancelled")
+            if found:
+                self._clear_narration()
+                yield found
+
+    def close(self) -> None:
+        """Cancel the query in the server if it has not ended; says so where that fails."""
+        self._closed.set()
+        deadline = time.monotonic() + CANCEL_WITHIN
+        failure: ClientError | None = None
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            try:
+                self._handle.cancel()
+                failure = None
+            except ClientError as error:
+                failure = error
+            self._thread.join(0.2)
+        if self._thread.is_alive():
+            why = f": {failure}" if failure else ""
+            say(f"dataops: the query {self._handle.query_id or 'without an id'} may still run in the server{why}")
+
+    def _read(self) -> None:
+        try:
+            for batch in self._handle.batches():
+                if not self._put(batch):
+                    return
+            self._put(None)
+        except ClientError as error:
+            self._put(error)
+
+    def _put(self, item: Batch | ClientError | None) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def _narrate(self) -> None:
+        progress = self._handle.progress()
+        if progress is None or not sys.stderr.isatty():
+            return
+        self._narrated = True
+        line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
+        line += f"  {count(progress.rows)} rows  {duration(progress.elapsed)}"
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
+
+    def _clear_narration(self) -> None:
+        if self._narrated:
+            self._narrated = False
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

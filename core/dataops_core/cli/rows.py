@@ -1,0 +1,164 @@
+"""Rows as text, written as they come: no format holds back more than the first rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+from rich.cells import cell_len
+
+from dataops_core.cli.terminal import visible, write
+
+Columns = Sequence[tuple[str, str]]
+Rows = Sequence[tuple[Any, ...]]
+
+SAMPLE = 200
+"""Rows that a table's column widths are taken from; longer values further down stick out."""
+
+
+class Writer(ABC):
+    """Writes rows in one format. A statement without columns writes nothing."""
+
+    @abstractmethod
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        """Write some rows.
+
+        Args:
+            columns: Names and types; the same each time.
+            rows: At least one row.
+        """
+
+    @abstractmethod
+    def end(self, columns: Columns) -> None:
+        """Write what comes after the last row, and what comes first if there was none."""
+
+
+def writer(output: str) -> Writer:
+    """Return the writer for `table`, `json`, `jsonl` or `csv`."""
+    writers: dict[str, type[Writer]] = {"table": _Table, "json": _Json, "jsonl": _JsonLines, "csv": _Csv}
+    return writers[output]()
+
+
+class _Json(Writer):
+    """One array of objects."""
+
+    _began = False
+
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        names = distinct(columns)
+        lines = [json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) for row in rows]
+        write(("," if self._began else "[") + "\n" + ",\n".join(lines))
+        self._began = True
+
+    def end(self, columns: Columns) -> None:
+        if columns:
+            write("\n]\n" if self._began else "[]\n")
+
+
+class _JsonLines(Writer):
+    """One object per line."""
+
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        names = distinct(columns)
+        write("".join(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n" for row in rows))
+
+    def end(self, columns: Columns) -> None:
+        """Nothing comes after the last line."""
+
+
+class _Csv(Writer):
+    """RFC 4180 with a header; NULL is empty, what has parts is JSON."""
+
+    _began = False
+
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        text = io.StringIO()
+        lines = csv.writer(text)
+        if not self._began:
+            self._began = True
+            lines.writerow([name for name, _ in columns])
+        lines.writerows([["" if value is None else as_text(value) for value in row] for row in rows])
+        write(text.getvalue())
+
+    def end(self, columns: Columns) -> None:
+        if columns and not self._began:
+            self.rows(columns, [])
+
+
+class _Table(Writer):
+    """Aligned columns."""
+
+    def __init__(self) -> None:
+        self._widths: list[int] = []
+        self._right: list[bool] = []
+
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        cells = [["NULL" if value is None else visible(as_text(value)) for value in row] for row in rows]
+        lines = []
+        if not self._widths:
+            names = [visible(name) for name, _ in columns]
+            self._widths = [max(map(cell_len, column)) for column in zip(names, *cells[:SAMPLE], strict=True)]
+            self._right = [is_number(kind) for _, kind in columns]
+            lines += [self._line(names), self._line(["─" * width for width in self._widths])]
+        lines += [self._line(row) for row in cells]
+        write("".join(lines))
+
+    def end(self, columns: Columns) -> None:
+        if columns and not self._widths:
+            self.rows(columns, [])
+
+    def _line(self, cells: Sequence[str]) -> str:
+        padded = []
+        for cell, width, right in zip(cells, self._widths, self._right, strict=True):
+            gap = " " * max(0, width - cell_len(cell))
+            padded.append(gap + cell if right else cell + gap)
+        return "  ".join(padded).rstrip() + "\n"
+
+
+def distinct(columns: Columns) -> list[str]:
+    """Return the columns' names, the later ones of equal names numbered: `n`, `n_2`, so that no value is lost."""
+    names: list[str] = []
+    for name, _ in columns:
+        number, candidate = 1, name
+        while candidate in names:
+            number += 1
+            candidate = f"{name}_{number}"
+        names.append(candidate)
+    return names
+
+
+def plain(value: object) -> object:
+    """Return a value as JSON has it: what JSON has no exact form for is text."""
+    match value:
+        case None | bool() | int() | str():
+            found: object = value
+        case float():
+            found = value if math.isfinite(value) else str(value)
+        case datetime() | date() | time():
+            found = value.isoformat()
+        case bytes() | bytearray():
+            found = value.hex()
+        case dict():
+            found = {key if isinstance(key, str) else as_text(key): plain(inner) for key, inner in value.items()}
+        case list() | tuple() | set():
+            found = [plain(inner) for inner in value]
+        case _:
+            found = str(value)
+    return found
+
+
+def as_text(value: object) -> str:
+    """Return a value as one text: `true`, ISO times, JSON for what has parts."""
+    value = plain(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def is_number(kind: str) -> bool:
+    """Whether values of a Trino type are numbers."""
+    return kind.partition("(")[0] in {"tinyint", "smallint", "integer", "bigint", "real", "double", "decimal"}
