@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
-from dataops_core.config import ContextSettings, Settings, TrinoViewStage
-from dataops_core.config.check import no_such
-from dataops_core.errors import ConfigError, DataopsError
+from dataops_core.config import Settings, TrinoViewStage, context_of
+from dataops_core.errors import DataopsError
 from dataops_core.health.fold import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
@@ -91,19 +90,6 @@ class _Runner:
                 duration=waited,
                 error=f"{self.probe.template.component}: no answer within {self._deadline:g} s",
             )
-
-
-def context_of(settings: Settings, name: str | None) -> tuple[str, ContextSettings]:
-    """Return the named context, or the default one, or the only one; raises ConfigError."""
-    chosen = name or settings.default_context
-    if chosen is None and len(settings.contexts) == 1:
-        chosen = next(iter(settings.contexts))
-    if chosen is None:
-        known = ", ".join(settings.contexts)
-        raise ConfigError("which context? There is no default_context", hint=f"name one of {known} with --context")
-    if chosen not in settings.contexts:
-        raise ConfigError(no_such("context", chosen, settings.contexts))
-    return chosen, settings.contexts[chosen]
 
 
 class Monitor:

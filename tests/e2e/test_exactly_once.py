@@ -1,4 +1,4 @@
-"""One million faulty readings through the real stack: each record once, and silver equals the truth, counted in Trino."""
+"""One million faulty readings through the real stack: each record once, and silver equals the truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import load_catalog
-
 from tests.e2e.conftest import Stack, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]

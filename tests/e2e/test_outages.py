@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-
 from tests.e2e.conftest import Stack, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]

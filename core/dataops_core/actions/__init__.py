@@ -1,7 +1,7 @@
 """What changes the world goes through one gate: policy, confirmation, audit."""
 
 from dataops_core.actions.audit import AuditReport, default_audit_path, verify_audit
-from dataops_core.actions.gate import Gate
+from dataops_core.actions.gate import Gate, parse_conf
 from dataops_core.actions.sql import SqlRisk, classify_sql
 
-__all__ = ["AuditReport", "Gate", "SqlRisk", "classify_sql", "default_audit_path", "verify_audit"]
+__all__ = ["AuditReport", "Gate", "SqlRisk", "classify_sql", "default_audit_path", "parse_conf", "verify_audit"]

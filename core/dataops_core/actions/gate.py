@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,3 +131,18 @@ def _shown(name: str, value: object) -> object:
     if isinstance(value, list):
         return [_shown("", v) for v in value]
     return value
+
+
+def parse_conf(text: str) -> dict[str, Any]:
+    """Return the parameters of a DAG's run; nothing at all means none.
+
+    Raises:
+        ActionRefused: They are not a JSON object.
+    """
+    try:
+        conf = json.loads(text) if text.strip() else {}
+    except ValueError:
+        conf = None
+    if not isinstance(conf, dict):
+        raise ActionRefused("the parameters are not a JSON object", hint='write them as {"day": "2013-01-01"}')
+    return conf

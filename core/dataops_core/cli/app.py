@@ -197,12 +197,13 @@ def dag_trigger(
     Exit codes: 0 triggered (with --wait: the run succeeded), 1 no such DAG or the run failed, 2 wrong use or settings
     or refused, 3 no connection, 4 timed out, 130 interrupted; the run itself goes on.
     """
+    from dataops_core.actions import parse_conf
     from dataops_core.cli import dags
 
     return dags.trigger(
         context.obj,
         dag_id,
-        dags.parse_conf(conf),
+        parse_conf(conf or ""),
         wait=timeout if wait else None,
         confirmed=confirm or ("yes" if yes else None),
     )

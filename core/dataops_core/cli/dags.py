@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -18,19 +17,6 @@ from dataops_core.health.text import duration
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
 ENDED = ("success", "failed")
-
-
-def parse_conf(text: str | None) -> dict[str, Any]:
-    """Return the run's parameters; raises ConfigError if they are not a JSON object."""
-    if text is None:
-        return {}
-    try:
-        conf = json.loads(text)
-    except ValueError:
-        conf = None
-    if not isinstance(conf, dict):
-        raise ConfigError("--conf is not a JSON object", hint="""write it as --conf '{"day": "2013-01-01"}'""")
-    return conf
 
 
 def list_dags(invocation: Invocation, *, as_json: bool) -> int:

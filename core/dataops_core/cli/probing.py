@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import say, visible, write
+from dataops_core.cli.terminal import say, write
 from dataops_core.config import Settings, context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
@@ -21,25 +21,23 @@ from dataops_core.health.model import (
     HealthSnapshot,
     PipelineHealth,
     StageHealth,
-    StageState,
     Status,
     Verdict,
 )
-from dataops_core.health.text import STATE_GLYPHS, STATUS_GLYPHS, count, duration, words
+from dataops_core.health.text import (
+    STATE_COLOURS,
+    STATE_GLYPHS,
+    STATUS_COLOURS,
+    STATUS_GLYPHS,
+    count,
+    duration,
+    visible,
+    words,
+)
 from dataops_core.monitor import Monitor
 
 UNKNOWN = "-"
 """Shown for a figure that is not known."""
-STATUS_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.CRITICAL: "red", Status.UNKNOWN: "magenta"}
-STATE_COLOURS = {
-    StageState.CAUGHT_UP: "green",
-    StageState.IDLE: "green",
-    StageState.BEHIND: "yellow",
-    StageState.SLOW: "yellow",
-    StageState.STUCK: "red",
-    StageState.FAILED: "red",
-    StageState.UNKNOWN: "magenta",
-}
 
 
 def probe(invocation: Invocation, names: list[str], *, as_json: bool) -> int:

@@ -19,8 +19,6 @@ from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
 
-CANCEL_WITHIN = 3.0
-"""Seconds that cancelling in the server may take before we go without."""
 Batch = list[tuple[Any, ...]]
 
 
@@ -101,18 +99,12 @@ class _Reader:
     def close(self) -> None:
         """Cancel the query in the server if it has not ended; says so where that fails."""
         self._closed.set()
-        deadline = time.monotonic() + CANCEL_WITHIN
-        failure: ClientError | None = None
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            try:
-                self._handle.cancel()
-                failure = None
-            except ClientError as error:
-                failure = error
-            self._thread.join(0.2)
-        if self._thread.is_alive():
-            why = f": {failure}" if failure else ""
-            say(f"dataops: the query {self._handle.query_id or 'without an id'} may still run in the server{why}")
+        if not self._thread.is_alive():
+            return
+        try:
+            self._handle.stop()
+        except TimedOut as error:
+            say(f"dataops: {error}")
 
     def _read(self) -> None:
         try:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from datetime import date, datetime, time
-from typing import Any
 
 from rich.cells import cell_len
 
-from dataops_core.cli.terminal import visible, write
-
-Columns = Sequence[tuple[str, str]]
-Rows = Sequence[tuple[Any, ...]]
+from dataops_core.cli.terminal import write
+from dataops_core.health.text import visible
+from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain
 
 SAMPLE = 200
 """Rows that a table's column widths are taken from; longer values further down stick out."""
@@ -119,46 +115,3 @@ class _Table(Writer):
             gap = " " * max(0, width - cell_len(cell))
             padded.append(gap + cell if right else cell + gap)
         return "  ".join(padded).rstrip() + "\n"
-
-
-def distinct(columns: Columns) -> list[str]:
-    """Return the columns' names, the later ones of equal names numbered: `n`, `n_2`, so that no value is lost."""
-    names: list[str] = []
-    for name, _ in columns:
-        number, candidate = 1, name
-        while candidate in names:
-            number += 1
-            candidate = f"{name}_{number}"
-        names.append(candidate)
-    return names
-
-
-def plain(value: object) -> object:
-    """Return a value as JSON has it: what JSON has no exact form for is text."""
-    match value:
-        case None | bool() | int() | str():
-            found: object = value
-        case float():
-            found = value if math.isfinite(value) else str(value)
-        case datetime() | date() | time():
-            found = value.isoformat()
-        case bytes() | bytearray():
-            found = value.hex()
-        case dict():
-            found = {key if isinstance(key, str) else as_text(key): plain(inner) for key, inner in value.items()}
-        case list() | tuple() | set():
-            found = [plain(inner) for inner in value]
-        case _:
-            found = str(value)
-    return found
-
-
-def as_text(value: object) -> str:
-    """Return a value as one text: `true`, ISO times, JSON for what has parts."""
-    value = plain(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def is_number(kind: str) -> bool:
-    """Whether values of a Trino type are numbers."""
-    return kind.partition("(")[0] in {"tinyint", "smallint", "integer", "bigint", "real", "double", "decimal"}

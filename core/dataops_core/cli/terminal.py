@@ -68,10 +68,3 @@ def ask_word(question: str, word: str) -> str | None:
     except typer.Abort:
         return None
     return typed.strip()
-
-
-def visible(text: str) -> str:
-    """Return a text in which control characters are escaped, so that data cannot steer the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

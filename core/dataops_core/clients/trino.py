@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class QueryHandle:
         self.columns: tuple[tuple[str, str], ...] = ()
         """Names and types of the columns; filled when `batches()` yields its first batch, or ends."""
         self.cancelled = False
+        self._ended = Event()
 
     @property
     def query_id(self) -> str | None:
@@ -103,6 +105,7 @@ class QueryHandle:
                     if self.cancelled:
                         return
             finally:
+                self._ended.set()
                 self._connection.close()  # type: ignore[no-untyped-call]
 
     def progress(self) -> QueryProgress | None:
@@ -125,6 +128,29 @@ class QueryHandle:
         self.cancelled = True
         with self._client.errors():
             self._cursor.cancel()
+
+    def stop(self, within: float = 3.0) -> None:
+        """Cancel it until its reader has ended; one try comes too early while it is being submitted.
+
+        Args:
+            within: Seconds after which we go without.
+
+        Raises:
+            TimedOut: It may still run in the server.
+        """
+        self.cancelled = True
+        deadline = time.monotonic() + within
+        failure: ClientError | None = None
+        while not self._ended.is_set() and time.monotonic() < deadline:
+            try:
+                self.cancel()
+                failure = None
+            except ClientError as error:
+                failure = error
+            self._ended.wait(0.2)
+        if not self._ended.is_set():
+            why = f": {failure}" if failure else ""
+            raise TimedOut(f"the query {self.query_id or 'without an id'} may still run in the server{why}")
 
 
 class TrinoClient:

@@ -15,7 +15,17 @@ STATE_GLYPHS = {
     StageState.FAILED: "✖",
     StageState.UNKNOWN: "?",
 }
+STATE_COLOURS = {
+    StageState.CAUGHT_UP: "green",
+    StageState.IDLE: "green",
+    StageState.BEHIND: "yellow",
+    StageState.SLOW: "yellow",
+    StageState.STUCK: "red",
+    StageState.FAILED: "red",
+    StageState.UNKNOWN: "magenta",
+}
 STATUS_GLYPHS = {Status.OK: "●", Status.WARNING: "▲", Status.CRITICAL: "✖", Status.UNKNOWN: "?"}
+STATUS_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.CRITICAL: "red", Status.UNKNOWN: "magenta"}
 
 
 def words(state: StageState | Status) -> str:
@@ -48,3 +58,10 @@ def clock(at: datetime, now: datetime) -> str:
     at = at.astimezone(UTC)
     pattern = "%H:%M:%SZ" if at.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ"
     return at.strftime(pattern)
+
+
+def visible(text: str) -> str:
+    """Return a text in which control characters are escaped, so that data cannot steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
