@@ -1,0 +1,29 @@
+"""Work outside the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Thread
+
+from textual.message_pump import MessagePump
+
+from dataops_core.errors import DataopsError
+from dataops_tui.messages import WorkFailed
+
+
+def in_background(owner: MessagePump, what: str, work: Callable[[], None]) -> None:
+    """Run work in a daemon thread; its failure is posted to the owner as `WorkFailed`.
+
+    Not a Textual worker: those are joined when the app ends, and a server that hangs must not keep anybody from
+    leaving.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        except DataopsError as error:
+            owner.post_message(WorkFailed(what, str(error)))
+        except Exception as error:  # noqa: BLE001 - a bug here must be said, not end the console
+            owner.post_message(WorkFailed(what, f"{type(error).__name__}: {error}"))
+
+    Thread(target=run, name=what, daemon=True).start()

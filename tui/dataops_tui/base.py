@@ -1,0 +1,76 @@
+"""What all screens of the console have in common."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from dataops_core.health.model import HealthSnapshot
+from dataops_tui.widgets.context_bar import ContextBar
+
+if TYPE_CHECKING:
+    from dataops_tui.app import DataopsApp
+
+TICK = 1.0
+"""Seconds between two looks at the clock: ages grow also when nothing arrives."""
+
+
+class ConsoleScreen(Screen[None]):
+    """A screen with the context on top and the keys at the bottom; it draws what the app knows."""
+
+    CRUMB = ""
+    """Where the user is."""
+
+    @property
+    def console(self) -> DataopsApp:
+        """The app."""
+        return cast("DataopsApp", self.app)
+
+    @property
+    def snapshot(self) -> HealthSnapshot | None:
+        """The newest health snapshot."""
+        return self.console.snapshot
+
+    def compose(self) -> ComposeResult:
+        """Lay out."""
+        yield ContextBar()
+        yield from self.compose_body()
+        yield Footer(show_command_palette=False)
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out what is between the first line and the last."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        """Draw at each snapshot, and at each tick of the clock."""
+        self.watch(self.app, "snapshot", self._redraw)
+        self.set_interval(TICK, self._redraw)
+
+    def on_screen_resume(self) -> None:
+        """Draw what came while another screen was shown."""
+        self._redraw()
+
+    def on_resize(self) -> None:
+        """Draw for the new width."""
+        self._redraw()
+
+    def draw(self, now: datetime) -> None:
+        """Show what the app knows at `now`."""
+
+    def crumb(self) -> str:
+        """Return where the user is."""
+        return self.CRUMB
+
+    def _redraw(self) -> None:
+        if not self.is_current:
+            return
+        now = datetime.now(UTC)
+        app = self.console
+        self.query_one(ContextBar).show(
+            app.context_name, app.context_settings, app.snapshot, now, app.settings.refresh, self.crumb()
+        )
+        self.draw(now)

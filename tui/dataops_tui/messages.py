@@ -1,0 +1,75 @@
+"""What background work tells the app. Handlers change state; background work only posts these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual.message import Message
+
+from dataops_core.clients.airflow import Dag, DagRun
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.values import Columns, Rows
+
+
+@dataclass
+class SnapshotArrived(Message):
+    """The monitor has folded a new health snapshot."""
+
+    snapshot: HealthSnapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest one counts, so that a busy console does not work off old ones."""
+        return isinstance(message, SnapshotArrived)
+
+
+@dataclass
+class WorkFailed(Message):
+    """Something that was asked for did not come.
+
+    Attributes:
+        what: What was being done, e.g. `loading the DAGs`.
+        error: Why not, in one line.
+    """
+
+    what: str
+    error: str
+
+
+@dataclass
+class DagsLoaded(Message):
+    """All DAGs, and the newest runs of all of them, newest first."""
+
+    dags: tuple[Dag, ...]
+    runs: tuple[DagRun, ...]
+    at: datetime
+
+
+@dataclass
+class DagTriggered(Message):
+    """Airflow has taken the order for a run."""
+
+    run: DagRun
+
+
+@dataclass
+class RowsArrived(Message):
+    """Some rows of the query with that number."""
+
+    query: int
+    columns: Columns
+    rows: Rows
+
+
+@dataclass
+class QueryEnded(Message):
+    """The query with that number has ended.
+
+    Attributes:
+        error: Why it failed; `None` if it did not.
+        truncated: Whether it had more rows than are kept, and was stopped there.
+    """
+
+    query: int
+    error: str | None = None
+    truncated: bool = False
