@@ -1,0 +1,66 @@
+"""`dataops-tui`: start the console."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.errors import DataopsError
+from dataops_core.version import version
+
+USAGE = 2
+"""Exit code of wrong use or settings."""
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"dataops-tui {version()}\n")
+        raise typer.Exit
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def console(
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
+    ] = None,
+    context: Annotated[str | None, typer.Option(metavar="NAME", help="Context to use; else the default one.")] = None,
+    show_version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Where is the data stuck, and since when? The console for a whole data platform.
+
+    Exit codes: 0 left, 2 wrong use or settings.
+    """
+    settings = load_settings(find_config(config))
+    name, _ = context_of(settings, context)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
+    # what follows imports Textual and the vendors' clients; wrong settings are said before that
+    from dataops_core.monitor import Monitor  # noqa: PLC0415
+    from dataops_tui.app import DataopsApp  # noqa: PLC0415
+
+    DataopsApp(settings, name, Monitor(settings, name)).run()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the console and return the exit code; whatever goes wrong is one line on standard error."""
+    try:
+        return int(app(arguments, standalone_mode=False, prog_name="dataops-tui") or 0)
+    except typer.TyperException as error:
+        sys.stderr.write(f"dataops-tui: {error.format_message()} (see dataops-tui --help)\n")
+    except DataopsError as error:
+        sys.stderr.write(f"dataops-tui: {error}\n")
+    return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
