@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from textual import on
 from textual.app import App
@@ -55,7 +55,7 @@ class DataopsApp(App[None]):
     CSS_PATH = "app.tcss"
     TITLE = "dataops-tui"
     ENABLE_COMMAND_PALETTE = False
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[object]]]] = {  # type: ignore[assignment]
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "pipelines": PipelinesScreen,
         "dags": DagsScreen,
         "sql": SqlScreen,
@@ -81,7 +81,11 @@ class DataopsApp(App[None]):
 
     def on_mount(self) -> None:
         """Watch from now on."""
-        self.monitor.start(lambda snapshot: self.post_message(SnapshotArrived(snapshot)) and None)
+
+        def arrived(snapshot: HealthSnapshot) -> None:
+            self.post_message(SnapshotArrived(snapshot))
+
+        self.monitor.start(arrived)
 
     def on_unmount(self) -> None:
         """Stop watching."""

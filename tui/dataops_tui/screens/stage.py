@@ -46,7 +46,7 @@ class StageScreen(ConsoleScreen):
 
     def crumb(self) -> str:
         """Return where the user is."""
-        return f"{self._pipeline} › {self._stage}"
+        return f"{self._pipeline} / {self._stage}"
 
     def draw(self, now: datetime) -> None:
         """Show the stage as the newest snapshot has it."""
