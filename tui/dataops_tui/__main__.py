@@ -42,7 +42,7 @@ def console(
     """
     settings = load_settings(find_config(config))
     name, _ = context_of(settings, context)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
     # what follows imports Textual and the vendors' clients; wrong settings are said before that
     from dataops_core.monitor import Monitor  # noqa: PLC0415

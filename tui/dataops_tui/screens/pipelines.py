@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rich.color import Color
 from rich.console import Group, RenderableType
 from rich.text import Text
 from textual import on
@@ -14,7 +15,7 @@ from textual.renderables.sparkline import Sparkline
 from textual.widgets import Static
 
 from dataops_core.health.model import ComponentHealth, PipelineHealth, StageHealth, Status
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import STATE_COLOURS, clock, duration
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
@@ -28,12 +29,19 @@ TREND_WIDTH = 12
 BORDERS = {Status.OK: "success", Status.WARNING: "warning", Status.CRITICAL: "error", Status.UNKNOWN: "accent"}
 
 
+class ChainTable(LiveTable):
+    """The stages of a pipeline, upstream first."""
+
+    BINDINGS = [
+        Binding("enter", "select_cursor", "Stage", id="home.open", tooltip="Show everything known about the stage")
+    ]
+
+
 class PipelinesScreen(ConsoleScreen):
     """All pipelines of the context; the worst one first under the cursor."""
 
     CRUMB = "pipelines"
     BINDINGS = [
-        Binding("enter", "open", "Stage", id="home.open", tooltip="Everything known about the stage"),
         Binding("slash", "filter", "Filter", id="home.filter", tooltip="Show only the stages that match"),
         Binding("t", "trigger", "Trigger", id="home.trigger", tooltip="Trigger the stage's DAG, or the verdict's"),
         Binding("c", "copy", "Copy remedy", id="home.copy", tooltip="Copy the command that the verdict suggests"),
@@ -48,7 +56,7 @@ class PipelinesScreen(ConsoleScreen):
         yield LiveTable(id="pipelines")
         yield Static(id="title")
         yield Static(id="verdict")
-        yield LiveTable(id="chain")
+        yield ChainTable(id="chain")
         yield FilterLine()
         with VerticalScroll(id="evidence", can_focus=False):
             yield Static(id="because")
@@ -216,7 +224,10 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
 
 def _trend(stage: StageHealth) -> RenderableType:
     lags = [sample.lag for sample in stage.samples if sample.lag is not None]
-    return Sparkline(lags, width=TREND_WIDTH) if len(lags) > 1 else Text(look.UNKNOWN)
+    if len(lags) < 2:
+        return Text(look.UNKNOWN)
+    colour = Color.parse(STATE_COLOURS[stage.state])
+    return Sparkline(lags, width=TREND_WIDTH, min_color=colour, max_color=colour)
 
 
 def _components(components: tuple[ComponentHealth, ...]) -> Text:
