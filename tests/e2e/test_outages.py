@@ -1,44 +1,264 @@
-"""Break the real stack, one component at a time, and look through `dataops probe` and through the console."""
+"""Break the real stack, one component at a time, and look through `dataops probe` and through the console at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.conftest import Stack, until
+from tests.screen import heartbeat, until_shown
+from textual.pilot import Pilot
+
+from dataops_core.config import load_settings
+from dataops_core.health.model import StageHealth
+from dataops_core.monitor import Monitor
+from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 LAND = "land_readings"
-BELOW = ["bronze.readings", "conform_readings", "silver.readings", "assess_shipments", "gold.shipment_exposure"]
+STAGES = [
+    "logger-readings",
+    LAND,
+    "bronze.readings",
+    "conform_readings",
+    "silver.readings",
+    "assess_shipments",
+    "gold.shipment_exposure",
+    "trino.shipment_exposure",
+]
+AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
+FLOWS = ("caught_up", "idle", "behind")
+BURST = 700_000
+"""Records: several batches of `land_readings`, so that there is something to catch up on."""
+FREEZE = 5.0
+"""Seconds for which the event loop may stand still: less than a deadline of a probe, more than a loaded machine takes."""
+
+Seen = dict[str, Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def flow(stack: Stack) -> Iterator[None]:
     """Let readings flow, and wait until they reach the last stage."""
     stack.local("start", "simulator")
-    until("data reaches gold", stack.probe, lambda seen: seen["exit"] in (0, 1) and flows(seen), within=600)
+    until("data reaches gold", stack.probe, flows, within=600)
     yield
     stack.local("stop", "simulator")
 
 
-def flows(seen: dict) -> bool:
-    return all(stage["state"] in ("caught_up", "idle", "behind") for stage in seen["stages"].values())
+def flows(seen: Seen) -> bool:
+    return all(stage["state"] in FLOWS for stage in seen["stages"].values())
 
 
-def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(stack: Stack) -> None:
-    stack.local("stop", LAND)
-    seen = until("land_readings is stuck", stack.probe, lambda s: s["stages"][LAND]["state"] == "stuck", within=30)
-    assert seen["exit"] == 2
-    assert seen["verdict"]["stage"] == LAND
-    assert seen["verdict"]["check_id"] == "land_readings/stuck"
-    assert seen["verdict"]["blast_radius"][: len(BELOW)] == BELOW
-    for name in BELOW:
-        assert seen["stages"][name]["affected_by"] == LAND
-        assert seen["stages"][name]["state"] not in ("stuck", "failed", "slow"), name
-    first = seen["stages"][LAND]
-    later = stack.probe()["stages"][LAND]
-    assert later["hop_lag"] > first["hop_lag"]
-    assert later["observation"]["lag_records"] > first["observation"]["lag_records"]
-    stack.local("start", LAND)
-    until("caught up", stack.probe, lambda s: s["stages"][LAND]["state"] == "caught_up", within=180)
+@asynccontextmanager
+async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
+    """Run the console on the stack; fails if it froze meanwhile."""
+    settings = load_settings(stack.config)
+    app = DataopsApp(settings, None, Monitor(settings))
+    async with app.run_test(size=(160, 48)) as pilot, heartbeat() as gaps:
+        await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, 60, "all stages")
+        yield pilot
+        await pilot.press("question_mark")
+        await until_shown(app, lambda text: "STATES" in text or "Close" in text, 10, "the help")
+        await pilot.press("escape")
+        assert max(gaps) < FREEZE, "the console froze"
+
+
+async def look_until(stack: Stack, what: str, good: Callable[[Seen], bool], within: float) -> Seen:
+    """Look through `dataops probe` while the console goes on."""
+    return await asyncio.to_thread(until, what, stack.probe, good, within)
+
+
+def line(text: str, name: str) -> str:
+    """Return the table row of a stage on the home screen."""
+    return next((row for row in text.splitlines() if f" {name} " in row and "│" not in row and "·" not in row), "")
+
+
+async def until_row(pilot: Pilot[None], name: str, word: str, within: float) -> str:
+    return await until_shown(pilot.app, lambda text: word in line(text, name), within, f"{name} is {word}")
+
+
+async def until_all_flow(stack: Stack, pilot: Pilot[None]) -> None:
+    await look_until(stack, "everything flows again", flows, within=300)
+    good = ("● ok", "▲ warning")
+    await until_shown(pilot.app, lambda text: any(word in text for word in good), 60, "the console's status")
+
+
+def health(pilot: Pilot[None], name: str) -> StageHealth:
+    app = pilot.app
+    assert isinstance(app, DataopsApp)
+    assert app.snapshot is not None
+    return app.snapshot.pipelines[0].stage(name)
+
+
+def down(seen: Seen, component: str, blind: list[str]) -> bool:
+    """Tell whether a component is known to be down and what it answers for is unknown or failed."""
+    return seen["components"][component]["reachable"] is False and all(
+        seen["stages"][name]["state"] in ("unknown", "failed") for name in blind
+    )
+
+
+def assert_others_live(seen: Seen, components: set[str], stages: list[str]) -> None:
+    assert seen["exit"] in (2, 3)
+    assert seen["verdict"]["status"] in ("critical", "unknown")
+    for name, component in seen["components"].items():
+        if name not in components:
+            assert component["reachable"], name
+    for name in stages:
+        assert seen["stages"][name]["error"] is None, name
+        assert seen["stages"][name]["observation"]["observed_at"] is not None, name
+
+
+async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(stack: Stack) -> None:
+    below = STAGES[2:]
+    async with console(stack) as pilot:
+        stack.local("stop", LAND)
+        seen = await look_until(stack, "stuck", lambda s: s["stages"][LAND]["state"] == "stuck", within=30)
+        text = await until_row(pilot, LAND, "■ stuck", 10)
+        assert f"{LAND} is stuck since" in text
+        assert seen["exit"] == 2
+        assert seen["verdict"]["stage"] == LAND
+        assert seen["verdict"]["check_id"] == f"{LAND}/stuck"
+        assert seen["verdict"]["blast_radius"] == below
+        for name in below:
+            assert seen["stages"][name]["affected_by"] == LAND
+            assert seen["stages"][name]["state"] not in ("stuck", "failed", "slow"), name
+            assert f"↳ {name}" in text
+        first = seen["stages"][LAND]
+        before = health(pilot, LAND)
+
+        await asyncio.to_thread(burst, stack)
+        later = (await asyncio.to_thread(stack.probe))["stages"][LAND]
+        assert later["hop_lag"] > first["hop_lag"]
+        assert later["observation"]["lag_records"] > first["observation"]["lag_records"] + BURST
+        await until_shown(pilot.app, lambda _: (health(pilot, LAND).hop_lag or 0) > (before.hop_lag or 0), 15, "lag")
+
+        stack.local("start", LAND)
+        text = await until_shown(pilot.app, lambda text: "caught up in about" in text, 120, "an ETA")
+        assert "■ stuck" not in line(text, LAND)
+        await until_row(pilot, LAND, "● caught up", 240)
+        await until_all_flow(stack, pilot)
+
+
+def burst(stack: Stack) -> None:
+    """Send many records at once, beside the simulator that runs."""
+    arguments = ["--as-fast-as-possible", "--readings", str(BURST), "--seed", "99", "--start", "2013-02-01"]
+    command = [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments]
+    subprocess.run(command, env=stack.env, check=True, timeout=300)
+
+
+async def test_trino_down(stack: Stack) -> None:
+    async with console(stack) as pilot:
+        stack.local("stop", "trino")
+        blind = ["trino.shipment_exposure"]
+        seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
+        assert_others_live(seen, {"trino"}, [name for name in STAGES if name not in blind])
+        assert seen["verdict"]["check_id"] == "trino/unreachable"
+        assert all(seen["stages"][name]["state"] in FLOWS for name in STAGES if name not in blind)
+        await until_row(pilot, blind[0], "? unknown", 60)
+        await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, 10, "trino's mark")
+        stack.local("start", "trino")
+        await until_all_flow(stack, pilot)
+
+
+async def test_trino_hung(stack: Stack) -> None:
+    """It takes connections and never answers."""
+    pid = int((stack.state / "pids" / "trino").read_text())
+    async with console(stack) as pilot:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            blind = ["trino.shipment_exposure"]
+            seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
+            assert_others_live(seen, {"trino"}, [name for name in STAGES if name not in blind])
+            assert "no answer within" in seen["components"]["trino"]["error"]
+            await until_row(pilot, blind[0], "? unknown", 60)
+            await asyncio.to_thread(refuse_quickly, stack)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await until_all_flow(stack, pilot)
+
+
+def refuse_quickly(stack: Stack) -> None:
+    """A statement ends with one line, and not never."""
+    done = stack.dataops("sql", "SELECT 1", timeout=60)
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1
+    assert "no answer within" in done.stderr
+
+
+async def test_airflow_down(stack: Stack) -> None:
+    async with console(stack) as pilot:
+        stack.local("stop", *AIRFLOW)
+        blind = ["conform_readings", "assess_shipments"]
+        seen = await look_until(stack, "airflow is down", lambda s: down(s, "airflow", blind), within=60)
+        assert_others_live(seen, {"airflow"}, [name for name in STAGES if name not in blind])
+        assert seen["stages"][LAND]["state"] in FLOWS
+        for name in blind:
+            await until_row(pilot, name, "? unknown", 60)
+        await pilot.press("colon", *"dags", "enter")
+        await until_shown(pilot.app, lambda text: "cannot be reached" in text, 30, "why there are no DAGs")
+        await pilot.press("escape")
+        stack.local("start", *AIRFLOW)
+        await until_all_flow(stack, pilot)
+
+
+async def test_catalog_and_store_down(stack: Stack) -> None:
+    """One program is both here: nothing can be read from the lake or written to it."""
+    async with console(stack) as pilot:
+        stack.local("stop", "store")
+        blind = ["bronze.readings", "silver.readings", "gold.shipment_exposure"]
+        seen = await look_until(
+            stack,
+            "the lake is down, and land_readings held up by it",
+            lambda s: down(s, "lake", blind) and s["stages"][LAND]["state"] == "stuck",
+            within=90,
+        )
+        assert_others_live(seen, {"lake"}, ["logger-readings", LAND, "conform_readings", "assess_shipments"])
+        assert seen["stages"]["logger-readings"]["state"] == "caught_up"
+        assert seen["stages"]["trino.shipment_exposure"]["state"] in ("unknown", "failed")
+        assert seen["verdict"]["stage"] == LAND
+        assert "lake does not answer" in seen["verdict"]["sentence"]
+        for name in blind:
+            await until_row(pilot, name, "? unknown", 60)
+        await until_shown(pilot.app, lambda text: "lake ✖ does not answer" in text, 10, "the lake's mark")
+        stack.local("start", "store")
+        await until_all_flow(stack, pilot)
+
+
+async def test_kafka_down(stack: Stack) -> None:
+    async with console(stack) as pilot:
+        stack.local("stop", "kafka")
+        blind = ["logger-readings", LAND]
+        seen = await look_until(stack, "kafka is down", lambda s: down(s, "kafka", blind), within=60)
+        assert_others_live(seen, {"kafka"}, [name for name in STAGES if name not in blind])
+        assert seen["verdict"]["check_id"] == "kafka/unreachable"
+        for name in blind:
+            await until_row(pilot, name, "? unknown", 60)
+        stack.local("start", "kafka")
+        await until_all_flow(stack, pilot)
+
+
+def test_the_stack_leaves_nothing_running(stack: Stack, tmp_path: Path) -> None:
+    """What `up` started is gone after `down`, and a killed supervisor takes its programs with it."""
+    pids = {path.name: int(path.read_text()) for path in (stack.state / "pids").iterdir()}
+    supervisor = int((stack.state / "supervisor.pid").read_text())
+    assert {"kafka", "trino", "store", LAND, *AIRFLOW} <= set(pids)
+    os.kill(supervisor, signal.SIGKILL)
+    until("all programs are gone", lambda: [n for n, pid in pids.items() if alive(pid)], lambda left: not left, 60)
+    assert stack.local("down").stdout.strip() == "nothing was running"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -31,8 +31,8 @@ from dataops_pipeline.transforms import readings
 
 TOPIC = "logger-readings"
 TRIGGER = "5 seconds"
-MAX_OFFSETS = 250_000
-"""Records that one batch takes at the most: bounds memory and commit size while it catches up."""
+MAX_OFFSETS = 75_000
+"""Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
 RESTART_SECONDS = (1, 2, 5, 10)
 """Pauses before the query is started again; the last one repeats."""
 QUERY_ID, EPOCH_ID = "dataops.query-id", "dataops.epoch-id"

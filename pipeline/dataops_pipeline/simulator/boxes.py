@@ -73,8 +73,7 @@ def shipments(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     `coolant_hours` is the simulator's own and stays out of the reference data.
     """
     rng = np.random.default_rng([settings.seed, day.toordinal()])
-    flights = source.flights()
-    today = flights[flights["day"] == day]
+    today = source.flights_on(day)
     if today.empty:
         return pd.DataFrame()
     chosen = today.iloc[np.sort(rng.integers(0, len(today), settings.boxes_per_day))].reset_index(drop=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,16 @@ def flights() -> pd.DataFrame:
             "distance": raw["distance"],
         }
     )
+
+
+@lru_cache(maxsize=1)
+def _by_day() -> dict[pd.Timestamp, pd.DataFrame]:
+    return {cast("pd.Timestamp", day): found for day, found in flights().groupby("day")}
+
+
+def flights_on(day: pd.Timestamp) -> pd.DataFrame:
+    """Return the flights that depart on a local day; empty outside 2013."""
+    return _by_day().get(day, flights().iloc[:0])
 
 
 def _arrivals(raw: pd.DataFrame, day: pd.Series, departed: pd.Series) -> pd.Series:

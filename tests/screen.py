@@ -1,0 +1,47 @@
+"""What the console shows, as a test reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from textual.app import App
+
+
+def shown(app: App[Any]) -> str:
+    """Return the text on the screen, one line for each row."""
+    return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
+
+
+async def until_shown(app: App[Any], good: Callable[[str], bool], within: float, what: str) -> str:
+    """Wait until the screen shows something; fails with the last look."""
+    deadline = time.monotonic() + within
+    while not good(text := shown(app)):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not on the screen within {within:.0f} s: {what}\n{text}")
+        await asyncio.sleep(0.2)
+    return text
+
+
+@asynccontextmanager
+async def heartbeat() -> AsyncIterator[list[float]]:
+    """Beat in the event loop; yields the seconds between two beats, which grow when something holds the loop up."""
+    gaps: list[float] = [0.0]
+
+    async def beat() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.05)
+            now = time.monotonic()
+            gaps.append(now - last)
+            last = now
+
+    task = asyncio.create_task(beat())
+    try:
+        yield gaps
+    finally:
+        task.cancel()
