@@ -27,6 +27,7 @@ def open_catalog(settings: JobSettings) -> Catalog:
             "uri": settings.catalog_uri,
             "warehouse": settings.warehouse,
             "credential": settings.catalog_credential,
+            "oauth2-server-uri": f"{settings.catalog_uri}/v1/oauth/tokens",
             "s3.region": settings.s3_region,
             "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
             **settings.s3_properties(),

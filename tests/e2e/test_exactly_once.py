@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pyiceberg.catalog import load_catalog
 from tests.e2e.conftest import Stack, until
+
+from dataops_pipeline.catalog import open_catalog
+from dataops_pipeline.settings import JobSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
@@ -59,20 +61,7 @@ def test_each_record_is_landed_exactly_once(stack: Stack, sent: tuple[dict[str, 
 
 def test_silver_equals_the_truth(stack: Stack, sent: tuple[dict[str, int], Path]) -> None:
     summary, truth = sent
-    catalog = load_catalog(
-        "lake",
-        **{
-            "type": "rest",
-            "uri": stack.env["BOREAL_CATALOG_URI"],
-            "warehouse": stack.env["BOREAL_WAREHOUSE"],
-            "credential": stack.env["BOREAL_CATALOG_CREDENTIAL"],
-            "s3.endpoint": stack.env["BOREAL_S3_ENDPOINT"],
-            "s3.access-key-id": stack.env["BOREAL_S3_ACCESS_KEY"],
-            "s3.secret-access-key": stack.env["BOREAL_S3_SECRET_KEY"],
-            "s3.region": stack.env["BOREAL_S3_REGION"],
-            "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        },
-    )
+    catalog = open_catalog(JobSettings.from_env(stack.env))
     rows = pq.read_table(truth)
     catalog.create_namespace_if_not_exists("truth")
     catalog.create_table("truth.readings", rows.schema).append(rows)

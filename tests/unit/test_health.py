@@ -2,131 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
+from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 
-from dataops_core.config import PipelineSettings
 from dataops_core.health.fold import fold
 from dataops_core.health.model import (
     Activity,
     Advance,
-    HealthSnapshot,
     Observation,
     PipelineHealth,
-    ProbeResult,
     StageState,
     Status,
 )
-
-T0 = datetime(2026, 1, 5, 3, 0, 0, tzinfo=UTC)
-
-CHAIN = PipelineSettings.model_validate(
-    {
-        "context": "test",
-        "title": "orders",
-        "stages": [
-            {"name": "orders", "kind": "topic", "topic": "orders"},
-            {"name": "land", "kind": "spark_query", "checkpoint": "/c", "reads": ["orders"], "remedy": "start land"},
-            {"name": "bronze", "kind": "iceberg_table", "catalog": "lake", "table": "b.o", "reads": ["land"]},
-            {
-                "name": "conform",
-                "kind": "dag",
-                "dag_id": "conform",
-                "reads": ["bronze"],
-                "lag_ok": 300,
-                "stall_after": 600,
-            },
-            {
-                "name": "silver",
-                "kind": "iceberg_table",
-                "catalog": "lake",
-                "table": "s.o",
-                "reads": ["conform"],
-                "stall_after": 600,
-            },
-            {"name": "view", "kind": "trino_view", "relation": "lake.s.o", "reads": ["silver"], "every": 10},
-        ],
-    }
-)
-COMPONENT = {
-    "orders": "kafka",
-    "land": "spark",
-    "bronze": "lake",
-    "conform": "airflow",
-    "silver": "lake",
-    "view": "trino",
-}
-
-
-def seconds(n: float) -> timedelta:
-    return timedelta(seconds=n)
-
-
-def healthy(now: datetime) -> dict[str, Observation]:
-    """What the probes see when all is well: land 2 s behind, a conform run 100 s ago."""
-    landed, run = now - seconds(2), now - seconds(100)
-    return {
-        "orders": Observation("orders", now, progress_time=now, position=1000, advanced_at=now),
-        "land": Observation(
-            "land",
-            now,
-            progress_time=landed,
-            position=990,
-            lag_records=10,
-            pending_since=landed,
-            advanced_at=now - seconds(1),
-        ),
-        "bronze": Observation("bronze", now, progress_time=landed, position=990, advanced_at=now - seconds(1)),
-        "conform": Observation("conform", now, progress_time=run, advanced_at=run + seconds(30)),
-        "silver": Observation("silver", now, progress_time=run - seconds(3), advanced_at=run + seconds(30)),
-        "view": Observation("view", now, progress_time=run - seconds(3), advanced_at=run + seconds(30)),
-    }
-
-
-def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, str] | None = None) -> list[ProbeResult]:
-    """Wrap observations, or an error in place of one, as probe results; `down` names components that do not answer."""
-    found = []
-    for name, what in seen.items():
-        failed = isinstance(what, str)
-        found.append(
-            ProbeResult(
-                probe="stage",
-                target=f"p/{name}",
-                component=COMPONENT[name],
-                started_at=now,
-                duration=0.1,
-                success=not failed,
-                pipeline="p",
-                stage=name,
-                error=what if failed else None,
-                observation=None if failed else what,
-            )
-        )
-    for component in ("kafka", "lake", "airflow", "trino"):
-        error = (down or {}).get(component)
-        found.append(
-            ProbeResult(
-                probe=component,
-                target=f"{component}:1",
-                component=component,
-                started_at=now,
-                duration=0.1,
-                success=error is None,
-                error=error,
-            )
-        )
-    return found
-
-
-def see(
-    seen: dict[str, Observation | str],
-    now: datetime = T0,
-    previous: HealthSnapshot | None = None,
-    down: dict[str, str] | None = None,
-    chain: PipelineSettings = CHAIN,
-) -> HealthSnapshot:
-    return fold(previous, results(seen, now, down), {"p": chain}, now, "test")
 
 
 def states(pipeline: PipelineHealth) -> dict[str, str]:

@@ -39,6 +39,7 @@ type = "rest"
 uri = "{layout.url("catalog")}"
 warehouse = "s3://lake"
 credential = {{ file = {json.dumps(str(credential))} }}
+oauth2-server-uri = "{layout.url("catalog")}/v1/oauth/tokens"
 "s3.endpoint" = "{layout.url("s3")}"
 "s3.region" = "us-east-1"
 "s3.access-key-id" = {{ file = {secret["s3-key"]} }}

@@ -1,0 +1,195 @@
+"""The console with a monitor and clients that a test steers; states and verdicts come from the real model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import orders
+from tests.orders import healthy, seconds, see
+
+from dataops_core.actions import Gate
+from dataops_core.clients.airflow import Dag, DagRun
+from dataops_core.clients.trino import QueryProgress
+from dataops_core.config import Settings, context_of
+from dataops_core.errors import DataopsError
+from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.probes import Clients
+from dataops_tui.app import DataopsApp
+
+SIZES = [(80, 24), (160, 48)]
+
+
+def settings(**context: Any) -> Settings:
+    """Return the settings of one context with the pipeline of `tests.orders`."""
+    return Settings.model_validate(
+        {
+            "refresh": 60,  # nothing is loaded again while a test looks
+            "contexts": {
+                "test": {
+                    "kafka": {"bootstrap_servers": "kafka:1"},
+                    "airflow": {"url": "http://airflow"},
+                    "trino": {"url": "http://trino"},
+                    "catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}},
+                    **context,
+                }
+            },
+            "pipelines": {"p": {**orders.CHAIN.model_dump(exclude_unset=True), "context": "test"}},
+        }
+    )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def well(previous: HealthSnapshot | None = None) -> HealthSnapshot:
+    """Return a snapshot of a pipeline where data flows."""
+    return see(healthy(now()), now(), previous)
+
+
+def stuck() -> HealthSnapshot:
+    """Return a snapshot in which `land` is stuck for two minutes."""
+    at = now()
+    since = at - seconds(120)
+    seen: dict[str, Observation | str] = {**healthy(at)}
+    seen["land"] = Observation(
+        "land", at, progress_time=since, position=500, lag_records=12_345, pending_since=since, advanced_at=since
+    )
+    seen["bronze"] = Observation("bronze", at, progress_time=since, position=500, advanced_at=since)
+    return see(seen, at)
+
+
+def trino_down() -> HealthSnapshot:
+    """Return a snapshot in which Trino does not answer."""
+    at = now()
+    error = "trino http://trino: cannot be reached: Connection refused"
+    return see({**healthy(at), "view": error}, at, down={"trino": error})
+
+
+@dataclass
+class FakeMonitor:
+    clients: Clients
+    refreshed: int = 0
+    stopped: bool = False
+    push: Callable[[HealthSnapshot], None] = field(default=lambda _: None)
+
+    def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
+        self.push = on_snapshot
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def run(dag_id: str, number: int, state: str = "success") -> DagRun:
+    started = now() - seconds(60 * number)
+    ended = started + seconds(30) if state in ("success", "failed") else None
+    return DagRun(dag_id, f"run__{number}", state, "scheduled", started, started, ended, None, None)
+
+
+@dataclass
+class FakeAirflow:
+    """Answers from memory; `hold` keeps it from answering, as a server that hangs does."""
+
+    target: str = "http://airflow"
+    triggered: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    failure: DataopsError | None = None
+    hold: threading.Event | None = None
+
+    def _answer(self) -> None:
+        if self.hold is not None:
+            self.hold.wait(30)
+        if self.failure is not None:
+            raise self.failure
+
+    def dags(self) -> tuple[Dag, ...]:
+        self._answer()
+        known = Dag(
+            "conform", paused=False, schedule="*/5 * * * *", owners=("data",), tags=("boreal",), import_errors=False
+        )
+        broken = replace(known, dag_id="assess", paused=True, schedule=None)
+        return (broken, known, replace(known, dag_id="[bold]odd\x1b[31m", import_errors=True))
+
+    def runs(self, dag_id: str, limit: int = 20) -> tuple[DagRun, ...]:
+        self._answer()
+        assert (dag_id, limit) == ("~", 100)
+        return (run("conform", 1, "running"), run("conform", 2), run("conform", 3, "failed"), run("assess", 4))
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
+        self._answer()
+        self.triggered.append((dag_id, conf))
+        return run(dag_id, 0, "queued")
+
+
+@dataclass
+class FakeQuery:
+    """A statement whose rows come when the test lets them."""
+
+    rows: list[tuple[Any, ...]]
+    columns: tuple[tuple[str, str], ...] = (("id", "bigint"), ("name", "varchar"))
+    failure: DataopsError | None = None
+    go: threading.Event = field(default_factory=threading.Event)
+    query_id: str = "q_1"
+    update_type: str | None = None
+    update_count: int | None = None
+    cancelled: bool = False
+
+    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
+        self.go.wait(30)
+        if self.failure is not None:
+            raise self.failure
+        for at in range(0, len(self.rows), 500):
+            if self.cancelled:
+                return
+            yield self.rows[at : at + 500]
+
+    def progress(self) -> QueryProgress:
+        return QueryProgress("RUNNING", 3, 8, 1000, 0, 1.5, 0.0)
+
+    def stop(self, within: float = 3.0) -> None:
+        self.cancelled = True
+        self.go.set()
+
+
+@dataclass
+class FakeTrino:
+    target: str = "http://trino"
+    asked: list[str] = field(default_factory=list)
+    next: FakeQuery = field(default_factory=lambda: FakeQuery([(1, "a")]))
+
+    def query(self, statement: str) -> FakeQuery:
+        self.asked.append(statement)
+        return self.next
+
+
+@dataclass
+class Console:
+    """A console, and what it talks to."""
+
+    app: DataopsApp
+    monitor: FakeMonitor
+    airflow: FakeAirflow
+    trino: FakeTrino
+    audit: Path
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Console:
+    return make_console(tmp_path)
+
+
+def make_console(folder: Path, chosen: Settings | None = None) -> Console:
+    chosen = chosen or settings()
+    airflow, trino = FakeAirflow(), FakeTrino()
+    monitor = FakeMonitor(Clients(airflow=airflow, trino=trino))  # type: ignore[arg-type]
+    audit = folder / "audit.jsonl"
+    gate = Gate(*context_of(chosen), audit_path=audit)
+    return Console(DataopsApp(chosen, None, monitor, gate), monitor, airflow, trino, audit)
