@@ -62,7 +62,7 @@ def test_each_record_is_landed_exactly_once(stack: Stack, sent: tuple[dict[str, 
 def test_silver_equals_the_truth(stack: Stack, sent: tuple[dict[str, int], Path]) -> None:
     summary, truth = sent
     catalog = open_catalog(JobSettings.from_env(stack.env))
-    rows = pq.read_table(truth)
+    rows = pq.read_table(truth / "readings.parquet")
     catalog.create_namespace_if_not_exists("truth")
     catalog.create_table("truth.readings", rows.schema).append(rows)
     assert rows.num_rows == summary["distinct_readings"]

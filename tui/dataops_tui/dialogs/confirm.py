@@ -88,7 +88,7 @@ class TriggerDialog(ConfirmDialog):
     def compose_more(self) -> ComposeResult:
         """Add the run's parameters."""
         yield Label("Parameters of the run (conf, a JSON object):")
-        yield TextArea.code_editor("{}", language="json", id="conf", show_line_numbers=False, compact=True)
+        yield TextArea("{}", id="conf", tab_behavior="focus", compact=True)
 
     def accept(self, word: str) -> None:
         """Return the word once the parameters can be read."""

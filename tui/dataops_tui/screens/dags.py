@@ -90,7 +90,7 @@ class DagsScreen(ConsoleScreen):
         self._loading, self._failed = False, message.error
         self._redraw()
 
-    @on(FilterLine.Changed)
+    @on(FilterLine.Filtered)
     @on(LiveTable.RowHighlighted, "#dags")
     def _changed(self) -> None:
         self._redraw()

@@ -81,7 +81,7 @@ class PipelinesScreen(ConsoleScreen):
         self._chosen = name
         self._redraw()
 
-    @on(FilterLine.Changed)
+    @on(FilterLine.Filtered)
     def _filtered(self) -> None:
         self._redraw()
 

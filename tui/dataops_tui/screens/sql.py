@@ -46,15 +46,14 @@ class SqlScreen(ConsoleScreen):
         super().__init__()
         self._number = 0
         self._handle: QueryHandle | None = None
-        self._running = False
+        self._busy = False
         self._columns: Columns = ()
         self._rows = 0
-        self._said = Text("F5 runs the statement", "dim")
 
     def compose_body(self) -> ComposeResult:
         """Lay out: editor, progress, rows."""
-        yield TextArea.code_editor("", language="sql", id="statement", tab_behavior="focus", compact=True)
-        yield Static(id="said")
+        yield TextArea("", id="statement", tab_behavior="focus", soft_wrap=False, compact=True)
+        yield Static(Text("F5 runs the statement", "dim"), id="said")
         yield LiveTable(id="rows")
 
     def on_mount(self) -> None:
@@ -66,7 +65,7 @@ class SqlScreen(ConsoleScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Cancel only while there is something to cancel; else the key is the editor's."""
         if action == "cancel":
-            return self._running
+            return self._busy
         return super().check_action(action, parameters)
 
     def draw(self, now: datetime) -> None:
@@ -83,7 +82,7 @@ class SqlScreen(ConsoleScreen):
         trino = self.console.monitor.clients.trino
         if trino is None:
             self._say("this context has no Trino", "red")
-        elif self._running:
+        elif self._busy:
             self._say("a query is running: cancel it first (ctrl+c)", "red")
         elif statement:
             self._confirm(trino, statement)
@@ -105,7 +104,7 @@ class SqlScreen(ConsoleScreen):
 
     def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
         self._number += 1
-        self._running, self._handle, self._rows, self._columns = True, None, 0, ()
+        self._busy, self._handle, self._rows, self._columns = True, None, 0, ()
         self._say("submitted …", "dim")
         self.query_one("#rows", LiveTable).show((), {})
         number, gate = self._number, self.console.gate
@@ -151,7 +150,7 @@ class SqlScreen(ConsoleScreen):
     def _ended(self, message: QueryEnded) -> None:
         if message.query != self._number:
             return
-        self._running = False
+        self._busy = False
         handle = self._handle
         progress = handle.progress() if handle else None
         took = f" in {progress.elapsed:.1f} s" if progress else ""
@@ -177,7 +176,7 @@ class SqlScreen(ConsoleScreen):
     @on(WorkFailed)
     def _complain(self, message: WorkFailed) -> None:
         message.stop()
-        self._running = False
+        self._busy = False
         self._say(message.error, "red")
         self.refresh_bindings()
 
@@ -196,19 +195,18 @@ class SqlScreen(ConsoleScreen):
 
     def _watch(self) -> None:
         handle = self._handle
-        progress = handle.progress() if self._running and handle and not handle.cancelled else None
+        progress = handle.progress() if self._busy and handle and not handle.cancelled else None
         if progress is not None:
             line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
             line += f"  {count(progress.rows)} rows read  {duration(progress.elapsed)}"
             if progress.state == "QUEUED":
                 line += f"  (queued for {duration(progress.queued)})"
             self._say(line, "yellow")
-        if self._running:
+        if self._busy:
             self.refresh_bindings()
 
     def _say(self, text: str, style: str) -> None:
-        self._said = look.plain(text, style)
-        self.query_one("#said", Static).update(self._said)
+        self.query_one("#said", Static).update(look.plain(text, style))
 
 
 def _cell(value: object, *, right: bool) -> RenderableType:

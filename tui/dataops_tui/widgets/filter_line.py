@@ -18,7 +18,7 @@ class FilterLine(Input):
     BINDINGS = [Binding("escape", "clear", "No filter", id="filter.clear", tooltip="Show everything again")]
 
     @dataclass
-    class Changed(Message):
+    class Filtered(Message):
         """The filter has changed."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class FilterLine(Input):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(FilterLine.Changed())
+        self.post_message(FilterLine.Filtered())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -1,0 +1,247 @@
+"""The home screen and the stage screen, driven by keys, at both sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.console.conftest import SIZES, Console, make_console, now, settings, stuck, trino_down, well
+from tests.orders import CHAIN
+from tests.screen import shown
+
+from dataops_tui.dialogs.command import CommandPrompt
+from dataops_tui.dialogs.confirm import TriggerDialog
+from dataops_tui.screens.pipelines import PipelinesScreen
+from dataops_tui.screens.stage import StageScreen
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_stage_is_on_the_screen_with_its_state_in_words(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        text = shown(console.app)
+    for stage in CHAIN.stages:
+        assert stage.name in text
+    assert text.count("● caught up") == len(CHAIN.stages)
+    assert "● ok" in text
+    assert "data age 1 m 4" in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
+    console: Console, size: tuple[int, int]
+) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.pause()
+        text = shown(console.app)
+    assert "land is stuck since" in text
+    assert text.count("■ stuck") == 1
+    assert "12,345" in text
+    assert "↳ bronze" in text
+    assert "↳ view" in text
+    assert "$ start land" in text
+    assert "● ok" not in text
+
+
+async def test_before_the_first_snapshot_nothing_is_called_well(console: Console) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.pause()
+        text = shown(console.app)
+    assert "Looking at 6 stages for the first time" in text
+    assert "●" not in text
+
+
+async def test_what_does_not_answer_is_unknown_and_the_rest_goes_on(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(trino_down())
+        await pilot.pause()
+        text = shown(console.app)
+    assert "? unknown" in text
+    assert "trino ✖ does not answer" in text
+    assert "kafka ● answers" in text
+    assert text.count("● caught up") == len(CHAIN.stages) - 1
+
+
+async def test_an_old_snapshot_is_called_stale(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(replace(well(), taken_at=now() - timedelta(seconds=400)))
+        await pilot.pause()
+        assert "STALE: seen 6 m 4" in shown(console.app)
+
+
+async def test_the_first_line_says_what_may_be_done(console: Console) -> None:
+    for context, word in (
+        ({}, "changes allowed"),
+        ({"read_only": True}, "read-only"),
+        ({"production": True}, "PRODUCT"),
+    ):
+        other = make_console(console.audit.parent, settings(**context))
+        async with other.app.run_test(size=(80, 24), notifications=True) as pilot:
+            await pilot.pause()
+            assert word in shown(other.app).splitlines()[0]
+
+
+async def test_the_cursor_stays_on_its_stage_when_a_new_snapshot_comes(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        await pilot.press("j", "j", "down", "k")
+        screen = console.app.screen
+        assert isinstance(screen, PipelinesScreen)
+        assert screen.selected is not None
+        assert screen.selected.name == "bronze"
+        console.monitor.push(stuck())
+        await pilot.pause()
+        assert screen.selected.name == "bronze"
+        await pilot.press("G")
+        assert screen.selected.name == "view"
+        await pilot.press("g")
+        assert screen.selected.name == "orders"
+
+
+async def test_the_filter_shows_what_matches_and_a_wrong_pattern_is_taken_literally(console: Console) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.pause()
+        await pilot.press("slash", *"STUCK|silver", "enter")
+        text = shown(console.app)
+        assert "■ stuck" in text
+        assert "↳ silver" in text
+        assert "conform" not in text.split("land is stuck")[1].split("affected")[0]
+        await pilot.press("slash", *"(", "enter")
+        assert "■ stuck" not in shown(console.app)
+        await pilot.press("slash", "escape")
+        assert "■ stuck" in shown(console.app)
+        await pilot.press("j")
+        assert "filter" not in shown(console.app).lower().replace("/ filter", "")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_shows_the_stage_and_escape_leads_back(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.pause()
+        await pilot.press("j", "enter")
+        await pilot.pause()
+        assert isinstance(console.app.screen, StageScreen)
+        text = shown(console.app)
+        assert "p / land" in text
+        assert "■ stuck" in text
+        assert "records waiting" in text
+        assert "12,345" in text
+        await pilot.press("escape")
+        assert isinstance(console.app.screen, PipelinesScreen)
+
+
+async def test_the_stage_screen_says_what_is_not_known_and_how_old_the_rest_is(console: Console) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        console.monitor.push(trino_down())
+        await pilot.press("G", "enter")
+        await pilot.pause()
+        text = shown(console.app)
+    assert "? unknown" in text
+    assert "Connection refused" in text
+
+
+async def test_t_triggers_the_stage_s_dag_once_it_is_confirmed(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        await pilot.press("j", "j", "j", "t")
+        assert isinstance(console.app.screen, TriggerDialog)
+        await pilot.press("enter")  # the focus is on Cancel: one key too many triggers nothing
+        assert isinstance(console.app.screen, PipelinesScreen)
+        assert console.airflow.triggered == []
+        await pilot.press("t", "shift+tab", "enter")
+        await pilot.pause(0.2)
+        assert console.airflow.triggered == [("conform", {})]
+        assert console.monitor.refreshed == 1
+
+
+async def test_t_without_a_dag_says_so(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        await pilot.press("t")
+        await pilot.pause()
+        assert "no DAG here" in shown(console.app)
+
+
+async def test_c_copies_the_remedy(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.press("c")
+        assert console.app.clipboard == ""
+        console.monitor.push(stuck())
+        await pilot.press("c")
+        assert console.app.clipboard == "start land"
+
+
+async def test_ctrl_r_looks_again(console: Console) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("ctrl+r")
+        assert console.monitor.refreshed == 1
+
+
+async def test_q_leaves_and_stops_watching(console: Console) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("q")
+    assert console.monitor.stopped
+    assert console.app.return_code == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        await pilot.press("question_mark")
+        text = shown(console.app)
+        assert "Keys here" in text
+        assert "Show everything known about the stage" in text
+        await pilot.press("question_mark")
+        assert "Keys here" not in shown(console.app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "there"),
+    [
+        ("dags", "newest runs of"),
+        ("sql", "F5 runs the statement"),
+        ("stage land", "p / land"),
+        ("pipeline p", "land is stuck"),
+        ("help", "Keys here"),
+        ("refresh", "looking again"),
+    ],
+)
+async def test_a_command_leads_there(console: Console, typed: str, there: str) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.press("colon", *("space" if c == " " else c for c in typed), "enter")
+        await pilot.pause(0.3)
+        assert there in shown(console.app)
+
+
+async def test_a_command_is_completed(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.press("colon", *"trig", "tab", "enter")
+        assert isinstance(console.app.screen, TriggerDialog)
+        await pilot.press("escape", "colon", *"qu", "escape")
+        assert console.app.is_running
+        await pilot.press("colon", "down", "enter")
+        await pilot.pause()
+        assert console.app.current_mode == "dags"
+
+
+@pytest.mark.parametrize(("typed", "said"), [("frob x", "no such command"), ("stage nope", 'no such stage: "nope"')])
+async def test_a_wrong_command_is_said(console: Console, typed: str, said: str) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await pilot.press("colon")
+        assert isinstance(console.app.screen, CommandPrompt)
+        await pilot.press(*("space" if c == " " else c for c in typed), "enter")
+        await pilot.pause()
+        assert said in shown(console.app)
