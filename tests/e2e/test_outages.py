@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,14 @@ async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
         assert max(gaps) < FREEZE, "the console froze"
 
 
-@contextmanager
-def stopped(stack: Stack, *names: str) -> Iterator[None]:
-    """Stop programs, and start them again at the end."""
-    stack.local("stop", *names)
+@asynccontextmanager
+async def stopped(stack: Stack, *names: str) -> AsyncIterator[None]:
+    """Stop programs, and start them again at the end; the console goes on meanwhile."""
+    await asyncio.to_thread(stack.local, "stop", *names)
     try:
         yield
     finally:
-        stack.local("start", *names)
+        await asyncio.to_thread(stack.local, "start", *names)
 
 
 async def look_until(stack: Stack, what: str, good: Callable[[Seen], bool], within: float) -> Seen:
@@ -132,7 +132,7 @@ def assert_others_live(seen: Seen, components: set[str], stages: list[str]) -> N
 async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(stack: Stack) -> None:
     below = STAGES[2:]
     async with console(stack) as pilot:
-        with stopped(stack, LAND):
+        async with stopped(stack, LAND):
             seen = await look_until(stack, "stuck", lambda s: s["stages"][LAND]["state"] == "stuck", within=30)
             text = await until_row(pilot, LAND, "■ stuck", 10)
             assert f"{LAND} is stuck since" in text
@@ -170,7 +170,7 @@ def burst(stack: Stack) -> None:
 
 async def test_trino_down(stack: Stack) -> None:
     async with console(stack) as pilot:
-        with stopped(stack, "trino"):
+        async with stopped(stack, "trino"):
             blind = ["trino.shipment_exposure"]
             seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
             assert_others_live(seen, {"trino"}, [name for name in STAGES if name not in blind])
@@ -208,7 +208,7 @@ def refuse_quickly(stack: Stack) -> None:
 
 async def test_airflow_down(stack: Stack) -> None:
     async with console(stack) as pilot:
-        with stopped(stack, *AIRFLOW):
+        async with stopped(stack, *AIRFLOW):
             blind = ["conform_readings", "assess_shipments"]
             seen = await look_until(stack, "airflow is down", lambda s: down(s, "airflow", blind), within=60)
             assert_others_live(seen, {"airflow"}, [name for name in STAGES if name not in blind])
@@ -224,7 +224,7 @@ async def test_airflow_down(stack: Stack) -> None:
 async def test_catalog_and_store_down(stack: Stack) -> None:
     """One program is both here: nothing can be read from the lake or written to it."""
     async with console(stack) as pilot:
-        with stopped(stack, "store"):
+        async with stopped(stack, "store"):
             blind = ["bronze.readings", "silver.readings", "gold.shipment_exposure"]
             seen = await look_until(
                 stack,
@@ -245,7 +245,7 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
 
 async def test_kafka_down(stack: Stack) -> None:
     async with console(stack) as pilot:
-        with stopped(stack, "kafka"):
+        async with stopped(stack, "kafka"):
             blind = ["logger-readings", LAND]
             seen = await look_until(stack, "kafka is down", lambda s: down(s, "kafka", blind), within=60)
             assert_others_live(seen, {"kafka"}, [name for name in STAGES if name not in blind])
