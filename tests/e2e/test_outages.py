@@ -65,10 +65,10 @@ async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
     settings = load_settings(stack.config)
     app = DataopsApp(settings, None, Monitor(settings))
     async with app.run_test(size=(160, 48)) as pilot, heartbeat() as gaps:
-        await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, 60, "all stages")
+        await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, "all stages", 60)
         yield pilot
         await pilot.press("question_mark")
-        await until_shown(app, lambda text: "Keys here" in text, 10, "the help")
+        await until_shown(app, lambda text: "Keys here" in text, "the help", 10)
         await pilot.press("escape")
         assert max(gaps) < FREEZE, "the console froze"
 
@@ -95,13 +95,13 @@ def line(text: str, name: str) -> str:
 
 
 async def until_row(pilot: Pilot[None], name: str, word: str, within: float) -> str:
-    return await until_shown(pilot.app, lambda text: word in line(text, name), within, f"{name} is {word}")
+    return await until_shown(pilot.app, lambda text: word in line(text, name), f"{name} is {word}", within)
 
 
 async def until_all_flow(stack: Stack, pilot: Pilot[None]) -> None:
     await look_until(stack, "everything flows again", flows, within=300)
     good = ("● ok", "▲ warning")
-    await until_shown(pilot.app, lambda text: any(word in text for word in good), 60, "the console's status")
+    await until_shown(pilot.app, lambda text: any(word in text for word in good), "the console's status", 60)
 
 
 def health(pilot: Pilot[None], name: str) -> StageHealth:
@@ -152,10 +152,10 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
             assert later["hop_lag"] > first["hop_lag"]
             assert later["observation"]["lag_records"] > first["observation"]["lag_records"] + BURST
             await until_shown(
-                pilot.app, lambda _: (health(pilot, LAND).hop_lag or 0) > (before.hop_lag or 0), 15, "lag"
+                pilot.app, lambda _: (health(pilot, LAND).hop_lag or 0) > (before.hop_lag or 0), "lag", 15
             )
 
-        text = await until_shown(pilot.app, lambda text: "caught up in about" in text, 120, "an ETA")
+        text = await until_shown(pilot.app, lambda text: "caught up in about" in text, "an ETA", 120)
         assert "■ stuck" not in line(text, LAND)
         await until_row(pilot, LAND, "● caught up", 240)
         await until_all_flow(stack, pilot)
@@ -177,7 +177,7 @@ async def test_trino_down(stack: Stack) -> None:
             assert seen["verdict"]["check_id"] == "trino/unreachable"
             assert all(seen["stages"][name]["state"] in FLOWS for name in STAGES if name not in blind)
             await until_row(pilot, blind[0], "? unknown", 60)
-            await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, 10, "trino's mark")
+            await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, "trino's mark", 10)
         await until_all_flow(stack, pilot)
 
 
@@ -216,7 +216,7 @@ async def test_airflow_down(stack: Stack) -> None:
             for name in blind:
                 await until_row(pilot, name, "? unknown", 60)
             await pilot.press("colon", *"dags", "enter")
-            await until_shown(pilot.app, lambda text: "cannot be reached" in text, 30, "why there are no DAGs")
+            await until_shown(pilot.app, lambda text: "cannot be reached" in text, "why there are no DAGs", 30)
             await pilot.press("escape")
         await until_all_flow(stack, pilot)
 
@@ -239,7 +239,7 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
             assert "lake does not answer" in seen["verdict"]["sentence"]
             for name in blind:
                 await until_row(pilot, name, "? unknown", 60)
-            await until_shown(pilot.app, lambda text: "lake ✖ does not answer" in text, 10, "the lake's mark")
+            await until_shown(pilot.app, lambda text: "lake ✖ does not answer" in text, "the lake's mark", 10)
         await until_all_flow(stack, pilot)
 
 
