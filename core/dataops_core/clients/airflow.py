@@ -160,23 +160,31 @@ class AirflowClient:
 
     def _call(self, ask: Callable[[sdk.ApiClient], T]) -> T:
         try:
-            try:
-                return ask(self._open())
-            except ApiException as error:
-                if error.status != 401:
-                    raise
-                # The token has run out, or Airflow was started anew: log in once more.
-                with self._lock:
-                    self._api = None
-                return ask(self._open())
+            return self._ask(ask)
         except ApiException as error:
             raise self._refused(error) from error
         except (ValidationError, ValueError, TypeError, AttributeError) as error:
             raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {_line(error)}") from error
+        except urllib3.exceptions.NewConnectionError as error:  # of all things a subclass of TimeoutError
+            raise Unreachable(f"airflow {self.target}: cannot be reached: {_reason(error)}") from error
         except urllib3.exceptions.TimeoutError as error:
             raise TimedOut(f"airflow {self.target}: no answer within {self._timeout:g} s") from error
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"airflow {self.target}: cannot be reached: {_reason(error)}") from error
+
+    def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
+        try:
+            answer = ask(self._open())
+        except ApiException as error:
+            if error.status != 401:
+                raise
+            # The token has run out, or Airflow was started anew: log in once more.
+            with self._lock:
+                self._api = None
+            answer = ask(self._open())
+        if answer is None:
+            raise ValueError("it is empty")
+        return answer
 
     def _refused(self, error: ApiException) -> ClientError:
         detail = _detail(error)

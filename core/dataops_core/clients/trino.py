@@ -257,7 +257,7 @@ class TrinoClient:
             raise kind(f"{where}: {text}") from error
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
             raise BadAnswer(f"{where}: {_line(error)}") from error
-        except (KeyError, ValueError, TypeError) as error:
+        except (AttributeError, KeyError, ValueError, TypeError) as error:
             raise BadAnswer(f"{where}: the answer is not Trino's: {_line(error)}") from error
 
     def _no_connection(self, error: BaseException) -> ClientError:

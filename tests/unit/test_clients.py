@@ -1,0 +1,206 @@
+"""Clients against components that are down, hung, lying or refusing: one clear error of our own, in time."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.spark_checkpoint import read_checkpoint
+from dataops_core.clients.trino import TrinoClient
+from dataops_core.config import AirflowSettings, CatalogSettings, KafkaSettings, SecretSource, TrinoSettings
+from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+
+DEADLINE = 1.0
+ASK: dict[str, Callable[[str], Any]] = {
+    "airflow": lambda url: AirflowClient(AirflowSettings(url=url, token="t"), DEADLINE).health(),
+    "airflow dags": lambda url: AirflowClient(AirflowSettings(url=url, token="t"), DEADLINE).dags(),
+    "trino": lambda url: TrinoClient(TrinoSettings(url=url), DEADLINE).info(),
+    "trino query": lambda url: list(TrinoClient(TrinoSettings(url=url), DEADLINE).query("SELECT 1").batches()),
+    "catalog": lambda url: CatalogClient(
+        "lake", CatalogSettings(properties={"type": "rest", "uri": url}), DEADLINE
+    ).ping(),
+}
+
+
+class Answer:
+    """A web server that gives one answer to everything."""
+
+    def __init__(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append((self.path, dict(self.headers)))
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the base class names them so
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def answer() -> Iterator[Callable[..., Answer]]:
+    made: list[Answer] = []
+
+    def make(*arguments: Any) -> Answer:
+        made.append(Answer(*arguments))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Return a port that takes connections and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        yield int(listening.getsockname()[1])
+
+
+def fails(ask: Callable[[], Any], kind: type[ClientError]) -> str:
+    began = time.monotonic()
+    with pytest.raises(kind) as caught:
+        ask()
+    assert time.monotonic() - began < 20 * DEADLINE
+    line = str(caught.value)
+    assert line
+    assert "\n" not in line
+    assert "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize("who", ASK)
+def test_a_server_that_is_down_is_unreachable(who: str, closed_port: int) -> None:
+    line = fails(lambda: ASK[who](f"http://127.0.0.1:{closed_port}"), Unreachable)
+    assert "refused" in line
+    assert str(closed_port) in line
+
+
+@pytest.mark.parametrize("who", ASK)
+def test_a_server_that_hangs_times_out(who: str, silent_port: int) -> None:
+    assert "no answer within 1 s" in fails(lambda: ASK[who](f"http://127.0.0.1:{silent_port}"), TimedOut)
+
+
+@pytest.mark.parametrize("who", ASK)
+@pytest.mark.parametrize(
+    "body", [b"<html><body>Welcome</body></html>", b'{"truncated": ', b"[]", b"null", b'{"other": "product"}']
+)
+def test_a_server_that_lies_gives_a_bad_answer(who: str, body: bytes, answer: Callable[..., Answer]) -> None:
+    kind = "text/html" if body.startswith(b"<") else "application/json"
+    fails(lambda: ASK[who](answer(200, body, kind).url), BadAnswer)
+
+
+@pytest.mark.parametrize("who", ASK)
+def test_a_server_that_fails_gives_a_bad_answer(who: str, answer: Callable[..., Answer]) -> None:
+    fails(lambda: ASK[who](answer(500, b"oops", "text/plain").url), BadAnswer)
+
+
+@pytest.mark.parametrize("who", ["airflow", "catalog"])
+def test_a_server_that_refuses_us_is_named_and_the_secret_is_not(who: str, answer: Callable[..., Answer]) -> None:
+    body = json.dumps({"detail": "no", "error": {"message": "no", "type": "x", "code": 401}}).encode()
+    fails(lambda: ASK[who](answer(401, body).url), AuthenticationFailed)
+
+
+def test_airflow_s_token_is_read_anew_after_it_was_refused(tmp_path: Path, answer: Callable[..., Answer]) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("first")
+    server = answer(401, b'{"detail": "expired"}')
+    client = AirflowClient(AirflowSettings(url=server.url, token=SecretSource(file=str(secret))), DEADLINE)
+    fails(client.dags, AuthenticationFailed)
+    secret.write_text("second")
+    fails(client.dags, AuthenticationFailed)
+    assert server.asked[0][1]["Authorization"] == "Bearer first"
+    assert server.asked[-1][1]["Authorization"] == "Bearer second"
+
+
+def test_airflow_s_health_leaves_out_parts_that_do_not_run(answer: Callable[..., Answer]) -> None:
+    body = {
+        "metadatabase": {"status": "healthy"},
+        "scheduler": {"status": "unhealthy", "latest_scheduler_heartbeat": None},
+        "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+        "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": None},
+    }
+    found = ASK["airflow"](answer(200, json.dumps(body).encode()).url)
+    assert found.unhealthy == ("scheduler",)
+    assert "triggerer" not in found.parts
+
+
+def test_kafka_that_is_down_or_hangs_is_said_in_time(closed_port: int, silent_port: int) -> None:
+    down = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{closed_port}"), DEADLINE)
+    for ask in (down.cluster, lambda: down.topic("orders"), lambda: down.group("g", "orders")):
+        with pytest.raises((Unreachable, TimedOut)):
+            ask()
+    hung = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{silent_port}"), DEADLINE)
+    with pytest.raises((Unreachable, TimedOut)):
+        hung.topic("orders")
+
+
+def checkpoint(folder: Path, planned: int, committed: int) -> Path:
+    for name in ("offsets", "commits"):
+        (folder / name).mkdir(parents=True)
+    (folder / "metadata").write_text('{"id":"query-1"}')
+    for number in range(planned + 1):
+        lines = ["v1", '{"batchWatermarkMs":0}', json.dumps({"orders": {"0": 10 * (number + 1), "1": 5}})]
+        (folder / "offsets" / str(number)).write_text("\n".join(lines))
+    for number in range(committed + 1):
+        (folder / "commits" / str(number)).write_text("v1\n{}")
+    (folder / "offsets" / ".9.tmp.crc").touch()
+    return folder
+
+
+def test_a_checkpoint_tells_what_is_planned_and_what_is_committed(tmp_path: Path) -> None:
+    found = read_checkpoint(str(checkpoint(tmp_path, planned=3, committed=2)))
+    assert found.query_id == "query-1"
+    assert found.planned is not None
+    assert found.committed is not None
+    assert (found.planned.number, found.committed.number) == (3, 2)
+    assert found.committed.offsets == {"orders": {0: 30, 1: 5}}
+    assert abs((found.committed.at - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_a_checkpoint_that_is_missing_empty_or_not_spark_s(tmp_path: Path) -> None:
+    assert "no checkpoint" in fails(lambda: read_checkpoint(str(tmp_path / "none")), NotFound)
+    (tmp_path / "metadata").write_text('{"id":"q"}')
+    assert read_checkpoint(str(tmp_path)).planned is None
+    (tmp_path / "metadata").write_text("nonsense")
+    assert "is not Spark's" in fails(lambda: read_checkpoint(str(tmp_path)), BadAnswer)
+    other = checkpoint(tmp_path / "other", planned=0, committed=-1)
+    (other / "offsets" / "0").write_text('v1\n{}\n{"logOffset":3}')
+    fails(lambda: read_checkpoint(str(other)), BadAnswer)

@@ -1,0 +1,160 @@
+"""Settings: what is read, what outranks what, and that whatever is wrong is one line with place and mend."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dataops_core.config import (
+    SecretSource,
+    context_of,
+    find_config,
+    find_problems,
+    load_settings,
+    resolve_secret,
+)
+from dataops_core.errors import ConfigError
+
+GOOD = """
+[contexts.prod.kafka]
+bootstrap_servers = "a:9092,b:9092"
+[contexts.prod.kafka.properties]
+"sasl.password" = "${KAFKA_PASSWORD}"
+[contexts.prod.catalogs.lake.properties]
+type = "rest"
+uri = "http://catalog"
+[pipelines.orders]
+context = "prod"
+[[pipelines.orders.stages]]
+name = "orders"
+kind = "topic"
+topic = "orders"
+[[pipelines.orders.stages]]
+name = "bronze"
+kind = "iceberg_table"
+catalog = "lake"
+table = "bronze.orders"
+reads = ["orders"]
+lag_ok = 45
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "dataops.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_file_is_read(file: Path) -> None:
+    settings = load_settings(file)
+    orders = settings.pipelines["orders"]
+    assert [stage.name for stage in orders.stages] == ["orders", "bronze"]
+    assert orders.stages[1].lag_ok == 45
+    assert orders.stages[0].lag_ok == 30
+    assert context_of(settings)[0] == "prod"
+    assert find_problems(file) == ()
+
+
+def test_the_environment_outranks_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAOPS_REFRESH", "12")
+    assert load_settings(file).refresh == 12
+    monkeypatch.setenv("DATAOPS_REFRESH", "soon")
+    with pytest.raises(ConfigError, match="environment variable DATAOPS_REFRESH: must be a valid number"):
+        load_settings(file)
+
+
+def test_the_file_is_found_by_flag_variable_or_place(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATAOPS_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
+    assert find_config(Path("x.toml")) == Path("x.toml")
+    assert find_config() == Path("dataops.toml")
+    monkeypatch.setenv("DATAOPS_CONFIG", "/elsewhere.toml")
+    assert find_config() == Path("/elsewhere.toml")
+    monkeypatch.delenv("DATAOPS_CONFIG")
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"no settings file.*--config or DATAOPS_CONFIG"):
+        find_config()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("lag_ok = 45", "lag_okay = 45", 'stages[1] "bronze": unknown key \'lag_okay\'; did you mean "lag_ok"?'),
+        ("lag_ok = 45", "lag_ok = 0", 'stages[1] "bronze".lag_ok: must be greater than 0'),
+        ('kind = "topic"', 'kind = "topik"', 'stages[0] "orders": kind "topik" is unknown; known are'),
+        ('reads = ["orders"]', 'reads = ["order"]', '.reads: there is no stage "order"; did you mean "orders"?'),
+        ('reads = ["orders"]', 'reads = ["bronze"]', ".reads: a stage cannot read itself"),
+        ('catalog = "lake"', 'catalog = "leak"', '.catalog: there is no catalog "leak"; did you mean "lake"?'),
+        ('table = "bronze.orders"', 'table = "orders"', ".table: must be namespace.table"),
+        ('context = "prod"', 'context = "prd"', 'context: there is no context "prd"; did you mean "prod"?'),
+        ('"a:9092,b:9092"', '"a,b:9092"', "kafka.bootstrap_servers: must be host:port"),
+        ('topic = "orders"', "", 'stages[0] "orders".topic: missing'),
+        ("[pipelines.orders]", "[pipelines.orders", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_its_place(file: Path, old: str, new: str, said: str) -> None:
+    file.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file)
+    line = str(caught.value)
+    assert line.startswith(f"{file}: ")
+    assert said in line
+    assert "\n" not in line
+
+
+def test_all_problems_are_found_at_once(file: Path) -> None:
+    file.write_text(GOOD.replace("lag_ok = 45", "lag_ok = -1\nstall = 3").replace('topic = "orders"', "topic = 3"))
+    assert len(find_problems(file)) == 3
+
+
+def test_a_stage_needs_its_component(file: Path) -> None:
+    file.write_text(GOOD + '[[pipelines.orders.stages]]\nname = "d"\nkind = "dag"\ndag_id = "d"\nreads = ["bronze"]\n')
+    assert any("needs [contexts.prod.airflow], which is missing" in line for line in find_problems(file))
+
+
+def test_several_contexts_want_a_name(file: Path) -> None:
+    file.write_text(GOOD + "[contexts.stage]\n")
+    settings = load_settings(file)
+    assert context_of(settings, "stage")[0] == "stage"
+    with pytest.raises(ConfigError, match=r"several contexts \(prod, stage\): name one with --context"):
+        context_of(settings)
+    with pytest.raises(ConfigError, match='no context "stge"; did you mean "stage"'):
+        context_of(settings, "stge")
+
+
+def test_secrets_come_from_variables_files_and_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "s3cret")
+    assert resolve_secret("a-${PASSWORD}-$${PASSWORD}") == "a-s3cret-${PASSWORD}"
+    path = tmp_path / "password"
+    path.write_text("from-file\n")
+    assert resolve_secret(SecretSource(file=str(path))) == "from-file"
+    assert resolve_secret(SecretSource(command=("printf", "from-command"))) == "from-command"
+
+
+def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="environment variable NOT_SET is not set"):
+        resolve_secret("${NOT_SET}")
+    with pytest.raises(ConfigError, match="cannot read"):
+        resolve_secret(SecretSource(file=str(tmp_path / "missing")))
+    with pytest.raises(ConfigError, match="ended with 3"):
+        resolve_secret(SecretSource(command=("sh", "-c", "echo hush >&2; exit 3")))
+    with pytest.raises(ConfigError, match="gave no secret within"):
+        resolve_secret(SecretSource(command=("sleep", "9")), timeout=0.1)
+    path = tmp_path / "empty"
+    path.touch()
+    with pytest.raises(ConfigError, match="is empty"):
+        resolve_secret(SecretSource(file=str(path)))
+
+
+def test_the_example_in_the_docs_is_valid() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```toml\n")[1:]]
+    assert blocks
+    for block in blocks:
+        tomllib.loads(block)

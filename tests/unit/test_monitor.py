@@ -1,0 +1,139 @@
+"""The monitor: probes run beside each other, and a hung, failing or broken one holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dataops_core import monitor as monitor_module
+from dataops_core.config import Settings
+from dataops_core.errors import Unreachable
+from dataops_core.health.model import HealthSnapshot, Observation, StageState
+from dataops_core.monitor import Monitor
+from dataops_core.probes import ComponentReport
+
+SETTINGS = Settings.model_validate(
+    {
+        "refresh": 1,
+        "probe_timeout": 1,
+        "contexts": {"c": {"kafka": {"bootstrap_servers": "127.0.0.1:1"}}},
+        "pipelines": {
+            "p": {
+                "context": "c",
+                "stages": [
+                    {"name": "a", "kind": "topic", "topic": "a"},
+                    {"name": "b", "kind": "topic", "topic": "b"},
+                ],
+            }
+        },
+    }
+)
+
+
+@pytest.fixture
+def steered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Observation]]:
+    """Let a test say what the probe of each stage does."""
+    answers: dict[str, Callable[[], Observation]] = {}
+
+    def good(name: str) -> Observation:
+        now = datetime.now(UTC)
+        return Observation(name, now, progress_time=now, position=1, advanced_at=now)
+
+    def observe(stage: Any, clients: Any) -> Observation:
+        return answers.get(stage.name, lambda: good(stage.name))()
+
+    monkeypatch.setattr(monitor_module, "observe", observe)
+    monkeypatch.setattr(
+        monitor_module, "component_probes", lambda clients: {"kafka": ("kafka", "k:1", lambda: ComponentReport("fine"))}
+    )
+    return answers
+
+
+def state(snapshot: HealthSnapshot, name: str) -> StageState:
+    return snapshot.pipeline("p").stage(name).state
+
+
+def test_all_probes_are_run_once(steered: dict[str, Callable[[], Observation]]) -> None:
+    snapshot = Monitor(SETTINGS).once()
+    assert state(snapshot, "a") is state(snapshot, "b") is StageState.CAUGHT_UP
+    assert [component.reachable for component in snapshot.components] == [True]
+
+
+def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_live(
+    steered: dict[str, Callable[[], Observation]],
+) -> None:
+    release = threading.Event()
+
+    def hang() -> Observation:
+        release.wait(30)
+        raise Unreachable("too late")
+
+    steered["b"] = hang
+    try:
+        monitor = Monitor(SETTINGS)
+        snapshot = monitor.once()
+        assert state(snapshot, "a") is StageState.CAUGHT_UP
+        assert state(snapshot, "b") is StageState.UNKNOWN
+        assert snapshot.pipeline("p").stage("b").error == "kafka: no answer within 1 s"
+        threads = threading.active_count()
+        assert state(monitor.once(), "b") is StageState.UNKNOWN
+        assert threading.active_count() <= threads, "a hung probe keeps its one thread"
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(Unreachable("kafka: refused"), "kafka: refused"), (ZeroDivisionError("x"), "the probe itself failed: ZeroDivi")],
+)
+def test_a_probe_that_fails_says_why(
+    steered: dict[str, Callable[[], Observation]], error: Exception, said: str
+) -> None:
+    def fail() -> Observation:
+        raise error
+
+    steered["b"] = fail
+    snapshot = Monitor(SETTINGS).once()
+    assert state(snapshot, "a") is StageState.CAUGHT_UP
+    assert state(snapshot, "b") is StageState.UNKNOWN
+    assert said in (snapshot.pipeline("p").stage("b").error or "")
+
+
+def test_it_watches_until_it_is_stopped_and_keeps_what_was_seen_with_its_age(
+    steered: dict[str, Callable[[], Observation]],
+) -> None:
+    came: list[HealthSnapshot] = []
+    monitor = Monitor(SETTINGS)
+    monitor.start(came.append)
+    with pytest.raises(RuntimeError):
+        monitor.start(came.append)
+    wait_for(lambda: bool(came) and state(came[-1], "b") is StageState.CAUGHT_UP)
+    seen_at = came[-1].pipeline("p").stage("b").observed_at
+
+    def fail() -> Observation:
+        raise Unreachable("gone")
+
+    steered["b"] = fail
+    monitor.refresh()
+    wait_for(lambda: state(came[-1], "b") is StageState.UNKNOWN)
+    health = came[-1].pipeline("p").stage("b")
+    assert health.observation is not None
+    assert health.observed_at is not None
+    assert seen_at is not None
+    assert health.observed_at >= seen_at
+    monitor.stop()
+    number = len(came)
+    time.sleep(1.2)
+    assert len(came) == number
+
+
+def wait_for(good: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
