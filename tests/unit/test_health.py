@@ -168,6 +168,8 @@ def test_an_unreachable_store_is_named_beside_the_query_that_hangs_on_it() -> No
     verdict = see(seen, down={"lake": "lake 127.0.0.1:9: connection refused"}).pipeline("p").verdict
     assert verdict.stage == "land"
     assert "lake does not answer: lake 127.0.0.1:9: connection refused" in verdict.sentence
+    assert verdict.remedy is not None
+    assert verdict.remedy.text.startswith("Bring lake at lake:1 back"), "starting land again would not help"
     assert any(line.startswith("also: bronze is unknown (downstream)") for line in verdict.evidence)
 
 

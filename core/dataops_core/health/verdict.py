@@ -70,7 +70,8 @@ def _blame(
     sentence += f": {health.reason}"
     if health.eta is not None:
         sentence += f"; caught up in about {duration(health.eta)}"
-    unreachable = _out_of_reach(health, settings, stages, components)
+    down = _out_of_reach(health, settings, stages, components)
+    unreachable = tuple(f"{c.name} does not answer: {c.error or 'no reason given'}" for c in down)
     if unreachable:
         sentence += f"; {unreachable[0]}"
     return Verdict(
@@ -81,7 +82,7 @@ def _blame(
         since=health.since,
         evidence=(*_evidence(health, now), *unreachable, *_elsewhere(health, hurt, stages)),
         blast_radius=hurt,
-        remedy=_remedy(settings, health),
+        remedy=_bring_back(down[0]) if down else _remedy(settings, health),
     )
 
 
@@ -118,17 +119,12 @@ def _out_of_reach(
     settings: PipelineSettings,
     stages: tuple[StageHealth, ...],
     components: tuple[ComponentHealth, ...],
-) -> tuple[str, ...]:
-    """Say which component that the stage needs does not answer: its own, or that of a direct neighbour."""
+) -> tuple[ComponentHealth, ...]:
+    """Return the components that the stage needs and that do not answer: its own, or that of a direct neighbour."""
     by_name = {s.name: s for s in stages}
     neighbours = [s.name for s in settings.stages if health.name in s.reads] + list(health.reads)
     needed = dict.fromkeys([health.component, *(by_name[name].component for name in neighbours)])
-    return tuple(
-        f"{c.name} does not answer: {c.error or 'no reason given'}"
-        for name in needed
-        for c in components
-        if c.name == name and c.reachable is False
-    )
+    return tuple(c for name in needed for c in components if c.name == name and c.reachable is False)
 
 
 def _elsewhere(health: StageHealth, hurt: tuple[str, ...], stages: tuple[StageHealth, ...]) -> tuple[str, ...]:
@@ -154,7 +150,7 @@ def _unknown(
     if down is not None:
         check_id = f"{down.name}/unreachable"
         sentence = f"{down.name} does not answer, so the state of {blind} is unknown: {down.error}"
-        remedy = Remedy(text=f"Bring {down.name} at {down.target} back, or correct its address in the settings.")
+        remedy = _bring_back(down)
     else:
         check_id = f"{first.name}/unknown"
         sentence = f"the state of {blind} is unknown: {first.reason}"
@@ -196,6 +192,10 @@ def _fine(
         return Verdict(status=Status.OK, sentence=f"all data has passed; nothing new arrives: {stages[0].reason}")
     sentence = "data flows" if age is None else f"data flows: the newest complete data is {duration(age)} old"
     return Verdict(status=Status.OK, sentence=sentence)
+
+
+def _bring_back(down: ComponentHealth) -> Remedy:
+    return Remedy(text=f"Bring {down.name} at {down.target} back, or correct its address in the settings.")
 
 
 def _remedy(settings: PipelineSettings, health: StageHealth) -> Remedy | None:

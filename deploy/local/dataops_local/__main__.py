@@ -75,6 +75,7 @@ def status(context: typer.Context) -> None:
     """Show the programs; exit code 1 unless all of them run."""
     table, all_run = context.obj.status()
     console.print(table)
+    console.print(f"logs: {context.obj.layout.log_dir}", soft_wrap=True)
     raise typer.Exit(0 if all_run else 1)
 
 

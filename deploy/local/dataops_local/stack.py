@@ -299,8 +299,8 @@ class Stack:
         """Return a table of the programs, and whether all of them run."""
         states = self.supervisor.states()
         table = Table(box=None, pad_edge=False)
-        for heading in ("program", "state", "pid", "up", "memory MB", "port", "log"):
-            table.add_column(heading, justify="right" if heading in ("pid", "up", "memory MB", "port") else "left")
+        for heading in ("program", "state", "pid", "up", "memory MB", "port"):
+            table.add_column(heading, justify="left" if heading in ("program", "state") else "right")
         total = 0.0
         for program in components.programs(self.layout) if states else ():
             info = states.get(program.name)
@@ -316,9 +316,8 @@ class Stack:
                 up,
                 f"{memory:.0f}" if memory else "",
                 str(self.layout.port(program.port)) if program.port else "",
-                str(self.layout.log_dir / f"{program.name}.log"),
             )
-        table.add_row("all", "" if states else "not running", "", "", f"{total:.0f}" if states else "", "", "")
+        table.add_row("all", "" if states else "not running", "", "", f"{total:.0f}" if states else "", "")
         return table, bool(states) and all(info["statename"] == "RUNNING" for info in states.values())
 
 
