@@ -116,3 +116,19 @@ def see(
     chain: PipelineSettings = CHAIN,
 ) -> HealthSnapshot:
     return fold(previous, results(seen, now, down), {"p": chain}, now, "test")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def stuck() -> HealthSnapshot:
+    """Return a snapshot in which `land` is stuck for two minutes."""
+    at = now()
+    since = at - seconds(120)
+    seen: dict[str, Observation | str] = {**healthy(at)}
+    seen["land"] = Observation(
+        "land", at, progress_time=since, position=500, lag_records=12_345, pending_since=since, advanced_at=since
+    )
+    seen["bronze"] = Observation("bronze", at, progress_time=since, position=500, advanced_at=since)
+    return see(seen, at)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests import orders
-from tests.orders import healthy, seconds, see
+from tests.orders import healthy, now, seconds, see
 
 from dataops_core.actions import Gate
 from dataops_core.clients.airflow import Dag, DagRun
 from dataops_core.clients.trino import QueryProgress
 from dataops_core.config import Settings, context_of
 from dataops_core.errors import DataopsError
-from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.health.model import HealthSnapshot
 from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 
@@ -44,25 +43,9 @@ def settings(**context: Any) -> Settings:
     )
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 def well(previous: HealthSnapshot | None = None) -> HealthSnapshot:
     """Return a snapshot of a pipeline where data flows."""
     return see(healthy(now()), now(), previous)
-
-
-def stuck() -> HealthSnapshot:
-    """Return a snapshot in which `land` is stuck for two minutes."""
-    at = now()
-    since = at - seconds(120)
-    seen: dict[str, Observation | str] = {**healthy(at)}
-    seen["land"] = Observation(
-        "land", at, progress_time=since, position=500, lag_records=12_345, pending_since=since, advanced_at=since
-    )
-    seen["bronze"] = Observation("bronze", at, progress_time=since, position=500, advanced_at=since)
-    return see(seen, at)
 
 
 def trino_down() -> HealthSnapshot:

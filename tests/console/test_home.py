@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.console.conftest import SIZES, Console, make_console, now, settings, stuck, trino_down, well
-from tests.orders import CHAIN
+from tests.console.conftest import SIZES, Console, make_console, settings, trino_down, well
+from tests.orders import CHAIN, now, stuck
 from tests.screen import shown
 
 from dataops_tui.dialogs.command import CommandPrompt

@@ -235,7 +235,9 @@ def config_show(context: _Context) -> int:
 def audit_verify(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
 ) -> int:
-    """Check that no line of the audit file was changed or removed.
+    """Check that each line of the audit file follows the one before it: none was changed, removed or put between.
+
+    A change of the newest line shows once another one follows.
 
     Exit codes: 0 the chain is whole, 1 it is not, 2 wrong use or no such file.
     """

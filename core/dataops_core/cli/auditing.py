@@ -19,5 +19,5 @@ def verify(file: Path | None) -> int:
     if report.problem is not None:
         say(f"dataops: {path}: {report.problem}; {report.lines} lines before it are intact")
         return Exit.FAILED
-    write(f"{path}: {report.lines} lines, none changed or removed\n")
+    write(f"{path}: {report.lines} lines, each follows the one before it\n")
     return Exit.OK
