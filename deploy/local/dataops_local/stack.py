@@ -201,7 +201,7 @@ class Stack:
         return [step for step in steps if step.program is None or step.program in names]
 
     def _runs(self, name: str) -> bool:
-        return bool(self.supervisor.rpc().getProcessInfo(name)["statename"] == "RUNNING")
+        return self.supervisor.state(name) == "RUNNING"
 
     def _first_record(self) -> bool:
         connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
@@ -282,10 +282,10 @@ class Stack:
         """Return a remark on a program that had to be started again; raises LocalError when it has ended for good."""
         if step.program is None:
             return ""
-        info = self.supervisor.rpc().getProcessInfo(step.program)
-        if info["statename"] in ("FATAL", "EXITED", "STOPPED"):
+        state = self.supervisor.state(step.program)
+        if state in ("FATAL", "EXITED", "STOPPED"):
             raise LocalError(f"{step.name} ended while it started: {self._last_line(step)}: see {self._log(step)}")
-        return "it ended and is started again" if info["statename"] == "BACKOFF" else ""
+        return "it ended and is started again" if state == "BACKOFF" else ""
 
     def _log(self, step: Step) -> Path:
         return self.layout.log_dir / (f"{step.program}.log" if step.program else "")

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from dataops_local.layout import Layout
 
 STOP_SECONDS = 25
 """How long a program may take to stop before it is killed."""
+GONE = (OSError, xmlrpc.client.Error)
+"""What is raised when no supervisord answers."""
 ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
 
@@ -143,42 +146,52 @@ class Supervisor:
             time.sleep(0.05)
         return process
 
-    def rpc(self) -> Any:  # noqa: ANN401 - an XML-RPC proxy has whatever methods the server has
-        """Return a new connection's `supervisor` namespace; a proxy serves one thread."""
+    @contextmanager
+    def _rpc(self) -> Iterator[Any]:
+        """Yield the `supervisor` namespace of a new connection; one connection serves one thread."""
         transport = SupervisorTransport("", "", f"unix://{self.layout.socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            yield server.supervisor
 
     def is_running(self) -> bool:
         """Tell whether supervisord answers."""
         try:
-            return bool(self.rpc().getState()["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error):
+            with self._rpc() as rpc:
+                return bool(rpc.getState()["statename"] == "RUNNING")
+        except GONE:
             return False
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return supervisord's word on each program (`statename`, `pid`, `start`, `now`, …); empty when it is down."""
         try:
-            return {info["name"]: info for info in self.rpc().getAllProcessInfo()}
-        except (OSError, xmlrpc.client.Error):
+            with self._rpc() as rpc:
+                return {info["name"]: info for info in rpc.getAllProcessInfo()}
+        except GONE:
             return {}
+
+    def state(self, name: str) -> str:
+        """Return supervisord's word for a program's state, e.g. `RUNNING`; raises OSError when it is down."""
+        with self._rpc() as rpc:
+            return str(rpc.getProcessInfo(name)["statename"])
 
     def start(self, name: str) -> None:
         """Start a program; nothing happens when it runs already."""
-        rpc = self.rpc()
-        if rpc.getProcessInfo(name)["statename"] not in ALIVE:
-            rpc.startProcess(name, False)  # do not wait
+        if self.state(name) not in ALIVE:
+            with self._rpc() as rpc:
+                rpc.startProcess(name, False)  # do not wait
 
     def stop(self, name: str) -> None:
         """Stop a program and wait until it has ended; nothing happens when it does not run."""
-        rpc = self.rpc()
-        if rpc.getProcessInfo(name)["statename"] in ALIVE:
-            rpc.stopProcess(name, True)  # wait
+        if self.state(name) in ALIVE:
+            with self._rpc() as rpc:
+                rpc.stopProcess(name, True)  # wait
 
     def shutdown(self) -> None:
         """Stop supervisord with all its programs, and whatever a crashed one has left; raises LocalError."""
         try:
-            self.rpc().shutdown()
-        except (OSError, xmlrpc.client.Error):
+            with self._rpc() as rpc:
+                rpc.shutdown()
+        except GONE:
             pass
         else:
             deadline = time.monotonic() + STOP_SECONDS + 10
@@ -215,6 +228,8 @@ class Supervisor:
         try:
             process = psutil.Process(int(path.read_text()))
             began = process.create_time()
+            if process.status() == psutil.STATUS_ZOMBIE:  # ended, and nobody has asked how
+                return None
         except (psutil.Error, OSError, ValueError):
             return None
         written = path.stat().st_mtime

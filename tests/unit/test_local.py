@@ -1,0 +1,229 @@
+"""The local stack without its components: layout, checks before the start, downloads, processes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dataops_core.config import find_problems, load_settings
+from dataops_local import components, fetch, preflight
+from dataops_local.console_config import write_config
+from dataops_local.errors import LocalError
+from dataops_local.layout import OFFSETS, ROOT, Layout, cluster_id
+from dataops_local.supervisor import Program, Supervisor
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Layout(tmp_path / "state", min(port, 60000))
+
+
+def run(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dataops_local", "--state", str(state), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "deploy/local"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+
+
+def test_ports_do_not_clash() -> None:
+    assert len(set(OFFSETS.values())) == len(OFFSETS)
+
+
+def test_secrets_are_random_kept_and_private(layout: Layout, tmp_path: Path) -> None:
+    secret = layout.secret("s3-key")
+    assert len(secret) == 64
+    assert layout.secret("s3-key") == secret
+    assert layout.secret("s3-secret") != secret
+    assert Layout(tmp_path / "other", 1).secret("s3-key") != secret
+    assert stat.S_IMODE(layout.secret_file("s3-key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((layout.state / "secrets").stat().st_mode) == 0o700
+    assert len(cluster_id()) == 22
+
+
+def test_a_long_path_does_not_break_the_socket(tmp_path: Path) -> None:
+    deep = Layout(tmp_path / ("x" * 90), 1)
+    assert len(str(deep.socket)) <= 100
+    assert deep.socket != Layout(tmp_path / ("y" * 90), 1).socket
+
+
+def test_the_console_s_settings_are_valid_and_hold_no_secret(layout: Layout) -> None:
+    path = write_config(layout)
+    assert find_problems(path) == ()
+    text = path.read_text()
+    for name in ("s3-key", "s3-secret", "airflow-password"):
+        assert layout.secret(name) not in text
+    stages = load_settings(path).pipelines["boreal-bridge"].stages
+    assert (stages[0].name, stages[-1].name) == ("logger-readings", "trino.shipment_exposure")
+    remedy = next(stage.remedy for stage in stages if stage.remedy)
+    program = remedy.split(" ")[1]
+    assert (ROOT / program).exists(), "the remedy can be typed as it stands"
+
+
+def test_every_program_listens_on_this_machine_only(layout: Layout) -> None:
+    for program in components.programs(layout):
+        command = " ".join(program.argv)
+        assert "0.0.0.0" not in command
+    broker = (layout.state / "kafka" / "server.properties").read_text()
+    assert "PLAINTEXT://127.0.0.1" in broker
+    assert "catalog.management=static" in (layout.state / "trino/etc/config.properties").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            ("psutil.virtual_memory", lambda: SimpleNamespace(available=1e9)),
+            "1.0 GB of memory is free",
+        ),
+        (("shutil.disk_usage", lambda _: SimpleNamespace(free=1e8)), "0.1 GB is free where"),
+        (("sys.platform", "darwin"), "runs on Linux only"),
+    ],
+)
+def test_a_machine_that_is_too_small_is_one_line(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, change: tuple[str, object], said: str
+) -> None:
+    layout.state.mkdir()
+    monkeypatch.setattr(f"dataops_local.preflight.{change[0]}", change[1])
+    with pytest.raises(LocalError, match=said):
+        preflight.check(layout)
+
+
+def test_a_port_in_use_names_port_program_and_mend(layout: Layout) -> None:
+    layout.state.mkdir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", layout.port("trino")))
+        taken.listen()
+        with pytest.raises(LocalError) as caught:
+            preflight.check(layout)
+    line = str(caught.value)
+    assert f"port {layout.port('trino')}, which trino needs, is in use by" in line
+    assert f"(pid {os.getpid()})" in line
+    assert "--port-base" in line
+
+
+def test_a_java_that_does_not_start_is_one_line(layout: Layout) -> None:
+    layout.state.mkdir()
+    broken = Layout(layout.state, layout.port_base)
+    broken.__dict__["java"] = "/nowhere/java"
+    with pytest.raises(LocalError, match=r"Java does not start \(/nowhere/java: No such file.*run `make install`"):
+        preflight.check(broken)
+
+
+def test_commands_without_a_stack_say_so(tmp_path: Path) -> None:
+    done = run("status", state=tmp_path)
+    assert done.returncode == 1
+    assert "not running" in done.stdout
+    assert run("down", state=tmp_path).stdout.strip() == "nothing was running"
+    for arguments in (["stop", "kafka"], ["logs", "kafka"]):
+        done = run(*arguments, state=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_downloads_are_pinned_by_checksum_and_name_no_host() -> None:
+    pinned = fetch.downloads()
+    assert {download.kind for download in pinned} == set(fetch.KINDS)
+    for download in pinned:
+        assert len(download.sha256) == 64
+        assert download.size > 1000
+    assert "://" not in (ROOT / "deploy/local/dataops_local/downloads.txt").read_text()
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> list[str]:
+    """Let Ivy bring `content` for one pinned jar; return what is said."""
+    pinned = fetch.Download("kafka", "org", "clients", "1", 4, hashlib.sha256(b"good").hexdigest())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(fetch, "downloads", lambda: (pinned,))
+    monkeypatch.setattr(fetch, "KINDS", ("kafka",))
+
+    def retrieve(kind: str, wanted: list[fetch.Download], work: Path, progress: fetch.Progress) -> None:
+        if content:
+            (work / "files" / wanted[0].file).write_bytes(content)
+
+    monkeypatch.setattr(fetch, "_retrieve", retrieve)
+    return []
+
+
+def test_a_file_that_is_not_the_pinned_one_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = pretend(monkeypatch, tmp_path, b"evil")
+    with pytest.raises(LocalError, match=r"clients-1.jar is not the file that is pinned \(SHA-256\)"):
+        fetch.fetch(said.append)
+    assert not list(tmp_path.rglob("*.jar"))
+    assert fetch.missing() == ("kafka",)
+
+
+def test_a_file_that_did_not_arrive_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = pretend(monkeypatch, tmp_path, b"")
+    with pytest.raises(LocalError, match=r"clients-1.jar did not arrive"):
+        fetch.fetch(said.append)
+
+
+def test_what_is_there_is_not_downloaded_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = pretend(monkeypatch, tmp_path, b"good")
+    fetch.fetch(said.append)
+    assert fetch.missing() == ()
+    monkeypatch.setattr(fetch, "_retrieve", lambda *_: pytest.fail("downloaded again"))
+    fetch.fetch(said.append)
+
+
+def test_of_trino_only_what_is_used_is_unpacked_and_nothing_outside(tmp_path: Path) -> None:
+    archive = tmp_path / "trino.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in ("t/lib/a.jar", "t/plugin/iceberg/b.jar", "t/plugin/hive/c.jar", "t/lib/../../evil"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 1
+            tar.addfile(entry, io.BytesIO(b"x"))
+        link = tarfile.TarInfo("t/plugin/iceberg/d.jar")
+        link.type = tarfile.LNKTYPE
+        link.linkname = "t/plugin/hive/c.jar"
+        tar.addfile(link)
+    fetch._unpack(archive, tmp_path / "out")
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"lib/a.jar", "plugin/iceberg/b.jar", "plugin/iceberg/d.jar"}
+    assert not (tmp_path / "evil").exists()
+
+
+def test_programs_end_with_their_supervisor_also_when_it_is_killed(layout: Layout) -> None:
+    layout.state.mkdir()
+    supervisor = Supervisor(layout)
+    sleeper = Program("sleeper", (sys.executable, "-c", "import time; time.sleep(600)"), {})
+    conf = supervisor.configure([sleeper])
+    supervisor.launch(conf, tied=False)
+    try:
+        supervisor.start("sleeper")
+        wait_for(lambda: supervisor.states()["sleeper"]["statename"] == "RUNNING")
+        pid = int((layout.state / "pids" / "sleeper").read_text())
+        os.kill(int(supervisor.pid_file.read_text()), 9)
+        wait_for(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+        assert not supervisor.is_running()
+        assert supervisor.sweep() == []
+    finally:
+        supervisor.shutdown()
+
+
+def wait_for(good: object) -> None:
+    assert callable(good)
+    deadline = time.monotonic() + 30
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
