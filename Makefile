@@ -44,7 +44,10 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check fmt lock quick distclean
+.PHONY: install check docs fmt lock quick distclean
+docs: install ## write the parts of the docs that come from the code
+	$(PY) docs/generate.py
+
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: name another with PYTHON=…")'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -150,11 +149,3 @@ def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None
     path.touch()
     with pytest.raises(ConfigError, match="is empty"):
         resolve_secret(SecretSource(file=str(path)))
-
-
-def test_the_example_in_the_docs_is_valid() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    blocks = [block.split("```")[0] for block in text.split("```toml\n")[1:]]
-    assert blocks
-    for block in blocks:
-        tomllib.loads(block)

@@ -1,0 +1,221 @@
+"""Write the parts of the docs that the code knows best: commands, settings, metrics and keys.
+
+Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Run as `make docs`; with `--check` nothing is
+written, and the exit code tells whether something would be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import typer.main
+from pydantic.fields import FieldInfo
+from textual.binding import Binding
+from textual.keys import format_key
+
+import dataops_tui
+from dataops_core.cli.app import app as dataops
+from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
+from dataops_core.config.load import sections
+from dataops_exporter.__main__ import parser
+from dataops_exporter.metrics import METRICS
+from dataops_tui.__main__ import app as console
+
+DOCS = Path(__file__).parent
+BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def commands() -> Iterator[str]:
+    """Yield each command of `dataops` and `dataops-tui` with its options, and those of `dataops-exporter`."""
+    yield from _command("dataops", typer.main.get_command(dataops))
+    yield from _command("dataops-tui", typer.main.get_command(console))
+    yield "### `dataops-exporter`\n\n" + (parser().description or "") + "\n"
+    rows = [
+        ("`" + ", ".join(a.option_strings) + (f" {a.metavar or a.dest.upper()}`" if a.nargs != 0 else "`"), a.help)
+        for a in parser()._actions  # noqa: SLF001 - argparse has no other way to ask
+    ]
+    shown = [(name, (text or "").replace("%(default)s", _default(name))) for name, text in rows]
+    yield _table(("option", "what"), shown)
+
+
+def _default(option: str) -> str:
+    return str(parser().get_default(option.split(maxsplit=1)[0].strip("`-")))
+
+
+def _command(path: str, command: Any) -> Iterator[str]:  # noqa: ANN401 - click's and typer's own classes
+    yield f"### `{path}`\n\n{inspect.cleandoc(command.help or '')}\n"
+    rows = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            many = "…" if parameter.nargs == -1 else ""
+            rows.append((f"`{parameter.metavar or parameter.name.upper()}{many}`", parameter.help))
+        else:
+            value = "" if parameter.is_flag else f" {parameter.metavar or _choices(parameter)}"
+            rows.append((f"`{', '.join(parameter.opts)}{value}`", parameter.help))
+    rows.append(("`-h, --help`", "Show the help and exit."))
+    yield _table(("argument or option", "what"), rows)
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _command(f"{path} {name}", inner)
+
+
+def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
+    values = parameter.type_descriptor.annotation
+    return "/".join(choice.value for choice in values) if issubclass(values, Enum) else values.__name__.upper()
+
+
+def settings() -> Iterator[str]:
+    """Yield each table of the settings with its keys, and the environment variables."""
+    first_stage = True
+    for at, model in sections():
+        if model is SecretSource:
+            continue  # described in words, once
+        if issubclass(model, StageBase):
+            if first_stage:
+                first_stage = False
+                yield from _section("`[[pipelines.NAME.stages]]`, of any kind", StageBase, StageBase.model_fields)
+            own = {name: f for name, f in model.model_fields.items() if name not in StageBase.model_fields}
+            yield from _section(f'`[[pipelines.NAME.stages]]` with `kind = "{at[-1]}"`', model, own)
+        else:
+            place = ".".join(at).replace("*", "NAME")
+            yield from _section(f"`[{place}]`" if place else "Top level", model, model.model_fields)
+    yield "### Environment variables\n"
+    rows = [(f"`{variable}`", f"outranks `{key}`") for key, variable in ENVIRONMENT.items()]
+    yield _table(("variable", "what"), [("`DATAOPS_CONFIG`", "the settings file"), *rows])
+
+
+def _section(title: str, model: type[Section], fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    yield f"### {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n"
+    rows = [
+        (f"`{field.alias or name}`", _type(field.annotation), _required(field), field.description)
+        for name, field in fields.items()
+        if not _is_table(field)
+    ]
+    yield _table(("key", "type", "default", "what"), rows)
+
+
+def _is_table(field: FieldInfo) -> bool:
+    """Tell whether a field is a table of its own, or several."""
+    return any(model is not SecretSource and model is not Section for model in _models(field.annotation))
+
+
+def _models(annotation: Any) -> Iterator[type[Section]]:  # noqa: ANN401 - whatever a field is annotated with
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _required(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "none"
+    default = field.default
+    return (
+        f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        if default not in ((), {}, "")
+        else "empty"
+    )
+
+
+def _type(annotation: Any) -> str:  # noqa: ANN401 - whatever a field is annotated with
+    if annotation == Secret or "SecretSource" in str(annotation):
+        return "table of secrets" if get_origin(annotation) is dict else "secret"
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _type(next(a for a in inner if a is not type(None)))
+    if origin is Literal:
+        return f"`{inner[0]}`"
+    if origin is tuple:
+        return "list of texts"
+    words = {str: "text", float: "number", bool: "true or false", int: "whole number"}
+    return words.get(annotation, "text")
+
+
+def metrics() -> Iterator[str]:
+    """Yield the table of metrics."""
+    yield _table(
+        ("metric", "labels", "what"),
+        [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS],
+    )
+
+
+def keys() -> Iterator[str]:
+    """Yield the keys of each place of the console."""
+    places: dict[str, list[tuple[str, str]]] = {}
+    for module in sorted(pkgutil.walk_packages(dataops_tui.__path__, "dataops_tui."), key=lambda m: m.name):
+        if module.name.endswith("__main__"):
+            continue
+        for owner in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(owner) and owner.__module__ == module.name and "BINDINGS" in vars(owner):
+                for binding in owner.BINDINGS:
+                    place, row = _key(owner, binding)
+                    places.setdefault(place, []).append(row)
+    for place in sorted(places, key=lambda p: (p != "app", p)):
+        yield f"### {PLACES[place]}\n"
+        yield _table(("key", "what", "id"), [(*row, f"`{place}.{row_id}`") for *row, row_id in places[place]])
+
+
+PLACES = {
+    "app": "Everywhere",
+    "command": "Command line (`:`)",
+    "dags": "DAGs",
+    "dialog": "Confirmation",
+    "filter": "Filter (`/`)",
+    "help": "Help (`?`)",
+    "home": "Pipelines",
+    "sql": "SQL",
+    "stage": "Stage",
+    "table": "Tables",
+}
+
+
+def _key(owner: type, binding: Binding) -> tuple[str, tuple[str, str, str]]:
+    if not binding.id or not binding.tooltip:
+        raise SystemExit(f"{owner.__name__}: the key {binding.key} needs an id and a tooltip")
+    place, _, name = binding.id.partition(".")
+    shown = binding.key_display or ", ".join(format_key(key) for key in binding.key.split(","))
+    return place, (f"`{shown}`", binding.tooltip, name)
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
+    lines += [
+        "| " + " | ".join(" ".join(str(cell or "").replace("|", "\\|").split()) for cell in row) + " |" for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PARTS = {"commands": commands, "settings": settings, "metrics": metrics, "keys": keys}
+
+
+def main() -> int:
+    """Write what has changed, or with `--check` say what would."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something would change")
+    check = options.parse_args().check
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        before = path.read_text()
+        after = BLOCK.sub(lambda found: f"{found[1]}\n" + "\n".join(PARTS[found["name"]]()) + f"\n{found[3]}", before)
+        if after != before:
+            stale.append(path.name)
+            if not check:
+                path.write_text(after)
+    if stale:
+        print(f"{'stale: run `make docs`' if check else 'written'}: {', '.join(stale)}")
+    return 1 if stale and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

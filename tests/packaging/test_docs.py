@@ -1,0 +1,69 @@
+"""The docs are true: what the code knows is written from it, links lead somewhere, examples are valid."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataops_core.config import find_problems
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_commands_settings_metrics_and_keys_are_those_of_the_code() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["commands", "settings", "metrics", "keys"])
+def test_each_of_them_has_its_place(name: str) -> None:
+    assert sum(f"<!-- generated: {name} -->" in page.read_text() for page in PAGES) == 1
+
+
+def test_the_example_of_settings_is_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.DOTALL)
+    assert blocks
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(block)
+        assert find_problems(path) == ()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_make_target_and_simulator_option_is_described() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    makefile = (ROOT / "Makefile").read_text()
+    for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE):
+        for target in line.split():
+            assert f"make {target}" in text, target
+    done = subprocess.run(
+        [sys.executable, "-m", "dataops_pipeline.simulator", "run", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"},
+    )
+    options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}
+    assert len(options) > 8
+    for option in options:
+        if not option.startswith("--no-"):
+            assert f"{option}" in text, option
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    start = (ROOT / "README.md").read_text()[:1500]
+    assert "make demo" in start
+    assert "make test" in start
