@@ -60,10 +60,18 @@ class FakeMonitor:
     clients: Clients
     refreshed: int = 0
     stopped: bool = False
-    push: Callable[[HealthSnapshot], None] = field(default=lambda _: None)
+    started: threading.Event = field(default_factory=threading.Event)
+    _on_snapshot: Callable[[HealthSnapshot], None] | None = None
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
-        self.push = on_snapshot
+        self._on_snapshot = on_snapshot
+        self.started.set()
+
+    def push(self, snapshot: HealthSnapshot) -> None:
+        """Let a health snapshot arrive."""
+        assert self.started.wait(30)
+        assert self._on_snapshot is not None
+        self._on_snapshot(snapshot)
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -175,4 +183,4 @@ def make_console(folder: Path, chosen: Settings | None = None) -> Console:
     monitor = FakeMonitor(Clients(airflow=airflow, trino=trino))  # type: ignore[arg-type]
     audit = folder / "audit.jsonl"
     gate = Gate(*context_of(chosen), audit_path=audit)
-    return Console(DataopsApp(chosen, None, monitor, gate), monitor, airflow, trino, audit)
+    return Console(DataopsApp(chosen, None, lambda: monitor, gate), monitor, airflow, trino, audit)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.console.conftest import SIZES, Console, make_console, settings, trino_down, well
+from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
 from tests.orders import CHAIN, now, stuck
-from tests.screen import shown
+from tests.screen import shown, until_shown
 
+from dataops_core.errors import ConfigError
+from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
 from dataops_tui.screens.pipelines import PipelinesScreen
@@ -52,6 +55,34 @@ async def test_before_the_first_snapshot_nothing_is_called_well(console: Console
         text = shown(console.app)
     assert "Looking at 6 stages for the first time" in text
     assert "●" not in text
+
+
+async def test_the_screen_is_there_before_anything_is_connected(console: Console) -> None:
+    hold = threading.Event()
+
+    def watch() -> FakeMonitor:
+        hold.wait(30)
+        return console.monitor
+
+    app = DataopsApp(settings(), None, watch, console.app.gate)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        assert "Looking at 6 stages for the first time" in shown(app)
+        await pilot.press("colon", *"dags", "enter")
+        await until_shown(app, lambda text: "still connecting" in text, "that it connects")
+        await pilot.press("ctrl+r", "escape")
+        hold.set()
+        console.monitor.push(well())
+        await until_shown(app, lambda text: "● caught up" in text, "the stages")
+    assert console.monitor.stopped
+
+
+async def test_a_console_that_cannot_connect_says_why(console: Console) -> None:
+    def watch() -> FakeMonitor:
+        raise ConfigError("contexts.test.kafka: the environment variable X is not set")
+
+    app = DataopsApp(settings(), None, watch, console.app.gate)
+    async with app.run_test(size=(100, 30), notifications=True):
+        await until_shown(app, lambda text: "variable X is not set" in text, "why")
 
 
 async def test_what_does_not_answer_is_unknown_and_the_rest_goes_on(console: Console) -> None:

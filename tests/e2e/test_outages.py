@@ -63,7 +63,7 @@ def flows(seen: Seen) -> bool:
 async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
     """Run the console on the stack; fails if it froze meanwhile."""
     settings = load_settings(stack.config)
-    app = DataopsApp(settings, None, Monitor(settings))
+    app = DataopsApp(settings, None, lambda: Monitor(settings))
     async with app.run_test(size=(160, 48)) as pilot, heartbeat() as gaps:
         await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, "all stages", 60)
         yield pilot

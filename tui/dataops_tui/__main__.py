@@ -44,11 +44,14 @@ def console(
     name, _ = context_of(settings, context)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
-    # what follows imports Textual and the vendors' clients; wrong settings are said before that
-    from dataops_core.monitor import Monitor  # noqa: PLC0415
-    from dataops_tui.app import DataopsApp  # noqa: PLC0415
+    from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
 
-    DataopsApp(settings, name, Monitor(settings, name)).run()
+    def watch() -> Watching:
+        from dataops_core.monitor import Monitor  # noqa: PLC0415 - the console is there before the vendors' clients
+
+        return Monitor(settings, name)
+
+    DataopsApp(settings, name, watch).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

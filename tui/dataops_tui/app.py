@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from textual import on
 from textual.app import App
@@ -12,19 +12,22 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from dataops_core.actions import Gate
-from dataops_core.clients.airflow import AirflowClient
 from dataops_core.config import DagStage, Settings, context_of
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
-from dataops_core.probes import Clients
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
-from dataops_tui.messages import DagTriggered, SnapshotArrived, WorkFailed
+from dataops_tui.messages import Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.screens.dags import DagsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
+
+if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
+    from dataops_core.clients.airflow import AirflowClient
+    from dataops_core.clients.trino import TrinoClient
+    from dataops_core.probes import Clients
 
 
 class Watching(Protocol):
@@ -48,7 +51,8 @@ class DataopsApp(App[None]):
     Args:
         settings: The settings.
         context: Name of the context.
-        monitor: Watches that context.
+        watch: Makes what watches that context. It is called in the background, as it imports the vendors' clients: the
+            screen is there at once, and what is known comes after.
         gate: What actions pass; the user's own audit file where not given.
     """
 
@@ -72,11 +76,15 @@ class DataopsApp(App[None]):
     ]
     snapshot: reactive[HealthSnapshot | None] = reactive(None)
 
-    def __init__(self, settings: Settings, context: str | None, monitor: Watching, gate: Gate | None = None) -> None:
+    def __init__(
+        self, settings: Settings, context: str | None, watch: Callable[[], Watching], gate: Gate | None = None
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.context_name, self.context_settings = context_of(settings, context)
-        self.monitor = monitor
+        self.monitor: Watching | None = None
+        """What watches; `None` until it has been made."""
+        self._watch = watch
         self.gate = gate or Gate(self.context_name, self.context_settings)
 
     def on_mount(self) -> None:
@@ -85,11 +93,39 @@ class DataopsApp(App[None]):
         def arrived(snapshot: HealthSnapshot) -> None:
             self.post_message(SnapshotArrived(snapshot))
 
-        self.monitor.start(arrived)
+        def work() -> None:
+            monitor = self._watch()
+            monitor.start(arrived)
+            self.post_message(Connected(monitor))
+
+        in_background(self, "connecting", work)
+
+    @on(Connected)
+    def _connected(self, message: Connected) -> None:
+        self.monitor = message.monitor
+        if isinstance(self.screen, DagsScreen):
+            self.screen.load()
 
     def on_unmount(self) -> None:
         """Stop watching."""
-        self.monitor.stop()
+        if self.monitor is not None:
+            self.monitor.stop()
+
+    @property
+    def airflow(self) -> AirflowClient | None:
+        """The client of Airflow; see `why_not` where there is none."""
+        return self.monitor.clients.airflow if self.monitor else None
+
+    @property
+    def trino(self) -> TrinoClient | None:
+        """The client of Trino; see `why_not` where there is none."""
+        return self.monitor.clients.trino if self.monitor else None
+
+    def why_not(self, name: Literal["Airflow", "Trino"]) -> str:
+        """Say why there is no client of that name."""
+        if getattr(self.context_settings, name.lower()) is None:
+            return f"this context has no {name}"
+        return "still connecting; try again in a moment"
 
     @on(SnapshotArrived)
     def _take(self, message: SnapshotArrived) -> None:
@@ -97,7 +133,8 @@ class DataopsApp(App[None]):
 
     def action_look_again(self) -> None:
         """Look again now."""
-        self.monitor.refresh()
+        if self.monitor is not None:
+            self.monitor.refresh()
         self.notify("looking again", timeout=1)
 
     def action_home(self) -> None:
@@ -203,12 +240,12 @@ class DataopsApp(App[None]):
 
     def trigger(self, dag_id: str | None) -> None:
         """Trigger a DAG, once it is confirmed."""
-        airflow = self.monitor.clients.airflow
+        airflow = self.airflow
         if dag_id is None:
             self.notify("no DAG here: put the cursor on one", severity="warning")
             return
         if airflow is None:
-            self.notify("this context has no Airflow", severity="error")
+            self.notify(self.why_not("Airflow"), severity="error")
             return
         word = self.gate.confirmation()
         if word is None:
@@ -231,7 +268,8 @@ class DataopsApp(App[None]):
     @on(DagTriggered)
     def _triggered(self, message: DagTriggered) -> None:
         self.notify(f"{message.run.dag_id}: {message.run.run_id} is {message.run.state}", markup=False)
-        self.monitor.refresh()
+        if self.monitor is not None:
+            self.monitor.refresh()
         if isinstance(self.screen, DagsScreen):
             self.screen.load()
 

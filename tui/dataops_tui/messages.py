@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from dataops_core.clients.airflow import Dag, DagRun
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.values import Columns, Rows
+
+if TYPE_CHECKING:
+    from dataops_core.clients.airflow import Dag, DagRun
+    from dataops_tui.app import Watching
+
+
+@dataclass
+class Connected(Message):
+    """What watches has been made, and has begun."""
+
+    monitor: Watching
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -11,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
-from dataops_core.clients.airflow import Dag, DagRun
 from dataops_core.health.text import clock, duration
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -19,6 +19,9 @@ from dataops_tui.base import ConsoleScreen
 from dataops_tui.messages import DagsLoaded, WorkFailed
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.live_table import LiveTable
+
+if TYPE_CHECKING:
+    from dataops_core.clients.airflow import Dag, DagRun
 
 RUNS = 100
 """Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""
@@ -67,9 +70,9 @@ class DagsScreen(ConsoleScreen):
         """Ask Airflow, unless the last question is still open."""
         if self._loading or not self.is_current:
             return
-        airflow = self.console.monitor.clients.airflow
+        airflow = self.console.airflow
         if airflow is None:
-            self._failed = "this context has no Airflow"
+            self._failed = self.console.why_not("Airflow")
             self._redraw()
             return
         self._loading = True

@@ -66,6 +66,7 @@ class PipelinesScreen(ConsoleScreen):
         """Start on the chain."""
         super().on_mount()
         self.query_one("#pipelines").display = False
+        self.query_one("#verdict").display = False
         self.query_one("#chain").focus()
 
     @property
@@ -110,6 +111,7 @@ class PipelinesScreen(ConsoleScreen):
             overview.show(("STATUS", "PIPELINE", "DATA AGE", "VERDICT"), _overview(snapshot.pipelines))
         self.query_one("#title", Static).update(_title(pipeline))
         verdict = self.query_one("#verdict", Static)
+        verdict.display = True
         verdict.update(_verdict(pipeline))
         verdict.set_classes(f"-{pipeline.verdict.status.value}")
         headings = WIDE_HEADINGS if self.size.width >= WIDE else NARROW_HEADINGS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -13,7 +14,6 @@ from textual.widgets import Static, TextArea
 
 from dataops_core.actions import classify_sql
 from dataops_core.actions.sql import SqlRisk
-from dataops_core.clients.trino import QueryHandle, TrinoClient
 from dataops_core.errors import ClientError
 from dataops_core.health.text import count, duration, visible
 from dataops_core.values import Columns, as_text, is_number
@@ -23,6 +23,9 @@ from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.messages import QueryEnded, RowsArrived, WorkFailed
 from dataops_tui.widgets.live_table import LiveTable
+
+if TYPE_CHECKING:
+    from dataops_core.clients.trino import QueryHandle, TrinoClient
 
 MAX_ROWS = 5_000
 """Rows that are kept; a query with more is stopped there, and that is said."""
@@ -40,6 +43,9 @@ class SqlScreen(ConsoleScreen):
         Binding("f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the statement", priority=True),
         Binding("ctrl+c", "cancel", "Cancel", id="sql.cancel", tooltip="Cancel the query in the server", priority=True),
         Binding("escape", "app.home", "Pipelines", id="sql.back", tooltip="Back to the pipelines"),
+        # `:` and `?` are typed into the statement here
+        Binding("f2", "app.command", "Command", id="sql.command", tooltip="Type a command"),
+        Binding("f1", "app.help", "Help", id="sql.help", tooltip="Show all keys"),
     ]
 
     def __init__(self) -> None:
@@ -52,7 +58,14 @@ class SqlScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out: editor, progress, rows."""
-        yield TextArea("", id="statement", tab_behavior="focus", soft_wrap=False, compact=True)
+        yield TextArea(
+            "",
+            id="statement",
+            placeholder="a statement, e.g. SHOW TABLES",
+            tab_behavior="focus",
+            soft_wrap=False,
+            compact=True,
+        )
         yield Static(Text("F5 runs the statement", "dim"), id="said")
         yield LiveTable(id="rows")
 
@@ -79,9 +92,9 @@ class SqlScreen(ConsoleScreen):
     def action_run(self) -> None:
         """Run what is in the editor, once it is confirmed where it changes something."""
         statement = self.query_one(TextArea).text.strip()
-        trino = self.console.monitor.clients.trino
+        trino = self.console.trino
         if trino is None:
-            self._say("this context has no Trino", "red")
+            self._say(self.console.why_not("Trino"), "red")
         elif self._busy:
             self._say("a query is running: cancel it first (ctrl+c)", "red")
         elif statement:

@@ -40,6 +40,7 @@ class StageScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out: state, trend, figures."""
         yield Static(id="state")
+        yield Static(id="trend-title")
         yield Sparkline([], id="trend")
         with VerticalScroll():
             yield Static(id="figures")
@@ -57,8 +58,20 @@ class StageScreen(ConsoleScreen):
         self.query_one("#state", Static).update(
             Text.assemble(look.state(stage.state), "  ", look.plain(look.reason(stage)))
         )
-        self.query_one(Sparkline).data = [sample.lag for sample in stage.samples if sample.lag is not None]
+        self._draw_trend(stage)
         self.query_one("#figures", Static).update(Group(_table(_figures(stage, now)), *_notes(stage, now)))
+
+    def _draw_trend(self, stage: StageHealth) -> None:
+        points = [(sample.at, sample.lag) for sample in stage.samples if sample.lag is not None]
+        highest = max((lag for _, lag in points), default=0.0)
+        enough = len(points) > 2 and highest > 0
+        title = self.query_one("#trend-title", Static)
+        trend = self.query_one(Sparkline)
+        title.display = trend.display = enough
+        if enough:
+            span = (points[-1][0] - points[0][0]).total_seconds()
+            title.update(Text(f"hop lag in the last {duration(span)}, at the most {duration(highest)}", "dim"))
+            trend.data = [lag for _, lag in points]
 
     def action_trigger(self) -> None:
         """Trigger the stage's DAG."""
