@@ -28,11 +28,15 @@ test: install check fetch ## everything that CI runs: checks, unit, console, pip
 
 ##### The local stack
 
-.PHONY: up down status logs clean fetch
+.PHONY: up down start stop status logs clean fetch
 up: install ## start the local stack in the background
 	@$(LOCAL) up
 down: ## stop the local stack; its data stays
 	@$(LOCAL) down
+start: ## start one program again: NAME=land_readings
+	@$(LOCAL) start $(NAME)
+stop: ## stop one program, the others go on: NAME=land_readings
+	@$(LOCAL) stop $(NAME)
 status: ## show what runs, with memory and ports
 	@$(LOCAL) status
 logs: ## show the end of each log (NAME=kafka for one)

@@ -74,8 +74,8 @@ def test_the_console_s_settings_are_valid_and_hold_no_secret(layout: Layout) -> 
     stages = load_settings(path).pipelines["boreal-bridge"].stages
     assert (stages[0].name, stages[-1].name) == ("logger-readings", "trino.shipment_exposure")
     remedy = next(stage.remedy for stage in stages if stage.remedy)
-    program = remedy.split(" ")[1]
-    assert (ROOT / program).exists(), "the remedy can be typed as it stands"
+    assert remedy == f"make start NAME=land_readings STATE={layout.state} PORT_BASE={layout.port_base}"
+    assert "\nstart:" in (ROOT / "Makefile").read_text()
 
 
 def test_every_program_listens_on_this_machine_only(layout: Layout) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dataops_local import fetch as downloads
 from dataops_local.errors import LocalError
-from dataops_local.layout import ROOT, Layout
+from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, Layout
 from dataops_local.stack import Stack
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -25,10 +25,10 @@ console = Console(highlight=False)
 @app.callback()
 def common(
     context: typer.Context,
-    state: Annotated[Path, typer.Option(help="Folder of the stack.", envvar="DATAOPS_STACK")] = ROOT / ".local/demo",
+    state: Annotated[Path, typer.Option(help="Folder of the stack.", envvar="DATAOPS_STACK")] = DEFAULT_STATE,
     port_base: Annotated[
         int, typer.Option(help="What all ports are counted from.", min=1024, max=65000, envvar="DATAOPS_PORT_BASE")
-    ] = 19000,
+    ] = DEFAULT_PORT_BASE,
 ) -> None:
     """Name the stack."""
     context.obj = Stack(Layout(state.absolute(), port_base), console)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from dataops_local.components import AIRFLOW_USER, TOPIC
-from dataops_local.layout import Layout
+from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, Layout
 
 
 def write_config(layout: Layout) -> Path:
@@ -15,7 +16,6 @@ def write_config(layout: Layout) -> Path:
     credential = layout.dir("secrets") / "catalog-credential"
     credential.touch(0o600)
     credential.write_text(f"{layout.secret('s3-key')}:{layout.secret('s3-secret')}")
-    make = f"PYTHONPATH=deploy/local .venv/bin/python -m dataops_local --state {layout.state}"
     text = f"""\
 # Written by the local stack each time that it starts.
 default_context = "local"
@@ -60,7 +60,7 @@ name = "land_readings"
 kind = "spark_query"
 checkpoint = {json.dumps(str(layout.checkpoints / "land_readings"))}
 reads = ["{TOPIC}"]
-remedy = {json.dumps(make + " start land_readings")}
+remedy = {json.dumps(_make(layout, "start NAME=land_readings"))}
 
 [[pipelines.boreal-bridge.stages]]
 name = "bronze.readings"
@@ -114,3 +114,9 @@ every = 20
 """
     layout.config.write_text(text)
     return layout.config
+
+
+def _make(layout: Layout, command: str) -> str:
+    """Return a command of the Makefile, as it is typed in the project's folder."""
+    elsewhere = f" STATE={shlex.quote(str(layout.state))} PORT_BASE={layout.port_base}"
+    return f"make {command}" + ("" if layout == Layout(DEFAULT_STATE, DEFAULT_PORT_BASE) else elsewhere)

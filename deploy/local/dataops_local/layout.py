@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 """The project's root."""
+DEFAULT_STATE = ROOT / ".local" / "demo"
+DEFAULT_PORT_BASE = 19000
 AIRFLOW_VENV = Path(os.environ.get("AIRFLOW_VENV", ROOT / ".local" / "airflow-venv"))
 """Airflow's own environment, made by `make install`."""
 MAX_SOCKET_PATH = 100

@@ -22,7 +22,8 @@ class LiveTable(DataTable[RenderableType]):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        # a state keeps its colour under the cursor
+        super().__init__(id=id, cursor_type="row", cursor_foreground_priority="renderable")
         self._headings: tuple[str, ...] = ()
         self._shown: dict[str, Cells] = {}
 
