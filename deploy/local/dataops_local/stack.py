@@ -10,6 +10,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,7 @@ class Stack:
         self.layout = layout
         self.console = console
         self.supervisor = Supervisor(layout)
+        self._began = datetime.now(UTC)
 
     def up(self, *, without: Collection[str] = (), tied: bool = False) -> subprocess.Popen[bytes] | None:
         """Start everything and wait until it is ready.
@@ -89,6 +91,7 @@ class Stack:
         unknown = set(without) - {program.name for program in programs}
         if unknown:
             raise LocalError(f"no such program: {', '.join(sorted(unknown))}: see `status`")
+        self._began = datetime.now(UTC)
         self._write_env()
         write_config(layout)
         conf = self.supervisor.configure(programs)
@@ -107,9 +110,8 @@ class Stack:
             return False
         running = self.supervisor.is_running()
         if running:
-            for name in [n for n, info in self.supervisor.states().items() if info["statename"] in ALIVE][:3]:
-                self.console.print(f"stopping {name} and the rest …")
-                break
+            alive = [info for info in self.supervisor.states().values() if info["statename"] in ALIVE]
+            self.console.print(f"stopping {len(alive)} programs …")
         self.supervisor.shutdown()
         return running
 
@@ -146,11 +148,7 @@ class Stack:
                 "land_readings",
                 ("topic", "store"),
                 start("land_readings"),
-                lambda: (
-                    any((layout.checkpoints / "land_readings" / "commits").glob("[0-9]*"))
-                    if "simulator" in names
-                    else (layout.checkpoints / "land_readings" / "metadata").exists()
-                ),
+                lambda: self._has_landed() if "simulator" in names else self._runs("land_readings"),
                 "land_readings",
             ),
             Step("reference files", ("first record through trino",), lambda: components.upload_reference(layout)),
@@ -203,13 +201,22 @@ class Stack:
     def _runs(self, name: str) -> bool:
         return self.supervisor.state(name) == "RUNNING"
 
+    def _has_landed(self) -> bool:
+        """Tell whether a batch has been committed since the start."""
+        commits = (self.layout.checkpoints / "land_readings" / "commits").glob("[0-9]*")
+        return any(path.stat().st_mtime >= self._began.timestamp() for path in commits)
+
     def _first_record(self) -> bool:
+        """Tell whether Trino reads a record that has been landed since the start."""
         connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host="127.0.0.1", port=self.layout.port("trino"), user="local", request_timeout=10, max_attempts=1
         )
         try:
             cursor = connection.cursor()
-            cursor.execute("SELECT 1 FROM lake.bronze.readings LIMIT 1")
+            began = self._began.isoformat(timespec="seconds")
+            cursor.execute(
+                f"SELECT 1 FROM lake.bronze.readings WHERE ingested_at >= from_iso8601_timestamp('{began}') LIMIT 1"
+            )
             return bool(cursor.fetchall())
         except trino.exceptions.Error:
             return False
