@@ -31,6 +31,8 @@ MAX_ROWS = 5_000
 """Rows that are kept; a query with more is stopped there, and that is said."""
 MAX_CELL = 200
 """Characters of a cell that are shown; the rest is cut off with an ellipsis."""
+AT_ONCE = 200
+"""Rows that are put into the table before the screen is drawn again and keys are read."""
 WATCH_EVERY = 0.25
 """Seconds between two looks at the progress of a query."""
 
@@ -130,8 +132,10 @@ class SqlScreen(ConsoleScreen):
                 for batch in handle.batches():
                     rows = batch[: MAX_ROWS - kept]
                     kept += len(rows)
-                    # waits until the rows are in the table: a fast query must not flood a slow terminal
-                    self.app.call_from_thread(self._add, number, handle.columns, rows)
+                    for at in range(0, len(rows), AT_ONCE):
+                        # waits until the rows are in the table: a fast query must not flood a slow terminal
+                        part = RowsArrived(number, handle.columns, rows[at : at + AT_ONCE])
+                        self.app.call_from_thread(self._rows_arrived, part)
                     if len(batch) > len(rows) or handle.cancelled:
                         break
             except ClientError as error:
@@ -143,9 +147,6 @@ class SqlScreen(ConsoleScreen):
             self.post_message(QueryEnded(number, truncated=kept >= MAX_ROWS))
 
         in_background(self, "running the statement", work)
-
-    def _add(self, number: int, columns: Columns, rows: list[tuple[object, ...]]) -> None:
-        self._rows_arrived(RowsArrived(number, columns, rows))
 
     def _rows_arrived(self, message: RowsArrived) -> None:
         if message.query != self._number:
