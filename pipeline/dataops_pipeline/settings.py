@@ -15,6 +15,10 @@ class JobError(Exception):
     """One clear line: what is wrong, where, and the mend."""
 
 
+class NotYet(JobError):
+    """Something that comes before has not been done: nothing is wrong, but there is nothing to do either."""
+
+
 @dataclass(frozen=True)
 class JobSettings:
     """Where the components are; each field is the environment variable `BOREAL_<NAME>`.

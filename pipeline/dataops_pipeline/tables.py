@@ -11,6 +11,8 @@ from dataops_pipeline.settings import CATALOG
 READINGS = f"{CATALOG}.bronze.readings"
 REJECTED = f"{CATALOG}.bronze.rejected_readings"
 SILVER = f"{CATALOG}.silver.readings"
+CONFLICTS = f"{CATALOG}.silver.conflicting_readings"
+CALIBRATIONS = f"{CATALOG}.bronze.calibrations"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
 
 STREAMED = {
@@ -28,21 +30,31 @@ COLUMNS: Mapping[str, str] = {
     READINGS: """
         logger_id string, sequence bigint, measured_at timestamp, temperature_c double, gateway_id string,
         received_at timestamp, topic string, partition int, offset bigint, kafka_timestamp timestamp,
-        ingested_at timestamp""",
+        ingested_at timestamp, battery_percent int""",
     REJECTED: """
         payload binary, reason string, topic string, partition int, offset bigint, kafka_timestamp timestamp,
         ingested_at timestamp""",
     SILVER: """
         logger_id string, sequence bigint, measured_at timestamp, reported_at timestamp, clock_ahead boolean,
-        temperature_c double, gateway_id string, received_at timestamp, partition int, offset bigint,
-        kafka_timestamp timestamp""",
+        raw_temperature_c double, temperature_c double, calibration_id string, gateway_id string,
+        received_at timestamp, source string, partition int, offset bigint, kafka_timestamp timestamp""",
+    CONFLICTS: """
+        logger_id string, sequence bigint, reported_at timestamp, raw_temperature_c double,
+        standing_reported_at timestamp, standing_raw_temperature_c double, gateway_id string, received_at timestamp,
+        topic string, partition int, offset bigint, kafka_timestamp timestamp""",
     EXPOSURE: """
         shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
         carrier string, flight int, delay_minutes double, status string, readings bigint,
         first_reading_at timestamp, last_reading_at timestamp, min_c double, max_c double,
         minutes_out_of_range double, mean_kinetic_temperature_c double, verdict string, reason string""",
 }
-PROPERTIES: Mapping[str, Mapping[str, str]] = {READINGS: STREAMED, REJECTED: STREAMED, SILVER: MERGED, EXPOSURE: {}}
+PROPERTIES: Mapping[str, Mapping[str, str]] = {
+    READINGS: STREAMED,
+    REJECTED: STREAMED,
+    SILVER: MERGED,
+    CONFLICTS: MERGED,
+    EXPOSURE: {},
+}
 PARTITIONS: Mapping[str, str] = {
     # By the hour in which it was landed: a stream writes one partition at a time, however late its readings are.
     READINGS: "hours(kafka_timestamp)",
@@ -53,7 +65,7 @@ PARTITIONS: Mapping[str, str] = {
 
 
 def create(spark: SparkSession, *names: str) -> None:
-    """Create the tables that do not exist yet, with their namespaces."""
+    """Create the tables that do not exist yet, with their namespaces, and add columns that an older one lacks."""
     for name in names:
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {name.rpartition('.')[0]}")
         properties = {"format-version": "2", **PROPERTIES[name]}
@@ -62,3 +74,7 @@ def create(spark: SparkSession, *names: str) -> None:
         spark.sql(
             f"CREATE TABLE IF NOT EXISTS {name} ({COLUMNS[name]}) USING iceberg {partitioned} TBLPROPERTIES ({listed})"
         )
+        known = set(spark.table(name).columns)
+        for column in " ".join(COLUMNS[name].split()).split(", "):
+            if column.split()[0] not in known:
+                spark.sql(f"ALTER TABLE {name} ADD COLUMN {column}")

@@ -75,7 +75,10 @@ def test_silver_equals_the_truth(stack: Stack, sent: tuple[dict[str, int], Path]
         within=600,
     )
     assert silver == rows.num_rows
-    columns = "logger_id, sequence, measured_at, reported_at, clock_ahead, temperature_c, gateway_id, received_at"
+    columns = (
+        "logger_id, sequence, measured_at, reported_at, clock_ahead, raw_temperature_c, temperature_c, calibration_id,"
+        " gateway_id, received_at"
+    )
     for left, right in (("silver", "truth"), ("truth", "silver")):
         differing = stack.sql(
             f"SELECT count(*) AS n FROM (SELECT {columns} FROM lake.{left}.readings"

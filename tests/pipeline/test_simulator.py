@@ -12,8 +12,8 @@ import pytest
 
 from dataops_pipeline.settings import JobError, JobSettings
 from dataops_pipeline.simulator import records, reference, source
-from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, cool, shipments, temperatures
-from dataops_pipeline.simulator.records import DUPLICATE, GARBAGE, READING
+from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, calibrations, cool, shipments, temperatures
+from dataops_pipeline.simulator.records import CONFLICT, DUPLICATE, GARBAGE, READING
 from dataops_pipeline.simulator.replay import Position, Replay, Truth, chunks
 
 DAY = pd.Timestamp("2013-07-01")
@@ -49,6 +49,7 @@ def test_each_day_s_records_are_in_one_window_only() -> None:
     [
         (Settings(boxes_per_day=200, duplicates=0.1), DUPLICATE, 0.1),
         (Settings(boxes_per_day=200, garbage=0.1), GARBAGE, 0.1),
+        (Settings(boxes_per_day=200, conflicts=0.1), CONFLICT, 0.1),
     ],
 )
 def test_faults_come_as_often_as_asked_for(settings: Settings, kind: int, share: float) -> None:
@@ -58,7 +59,7 @@ def test_faults_come_as_often_as_asked_for(settings: Settings, kind: int, share:
 
 
 def test_without_faults_there_are_only_readings_in_time() -> None:
-    clean = Settings(boxes_per_day=40, duplicates=0, garbage=0, late=0, clock_ahead=0)
+    clean = Settings(boxes_per_day=40, duplicates=0, conflicts=0, lost=0, garbage=0, late=0, clock_ahead=0)
     sent = records.window(clean, DAY)
     assert set(sent["kind"]) == {READING}
     assert (sent["measured_at"] <= sent["received_at"]).all()
@@ -76,6 +77,53 @@ def test_a_logger_whose_clock_is_ahead_is_corrected_in_the_truth() -> None:
     assert (truth["measured_at"] <= sent.loc[truth.index, "received_at"] + records.CLOCK_TOLERANCE).all()
 
 
+def test_a_conflict_comes_after_the_reading_that_it_contradicts() -> None:
+    sent = records.window(Settings(boxes_per_day=100, conflicts=0.05, lost=0.1), DAY)
+    conflicts = sent[sent["kind"] == CONFLICT]
+    first = sent[sent["kind"] == READING]
+    pairs = conflicts.merge(first, on=["logger_id", "sequence"], suffixes=("", "_first"))
+    assert len(pairs) > 100
+    assert (pairs["received_at"] > pairs["received_at_first"]).all()
+    assert (pairs["temperature_c"] != pairs["temperature_c_first"]).all()
+
+
+def test_what_is_lost_stays_in_the_logger_s_memory_only() -> None:
+    lossy = Settings(boxes_per_day=100, lost=0.1)
+    remembered = records.memory(lossy, DAY)
+    assert 0.08 < remembered["lost"].mean() < 0.12
+    window = pd.concat([records.window(lossy, DAY + pd.Timedelta(days=n)) for n in range(-1, 4)])
+    sent = set(zip(window["logger_id"], window["sequence"], strict=True))
+    for logger, sequence in remembered.loc[remembered["lost"], ["logger_id", "sequence"]].itertuples(index=False):
+        assert (logger, sequence) not in sent
+
+
+def test_certificates_of_a_logger_follow_each_other_without_a_gap() -> None:
+    many = Settings(boxes_per_day=400)
+    certificates = calibrations(many, DAY)
+    assert set(certificates["logger_id"]) == set(shipments(many, DAY)["logger_id"])
+    twice = certificates[certificates["logger_id"].duplicated(keep=False)].groupby("logger_id")
+    assert 5 <= twice.ngroups <= 40
+    for _, pair in twice:
+        assert pair["valid_until"].iloc[0] == pair["valid_from"].iloc[1]
+    assert certificates.drop_duplicates("logger_id", keep="last")["valid_until"].isna().all()
+
+
+def test_the_truth_is_corrected_by_the_certificate_that_was_valid() -> None:
+    many = Settings(boxes_per_day=400)
+    sent = records.window(many, DAY)
+    truth = records.truth(sent).merge(
+        pd.concat([calibrations(many, DAY + pd.Timedelta(days=n)) for n in range(-3, 2)]),
+        on="calibration_id",
+        suffixes=("", "_certificate"),
+    )
+    at = truth["measured_at"].dt.tz_localize("UTC")
+    assert len(truth) == (sent["kind"] == READING).sum()
+    assert (truth["logger_id"] == truth["logger_id_certificate"]).all()
+    assert ((at >= truth["valid_from"]) & ~(at >= truth["valid_until"])).all()
+    np.testing.assert_allclose(truth["temperature_c"], truth["raw_temperature_c"] + truth["correction_c"], atol=1e-6)
+    assert truth["calibration_id"].str.endswith("C2").any()
+
+
 def test_payloads_are_json_but_for_the_garbage(window: pd.DataFrame) -> None:
     sent = records.payloads(window)
     assert len(sent) == len(window)
@@ -83,7 +131,7 @@ def test_payloads_are_json_but_for_the_garbage(window: pd.DataFrame) -> None:
     for payload, kind in zip(sent, kinds, strict=True):
         if kind != GARBAGE:
             fields = json.loads(payload)
-            assert set(fields) == {
+            assert set(fields) - {"battery_percent"} == {
                 "logger_id",
                 "sequence",
                 "measured_at",
@@ -174,7 +222,7 @@ def test_the_truth_is_counted_as_it_is_written(tmp_path: Path, window: pd.DataFr
 def test_reference_data_holds_no_secret_of_the_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "LAST_DAY", source.FIRST_DAY + pd.Timedelta(days=1))
     found = dict(reference.tables(SMALL))
-    assert set(found) == {"flights", "weather", "airports", "products", "shipments"}
+    assert set(found) == {"flights", "weather", "airports", "products", "shipments", "calibrations"}
     assert "setpoint_c" not in found["products"]
     assert "coolant_hours" not in found["shipments"]
     assert len(found["shipments"]) == 2 * SMALL.boxes_per_day

@@ -119,30 +119,45 @@ def test_no_garbage_of_the_simulator_passes_and_no_reading_is_refused(spark: Spa
     assert sum(garbage) > 100
 
 
-def bronze(spark: SparkSession, rows: list[tuple[str, int, timedelta, timedelta, int]]) -> Any:
-    """Make rows of logger, sequence, measured and received after T0, and offset."""
-    data = [(logger, seq, T0 + m, 4.0, "g", T0 + r, 0, offset, T0) for logger, seq, m, r, offset in rows]
+SECOND = timedelta(seconds=1)
+CERTIFICATES = (
+    "calibration_id string, logger_id string, issued_at timestamp, valid_from timestamp, valid_until timestamp,"
+    " correction_c double"
+)
+
+
+def bronze(spark: SparkSession, rows: list[tuple[str, int, int, float, int, int]]) -> Any:
+    """Make rows of logger, sequence, measured (seconds after T0), temperature, received (likewise), and offset."""
+    data = [
+        (logger, sequence, T0 + measured * SECOND, celsius, "g", T0 + received * SECOND, "t", 0, offset, T0)
+        for logger, sequence, measured, celsius, received, offset in rows
+    ]
     schema = (
         "logger_id string, sequence bigint, measured_at timestamp, temperature_c double, gateway_id string,"
-        " received_at timestamp, partition int, offset bigint, kafka_timestamp timestamp"
+        " received_at timestamp, topic string, partition int, offset bigint, kafka_timestamp timestamp"
     )
     return spark.createDataFrame(data, schema)
 
 
+def certificates(spark: SparkSession, *rows: tuple[str, str, int, int, int | None, float]) -> Any:
+    """Make certificates of id, logger, issued, valid from and until (days after T0), and correction."""
+    day = timedelta(days=1)
+    data = [
+        (name, logger, T0 + issued * day, T0 + begin * day, None if end is None else T0 + end * day, correction)
+        for name, logger, issued, begin, end, correction in rows
+    ]
+    return spark.createDataFrame(data, CERTIFICATES)
+
+
 def test_each_reading_is_conformed_once_and_a_clock_that_is_ahead_corrected(spark: SparkSession) -> None:
-    second = timedelta(seconds=1)
-    found = readings.conform(
-        bronze(
-            spark,
-            [
-                ("a", 1, 0 * second, 30 * second, 5),
-                ("a", 1, 0 * second, 900 * second, 9),  # sent again
-                ("a", 2, 150 * second, 30 * second, 6),  # within the tolerance of two minutes
-                ("a", 3, 151 * second, 30 * second, 7),  # ahead
-                ("b", 1, -7200 * second, 30 * second, 8),  # late
-            ],
-        )
-    ).collect()
+    deliveries = [
+        ("a", 1, 0, 4.0, 30, 5),
+        ("a", 1, 0, 4.0, 900, 9),  # sent again
+        ("a", 2, 150, 4.0, 30, 6),  # within the tolerance of two minutes
+        ("a", 3, 151, 4.0, 30, 7),  # ahead
+        ("b", 1, -7200, 4.0, 30, 8),  # late
+    ]
+    found = readings.conform(bronze(spark, deliveries), certificates(spark, ("C", "a", -30, -30, None, 0.25))).collect()
     rows = {(row["logger_id"], row["sequence"]): row for row in found}
     assert len(found) == 4
     assert rows["a", 1]["offset"] == 5, "the first delivery counts"
@@ -152,6 +167,53 @@ def test_each_reading_is_conformed_once_and_a_clock_that_is_ahead_corrected(spar
     assert rows["a", 3]["reported_at"] > rows["a", 3]["received_at"]
     assert not rows["b", 1]["clock_ahead"]
     assert rows["b", 1]["measured_at"] == rows["b", 1]["reported_at"]
+    assert (rows["a", 1]["raw_temperature_c"], rows["a", 1]["temperature_c"]) == (4.0, 4.25)
+    assert (rows["b", 1]["temperature_c"], rows["b", 1]["calibration_id"]) == (4.0, None), "no certificate: as reported"
+
+
+@pytest.mark.parametrize(
+    ("day", "calibration_id"),
+    [(-31, None), (-30, "old"), (-11, "old"), (-10, "new"), (5, "new"), (6, "latest"), (19, "latest"), (20, "new")],
+)
+def test_the_certificate_counts_that_was_valid_and_of_several_the_one_issued_last(
+    spark: SparkSession, day: int, calibration_id: str | None
+) -> None:
+    known = certificates(
+        spark,
+        ("old", "a", -30, -30, -10, 0.1),
+        ("new", "a", -10, -10, None, 0.2),
+        ("latest", "a", 21, 6, 20, 0.3),  # restates what was measured before it was issued
+        ("other", "b", -30, -30, None, 9.0),
+    )
+    at = day * 24 * 3600
+    (row,) = readings.conform(bronze(spark, [("a", 1, at, 4.0, at + 30, 5)]), known).collect()
+    assert row["calibration_id"] == calibration_id
+
+
+def test_a_delivery_that_contradicts_the_one_that_stands_is_kept_beside_it(spark: SparkSession) -> None:
+    known = certificates(spark, ("C", "a", -30, -30, None, 0.25))
+    silver = readings.conform(bronze(spark, [("a", 1, 0, 4.0, 30, 1), ("a", 2, 300, 4.0, 330, 2)]), known)
+    deliveries = [
+        ("a", 1, 0, 4.0, 30, 1),  # the one that stands, read once more
+        ("a", 1, 0, 4.0, 90, 11),  # the same again
+        ("a", 1, 0, 5.5, 95, 12),  # another temperature
+        ("a", 2, 360, 4.0, 365, 13),  # another time
+        ("b", 1, 0, 7.0, 30, 14),  # the first of its kind
+        ("b", 1, 0, 7.5, 60, 15),  # contradicts it
+    ]
+    found = readings.conflicting(bronze(spark, deliveries), silver).orderBy("offset").collect()
+    assert [row["offset"] for row in found] == [12, 13, 15]
+    assert [row["standing_raw_temperature_c"] for row in found] == [4.0, 4.0, 7.0]
+    assert found[1]["standing_reported_at"] != found[1]["reported_at"]
+    again = readings.conflicting(bronze(spark, deliveries), silver.where("sequence = 0")).orderBy("offset").collect()
+    assert [row["offset"] for row in again] == [12, 15], "without silver the first delivery stands"
+
+
+def test_a_field_that_only_newer_loggers_send_is_kept_and_never_a_fault(spark: SparkSession) -> None:
+    sent = [reading(), reading(battery_percent=87), reading(battery_percent="full")]
+    parsed = readings.parse(kafka(spark, [json.dumps(one).encode() for one in sent])).orderBy("offset").collect()
+    assert [row["reason"] for row in parsed] == [None, None, None]
+    assert [row["battery_percent"] for row in parsed] == [None, 87, None]
 
 
 PRODUCTS = "product_id string, min_c double, max_c double, alarm_delay_minutes int, frozen boolean"

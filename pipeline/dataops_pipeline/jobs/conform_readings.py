@@ -1,7 +1,9 @@
-"""Batch: what is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.
+"""Batch: what is new in `bronze.readings` into `silver.readings`.
 
-The commit notes the bronze snapshot that it was made from, so that the next run reads only what came after it. Run
-twice, it does nothing the second time.
+Each reading once, its clock and its temperature corrected. Deliveries that contradict the one that stands go into
+`silver.conflicting_readings`. The commit of `silver.readings` notes the bronze snapshot that it was made from, so that
+the next run reads only what came after it. Run twice, it does nothing the second time; ended half-way, it does the same
+again and adds nothing twice.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from dataops_pipeline import tables
 from dataops_pipeline.catalog import OLDEST, PROGRESS, SOURCE_SNAPSHOT, iso, newest_with, open_catalog
 from dataops_pipeline.jobs.runner import log, run
 from dataops_pipeline.session import spark_session
-from dataops_pipeline.settings import CATALOG, JobError, JobSettings
-from dataops_pipeline.transforms.readings import conform
+from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
+from dataops_pipeline.transforms.readings import conflicting, conform
 
 SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 """Session setting with which Iceberg writes a commit property also where SQL has no options (MERGE)."""
@@ -25,6 +27,8 @@ def conform_new(settings: JobSettings) -> str:
     catalog = open_catalog(settings)
     if not catalog.table_exists("bronze.readings"):
         raise JobError(f"{tables.READINGS} does not exist: start land_readings first")
+    if not catalog.table_exists("bronze.calibrations"):
+        raise NotYet(f"{tables.CALIBRATIONS} does not exist: run load_reference_data first")
     bronze = catalog.load_table("bronze.readings")
     stamped = newest_with(bronze, PROGRESS)
     if stamped is None:
@@ -41,8 +45,15 @@ def conform_new(settings: JobSettings) -> str:
         after = None
     spark = spark_session(settings, "conform_readings")
     try:
-        tables.create(spark, tables.SILVER)
-        new = conform(_read(spark, after, until)).persist()
+        tables.create(spark, tables.SILVER, tables.CONFLICTS)
+        deliveries = _read(spark, after, until).persist()
+        # before the commit that says that all this is done
+        conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
+        spark.sql(
+            f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
+            " ON c.partition = n.partition AND c.offset = n.offset WHEN NOT MATCHED THEN INSERT *"
+        )
+        new = conform(deliveries, spark.table(tables.CALIBRATIONS)).persist()
         count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
         stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
         if oldest is not None:

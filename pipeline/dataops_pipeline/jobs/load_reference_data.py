@@ -1,4 +1,4 @@
-"""Batch: the raw reference files into `bronze.flights`, `weather`, `airports`, `products` and `shipments`.
+"""Batch: the raw reference files into `bronze`: flights, weather, airports, products, shipments and calibrations.
 
 They are small and replaced whole, so PyIceberg does it without Spark.
 """
@@ -46,6 +46,8 @@ SCHEMAS = {
             ("name", pa.string()),
             ("min_c", pa.float64()),
             ("max_c", pa.float64()),
+            ("tolerance_c", pa.float64()),
+            ("excursion_minutes", pa.int32()),
             ("alarm_delay_minutes", pa.int32()),
             ("frozen", pa.bool_()),
         ]
@@ -68,6 +70,16 @@ SCHEMAS = {
             ("cancelled", pa.bool_()),
         ]
     ),
+    "calibrations": pa.schema(
+        [
+            ("calibration_id", pa.string()),
+            ("logger_id", pa.string()),
+            ("issued_at", _TIME),
+            ("valid_from", _TIME),
+            ("valid_until", _TIME),
+            ("correction_c", pa.float64()),
+        ]
+    ),
 }
 
 
@@ -87,6 +99,8 @@ def load(settings: JobSettings) -> str:
     for name, schema in SCHEMAS.items():
         rows = read(store, f"{settings.raw.removeprefix('s3://')}/reference/{name}.csv", schema)
         table = catalog.create_table_if_not_exists(f"bronze.{name}", schema)
+        with table.update_schema() as update:
+            update.union_by_name(schema)  # a column that came later
         table.overwrite(rows, snapshot_properties={PROGRESS: iso(int(time.time() * 1000))})
         loaded.append(f"{name} {rows.num_rows}")
     return "loaded " + ", ".join(loaded)

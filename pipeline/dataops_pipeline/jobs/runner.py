@@ -11,18 +11,24 @@ from py4j.protocol import Py4JError
 from pyiceberg.exceptions import RESTError
 from pyspark.errors import PySparkException
 
-from dataops_pipeline.settings import JobError, JobSettings
+from dataops_pipeline.settings import JobError, JobSettings, NotYet
+
+SKIPPED = 99
+"""Exit code of a job that comes too early; Airflow's Bash operator skips the task then."""
 
 log = logging.getLogger("job")
 
 
 def run(job: Callable[[JobSettings], str]) -> None:
-    """Run a job and exit: 0 with what it says it did, 1 with what went wrong."""
+    """Run a job and exit: 0 with what it says it did, 1 with what went wrong, 99 where it comes too early."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     began = time.monotonic()
     try:
         done = job(JobSettings.from_env())
+    except NotYet as error:
+        log.warning("nothing done: %s", error)
+        sys.exit(SKIPPED)
     except JobError as error:
         sys.exit(f"error: {error}")
     except (PySparkException, Py4JError, RESTError, OSError) as error:

@@ -38,6 +38,8 @@ def run(
     seed: Seed = DEFAULTS.seed,
     boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
     duplicates: Share = DEFAULTS.duplicates,
+    conflicts: Share = DEFAULTS.conflicts,
+    lost: Share = DEFAULTS.lost,
     garbage: Share = DEFAULTS.garbage,
     late: Share = DEFAULTS.late,
     clock_ahead: Share = DEFAULTS.clock_ahead,
@@ -45,7 +47,7 @@ def run(
     """Replay the loggers into the topic `logger-readings` of the Kafka at $BOREAL_KAFKA."""
     if start.year != 2013:
         raise typer.BadParameter("the flights are those of 2013", param_hint="--start")
-    settings = Settings(seed, boxes_per_day, duplicates, garbage, late, clock_ahead)
+    settings = Settings(seed, boxes_per_day, duplicates, conflicts, lost, garbage, late, clock_ahead)
     replay = Replay(
         _required("BOREAL_KAFKA"),
         None if as_fast_as_possible else speed_up,

@@ -34,16 +34,35 @@ DESIGN_DIFFERENCE_C = 15.0
 COOLANT_HOURS, COOLANT_SPREAD = 15.0, 2.5
 """How long the coolant lasts at the difference that it is packed for: mean and standard deviation over the boxes."""
 
+CERTIFIED_BEFORE = pd.Timedelta(days=30)
+"""How long before a trip its logger was calibrated."""
+RECALIBRATED, RECALIBRATED_AFTER = 0.03, pd.Timedelta(hours=4)
+"""Share of loggers whose calibration is replaced on the way, and when, counted from packing."""
+
 PRODUCTS = pd.DataFrame(
     [
-        ("P-MMR", "Measles vaccine", 2.0, 8.0, 60, False, 5.0),
-        ("P-INS", "Insulin, in use", 15.0, 25.0, 180, False, 20.0),
-        ("P-VZV", "Varicella vaccine, frozen", -25.0, -15.0, 30, True, -20.0),
-        ("P-RNA", "mRNA vaccine, ultra-cold", -90.0, -60.0, 15, True, -75.0),
+        ("P-MMR", "Measles vaccine", 2.0, 8.0, 0.5, 15, 60, False, 5.0),
+        ("P-INS", "Insulin, in use", 15.0, 25.0, 0.5, 30, 180, False, 20.0),
+        ("P-VZV", "Varicella vaccine, frozen", -25.0, -15.0, 1.0, 10, 30, True, -20.0),
+        ("P-RNA", "mRNA vaccine, ultra-cold", -90.0, -60.0, 2.0, 5, 15, True, -75.0),
     ],
-    columns=["product_id", "name", "min_c", "max_c", "alarm_delay_minutes", "frozen", "setpoint_c"],
+    columns=[
+        "product_id",
+        "name",
+        "min_c",
+        "max_c",
+        "tolerance_c",
+        "excursion_minutes",
+        "alarm_delay_minutes",
+        "frozen",
+        "setpoint_c",
+    ],
 )
-"""What is shipped; `setpoint_c` is the simulator's own and stays out of the reference data."""
+"""What is shipped; `setpoint_c` is the simulator's own and stays out of the reference data.
+
+An excursion is worth an alert once the temperature has been beyond the range by more than `tolerance_c` for
+`excursion_minutes`; `alarm_delay_minutes` is the time out of range that a whole trip may sum up to.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,8 @@ class Settings:
         seed: Any whole number.
         boxes_per_day: How many boxes depart on each day.
         duplicates: Share of readings that are sent a second time.
+        conflicts: Share of readings that are sent a second time with another temperature.
+        lost: Share of readings that no gateway ever passes on; only the logger's own memory has them.
         garbage: Share of readings beside which a garbled copy is sent.
         late: Share of readings that are held back for minutes to hours.
         clock_ahead: Share of loggers whose clock is hours to days ahead.
@@ -62,6 +83,8 @@ class Settings:
     seed: int = 7
     boxes_per_day: int = 600
     duplicates: float = 0.02
+    conflicts: float = 0.001
+    lost: float = 0.002
     garbage: float = 0.01
     late: float = 0.05
     clock_ahead: float = 0.01
@@ -104,6 +127,41 @@ def shipments(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
             "coolant_hours": rng.normal(COOLANT_HOURS, COOLANT_SPREAD, len(chosen)).clip(4, 24),
         }
     )
+
+
+def calibrations(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+    """Return the calibration certificates of the loggers in the boxes that depart on a day, one row each.
+
+    Columns: calibration_id, logger_id, issued_at, valid_from, valid_until (exclusive; NaT while it stands) and
+    correction_c, which is added to what the logger reports. A logger has one, or two that follow each other without a
+    gap.
+    """
+    boxes = shipments(settings, day)
+    if boxes.empty:
+        return boxes
+    rng = np.random.default_rng([settings.seed, day.toordinal(), 2])
+    loggers, packed = boxes["logger_id"], boxes["packed_at"]
+    correction = rng.normal(0, 0.15, len(boxes))
+    again = rng.random(len(boxes)) < RECALIBRATED
+    replaced = packed + RECALIBRATED_AFTER
+    first = pd.DataFrame(
+        {
+            "calibration_id": loggers + "-C1",
+            "logger_id": loggers,
+            "issued_at": packed - CERTIFIED_BEFORE,
+            "valid_from": packed - CERTIFIED_BEFORE,
+            "valid_until": replaced.where(again),
+            "correction_c": np.round(correction, 2),
+        }
+    )
+    second = first.assign(
+        calibration_id=loggers + "-C2",
+        issued_at=replaced,
+        valid_from=replaced,
+        valid_until=pd.Series(pd.NaT, index=boxes.index, dtype=packed.dtype),
+        correction_c=np.round(correction + rng.normal(0, 0.3, len(boxes)), 2),
+    )[again]
+    return pd.concat([first, second], ignore_index=True)
 
 
 def temperatures(boxes: pd.DataFrame) -> pd.DataFrame:

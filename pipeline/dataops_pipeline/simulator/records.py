@@ -6,17 +6,20 @@ from functools import lru_cache
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from dataops_pipeline.simulator.boxes import Settings, Times, shipments, temperatures
+from dataops_pipeline.simulator.boxes import Settings, Times, calibrations, shipments, temperatures
 
-READING, DUPLICATE, GARBAGE = 0, 1, 2
+READING, DUPLICATE, GARBAGE, CONFLICT = 0, 1, 2, 3
 """Kinds of record."""
 CLOCK_TOLERANCE = np.timedelta64(2 * 60 * 1000, "ms")
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong; `silver.readings` has the same."""
 DAYS_BEFORE, DAYS_AFTER = 3, 1
 """Days around a window whose boxes can send in it: packed the evening before, delayed, held back."""
 SENSOR_NOISE_C = 0.08
+NEWER_FIRMWARE = 0.2
+"""Share of loggers that send their battery's charge as well: a field that older ones do not know."""
 GATEWAYS_IN_THE_AIR = ("DL", "UA", "B6", "AA")
 """Carriers whose aircraft carry a gateway; from the others' a burst arrives after landing."""
 
@@ -24,8 +27,7 @@ GATEWAYS_IN_THE_AIR = ("DL", "UA", "B6", "AA")
 def window(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     """Return all records that gateways receive on a UTC day, in that order.
 
-    Columns: logger_id, sequence, measured_at (the logger's clock), temperature_c, gateway_id, received_at (the
-    gateway's clock), kind, garble (which way a garbage record is broken). Times are `datetime64[ms]` in UTC.
+    Columns: those of `memory`, kind, and garble (which way a garbage record is broken).
     """
     days = pd.date_range(day - pd.Timedelta(days=DAYS_BEFORE), day + pd.Timedelta(days=DAYS_AFTER))
     found = [_sent(settings, d) for d in days]
@@ -39,9 +41,14 @@ def window(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     return cast("pd.DataFrame", together.sort_values(order, kind="stable", ignore_index=True))
 
 
-@lru_cache(maxsize=DAYS_BEFORE + DAYS_AFTER + 1)
-def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
-    """Return all records of the boxes that depart on a day."""
+def memory(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+    """Return what the loggers in the boxes that depart on a day have in their memory when they are delivered.
+
+    Columns: logger_id, sequence, measured_at (the logger's clock), temperature_c (as the logger measures, not
+    corrected), battery_percent (-1 for an older logger, which does not tell), gateway_id, received_at (the gateway's
+    clock), calibration_id and correction_c (of the certificate that is valid then), and lost (whether no gateway passes
+    it on). Times are `datetime64[ms]` in UTC.
+    """
     boxes = shipments(settings, day)
     if boxes.empty:
         return boxes
@@ -53,29 +60,68 @@ def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     ahead = rng.random(len(boxes)) < settings.clock_ahead
     skew = (rng.uniform(6, 72, len(boxes)) * 3_600_000).astype("timedelta64[ms]")
     reported = np.where(ahead[box], measured + skew[box], measured)
+    calibration_id, correction = _calibrated(settings, day, boxes, box, conformed_time(reported, received))
     place = true["place"].to_numpy()
     origin, dest = boxes["origin"].to_numpy()[box], boxes["dest"].to_numpy()[box]
     flight = (boxes["carrier"] + boxes["flight"].astype(str)).to_numpy()[box]
     where = np.select([place == "flight", place == "arrival"], [flight, dest], origin)
-    readings = pd.DataFrame(
+    noise = rng.normal(0, SENSOR_NOISE_C, len(true))
+    tells = rng.random(len(boxes)) < NEWER_FIRMWARE
+    battery = np.where(tells[box], np.round(100 - true["sequence"].to_numpy() / 20), -1).astype(int)
+    return pd.DataFrame(
         {
             "logger_id": boxes["logger_id"].to_numpy()[box],
             "sequence": true["sequence"].to_numpy(),
             "measured_at": reported,
-            "temperature_c": np.round(true["temperature_c"].to_numpy() + rng.normal(0, SENSOR_NOISE_C, len(true)), 2),
+            "temperature_c": np.round(true["temperature_c"].to_numpy() - correction + noise, 2),
+            "battery_percent": battery,
             "gateway_id": [f"{w}-{p}" for w, p in zip(where, place, strict=True)],
             "received_at": received,
-            "kind": READING,
-            "garble": 0,
+            "calibration_id": calibration_id,
+            "correction_c": correction,
+            "lost": rng.random(len(true)) < settings.lost,
         }
     )
+
+
+def conformed_time(reported: Times, received: Times) -> Times:
+    """Return when readings were really measured: a clock that is ahead counts as the gateway's."""
+    return cast("Times", np.where(reported > received + CLOCK_TOLERANCE, received, reported))
+
+
+def _calibrated(
+    settings: Settings, day: pd.Timestamp, boxes: pd.DataFrame, box: npt.NDArray[np.int64], at: Times
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
+    """Return the id and the correction of the certificate that is valid for each reading."""
+    certificates = calibrations(settings, day)
+    known = certificates.groupby("logger_id")
+    first, last = known.first().loc[boxes["logger_id"]], known.last().loc[boxes["logger_id"]]
+    replaced = last["valid_from"].to_numpy(dtype="datetime64[ms]")[box] <= at
+    return tuple(  # type: ignore[return-value] # of two
+        np.where(replaced, last[name].to_numpy()[box], first[name].to_numpy()[box])
+        for name in ("calibration_id", "correction_c")
+    )
+
+
+@lru_cache(maxsize=DAYS_BEFORE + DAYS_AFTER + 1)
+def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+    """Return all records of the boxes that depart on a day."""
+    remembered = memory(settings, day)
+    if remembered.empty:
+        return remembered
+    rng = np.random.default_rng([settings.seed, day.toordinal(), 3])
+    readings = remembered[~remembered["lost"]].assign(kind=READING, garble=0)
     again = readings[rng.random(len(readings)) < settings.duplicates].copy()
     again["received_at"] += rng.integers(60_000, 1_800_000, len(again)).astype("timedelta64[ms]")
     again["kind"] = DUPLICATE
+    other = readings[rng.random(len(readings)) < settings.conflicts].copy()
+    other["received_at"] += rng.integers(60_000, 1_800_000, len(other)).astype("timedelta64[ms]")
+    other["temperature_c"] = np.round(other["temperature_c"] + rng.uniform(0.5, 3, len(other)), 2)
+    other["kind"] = CONFLICT
     broken = readings[rng.random(len(readings)) < settings.garbage].copy()
     broken["kind"] = GARBAGE
     broken["garble"] = rng.integers(0, len(_GARBLERS), len(broken))
-    return pd.concat([readings, again, broken], ignore_index=True)
+    return pd.concat([readings, again, other, broken], ignore_index=True)
 
 
 def _received(
@@ -97,18 +143,22 @@ def _received(
 
 
 def truth(readings: pd.DataFrame) -> pd.DataFrame:
-    """Return what `silver.readings` must hold of these records: each reading once, a wrong clock corrected."""
+    """Return what `silver.readings` must hold of these records.
+
+    Each reading once, as it was delivered first; a wrong clock replaced, the temperature corrected.
+    """
     first = readings[readings["kind"] == READING]
     reported, received = first["measured_at"], first["received_at"]
-    ahead = reported > received + CLOCK_TOLERANCE
     return pd.DataFrame(
         {
             "logger_id": first["logger_id"],
             "sequence": first["sequence"].astype("int64"),
-            "measured_at": reported.where(~ahead, received),
+            "measured_at": conformed_time(reported.to_numpy(), received.to_numpy()),
             "reported_at": reported,
-            "clock_ahead": ahead,
-            "temperature_c": first["temperature_c"],
+            "clock_ahead": reported > received + CLOCK_TOLERANCE,
+            "raw_temperature_c": first["temperature_c"],
+            "temperature_c": (first["temperature_c"] + first["correction_c"]).round(2),
+            "calibration_id": first["calibration_id"],
             "gateway_id": first["gateway_id"],
             "received_at": received,
         }
@@ -126,12 +176,16 @@ def payloads(records: pd.DataFrame) -> list[bytes]:
         records["temperature_c"],
         records["gateway_id"],
         received,
+        records["battery_percent"],
         strict=True,
     )
     found = [
-        f'{{"logger_id":"{logger}","sequence":{sequence},"measured_at":"{at}Z","temperature_c":{celsius!r},'
-        f'"gateway_id":"{gateway}","received_at":"{by}Z"}}'.encode()
-        for logger, sequence, at, celsius, gateway, by in rows
+        (
+            f'{{"logger_id":"{logger}","sequence":{sequence},"measured_at":"{at}Z","temperature_c":{celsius!r},'
+            f'"gateway_id":"{gateway}","received_at":"{by}Z"'
+            + (f',"battery_percent":{battery}}}' if battery >= 0 else "}")
+        ).encode()
+        for logger, sequence, at, celsius, gateway, by, battery in rows
     ]
     for index in np.flatnonzero(records["kind"].to_numpy() == GARBAGE):
         found[index] = _GARBLERS[int(records["garble"].iloc[index])](found[index])

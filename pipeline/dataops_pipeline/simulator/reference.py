@@ -10,7 +10,7 @@ import pyarrow.csv as pc
 from pyarrow import fs
 
 from dataops_pipeline.simulator import source
-from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, shipments
+from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, calibrations, shipments
 
 
 def tables(settings: Settings) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -22,6 +22,7 @@ def tables(settings: Settings) -> Iterator[tuple[str, pd.DataFrame]]:
     days = pd.date_range(source.FIRST_DAY, source.LAST_DAY)
     planned = pd.concat([shipments(settings, day) for day in days], ignore_index=True)
     yield "shipments", planned.drop(columns="coolant_hours")
+    yield "calibrations", pd.concat([calibrations(settings, day) for day in days], ignore_index=True)
 
 
 def write(settings: Settings, filesystem: fs.FileSystem, folder: str) -> int:

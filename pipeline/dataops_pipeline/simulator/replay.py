@@ -49,7 +49,14 @@ class Truth:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._writer: pq.ParquetWriter | None = None
-        self._counts = {"records_sent": 0, "distinct_readings": 0, "duplicates": 0, "garbage": 0, "clock_ahead": 0}
+        self._counts = {
+            "records_sent": 0,
+            "distinct_readings": 0,
+            "duplicates": 0,
+            "garbage": 0,
+            "conflicts": 0,
+            "clock_ahead": 0,
+        }
 
     def add(self, sent: pd.DataFrame) -> None:
         """Note records that were sent."""
@@ -59,7 +66,7 @@ class Truth:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._folder / "readings.parquet", _TRUTH)
         self._writer.write_table(table)
-        kinds = np.bincount(sent["kind"], minlength=3)
+        kinds = np.bincount(sent["kind"], minlength=4)
         more = (len(sent), *kinds.tolist(), int(rows["clock_ahead"].sum()))
         self._counts = {name: self._counts[name] + n for name, n in zip(self._counts, more, strict=True)}
 
@@ -78,7 +85,9 @@ _TRUTH = pa.schema(
         ("measured_at", pa.timestamp("us", "UTC")),
         ("reported_at", pa.timestamp("us", "UTC")),
         ("clock_ahead", pa.bool_()),
+        ("raw_temperature_c", pa.float64()),
         ("temperature_c", pa.float64()),
+        ("calibration_id", pa.string()),
         ("gateway_id", pa.string()),
         ("received_at", pa.timestamp("us", "UTC")),
     ]

@@ -18,6 +18,8 @@ _FIELDS = {
     "gateway_id": "string",
     "received_at": "string",
 }
+_OPTIONAL = {"battery_percent": "int"}
+"""Fields that only newer loggers send; whatever they hold, the reading counts."""
 _QUOTED = ("logger_id", "measured_at", "gateway_id", "received_at")
 
 
@@ -28,12 +30,12 @@ def parse(records: DataFrame) -> DataFrame:
         records: As Spark's Kafka source gives them: value (binary), topic, partition, offset, timestamp.
 
     Returns:
-        payload, reason (null for a good one), the six fields of a reading, topic, partition, offset, kafka_timestamp.
+        payload, reason (null for a good one), the fields of a reading, topic, partition, offset, kafka_timestamp.
     """
     text = F.col("value").cast("string")
     # A JSON parser that is told the types turns "4.2" into 4.2; the raw tokens show what was really sent.
     token = F.from_json(text, "map<string,string>", {"allowUnquotedFieldNames": "false"})
-    typed = F.from_json(text, ", ".join(f"{name} {kind}" for name, kind in _FIELDS.items()))
+    typed = F.from_json(text, ", ".join(f"{name} {kind}" for name, kind in {**_FIELDS, **_OPTIONAL}.items()))
     return (
         records.withColumn("token", token)
         .withColumn("typed", typed)
@@ -52,6 +54,7 @@ def parse(records: DataFrame) -> DataFrame:
             "partition",
             "offset",
             F.col("timestamp").alias("kafka_timestamp"),
+            *(F.col(f"typed.{name}").alias(name) for name in _OPTIONAL),
         )
     )
 
@@ -88,6 +91,7 @@ def accepted(parsed: DataFrame, ingested_at: Column) -> DataFrame:
         "offset",
         "kafka_timestamp",
         ingested_at.alias("ingested_at"),
+        *_OPTIONAL,
     )
 
 
@@ -104,25 +108,121 @@ def rejected(parsed: DataFrame, ingested_at: Column) -> DataFrame:
     )
 
 
-def conform(bronze: DataFrame) -> DataFrame:
-    """Return the rows of `silver.readings`: the first delivery of each reading, a clock that is ahead corrected.
+def clock_is_ahead(measured_at: Column, received_at: Column) -> Column:
+    """Tell whether a logger's clock was ahead of the gateway's."""
+    return measured_at > received_at + F.expr(CLOCK_TOLERANCE)
 
+
+def conform(bronze: DataFrame, certificates: DataFrame) -> DataFrame:
+    """Return the rows of `silver.readings`.
+
+    The first delivery of each reading, a clock that is ahead replaced by the gateway's, the temperature corrected.
     Readings of one logger are in one partition, so the lowest offset is the first delivery.
+
+    Args:
+        bronze: `bronze.readings`.
+        certificates: `bronze.calibrations`.
     """
     delivery = Window.partitionBy("logger_id", "sequence").orderBy("offset")
-    ahead = F.col("measured_at") > F.col("received_at") + F.expr(CLOCK_TOLERANCE)
-    return (
+    ahead = clock_is_ahead(F.col("measured_at"), F.col("received_at"))
+    first = (
         bronze.withColumn("delivery", F.row_number().over(delivery))
         .where("delivery = 1")
+        .withColumn("clock_ahead", ahead)
+        .withColumn("reported_at", F.col("measured_at"))
+        .withColumn("measured_at", F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at")))
+        .withColumn("raw_temperature_c", F.col("temperature_c"))
+    )
+    return calibrate(first, certificates).select(
+        "logger_id",
+        "sequence",
+        "measured_at",
+        "reported_at",
+        "clock_ahead",
+        "raw_temperature_c",
+        "temperature_c",
+        "calibration_id",
+        "gateway_id",
+        "received_at",
+        F.lit("stream").alias("source"),
+        "partition",
+        "offset",
+        "kafka_timestamp",
+    )
+
+
+def calibrate(readings: DataFrame, certificates: DataFrame) -> DataFrame:
+    """Return readings with temperature_c and calibration_id by the certificate that was valid when they were measured.
+
+    Where several were, the one that was issued last counts; where none was, the temperature stays as it was reported,
+    and `calibration_id` is null.
+
+    Args:
+        readings: With logger_id, sequence, measured_at and raw_temperature_c; what else they have is kept.
+        certificates: `bronze.calibrations`.
+    """
+    valid = certificates.select(
+        F.col("logger_id").alias("certified"),
+        "issued_at",
+        "valid_from",
+        "valid_until",
+        "calibration_id",
+        "correction_c",
+    )
+    applies = (
+        (F.col("certified") == F.col("logger_id"))
+        & (F.col("measured_at") >= F.col("valid_from"))
+        & (F.col("valid_until").isNull() | (F.col("measured_at") < F.col("valid_until")))
+    )
+    newest = Window.partitionBy("logger_id", "sequence").orderBy(
+        F.col("issued_at").desc(), F.col("calibration_id").desc()
+    )
+    corrected = F.round(F.col("raw_temperature_c") + F.coalesce("correction_c", F.lit(0.0)), 2)
+    return (
+        readings.drop("calibration_id")
+        .join(valid, applies, how="left")
+        .withColumn("choice", F.row_number().over(newest))
+        .where("choice = 1")
+        .withColumn("temperature_c", corrected)
+        .drop("choice", "certified", "issued_at", "valid_from", "valid_until", "correction_c")
+    )
+
+
+def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
+    """Return the rows of `silver.conflicting_readings`: deliveries that contradict the one that stands.
+
+    The first delivery of a reading stands; a later one that tells another temperature or another time is evidence that
+    something is wrong, and is kept beside it.
+
+    Args:
+        bronze: `bronze.readings`, or what of it is new.
+        silver: `silver.readings`, without what is new in bronze or with it.
+    """
+    delivery = Window.partitionBy("logger_id", "sequence").orderBy("offset")
+    standing = silver.select(
+        F.col("logger_id").alias("standing_logger"),
+        F.col("sequence").alias("standing_sequence"),
+        F.col("reported_at").alias("standing_at"),
+        F.col("raw_temperature_c").alias("standing_c"),
+    )
+    same = (F.col("logger_id") == F.col("standing_logger")) & (F.col("sequence") == F.col("standing_sequence"))
+    return (
+        bronze.withColumn("first_at", F.first("measured_at").over(delivery))
+        .withColumn("first_c", F.first("temperature_c").over(delivery))
+        .join(standing, same, how="left")
+        .withColumn("standing_at", F.coalesce("standing_at", "first_at"))
+        .withColumn("standing_c", F.coalesce("standing_c", "first_c"))
+        .where((F.col("temperature_c") != F.col("standing_c")) | (F.col("measured_at") != F.col("standing_at")))
         .select(
             "logger_id",
             "sequence",
-            F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at")).alias("measured_at"),
             F.col("measured_at").alias("reported_at"),
-            ahead.alias("clock_ahead"),
-            "temperature_c",
+            F.col("temperature_c").alias("raw_temperature_c"),
+            F.col("standing_at").alias("standing_reported_at"),
+            F.col("standing_c").alias("standing_raw_temperature_c"),
             "gateway_id",
             "received_at",
+            "topic",
             "partition",
             "offset",
             "kafka_timestamp",
