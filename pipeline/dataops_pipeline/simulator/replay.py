@@ -94,12 +94,22 @@ _TRUTH = pa.schema(
 )
 
 
-def chunks(settings: Settings, start: Position, limit: int | None) -> Iterator[tuple[Position, pd.DataFrame]]:
-    """Yield the records from a position on, with the position of the first one after each chunk."""
+def chunks(
+    settings: Settings, start: Position, limit: int | None, since: str | None = None
+) -> Iterator[tuple[Position, pd.DataFrame]]:
+    """Yield the records from a position on, with the position of the first one after each chunk.
+
+    Args:
+        settings: What to simulate.
+        start: The first record.
+        limit: How many records at the most.
+        since: Day on which the replay as a whole begins, where it is not that of `start`.
+    """
     left = limit
+    began = pd.Timestamp(since or start.day)
     day, index = pd.Timestamp(start.day), start.index
     while day <= source.LAST_DAY and left != 0:
-        window = records.window(settings, day)
+        window = records.window(settings, day, began)
         while index < len(window) and left != 0:
             size = CHUNK if left is None else min(CHUNK, left)
             chunk = window.iloc[index : index + size]
@@ -144,7 +154,7 @@ class Replay:
 
     def run(self, settings: Settings, start: Position, limit: int | None = None) -> None:
         """Send until told to stop, the limit is reached, or the year is over."""
-        for after, chunk in chunks(settings, self._resumed(start), limit):
+        for after, chunk in chunks(settings, self._resumed(start), limit, start.day):
             done = self._send(chunk)
             if self._truth is not None:
                 self._truth.add(chunk.iloc[:done])
