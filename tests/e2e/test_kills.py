@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +49,7 @@ def high_watermarks(stack: Stack) -> dict[int, int]:
 def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp_path: Path) -> None:
     before = high_watermarks(stack)
     # 600 boxes a day send 1.4 records a second of simulated time
-    arguments = ["--speed-up", str(RATE / 1.4), "--truth", str(tmp_path), "--seed", "77", "--start", "2013-04-01"]
+    arguments = ["--speed-up", str(RATE / 1.4), "--truth", str(tmp_path), "--start", "2013-04-01"]
     simulator = subprocess.Popen(
         [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, text=True
     )
@@ -119,3 +121,27 @@ def kill(stack: Stack, name: str) -> int | None:
     if number is not None:
         os.killpg(os.getpgid(number), signal.SIGKILL)
     return number
+
+
+def test_a_lost_checkpoint_is_said_and_lands_nothing_twice(stack: Stack) -> None:
+    stack.local("stop", "land_readings")
+    shutil.rmtree(stack.state / "checkpoints" / "land_readings")
+    stack.local("start", "land_readings")
+    arguments = ["--as-fast-as-possible", "--readings", "5000", "--start", "2013-04-20"]
+    subprocess.run(
+        [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, check=True, timeout=120
+    )
+    until("a finding", lambda: stack.probe()["verdict"], said, within=120)
+    high = sum(high_watermarks(stack).values())
+    counted = (
+        "SELECT (SELECT count(*) FROM lake.bronze.readings) + (SELECT count(*) FROM lake.bronze.rejected_readings) AS n"
+    )
+    until("all records landed", lambda: stack.sql(counted)[0]["n"], lambda n: n >= high, within=120)
+    time.sleep(12)
+    assert stack.sql(counted) == [{"n": high}]
+
+
+def said(verdict: dict[str, Any]) -> bool:
+    """Tell whether a verdict speaks of the lost checkpoint, as the finding or beside a worse one."""
+    told = (verdict["sentence"], *verdict["evidence"])
+    return any("bronze.readings" in line and "checkpoint was lost" in line for line in told)
