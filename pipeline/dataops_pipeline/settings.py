@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
 CATALOG = "lake"
@@ -34,8 +34,8 @@ class JobSettings:
         s3_region: Region of the object store.
         raw: Where the raw files are, `s3://bucket`.
         checkpoints: Folder of Spark's checkpoints.
-        spark_master: Spark's master URL.
-        spark_jars: Folder of Spark's further jars.
+        spark_master: Spark's master URL; empty where spark-submit starts the job.
+        spark_jars: Folder of Spark's further jars; empty where spark-submit brings them.
     """
 
     kafka: str
@@ -48,17 +48,18 @@ class JobSettings:
     s3_region: str
     raw: str
     checkpoints: str
-    spark_master: str
-    spark_jars: str
+    spark_master: str = ""
+    spark_jars: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the settings; raises JobError that names all that is missing."""
         names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls)}
-        missing = [name for name in names.values() if not env.get(name)]
+        needed = [names[field.name] for field in fields(cls) if field.default is MISSING]
+        missing = [name for name in needed if not env.get(name)]
         if missing:
             raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
-        return cls(**{field: env[name] for field, name in names.items()})
+        return cls(**{field: env[name] for field, name in names.items() if name in env})
 
     def s3_properties(self) -> dict[str, Any]:
         """Return the object store's settings, as Iceberg's Spark and Python libraries name them alike."""

@@ -241,5 +241,5 @@ def test_reference_data_holds_no_secret_of_the_simulator(monkeypatch: pytest.Mon
 
 
 def test_jobs_say_what_is_not_set() -> None:
-    with pytest.raises(JobError, match=r"not set: BOREAL_KAFKA, .*BOREAL_SPARK_JARS"):
+    with pytest.raises(JobError, match=r"not set: BOREAL_KAFKA, .*BOREAL_CHECKPOINTS"):
         JobSettings.from_env({"BOREAL_RAW": "s3://raw"})
