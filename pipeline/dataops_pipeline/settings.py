@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
 CATALOG = "lake"
@@ -36,6 +36,7 @@ class JobSettings:
         checkpoints: Folder of Spark's checkpoints.
         spark_master: Spark's master URL.
         spark_jars: Folder of Spark's further jars.
+        state_hours: How long `detect_excursions` remembers a logger that sends nothing any more; 72 where not set.
     """
 
     kafka: str
@@ -50,15 +51,25 @@ class JobSettings:
     checkpoints: str
     spark_master: str
     spark_jars: str
+    state_hours: float = 72.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; raises JobError that names all that is missing."""
-        names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls)}
+        """Read the settings; raises JobError that names all that is missing, or what is not a number."""
+        names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls) if field.default is MISSING}
         missing = [name for name in names.values() if not env.get(name)]
         if missing:
             raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
-        return cls(**{field: env[name] for field, name in names.items()})
+        found: dict[str, Any] = {field: env[name] for field, name in names.items()}
+        hours = env.get("BOREAL_STATE_HOURS")
+        if hours:
+            try:
+                found["state_hours"] = float(hours)
+            except ValueError:
+                found["state_hours"] = 0.0
+            if not 0 < found["state_hours"] < 24 * 365:
+                raise JobError(f"BOREAL_STATE_HOURS is {hours!r}: a number of hours, more than 0 and less than a year")
+        return cls(**found)
 
     def s3_properties(self) -> dict[str, Any]:
         """Return the object store's settings, as Iceberg's Spark and Python libraries name them alike."""
