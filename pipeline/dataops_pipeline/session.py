@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,13 +17,16 @@ JVM_OPTIONS = (
 )
 
 
-def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> SparkSession:
+def spark_session(
+    settings: JobSettings, app: str, *, memory: str = "768m", conf: Mapping[str, str] | None = None
+) -> SparkSession:
     """Return a session with the catalog `lake`.
 
     Args:
         settings: Where the components are.
         app: The application's name.
         memory: The driver's heap.
+        conf: Further settings; one that is named here counts instead of the usual one.
     """
     jars = Path(settings.spark_jars)
     # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
@@ -51,6 +55,7 @@ def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> S
         f"{catalog}.client.region": settings.s3_region,
         f"{catalog}.view-endpoints-supported": "true",
         **{f"{catalog}.{key}": value for key, value in settings.s3_properties().items()},
+        **(conf or {}),
     }
     builder = SparkSession.builder.master(settings.spark_master).appName(app)
     for key, value in options.items():
