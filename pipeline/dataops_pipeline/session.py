@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,7 +17,9 @@ JVM_OPTIONS = (
 )
 
 
-def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> SparkSession:
+def spark_session(
+    settings: JobSettings, app: str, *, memory: str = "768m", conf: Mapping[str, str] | None = None
+) -> SparkSession:
     """Return a session with the catalog `lake`.
 
     Args:
@@ -24,12 +27,13 @@ def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> S
             has said where to run, with which jars and how much memory.
         app: The application's name.
         memory: The driver's heap, where this process starts the driver.
+        conf: Further settings; one that is named here counts instead of the usual one.
     """
     options = _catalog(settings)
     if settings.spark_master:
         options |= _local(settings, memory)
     builder = SparkSession.builder.appName(app)
-    for key, value in options.items():
+    for key, value in {**options, **(conf or {})}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")

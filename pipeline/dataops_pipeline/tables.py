@@ -12,6 +12,7 @@ READINGS = f"{CATALOG}.bronze.readings"
 REJECTED = f"{CATALOG}.bronze.rejected_readings"
 SILVER = f"{CATALOG}.silver.readings"
 CONFLICTS = f"{CATALOG}.silver.conflicting_readings"
+EXCURSIONS = f"{CATALOG}.silver.excursions"
 CALIBRATIONS = f"{CATALOG}.bronze.calibrations"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
 
@@ -42,6 +43,10 @@ COLUMNS: Mapping[str, str] = {
         logger_id string, sequence bigint, reported_at timestamp, raw_temperature_c double,
         standing_reported_at timestamp, standing_raw_temperature_c double, gateway_id string, received_at timestamp,
         topic string, partition int, offset bigint, kafka_timestamp timestamp""",
+    EXCURSIONS: """
+        event_id string, event string, excursion_id string, shipment_id string, logger_id string, product_id string,
+        lot string, sequence bigint, at timestamp, since timestamp, temperature_c double, min_c double, max_c double,
+        kafka_timestamp timestamp, detected_at timestamp""",
     EXPOSURE: """
         shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
         carrier string, flight int, delay_minutes double, status string, readings bigint,
@@ -53,6 +58,7 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     REJECTED: STREAMED,
     SILVER: MERGED,
     CONFLICTS: MERGED,
+    EXCURSIONS: STREAMED,
     EXPOSURE: {},
 }
 PARTITIONS: Mapping[str, str] = {
