@@ -63,6 +63,14 @@ with DAG(
     job("assess_shipments", [])
 
 with DAG(
+    "create_views",
+    schedule=[SILVER],
+    doc_md="The quality officer's views in `gold`, from `pipeline/sql`, once the tables that they read are there.",
+    **COMMON,
+):
+    job("create_views", [])
+
+with DAG(
     "maintain_tables",
     schedule="@hourly",
     doc_md="Upkeep of all tables through Trino: small files put together, manifests rewritten, old snapshots and orphan"

@@ -46,7 +46,7 @@ def connect(settings: JobSettings, timeout: float = 600) -> Execute:
     url = urlsplit(settings.trino)
 
     def execute(statement: str) -> list[Row]:
-        connection = trino.dbapi.connect(
+        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=url.hostname or "",
             port=url.port or (443 if url.scheme == "https" else 8080),
             http_scheme=url.scheme,

@@ -59,6 +59,7 @@ def test_airflow_loads_the_dags(tmp_path: Path) -> None:
         "load_reference_data",
         "conform_readings",
         "assess_shipments",
+        "create_views",
         "maintain_tables",
         "replay_rejected",
     }

@@ -204,17 +204,13 @@ def look(execute: Execute, table: str, threshold_bytes: float) -> State:
     ((manifests,),) = execute(f"SELECT count(*) FROM {of('manifests')}")
     snapshots = execute(f"SELECT snapshot_id, parent_id, to_unixtime(committed_at), summary FROM {of('snapshots')}")
     refs = {str(name): int(one) for name, one in execute(f"SELECT name, snapshot_id FROM {of('refs')}")}
-    return State(
-        table,
-        *(int(number) for number in files),
-        int(manifests),
-        refs.pop("main", None),
-        {
-            int(one): Snapshot(int(one), parent, datetime.fromtimestamp(at, UTC), dict(summary or {}))
-            for one, parent, at, summary in snapshots
-        },
-        refs,
-    )
+    current = refs.pop("main", None)
+    found = {
+        int(one): Snapshot(int(one), parent, datetime.fromtimestamp(at, UTC), dict(summary or {}))
+        for one, parent, at, summary in snapshots
+    }
+    data_files, small_files, small_bytes, delete_files = (int(number) for number in files)
+    return State(table, data_files, small_files, small_bytes, delete_files, int(manifests), current, found, refs)
 
 
 def mend(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
