@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, Param
 
 SILVER = Asset("iceberg://lake/silver/readings")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
@@ -25,11 +25,17 @@ COMMON = {
 }
 
 
-def job(name: str, outlets: list[Asset]) -> BashOperator:
-    """Return the task that runs a job; $BOREAL_PYTHON is the Python that has it."""
+def job(name: str, outlets: list[Asset], env: dict[str, str] | None = None) -> BashOperator:
+    """Return the task that runs a job; $BOREAL_PYTHON is the Python that has it.
+
+    A job that comes too early ends with 99, and the task counts as skipped. What a user may set goes by environment
+    variable: a value in the command would be run by the shell.
+    """
     # Airflow's own PYTHONPATH must not reach the project's environment.
     command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{name}'
-    return BashOperator(task_id=name, bash_command=command, append_env=True, outlets=outlets)
+    return BashOperator(
+        task_id=name, bash_command=command, env=env, append_env=True, skip_on_exit_code=99, outlets=outlets
+    )
 
 
 with DAG(
@@ -55,3 +61,92 @@ with DAG(
     **COMMON,
 ):
     job("assess_shipments", [])
+
+with DAG(
+    "create_views",
+    schedule=[SILVER],
+    doc_md="The quality officer's views in `gold`, from `pipeline/sql`, once the tables that they read are there.",
+    **COMMON,
+):
+    job("create_views", [])
+
+with DAG(
+    "maintain_tables",
+    schedule="@hourly",
+    doc_md="Upkeep of all tables through Trino: small files put together, manifests rewritten, old snapshots and orphan"
+    " files removed. What a tag, a branch or a job still needs stays.",
+    params={
+        "tables": Param(
+            "",
+            type="string",
+            pattern=r"^([a-z0-9_]+\.[a-z0-9_]+( [a-z0-9_]+\.[a-z0-9_]+)*)?$",
+            title="Tables",
+            description="namespace.table, with a space between two; all where it is empty.",
+        ),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would be done."),
+        "retention_hours": Param(
+            2.0,
+            type="number",
+            minimum=0,
+            maximum=8760,
+            title="Retention",
+            description="Snapshots that are younger stay, in hours.",
+        ),
+        "file_size_threshold": Param(
+            "64MB",
+            type="string",
+            pattern=r"^[0-9]+(\.[0-9]+)?(B|kB|MB|GB)$",
+            title="File size",
+            description="Data files that are smaller are put together.",
+        ),
+    },
+    **COMMON,
+):
+    job(
+        "maintain_tables",
+        [],
+        {
+            "MAINTAIN_TABLES": "{{ params.tables }}",
+            "MAINTAIN_DRY_RUN": "{{ params.dry_run }}",
+            "MAINTAIN_RETENTION_HOURS": "{{ params.retention_hours }}",
+            "MAINTAIN_FILE_SIZE_THRESHOLD": "{{ params.file_size_threshold }}",
+        },
+    )
+
+with DAG(
+    "replay_rejected",
+    schedule=None,
+    doc_md="After a fix: records in `bronze.rejected_readings` that are readings now into `bronze.readings`, once.",
+    params={
+        "quoted_numbers": Param(
+            False,
+            type="boolean",
+            title="Quoted numbers",
+            description='Whether a temperature or sequence that was sent as a text, such as "4.5", counts.',
+        ),
+        "reason": Param(
+            "",
+            type="string",
+            maxLength=200,
+            title="Reason",
+            description="Only records whose reason starts so, e.g. wrong-type; all where it is empty.",
+        ),
+        "limit": Param(
+            0,
+            type="integer",
+            minimum=0,
+            title="Limit",
+            description="So many records at the most, the oldest first; 0 for all.",
+        ),
+    },
+    **COMMON,
+):
+    job(
+        "replay_rejected",
+        [],
+        {
+            "REPLAY_QUOTED_NUMBERS": "{{ params.quoted_numbers }}",
+            "REPLAY_REASON": "{{ params.reason }}",
+            "REPLAY_LIMIT": "{{ params.limit }}",
+        },
+    )

@@ -32,6 +32,7 @@ class JobSettings:
         s3_access_key: Key of the object store.
         s3_secret_key: Secret of the object store.
         s3_region: Region of the object store.
+        trino: Address of Trino's coordinator.
         raw: Where the raw files are, `s3://bucket`.
         checkpoints: Folder of Spark's checkpoints.
         spark_master: Spark's master URL; empty where spark-submit starts the job.
@@ -47,6 +48,7 @@ class JobSettings:
     s3_access_key: str
     s3_secret_key: str
     s3_region: str
+    trino: str
     raw: str
     checkpoints: str
     spark_master: str = ""
@@ -83,3 +85,11 @@ def _hours(name: str, text: str) -> float:
     if not 0 < hours < 24 * 365:
         raise JobError(f"{name} is {text!r}: a number of hours, more than 0 and less than a year")
     return hours
+
+
+def flag(env: Mapping[str, str], name: str) -> bool:
+    """Read a variable that is `true` or `false`, and false where it is not set; raises JobError."""
+    value = env.get(name, "").lower()
+    if value not in {"", "true", "false"}:
+        raise JobError(f"{name}: {value!r} is neither true nor false")
+    return value == "true"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dataops_local.layout import AIRFLOW_VENV, ROOT
+from dataops_pipeline.jobs.runner import SKIPPED
 
 CODE = """
 import json, logging
@@ -24,6 +25,9 @@ found = {
         "max_active_runs": dag.max_active_runs,
         "documented": bool(dag.doc_md),
         "commands": [task.bash_command for task in dag.tasks],
+        "env": [task.env or {} for task in dag.tasks],
+        "skips": [list(task.skip_on_exit_code) for task in dag.tasks],
+        "params": {name: dag.params.get_param(name).dump() for name in dag.params},
     }
     for dag in bag.dags.values()
 }
@@ -51,7 +55,14 @@ def test_airflow_loads_the_dags(tmp_path: Path) -> None:
     assert "FOUND" in done.stdout, done.stderr[-2000:]
     found = json.loads(done.stdout.split("FOUND", 1)[1].splitlines()[0])
     assert found["errors"] == {}
-    assert set(found["dags"]) == {"load_reference_data", "conform_readings", "assess_shipments"}
+    assert set(found["dags"]) == {
+        "load_reference_data",
+        "conform_readings",
+        "assess_shipments",
+        "create_views",
+        "maintain_tables",
+        "replay_rejected",
+    }
     for name, dag in found["dags"].items():
         assert dag["tasks"] == [name]
         assert dag["retries"] == 2
@@ -60,3 +71,15 @@ def test_airflow_loads_the_dags(tmp_path: Path) -> None:
         assert dag["documented"]
         assert dag["commands"][0].endswith(f"-m dataops_pipeline.jobs.{name}")
         assert (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").is_file()
+        assert dag["skips"] == [[SKIPPED]]
+        # A param is checked against a schema, says what it is, and never becomes a part of a command.
+        assert "{{" not in dag["commands"][0]
+        (env,) = dag["env"]
+        assert sorted(env.values()) == sorted(f"{{{{ params.{name} }}}}" for name in dag["params"])
+        for param in dag["params"].values():
+            assert param["description"]
+            assert param["schema"]["type"]
+    source = {name: (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").read_text() for name in found["dags"]}
+    for name, dag in found["dags"].items():
+        for variable in dag["env"][0]:
+            assert f'"{variable}"' in source[name], "the job reads what the DAG sets"

@@ -80,6 +80,7 @@ def job_env(layout: Layout) -> dict[str, str]:
         "BOREAL_SPARK_MASTER": "local[2]",
         "BOREAL_SPARK_JARS": str(fetch.jars("spark")),
         "BOREAL_STATE_HOURS": str(STATE_HOURS),
+        "BOREAL_TRINO": layout.url("trino"),
         "BOREAL_PYTHON": sys.executable,
         "JAVA_HOME": str(layout.java_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
@@ -291,6 +292,11 @@ def _trino(layout: Layout) -> Program:
             "iceberg.rest-catalog.oauth2.server-uri": layout.url("catalog") + "/v1/oauth/tokens",
             "iceberg.rest-catalog.vended-credentials-enabled": "false",
             "iceberg.unique-table-location": "true",
+            # Trino refuses to expire what is younger than 7 days; this stack lives for minutes or hours. Expiry is safe
+            # at any age, since upkeep itself keeps what a job still needs. An orphan is another matter: what a job has
+            # written and not committed yet looks like one, so the floor is longer than any job may take.
+            "iceberg.expire-snapshots.min-retention": "0s",
+            "iceberg.remove-orphan-files.min-retention": "1h",
             "fs.native-s3.enabled": "true",
             "s3.endpoint": layout.url("s3"),
             "s3.region": "us-east-1",

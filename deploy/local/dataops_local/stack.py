@@ -204,7 +204,8 @@ class Stack:
                 "prometheus",
             ),
         ]
-        return [step for step in steps if step.program is None or step.program in names]
+        left_out = set() if "airflow-api" in names else {"airflow database", "airflow"}
+        return [step for step in steps if step.name not in left_out and (step.program is None or step.program in names)]
 
     def _runs(self, name: str) -> bool:
         return self.supervisor.state(name) == "RUNNING"

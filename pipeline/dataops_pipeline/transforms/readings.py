@@ -21,13 +21,17 @@ _FIELDS = {
 _OPTIONAL = {"battery_percent": "int"}
 """Fields that only newer loggers send; whatever they hold, the reading counts."""
 _QUOTED = ("logger_id", "measured_at", "gateway_id", "received_at")
+_INTEGER = r"-?(0|[1-9][0-9]*)"
+_NUMBERS = {"sequence": _INTEGER, "temperature_c": _INTEGER + r"(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
+"""The fields that are numbers, and how JSON writes them."""
 
 
-def parse(records: DataFrame) -> DataFrame:
+def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
     """Return Kafka's records with the reading in columns and the reason why one is no reading.
 
     Args:
         records: As Spark's Kafka source gives them: value (binary), topic, partition, offset, timestamp.
+        quoted_numbers: Whether a number that was sent as a text, such as "4.5", counts.
 
     Returns:
         payload, reason (null for a good one), the fields of a reading, topic, partition, offset, kafka_timestamp.
@@ -39,15 +43,16 @@ def parse(records: DataFrame) -> DataFrame:
     return (
         records.withColumn("token", token)
         .withColumn("typed", typed)
+        .withColumns({name: _number(name, text, quoted_numbers) for name in _NUMBERS})
         .withColumn("measured_at", F.try_to_timestamp(F.col("typed.measured_at")))
         .withColumn("received_at", F.try_to_timestamp(F.col("typed.received_at")))
         .select(
             F.col("value").alias("payload"),
-            _reason(text).alias("reason"),
+            _reason(text, quoted_numbers).alias("reason"),
             F.col("typed.logger_id").alias("logger_id"),
-            F.col("typed.sequence").alias("sequence"),
+            "sequence",
             "measured_at",
-            F.col("typed.temperature_c").alias("temperature_c"),
+            "temperature_c",
             F.col("typed.gateway_id").alias("gateway_id"),
             "received_at",
             "topic",
@@ -59,7 +64,21 @@ def parse(records: DataFrame) -> DataFrame:
     )
 
 
-def _reason(text: Column) -> Column:
+def _is_quoted(name: str, text: Column) -> Column:
+    return text.rlike(f'"{name}"\\s*:\\s*"')
+
+
+def _number(name: str, text: Column, quoted_numbers: bool) -> Column:
+    """Return the value of a field that is a number; null where it is none."""
+    number = F.col(f"typed.{name}")
+    if not quoted_numbers:
+        return number
+    sent = F.col("token").getItem(name)
+    unquoted = F.when(sent.rlike(f"\\A{_NUMBERS[name]}\\z"), sent.try_cast(_FIELDS[name]))
+    return F.when(_is_quoted(name, text), unquoted).otherwise(number)
+
+
+def _reason(text: Column, quoted_numbers: bool) -> Column:
     reason = F.when(F.col("value").isNull(), "empty: the record has no value")
     reason = reason.when(
         ~F.is_valid_utf8(F.col("value")) | F.get_json_object(text, "$").isNull() | ~F.trim(text).startswith("{"),
@@ -68,12 +87,14 @@ def _reason(text: Column) -> Column:
     for name in _FIELDS:
         reason = reason.when(F.col("token").getItem(name).isNull(), f"missing-field: {name}")
     for name in _FIELDS:
-        quoted = text.rlike(f'"{name}"\\s*:\\s*"')
-        wrong = ~quoted if name in _QUOTED else quoted | F.col(f"typed.{name}").isNull()
+        quoted = _is_quoted(name, text)
+        wrong = ~quoted if name in _QUOTED else F.col(name).isNull()
+        if name in _NUMBERS and not quoted_numbers:
+            wrong = wrong | quoted
         reason = reason.when(wrong, f"wrong-type: {name}")
     for name in ("measured_at", "received_at"):
         reason = reason.when(F.col(name).isNull(), f"wrong-type: {name}")
-    in_range = F.col("typed.temperature_c").between(SENSOR_MIN_C, SENSOR_MAX_C)
+    in_range = F.col("temperature_c").between(SENSOR_MIN_C, SENSOR_MAX_C)
     return reason.when(~in_range, "out-of-range: temperature_c")
 
 
@@ -106,6 +127,25 @@ def rejected(parsed: DataFrame, ingested_at: Column) -> DataFrame:
         "kafka_timestamp",
         ingested_at.alias("ingested_at"),
     )
+
+
+def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> DataFrame:
+    """Return the records of `bronze.rejected_readings` that are readings when they are parsed again, as parse() does.
+
+    Args:
+        rejected: `bronze.rejected_readings`.
+        quoted_numbers: Whether a number that was sent as a text counts.
+        reason: Only records whose reason starts so.
+    """
+    records = rejected.where(F.col("reason").startswith(reason)).select(
+        F.col("payload").alias("value"), "topic", "partition", "offset", F.col("kafka_timestamp").alias("timestamp")
+    )
+    return parse(records, quoted_numbers=quoted_numbers).where(F.col("reason").isNull())
+
+
+def not_among(records: DataFrame, landed: DataFrame) -> DataFrame:
+    """Return the records that are not there yet, by topic, partition and offset."""
+    return records.join(landed, ["topic", "partition", "offset"], how="left_anti")
 
 
 def clock_is_ahead(measured_at: Column, received_at: Column) -> Column:

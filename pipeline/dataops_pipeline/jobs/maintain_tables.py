@@ -1,0 +1,319 @@
+"""Upkeep of the pipeline's tables, all of it in Trino: small files, manifests, old snapshots, orphan files.
+
+A stream that commits every 5 seconds leaves 17,000 files, manifests and snapshots a day in each of its tables. What
+may not be expired is worked out here, because Trino knows nothing of it: the snapshots by which jobs find where they
+were. A dry run tells what would be done, from Trino's metadata tables.
+
+Settings, all by environment: `MAINTAIN_TABLES` (`bronze.readings gold.shipment_exposure`; all where it is empty),
+`MAINTAIN_DRY_RUN` (`true`, `false`), `MAINTAIN_RETENTION_HOURS`, `MAINTAIN_FILE_SIZE_THRESHOLD` (`64MB`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from dataops_pipeline.catalog import PROGRESS, SOURCE_SNAPSHOT
+from dataops_pipeline.jobs.runner import log, run
+from dataops_pipeline.settings import JobError, JobSettings, NotYet, flag
+from dataops_pipeline.trino_sql import Execute, again_after_conflicts, connect
+
+NAMESPACES = ("bronze", "silver", "gold")
+QUERY_ID = "dataops.query-id"
+STAMPS = (QUERY_ID, PROGRESS, SOURCE_SNAPSHOT)
+"""Commit properties that a job looks for: the newest snapshot that carries one is kept, however old."""
+ORPHAN_HOURS = 1.0
+"""Files that no snapshot knows are removed only when they are older, whatever the retention: what a job has written
+and not committed yet looks the same, and no job takes that long."""
+MARGIN = timedelta(minutes=1)
+"""By which the expiry stays before the oldest snapshot that is needed: Trino's clock and ours may differ by that."""
+SIZE_UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB)")
+_TABLE = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for.
+
+    Attributes:
+        tables: `namespace.table`; all where empty.
+        dry_run: Only tell what would be done.
+        retention_hours: Snapshots that are younger stay.
+        file_size_threshold: Data files that are smaller are put together, in Trino's notation.
+    """
+
+    tables: tuple[str, ...] = ()
+    dry_run: bool = False
+    retention_hours: float = 2.0
+    file_size_threshold: str = "64MB"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
+        tables = tuple(env.get("MAINTAIN_TABLES", "").replace(",", " ").split())
+        for table in tables:
+            if not _TABLE.fullmatch(table):
+                raise JobError(f"MAINTAIN_TABLES: {table!r} is not namespace.table")
+        hours = env.get("MAINTAIN_RETENTION_HOURS") or str(cls.retention_hours)
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", hours):
+            raise JobError(f"MAINTAIN_RETENTION_HOURS: {hours!r} is not a number of hours")
+        threshold = env.get("MAINTAIN_FILE_SIZE_THRESHOLD") or cls.file_size_threshold
+        if not _SIZE.fullmatch(threshold):
+            raise JobError(f"MAINTAIN_FILE_SIZE_THRESHOLD: {threshold!r} is no size such as 64MB")
+        return cls(tables, flag(env, "MAINTAIN_DRY_RUN"), float(hours), threshold.replace(" ", ""))
+
+    @property
+    def threshold_bytes(self) -> float:
+        """The threshold in bytes."""
+        number, unit = _SIZE.fullmatch(self.file_size_threshold).groups()  # type: ignore[union-attr] # checked above
+        return float(number) * SIZE_UNITS[unit]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A row of `$snapshots`."""
+
+    snapshot_id: int
+    parent_id: int | None
+    committed_at: datetime
+    summary: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a table's metadata tell.
+
+    Attributes:
+        table: `namespace.table`.
+        data_files: Number of data files.
+        small_files: Data files below the threshold that share their partition with another such file.
+        small_bytes: What these hold.
+        delete_files: Files that say which rows of other files are deleted.
+        manifests: Lists of files.
+        current: The snapshot that readers see; None where nothing was ever written.
+        snapshots: All of them, by their ids.
+        refs: Snapshots that a tag or a branch other than main names, by the name.
+    """
+
+    table: str
+    data_files: int
+    small_files: int
+    small_bytes: int
+    delete_files: int
+    manifests: int
+    current: int | None
+    snapshots: Mapping[int, Snapshot]
+    refs: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Which snapshots of a table go.
+
+    Attributes:
+        before: Those that are older go, but for what a tag or a branch names.
+        expired: Snapshots that go.
+        tagged: Names of the tags and branches that keep an older snapshot.
+        held_by: The stamp that moved `before` to an earlier time than was asked for.
+    """
+
+    before: datetime
+    expired: tuple[int, ...]
+    tagged: tuple[str, ...]
+    held_by: str | None
+
+
+def needed(states: Iterable[State]) -> frozenset[int]:
+    """Return the snapshots that downstream tables say they were made from, the newest of each table."""
+    found = (_newest(state, SOURCE_SNAPSHOT) for state in states)
+    return frozenset(
+        int(snapshot.summary[SOURCE_SNAPSHOT])
+        for snapshot in found
+        if snapshot is not None and snapshot.summary[SOURCE_SNAPSHOT].isdecimal()
+    )
+
+
+def plan_expiry(state: State, sources: frozenset[int], now: datetime, retention: timedelta) -> Expiry:
+    """Tell which snapshots of a table may go.
+
+    Not only must the snapshots stay that carry a stamp or that silver was made from, but all that came after them too:
+    jobs walk from the newest back to them, and read what was appended in between. So the time is moved, rather than
+    single snapshots kept.
+
+    Args:
+        state: The table.
+        sources: Snapshots that downstream tables were made from.
+        now: The time.
+        retention: How old a snapshot must be.
+    """
+    before, held_by = now - retention, None
+    keep = [(stamp, snapshot) for stamp in STAMPS if (snapshot := _newest(state, stamp)) is not None]
+    keep += [("made-from", snapshot) for one, snapshot in state.snapshots.items() if one in sources]
+    for stamp, snapshot in keep:
+        if snapshot.committed_at - MARGIN < before:
+            before, held_by = snapshot.committed_at - MARGIN, stamp
+    named = set(state.refs.values())
+    old = [one for one, snapshot in state.snapshots.items() if snapshot.committed_at < before and one != state.current]
+    return Expiry(
+        before=before,
+        expired=tuple(one for one in old if one not in named),
+        tagged=tuple(sorted(name for name, one in state.refs.items() if one in old)),
+        held_by=held_by,
+    )
+
+
+def _why_kept(expiry: Expiry) -> str:
+    named = f", kept by a tag or branch: {' '.join(expiry.tagged)}" if expiry.tagged else ""
+    held = f", none after {expiry.before:%Y-%m-%dT%H:%M:%SZ}, for {expiry.held_by}" if expiry.held_by else ""
+    return named + held
+
+
+def told(state: State, expiry: Expiry) -> str:
+    """Return one line that says what a table is like and what its upkeep would do."""
+    return (
+        f"{state.table}: {state.small_files} of {state.data_files} data files are small"
+        f" ({state.small_bytes / 1e6:.1f} MB), {state.delete_files} delete files, {state.manifests} manifests,"
+        f" {len(expiry.expired)} of {len(state.snapshots)} snapshots may go{_why_kept(expiry)}"
+    )
+
+
+def look(execute: Execute, table: str, threshold_bytes: float) -> State:
+    """Read a table's metadata tables; raises JobError."""
+    quoted = [f'"{part}"' for part in table.split(".")]
+
+    def of(kind: str) -> str:
+        return f'{quoted[0]}."{table.split(".")[1]}${kind}"'
+
+    partitioned = any(column == "partition" for column, *_ in execute(f"DESCRIBE {of('files')}"))
+    group = "partition" if partitioned else "0"
+    (files,) = execute(
+        "SELECT coalesce(sum(files), 0), coalesce(sum(IF(small > 1, small)), 0),"
+        " coalesce(sum(IF(small > 1, small_bytes)), 0), coalesce(sum(deletes), 0)"
+        f" FROM (SELECT {group} AS part, count_if(content = 0) AS files,"
+        f" count_if(content = 0 AND file_size_in_bytes < {threshold_bytes:.0f}) AS small,"
+        f" sum(IF(content = 0 AND file_size_in_bytes < {threshold_bytes:.0f}, file_size_in_bytes)) AS small_bytes,"
+        f" count_if(content <> 0) AS deletes FROM {of('files')} GROUP BY 1)"
+    )
+    ((manifests,),) = execute(f"SELECT count(*) FROM {of('manifests')}")
+    snapshots = execute(f"SELECT snapshot_id, parent_id, to_unixtime(committed_at), summary FROM {of('snapshots')}")
+    refs = {str(name): int(one) for name, one in execute(f"SELECT name, snapshot_id FROM {of('refs')}")}
+    current = refs.pop("main", None)
+    found = {
+        int(one): Snapshot(int(one), parent, datetime.fromtimestamp(at, UTC), dict(summary or {}))
+        for one, parent, at, summary in snapshots
+    }
+    data_files, small_files, small_bytes, delete_files = (int(number) for number in files)
+    return State(table, data_files, small_files, small_bytes, delete_files, int(manifests), current, found, refs)
+
+
+def mend(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
+    """Do a table's upkeep; return the line that says what it did.
+
+    Raises:
+        JobError: One of the statements failed for good; what came before it is done.
+    """
+    if state.current is None:
+        return f"{state.table}: nothing was ever written"
+    quoted = ".".join(f'"{part}"' for part in state.table.split("."))
+    conflicts = 0
+
+    def alter(what: str) -> None:
+        nonlocal conflicts
+        _, met = again_after_conflicts(execute, f"ALTER TABLE {quoted} EXECUTE {what}")
+        conflicts += met
+
+    alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
+    if state.manifests > 1:
+        alter("optimize_manifests")
+    # Looked at again: the steps above have made snapshots of their own, and took their time.
+    state_now = look(execute, state.table, options.threshold_bytes)
+    retention = timedelta(hours=options.retention_hours)
+    expiry = plan_expiry(state_now, sources, datetime.now(UTC), retention)
+    if expiry.expired:
+        age = math.ceil((datetime.now(UTC) - expiry.before).total_seconds())
+        alter(f"expire_snapshots(retention_threshold => '{age}s')")
+    orphans = max(options.retention_hours, ORPHAN_HOURS)
+    alter(f"remove_orphan_files(retention_threshold => '{orphans * 3600:.0f}s')")
+    after = look(execute, state.table, options.threshold_bytes)
+    gone = len(state_now.snapshots.keys() - after.snapshots.keys())
+    met = f", {conflicts} conflicts with other commits" if conflicts else ""
+    return (
+        f"{state.table}: data files {state.data_files} -> {after.data_files}, delete files {state.delete_files} ->"
+        f" {after.delete_files}, manifests {state.manifests} -> {after.manifests}, {gone} snapshots expired"
+        f" of {len(state_now.snapshots)}{_why_kept(expiry)}{met}"
+    )
+
+
+def maintain(settings: JobSettings) -> str:
+    """Do the upkeep of the tables that were asked for; raises JobError at the end where one of them failed."""
+    return maintain_all(connect(settings), Options.from_env())
+
+
+def maintain_all(execute: Execute, options: Options) -> str:
+    """Do the upkeep, table by table; see maintain()."""
+    listed = ", ".join(f"'{name}'" for name in NAMESPACES)
+    existing = [
+        f"{schema}.{name}"
+        for schema, name in execute(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            f" WHERE table_schema IN ({listed}) AND table_type = 'BASE TABLE' ORDER BY 1, 2"
+        )
+    ]
+    missing = [table for table in options.tables if table not in existing]
+    if missing:
+        raise NotYet(f"not there yet: {', '.join(missing)}")
+    if not existing:
+        raise NotYet("there is no table yet")
+    # All of them are looked at, because one table's stamps say which snapshots of another one are needed.
+    states, failed = _look_at(execute, existing, options)
+    sources = needed(states.values())
+    asked = [table for table in existing if not options.tables or table in options.tables]
+    for table in asked:
+        if table in failed:
+            continue
+        try:
+            if options.dry_run:
+                retention = timedelta(hours=options.retention_hours)
+                line = told(states[table], plan_expiry(states[table], sources, datetime.now(UTC), retention))
+            elif any(other in failed for other in existing):
+                # A table that cannot be read may need any snapshot of any other one.
+                line = mend(execute, states[table], replace(options, retention_hours=24 * 365), sources)
+            else:
+                line = mend(execute, states[table], options, sources)
+            log.info("%s", line)
+        except JobError as error:
+            failed[table] = str(error)
+    for table, why in failed.items():
+        log.error("%s: FAILED: %s", table, why)
+    if failed:
+        raise JobError(f"{len(failed)} of {len(asked)} tables failed: {', '.join(failed)}")
+    return f"{'looked at' if options.dry_run else 'kept up'} {len(asked)} tables"
+
+
+def _look_at(execute: Execute, tables: Sequence[str], options: Options) -> tuple[dict[str, State], dict[str, str]]:
+    states, failed = {}, {}
+    for table in tables:
+        try:
+            states[table] = look(execute, table, options.threshold_bytes)
+        except JobError as error:
+            failed[table] = str(error)
+    return states, failed
+
+
+def _newest(state: State, stamp: str) -> Snapshot | None:
+    """Return the newest snapshot of main that carries a stamp: as jobs look for it, from parent to parent."""
+    snapshot = state.snapshots.get(state.current) if state.current is not None else None
+    while snapshot is not None and stamp not in snapshot.summary:
+        snapshot = state.snapshots.get(snapshot.parent_id) if snapshot.parent_id is not None else None
+    return snapshot
+
+
+if __name__ == "__main__":
+    run(maintain)

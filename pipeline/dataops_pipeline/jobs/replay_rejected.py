@@ -1,0 +1,106 @@
+"""Batch: rejected records that are readings after a fix, from `bronze.rejected_readings` into `bronze.readings`, once.
+
+They go with the topic, partition and offset that they came with. Two commits: first into the one table, then out of the
+other; a run that is ended in between is mended by the next one, which finds by these three what is there already.
+Neither commit carries a stamp of progress: nothing new has entered the pipeline.
+
+Settings, all by environment: `REPLAY_QUOTED_NUMBERS` (`true`: a number that was sent as a text counts),
+`REPLAY_REASON` (only records whose reason starts so), `REPLAY_LIMIT` (so many records at the most; 0 for all).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+
+from dataops_pipeline import tables
+from dataops_pipeline.catalog import open_catalog
+from dataops_pipeline.jobs.runner import run
+from dataops_pipeline.session import spark_session
+from dataops_pipeline.settings import JobError, JobSettings, NotYet, flag
+from dataops_pipeline.transforms import readings
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for.
+
+    Attributes:
+        quoted_numbers: Whether a number that was sent as a text counts.
+        reason: What the reason of a record starts with; any where it is empty.
+        limit: So many records at the most; 0 for all.
+    """
+
+    quoted_numbers: bool = False
+    reason: str = ""
+    limit: int = 0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
+        limit = env.get("REPLAY_LIMIT") or "0"
+        if not limit.isdecimal():
+            raise JobError(f"REPLAY_LIMIT: {limit!r} is not a number of records")
+        return cls(flag(env, "REPLAY_QUOTED_NUMBERS"), env.get("REPLAY_REASON", ""), int(limit))
+
+
+def replay(settings: JobSettings) -> str:
+    """Replay what is a reading now."""
+    options = Options.from_env()
+    catalog = open_catalog(settings)
+    if not (catalog.table_exists("bronze.readings") and catalog.table_exists("bronze.rejected_readings")):
+        raise NotYet(f"{tables.REJECTED} does not exist: start land_readings first")
+    spark = spark_session(settings, "replay_rejected")
+    try:
+        return move(spark, options)
+    finally:
+        spark.stop()
+
+
+def move(spark: SparkSession, options: Options, between: Callable[[], object] = lambda: None) -> str:
+    """Move what is a reading now from one table to the other; return what was done.
+
+    Args:
+        spark: A session with the catalog.
+        options: Which records, and what counts.
+        between: Called after the first commit and before the second.
+    """
+    good = readings.now_good(spark.table(tables.REJECTED), options.quoted_numbers, options.reason)
+    if options.limit:
+        good = good.orderBy("kafka_timestamp", "partition", "offset").limit(options.limit)
+    good = good.persist()
+    count, oldest, newest = good.agg(F.count("*"), F.min("kafka_timestamp"), F.max("kafka_timestamp")).collect()[0]
+    if not count:
+        return "none of the rejected records is a reading now"
+    # The table is partitioned by this time, so only a part of it is read.
+    landed = spark.table(tables.READINGS).where(F.col("kafka_timestamp").between(oldest, newest))
+    new = readings.accepted(readings.not_among(good, landed), F.current_timestamp()).persist()
+    added = new.count()
+    if added:
+        new.writeTo(tables.READINGS).option("fanout-enabled", "true").append()
+    between()
+    _delete(spark, good)
+    return f"replayed {count} records: {added} are new in {tables.READINGS}, {count - added} were there already"
+
+
+def _delete(spark: SparkSession, good: DataFrame) -> None:
+    """Take the rows of these records out of `bronze.rejected_readings`."""
+    # What is appended meanwhile are other records: no reason to begin again, as by default.
+    spark.sql(
+        f"ALTER TABLE {tables.REJECTED} SET TBLPROPERTIES"
+        " ('write.merge.mode'='merge-on-read', 'write.merge.isolation-level'='snapshot')"
+    )
+    good.select("topic", "partition", "offset").createOrReplaceTempView("replayed")
+    spark.sql(
+        f"MERGE INTO {tables.REJECTED} AS r USING replayed AS n"
+        " ON r.topic = n.topic AND r.partition = n.partition AND r.offset = n.offset WHEN MATCHED THEN DELETE"
+    )
+
+
+if __name__ == "__main__":
+    run(replay)

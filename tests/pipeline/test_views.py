@@ -1,0 +1,59 @@
+"""The quality officer's SQL: which files become views, and that they are made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dataops_pipeline.trino_sql import Row, StatementFailed
+from dataops_pipeline.views import create_all, queries
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.sql").write_text("-- What's\n-- there? All of it.\nSELECT 1 AS x\n")
+    (tmp_path / "b.sql").write_text("-- Is it late?\nSELECT * FROM lake.gold.nowhere\n")
+    (tmp_path / "c.sql").write_text("-- saved query: put your lot in\n-- What then? Much.\nSELECT 2\n")
+    return tmp_path
+
+
+class Trino:
+    def __init__(self, fails: str = "TABLE_NOT_FOUND: line 2:15: Table does not exist") -> None:
+        self.comments: dict[str, str] = {}
+        self.created: list[str] = []
+        self.fails = fails
+
+    def __call__(self, statement: str) -> list[Row]:
+        if statement.startswith("SELECT table_name"):
+            return list(self.comments.items())
+        if "nowhere" in statement:
+            raise StatementFailed(self.fails)
+        if statement.startswith("CREATE OR REPLACE VIEW"):
+            self.created.append(statement)
+        return []
+
+
+def test_each_file_says_which_question_it_answers(folder: Path) -> None:
+    assert [query.title for query in queries(folder)] == ["What's there?", "Is it late?", "What then?"]
+    for query in queries():
+        assert query.title.endswith("?")
+        assert ";" not in query.text, f"{query.name}: one statement, so that it can be a view"
+    assert [query.name for query in queries() if not query.is_view] == ["lot_as_released"]
+
+
+def test_a_view_is_made_once_and_again_when_its_text_changes(folder: Path) -> None:
+    trino = Trino()
+    created = create_all(trino, folder)
+    assert created.made == ("a",)
+    assert list(created.waiting) == ["b"]
+    assert trino.created[0].startswith("CREATE OR REPLACE VIEW lake.gold.a COMMENT 'What''s there? [")
+    trino.comments = {query.name: query.comment for query in queries(folder)}
+    assert create_all(trino, folder).made == ()
+    (folder / "a.sql").write_text("-- What's there?\nSELECT 2 AS x\n")
+    assert create_all(trino, folder).made == ("a",)
+
+
+def test_a_wrong_view_is_an_error_and_not_one_that_waits(folder: Path) -> None:
+    with pytest.raises(StatementFailed, match="COLUMN_NOT_FOUND"):
+        create_all(Trino("COLUMN_NOT_FOUND: line 1"), folder)
