@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.e2e.conftest import Stack, until
 
 from dataops_pipeline.catalog import open_catalog
-from dataops_pipeline.jobs.land_readings import TOPIC
+from dataops_pipeline.jobs.streaming import TOPIC
 from dataops_pipeline.settings import JobSettings
 
 KILLS = int(os.environ.get("DATAOPS_KILLS", "4"))

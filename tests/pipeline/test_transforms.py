@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from dataops_local import fetch
-from dataops_local.layout import Layout
-from dataops_pipeline.session import spark_session
-from dataops_pipeline.settings import JobSettings
 from dataops_pipeline.simulator import records
 from dataops_pipeline.simulator.boxes import Settings
 from dataops_pipeline.transforms import exposure, readings
@@ -28,18 +22,6 @@ pytestmark = [
 ]
 
 T0 = datetime(2013, 7, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Start Spark as the jobs do; the catalog is not there, and not asked."""
-    nowhere = {field.name: "http://127.0.0.1:9" for field in fields(JobSettings)}
-    settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        session = spark_session(settings, "tests")
-        yield session
-        session.stop()
 
 
 def reading(**change: Any) -> dict[str, Any]:

@@ -1,29 +1,36 @@
 """Streaming: from the topic `logger-readings` into `bronze.readings` and `bronze.rejected_readings`, exactly once.
 
 One query writes two tables, which Spark's own sinks cannot do exactly once. So each batch is appended to each table as
-one commit that carries the query's id and the batch's number, and is left out where the table has it already. A crash
-between the two commits is mended when the batch is run again, and Spark runs it again from the same offsets.
+one commit that says up to which offset of each partition the table has the topic, and what it has already is left out.
+That mends a crash between the two commits, and a lost checkpoint as well: the query then reads the topic from its
+beginning, and lands what is not there yet.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
 from pyiceberg.catalog import Catalog
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 from pyspark.sql.streaming.query import StreamingQuery
 
 from dataops_pipeline import tables
-from dataops_pipeline.catalog import OLDEST, PROGRESS, iso, open_catalog
+from dataops_pipeline.catalog import OLDEST, PROGRESS, iso, newest_with, open_catalog
 from dataops_pipeline.jobs.runner import log, run
-from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, each_batch, keep_running, landed_epoch, records
-from dataops_pipeline.settings import JobSettings
+from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, TOPIC, each_batch, keep_running, records
+from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
 from dataops_pipeline.transforms import readings
 
 MAX_OFFSETS = 75_000
 """Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
+
+END_OFFSETS = "dataops.end-offsets"
+"""Commit property: up to which offset (exclusive) of each partition the table has the topic's records; JSON."""
 
 Append = Callable[[DataFrame, str, dict[str, str]], None]
 
@@ -36,42 +43,82 @@ def append(frame: DataFrame, table: str, properties: dict[str, str]) -> None:
     writer.append()
 
 
-def land(batch: DataFrame, epoch: int, query_id: str, catalog: Catalog, append: Append = append) -> int:
-    """Write one batch to both tables, each unless it has it already; return how many records it had.
+def land(batch: DataFrame, epoch: int, query_id: str, topic_id: str, catalog: Catalog, append: Append = append) -> int:
+    """Write one batch to both tables, of each record what they do not have yet; return how many records it had.
 
     Args:
         batch: Records of Spark's Kafka source.
         epoch: The batch's number.
         query_id: Id of the query, which lives as long as its checkpoint.
-        catalog: Tells which batches the tables have.
+        topic_id: Id of the topic, which a topic of the same name that is made anew does not share.
+        catalog: Tells up to where the tables have the topic.
         append: Writes one commit.
     """
     parsed = readings.parse(batch).persist()
     try:
         entered = F.unix_millis("kafka_timestamp")
-        count, oldest, newest = parsed.agg(F.count("*"), F.min(entered), F.max(entered)).collect()[0]
-        if not count:
+        parts = (
+            parsed.groupBy("partition")
+            .agg(
+                F.count("*").alias("records"),
+                F.min(entered).alias("oldest"),
+                F.max(entered).alias("newest"),
+                (F.max("offset") + 1).alias("end"),
+            )
+            .collect()
+        )
+        if not parts:
             return 0
-        stamp = {QUERY_ID: query_id, EPOCH_ID: str(epoch), PROGRESS: iso(newest), OLDEST: iso(oldest)}
+        stamp = {
+            QUERY_ID: query_id,
+            EPOCH_ID: str(epoch),
+            PROGRESS: iso(max(part.newest for part in parts)),
+            OLDEST: iso(min(part.oldest for part in parts)),
+        }
         now = F.current_timestamp()
         for table, rows in (
             (tables.READINGS, readings.accepted(parsed, now)),
             (tables.REJECTED, readings.rejected(parsed, now)),
         ):
-            if landed_epoch(catalog, table, query_id) < epoch:
-                append(rows, table, stamp)
-        return int(count)
+            has = landed(catalog, table, topic_id)
+            ends = {**has, **{part.partition: max(part.end, has.get(part.partition, 0)) for part in parts}}
+            if ends != has:
+                told = json.dumps({"topic_id": topic_id, "ends": ends})
+                append(readings.beyond(rows, has), table, {**stamp, END_OFFSETS: told})
+        return sum(part.records for part in parts)
     finally:
         parsed.unpersist()
+
+
+def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
+    """Return up to which offset (exclusive) of each partition a table has the topic's records.
+
+    From the newest commit that says so; upkeep spares it (see `maintain_tables`). Offsets of an earlier topic of the
+    same name do not count.
+    """
+    found = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)
+    told = json.loads(found[1]) if found else {}
+    return {int(partition): end for partition, end in told["ends"].items()} if told.get("topic_id") == topic_id else {}
+
+
+def topic_id_of(bootstrap: str) -> str:
+    """Return the id of the topic (KIP-516); raises NotYet where it does not exist or no broker answers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        described = admin.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC].result(12)
+    except (KafkaException, TimeoutError) as error:
+        raise NotYet(f"topic {TOPIC} at {bootstrap} cannot be described: {error}") from error
+    return str(described.topic_id)
 
 
 def start(spark: SparkSession, settings: JobSettings) -> StreamingQuery:
     """Start the query."""
     catalog = open_catalog(settings)
+    topic_id = topic_id_of(settings.kafka)
 
     def write(batch: DataFrame, epoch: int, query_id: str) -> None:
         began = time.monotonic()
-        count = land(batch, epoch, query_id, catalog)
+        count = land(batch, epoch, query_id, topic_id, catalog)
         log.info("batch %d: %d records in %.1f s", epoch, count, time.monotonic() - began)
 
     return each_batch(records(spark, settings, MAX_OFFSETS), settings, "land_readings", write)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
@@ -127,6 +131,17 @@ def rejected(parsed: DataFrame, ingested_at: Column) -> DataFrame:
         "kafka_timestamp",
         ingested_at.alias("ingested_at"),
     )
+
+
+def beyond(rows: DataFrame, ends: Mapping[int, int]) -> DataFrame:
+    """Return the rows whose offset is at or after the end of what there is of their partition.
+
+    Args:
+        rows: With partition and offset.
+        ends: Offsets (exclusive) by partition; of others nothing is there.
+    """
+    behind = [(F.col("partition") == partition) & (F.col("offset") < end) for partition, end in ends.items()]
+    return rows.where(~reduce(or_, behind, F.lit(False)))
 
 
 def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> DataFrame:
