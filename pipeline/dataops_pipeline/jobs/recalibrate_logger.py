@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
 from dataops_pipeline.transforms.readings import restated
 
 PREFIX = "BOREAL_RECALIBRATE_"
+NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A certificate's number; a tag is named after it."""
 MAX_CORRECTION_C = 5.0
 """A logger that is further off is broken, and no certificate mends it."""
 SILVER, CALIBRATIONS, RECALIBRATIONS = (
@@ -61,6 +64,10 @@ class Certificate:
         missing = [name for name, value in given.items() if not value and name != "valid_until"]
         if missing:
             raise JobError(f"not given: {', '.join(missing)}: set {PREFIX}{missing[0].upper()} and so on")
+        if not NUMBER.fullmatch(given["calibration_id"]):
+            raise JobError(
+                f"calibration_id {given['calibration_id']!r} is no certificate's number: letters, digits, . _ -"
+            )
         times = {
             name: _instant(name, given[name]) if given[name] else None
             for name in ("issued_at", "valid_from", "valid_until")
