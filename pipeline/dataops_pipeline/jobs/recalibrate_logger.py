@@ -11,11 +11,10 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo
 from pyspark.sql import SparkSession
@@ -118,8 +117,9 @@ def recalibrate(settings: JobSettings) -> str:
         tables.create(spark, tables.RECALIBRATIONS)
         tag = _tag(catalog, certificate)
         if not known:
-            table = catalog.load_table(RECALIBRATIONS)
-            table.append(pa.Table.from_pylist([asdict(certificate)], schema=table.schema().as_arrow()))
+            # By Spark, whose own view of the table would be an older one otherwise.
+            row = spark.createDataFrame([astuple(certificate)], tables.COLUMNS[tables.RECALIBRATIONS])
+            row.writeTo(tables.RECALIBRATIONS).append()
         count = _restate(spark, certificate.logger_id)
     finally:
         spark.stop()
