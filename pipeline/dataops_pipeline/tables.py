@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from dataops_pipeline.settings import CATALOG
 
@@ -14,7 +14,9 @@ SILVER = f"{CATALOG}.silver.readings"
 CONFLICTS = f"{CATALOG}.silver.conflicting_readings"
 EXCURSIONS = f"{CATALOG}.silver.excursions"
 CALIBRATIONS = f"{CATALOG}.bronze.calibrations"
+RECALIBRATIONS = f"{CATALOG}.bronze.recalibrations"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
+RELEASES = f"{CATALOG}.gold.lot_releases"
 
 STREAMED = {
     # A batch is of one hour, so shuffling it by partition first costs time and gains nothing.
@@ -51,7 +53,16 @@ COLUMNS: Mapping[str, str] = {
         shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
         carrier string, flight int, delay_minutes double, status string, readings bigint,
         first_reading_at timestamp, last_reading_at timestamp, min_c double, max_c double,
-        minutes_out_of_range double, mean_kinetic_temperature_c double, verdict string, reason string""",
+        minutes_out_of_range double, minutes_in_range double, minutes_without_evidence double,
+        mean_kinetic_temperature_c double, conflicts bigint, uncalibrated bigint, filled_from_dump bigint,
+        verdict string, reason string, reasons array<string>""",
+    RELEASES: """
+        lot string, tag string, snapshot_id bigint, released_at timestamp, shipments bigint, release bigint,
+        investigate bigint, reject bigint, silver_snapshot_id bigint""",
+    # As bronze.calibrations, which is replaced whole by what the registry delivers; these are appended one by one.
+    RECALIBRATIONS: """
+        calibration_id string, logger_id string, issued_at timestamp, valid_from timestamp, valid_until timestamp,
+        correction_c double""",
 }
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
     READINGS: STREAMED,
@@ -60,6 +71,8 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     CONFLICTS: MERGED,
     EXCURSIONS: STREAMED,
     EXPOSURE: {},
+    RELEASES: {},
+    RECALIBRATIONS: {},
 }
 PARTITIONS: Mapping[str, str] = {
     # By the hour in which it was landed: a stream writes one partition at a time, however late its readings are.
@@ -84,3 +97,10 @@ def create(spark: SparkSession, *names: str) -> None:
         for column in " ".join(COLUMNS[name].split()).split(", "):
             if column.split()[0] not in known:
                 spark.sql(f"ALTER TABLE {name} ADD COLUMN {column}")
+
+
+def certificates(spark: SparkSession) -> DataFrame:
+    """Return all calibration certificates: the registry's, and those that `recalibrate_logger` has added."""
+    create(spark, RECALIBRATIONS)
+    columns = [column.split()[0] for column in " ".join(COLUMNS[RECALIBRATIONS].split()).split(", ")]
+    return spark.table(CALIBRATIONS).select(*columns).unionByName(spark.table(RECALIBRATIONS).select(*columns))

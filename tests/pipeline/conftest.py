@@ -14,7 +14,7 @@ from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Start Spark as the jobs do; the catalog is not there, and not asked."""
     nowhere = {field.name: "http://127.0.0.1:9" for field in fields(JobSettings) if field.type == "str"}

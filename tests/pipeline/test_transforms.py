@@ -1,9 +1,8 @@
-"""The transforms, on Spark: what counts as a reading, each reading once, and what a shipment was exposed to."""
+"""The transforms, on Spark: what counts as a reading, and each reading once."""
 
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from dataops_pipeline.simulator import records
 from dataops_pipeline.simulator.boxes import Settings
-from dataops_pipeline.transforms import exposure, readings
+from dataops_pipeline.transforms import readings
 
 pytestmark = [
     pytest.mark.spark,
@@ -198,61 +197,15 @@ def test_a_field_that_only_newer_loggers_send_is_kept_and_never_a_fault(spark: S
     assert [row["battery_percent"] for row in parsed] == [None, 87, None]
 
 
-PRODUCTS = "product_id string, min_c double, max_c double, alarm_delay_minutes int, frozen boolean"
-SHIPMENTS = (
-    "shipment_id string, logger_id string, product_id string, lot string, origin string, dest string, carrier string,"
-    " flight int, scheduled_departure timestamp, departed_at timestamp, delivered_at timestamp, cancelled boolean"
-)
-SILVER = "logger_id string, sequence bigint, measured_at timestamp, temperature_c double"
-
-
-def assess(spark: SparkSession, temperatures: list[float], *, frozen: bool = False, delay: int = 30) -> Any:
-    """Assess one shipment with a reading every 10 minutes."""
-    step = timedelta(minutes=10)
-    silver = [("BL-1", n, T0 + n * step, celsius) for n, celsius in enumerate(temperatures)]
-    shipment = ("SH-1", "BL-1", "P", "L", "JFK", "LAX", "AA", 1, T0, T0 + step, T0 + 9 * step, False)
-    (row,) = exposure.assess(
-        spark.createDataFrame(silver, SILVER),
-        spark.createDataFrame([shipment], SHIPMENTS),
-        spark.createDataFrame([("P", 2.0, 8.0, delay, frozen)], PRODUCTS),
-    ).collect()
-    return row
-
-
-@pytest.mark.parametrize(
-    ("temperatures", "minutes", "verdict"),
-    [
-        ([5.0] * 10, 0.0, "release"),
-        ([2.0, 8.0, 2.0], 0.0, "release"),  # the limits are allowed
-        ([5.0, 9.0, 5.0, 5.0], 10.0, "investigate"),
-        ([5.0, 9.0, 9.0, 9.0, 5.0], 30.0, "investigate"),
-        ([5.0, 9.0, 9.0, 9.0, 9.0, 5.0], 40.0, "reject"),
-        ([1.0, 5.0, 5.0], 5.0, "investigate"),  # the first reading stands for half a step
-    ],
-)
-def test_time_out_of_range_leads_the_verdict(
-    spark: SparkSession, temperatures: list[float], minutes: float, verdict: str
-) -> None:
-    row = assess(spark, temperatures)
-    assert row["minutes_out_of_range"] == minutes
-    assert row["verdict"] == verdict
-    assert row["readings"] == len(temperatures)
-    assert row["delay_minutes"] == 10
-
-
-def test_the_mean_kinetic_temperature_is_that_of_usp_1079(spark: SparkSession) -> None:
-    assert assess(spark, [5.0] * 5)["mean_kinetic_temperature_c"] == pytest.approx(5.0, abs=0.001)
-    # two halves at 5 and 25 degrees; the formula by hand, with 83.144 kJ/mol
-    ratio = 83.144 / 8.3144e-3
-    mean = (math.exp(-ratio / 278.15) + math.exp(-ratio / 298.15)) / 2
-    expected = ratio / -math.log(mean) - 273.15
-    row = assess(spark, [5.0, 25.0])
-    assert row["mean_kinetic_temperature_c"] == pytest.approx(expected, abs=0.001)
-    assert 15 < row["mean_kinetic_temperature_c"] < 25, "above the plain mean: heat does more harm than cold helps"
-    assert assess(spark, [5.0], frozen=True)["mean_kinetic_temperature_c"] is None
-
-
-def test_a_shipment_is_delivered_once_its_logger_says_so(spark: SparkSession) -> None:
-    assert assess(spark, [5.0])["status"] == "waiting"
-    assert assess(spark, [5.0] * 4)["status"] == "in_transit"
-    assert assess(spark, [5.0] * 10)["status"] == "delivered"
+def test_a_certificate_that_comes_later_restates_what_it_is_valid_for_and_nothing_twice(spark: SparkSession) -> None:
+    day = 24 * 3600
+    deliveries = [("a", n, n * day, 4.0, n * day + 30, n) for n in range(4)] + [("b", 0, 0, 4.0, 30, 9)]
+    old = certificates(spark, ("old", "a", -30, -30, None, 0.1))
+    silver = readings.conform(bronze(spark, deliveries), old)
+    later = old.unionByName(certificates(spark, ("later", "a", 9, 1, 3, 0.5)))
+    changed = readings.restated(silver, later)
+    found = [tuple(row) for row in changed.orderBy("sequence").collect()]
+    assert found == [("a", 1, 4.5, "later"), ("a", 2, 4.5, "later")]
+    assert readings.restated(readings.conform(bronze(spark, deliveries), later), later).count() == 0
+    earlier = old.unionByName(certificates(spark, ("earlier", "a", -31, 1, 3, 0.5)))
+    assert readings.restated(silver, earlier).count() == 0, "one that was issued later stands"

@@ -53,7 +53,7 @@ def conform_new(settings: JobSettings) -> str:
             f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
             " ON c.partition = n.partition AND c.offset = n.offset WHEN NOT MATCHED THEN INSERT *"
         )
-        new = conform(deliveries, spark.table(tables.CALIBRATIONS)).persist()
+        new = conform(deliveries, tables.certificates(spark)).persist()
         count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
         stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
         if oldest is not None:

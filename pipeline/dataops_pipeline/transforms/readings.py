@@ -243,6 +243,29 @@ def calibrate(readings: DataFrame, certificates: DataFrame) -> DataFrame:
     )
 
 
+def restated(silver: DataFrame, certificates: DataFrame) -> DataFrame:
+    """Return the readings that the certificates state otherwise than they stand.
+
+    Args:
+        silver: `silver.readings`, or those of some loggers.
+        certificates: All certificates.
+
+    Returns:
+        logger_id, sequence, and the new temperature_c and calibration_id.
+    """
+    standing = silver.withColumn("standing_c", F.col("temperature_c")).withColumn(
+        "standing_id", F.col("calibration_id")
+    )
+    return (
+        calibrate(standing, certificates)
+        .where(
+            ~F.col("temperature_c").eqNullSafe(F.col("standing_c"))
+            | ~F.col("calibration_id").eqNullSafe(F.col("standing_id"))
+        )
+        .select("logger_id", "sequence", "temperature_c", "calibration_id")
+    )
+
+
 def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
     """Return the rows of `silver.conflicting_readings`: deliveries that contradict the one that stands.
 
