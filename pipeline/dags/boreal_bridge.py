@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, Param
 
 SILVER = Asset("iceberg://lake/silver/readings")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
@@ -25,11 +25,24 @@ COMMON = {
 }
 
 
-def job(name: str, outlets: list[Asset]) -> BashOperator:
-    """Return the task that runs a job; $BOREAL_PYTHON is the Python that has it."""
+def job(name: str, outlets: list[Asset], env: dict[str, str] | None = None) -> BashOperator:
+    """Return the task that runs a job.
+
+    Args:
+        name: The job's module; $BOREAL_PYTHON is the Python that has it.
+        outlets: What the job changes.
+        env: What the job reads from its environment, beyond where the components are; templates are filled in.
+    """
     # Airflow's own PYTHONPATH must not reach the project's environment.
     command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{name}'
-    return BashOperator(task_id=name, bash_command=command, append_env=True, outlets=outlets)
+    return BashOperator(
+        task_id=name,
+        bash_command=command,
+        env=env,
+        append_env=True,
+        skip_on_exit_code=99,  # the job comes too early
+        outlets=outlets,
+    )
 
 
 with DAG(
@@ -47,6 +60,19 @@ with DAG(
     **COMMON,
 ):
     job("conform_readings", [SILVER])
+
+with DAG(
+    "reconcile_logger_dumps",
+    schedule=dt.timedelta(minutes=10),
+    doc_md="New dumps of loggers against `silver.readings`, which is filled with what the stream has lost.",
+    params={
+        "max_files": Param(
+            1000, type="integer", minimum=1, maximum=100_000, description="Dumps that one run takes at the most."
+        )
+    },
+    **COMMON,
+):
+    job("reconcile_logger_dumps", [SILVER], {"BOREAL_MAX_DUMP_FILES": "{{ params.max_files }}"})
 
 with DAG(
     "assess_shipments",

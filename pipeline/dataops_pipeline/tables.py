@@ -12,6 +12,8 @@ READINGS = f"{CATALOG}.bronze.readings"
 REJECTED = f"{CATALOG}.bronze.rejected_readings"
 SILVER = f"{CATALOG}.silver.readings"
 CONFLICTS = f"{CATALOG}.silver.conflicting_readings"
+DUMPS = f"{CATALOG}.bronze.logger_dumps"
+RECONCILIATION = f"{CATALOG}.silver.reconciliation"
 CALIBRATIONS = f"{CATALOG}.bronze.calibrations"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
 
@@ -42,6 +44,13 @@ COLUMNS: Mapping[str, str] = {
         logger_id string, sequence bigint, reported_at timestamp, raw_temperature_c double,
         standing_reported_at timestamp, standing_raw_temperature_c double, gateway_id string, received_at timestamp,
         topic string, partition int, offset bigint, kafka_timestamp timestamp""",
+    DUMPS: """
+        path string, size bigint, modified_at timestamp, logger_id string, maker string, status string, reason string,
+        rows bigint, no_reading_rows bigint, reconciled_at timestamp""",
+    RECONCILIATION: """
+        shipment_id string, logger_id string, dump_path string, dump_readings bigint, stream_readings bigint,
+        missing bigint, extra bigint, different bigint, filled bigint, no_reading bigint,
+        longest_gap_minutes double, expected_readings bigint, reconciled_at timestamp""",
     EXPOSURE: """
         shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
         carrier string, flight int, delay_minutes double, status string, readings bigint,
@@ -53,6 +62,8 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     REJECTED: STREAMED,
     SILVER: MERGED,
     CONFLICTS: MERGED,
+    DUMPS: MERGED,
+    RECONCILIATION: MERGED,
     EXPOSURE: {},
 }
 PARTITIONS: Mapping[str, str] = {
