@@ -194,8 +194,8 @@ def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
     """Return the rows of `silver.conflicting_readings`: deliveries that contradict the one that stands.
 
     The first delivery of a reading stands; a later one that tells another temperature or another time is evidence that
-    something is wrong, and is kept beside it. What was filled from a dump is rounded: there, only what rounding does not
-    explain is a contradiction.
+    something is wrong, and is kept beside it. What was filled from a dump is rounded: there, only what rounding does
+    not explain is a contradiction.
 
     Args:
         bronze: `bronze.readings`, or what of it is new.
