@@ -24,6 +24,10 @@ found = {
         "max_active_runs": dag.max_active_runs,
         "documented": bool(dag.doc_md),
         "commands": [task.bash_command for task in dag.tasks],
+        "skips": [list(task.skip_on_exit_code) for task in dag.tasks],
+        "env": [task.env for task in dag.tasks],
+        "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "outlets": [asset.uri for task in dag.tasks for asset in task.outlets],
     }
     for dag in bag.dags.values()
 }
@@ -51,12 +55,23 @@ def test_airflow_loads_the_dags(tmp_path: Path) -> None:
     assert "FOUND" in done.stdout, done.stderr[-2000:]
     found = json.loads(done.stdout.split("FOUND", 1)[1].splitlines()[0])
     assert found["errors"] == {}
-    assert set(found["dags"]) == {"load_reference_data", "conform_readings", "assess_shipments"}
+    assert set(found["dags"]) == {
+        "load_reference_data",
+        "conform_readings",
+        "reconcile_logger_dumps",
+        "assess_shipments",
+    }
+    reconcile = found["dags"]["reconcile_logger_dumps"]
+    assert reconcile["env"] == [{"BOREAL_MAX_DUMP_FILES": "{{ params.max_files }}"}]
+    assert reconcile["params"]["max_files"]["type"] == "integer"
+    assert reconcile["params"]["max_files"]["minimum"] == 1
+    assert reconcile["outlets"] == found["dags"]["conform_readings"]["outlets"]
     for name, dag in found["dags"].items():
         assert dag["tasks"] == [name]
         assert dag["retries"] == 2
         assert dag["catchup"] is False
         assert dag["max_active_runs"] == 1
         assert dag["documented"]
+        assert dag["skips"] == [[99]], "a job that comes too early is no failure"
         assert dag["commands"][0].endswith(f"-m dataops_pipeline.jobs.{name}")
         assert (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").is_file()

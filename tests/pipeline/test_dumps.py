@@ -321,6 +321,23 @@ def test_a_store_that_is_away_is_waited_for_and_never_holds_up_the_end(tmp_path:
     assert written(tmp_path) == expected(until)
 
 
+def test_a_store_that_does_not_answer_never_holds_up_the_end() -> None:
+    released = threading.Event()
+
+    def store() -> fs.FileSystem:
+        released.wait(30)
+        raise OSError("at last")
+
+    writer = DumpWriter(SMALL, DAY, store, "nowhere")
+    writer.start()
+    writer.passed = np.datetime64("2013-07-01T23:00", "ms")
+    began = time.monotonic()
+    writer.finish(threading.Event())
+    assert time.monotonic() - began < 8
+    assert writer.done < writer.passed
+    released.set()
+
+
 def test_a_whole_day_is_written_at_once(tmp_path: Path) -> None:
     arguments = ["dumps", "--start", "2013-07-01", "--days", "2", "--boxes-per-day", "10", "--to", str(tmp_path)]
     done = CliRunner().invoke(app, arguments)

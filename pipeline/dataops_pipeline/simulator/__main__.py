@@ -61,7 +61,7 @@ def run(
     settings = Settings(seed, boxes_per_day, duplicates, conflicts, lost, garbage, late, clock_ahead, broken_dumps)
     make_dumps = None
     if dumps or (dumps is None and os.environ.get("BOREAL_S3_ENDPOINT")):
-        store, folder = partial(_store, _required("BOREAL_S3_ENDPOINT")), f"{_raw()}/dumps"
+        store, folder = partial(_store, _required("BOREAL_S3_ENDPOINT"), patient=False), f"{_raw()}/dumps"
         make_dumps = partial(DumpWriter, settings, pd.Timestamp(start), store, folder)
     replay = Replay(
         _required("BOREAL_KAFKA"),
@@ -130,15 +130,17 @@ def _check(start: datetime) -> None:
         raise typer.BadParameter("the flights are those of 2013", param_hint="--start")
 
 
-def _store(endpoint: str) -> fs.S3FileSystem:
+def _store(endpoint: str, *, patient: bool = True) -> fs.S3FileSystem:
+    """Return the object store; an impatient one gives up soon, for the end of the process waits for its requests."""
     return fs.S3FileSystem(
         access_key=_required("BOREAL_S3_ACCESS_KEY"),
         secret_key=_required("BOREAL_S3_SECRET_KEY"),
         endpoint_override=endpoint,
         region=os.environ.get("BOREAL_S3_REGION", "us-east-1"),
         allow_bucket_creation=True,
-        connect_timeout=5,
-        request_timeout=30,
+        connect_timeout=5 if patient else 2,
+        request_timeout=30 if patient else 5,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3 if patient else 1),
     )
 
 

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyarrow import fs
 
 from dataops_pipeline.simulator import records, source
@@ -31,6 +32,8 @@ RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses while the store is away; the last one repeats."""
 POLL = 0.2
 """Seconds between two looks at how far the replay is."""
+PATIENCE = 2.0
+"""Seconds for which the end of the replay waits for a store that does not answer."""
 UPLOADS = 8
 """Files that are written at the same time, where a whole day is."""
 
@@ -343,6 +346,7 @@ class DumpWriter:
         self._day = max(start, earliest)
         self._held: list[DumpFile] = []
         self._made: set[str] = set()
+        self._asked: float | None = None
         self._stop = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dumps", daemon=True)
@@ -357,15 +361,20 @@ class DumpWriter:
         """Begin to write."""
         self._thread.start()
 
-    def finish(self, stop: threading.Event, patience: float = 2.0) -> None:
-        """Write what is due, and end; at once where the store is away, and soon when told to stop."""
+    def finish(self, stop: threading.Event) -> None:
+        """Write what is due, and end; at once where the store is away or does not answer, or when told to stop."""
         self._ending.set()
-        while self._thread.is_alive() and not (stop.is_set() or self.away):
+        while self._thread.is_alive() and not (stop.is_set() or self.away or self._hangs()):
             self._thread.join(POLL)
         self._stop.set()
-        self._thread.join(patience)
+        if not self._hangs():
+            self._thread.join(PATIENCE)
         if self._held and self._held[0].landed_at <= self.passed:
             log.warning("stopping before all dumps are in the store: those since %s come next time", self.done)
+
+    def _hangs(self) -> bool:
+        asked = self._asked
+        return asked is not None and time.monotonic() - asked > PATIENCE
 
     def _run(self) -> None:
         store: fs.FileSystem | None = None
@@ -379,6 +388,7 @@ class DumpWriter:
                     return
                 self._stop.wait(POLL)
                 continue
+            self._asked = time.monotonic()
             try:
                 store = store or self._open()
                 folder = f"{self._folder}/{file.day}"
@@ -386,13 +396,19 @@ class DumpWriter:
                     store.create_dir(folder, recursive=True)
                     self._made.add(folder)
                 write(store, self._folder, file)
+            except pa.ArrowInvalid:
+                if self._stop.is_set():  # the process ends, and Arrow has let go of the store
+                    return
+                raise
             except OSError as error:
+                self._asked = None
                 if not self.away:
                     log.warning("the object store does not take the dumps (%s): trying again", str(error)[:200])
                 self.away = True
                 self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
+            self._asked = None
             if self.away:
                 log.warning("the object store takes the dumps again")
             self.away, failures = False, 0
