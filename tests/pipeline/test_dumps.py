@@ -173,6 +173,7 @@ BROKEN: list[tuple[bytes, str]] = [
     (TEMPSURE.replace("BL-1", "BL-2").encode(), "wrong-name: the file BL-1.csv is that of logger BL-2"),
     (TEMPSURE.replace("Unit", "Logger ID,BL-2\nUnit").encode(), "two-loggers: Logger ID is BL-1 and BL-2"),
     ((TEMPSURE + TEMPSURE.replace("BL-1", "BL-2")).encode(), "two-loggers: BL-1, BL-2 in one file"),
+    ((TEMPSURE + "3,2013-07-01T08:15:00,4.80\n").encode(), "contradiction: there are data after their end: '3,2013-"),
     ((TEMPSURE + TEMPSURE).encode(), "contradiction: there are two column lines"),
     (FRIGOLOG.replace("BL-1;7", "BL-2;7").encode(), "two-loggers: BL-1, BL-2 in one file"),
     (TEMPSURE.replace("1,2013-07-01T08:05", "0,2013-07-01T08:05").encode(), "bad-sequence: line 10: 0 comes after 0"),

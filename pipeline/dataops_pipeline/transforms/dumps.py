@@ -206,7 +206,10 @@ def parse_dump(content: bytes, name: str) -> Dump:
     cells = [_cells(line, maker, number) for number, line in enumerate(lines, 1)]
     column = _column_line(cells, maker)
     header = _header(cells[1:column], maker)
-    known = {header["logger"], *(row[1] for row in cells if len(row) == 2 and maker.labels.get(row[0]) == "logger")}
+    known = {
+        header["logger"],
+        *(row[1] for row in cells if len(row) == 2 and row[1] and maker.labels.get(row[0]) == "logger"),
+    }
     if len(known) > 1:
         raise DumpError(f"two-loggers: {', '.join(sorted(known))} in one file")
     if any(_is_column_line(row, maker) for row in cells[column + 1 :]):
@@ -386,6 +389,8 @@ def _check_totals(
 ) -> None:
     """Compare the data with what the footer states of it; one that states nothing is no fault."""
     for row in footer:
+        if len(row) == len(maker.roles):
+            raise DumpError(f"contradiction: there are data after their end: {maker.delimiter.join(row)[:60]!r}")
         key = maker.totals.get(row[0])
         told: str | float | None
         found: str | float | None
