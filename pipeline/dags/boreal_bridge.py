@@ -63,6 +63,19 @@ with DAG(
     job("conform_readings", [SILVER])
 
 with DAG(
+    "reconcile_logger_dumps",
+    schedule=dt.timedelta(minutes=10),
+    doc_md="New dumps of loggers against `silver.readings`, which is filled with what the stream has lost.",
+    params={
+        "max_files": Param(
+            1000, type="integer", minimum=1, maximum=100_000, description="Dumps that one run takes at the most."
+        )
+    },
+    **COMMON,
+):
+    job("reconcile_logger_dumps", [SILVER], {"BOREAL_MAX_DUMP_FILES": "{{ params.max_files }}"})
+
+with DAG(
     "assess_shipments",
     schedule=[SILVER],
     doc_md=(

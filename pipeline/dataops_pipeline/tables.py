@@ -13,6 +13,8 @@ REJECTED = f"{CATALOG}.bronze.rejected_readings"
 SILVER = f"{CATALOG}.silver.readings"
 CONFLICTS = f"{CATALOG}.silver.conflicting_readings"
 EXCURSIONS = f"{CATALOG}.silver.excursions"
+DUMPS = f"{CATALOG}.bronze.logger_dumps"
+RECONCILIATION = f"{CATALOG}.silver.reconciliation"
 CALIBRATIONS = f"{CATALOG}.bronze.calibrations"
 RECALIBRATIONS = f"{CATALOG}.bronze.recalibrations"
 EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
@@ -49,6 +51,13 @@ COLUMNS: Mapping[str, str] = {
         event_id string, event string, excursion_id string, shipment_id string, logger_id string, product_id string,
         lot string, sequence bigint, at timestamp, since timestamp, temperature_c double, min_c double, max_c double,
         kafka_timestamp timestamp, detected_at timestamp""",
+    DUMPS: """
+        path string, size bigint, modified_at timestamp, logger_id string, maker string, status string, reason string,
+        rows bigint, no_reading_rows bigint, reconciled_at timestamp""",
+    RECONCILIATION: """
+        shipment_id string, logger_id string, dump_path string, dump_readings bigint, stream_readings bigint,
+        missing bigint, extra bigint, different bigint, filled bigint, no_reading bigint,
+        longest_gap_minutes double, expected_readings bigint, reconciled_at timestamp""",
     EXPOSURE: """
         shipment_id string, logger_id string, product_id string, lot string, origin string, dest string,
         carrier string, flight int, delay_minutes double, status string, readings bigint,
@@ -70,6 +79,8 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     SILVER: MERGED,
     CONFLICTS: MERGED,
     EXCURSIONS: STREAMED,
+    DUMPS: MERGED,
+    RECONCILIATION: MERGED,
     EXPOSURE: {},
     RELEASES: {},
     RECALIBRATIONS: {},

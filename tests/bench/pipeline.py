@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from dataops_pipeline import tables
 from dataops_pipeline.catalog import open_catalog
-from dataops_pipeline.jobs import land_readings, streaming
+from dataops_pipeline.jobs import land_readings, load_reference_data, streaming
 from dataops_pipeline.jobs.conform_readings import merge
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
@@ -106,12 +106,13 @@ def read_only(spark: SparkSession, settings: JobSettings) -> None:
 def land(spark: SparkSession, settings: JobSettings) -> None:
     """Land the whole backlog into fresh tables."""
     catalog = open_catalog(settings)
+    topic_id = land_readings.topic_id_of(settings.kafka)
     with tempfile.TemporaryDirectory() as checkpoint:
         query = (
             backlog(spark, settings)
             .writeStream.option("checkpointLocation", checkpoint)
             .trigger(availableNow=True)
-            .foreachBatch(lambda batch, epoch: land_readings.land(batch, epoch, checkpoint, "bench", catalog))
+            .foreachBatch(lambda batch, epoch: land_readings.land(batch, epoch, checkpoint, topic_id, catalog))
             .start()
         )
         query.awaitTermination()
@@ -147,10 +148,10 @@ def throughput(settings: JobSettings, records: int, rounds: int) -> dict[str, fl
     return {
         "read_records_per_s": records / min(read),
         "land_records_per_s": records / min(landed),
-        "land_to_read": statistics.median(r / l for r, l in zip(read, landed, strict=True)),
+        "land_to_read": statistics.median(a / b for a, b in zip(read, landed, strict=True)),
         "copy_rows_per_s": records / min(copied),
         "conform_rows_per_s": records / min(conformed),
-        "conform_to_copy": statistics.median(c / m for c, m in zip(copied, conformed, strict=True)),
+        "conform_to_copy": statistics.median(a / b for a, b in zip(copied, conformed, strict=True)),
         "silver_rows": float(rows),
     }
 
@@ -212,6 +213,8 @@ def main() -> None:
     with stack() as state:
         environment(state)
         settings = JobSettings.from_env()
+        simulate("reference")
+        load_reference_data.load(settings)
         simulate("run", "--as-fast-as-possible", "--readings", str(chosen.records))
         found = throughput(settings, chosen.records, chosen.rounds)
         found |= freshness(settings, state, chosen.probes, chosen.rate) if chosen.probes else {}

@@ -72,6 +72,7 @@ def test_each_job_has_a_thin_dag(dags: dict[str, Any]) -> None:
     assert set(dags) == {
         "load_reference_data",
         "conform_readings",
+        "reconcile_logger_dumps",
         "assess_shipments",
         "recalibrate_logger",
         "create_views",

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from dataops_pipeline import tables
+from dataops_pipeline.jobs import reconcile_logger_dumps
 from dataops_pipeline.simulator import records
 from dataops_pipeline.simulator.boxes import Settings
-from dataops_pipeline.transforms import readings
+from dataops_pipeline.transforms import readings, reconcile
 
 pytestmark = [
     pytest.mark.spark,
@@ -209,3 +211,139 @@ def test_a_certificate_that_comes_later_restates_what_it_is_valid_for_and_nothin
     assert readings.restated(readings.conform(bronze(spark, deliveries), later), later).count() == 0
     earlier = old.unionByName(certificates(spark, ("earlier", "a", -31, 1, 3, 0.5)))
     assert readings.restated(silver, earlier).count() == 0, "one that was issued later stands"
+
+
+DUMP = (
+    "logger_id string, unit string, clock_ahead boolean, downloaded_at timestamp, sequence bigint,"
+    " reported_at timestamp, measured_at timestamp, celsius double"
+)
+
+
+def dump(spark: SparkSession, *rows: tuple[str, str, int, int, float | None]) -> Any:
+    """Make rows of a dump: logger, unit, sequence, measured (seconds after T0) and temperature."""
+    data = [
+        (logger, unit, False, T0 + 90_000 * SECOND, sequence, T0 + at * SECOND, T0 + at * SECOND, celsius)
+        for logger, unit, sequence, at, celsius in rows
+    ]
+    return spark.createDataFrame(data, DUMP)
+
+
+def silver(spark: SparkSession, *rows: tuple[str, int, int, float, str | None]) -> Any:
+    """Make rows of `silver.readings`: logger, sequence, measured (seconds after T0), temperature and source."""
+    data = [
+        (logger, sequence, T0 + at * SECOND, T0 + at * SECOND, celsius, source)
+        for logger, sequence, at, celsius, source in rows
+    ]
+    schema = (
+        "logger_id string, sequence bigint, measured_at timestamp, reported_at timestamp, raw_temperature_c double,"
+        " source string"
+    )
+    return spark.createDataFrame(data, schema)
+
+
+def test_the_stream_is_compared_with_the_memory_reading_by_reading(spark: SparkSession) -> None:
+    memory = dump(
+        spark,
+        *(("a", "C", n, 300 * n, 4.0) for n in range(10)),
+        ("a", "C", 10, 3000, None),  # without a temperature
+        ("a", "C", 11, 3300, None),
+        ("f", "F", 0, 0, 4.0),
+        ("f", "F", 1, 300, 4.0),
+        ("never", "C", 5, 0, 4.0),
+        ("never", "C", 6, 300, 4.0),
+        ("whole", "C", 0, 0, 4.0),
+    )
+    stream = silver(
+        spark,
+        ("a", 0, 0, 4.06, "stream"),  # rounded
+        ("a", 1, 300, 4.07, "stream"),  # different
+        ("a", 2, 661, 4.0, None),  # 61 s apart
+        ("a", 3, 960, 4.0, "stream"),  # 60 s
+        ("a", 4, 1200, 4.0, "dump"),  # filled before: the stream has not got it
+        ("a", 7, 2100, 4.0, "stream"),
+        ("a", 8, 2400, 4.0, "stream"),
+        ("a", 11, 3300, 4.0, "stream"),  # extra: the memory has no temperature
+        ("a", 12, 3600, 4.0, "stream"),  # extra
+        ("f", 0, 0, 4.1, "stream"),  # rounded to tenths of a degree Fahrenheit
+        ("f", 1, 300, 4.12, "stream"),  # different
+        ("whole", 0, 0, 4.0, "stream"),
+        ("other", 0, 0, 4.0, "stream"),  # has no dump yet
+    )
+    found = {row["logger_id"]: tuple(row)[1:] for row in reconcile.compare(memory, stream).collect()}
+    assert found == {
+        # in the dump, without temperature, in the stream, missing, extra, different, longest gap
+        "a": (10, 2, 8, 4, 2, 2, 20.0),
+        "f": (2, 0, 2, 0, 0, 1, 5.0),
+        "never": (2, 0, 0, 2, 0, 0, 5.0),
+        "whole": (1, 0, 1, 0, 0, 0, 0.0),
+    }
+
+
+def test_what_is_missing_is_filled_calibrated_and_only_once(spark: SparkSession) -> None:
+    memory = dump(
+        spark, ("a", "C", 0, 0, 4.0), ("a", "C", 1, 300, 5.0), ("a", "C", 2, 600, None), ("b", "C", 0, 0, 6.0)
+    )
+    known = certificates(spark, ("C", "a", -30, -30, None, 0.25))
+    stands = silver(spark, ("a", 0, 0, 4.0, "stream"))
+    filling = reconcile.filling(memory, stands, known)
+    assert filling.columns == [
+        column.split()[0] for column in " ".join(tables.COLUMNS[tables.SILVER].split()).split(", ")
+    ]
+    rows = {(row["logger_id"], row["sequence"]): row for row in filling.collect()}
+    assert set(rows) == {("a", 1), ("b", 0)}
+    one = rows["a", 1]
+    assert (one["raw_temperature_c"], one["temperature_c"], one["calibration_id"]) == (5.0, 5.25, "C")
+    assert (one["source"], one["gateway_id"], one["offset"], one["kafka_timestamp"]) == ("dump", None, None, None)
+    assert one["received_at"] > one["measured_at"]
+    assert (rows["b", 0]["temperature_c"], rows["b", 0]["calibration_id"]) == (6.0, None)
+    assert reconcile.filling(memory, stands.unionByName(filling.select(*stands.columns)), known).count() == 0
+
+
+def test_a_reconciliation_tells_the_shipment_and_what_was_expected(spark: SparkSession) -> None:
+    memory = dump(spark, ("BL-1", "C", 0, 0, 4.0), ("BL-1", "C", 1, 300, 4.0), ("x", "C", 0, 0, 4.0))
+    after = silver(spark, ("BL-1", 0, 0, 4.0, "stream"), ("BL-1", 1, 300, 4.0, "dump"), ("x", 0, 0, 4.0, "stream"))
+    shipment = [("SH-1", "BL-1", T0, T0 + timedelta(minutes=14))]
+    rows = reconcile.reconciliation(
+        reconcile.compare(memory, after),
+        spark.createDataFrame([("BL-1", "p1"), ("x", "p2")], "logger_id string, path string"),
+        after,
+        spark.createDataFrame(
+            shipment, "shipment_id string, logger_id string, packed_at timestamp, delivered_at timestamp"
+        ),
+    )
+    assert sorted(map(tuple, rows.collect()), key=str) == [
+        ("SH-1", "BL-1", "p1", 2, 1, 1, 0, 0, 1, 0, 5.0, 3),
+        (None, "x", "p2", 1, 1, 0, 0, 0, 0, 0, 0.0, None),
+    ]
+
+
+def test_a_late_delivery_of_a_reading_that_was_filled_is_no_conflict_where_rounding_explains_it(
+    spark: SparkSession,
+) -> None:
+    stands = silver(spark, ("a", 1, 0, 4.0, "dump"), ("a", 2, 300, 4.0, "dump"), ("a", 3, 600, 4.0, "dump"))
+    late = [
+        ("a", 1, 0, 4.05, 900, 1),  # rounded
+        ("a", 2, 300, 4.2, 900, 2),  # another temperature
+        ("a", 3, 602, 4.0, 900, 3),  # another time
+    ]
+    found = readings.conflicting(bronze(spark, late), stands).orderBy("offset").collect()
+    assert [row["offset"] for row in found] == [2, 3]
+
+
+def test_of_several_dumps_of_a_logger_the_newest_readable_one_counts(spark: SparkSession) -> None:
+    files = [
+        ("1/a.csv", "a", T0, None),
+        ("2/a.csv", "a", T0 + SECOND, None),
+        ("3/a.csv", None, T0 + 2 * SECOND, "truncated: x"),
+        ("1/b.csv", "b", T0, None),
+        ("4/c.csv", None, T0, "empty: x"),
+    ]
+    read = spark.createDataFrame(files, "path string, logger_id string, modified_at timestamp, reason string")
+    found = {row["path"]: row["reason"] for row in reconcile_logger_dumps.newest(read).collect()}
+    assert found == {
+        "1/a.csv": "superseded: by 2/a.csv",
+        "2/a.csv": None,
+        "3/a.csv": "truncated: x",
+        "1/b.csv": None,
+        "4/c.csv": "empty: x",
+    }
