@@ -1,4 +1,4 @@
-"""The streaming job on Spark, with files instead of Kafka: state between batches, time-outs, reference data, commits."""
+"""The streaming job on Spark, with files instead of Kafka: state, time-outs, reference data, commits."""
 
 from __future__ import annotations
 
@@ -186,8 +186,9 @@ class Table:
 def found(spark: SparkSession, *entered: int, events: int = 0) -> Any:
     """Make what a batch yields: a row for each record, and events at the last one."""
     rows: list[tuple[Any, ...]] = [(*[None] * 13, time) for time in entered]
-    for n in range(events):
-        rows.append((n, "opened", f"BL-1/{n}", "SH", "BL-1", "P", "L", n, 7, 5, 9.0, 2.0, 8.0, entered[-1]))
+    rows += [
+        (n, "opened", f"BL-1/{n}", "SH", "BL-1", "P", "L", n, 7, 5, 9.0, 2.0, 8.0, entered[-1]) for n in range(events)
+    ]
     return spark.createDataFrame(rows, job.COLUMNS)
 
 

@@ -13,20 +13,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
-from pyspark import SparkFiles
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 from pyspark.sql.streaming.query import StreamingQuery
-from pyspark.sql.streaming.state import GroupState, GroupStateTimeout
+from pyspark.sql.streaming.state import GroupStateTimeout
 
 from dataops_pipeline import reference, tables
 from dataops_pipeline.catalog import OLDEST, PROGRESS, iso, open_catalog
@@ -34,7 +32,7 @@ from dataops_pipeline.jobs.runner import log, run
 from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, each_batch, keep_running, landed_epoch, records
 from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
 from dataops_pipeline.transforms import readings
-from dataops_pipeline.transforms.excursions import Event, Logger, Reading
+from dataops_pipeline.worker import COLUMNS, NAMES, STATE, Detector
 
 NAME = "detect_excursions"
 EXCURSIONS = "excursions"
@@ -53,76 +51,11 @@ CONF = {
     # A logger's state may stay until the next record comes.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
 }
-STATE = "sequences binary, times binary, temperatures binary, announced binary, limits binary"
-COLUMNS = (
-    "number int, event string, excursion_id string, shipment_id string, logger_id string, product_id string,"
-    " lot string, sequence bigint, at bigint, since bigint, temperature_c double, min_c double, max_c double,"
-    " entered bigint"
-)
-"""What a batch yields: times in milliseconds; `number` orders a logger's events; `entered` is the record's time in
-Kafka. A row for each record, with all but `entered` null, tells how far the batch goes."""
-NAMES = [column.split()[0] for column in COLUMNS.split(", ")]
-
-ARRIVAL = ("entered", "partition", "offset", "sequence", "at", "temperature_c")
-"""What is needed of each reading, ordered by arrival."""
-
-Detect = Callable[[tuple[Any, ...], Iterable[pd.DataFrame], GroupState], Iterator[pd.DataFrame]]
 Publish = Callable[[Sequence[dict[str, Any]]], None]
 
 
 class Outdated(Exception):
     """The reference data has changed: the query has to start anew with the new one."""
-
-
-def detector(boxes: str) -> Detect:
-    """Return the function that takes one logger's readings of a batch and gives the events that follow.
-
-    Args:
-        boxes: Name of the file of reference data among those that Spark has handed to its workers.
-    """
-
-    def detect(key: tuple[Any, ...], frames: Iterable[pd.DataFrame], state: GroupState) -> Iterator[pd.DataFrame]:
-        if state.hasTimedOut:
-            state.remove()
-            return
-        (logger_id,) = key
-        logger = Logger.from_bytes(state.get) if state.exists else Logger()
-        box = reference.boxes(SparkFiles.get(boxes)).find(logger_id)
-        limits = box.limits if box else None
-        frame = pd.concat(list(frames))
-        # In the order of arrival, whatever the shuffle made of it.
-        arrivals = sorted(zip(*(frame[name].tolist() for name in ARRIVAL), strict=True))
-        found: list[tuple[Any, ...]] = []
-        for entered, _, _, sequence, at, temperature_c in arrivals:
-            events = logger.take(Reading(sequence, at, temperature_c), limits)
-            if box is not None:
-                found += [_row(len(found) + n, logger_id, box, event, entered) for n, event in enumerate(events)]
-        state.update(logger.to_bytes())
-        # The watermark is as far behind as a silent logger is remembered, so this is when it is forgotten.
-        state.setTimeoutTimestamp(max(arrivals[-1][0], state.getCurrentWatermarkMs()) + 1)
-        if found:
-            yield pd.DataFrame(found, columns=NAMES)
-
-    return detect
-
-
-def _row(number: int, logger_id: str, box: reference.Box, event: Event, entered: int) -> tuple[Any, ...]:
-    return (
-        number,
-        event.event,
-        f"{logger_id}/{event.first}",
-        box.shipment_id,
-        logger_id,
-        box.product_id,
-        box.lot,
-        event.reading.sequence,
-        event.reading.at,
-        event.since,
-        event.reading.temperature_c,
-        box.limits.min_c,
-        box.limits.max_c,
-        entered,
-    )
 
 
 def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
@@ -153,7 +86,7 @@ def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
         )
     )
     events = good.groupBy("logger_id").applyInPandasWithState(
-        detector(boxes), COLUMNS, STATE, "append", GroupStateTimeout.EventTimeTimeout
+        Detector(boxes), COLUMNS, STATE, "append", GroupStateTimeout.EventTimeTimeout
     )
     every = kafka.select(F.unix_millis("timestamp").alias("entered"))
     return events.unionByName(every, allowMissingColumns=True)
