@@ -209,7 +209,7 @@ def look(execute: Execute, table: str, threshold_bytes: float) -> State:
     )
     snapshots, refs = {}, {}
     for number, parent, at, stamps, names in rows:
-        snapshots[int(number)] = Snapshot(int(number), parent, datetime.fromtimestamp(at, UTC), dict(stamps))
+        snapshots[int(number)] = Snapshot(int(number), parent, datetime.fromtimestamp(at, UTC), dict(stamps or {}))
         refs.update({str(ref): int(number) for ref in names or ()})
     current = refs.pop("main", None)
     data_files, small_files, small_bytes, delete_files = (int(value) for value in files)
