@@ -150,12 +150,8 @@ class Trino:
             return list(self.tables)
         if "$snapshots" in statement:
             at = (datetime.now(UTC) - timedelta(hours=5)).timestamp()
-            return [(1, None, at, {}), (2, 1, at + 3600, {}), (3, 2, at + 4 * 3600, {})]
-        if "$refs" in statement:
-            return [("main", 3)]
-        if "$manifests" in statement:
-            return [(3,)]
-        return [(3, 3, 3000, 0)] if "sum(" in statement else []
+            return [(1, None, at, {}, None), (2, 1, at + 3600, {}, None), (3, 2, at + 4 * 3600, {}, ["main"])]
+        return [(3, 3, 3000, 0, 3)]
 
 
 def test_a_dry_run_changes_nothing() -> None:

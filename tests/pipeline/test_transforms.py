@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
 from dataops_pipeline import tables
 from dataops_pipeline.jobs import reconcile_logger_dumps
@@ -347,3 +348,56 @@ def test_of_several_dumps_of_a_logger_the_newest_readable_one_counts(spark: Spar
         "1/b.csv": None,
         "4/c.csv": "empty: x",
     }
+
+
+QUOTED: list[tuple[dict[str, Any], float | None, int | None]] = [
+    (reading(temperature_c="4.5"), 4.5, 3),
+    (reading(temperature_c="-3"), -3.0, 3),
+    (reading(temperature_c="4.5e0"), 4.5, 3),
+    (reading(temperature_c=4.5, sequence="17"), 4.5, 17),
+    *(
+        (reading(temperature_c=text), None, None)
+        for text in ("", " 4.5", "4.5\n", "4,5", "4.5 C", "+4.5", "04.5", ".5", "4.", "NaN", "Infinity", "0x4", "true")
+    ),
+    *((reading(sequence=text), None, None) for text in ("1.5", "1e3", "", "one", "99999999999999999999")),
+    (reading(temperature_c="999.0"), None, None),
+    (reading(temperature_c=[4.5]), None, None),
+    (reading(logger_id=7), None, None),
+]
+
+
+def test_a_number_that_was_sent_as_a_text_counts_if_asked_for_and_is_written_as_a_number(spark: SparkSession) -> None:
+    sent = kafka(spark, [json.dumps(value).encode() for value, *_ in QUOTED])
+    assert readings.parse(sent).where("reason IS NULL").count() == 0
+    parsed = readings.parse(sent, quoted_numbers=True).orderBy("offset").collect()
+    for row, (value, temperature, sequence) in zip(parsed, QUOTED, strict=True):
+        if temperature is None:
+            assert row["reason"] is not None, value
+        else:
+            assert (row["reason"], row["temperature_c"], row["sequence"]) == (None, temperature, sequence), value
+
+
+def test_what_passes_without_the_option_passes_with_it_unchanged(spark: SparkSession) -> None:
+    values = [json.dumps(reading(temperature_c=celsius)).encode() for celsius in (4.5, -3, 0, 1e1, 99.99)]
+    sent = kafka(spark, values + [value for value, _ in WRONG])
+    plain = readings.parse(sent).where("reason IS NULL")
+    assert plain.count() == len(values)
+    lenient = readings.parse(sent, quoted_numbers=True).where("reason IS NULL")
+    assert plain.exceptAll(lenient).count() == 0
+    assert lenient.count() == len(values) + 2, "the two with a quoted number more"
+
+
+def test_rejected_records_are_parsed_again_with_the_coordinates_that_they_came_with(spark: SparkSession) -> None:
+    values = [json.dumps(reading(temperature_c="4.5", sequence=n)).encode() for n in range(3)] + [b"<html>"]
+    rejected = readings.rejected(readings.parse(kafka(spark, values)), F.lit(T0))
+    assert rejected.count() == 4
+    assert readings.now_good(rejected, quoted_numbers=False).count() == 0
+    assert readings.now_good(rejected, quoted_numbers=True, reason="not-json").count() == 0
+    good = readings.now_good(rejected, quoted_numbers=True, reason="wrong-type")
+    assert [(row["offset"], row["sequence"]) for row in good.orderBy("offset").collect()] == [(0, 0), (1, 1), (2, 2)]
+    landed = readings.accepted(good, F.lit(T0)).where("offset = 1")
+    new = readings.accepted(readings.not_among(good, landed), F.lit(T0))
+    assert new.columns == landed.columns
+    assert [tuple(row[:4]) + tuple(row[6:10]) for row in new.orderBy("offset").collect()] == [
+        ("BL-1", n, T0.replace(tzinfo=None), 4.5, "logger-readings", 0, n, T0.replace(tzinfo=None)) for n in (0, 2)
+    ]

@@ -78,12 +78,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A row of `$snapshots`."""
+    """A row of `$snapshots`, with the commit properties that are ours."""
 
     snapshot_id: int
     parent_id: int | None
     committed_at: datetime
-    summary: Mapping[str, str]
+    stamps: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class State:
     Attributes:
         table: `namespace.table`.
         data_files: Number of data files.
-        small_files: Data files below the threshold that share their partition with another such file.
+        small_files: Data files below the threshold that share their folder with another such file.
         small_bytes: What these hold.
         delete_files: Files that say which rows of other files are deleted.
         manifests: Lists of files.
@@ -134,9 +134,9 @@ def needed(states: Iterable[State]) -> frozenset[int]:
     """Return the snapshots that downstream tables say they were made from, the newest of each table."""
     found = (_newest(state, SOURCE_SNAPSHOT) for state in states)
     return frozenset(
-        int(snapshot.summary[SOURCE_SNAPSHOT])
+        int(snapshot.stamps[SOURCE_SNAPSHOT])
         for snapshot in found
-        if snapshot is not None and snapshot.summary[SOURCE_SNAPSHOT].isdecimal()
+        if snapshot is not None and snapshot.stamps[SOURCE_SNAPSHOT].isdecimal()
     )
 
 
@@ -186,31 +186,34 @@ def told(state: State, expiry: Expiry) -> str:
 
 def look(execute: Execute, table: str, threshold_bytes: float) -> State:
     """Read a table's metadata tables; raises JobError."""
-    quoted = [f'"{part}"' for part in table.split(".")]
+    namespace, name = table.split(".")
 
     def of(kind: str) -> str:
-        return f'{quoted[0]}."{table.split(".")[1]}${kind}"'
+        return f'"{namespace}"."{name}${kind}"'
 
-    partitioned = any(column == "partition" for column, *_ in execute(f"DESCRIBE {of('files')}"))
-    group = "partition" if partitioned else "0"
-    (files,) = execute(
+    # Trino puts the files of one partition together, and `$files` does not name it: the folder tells.
+    ((*files, manifests),) = execute(
         "SELECT coalesce(sum(files), 0), coalesce(sum(IF(small > 1, small)), 0),"
-        " coalesce(sum(IF(small > 1, small_bytes)), 0), coalesce(sum(deletes), 0)"
-        f" FROM (SELECT {group} AS part, count_if(content = 0) AS files,"
+        " coalesce(sum(IF(small > 1, bytes)), 0), coalesce(sum(deletes), 0),"
+        f" (SELECT count(*) FROM {of('manifests')})"
+        " FROM (SELECT regexp_replace(file_path, '/[^/]*$') AS folder, count_if(content = 0) AS files,"
         f" count_if(content = 0 AND file_size_in_bytes < {threshold_bytes:.0f}) AS small,"
-        f" sum(IF(content = 0 AND file_size_in_bytes < {threshold_bytes:.0f}, file_size_in_bytes)) AS small_bytes,"
+        f" sum(IF(content = 0 AND file_size_in_bytes < {threshold_bytes:.0f}, file_size_in_bytes)) AS bytes,"
         f" count_if(content <> 0) AS deletes FROM {of('files')} GROUP BY 1)"
     )
-    ((manifests,),) = execute(f"SELECT count(*) FROM {of('manifests')}")
-    snapshots = execute(f"SELECT snapshot_id, parent_id, to_unixtime(committed_at), summary FROM {of('snapshots')}")
-    refs = {str(name): int(one) for name, one in execute(f"SELECT name, snapshot_id FROM {of('refs')}")}
+    rows = execute(
+        "SELECT s.snapshot_id, s.parent_id, to_unixtime(s.committed_at),"
+        " map_filter(s.summary, (k, v) -> starts_with(k, 'dataops.')), r.names"
+        f" FROM {of('snapshots')} AS s LEFT JOIN (SELECT snapshot_id, array_agg(name) AS names FROM {of('refs')}"
+        " GROUP BY 1) AS r ON r.snapshot_id = s.snapshot_id"
+    )
+    snapshots, refs = {}, {}
+    for number, parent, at, stamps, names in rows:
+        snapshots[int(number)] = Snapshot(int(number), parent, datetime.fromtimestamp(at, UTC), dict(stamps or {}))
+        refs.update({str(ref): int(number) for ref in names or ()})
     current = refs.pop("main", None)
-    found = {
-        int(one): Snapshot(int(one), parent, datetime.fromtimestamp(at, UTC), dict(summary or {}))
-        for one, parent, at, summary in snapshots
-    }
-    data_files, small_files, small_bytes, delete_files = (int(number) for number in files)
-    return State(table, data_files, small_files, small_bytes, delete_files, int(manifests), current, found, refs)
+    data_files, small_files, small_bytes, delete_files = (int(value) for value in files)
+    return State(table, data_files, small_files, small_bytes, delete_files, int(manifests), current, snapshots, refs)
 
 
 def mend(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
@@ -229,7 +232,8 @@ def mend(execute: Execute, state: State, options: Options, sources: frozenset[in
         _, met = again_after_conflicts(execute, f"ALTER TABLE {quoted} EXECUTE {what}")
         conflicts += met
 
-    alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
+    if state.small_files or state.delete_files:
+        alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
     if state.manifests > 1:
         alter("optimize_manifests")
     # Looked at again: the steps above have made snapshots of their own, and took their time.
@@ -310,7 +314,7 @@ def _look_at(execute: Execute, tables: Sequence[str], options: Options) -> tuple
 def _newest(state: State, stamp: str) -> Snapshot | None:
     """Return the newest snapshot of main that carries a stamp: as jobs look for it, from parent to parent."""
     snapshot = state.snapshots.get(state.current) if state.current is not None else None
-    while snapshot is not None and stamp not in snapshot.summary:
+    while snapshot is not None and stamp not in snapshot.stamps:
         snapshot = state.snapshots.get(snapshot.parent_id) if snapshot.parent_id is not None else None
     return snapshot
 
