@@ -13,7 +13,7 @@ SELECT
     n.verdict AS verdict_now,
     n.readings AS readings_now,
     n.verdict IS DISTINCT FROM t.verdict AS changed
-FROM lake.gold.shipment_exposure FOR VERSION AS OF 'lot_L1820' AS t
+FROM lake.gold.shipment_exposure FOR VERSION AS OF 'lot_l1820' AS t
 JOIN lake.gold.lot_releases AS l ON l.lot = t.lot
 LEFT JOIN lake.gold.shipment_exposure AS n ON n.shipment_id = t.shipment_id
 WHERE t.lot = 'L1820'

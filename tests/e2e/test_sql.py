@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 FILES = {query.name: ROOT / f"pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)
-TAG = "lot_L1820"
+TAG = "lot_l1820"
 ELSEWHERE = {
     "silver.excursions": (
         "event_id varchar, event varchar, excursion_id varchar, shipment_id varchar, logger_id varchar,"
