@@ -34,7 +34,11 @@ STAGES = [
     "assess_shipments",
     "gold.shipment_exposure",
     "trino.shipment_exposure",
+    "detect_excursions",
+    "silver.excursions",
 ]
+BELOW_LAND = STAGES[2:-2]
+"""What reads what `land_readings` writes; the excursions are a branch of their own."""
 AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 FLOWS = ("caught_up", "idle", "behind")
 BURST = 300_000
@@ -129,7 +133,7 @@ def assert_others_live(seen: Seen, components: set[str], stages: list[str]) -> N
 
 
 async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(stack: Stack) -> None:
-    below = STAGES[2:]
+    below = BELOW_LAND
     async with console(stack) as pilot:
         async with stopped(stack, LAND):
             seen = await look_until(stack, "stuck", lambda s: s["stages"][LAND]["state"] == "stuck", within=30)
@@ -224,7 +228,7 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
     """One program is both here: nothing can be read from the lake or written to it."""
     async with console(stack) as pilot:
         async with stopped(stack, "store"):
-            blind = ["bronze.readings", "silver.readings", "gold.shipment_exposure"]
+            blind = ["bronze.readings", "silver.readings", "gold.shipment_exposure", "silver.excursions"]
             seen = await look_until(
                 stack,
                 "the lake is down, and land_readings held up by it",
@@ -245,7 +249,7 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
 async def test_kafka_down(stack: Stack) -> None:
     async with console(stack) as pilot:
         async with stopped(stack, "kafka"):
-            blind = ["logger-readings", LAND]
+            blind = ["logger-readings", LAND, "detect_excursions"]
             seen = await look_until(stack, "kafka is down", lambda s: down(s, "kafka", blind), within=60)
             assert_others_live(seen, {"kafka"}, [name for name in STAGES if name not in blind])
             assert seen["verdict"]["check_id"] == "kafka/unreachable"

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from dataops_local import fetch
-from dataops_local.layout import Layout
 from dataops_pipeline import reference
 from dataops_pipeline.jobs import detect_excursions as job
-from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobError, JobSettings
 from dataops_pipeline.transforms.excursions import Limits
 
@@ -72,17 +70,15 @@ def test_a_box_is_found_by_its_logger(tmp_path: Path) -> None:
     assert [boxes.find(name) for name in ("", "BL-0", "BL-11", "BL-9", "CL")] == [None] * 5
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Start Spark as the job does; the catalog is not there, and not asked."""
-    nowhere = {field.name: "http://127.0.0.1:9" for field in fields(JobSettings) if field.name != "state_hours"}
-    settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        job.use_this_python()
-        session = spark_session(settings, "tests", memory="512m", conf=job.CONF)
-        yield session
-        session.stop()
+@pytest.fixture
+def as_the_job(spark: SparkSession) -> Iterator[None]:
+    """Set the session as the job does."""
+    before = {name: spark.conf.get(name) for name in job.CONF}
+    for name, value in job.CONF.items():
+        spark.conf.set(name, value)
+    yield
+    for name, value in before.items():
+        spark.conf.set(name, value)
 
 
 class Arrivals:
@@ -131,6 +127,7 @@ class Arrivals:
         return [event["event_id"] for event in job.told(events, 0)]
 
 
+@pytest.mark.usefixtures("as_the_job")
 def test_events_of_several_batches(spark: SparkSession, tmp_path: Path) -> None:
     arrivals = Arrivals(spark, tmp_path)
     assert arrivals.run(("BL-1", 0, 5.0), ("BL-1", 1, 9.0), ("BL-1", 2, 9.0), ("BL-2", 1, 9.0), ("BL-9", 1, 9.0)) == []
@@ -160,17 +157,20 @@ class Table:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def current_snapshot(self) -> Any:
-        from types import SimpleNamespace
+    def snapshots(self) -> list[Any]:
+        return [
+            SimpleNamespace(summary=SimpleNamespace(additional_properties=properties), parent_snapshot_id=None)
+            for _, properties in self._catalog.commits
+        ]
 
-        if not self._catalog.commits:
-            return None
-        summary = SimpleNamespace(additional_properties=self._catalog.commits[-1][1])
-        return SimpleNamespace(summary=summary, parent_snapshot_id=None)
+    def current_snapshot(self) -> Any:
+        return self.snapshots()[-1] if self._catalog.commits else None
+
+    def scan(self, selected_fields: tuple[str, ...]) -> Any:
+        rows = pa.concat_tables([rows for rows, _ in self._catalog.commits])
+        return SimpleNamespace(to_arrow=lambda: rows.select(selected_fields))
 
     def schema(self) -> Any:
-        from types import SimpleNamespace
-
         kinds = {"sequence": pa.int64(), "temperature_c": pa.float64(), "min_c": pa.float64(), "max_c": pa.float64()}
         names = ["event_id", *(name for name in job.NAMES if name not in ("number", "entered"))]
         columns = [
@@ -207,6 +207,15 @@ def test_a_batch_is_committed_once_and_sent_each_time_that_it_is_run(spark: Spar
         "dataops.oldest-time": "1970-01-01T00:00:01.000Z",
     }
     assert sent == [["BL-1/0/opened", "BL-1/1/opened"]] * 2
+
+
+def test_after_a_lost_checkpoint_the_table_gets_nothing_twice(spark: SparkSession) -> None:
+    catalog, sent = Catalog(), []
+    job.Batches(catalog, lambda events: None).write(found(spark, 1_000, events=2), 9, "old")  # type: ignore[arg-type]
+    batches = job.Batches(catalog, lambda events: sent.append(len(events)))  # type: ignore[arg-type]
+    assert batches.write(found(spark, 1_000, 2_000, events=3), 0, "new") == (2, 3)
+    assert catalog.commits[-1][0].column("event_id").to_pylist() == ["BL-1/2/opened"]
+    assert sent == [3], "the topic has it at least once"
 
 
 def test_a_batch_without_events_is_committed_at_times_to_show_progress(

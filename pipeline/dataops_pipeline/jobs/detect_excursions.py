@@ -1,15 +1,14 @@
 """Streaming: from the topic `logger-readings` to the excursions in it, into `silver.excursions` and topic `excursions`.
 
-The table has each event exactly once: a batch's events are one commit with the query's id and the batch's number. The
-topic has it at least once: a batch that is run again after a crash sends its events again, with the same `event_id`.
-What is remembered of each logger is in the query's checkpoint.
+The table has each event exactly once: a batch's events are one commit with the query's id and the batch's number, and
+where the checkpoint was lost, and the topic is read from its beginning, what the table knows is left out. The topic has
+it at least once: a batch that is run again sends its events again, with the same `event_id`. What is remembered of each
+logger is in the query's checkpoint.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -105,6 +104,7 @@ class Batches:
         self._publish = publish
         self._committed = time.monotonic()
         self._oldest: int | None = None
+        self._known: frozenset[str] | None = None
 
     def write(self, batch: DataFrame, epoch: int, query_id: str) -> tuple[int, int]:
         """Commit and send the events of a batch; return how many records and how many events it had."""
@@ -127,7 +127,9 @@ class Batches:
                 PROGRESS: iso(newest),
                 OLDEST: iso(self._oldest),
             }
-            commit(self._catalog, events, epoch, stamp)
+            if self._known is None:
+                self._known = known_to_others(self._catalog, query_id)
+            commit(self._catalog, [e for e in events if e["event_id"] not in self._known], epoch, stamp)
             self._committed = time.monotonic()
             self._oldest = None
         # After the commit: what the topic has is in the table, too.
@@ -150,6 +152,18 @@ def told(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
         }
         for row in ordered
     ]
+
+
+def known_to_others(catalog: Catalog, query_id: str) -> frozenset[str]:
+    """Return the ids of the events that a table has of other queries, whose checkpoint was lost; read only then."""
+    table = catalog.load_table(tables.EXCURSIONS.removeprefix(f"{CATALOG}."))
+    writers = {
+        snapshot.summary.additional_properties.get(QUERY_ID) for snapshot in table.snapshots() if snapshot.summary
+    }
+    if not writers - {None, query_id}:
+        return frozenset()
+    log.info("the checkpoint is a new one: leaving out what %s has already", tables.EXCURSIONS)
+    return frozenset(table.scan(selected_fields=("event_id",)).to_arrow().column("event_id").to_pylist())
 
 
 def commit(catalog: Catalog, events: Sequence[dict[str, Any]], epoch: int, stamp: dict[str, str]) -> None:
@@ -254,14 +268,8 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
     return each_batch(frame, settings, NAME, write)
 
 
-def use_this_python() -> None:
-    """Let Spark's workers be of the Python that runs the job; otherwise they are whatever `python3` is."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-
-
 def stream(settings: JobSettings) -> str:
     """Keep the query running until told to stop."""
-    use_this_python()
     again = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         return keep_running(
