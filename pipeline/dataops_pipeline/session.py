@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +34,8 @@ def spark_session(
     options = _catalog(settings)
     if settings.spark_master:
         options |= _local(settings, memory)
+        # otherwise Spark's workers are of whatever `python3` comes first in the path, which may lack all that they need
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
     for key, value in {**options, **(conf or {})}.items():
         builder = builder.config(key, value)

@@ -79,7 +79,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        job.use_this_python()
         session = spark_session(settings, "tests", memory="512m", conf=job.CONF)
         yield session
         session.stop()

@@ -8,8 +8,6 @@ What is remembered of each logger is in the query's checkpoint.
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -254,14 +252,8 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
     return each_batch(frame, settings, NAME, write)
 
 
-def use_this_python() -> None:
-    """Let Spark's workers be of the Python that runs the job; otherwise they are whatever `python3` is."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-
-
 def stream(settings: JobSettings) -> str:
     """Keep the query running until told to stop."""
-    use_this_python()
     again = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         return keep_running(
