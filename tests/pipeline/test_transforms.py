@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
 from dataops_pipeline import tables
 from dataops_pipeline.jobs import reconcile_logger_dumps
-from dataops_pipeline.simulator import records
+from dataops_pipeline.simulator import dumps, records
 from dataops_pipeline.simulator.boxes import Settings
 from dataops_pipeline.transforms import readings, reconcile
 
@@ -329,6 +331,30 @@ def test_a_late_delivery_of_a_reading_that_was_filled_is_no_conflict_where_round
     ]
     found = readings.conflicting(bronze(spark, late), stands).orderBy("offset").collect()
     assert [row["offset"] for row in found] == [2, 3]
+
+
+def test_executors_fetch_files_and_read_each_whole_or_not_at_all(spark: SparkSession, tmp_path: Path) -> None:
+    import pandas as pd
+
+    settings = Settings(boxes_per_day=40, broken_dumps=0.3)
+    day = pd.Timestamp("2013-07-01")
+    files = {f"{tmp_path}/{file.path}": file for file in dumps.dumps(settings, day)}
+    dumps.write_days(settings, day, 1, fs.LocalFileSystem(), str(tmp_path))
+    listed = [(path, len(file.content), T0) for path, file in files.items()]
+    listed.append((f"{tmp_path}/gone.csv", 1, T0))  # removed after it was listed
+    listed.append((f"{tmp_path}/huge.csv", 9 << 20, T0))
+    found = spark.createDataFrame(listed, reconcile_logger_dumps.FOUND).mapInArrow(
+        reconcile_logger_dumps.reader(fs.LocalFileSystem), reconcile_logger_dumps.READ
+    )
+    rows = {row["path"]: row for row in found.collect()}
+    assert rows.pop(f"{tmp_path}/huge.csv")["reason"] == "too-large: 9437184 bytes"
+    assert set(rows) == set(files)
+    for path, file in files.items():
+        kind = rows[path]["reason"].partition(":")[0] if rows[path]["reason"] else None
+        assert kind == file.broken
+        assert (rows[path]["readings"] is None) == (file.broken is not None), "never a half-read file"
+        assert rows[path]["logger_id"] == (None if file.broken else file.logger_id)
+    assert 5 < sum(file.broken is not None for file in files.values()) < 20
 
 
 def test_of_several_dumps_of_a_logger_the_newest_readable_one_counts(spark: SparkSession) -> None:

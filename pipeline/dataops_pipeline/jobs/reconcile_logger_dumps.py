@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -132,7 +133,7 @@ def _reconcile(spark: SparkSession, settings: JobSettings, new: list[Found]) -> 
     tables.create(spark, tables.SILVER, tables.RECONCILIATION, tables.DUMPS)
     tasks = max(1, min(spark.sparkContext.defaultParallelism * 4, len(new) // FILES_AT_ONCE))
     listed = spark.createDataFrame(new, FOUND).repartition(tasks)
-    read = newest(listed.mapInArrow(reader(settings), READ)).persist()
+    read = newest(listed.mapInArrow(reader(partial(_store, settings)), READ)).persist()
     good = read.where("reason IS NULL")
     loggers, first, last = good.agg(F.count("*"), F.min("logger_id"), F.max("logger_id")).collect()[0]
     filled = 0
@@ -170,7 +171,7 @@ def _fill(spark: SparkSession, good: DataFrame, first: str, last: str) -> int:
     silver = spark.table(tables.SILVER).where(among)
     compared = compare(dump, silver).persist()
     compared.count()  # as the stream has it, before the filling
-    lacking = filling(dump, silver, spark.table(tables.CALIBRATIONS)).persist()
+    lacking = filling(dump, silver, tables.certificates(spark)).persist()
     filled = lacking.count()
     if filled:
         _merge(spark, lacking, tables.SILVER, f"t.logger_id = n.logger_id AND t.sequence = n.sequence AND t.{among}")
@@ -211,11 +212,13 @@ def newest(read: DataFrame) -> DataFrame:
     )
 
 
-def reader(settings: JobSettings) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+def reader(
+    open_store: Callable[[], fs.FileSystem],
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return what an executor does: fetch and read files, each whole or not at all."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        store = _store(settings)
+        store = open_store()
         for batch in batches:
             files = batch.to_pylist()
             for at in range(0, len(files), FILES_AT_ONCE):
