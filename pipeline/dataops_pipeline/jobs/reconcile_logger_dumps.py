@@ -170,7 +170,7 @@ def _fill(spark: SparkSession, good: DataFrame, first: str, last: str) -> int:
     silver = spark.table(tables.SILVER).where(among)
     compared = compare(dump, silver).persist()
     compared.count()  # as the stream has it, before the filling
-    lacking = filling(dump, silver, spark.table(tables.CALIBRATIONS)).persist()
+    lacking = filling(dump, silver, tables.certificates(spark)).persist()
     filled = lacking.count()
     if filled:
         _merge(spark, lacking, tables.SILVER, f"t.logger_id = n.logger_id AND t.sequence = n.sequence AND t.{among}")
