@@ -150,10 +150,10 @@ def test_doubts_make_a_release_an_investigation_and_all_reasons_are_told_the_wor
     assert row["reasons"] == ["3 readings without a valid certificate"]
     row = assess(spark, good, 20, source="dump")
     assert (row["verdict"], row["filled_from_dump"]) == ("release", 3)
-    row = assess(spark, [(0, 9.0), (60.5, 9.0), (80, 5.0)], 80, conflicts=1, certificate=None)
+    row = assess(spark, [(0, 9.0), (60.5, 9.0), (80.5, 5.0)], 80.5, conflicts=1, certificate=None)
     assert row["verdict"] == "reject"
     assert row["reasons"] == [
-        "39.7 min out of range, more than the 30 allowed",
+        "40 min out of range, more than the 30 allowed",
         "30.5 min without evidence: readings more than 30 min apart",
         "1 deliveries that contradict a reading",
         "3 readings without a valid certificate",
