@@ -28,13 +28,21 @@ COMMON = {
 def job(name: str, outlets: list[Asset], env: dict[str, str] | None = None) -> BashOperator:
     """Return the task that runs a job; $BOREAL_PYTHON is the Python that has it.
 
-    A job that comes too early ends with 99, and the task counts as skipped. What a user may set goes by environment
-    variable: a value in the command would be run by the shell.
+    Args:
+        name: Of the job, and of the task.
+        outlets: What it writes.
+        env: Further environment variables, as templates. What comes from outside goes in by these only: it is never
+            part of the command, so a shell never reads it.
     """
     # Airflow's own PYTHONPATH must not reach the project's environment.
     command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{name}'
     return BashOperator(
-        task_id=name, bash_command=command, env=env, append_env=True, skip_on_exit_code=99, outlets=outlets
+        task_id=name,
+        bash_command=command,
+        env=env,
+        append_env=True,
+        skip_on_exit_code=99,  # a job that comes too early
+        outlets=outlets,
     )
 
 
@@ -55,12 +63,86 @@ with DAG(
     job("conform_readings", [SILVER])
 
 with DAG(
+    "reconcile_logger_dumps",
+    schedule=dt.timedelta(minutes=10),
+    doc_md="New dumps of loggers against `silver.readings`, which is filled with what the stream has lost.",
+    params={
+        "max_files": Param(
+            1000, type="integer", minimum=1, maximum=100_000, description="Dumps that one run takes at the most."
+        )
+    },
+    **COMMON,
+):
+    job("reconcile_logger_dumps", [SILVER], {"BOREAL_MAX_DUMP_FILES": "{{ params.max_files }}"})
+
+with DAG(
     "assess_shipments",
     schedule=[SILVER],
-    doc_md="What each shipment was exposed to, from `silver.readings`, into `gold.shipment_exposure`.",
+    doc_md=(
+        "What each shipment was exposed to, from `silver.readings`, into `gold.shipment_exposure`: written to a branch,"
+        " audited, published; complete lots are tagged and noted in `gold.lot_releases`."
+    ),
     **COMMON,
 ):
     job("assess_shipments", [])
+
+INSTANT = {"type": "string", "format": "date-time"}
+RECALIBRATION = {
+    "logger_id": Param(
+        type="string",
+        pattern=r"^\S{1,64}$",
+        title="Logger",
+        description="Whose readings are stated anew: BL-0701-0004.",
+    ),
+    "correction_c": Param(
+        type="number",
+        minimum=-5,
+        maximum=5,
+        title="Correction",
+        description="Degrees Celsius that are added to what the logger reports.",
+    ),
+    "valid_from": Param(**INSTANT, title="Valid from", description="First instant of measurement, with a time zone."),
+    "valid_until": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="Valid until",
+        description="First instant of measurement that it is not valid for any more; empty while it stands.",
+    ),
+    "calibration_id": Param(
+        type="string",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        title="Certificate",
+        description="Its number, which no other certificate may have.",
+    ),
+    "issued_at": Param(
+        **INSTANT,
+        title="Issued at",
+        description="Of the certificates that are valid at a time, the one that was issued last counts.",
+    ),
+}
+
+with DAG(
+    "recalibrate_logger",
+    schedule=None,
+    params=RECALIBRATION,
+    doc_md=(
+        "A certificate that came later for one logger: into `bronze.recalibrations`, and the logger's rows of"
+        " `silver.readings` stated anew. The earlier ones stay readable at the tag `before_<certificate>`."
+    ),
+    **COMMON,
+):
+    job(
+        "recalibrate_logger",
+        [SILVER],
+        # What is not given is empty, never the word None.
+        {
+            f"BOREAL_RECALIBRATE_{name.upper()}": "{{ '' if params.NAME is none else params.NAME }}".replace(
+                "NAME", name
+            )
+            for name in RECALIBRATION
+        },
+    )
 
 with DAG(
     "create_views",

@@ -17,6 +17,9 @@ OLDEST = "dataops.oldest-time"
 SOURCE_SNAPSHOT = "dataops.source-snapshot"
 """Commit property: the snapshot of the upstream table that the commit was made from."""
 
+TEN_YEARS_MS = 3653 * 24 * 3600 * 1000
+"""How long a tag is kept that somebody may have to answer for; upkeep expires no snapshot that a tag names."""
+
 
 def open_catalog(settings: JobSettings) -> Catalog:
     """Return the catalog."""
@@ -45,6 +48,23 @@ def newest_with(table: Table, name: str) -> tuple[Snapshot, str] | None:
         parent = snapshot.parent_snapshot_id
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
     return None
+
+
+def oldest_since(table: Table, snapshot_id: int) -> str | None:
+    """Return the oldest pipeline-entry time among what the commits after a snapshot have taken in.
+
+    `None` where they have taken in nothing, or where the snapshot is no ancestor of the current one any more, and so
+    nobody knows which commits came after it.
+    """
+    found: list[str] = []
+    snapshot = table.current_snapshot()
+    while snapshot is not None and snapshot.snapshot_id != snapshot_id:
+        value = snapshot.summary.additional_properties.get(OLDEST) if snapshot.summary else None
+        if value is not None:
+            found.append(value)
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    return min(found, default=None) if snapshot is not None else None
 
 
 def iso(millis: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,28 +17,33 @@ JVM_OPTIONS = (
 )
 
 
-def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> SparkSession:
+def spark_session(
+    settings: JobSettings, app: str, *, memory: str = "768m", conf: Mapping[str, str] | None = None
+) -> SparkSession:
     """Return a session with the catalog `lake`.
 
     Args:
-        settings: Where the components are.
+        settings: Where the components are. Without a `spark_master` this process was started by spark-submit, which
+            has said where to run, with which jars and how much memory.
         app: The application's name.
-        memory: The driver's heap.
+        memory: The driver's heap, where this process starts the driver.
+        conf: Further settings; one that is named here counts instead of the usual one.
     """
-    jars = Path(settings.spark_jars)
-    # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
-    first = sorted(jars.glob("hadoop-client-*.jar"))
+    options = _catalog(settings)
+    if settings.spark_master:
+        options |= _local(settings, memory)
+    builder = SparkSession.builder.appName(app)
+    for key, value in {**options, **(conf or {})}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _catalog(settings: JobSettings) -> dict[str, str]:
+    """Return what makes the tables the same wherever a job runs."""
     catalog = f"spark.sql.catalog.{CATALOG}"
-    options = {
-        "spark.driver.extraClassPath": ":".join([*map(str, first), f"{jars}/*"]),
-        "spark.driver.extraJavaOptions": JVM_OPTIONS,
-        "spark.executor.extraJavaOptions": JVM_OPTIONS,
-        "spark.driver.memory": memory,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": "2",
+    return {
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         catalog: "org.apache.iceberg.spark.SparkCatalog",
@@ -52,9 +58,22 @@ def spark_session(settings: JobSettings, app: str, *, memory: str = "768m") -> S
         f"{catalog}.view-endpoints-supported": "true",
         **{f"{catalog}.{key}": value for key, value in settings.s3_properties().items()},
     }
-    builder = SparkSession.builder.master(settings.spark_master).appName(app)
-    for key, value in options.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    return session
+
+
+def _local(settings: JobSettings, memory: str) -> dict[str, str]:
+    """Return what a driver on this machine needs, few cores and the Java of the local stack in mind."""
+    jars = Path(settings.spark_jars)
+    # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
+    first = sorted(jars.glob("hadoop-client-*.jar"))
+    return {
+        "spark.master": settings.spark_master,
+        "spark.driver.extraClassPath": ":".join([*map(str, first), f"{jars}/*"]),
+        "spark.driver.extraJavaOptions": JVM_OPTIONS,
+        "spark.executor.extraJavaOptions": JVM_OPTIONS,
+        "spark.driver.memory": memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "2",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
 CATALOG = "lake"
@@ -35,8 +35,9 @@ class JobSettings:
         trino: Address of Trino's coordinator.
         raw: Where the raw files are, `s3://bucket`.
         checkpoints: Folder of Spark's checkpoints.
-        spark_master: Spark's master URL.
-        spark_jars: Folder of Spark's further jars.
+        spark_master: Spark's master URL; empty where spark-submit starts the job.
+        spark_jars: Folder of Spark's further jars; empty where spark-submit brings them.
+        state_hours: How long `detect_excursions` remembers a logger that sends nothing any more; 72 where not set.
     """
 
     kafka: str
@@ -50,17 +51,22 @@ class JobSettings:
     trino: str
     raw: str
     checkpoints: str
-    spark_master: str
-    spark_jars: str
+    spark_master: str = ""
+    spark_jars: str = ""
+    state_hours: float = 72.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; raises JobError that names all that is missing."""
+        """Read the settings; raises JobError that names all that is missing, or what is not a number."""
         names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls)}
-        missing = [name for name in names.values() if not env.get(name)]
+        needed = [names[field.name] for field in fields(cls) if field.default is MISSING]
+        missing = [name for name in needed if not env.get(name)]
         if missing:
             raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
-        return cls(**{field: env[name] for field, name in names.items()})
+        found: dict[str, Any] = {field: env[name] for field, name in names.items() if env.get(name)}
+        if "state_hours" in found:
+            found["state_hours"] = _hours(names["state_hours"], found["state_hours"])
+        return cls(**found)
 
     def s3_properties(self) -> dict[str, Any]:
         """Return the object store's settings, as Iceberg's Spark and Python libraries name them alike."""
@@ -69,6 +75,16 @@ class JobSettings:
             "s3.access-key-id": self.s3_access_key,
             "s3.secret-access-key": self.s3_secret_key,
         }
+
+
+def _hours(name: str, text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours < 24 * 365:
+        raise JobError(f"{name} is {text!r}: a number of hours, more than 0 and less than a year")
+    return hours
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

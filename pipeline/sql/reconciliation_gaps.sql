@@ -14,7 +14,7 @@ SELECT
     r.longest_gap_minutes,
     r.expected_readings - r.dump_readings AS unexplained,
     r.reconciled_at,
-    r.path
+    r.dump_path
 FROM lake.silver.reconciliation AS r
 JOIN lake.bronze.shipments AS s ON s.shipment_id = r.shipment_id
 WHERE r.missing > r.filled OR r.extra > 0 OR r.different > 0 OR r.no_reading > 0 OR r.longest_gap_minutes >= 30

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 FILES = {query.name: ROOT / f"pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)
-TAG = "lot_L1820"
+TAG = "lot_l1820"
 ELSEWHERE = {
     "silver.excursions": (
         "event_id varchar, event varchar, excursion_id varchar, shipment_id varchar, logger_id varchar,"
@@ -27,7 +27,7 @@ ELSEWHERE = {
         " kafka_timestamp timestamp(6) with time zone, detected_at timestamp(6) with time zone"
     ),
     "silver.reconciliation": (
-        "shipment_id varchar, logger_id varchar, path varchar, dump_readings bigint, stream_readings bigint,"
+        "shipment_id varchar, logger_id varchar, dump_path varchar, dump_readings bigint, stream_readings bigint,"
         " missing bigint, extra bigint, different bigint, filled bigint, no_reading bigint,"
         " longest_gap_minutes double, expected_readings bigint, reconciled_at timestamp(6) with time zone"
     ),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dataops_local.layout import AIRFLOW_VENV, ROOT
+from dataops_pipeline.jobs.recalibrate_logger import MAX_CORRECTION_C, NUMBER, Certificate
 from dataops_pipeline.jobs.runner import SKIPPED
 
 CODE = """
@@ -21,27 +22,35 @@ found = {
     dag.dag_id: {
         "tasks": [task.task_id for task in dag.tasks],
         "retries": min(task.retries for task in dag.tasks),
+        "owner": dag.owner,
+        "minutes": max(task.execution_timeout.total_seconds() for task in dag.tasks) / 60,
+        "schedule": type(dag.timetable).__name__,
+        "params": {name: dag.params.get_param(name).dump() for name in dag.params},
+        "outlets": [asset.uri for task in dag.tasks for asset in task.outlets],
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "documented": bool(dag.doc_md),
         "commands": [task.bash_command for task in dag.tasks],
         "env": [task.env or {} for task in dag.tasks],
         "skips": [list(task.skip_on_exit_code) for task in dag.tasks],
-        "params": {name: dag.params.get_param(name).dump() for name in dag.params},
     }
     for dag in bag.dags.values()
 }
 print("FOUND" + json.dumps({"errors": bag.import_errors, "dags": found}))
 """
 
+pytestmark = pytest.mark.timeout(180)
 
-@pytest.mark.timeout(180)
-def test_airflow_loads_the_dags(tmp_path: Path) -> None:
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what Airflow makes of the folder of DAGs."""
+    home = tmp_path_factory.mktemp("airflow")
     env = {
         **os.environ,
-        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }
     done = subprocess.run(
         [AIRFLOW_VENV / "bin" / "python", "-c", CODE],
@@ -55,31 +64,55 @@ def test_airflow_loads_the_dags(tmp_path: Path) -> None:
     assert "FOUND" in done.stdout, done.stderr[-2000:]
     found = json.loads(done.stdout.split("FOUND", 1)[1].splitlines()[0])
     assert found["errors"] == {}
-    assert set(found["dags"]) == {
+    loaded: dict[str, Any] = found["dags"]
+    return loaded
+
+
+def test_each_job_has_a_thin_dag(dags: dict[str, Any]) -> None:
+    assert set(dags) == {
         "load_reference_data",
         "conform_readings",
+        "reconcile_logger_dumps",
         "assess_shipments",
+        "recalibrate_logger",
         "create_views",
         "maintain_tables",
         "replay_rejected",
     }
-    for name, dag in found["dags"].items():
+    for name, dag in dags.items():
         assert dag["tasks"] == [name]
         assert dag["retries"] == 2
+        assert dag["owner"] == "boreal-bridge"
+        assert 0 < dag["minutes"] <= 60
         assert dag["catchup"] is False
         assert dag["max_active_runs"] == 1
         assert dag["documented"]
+        assert dag["skips"] == [[SKIPPED]], "a job that comes too early is no failure"
         assert dag["commands"][0].endswith(f"-m dataops_pipeline.jobs.{name}")
         assert (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").is_file()
-        assert dag["skips"] == [[SKIPPED]]
-        # A param is checked against a schema, says what it is, and never becomes a part of a command.
+
+
+def test_parameters_have_a_form_and_none_reaches_a_shell(dags: dict[str, Any]) -> None:
+    assert sum(bool(dag["params"]) for dag in dags.values()) >= 3
+    for name, dag in dags.items():
         assert "{{" not in dag["commands"][0]
         (env,) = dag["env"]
-        assert sorted(env.values()) == sorted(f"{{{{ params.{name} }}}}" for name in dag["params"])
-        for param in dag["params"].values():
-            assert param["description"]
-            assert param["schema"]["type"]
-    source = {name: (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").read_text() for name in found["dags"]}
-    for name, dag in found["dags"].items():
-        for variable in dag["env"][0]:
-            assert f'"{variable}"' in source[name], "the job reads what the DAG sets"
+        assert len(env) == len(dag["params"])
+        for param, about in dag["params"].items():
+            assert about["description"], (name, param)
+            assert about["schema"]["type"], (name, param)
+            assert any(f"params.{param}" in template for template in env.values()), (name, param)
+
+
+def test_the_form_of_a_recalibration_takes_what_the_job_takes(dags: dict[str, Any]) -> None:
+    dag = dags["recalibrate_logger"]
+    schema = {name: param["schema"] for name, param in dag["params"].items()}
+    assert set(schema) == set(Certificate.__dataclass_fields__)
+    assert dag["schedule"] == "NullTimetable"
+    assert dag["outlets"] == ["iceberg://lake/silver/readings"], "so that assess_shipments follows"
+    correction = schema["correction_c"]
+    limits = ("number", -MAX_CORRECTION_C, MAX_CORRECTION_C)
+    assert (correction["type"], correction["minimum"], correction["maximum"]) == limits
+    assert schema["calibration_id"]["pattern"] == f"^{NUMBER.pattern}$"
+    assert schema["valid_until"]["type"] == ["null", "string"]
+    assert schema["valid_from"]["format"] == "date-time"

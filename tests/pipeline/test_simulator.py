@@ -87,6 +87,16 @@ def test_a_conflict_comes_after_the_reading_that_it_contradicts() -> None:
     assert (pairs["temperature_c"] != pairs["temperature_c_first"]).all()
 
 
+def test_nothing_is_sent_again_that_was_not_sent_before() -> None:
+    many = Settings(boxes_per_day=600, duplicates=0.1, conflicts=0.1)
+    sent = pd.concat([chunk for _, chunk in chunks(many, Position("2013-07-01", 0), 30_000)], ignore_index=True)
+    first = sent.drop_duplicates(["logger_id", "sequence"])
+    assert set(first["kind"]) <= {READING, GARBAGE}
+    assert (sent["kind"] == DUPLICATE).sum() > 1_000
+    good = sent[sent["kind"] != GARBAGE].drop_duplicates(["logger_id", "sequence"])
+    assert len(good) == (sent["kind"] == READING).sum() == len(records.truth(sent))
+
+
 def test_what_is_lost_stays_in_the_logger_s_memory_only() -> None:
     lossy = Settings(boxes_per_day=100, lost=0.1)
     remembered = records.memory(lossy, DAY)
@@ -190,9 +200,11 @@ def test_each_box_reports_every_five_minutes_from_packed_to_delivered() -> None:
 
 
 def test_chunks_go_on_where_the_position_says() -> None:
-    whole = pd.concat([chunk for _, chunk in chunks(SMALL, Position("2013-07-01", 0), 9_000)], ignore_index=True)
-    begun = [(at, chunk) for at, chunk in chunks(SMALL, Position("2013-07-01", 0), 4_321)]
-    rest = [chunk for _, chunk in chunks(SMALL, begun[-1][0], 9_000 - 4_321)]
+    day = "2013-07-01"
+    whole = pd.concat([chunk for _, chunk in chunks(SMALL, Position(day, 0), 12_000)], ignore_index=True)
+    begun = [(at, chunk) for at, chunk in chunks(SMALL, Position(day, 0), 9_321)]
+    assert begun[-1][0].day != day
+    rest = [chunk for _, chunk in chunks(SMALL, begun[-1][0], 12_000 - 9_321, day)]
     again = pd.concat([*(chunk for _, chunk in begun), *rest], ignore_index=True)
     pd.testing.assert_frame_equal(whole, again)
 
@@ -229,5 +241,5 @@ def test_reference_data_holds_no_secret_of_the_simulator(monkeypatch: pytest.Mon
 
 
 def test_jobs_say_what_is_not_set() -> None:
-    with pytest.raises(JobError, match=r"not set: BOREAL_KAFKA, .*BOREAL_SPARK_JARS"):
+    with pytest.raises(JobError, match=r"not set: BOREAL_KAFKA, .*BOREAL_CHECKPOINTS"):
         JobSettings.from_env({"BOREAL_RAW": "s3://raw"})

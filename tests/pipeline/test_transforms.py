@@ -1,11 +1,8 @@
-"""The transforms, on Spark: what counts as a reading, each reading once, and what a shipment was exposed to."""
+"""The transforms, on Spark: what counts as a reading, and each reading once."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,13 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
-from dataops_local import fetch
-from dataops_local.layout import Layout
-from dataops_pipeline.session import spark_session
-from dataops_pipeline.settings import JobSettings
+from dataops_pipeline import tables
+from dataops_pipeline.jobs import reconcile_logger_dumps
 from dataops_pipeline.simulator import records
 from dataops_pipeline.simulator.boxes import Settings
-from dataops_pipeline.transforms import exposure, readings
+from dataops_pipeline.transforms import readings, reconcile
 
 pytestmark = [
     pytest.mark.spark,
@@ -29,18 +24,6 @@ pytestmark = [
 ]
 
 T0 = datetime(2013, 7, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Start Spark as the jobs do; the catalog is not there, and not asked."""
-    nowhere = {field.name: "http://127.0.0.1:9" for field in fields(JobSettings)}
-    settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        session = spark_session(settings, "tests")
-        yield session
-        session.stop()
 
 
 def reading(**change: Any) -> dict[str, Any]:
@@ -217,64 +200,154 @@ def test_a_field_that_only_newer_loggers_send_is_kept_and_never_a_fault(spark: S
     assert [row["battery_percent"] for row in parsed] == [None, 87, None]
 
 
-PRODUCTS = "product_id string, min_c double, max_c double, alarm_delay_minutes int, frozen boolean"
-SHIPMENTS = (
-    "shipment_id string, logger_id string, product_id string, lot string, origin string, dest string, carrier string,"
-    " flight int, scheduled_departure timestamp, departed_at timestamp, delivered_at timestamp, cancelled boolean"
+def test_a_certificate_that_comes_later_restates_what_it_is_valid_for_and_nothing_twice(spark: SparkSession) -> None:
+    day = 24 * 3600
+    deliveries = [("a", n, n * day, 4.0, n * day + 30, n) for n in range(4)] + [("b", 0, 0, 4.0, 30, 9)]
+    old = certificates(spark, ("old", "a", -30, -30, None, 0.1))
+    silver = readings.conform(bronze(spark, deliveries), old)
+    later = old.unionByName(certificates(spark, ("later", "a", 9, 1, 3, 0.5)))
+    changed = readings.restated(silver, later)
+    found = [tuple(row) for row in changed.orderBy("sequence").collect()]
+    assert found == [("a", 1, 4.5, "later"), ("a", 2, 4.5, "later")]
+    assert readings.restated(readings.conform(bronze(spark, deliveries), later), later).count() == 0
+    earlier = old.unionByName(certificates(spark, ("earlier", "a", -31, 1, 3, 0.5)))
+    assert readings.restated(silver, earlier).count() == 0, "one that was issued later stands"
+
+
+DUMP = (
+    "logger_id string, unit string, clock_ahead boolean, downloaded_at timestamp, sequence bigint,"
+    " reported_at timestamp, measured_at timestamp, celsius double"
 )
-SILVER = "logger_id string, sequence bigint, measured_at timestamp, temperature_c double"
 
 
-def assess(spark: SparkSession, temperatures: list[float], *, frozen: bool = False, delay: int = 30) -> Any:
-    """Assess one shipment with a reading every 10 minutes."""
-    step = timedelta(minutes=10)
-    silver = [("BL-1", n, T0 + n * step, celsius) for n, celsius in enumerate(temperatures)]
-    shipment = ("SH-1", "BL-1", "P", "L", "JFK", "LAX", "AA", 1, T0, T0 + step, T0 + 9 * step, False)
-    (row,) = exposure.assess(
-        spark.createDataFrame(silver, SILVER),
-        spark.createDataFrame([shipment], SHIPMENTS),
-        spark.createDataFrame([("P", 2.0, 8.0, delay, frozen)], PRODUCTS),
-    ).collect()
-    return row
+def dump(spark: SparkSession, *rows: tuple[str, str, int, int, float | None]) -> Any:
+    """Make rows of a dump: logger, unit, sequence, measured (seconds after T0) and temperature."""
+    data = [
+        (logger, unit, False, T0 + 90_000 * SECOND, sequence, T0 + at * SECOND, T0 + at * SECOND, celsius)
+        for logger, unit, sequence, at, celsius in rows
+    ]
+    return spark.createDataFrame(data, DUMP)
 
 
-@pytest.mark.parametrize(
-    ("temperatures", "minutes", "verdict"),
-    [
-        ([5.0] * 10, 0.0, "release"),
-        ([2.0, 8.0, 2.0], 0.0, "release"),  # the limits are allowed
-        ([5.0, 9.0, 5.0, 5.0], 10.0, "investigate"),
-        ([5.0, 9.0, 9.0, 9.0, 5.0], 30.0, "investigate"),
-        ([5.0, 9.0, 9.0, 9.0, 9.0, 5.0], 40.0, "reject"),
-        ([1.0, 5.0, 5.0], 5.0, "investigate"),  # the first reading stands for half a step
-    ],
-)
-def test_time_out_of_range_leads_the_verdict(
-    spark: SparkSession, temperatures: list[float], minutes: float, verdict: str
+def silver(spark: SparkSession, *rows: tuple[str, int, int, float, str | None]) -> Any:
+    """Make rows of `silver.readings`: logger, sequence, measured (seconds after T0), temperature and source."""
+    data = [
+        (logger, sequence, T0 + at * SECOND, T0 + at * SECOND, celsius, source)
+        for logger, sequence, at, celsius, source in rows
+    ]
+    schema = (
+        "logger_id string, sequence bigint, measured_at timestamp, reported_at timestamp, raw_temperature_c double,"
+        " source string"
+    )
+    return spark.createDataFrame(data, schema)
+
+
+def test_the_stream_is_compared_with_the_memory_reading_by_reading(spark: SparkSession) -> None:
+    memory = dump(
+        spark,
+        *(("a", "C", n, 300 * n, 4.0) for n in range(10)),
+        ("a", "C", 10, 3000, None),  # without a temperature
+        ("a", "C", 11, 3300, None),
+        ("f", "F", 0, 0, 4.0),
+        ("f", "F", 1, 300, 4.0),
+        ("never", "C", 5, 0, 4.0),
+        ("never", "C", 6, 300, 4.0),
+        ("whole", "C", 0, 0, 4.0),
+    )
+    stream = silver(
+        spark,
+        ("a", 0, 0, 4.06, "stream"),  # rounded
+        ("a", 1, 300, 4.07, "stream"),  # different
+        ("a", 2, 661, 4.0, None),  # 61 s apart
+        ("a", 3, 960, 4.0, "stream"),  # 60 s
+        ("a", 4, 1200, 4.0, "dump"),  # filled before: the stream has not got it
+        ("a", 7, 2100, 4.0, "stream"),
+        ("a", 8, 2400, 4.0, "stream"),
+        ("a", 11, 3300, 4.0, "stream"),  # extra: the memory has no temperature
+        ("a", 12, 3600, 4.0, "stream"),  # extra
+        ("f", 0, 0, 4.1, "stream"),  # rounded to tenths of a degree Fahrenheit
+        ("f", 1, 300, 4.12, "stream"),  # different
+        ("whole", 0, 0, 4.0, "stream"),
+        ("other", 0, 0, 4.0, "stream"),  # has no dump yet
+    )
+    found = {row["logger_id"]: tuple(row)[1:] for row in reconcile.compare(memory, stream).collect()}
+    assert found == {
+        # in the dump, without temperature, in the stream, missing, extra, different, longest gap
+        "a": (10, 2, 8, 4, 2, 2, 20.0),
+        "f": (2, 0, 2, 0, 0, 1, 5.0),
+        "never": (2, 0, 0, 2, 0, 0, 5.0),
+        "whole": (1, 0, 1, 0, 0, 0, 0.0),
+    }
+
+
+def test_what_is_missing_is_filled_calibrated_and_only_once(spark: SparkSession) -> None:
+    memory = dump(
+        spark, ("a", "C", 0, 0, 4.0), ("a", "C", 1, 300, 5.0), ("a", "C", 2, 600, None), ("b", "C", 0, 0, 6.0)
+    )
+    known = certificates(spark, ("C", "a", -30, -30, None, 0.25))
+    stands = silver(spark, ("a", 0, 0, 4.0, "stream"))
+    filling = reconcile.filling(memory, stands, known)
+    assert filling.columns == [
+        column.split()[0] for column in " ".join(tables.COLUMNS[tables.SILVER].split()).split(", ")
+    ]
+    rows = {(row["logger_id"], row["sequence"]): row for row in filling.collect()}
+    assert set(rows) == {("a", 1), ("b", 0)}
+    one = rows["a", 1]
+    assert (one["raw_temperature_c"], one["temperature_c"], one["calibration_id"]) == (5.0, 5.25, "C")
+    assert (one["source"], one["gateway_id"], one["offset"], one["kafka_timestamp"]) == ("dump", None, None, None)
+    assert one["received_at"] > one["measured_at"]
+    assert (rows["b", 0]["temperature_c"], rows["b", 0]["calibration_id"]) == (6.0, None)
+    assert reconcile.filling(memory, stands.unionByName(filling.select(*stands.columns)), known).count() == 0
+
+
+def test_a_reconciliation_tells_the_shipment_and_what_was_expected(spark: SparkSession) -> None:
+    memory = dump(spark, ("BL-1", "C", 0, 0, 4.0), ("BL-1", "C", 1, 300, 4.0), ("x", "C", 0, 0, 4.0))
+    after = silver(spark, ("BL-1", 0, 0, 4.0, "stream"), ("BL-1", 1, 300, 4.0, "dump"), ("x", 0, 0, 4.0, "stream"))
+    shipment = [("SH-1", "BL-1", T0, T0 + timedelta(minutes=14))]
+    rows = reconcile.reconciliation(
+        reconcile.compare(memory, after),
+        spark.createDataFrame([("BL-1", "p1"), ("x", "p2")], "logger_id string, path string"),
+        after,
+        spark.createDataFrame(
+            shipment, "shipment_id string, logger_id string, packed_at timestamp, delivered_at timestamp"
+        ),
+    )
+    assert sorted(map(tuple, rows.collect()), key=str) == [
+        ("SH-1", "BL-1", "p1", 2, 1, 1, 0, 0, 1, 0, 5.0, 3),
+        (None, "x", "p2", 1, 1, 0, 0, 0, 0, 0, 0.0, None),
+    ]
+
+
+def test_a_late_delivery_of_a_reading_that_was_filled_is_no_conflict_where_rounding_explains_it(
+    spark: SparkSession,
 ) -> None:
-    row = assess(spark, temperatures)
-    assert row["minutes_out_of_range"] == minutes
-    assert row["verdict"] == verdict
-    assert row["readings"] == len(temperatures)
-    assert row["delay_minutes"] == 10
+    stands = silver(spark, ("a", 1, 0, 4.0, "dump"), ("a", 2, 300, 4.0, "dump"), ("a", 3, 600, 4.0, "dump"))
+    late = [
+        ("a", 1, 0, 4.05, 900, 1),  # rounded
+        ("a", 2, 300, 4.2, 900, 2),  # another temperature
+        ("a", 3, 602, 4.0, 900, 3),  # another time
+    ]
+    found = readings.conflicting(bronze(spark, late), stands).orderBy("offset").collect()
+    assert [row["offset"] for row in found] == [2, 3]
 
 
-def test_the_mean_kinetic_temperature_is_that_of_usp_1079(spark: SparkSession) -> None:
-    assert assess(spark, [5.0] * 5)["mean_kinetic_temperature_c"] == pytest.approx(5.0, abs=0.001)
-    # two halves at 5 and 25 degrees; the formula by hand, with 83.144 kJ/mol
-    ratio = 83.144 / 8.3144e-3
-    mean = (math.exp(-ratio / 278.15) + math.exp(-ratio / 298.15)) / 2
-    expected = ratio / -math.log(mean) - 273.15
-    row = assess(spark, [5.0, 25.0])
-    assert row["mean_kinetic_temperature_c"] == pytest.approx(expected, abs=0.001)
-    assert 15 < row["mean_kinetic_temperature_c"] < 25, "above the plain mean: heat does more harm than cold helps"
-    assert assess(spark, [5.0], frozen=True)["mean_kinetic_temperature_c"] is None
-
-
-def test_a_shipment_is_delivered_once_its_logger_says_so(spark: SparkSession) -> None:
-    assert assess(spark, [5.0])["status"] == "waiting"
-    assert assess(spark, [5.0] * 4)["status"] == "in_transit"
-    assert assess(spark, [5.0] * 10)["status"] == "delivered"
+def test_of_several_dumps_of_a_logger_the_newest_readable_one_counts(spark: SparkSession) -> None:
+    files = [
+        ("1/a.csv", "a", T0, None),
+        ("2/a.csv", "a", T0 + SECOND, None),
+        ("3/a.csv", None, T0 + 2 * SECOND, "truncated: x"),
+        ("1/b.csv", "b", T0, None),
+        ("4/c.csv", None, T0, "empty: x"),
+    ]
+    read = spark.createDataFrame(files, "path string, logger_id string, modified_at timestamp, reason string")
+    found = {row["path"]: row["reason"] for row in reconcile_logger_dumps.newest(read).collect()}
+    assert found == {
+        "1/a.csv": "superseded: by 2/a.csv",
+        "2/a.csv": None,
+        "3/a.csv": "truncated: x",
+        "1/b.csv": None,
+        "4/c.csv": "empty: x",
+    }
 
 
 QUOTED: list[tuple[dict[str, Any], float | None, int | None]] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
@@ -15,6 +17,8 @@ from dataops_core.health.model import (
     PipelineHealth,
     StageState,
     Status,
+    Verdict,
+    WriterChange,
 )
 
 
@@ -333,6 +337,28 @@ def test_a_topic_made_anew_gives_no_negative_rate() -> None:
     seen = healthy(later)
     seen["orders"] = Observation("orders", later, progress_time=later, position=3, advanced_at=later)
     assert see(seen, later, first).pipeline("p").stage("orders").rate is None
+
+
+def test_a_lost_checkpoint_is_said_for_a_day_and_hides_nothing_worse() -> None:
+    lost = WriterChange(at=T0 - seconds(3600), old="0123456789", new="abcdefghij")
+
+    def at(now: datetime, **change: Any) -> Verdict:
+        seen: dict[str, Observation | str] = {**healthy(now)}
+        seen["bronze"] = replace(seen["bronze"], writer_change=lost)
+        for name, more in change.items():
+            seen[name] = replace(seen[name], **more)
+        return see(seen, now).pipelines[0].verdict
+
+    verdict = at(T0)
+    assert verdict.status is Status.WARNING
+    assert verdict.check_id == "bronze/checkpoint-lost"
+    assert verdict.since == lost.at
+    assert "abcdefgh, before 01234567" in verdict.sentence
+    assert verdict.blast_radius == ("conform", "silver", "view")
+    assert at(T0 + timedelta(days=2)).status is Status.OK
+    worse = at(T0, conform={"failure": "its newest run failed"})
+    assert worse.check_id == "conform/failed"
+    assert any("bronze: a new streaming query writes to it" in line for line in worse.evidence)
 
 
 def test_two_unknown_pipelines_and_a_good_one_are_unknown_and_a_critical_one_outranks_them() -> None:

@@ -72,7 +72,7 @@ def test_the_console_s_settings_are_valid_and_hold_no_secret(layout: Layout) -> 
     for name in ("s3-key", "s3-secret", "airflow-password"):
         assert layout.secret(name) not in text
     stages = load_settings(path).pipelines["boreal-bridge"].stages
-    assert (stages[0].name, stages[-1].name) == ("logger-readings", "trino.shipment_exposure")
+    assert (stages[0].name, stages[-1].name) == ("logger-readings", "silver.excursions")
     remedy = next(stage.remedy for stage in stages if stage.remedy)
     assert remedy == f"make start NAME=land_readings STATE={layout.state} PORT_BASE={layout.port_base}"
     assert "\nstart:" in (ROOT / "Makefile").read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,8 +36,10 @@ PROGRESS_PROPERTY = "dataops.progress-time"
 """Commit property in which a job says up to when it has taken data in."""
 OLDEST_PROPERTY = "dataops.oldest-time"
 """Commit property in which a job says how old the oldest record of the commit is."""
+QUERY_PROPERTIES = ("spark.sql.streaming.queryId", "dataops.query-id")
+"""Commit properties in which a streaming query says who it is: Iceberg's own sink, and a job that commits by itself."""
 HISTORY = 1000
-"""How many snapshots back the advances of a table are told."""
+"""How many snapshots back the advances and the writers of a table are told."""
 MANIFEST_CACHE = 4096
 """Manifests whose upper bounds are remembered; a manifest never changes."""
 
@@ -60,6 +62,19 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """A streaming query that writes, or wrote, to a table.
+
+    Attributes:
+        query_id: Its id, which lives as long as its checkpoint.
+        since: Its first commit after another query's, as far back as the history goes.
+    """
+
+    query_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TableState:
     """A table's current state, from its metadata.
 
@@ -68,6 +83,7 @@ class TableState:
         committed_at: When it was committed.
         summary: Its summary.
         commits: Stamped commits of its history, oldest first.
+        writers: Streaming queries that have written to it one after the other, oldest first.
         upper_bound: Largest value of the progress column; `None` where not asked for or not known.
         records: Rows, delete files not counted off.
         data_files: Data files.
@@ -80,6 +96,7 @@ class TableState:
     committed_at: datetime | None
     summary: dict[str, str]
     commits: tuple[Commit, ...]
+    writers: tuple[Writer, ...]
     upper_bound: datetime | None
     records: int | None
     data_files: int | None
@@ -190,7 +207,8 @@ class _DeadlineAdapter(HTTPAdapter):
 def _state(table: Table, identifier: str, progress_column: str | None) -> TableState:
     snapshot = table.current_snapshot()
     summary = _summary(snapshot)
-    commits = tuple(reversed(list(_commits(table, snapshot))))
+    history = _history(table, snapshot)
+    commits = tuple(_commits(history))
     bound = None
     if snapshot is not None and progress_column is not None and not commits:
         bound = _upper_bound(table, snapshot, progress_column)
@@ -200,6 +218,7 @@ def _state(table: Table, identifier: str, progress_column: str | None) -> TableS
         committed_at=_millis(snapshot.timestamp_ms) if snapshot else None,
         summary=summary,
         commits=commits,
+        writers=tuple(_writers(history)),
         upper_bound=bound,
         records=_count(summary, "total-records") if snapshot else 0,
         data_files=_count(summary, "total-data-files") if snapshot else 0,
@@ -208,17 +227,34 @@ def _state(table: Table, identifier: str, progress_column: str | None) -> TableS
     )
 
 
-def _commits(table: Table, snapshot: Snapshot | None) -> Iterator[Commit]:
-    """Yield the stamped commits of the current branch, newest first; upkeep (compaction …) carries no stamp."""
-    for _ in range(HISTORY):
-        if snapshot is None:
-            return
+def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
+    """Return the snapshots of the current branch, oldest first."""
+    found: list[Snapshot] = []
+    while snapshot is not None and len(found) < HISTORY:
+        found.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    return tuple(reversed(found))
+
+
+def _commits(history: Iterable[Snapshot]) -> Iterator[Commit]:
+    """Yield the stamped commits; upkeep (compaction …) carries no stamp."""
+    for snapshot in history:
         summary = _summary(snapshot)
         stamp = _instant(summary.get(PROGRESS_PROPERTY))
         if stamp is not None:
             yield Commit(_millis(snapshot.timestamp_ms), stamp, _instant(summary.get(OLDEST_PROPERTY)))
-        parent = snapshot.parent_snapshot_id
-        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+
+
+def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:
+    """Yield each streaming query at its first commit after another one's."""
+    last = None
+    for snapshot in history:
+        summary = _summary(snapshot)
+        query_id = next((summary[name] for name in QUERY_PROPERTIES if name in summary), last)
+        if query_id is not None and query_id != last:
+            yield Writer(query_id, _millis(snapshot.timestamp_ms))
+        last = query_id
 
 
 def _upper_bound(table: Table, snapshot: Snapshot, column: str) -> datetime | None:

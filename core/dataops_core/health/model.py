@@ -102,6 +102,21 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class WriterChange:
+    """A streaming query writes to a table that another one wrote to before: the other one's checkpoint is gone.
+
+    Attributes:
+        at: When the new one committed first.
+        old: Id of the query before.
+        new: Id of the query now.
+    """
+
+    at: datetime
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one probe saw of one stage at one instant. It judges nothing.
 
@@ -119,6 +134,7 @@ class Observation:
         advances: The stage's recent advances, oldest first; tell a reader what of it is still to be taken in.
         activity: What the worker is doing now.
         failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
+        writer_change: The newest change of the streaming query that writes; `None` if none is known.
         notes: Evidence in words, one short line each, most telling first.
         figures: Further numbers.
     """
@@ -134,6 +150,7 @@ class Observation:
     advances: tuple[Advance, ...] = field(default=(), repr=False)
     activity: Activity = Activity.UNKNOWN
     failure: str | None = None
+    writer_change: WriterChange | None = None
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
 
@@ -277,7 +294,8 @@ class Verdict:
 
     Attributes:
         status: Conclusion for the pipeline.
-        check_id: Stable id of the finding, `<stage>/<state>` or `<component>/unreachable`; `None` when all is well.
+        check_id: Stable id of the finding: `<stage>/<state>`, `<stage>/checkpoint-lost`, `<stage>/objective` or
+            `<component>/unreachable`; `None` when all is well.
         stage: The stage to blame.
         sentence: The verdict in one sentence.
         since: Since when.

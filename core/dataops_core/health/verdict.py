@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dataops_core.config import DagStage, PipelineSettings, Stage
 from dataops_core.health.model import (
@@ -15,9 +15,11 @@ from dataops_core.health.model import (
     Status,
     Verdict,
 )
-from dataops_core.health.text import clock, count, duration
+from dataops_core.health.text import clock, count, duration, words
 
 CRITICAL = (StageState.FAILED, StageState.STUCK)
+WRITER_CHANGE_FOR = timedelta(days=1)
+"""How long a lost checkpoint is said: whoever is on call next must still see it."""
 
 
 def downstream(stages: Sequence[Stage], name: str) -> tuple[str, ...]:
@@ -39,8 +41,8 @@ def conclude(
     """Return the verdict.
 
     The first stage, upstream first, that has failed or is stuck is to blame; then the first that is slow; then what
-    cannot be told is said; then the first that is behind. A slow stage is never the reason why one below it has failed,
-    so it does not hide it.
+    cannot be told is said; then a checkpoint that was lost; then the first stage that is behind. A slow stage is never
+    the reason why one below it has failed, so it does not hide it.
     """
     to_blame = next((s for s in stages if s.state in CRITICAL), None) or next(
         (s for s in stages if s.state is StageState.SLOW), None
@@ -50,6 +52,9 @@ def conclude(
         return _blame(settings, to_blame, stages, components, now)
     if unknown:
         return _unknown(settings, unknown, components, previous, now)
+    rewritten = next((s for s in stages if _lost_checkpoint(s, now) is not None), None)
+    if rewritten is not None:
+        return _checkpoint_lost(settings, rewritten, stages, now)
     behind = next((s for s in stages if s.state is StageState.BEHIND), None)
     if behind is not None:
         return _blame(settings, behind, stages, components, now)
@@ -76,24 +81,18 @@ def _blame(
         sentence += f"; {unreachable[0]}"
     return Verdict(
         status=Status.CRITICAL if health.state in CRITICAL else Status.WARNING,
-        check_id=f"{health.name}/{health.state.value.replace('_', '-')}",
+        check_id=f"{health.name}/{words(health.state).replace(' ', '-')}",
         stage=health.name,
         sentence=sentence,
         since=health.since,
-        evidence=(*_evidence(health, now), *unreachable, *_elsewhere(health, hurt, stages)),
+        evidence=(*_evidence(health, now), *unreachable, *_elsewhere(health, hurt, stages, now)),
         blast_radius=hurt,
         remedy=_bring_back(down[0]) if down else _remedy(settings, health),
     )
 
 
 def _predicate(health: StageHealth) -> str:
-    words = {
-        StageState.FAILED: "has failed",
-        StageState.STUCK: "is stuck",
-        StageState.SLOW: "is slow",
-        StageState.BEHIND: "is behind",
-    }
-    return words[health.state]
+    return "has failed" if health.state is StageState.FAILED else f"is {words(health.state)}"
 
 
 def _evidence(health: StageHealth, now: datetime) -> tuple[str, ...]:
@@ -127,13 +126,55 @@ def _out_of_reach(
     return tuple(c for name in needed for c in components if c.name == name and c.reachable is False)
 
 
-def _elsewhere(health: StageHealth, hurt: tuple[str, ...], stages: tuple[StageHealth, ...]) -> tuple[str, ...]:
+def _elsewhere(
+    health: StageHealth, hurt: tuple[str, ...], stages: tuple[StageHealth, ...], now: datetime
+) -> tuple[str, ...]:
     """Name what is wrong besides, so that one finding does not hide another."""
-    wrong = (*CRITICAL, StageState.SLOW, StageState.UNKNOWN)
-    return tuple(
-        f"also: {s.name} is {s.state.value.replace('_', ' ')}{' (downstream)' if s.name in hurt else ''}: {s.reason}"
-        for s in stages
-        if s.name != health.name and s.state in wrong
+    found = []
+    for stage in stages:
+        where = " (downstream)" if stage.name in hurt else ""
+        if stage.name != health.name and stage.state in (*CRITICAL, StageState.SLOW, StageState.UNKNOWN):
+            found.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
+        if (text := _lost_checkpoint(stage, now)) is not None:
+            found.append(f"also: {stage.name}{where}: {text}")
+    return tuple(found)
+
+
+def _lost_checkpoint(health: StageHealth, now: datetime) -> str | None:
+    """Say that the query that writes is a new one, where that is not long ago.
+
+    A query's id lives in its checkpoint (Spark's `metadata` file). A new id over the same table means that the
+    checkpoint was lost or replaced, and that what the old one had written may have been written again.
+    """
+    change = health.observation.writer_change if health.observation else None
+    if change is None or now - change.at > WRITER_CHANGE_FOR:
+        return None
+    return (
+        f"a new streaming query writes to it since {clock(change.at, now)} ({change.new[:8]}, before {change.old[:8]}):"
+        " the checkpoint was lost or replaced"
+    )
+
+
+def _checkpoint_lost(
+    settings: PipelineSettings, health: StageHealth, stages: tuple[StageHealth, ...], now: datetime
+) -> Verdict:
+    change = health.observation.writer_change if health.observation else None
+    return Verdict(
+        status=Status.WARNING,
+        check_id=f"{health.name}/checkpoint-lost",
+        stage=health.name,
+        sentence=f"{health.name}: {_lost_checkpoint(health, now)}",
+        since=change.at if change else None,
+        evidence=tuple(
+            f"{s.name}: {text}"
+            for s in stages
+            if s.name != health.name and (text := _lost_checkpoint(s, now)) is not None
+        ),
+        blast_radius=downstream(settings.stages, health.name),
+        remedy=Remedy(
+            text="Compare the table's count of (partition, offset) with its count of distinct ones: more means that"
+            " records were written twice. Keep checkpoints where they are not lost."
+        ),
     )
 
 

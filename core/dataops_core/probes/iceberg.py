@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.clients.iceberg import CatalogClient, Writer
 from dataops_core.config import IcebergTableStage
-from dataops_core.health.model import Advance, Figure, Observation, ProgressSource
+from dataops_core.health.model import Advance, Figure, Observation, ProgressSource, WriterChange
 
 
 def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observation:
@@ -30,8 +30,16 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
         # A commit of upkeep is no progress.
         advanced_at=stamped.at if stamped else table.committed_at,
         advances=tuple(Advance(c.at, c.progress_time, c.oldest) for c in table.commits),
+        writer_change=_writer_change(table.writers),
         figures=tuple(Figure(name, value) for name, value in counts.items() if value is not None),
     )
+
+
+def _writer_change(writers: tuple[Writer, ...]) -> WriterChange | None:
+    if len(writers) < 2:
+        return None
+    before, now = writers[-2:]
+    return WriterChange(at=now.since, old=before.query_id, new=now.query_id)
 
 
 def report(client: CatalogClient) -> tuple[str, str | None]:

@@ -24,10 +24,12 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
             raise NotFound(str(error)) from error
         return Observation(stage=stage.name, observed_at=now, failure=str(error))
     *prefix, name = stage.relation.split(".")
-    snapshots = _quoted(".".join([*prefix, f"{name}$snapshots"]))
+    snapshots, history = (_quoted(".".join([*prefix, f"{name}${kind}"])) for kind in ("snapshots", "history"))
     try:
         rows = client.fetch(
             f"SELECT committed_at, element_at(summary, 'dataops.progress-time') FROM {snapshots}"
+            # A branch has snapshots too, which a query on the table does not see: what waits for its audit.
+            f" WHERE snapshot_id IN (SELECT snapshot_id FROM {history} WHERE is_current_ancestor)"
             " ORDER BY committed_at DESC LIMIT 20",
             WITHIN,
         )

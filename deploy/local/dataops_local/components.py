@@ -22,9 +22,13 @@ from dataops_local.layout import AIRFLOW_VENV, ROOT, Layout
 from dataops_local.supervisor import Program
 
 TOPIC = "logger-readings"
-PARTITIONS = 4
+EXCURSIONS = "excursions"
+"""Topic of the events of `detect_excursions`."""
+PARTITIONS = {TOPIC: 4, EXCURSIONS: 1}
 SPEED_UP = 60
 """Simulated seconds per second."""
+STATE_HOURS = 3
+"""How long `detect_excursions` remembers a logger that is silent: 180 hours of simulated time."""
 AIRFLOW_USER = "operator"
 SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 AIRFLOW_PARTS = {
@@ -41,6 +45,13 @@ def programs(layout: Layout) -> tuple[Program, ...]:
     found = [
         Program("simulator", _simulator(layout), job_env(layout), cwd=ROOT, restart=False),
         Program("land_readings", _job("land_readings"), job_env(layout), cwd=layout.state),
+        # A few hundred readings in each batch: a second core would only be taken from the others.
+        Program(
+            "detect_excursions",
+            _job("detect_excursions"),
+            {**job_env(layout), "BOREAL_SPARK_MASTER": "local[1]"},
+            cwd=layout.state,
+        ),
         Program("exporter", _exporter(layout), {}, port="exporter"),
         *(_airflow(layout, name, arguments) for name, arguments in AIRFLOW_PARTS.items()),
         _trino(layout),
@@ -68,6 +79,7 @@ def job_env(layout: Layout) -> dict[str, str]:
         "BOREAL_CHECKPOINTS": str(layout.checkpoints),
         "BOREAL_SPARK_MASTER": "local[2]",
         "BOREAL_SPARK_JARS": str(fetch.jars("spark")),
+        "BOREAL_STATE_HOURS": str(STATE_HOURS),
         "BOREAL_TRINO": layout.url("trino"),
         "BOREAL_PYTHON": sys.executable,
         "JAVA_HOME": str(layout.java_home()),
@@ -163,13 +175,15 @@ def kafka_ready(layout: Layout) -> bool:
     return bool(cluster.nodes)
 
 
-def create_topic(layout: Layout) -> None:
-    """Make the topic where it is missing. The broker's clock stamps each record: the time at which it enters."""
+def create_topics(layout: Layout) -> None:
+    """Make the topics that are missing. The broker's clock stamps each record: the time at which it enters."""
     admin = _admin(layout)
-    if TOPIC in admin.list_topics(timeout=10).topics:
-        return
+    known = admin.list_topics(timeout=10).topics
     config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * 24 * 3600 * 1000)}
-    admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1, config=config)])[TOPIC].result(timeout=10)
+    missing = [NewTopic(name, count, 1, config=config) for name, count in PARTITIONS.items() if name not in known]
+    if missing:
+        for made in admin.create_topics(missing).values():
+            made.result(timeout=10)
 
 
 def _admin(layout: Layout) -> AdminClient:

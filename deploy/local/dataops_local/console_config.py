@@ -111,6 +111,23 @@ kind = "trino_view"
 relation = "lake.gold.shipment_exposure"
 reads = ["gold.shipment_exposure"]
 every = 20
+
+[[pipelines.boreal-bridge.stages]]
+name = "detect_excursions"
+kind = "spark_query"
+checkpoint = {json.dumps(str(layout.checkpoints / "detect_excursions"))}
+reads = ["{TOPIC}"]
+remedy = {json.dumps(_make(layout, "start NAME=detect_excursions"))}
+
+# It is stamped at least every 30 seconds, also where there is no excursion.
+[[pipelines.boreal-bridge.stages]]
+name = "silver.excursions"
+kind = "iceberg_table"
+catalog = "lake"
+table = "silver.excursions"
+reads = ["detect_excursions"]
+lag_ok = 60
+stall_after = 90
 """
     layout.config.write_text(text)
     return layout.config

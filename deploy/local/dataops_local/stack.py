@@ -142,11 +142,11 @@ class Stack:
             ),
             Step("store", (), start("store"), lambda: components.store_ready(layout), "store"),
             Step("trino", (), start("trino"), lambda: components.trino_ready(layout), "trino"),
-            Step("topic", ("kafka",), lambda: components.create_topic(layout)),
-            Step("simulator", ("topic",), start("simulator"), lambda: self._runs("simulator"), "simulator"),
+            Step("topics", ("kafka",), lambda: components.create_topics(layout)),
+            Step("simulator", ("topics",), start("simulator"), lambda: self._runs("simulator"), "simulator"),
             Step(
                 "land_readings",
-                ("topic", "store"),
+                ("topics", "store"),
                 start("land_readings"),
                 lambda: self._has_landed() if "simulator" in names else self._runs("land_readings"),
                 "land_readings",
@@ -157,6 +157,14 @@ class Stack:
                 ("trino", "land_readings"),
                 lambda: None,
                 self._first_record if "simulator" in names else None,
+            ),
+            # Not before: it would take a core from what the eye waits for.
+            Step(
+                "detect_excursions",
+                ("first record through trino", "topics", "store"),
+                start("detect_excursions"),
+                lambda: self._runs("detect_excursions"),
+                "detect_excursions",
             ),
             Step(
                 "airflow database",

@@ -43,32 +43,49 @@ def conform_new(settings: JobSettings) -> str:
     if after is not None and bronze.snapshot_by_id(after) is None:
         log.warning("reading all of bronze again: its snapshot %d, up to which silver goes, has expired", after)
         after = None
+    stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
     spark = spark_session(settings, "conform_readings")
     try:
-        tables.create(spark, tables.SILVER, tables.CONFLICTS)
-        deliveries = _read(spark, after, until).persist()
-        # before the commit that says that all this is done
-        conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
-        spark.sql(
-            f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
-            " ON c.partition = n.partition AND c.offset = n.offset WHEN NOT MATCHED THEN INSERT *"
-        )
-        new = conform(deliveries, spark.table(tables.CALIBRATIONS)).persist()
-        count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
-        stamp = {PROGRESS: progress, SOURCE_SNAPSHOT: str(until)}
-        if oldest is not None:
-            stamp[OLDEST] = iso(oldest)
-        for name, value in stamp.items():
-            spark.conf.set(SNAPSHOT_PROPERTY + name, value)
-        new.createOrReplaceTempView("new")
-        spark.sql(
-            f"MERGE INTO {tables.SILVER} AS s USING new AS n"
-            " ON s.logger_id = n.logger_id AND s.sequence = n.sequence WHEN NOT MATCHED THEN INSERT *"
-        )
+        count, stamp = merge(spark, _read(spark, after, until), stamp)
     finally:
         spark.stop()
     _stamp_if_unchanged(settings, until, stamp)
     return f"merged {count} readings up to bronze snapshot {until}"
+
+
+def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> tuple[int, dict[str, str]]:
+    """Merge deliveries into `silver.readings`, and those that contradict what stands into their own table.
+
+    Args:
+        spark: The session.
+        deliveries: Rows of `bronze.readings`.
+        stamp: Properties of the commit of `silver.readings`.
+
+    Returns:
+        How many readings were delivered, and the stamp with the entry time of the oldest one.
+    """
+    tables.create(spark, tables.SILVER, tables.CONFLICTS)
+    deliveries = deliveries.persist()
+    # before the commit that says that all this is done
+    conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
+    spark.sql(
+        f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
+        " ON c.partition = n.partition AND c.offset = n.offset WHEN NOT MATCHED THEN INSERT *"
+    )
+    new = conform(deliveries, tables.certificates(spark)).persist()
+    count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]
+    if oldest is not None:
+        stamp = {**stamp, OLDEST: iso(oldest)}
+    for name, value in stamp.items():
+        spark.conf.set(SNAPSHOT_PROPERTY + name, value)
+    new.createOrReplaceTempView("new")
+    spark.sql(
+        f"MERGE INTO {tables.SILVER} AS s USING new AS n"
+        " ON s.logger_id = n.logger_id AND s.sequence = n.sequence WHEN NOT MATCHED THEN INSERT *"
+    )
+    for frame in (new, deliveries):
+        frame.unpersist()
+    return int(count), stamp
 
 
 def _read(spark: SparkSession, after: int | None, until: int) -> DataFrame:

@@ -1,4 +1,4 @@
-"""`python -m dataops_pipeline.simulator`: replay Boreal Bridge's loggers, or write its reference files."""
+"""`python -m dataops_pipeline.simulator`: replay Boreal Bridge's loggers, or write its raw files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import signal
 import sys
 import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 from pyarrow import fs
 
 from dataops_pipeline.simulator import reference as reference_files
 from dataops_pipeline.simulator.boxes import Settings
+from dataops_pipeline.simulator.dumps import DumpWriter, write_days
 from dataops_pipeline.simulator.replay import Position, Replay, Truth
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -43,16 +46,29 @@ def run(
     garbage: Share = DEFAULTS.garbage,
     late: Share = DEFAULTS.late,
     clock_ahead: Share = DEFAULTS.clock_ahead,
+    broken_dumps: Share = DEFAULTS.broken_dumps,
+    dumps: Annotated[
+        bool | None,
+        typer.Option(
+            "--dumps/--no-dumps",
+            help="Write each logger's dump below $BOREAL_RAW/dumps once it is delivered.",
+            show_default="on where BOREAL_S3_ENDPOINT is set",
+        ),
+    ] = None,
 ) -> None:
     """Replay the loggers into the topic `logger-readings` of the Kafka at $BOREAL_KAFKA."""
-    if start.year != 2013:
-        raise typer.BadParameter("the flights are those of 2013", param_hint="--start")
-    settings = Settings(seed, boxes_per_day, duplicates, conflicts, lost, garbage, late, clock_ahead)
+    _check(start)
+    settings = Settings(seed, boxes_per_day, duplicates, conflicts, lost, garbage, late, clock_ahead, broken_dumps)
+    make_dumps = None
+    if dumps or (dumps is None and os.environ.get("BOREAL_S3_ENDPOINT")):
+        store, folder = partial(_store, _required("BOREAL_S3_ENDPOINT"), patient=False), f"{_raw()}/dumps"
+        make_dumps = partial(DumpWriter, settings, pd.Timestamp(start), store, folder)
     replay = Replay(
         _required("BOREAL_KAFKA"),
         None if as_fast_as_possible else speed_up,
         state,
         Truth(truth) if truth else None,
+        make_dumps,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: replay.stop.set())
@@ -60,6 +76,32 @@ def run(
     replay.run(settings, Position(f"{start:%Y-%m-%d}", 0), readings)
     why = "told to stop" if replay.stop.is_set() else "all sent" if readings else "the year is over"
     typer.echo(f"{replay.sent} records in {time.monotonic() - began:.1f} s: {why}")
+
+
+@app.command("dumps")
+def write_dumps(
+    *,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, in 2013.")],
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many days.")] = 1,
+    seed: Seed = DEFAULTS.seed,
+    boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
+    clock_ahead: Share = DEFAULTS.clock_ahead,
+    broken_dumps: Share = DEFAULTS.broken_dumps,
+    to: Annotated[Path | None, typer.Option(help="A local folder, instead of $BOREAL_RAW/dumps.")] = None,
+) -> None:
+    """Write the dumps of all loggers in the boxes that depart on some days."""
+    _check(start)
+    settings = Settings(seed, boxes_per_day, clock_ahead=clock_ahead, broken_dumps=broken_dumps)
+    if to is not None:
+        written = write_days(settings, pd.Timestamp(start), days, fs.LocalFileSystem(), str(to))
+        typer.echo(f"{written} dumps below {to}")
+        return
+    endpoint, folder = _required("BOREAL_S3_ENDPOINT"), f"{_raw()}/dumps"
+    try:
+        written = write_days(settings, pd.Timestamp(start), days, _store(endpoint), folder)
+    except OSError as error:
+        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
+    typer.echo(f"{written} dumps below s3://{folder}")
 
 
 @app.command()
@@ -75,21 +117,36 @@ def reference(
         typer.echo(f"{rows} rows below {to}")
         return
     endpoint = _required("BOREAL_S3_ENDPOINT")
-    store = fs.S3FileSystem(
+    folder = f"{_raw()}/reference"
+    try:
+        rows = reference_files.write(settings, _store(endpoint), folder)
+    except OSError as error:
+        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
+    typer.echo(f"{rows} rows below s3://{folder}")
+
+
+def _check(start: datetime) -> None:
+    if start.year != 2013:
+        raise typer.BadParameter("the flights are those of 2013", param_hint="--start")
+
+
+def _store(endpoint: str, *, patient: bool = True) -> fs.S3FileSystem:
+    """Return the object store; an impatient one gives up soon, for the end of the process waits for its requests."""
+    return fs.S3FileSystem(
         access_key=_required("BOREAL_S3_ACCESS_KEY"),
         secret_key=_required("BOREAL_S3_SECRET_KEY"),
         endpoint_override=endpoint,
         region=os.environ.get("BOREAL_S3_REGION", "us-east-1"),
         allow_bucket_creation=True,
-        connect_timeout=5,
-        request_timeout=30,
+        connect_timeout=5 if patient else 2,
+        request_timeout=30 if patient else 5,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3 if patient else 1),
     )
-    folder = _required("BOREAL_RAW").removeprefix("s3://") + "/reference"
-    try:
-        rows = reference_files.write(settings, store, folder)
-    except OSError as error:
-        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
-    typer.echo(f"{rows} rows below s3://{folder}")
+
+
+def _raw() -> str:
+    """Return the bucket of the raw files."""
+    return _required("BOREAL_RAW").removeprefix("s3://")
 
 
 def _required(name: str) -> str:

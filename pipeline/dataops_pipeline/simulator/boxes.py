@@ -78,6 +78,7 @@ class Settings:
         garbage: Share of readings beside which a garbled copy is sent.
         late: Share of readings that are held back for minutes to hours.
         clock_ahead: Share of loggers whose clock is hours to days ahead.
+        broken_dumps: Share of dumps that cannot be read.
     """
 
     seed: int = 7
@@ -88,6 +89,7 @@ class Settings:
     garbage: float = 0.01
     late: float = 0.05
     clock_ahead: float = 0.01
+    broken_dumps: float = 0.01
 
 
 def shipments(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:

@@ -24,10 +24,16 @@ GATEWAYS_IN_THE_AIR = ("DL", "UA", "B6", "AA")
 """Carriers whose aircraft carry a gateway; from the others' a burst arrives after landing."""
 
 
-def window(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
+def window(settings: Settings, day: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
     """Return all records that gateways receive on a UTC day, in that order.
 
-    Columns: those of `memory`, kind, and garble (which way a garbage record is broken).
+    Columns: those of `memory`, kind, garble (which way a garbage record is broken), and first_at (when the reading was
+    received for the first time).
+
+    Args:
+        settings: What to simulate.
+        day: The day.
+        since: Where the replay begins; what would be sent again of what was received before is left out.
     """
     days = pd.date_range(day - pd.Timedelta(days=DAYS_BEFORE), day + pd.Timedelta(days=DAYS_AFTER))
     found = [_sent(settings, d) for d in days]
@@ -37,6 +43,8 @@ def window(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame()
     together = pd.concat(parts, ignore_index=True)
+    if since is not None:
+        together = together[together["first_at"] >= since]
     order = ["received_at", "logger_id", "sequence", "kind"]
     return cast("pd.DataFrame", together.sort_values(order, kind="stable", ignore_index=True))
 
@@ -110,7 +118,7 @@ def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     if remembered.empty:
         return remembered
     rng = np.random.default_rng([settings.seed, day.toordinal(), 3])
-    readings = remembered[~remembered["lost"]].assign(kind=READING, garble=0)
+    readings = remembered[~remembered["lost"]].assign(kind=READING, garble=0, first_at=remembered["received_at"])
     again = readings[rng.random(len(readings)) < settings.duplicates].copy()
     again["received_at"] += rng.integers(60_000, 1_800_000, len(again)).astype("timedelta64[ms]")
     again["kind"] = DUPLICATE

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, Producer
 
 from dataops_pipeline.simulator import records, source
 from dataops_pipeline.simulator.boxes import Settings
+from dataops_pipeline.simulator.dumps import DumpWriter
 
 TOPIC = "logger-readings"
 CHUNK = 5_000
@@ -94,12 +95,22 @@ _TRUTH = pa.schema(
 )
 
 
-def chunks(settings: Settings, start: Position, limit: int | None) -> Iterator[tuple[Position, pd.DataFrame]]:
-    """Yield the records from a position on, with the position of the first one after each chunk."""
+def chunks(
+    settings: Settings, start: Position, limit: int | None, since: str | None = None
+) -> Iterator[tuple[Position, pd.DataFrame]]:
+    """Yield the records from a position on, with the position of the first one after each chunk.
+
+    Args:
+        settings: What to simulate.
+        start: The first record.
+        limit: How many records at the most.
+        since: Day on which the replay as a whole begins, where it is not that of `start`.
+    """
     left = limit
+    began = pd.Timestamp(since or start.day)
     day, index = pd.Timestamp(start.day), start.index
     while day <= source.LAST_DAY and left != 0:
-        window = records.window(settings, day)
+        window = records.window(settings, day, began)
         while index < len(window) and left != 0:
             size = CHUNK if left is None else min(CHUNK, left)
             chunk = window.iloc[index : index + size]
@@ -118,12 +129,23 @@ class Replay:
         speed_up: Simulated seconds per second; `None` for as fast as possible.
         state: Where the position is kept, so that a later run goes on; `None` to start anew each time.
         truth: Where to note what was sent.
+        dumps: Makes the writer of dumps, from the time up to which they are in the store already; `None` for no dumps.
     """
 
-    def __init__(self, bootstrap: str, speed_up: float | None, state: Path | None, truth: Truth | None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        speed_up: float | None,
+        state: Path | None,
+        truth: Truth | None,
+        dumps: Callable[[np.datetime64 | None], DumpWriter] | None = None,
+    ) -> None:
         self._speed_up = speed_up
         self._state = state
         self._truth = truth
+        self._make_dumps = dumps
+        self._dumps: DumpWriter | None = None
+        self._dumped: np.datetime64 | None = None
         self.stop = threading.Event()
         self.sent = 0
         self._away = False
@@ -144,21 +166,29 @@ class Replay:
 
     def run(self, settings: Settings, start: Position, limit: int | None = None) -> None:
         """Send until told to stop, the limit is reached, or the year is over."""
-        for after, chunk in chunks(settings, self._resumed(start), limit):
+        resumed = self._resumed(start)
+        if self._make_dumps is not None:
+            self._dumps = self._make_dumps(self._dumped)
+            self._dumps.start()
+        last = resumed
+        for after, chunk in chunks(settings, resumed, limit, start.day):
             done = self._send(chunk)
             if self._truth is not None:
                 self._truth.add(chunk.iloc[:done])
             self.sent += done
+            if self._dumps is not None and done:
+                self._dumps.passed = chunk["received_at"].iloc[done - 1].to_datetime64()
             at = after if done == len(chunk) else Position(after.day, after.index - len(chunk) + done)
-            if self.stop.is_set() or time.monotonic() - self._saved > SAVE_EVERY:
-                self._save(at)
+            last = at
             if self.stop.is_set():
                 break
-            last = at
-        else:
-            if self.sent:
-                self._save(last)
+            if time.monotonic() - self._saved > SAVE_EVERY:
+                self._save(at)
         self._flush()
+        if self._dumps is not None:
+            self._dumps.finish(self.stop)
+        if self.sent:
+            self._save(last)
         if self._truth is not None:
             self._truth.close()
 
@@ -169,6 +199,8 @@ class Replay:
         for number, (key, payload) in enumerate(values):
             if self._speed_up is not None and not self._wait_for(due[number]):
                 return number
+            if self._dumps is not None:
+                self._dumps.passed = due[number]
             while True:
                 try:
                     self._producer.produce(TOPIC, key=key, value=payload)
@@ -199,6 +231,7 @@ class Replay:
         try:
             kept: dict[str, Any] = json.loads(self._state.read_text())
             position = Position(day=f"{pd.Timestamp(kept['day']):%Y-%m-%d}", index=int(kept["index"]))
+            self._dumped = np.datetime64(kept["dumps"], "ms") if kept.get("dumps") else None
         except (ValueError, KeyError, TypeError) as error:
             raise SystemExit(f"error: {self._state} is not a position ({error}): remove it to start anew") from error
         log.info("going on at record %d of %s", position.index, position.day)
@@ -211,7 +244,8 @@ class Replay:
             return
         self._flush()
         part = self._state.with_suffix(".part")
-        part.write_text(json.dumps(asdict(position)))
+        dumped = self._dumps.done if self._dumps is not None else self._dumped
+        part.write_text(json.dumps({**asdict(position), "dumps": None if dumped is None else str(dumped)}))
         part.replace(self._state)
 
     def _flush(self) -> None:

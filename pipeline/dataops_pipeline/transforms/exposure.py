@@ -11,6 +11,17 @@ GAS_CONSTANT = 8.3144e-3
 """kJ/(mol K)."""
 KELVIN = 273.15
 
+MAX_GAP_MINUTES = 30.0
+"""Longest time between two readings for which they are evidence of what lies between them.
+
+Six readings at one each 5 minutes: single readings do get lost on the way, six in a row mean that something was wrong.
+What happened in a longer gap is not "in range" but not known.
+"""
+SETTLED = "INTERVAL 6 HOURS"
+"""How long after a delivery its readings are waited for; gateways hold readings back for up to 3 hours."""
+NEARLY = "INTERVAL 10 MINUTES"
+"""How long before the delivery the last reading may be: two steps of the logger."""
+
 
 def mean_kinetic_temperature(temperature_c: Column, weight: Column) -> Column:
     """Return the mean kinetic temperature in degrees Celsius, as an aggregate (Haynes 1971, USP <1079.2>).
@@ -24,24 +35,18 @@ def mean_kinetic_temperature(temperature_c: Column, weight: Column) -> Column:
     return F.lit(ratio) / -F.log(share) - KELVIN
 
 
-def assess(readings: DataFrame, shipments: DataFrame, products: DataFrame) -> DataFrame:
-    """Return the rows of `gold.shipment_exposure`: one for each shipment that has readings.
+def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, products: DataFrame) -> DataFrame:
+    """Return the rows of `gold.shipment_exposure`: one for each shipment that has readings of its trip.
 
-    Each reading stands for half of the time to each of its neighbours (the trapezoid rule), so that unequal spacing
-    does not distort a mean. Time out of range leads the verdict; the mean kinetic temperature is not defined for frozen
-    products.
+    Time out of range leads the verdict; what is not known (gaps, contradictions, readings without a certificate) makes
+    a release an investigation. The mean kinetic temperature is not defined for frozen products.
 
     Args:
         readings: `silver.readings`.
+        conflicts: `silver.conflicting_readings`.
         shipments: `bronze.shipments`.
         products: `bronze.products`.
     """
-    trip = Window.partitionBy("logger_id").orderBy("measured_at", "sequence")
-    seconds = F.unix_micros("measured_at") / 1e6
-    weighed = readings.withColumn("before", seconds - F.lag(seconds).over(trip)).withColumn(
-        "after", F.lead(seconds).over(trip) - seconds
-    )
-    minutes = (F.coalesce("before", F.lit(0.0)) + F.coalesce("after", F.lit(0.0))) / 2 / 60
     known = shipments.select(
         "shipment_id",
         "logger_id",
@@ -51,24 +56,43 @@ def assess(readings: DataFrame, shipments: DataFrame, products: DataFrame) -> Da
         "dest",
         "carrier",
         "flight",
+        "packed_at",
         "scheduled_departure",
         "departed_at",
         "delivered_at",
         "cancelled",
     ).join(F.broadcast(products.select("product_id", "min_c", "max_c", "alarm_delay_minutes", "frozen")), "product_id")
-    joined = weighed.withColumn("minutes", minutes).join(F.broadcast(known), "logger_id", how="inner")
+    contradicted = conflicts.groupBy("logger_id").agg(F.count("*").alias("conflicts"))
+    trip = (F.col("measured_at") >= F.col("packed_at")) & (
+        F.col("delivered_at").isNull() | (F.col("measured_at") <= F.col("delivered_at"))
+    )
+    joined = readings.join(F.broadcast(known), "logger_id", how="inner").where(trip)
+    # The time of the pipeline: how far the gateways' clocks have come. Dumps come in whenever somebody reads them out.
+    now = readings.agg(F.max(F.when(F.col("source") == "stream", F.col("received_at"))).alias("now"))
     outside = ~F.col("temperature_c").between(F.col("min_c"), F.col("max_c"))
-    # A logger that has sent one reading stands for no time at all: count it, but weigh it equally.
+    # A single reading may stand for no time at all: count it, and let its temperature be the mean.
     weight = F.when(F.col("minutes") > 0, F.col("minutes")).otherwise(F.lit(1e-9))
-    summed = joined.groupBy("shipment_id").agg(
-        *(F.first(name).alias(name) for name in known.columns if name != "shipment_id"),
-        F.count("*").alias("readings"),
-        F.min("measured_at").alias("first_reading_at"),
-        F.max("measured_at").alias("last_reading_at"),
-        F.min("temperature_c").alias("min_seen"),
-        F.max("temperature_c").alias("max_seen"),
-        F.sum(F.when(outside, F.col("minutes")).otherwise(0.0)).alias("minutes_out_of_range"),
-        mean_kinetic_temperature(F.col("temperature_c"), weight).alias("mkt"),
+    summed = (
+        weigh(joined.crossJoin(F.broadcast(now)))
+        .groupBy("shipment_id")
+        .agg(
+            *(F.first(name).alias(name) for name in known.columns if name != "shipment_id"),
+            F.first("over").alias("over"),
+            F.count("*").alias("readings"),
+            F.min("measured_at").alias("first_reading_at"),
+            F.max("measured_at").alias("last_reading_at"),
+            F.min("temperature_c").alias("min_seen"),
+            F.max("temperature_c").alias("max_seen"),
+            F.round(F.sum(F.when(outside, F.col("minutes")).otherwise(0.0)), 1).alias("minutes_out_of_range"),
+            F.round(F.sum(F.when(outside, 0.0).otherwise(F.col("minutes"))), 1).alias("minutes_in_range"),
+            F.round(F.sum("unknown_minutes"), 1).alias("minutes_without_evidence"),
+            F.count_if(F.col("calibration_id").isNull()).alias("uncalibrated"),
+            F.count_if(F.col("source") == "dump").alias("filled_from_dump"),
+            mean_kinetic_temperature(F.col("temperature_c"), weight).alias("mkt"),
+        )
+        .join(contradicted, "logger_id", how="left")
+        .withColumn("conflicts", F.coalesce("conflicts", F.lit(0)))
+        .withColumn("reasons", _reasons())
     )
     return summed.select(
         "shipment_id",
@@ -86,40 +110,107 @@ def assess(readings: DataFrame, shipments: DataFrame, products: DataFrame) -> Da
         "last_reading_at",
         F.col("min_seen").alias("min_c"),
         F.col("max_seen").alias("max_c"),
-        F.round("minutes_out_of_range", 1).alias("minutes_out_of_range"),
+        "minutes_out_of_range",
+        "minutes_in_range",
+        "minutes_without_evidence",
         F.when(~F.col("frozen"), F.round("mkt", 3)).alias("mean_kinetic_temperature_c"),
+        "conflicts",
+        "uncalibrated",
+        "filled_from_dump",
         _verdict().alias("verdict"),
-        _why().alias("reason"),
+        F.col("reasons").getItem(0).alias("reason"),
+        "reasons",
     )
 
 
+def weigh(readings: DataFrame) -> DataFrame:
+    """Return the readings of trips with the minutes that each stands for, and those next to it that none stands for.
+
+    Each stands for half of the time to each of its neighbours (the trapezoid rule, for unequal spacing as Tong and Lock
+    2015), but on each side for half of `MAX_GAP_MINUTES` at the most. Before the first one the trip goes back to the
+    packing, and after the last one, once it is over, on to the delivery; so `minutes` and `unknown_minutes` of all
+    readings together are exactly the trip.
+
+    Args:
+        readings: With shipment_id, sequence, measured_at, packed_at, delivered_at and now (of the pipeline); what else
+            they have is kept.
+
+    Returns:
+        Also over (whether the trip is), minutes and unknown_minutes.
+    """
+    all_of_it = Window.partitionBy("shipment_id")
+    trip = all_of_it.orderBy("measured_at", "sequence")
+    last = F.max("measured_at").over(all_of_it)
+    over = (last >= F.col("delivered_at") - F.expr(NEARLY)) | (F.col("now") >= F.col("delivered_at") + F.expr(SETTLED))
+    at = _minutes("measured_at")
+    previous, following = F.lag(at).over(trip), F.lead(at).over(trip)
+    half = F.lit(MAX_GAP_MINUTES / 2)
+    end = F.when(F.col("over"), _minutes("delivered_at")).otherwise(at)
+    return (
+        readings.withColumn("over", F.coalesce(over, F.lit(False)))
+        # a neighbour shares the time between the two; what is between a trip's end and a reading is the reading's alone
+        .withColumn("before", F.coalesce((at - previous) / 2, at - _minutes("packed_at")))
+        .withColumn("after", F.coalesce((following - at) / 2, end - at))
+        .withColumn("minutes", F.least("before", half) + F.least("after", half))
+        .withColumn("unknown_minutes", F.col("before") + F.col("after") - F.col("minutes"))
+        .drop("before", "after")
+    )
+
+
+def _minutes(name: str) -> Column:
+    return F.unix_micros(name) / 60e6
+
+
 def _status() -> Column:
-    last = F.col("last_reading_at")
-    done = last >= F.col("delivered_at") - F.expr("INTERVAL 10 MINUTES")
     return (
         F.when(F.col("cancelled"), "cancelled")
-        .when(done, "delivered")
-        .when(last >= F.col("departed_at"), "in_transit")
+        .when(F.col("over"), "delivered")
+        .when(F.col("last_reading_at") >= F.col("departed_at"), "in_transit")
         .otherwise("waiting")
     )
 
 
 def _verdict() -> Column:
     return (
-        F.when(F.col("minutes_out_of_range") <= 0, "release")
-        .when(F.col("minutes_out_of_range") <= F.col("alarm_delay_minutes"), "investigate")
-        .otherwise("reject")
+        F.when(F.col("minutes_out_of_range") > F.col("alarm_delay_minutes"), "reject")
+        .when(_in_doubt(), "investigate")
+        .otherwise("release")
     )
 
 
-def _why() -> Column:
-    minutes = F.format_string("%.0f", F.col("minutes_out_of_range"))
-    allowed = F.col("alarm_delay_minutes").cast("string")
+def _in_doubt() -> Column:
     return (
-        F.when(F.col("minutes_out_of_range") <= 0, "always in range")
-        .when(
-            F.col("minutes_out_of_range") <= F.col("alarm_delay_minutes"),
-            F.concat(minutes, F.lit(" min out of range, "), allowed, F.lit(" allowed")),
-        )
-        .otherwise(F.concat(minutes, F.lit(" min out of range, more than the "), allowed, F.lit(" allowed")))
+        (F.col("minutes_out_of_range") > 0)
+        | (F.col("minutes_without_evidence") > 0)
+        | (F.col("conflicts") > 0)
+        | (F.col("uncalibrated") > 0)
     )
+
+
+def _reasons() -> Column:
+    """Return all reasons, the worst first, each in words and numbers."""
+    out, allowed = F.col("minutes_out_of_range"), F.col("alarm_delay_minutes")
+    told = (
+        (out > allowed, (_number(out), " min out of range, more than the ", _number(allowed), " allowed")),
+        ((out > 0) & (out <= allowed), (_number(out), " min out of range, ", _number(allowed), " allowed")),
+        (
+            F.col("minutes_without_evidence") > 0,
+            (
+                _number(F.col("minutes_without_evidence")),
+                f" min without evidence: readings more than {MAX_GAP_MINUTES:.0f} min apart",
+            ),
+        ),
+        (F.col("conflicts") > 0, (_number(F.col("conflicts")), " deliveries that contradict a reading")),
+        (F.col("uncalibrated") > 0, (_number(F.col("uncalibrated")), " readings without a valid certificate")),
+        (~_in_doubt(), ("always in range",)),
+    )
+    parts = [
+        F.when(applies, F.concat(*(F.lit(part) if isinstance(part, str) else part for part in text)))
+        for applies, text in told
+    ]
+    return F.array_compact(F.array(*parts))
+
+
+def _number(value: Column) -> Column:
+    """Return a number as text, with a decimal only where it has one."""
+    return F.regexp_replace(F.format_string("%.1f", value.cast("double")), r"\.0$", "")

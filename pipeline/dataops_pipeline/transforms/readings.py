@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
 SENSOR_MIN_C, SENSOR_MAX_C = -100.0, 100.0
 """What the loggers' sensor can measure."""
+ROUNDED_C, ROUNDED_MICROS = 0.06, 1_000_000
+"""By how much what a dump shows may differ from what its logger sent: tenths of a degree, whole seconds."""
 CLOCK_TOLERANCE = "INTERVAL 2 MINUTES"
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong."""
 
@@ -129,6 +135,17 @@ def rejected(parsed: DataFrame, ingested_at: Column) -> DataFrame:
     )
 
 
+def beyond(rows: DataFrame, ends: Mapping[int, int]) -> DataFrame:
+    """Return the rows whose offset is at or after the end of what there is of their partition.
+
+    Args:
+        rows: With partition and offset.
+        ends: Offsets (exclusive) by partition; of others nothing is there.
+    """
+    behind = [(F.col("partition") == partition) & (F.col("offset") < end) for partition, end in ends.items()]
+    return rows.where(~reduce(or_, behind, F.lit(False)))
+
+
 def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> DataFrame:
     """Return the records of `bronze.rejected_readings` that are readings when they are parsed again, as parse() does.
 
@@ -228,11 +245,35 @@ def calibrate(readings: DataFrame, certificates: DataFrame) -> DataFrame:
     )
 
 
+def restated(silver: DataFrame, certificates: DataFrame) -> DataFrame:
+    """Return the readings that the certificates state otherwise than they stand.
+
+    Args:
+        silver: `silver.readings`, or those of some loggers.
+        certificates: All certificates.
+
+    Returns:
+        logger_id, sequence, and the new temperature_c and calibration_id.
+    """
+    standing = silver.withColumn("standing_c", F.col("temperature_c")).withColumn(
+        "standing_id", F.col("calibration_id")
+    )
+    return (
+        calibrate(standing, certificates)
+        .where(
+            ~F.col("temperature_c").eqNullSafe(F.col("standing_c"))
+            | ~F.col("calibration_id").eqNullSafe(F.col("standing_id"))
+        )
+        .select("logger_id", "sequence", "temperature_c", "calibration_id")
+    )
+
+
 def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
     """Return the rows of `silver.conflicting_readings`: deliveries that contradict the one that stands.
 
     The first delivery of a reading stands; a later one that tells another temperature or another time is evidence that
-    something is wrong, and is kept beside it.
+    something is wrong, and is kept beside it. What was filled from a dump is rounded: there, only what rounding does
+    not explain is a contradiction.
 
     Args:
         bronze: `bronze.readings`, or what of it is new.
@@ -244,15 +285,19 @@ def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
         F.col("sequence").alias("standing_sequence"),
         F.col("reported_at").alias("standing_at"),
         F.col("raw_temperature_c").alias("standing_c"),
+        (F.coalesce("source", F.lit("stream")) == "dump").alias("filled"),
     )
     same = (F.col("logger_id") == F.col("standing_logger")) & (F.col("sequence") == F.col("standing_sequence"))
+    contradicts = (F.col("temperature_c") != F.col("standing_c")) | (F.col("measured_at") != F.col("standing_at"))
+    apart = F.abs(F.unix_micros("measured_at") - F.unix_micros("standing_at"))
+    beyond_rounding = (F.abs(F.col("temperature_c") - F.col("standing_c")) > ROUNDED_C) | (apart > ROUNDED_MICROS)
     return (
         bronze.withColumn("first_at", F.first("measured_at").over(delivery))
         .withColumn("first_c", F.first("temperature_c").over(delivery))
         .join(standing, same, how="left")
         .withColumn("standing_at", F.coalesce("standing_at", "first_at"))
         .withColumn("standing_c", F.coalesce("standing_c", "first_c"))
-        .where((F.col("temperature_c") != F.col("standing_c")) | (F.col("measured_at") != F.col("standing_at")))
+        .where(F.when(F.col("filled"), beyond_rounding).otherwise(contradicts))
         .select(
             "logger_id",
             "sequence",

@@ -1,0 +1,279 @@
+"""Streaming: from the topic `logger-readings` to the excursions in it, into `silver.excursions` and topic `excursions`.
+
+The table has each event exactly once: a batch's events are one commit with the query's id and the batch's number. The
+topic has it at least once: a batch that is run again after a crash sends its events again, with the same `event_id`.
+What is remembered of each logger is in the query's checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import RESTError
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.state import GroupStateTimeout
+
+from dataops_pipeline import reference, tables
+from dataops_pipeline.catalog import OLDEST, PROGRESS, iso, open_catalog
+from dataops_pipeline.jobs.runner import log, run
+from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, each_batch, keep_running, landed_epoch, records
+from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
+from dataops_pipeline.transforms import readings
+from dataops_pipeline.worker import COLUMNS, NAMES, STATE, Detector
+
+NAME = "detect_excursions"
+EXCURSIONS = "excursions"
+"""Topic of the events."""
+MAX_OFFSETS = 50_000
+"""Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
+STAMP_SECONDS = 30.0
+"""A batch without an event is committed only to show progress, and not more often than this."""
+WATCH_SECONDS = 30.0
+"""How often the reference data is looked at."""
+SEND_SECONDS = 10
+"""How long Kafka may take to accept a batch's events."""
+CONF = {
+    # All state in one piece: one task and one Python worker in each batch.
+    "spark.sql.shuffle.partitions": "1",
+    # A logger's state may stay until the next record comes.
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+}
+Publish = Callable[[Sequence[dict[str, Any]]], None]
+
+
+class Outdated(Exception):
+    """The reference data has changed: the query has to start anew with the new one."""
+
+
+def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
+    """Return the events in a stream of Kafka records, and a row for each record: COLUMNS.
+
+    The watermark is on Kafka's time, which is the broker's clock: one logger's clock that is ahead cannot move it. It
+    is `state_hours` behind, so a record counts as too late only where its partition is that far behind another one.
+
+    Args:
+        kafka: As Spark's Kafka source gives it.
+        boxes: Name of the file of reference data among those that Spark has handed to its workers.
+        state_hours: How long a logger that is silent is remembered.
+    """
+    ahead = readings.clock_is_ahead(F.col("measured_at"), F.col("received_at"))
+    good = (
+        readings.parse(kafka)
+        .where("reason IS NULL")
+        .withWatermark("kafka_timestamp", f"{int(state_hours * 3600)} seconds")
+        .select(
+            "logger_id",
+            "kafka_timestamp",
+            F.unix_millis("kafka_timestamp").alias("entered"),
+            "partition",
+            "offset",
+            "sequence",
+            F.unix_millis(F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at"))).alias("at"),
+            "temperature_c",
+        )
+    )
+    events = good.groupBy("logger_id").applyInPandasWithState(
+        Detector(boxes), COLUMNS, STATE, "append", GroupStateTimeout.EventTimeTimeout
+    )
+    every = kafka.select(F.unix_millis("timestamp").alias("entered"))
+    return events.unionByName(every, allowMissingColumns=True)
+
+
+class Batches:
+    """Writes what each batch has found; keeps what it takes to show progress where nothing was found.
+
+    Args:
+        catalog: Knows the table and its commits.
+        publish: Sends events to the topic; raises where they are not accepted.
+    """
+
+    def __init__(self, catalog: Catalog, publish: Publish) -> None:
+        self._catalog = catalog
+        self._publish = publish
+        self._committed = time.monotonic()
+        self._oldest: int | None = None
+
+    def write(self, batch: DataFrame, epoch: int, query_id: str) -> tuple[int, int]:
+        """Commit and send the events of a batch; return how many records and how many events it had."""
+        event = F.when(F.col("event").isNotNull(), F.struct(*NAMES))
+        none = F.col("event").isNull()
+        count, oldest, newest, rows = batch.agg(
+            F.count(F.when(none, 1)),
+            F.min(F.when(none, F.col("entered"))),
+            F.max(F.when(none, F.col("entered"))),
+            F.collect_list(event),
+        ).collect()[0]
+        if not count:
+            return 0, 0
+        self._oldest = oldest if self._oldest is None else min(oldest, self._oldest)
+        events = told(rows, int(time.time() * 1000))
+        if events or time.monotonic() - self._committed >= STAMP_SECONDS:
+            stamp = {
+                QUERY_ID: query_id,
+                EPOCH_ID: str(epoch),
+                PROGRESS: iso(newest),
+                OLDEST: iso(self._oldest),
+            }
+            commit(self._catalog, events, epoch, stamp)
+            self._committed = time.monotonic()
+            self._oldest = None
+        # After the commit: what the topic has is in the table, too.
+        self._publish(events)
+        return count, len(events)
+
+
+TIMES = ("at", "since", "kafka_timestamp", "detected_at")
+
+
+def told(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
+    """Return the events in order, as the table has them; times in milliseconds."""
+    ordered = sorted((row.asDict() for row in rows), key=lambda row: (row["logger_id"], row["number"]))
+    return [
+        {
+            "event_id": f"{row['excursion_id']}/{row['event']}",
+            **{name: row[name] for name in NAMES if name not in ("number", "entered")},
+            "kafka_timestamp": row["entered"],
+            "detected_at": detected_at,
+        }
+        for row in ordered
+    ]
+
+
+def commit(catalog: Catalog, events: Sequence[dict[str, Any]], epoch: int, stamp: dict[str, str]) -> None:
+    """Append events as one commit, unless the table has the batch already."""
+    if landed_epoch(catalog, tables.EXCURSIONS, stamp[QUERY_ID]) >= epoch:
+        return
+    table = catalog.load_table(tables.EXCURSIONS.removeprefix(f"{CATALOG}."))
+    schema = table.schema().as_arrow()
+    columns = {
+        name: pa.array([event[name] for event in events], pa.timestamp("ms", "UTC") if name in TIMES else None)
+        if events
+        else []
+        for name in schema.names
+    }
+    table.append(
+        pa.table({n: pa.array(c).cast(schema.field(n).type) for n, c in columns.items()}, schema=schema), stamp
+    )
+
+
+def publisher(bootstrap: str) -> Publish:
+    """Return the function that sends events to the topic, keyed by logger.
+
+    Args:
+        bootstrap: Kafka's bootstrap servers.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "message.timeout.ms": SEND_SECONDS * 1000,
+            "log_level": 0,
+        }
+    )
+
+    def publish(events: Sequence[dict[str, Any]]) -> None:
+        refused: list[KafkaError] = []
+
+        def note(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                refused.append(error)
+
+        for event in events:
+            written = {name: iso(value) if name in TIMES else value for name, value in event.items()}
+            producer.produce(EXCURSIONS, key=event["logger_id"], value=json.dumps(written), on_delivery=note)
+        if events:
+            producer.flush(SEND_SECONDS + 1)
+        if refused:
+            raise KafkaException(refused[0])
+
+    return publish
+
+
+class Watch:
+    """Tells, now and then, whether the reference data has changed since the query started."""
+
+    def __init__(self, catalog: Catalog, started_with: reference.Snapshots) -> None:
+        self._catalog = catalog
+        self._started_with = started_with
+        self._looked = time.monotonic()
+
+    def is_outdated(self) -> bool:
+        """Look, unless that was done a moment ago."""
+        if time.monotonic() - self._looked < WATCH_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        try:
+            return reference.current(self._catalog) != self._started_with
+        except (RESTError, OSError, NotYet):
+            return False  # what is known goes on to hold; where the catalog is away, the next commit says so
+
+
+def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threading.Event) -> StreamingQuery:
+    """Start the query with the reference data of now; raises NotYet where there is none.
+
+    Args:
+        spark: The session.
+        settings: Where the components are.
+        folder: Where the file of reference data may be kept.
+        again: Set where the query ends only to be started with new reference data.
+    """
+    catalog = open_catalog(settings)
+    snapshots = reference.current(catalog)
+    began = time.monotonic()
+    path = reference.write(catalog, snapshots, folder)
+    spark.sparkContext.addFile(str(path))
+    path.unlink()
+    log.info("reference data read in %.1f s", time.monotonic() - began)
+    watch = Watch(catalog, snapshots)
+    batches = Batches(catalog, publisher(settings.kafka))
+
+    def write(batch: DataFrame, epoch: int, query_id: str) -> None:
+        # Before anything of the batch is done, so that it is run again as a whole.
+        if watch.is_outdated():
+            log.info("the reference data has changed: starting the query again")
+            again.set()
+            raise Outdated
+        began = time.monotonic()
+        count, events = batches.write(batch, epoch, query_id)
+        log.info("batch %d: %d records, %d events in %.2f s", epoch, count, events, time.monotonic() - began)
+
+    frame = detected(records(spark, settings, MAX_OFFSETS), path.name, settings.state_hours)
+    return each_batch(frame, settings, NAME, write)
+
+
+def use_this_python() -> None:
+    """Let Spark's workers be of the Python that runs the job; otherwise they are whatever `python3` is."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+
+def stream(settings: JobSettings) -> str:
+    """Keep the query running until told to stop."""
+    use_this_python()
+    again = threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        return keep_running(
+            settings,
+            NAME,
+            lambda spark: start(spark, settings, Path(folder), again),
+            writes=(tables.EXCURSIONS,),
+            again=again,
+            memory="512m",
+            conf=CONF,
+        )
+
+
+if __name__ == "__main__":
+    run(stream)

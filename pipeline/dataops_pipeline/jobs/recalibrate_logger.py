@@ -1,0 +1,188 @@
+"""Batch: a certificate that came later for one logger, and all of its readings stated anew by it.
+
+The certificate goes into `bronze.recalibrations`; from then on `conform_readings` uses it. `silver.readings` is tagged
+`before_<certificate>` first, so that the earlier truth stays readable. Run twice, it does nothing the second time;
+ended half-way, it goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import EqualTo
+from pyspark.sql import SparkSession
+
+from dataops_pipeline import tables
+from dataops_pipeline.catalog import TEN_YEARS_MS, open_catalog
+from dataops_pipeline.jobs.runner import run
+from dataops_pipeline.session import spark_session
+from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
+from dataops_pipeline.transforms.readings import restated
+
+PREFIX = "BOREAL_RECALIBRATE_"
+NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A certificate's number; a tag is named after it."""
+MAX_CORRECTION_C = 5.0
+"""A logger that is further off is broken, and no certificate mends it."""
+SILVER, CALIBRATIONS, RECALIBRATIONS = (
+    name.removeprefix(f"{CATALOG}.") for name in (tables.SILVER, tables.CALIBRATIONS, tables.RECALIBRATIONS)
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A row of `bronze.recalibrations`; each field is the environment variable `BOREAL_RECALIBRATE_<NAME>`.
+
+    Attributes:
+        calibration_id: The certificate's number.
+        logger_id: Whose it is.
+        issued_at: Of the certificates that are valid at a time, the one that was issued last counts.
+        valid_from: First instant that it is valid for.
+        valid_until: First instant that it is not valid for any more; `None` while it stands.
+        correction_c: Degrees Celsius, added to what the logger reports.
+    """
+
+    calibration_id: str
+    logger_id: str
+    issued_at: datetime
+    valid_from: datetime
+    valid_until: datetime | None
+    correction_c: float
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the certificate; raises JobError that names what is wrong."""
+        given = {name: env.get(f"{PREFIX}{name.upper()}", "").strip() for name in cls.__dataclass_fields__}
+        missing = [name for name, value in given.items() if not value and name != "valid_until"]
+        if missing:
+            raise JobError(f"not given: {', '.join(missing)}: set {PREFIX}{missing[0].upper()} and so on")
+        if not NUMBER.fullmatch(given["calibration_id"]):
+            raise JobError(
+                f"calibration_id {given['calibration_id']!r} is no certificate's number: letters, digits, . _ -"
+            )
+        times = {
+            name: _instant(name, given[name]) if given[name] else None
+            for name in ("issued_at", "valid_from", "valid_until")
+        }
+        found = cls(
+            calibration_id=given["calibration_id"],
+            logger_id=given["logger_id"],
+            correction_c=_degrees(given["correction_c"]),
+            **times,  # type: ignore[arg-type] # only valid_until may be None, by the check above
+        )
+        if found.valid_until is not None and found.valid_until <= found.valid_from:
+            raise JobError(
+                f"valid_until {found.valid_until.isoformat()} is not after valid_from {found.valid_from.isoformat()}"
+            )
+        return found
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise JobError(f"{name} {text!r} is no time: write it as 2013-07-01T12:00:00Z") from error
+    if found.tzinfo is None:
+        raise JobError(f"{name} {text!r} has no time zone: write it as 2013-07-01T12:00:00Z")
+    return found.astimezone(UTC)
+
+
+def _degrees(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError as error:
+        raise JobError(f"correction_c {text!r} is no number") from error
+    if not math.isfinite(found) or abs(found) > MAX_CORRECTION_C:
+        raise JobError(f"correction_c {text} is beyond ±{MAX_CORRECTION_C:g} °C: such a logger is broken")
+    return found
+
+
+def recalibrate(settings: JobSettings) -> str:
+    """Add the certificate and restate the logger's readings."""
+    certificate = Certificate.from_env()
+    catalog = open_catalog(settings)
+    missing = [name for name in (SILVER, CALIBRATIONS, "bronze.shipments") if not catalog.table_exists(name)]
+    if missing:
+        raise NotYet(f"not there yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
+    known = _known(catalog, certificate)
+    spark = spark_session(settings, "recalibrate_logger")
+    try:
+        tables.create(spark, tables.RECALIBRATIONS)
+        tag = _tag(catalog, certificate)
+        if not known:
+            # By Spark, whose own view of the table would be an older one otherwise.
+            row = spark.createDataFrame([astuple(certificate)], tables.COLUMNS[tables.RECALIBRATIONS])
+            row.writeTo(tables.RECALIBRATIONS).append()
+        count = _restate(spark, certificate.logger_id)
+    finally:
+        spark.stop()
+    what = f"{certificate.calibration_id} of logger {certificate.logger_id}"
+    if not count:
+        return f"nothing to restate: all readings are by {what}, or by one that was issued later"
+    return f"restated {count} readings by {what}; the earlier ones are at the tag {tag} of {tables.SILVER}"
+
+
+def _known(catalog: Catalog, certificate: Certificate) -> bool:
+    """Tell whether the certificate is known already; raises JobError where it is with other values.
+
+    Raises JobError also for a logger that no shipment has and no certificate names.
+    """
+    of_logger = EqualTo(term="logger_id", value=certificate.logger_id)
+    if not any(
+        catalog.load_table(name).scan(of_logger, selected_fields=("logger_id",), limit=1).to_arrow().num_rows
+        for name in ("bronze.shipments", CALIBRATIONS)
+    ):
+        raise JobError(f"no shipment and no certificate names the logger {certificate.logger_id!r}")
+    for name in (CALIBRATIONS, RECALIBRATIONS):
+        if not catalog.table_exists(name):
+            continue
+        same_id = EqualTo(term="calibration_id", value=certificate.calibration_id)
+        for row in catalog.load_table(name).scan(same_id).to_arrow().to_pylist():
+            differs = [field for field, value in asdict(certificate).items() if row[field] != value]
+            if differs:
+                raise JobError(
+                    f"{certificate.calibration_id} is in {CATALOG}.{name} with another {' and '.join(differs)}:"
+                    " a certificate is never changed, give the new one an id of its own"
+                )
+            return True
+    return False
+
+
+def _tag(catalog: Catalog, certificate: Certificate) -> str:
+    """Tag silver as it is before the certificate, once; return the tag's name."""
+    tag = f"before_{certificate.calibration_id.lower()}"
+    silver = catalog.load_table(SILVER)
+    current = silver.current_snapshot()
+    if current is not None and tag not in silver.metadata.refs:
+        with silver.manage_snapshots() as refs:
+            refs.create_tag(current.snapshot_id, tag, max_ref_age_ms=TEN_YEARS_MS)
+    return tag
+
+
+def _restate(spark: SparkSession, logger_id: str) -> int:
+    """Merge the logger's readings that another certificate counts for now; return how many.
+
+    The commit carries no stamps: nothing new has been taken in, and readers find them by walking back the history.
+    """
+    silver = spark.table(tables.SILVER)
+    changed = restated(silver.where(silver["logger_id"] == logger_id), tables.certificates(spark)).persist()
+    count = changed.count()
+    if count:
+        changed.createOrReplaceTempView("changed")
+        spark.sql(
+            f"MERGE INTO {tables.SILVER} AS s USING changed AS n"
+            " ON s.logger_id = n.logger_id AND s.sequence = n.sequence"
+            " WHEN MATCHED THEN UPDATE SET s.temperature_c = n.temperature_c, s.calibration_id = n.calibration_id"
+        )
+    return count
+
+
+if __name__ == "__main__":
+    run(recalibrate)

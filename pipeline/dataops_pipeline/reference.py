@@ -1,0 +1,93 @@
+"""Which shipment and product is in the box of a logger, for a stream that asks for a few hundred of them at a time.
+
+A join with the tables would read or hash a year of shipments in each batch. So they are joined once, without Spark,
+into one file that is sorted by logger; the stream's Python workers map it into memory and search it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+
+from dataops_pipeline.settings import NotYet
+from dataops_pipeline.transforms.excursions import Limits
+
+Snapshots = tuple[int, int]
+"""Snapshot ids of `bronze.shipments` and `bronze.products`."""
+SHIPMENTS, PRODUCTS = "bronze.shipments", "bronze.products"
+
+
+class Box(NamedTuple):
+    """What a logger is packed with."""
+
+    shipment_id: str
+    product_id: str
+    lot: str
+    limits: Limits
+
+
+def current(catalog: Catalog) -> Snapshots:
+    """Return what the tables hold now; raises NotYet where they have not been loaded."""
+    found = []
+    for name in (SHIPMENTS, PRODUCTS):
+        try:
+            snapshot = catalog.load_table(name).current_snapshot()
+        except NoSuchTableError:
+            snapshot = None
+        if snapshot is None:
+            raise NotYet(f"{name} has not been loaded: run load_reference_data")
+        found.append(snapshot.snapshot_id)
+    return found[0], found[1]
+
+
+def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
+    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path."""
+    shipments = catalog.load_table(SHIPMENTS).scan(
+        selected_fields=("logger_id", "shipment_id", "product_id", "lot", "packed_at"), snapshot_id=snapshots[0]
+    )
+    products = catalog.load_table(PRODUCTS).scan(
+        selected_fields=("product_id", *Limits._fields), snapshot_id=snapshots[1]
+    )
+    path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
+    save(shipments.to_arrow(), products.to_arrow(), path)
+    return path
+
+
+def save(shipments: pa.Table, products: pa.Table, path: Path) -> None:
+    """Write shipments with their product's limits, sorted by logger and, where one is used again, by packing."""
+    boxes = shipments.join(products, "product_id", join_type="inner").sort_by(
+        [("logger_id", "ascending"), ("packed_at", "ascending")]
+    )
+    columns = ["logger_id", "shipment_id", "product_id", "lot", *Limits._fields]
+    with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, boxes.select(columns).schema) as writer:
+        # One piece, so that a search need not look for the right one.
+        writer.write_table(boxes.select(columns).combine_chunks())
+
+
+class Boxes:
+    """The boxes in a file that `save` wrote."""
+
+    def __init__(self, path: str) -> None:
+        self._table = pa.ipc.open_file(pa.memory_map(path)).read_all()
+        self._loggers = self._table.column("logger_id")
+
+    def find(self, logger_id: str) -> Box | None:
+        """Return the box that a logger was packed into last; `None` where it is not known."""
+        index = bisect_right(range(len(self._loggers)), logger_id, key=lambda n: self._loggers[n].as_py()) - 1
+        if index < 0 or self._loggers[index].as_py() != logger_id:
+            return None
+        (row,) = self._table.slice(index, 1).to_pylist()
+        limits = Limits(*(float(row[name]) for name in Limits._fields))
+        return Box(row["shipment_id"], row["product_id"], row["lot"], limits)
+
+
+@lru_cache(maxsize=1)
+def boxes(path: str) -> Boxes:
+    """Return the boxes in a file; a worker opens it once."""
+    return Boxes(path)

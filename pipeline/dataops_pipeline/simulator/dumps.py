@@ -1,0 +1,429 @@
+"""The dump of each delivered logger: its whole memory as a CSV file, as four makers' software writes it.
+
+Nothing here is shared with the parser of the pipeline, so that a mistake in one of them shows.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import re
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import fs
+
+from dataops_pipeline.simulator import records, source
+from dataops_pipeline.simulator.boxes import Settings, shipments
+
+STEP = timedelta(minutes=5)
+MAKERS = ("tempsure", "kuehlwacht", "polartrace", "frigolog")
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses while the store is away; the last one repeats."""
+POLL = 0.2
+"""Seconds between two looks at how far the replay is."""
+PATIENCE = 2.0
+"""Seconds for which the end of the replay waits for a store that does not answer."""
+UPLOADS = 8
+"""Files that are written at the same time, where a whole day is."""
+
+log = logging.getLogger("simulator")
+
+
+@dataclass(frozen=True, order=True)
+class DumpFile:
+    """One file.
+
+    Attributes:
+        landed_at: When the host writes it, in UTC, some minutes after the delivery.
+        logger_id: The logger.
+        day: On which its box departed, ISO 8601.
+        content: The file.
+        broken: Which way it is broken; `None` for a good one.
+    """
+
+    landed_at: np.datetime64
+    logger_id: str
+    day: str = field(compare=False)
+    content: bytes = field(compare=False, repr=False)
+    broken: str | None = field(compare=False)
+
+    @property
+    def path(self) -> str:
+        """Where it lies below the folder of dumps."""
+        return f"{self.day}/{self.logger_id}.csv"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a logger's export is written from; times are the local ones of its setting.
+
+    Attributes:
+        logger_id: The logger.
+        offset: Of its setting from UTC.
+        device: Its clock at the download.
+        host: The host's clock at the download.
+        first: When the first reading was taken, by its clock.
+        celsius: The readings, 5 minutes apart, as it measured them.
+        without: Readings at the end that it could not measure: the sensor was unplugged already.
+    """
+
+    logger_id: str
+    offset: timedelta
+    device: datetime
+    host: datetime
+    first: datetime
+    celsius: Sequence[float]
+    without: int
+
+    @property
+    def times(self) -> list[datetime]:
+        """When each reading was taken, by the logger's clock."""
+        return [self.first + number * STEP for number in range(len(self.celsius) + self.without)]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A file before it is encoded.
+
+    Attributes:
+        header: Its lines up to the column line.
+        columns: The column line.
+        rows: The data.
+        footer: What follows the data.
+        newline: How a line ends.
+        encoding: Of the whole file.
+    """
+
+    header: tuple[str, ...]
+    columns: str
+    rows: tuple[str, ...]
+    footer: tuple[str, ...]
+    newline: str
+    encoding: str
+
+    def encode(self) -> bytes:
+        """Return the file."""
+        lines = (*self.header, self.columns, *self.rows, *self.footer)
+        return "".join(line + self.newline for line in lines).encode(self.encoding)
+
+
+def maker_of(logger_id: str) -> str:
+    """Return who made a logger."""
+    return MAKERS[zlib.crc32(logger_id.encode()) % len(MAKERS)]
+
+
+def dumps(settings: Settings, day: pd.Timestamp) -> Iterator[DumpFile]:
+    """Yield the dumps of the loggers in the boxes that depart on a day."""
+    remembered = records.memory(settings, day)
+    if remembered.empty:
+        return
+    boxes = shipments(settings, day)
+    rng = np.random.default_rng([settings.seed, day.toordinal(), 4])
+    downloaded = boxes["delivered_at"] + pd.to_timedelta(rng.integers(6 * 60, 20 * 60, len(boxes)), unit="s")
+    at_home = rng.random(len(boxes)) < 0.5
+    broken = rng.random(len(boxes)) < settings.broken_dumps
+    ways = rng.integers(0, len(BREAKERS), len(boxes))
+    zones = source.airports().set_index("faa")["tzone"]
+    by_logger = dict(iter(remembered.groupby("logger_id", sort=False)))
+    each = zip(boxes["logger_id"], boxes["dest"], boxes["packed_at"], downloaded, strict=True)
+    for number, (logger, dest, packed_at, downloaded_at) in enumerate(each):
+        rows = by_logger[logger]
+        zone = source.NEW_YORK if at_home[number] else zones.get(dest)
+        local = _local(zone if isinstance(zone, str) else source.NEW_YORK, packed_at)
+        packed, host = _naive(packed_at) + local, _naive(downloaded_at) + local
+        first = cast("datetime", rows["measured_at"].iloc[0].to_pydatetime()) + local
+        celsius = rows["temperature_c"].tolist()
+        without = (host - packed) // STEP + 1 - len(celsius)
+        device = (host + (first - packed)).replace(microsecond=0)
+        sheet = WRITERS[maker_of(logger)](Memory(logger, local, device, host, first, celsius, without))
+        way = list(BREAKERS)[ways[number]] if broken[number] else None
+        content = BREAKERS[way](sheet) if way is not None else sheet.encode()
+        yield DumpFile(np.datetime64(host - local, "ms"), logger, f"{day:%Y-%m-%d}", content, way)
+
+
+def _naive(at: pd.Timestamp) -> datetime:
+    return at.tz_localize(None).floor("s").to_pydatetime()
+
+
+def _local(zone: str, at: pd.Timestamp) -> timedelta:
+    """Return a zone's offset when the logger was set; it does not follow the change to winter time."""
+    return at.to_pydatetime().astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
+
+
+# How each maker writes
+
+
+def _tempsure(memory: Memory) -> Sheet:
+    rows = tuple(
+        f"{number},{at:%Y-%m-%dT%H:%M:%S},{_plain(memory, number, '.2f')}" for number, at in enumerate(memory.times)
+    )
+    header = (
+        "TempSure T2 data export",
+        f"Logger ID,{memory.logger_id}",
+        "Firmware,3.1.4",
+        f"Device clock,{memory.device:%Y-%m-%dT%H:%M:%S}",
+        f"PC clock,{memory.host:%Y-%m-%dT%H:%M:%S}",
+        f"UTC offset,{_offset(memory.offset)}",
+        "Interval,300 s",
+        "Unit,°C",
+        "",
+    )
+    return Sheet(header, "No.,Time,Temperature (°C)", rows, (f"End of data,{len(rows)}",), "\n", "utf-8")
+
+
+def _kuehlwacht(memory: Memory) -> Sheet:
+    rows = tuple(
+        f"{number};{at:%d.%m.%Y;%H:%M:%S};{_plain(memory, number, '.1f').replace('.', ',')}"
+        for number, at in enumerate(memory.times)
+    )
+    header = (
+        "Kühlwacht Datenlogger KW-7",
+        f"Seriennummer;{memory.logger_id}",
+        f"Gerätezeit;{memory.device:%d.%m.%Y %H:%M:%S}",
+        f"Rechnerzeit;{memory.host:%d.%m.%Y %H:%M:%S}",
+        f"Zeitzone;UTC{_offset(memory.offset)}",
+        "Messintervall;5 min",
+        "Einheit;°C",
+        "Bemerkung;Fühler außen, ±0,1 °C",
+    )
+    low, high = (f"{pick(memory.celsius):.1f}".replace(".", ",") for pick in (min, max))
+    footer = ("Statistik", f"Anzahl;{len(rows)}", f"Minimum;{low}", f"Maximum;{high}")
+    return Sheet(header, "Nr.;Datum;Uhrzeit;Temperatur [°C]", rows, footer, "\r\n", "cp1252")
+
+
+def _polartrace(memory: Memory) -> Sheet:
+    rows = tuple(
+        f'"{number}","{at:%m/%d/%Y}","{at:%I:%M:%S %p}","{_fahrenheit(memory, number)}"'
+        for number, at in enumerate(memory.times)
+    )
+    header = (
+        '"PolarTrace PT-100 Report"',
+        '"Model","PT-100, single use"',
+        f'"Serial Number","{memory.logger_id}"',
+        '"Date Format","MM/DD/YYYY"',
+        f'"Device Date/Time","{memory.device:%m/%d/%Y %I:%M:%S %p}"',
+        f'"Host Date/Time","{memory.host:%m/%d/%Y %I:%M:%S %p}"',
+        f'"Time Zone","GMT{_offset(memory.offset)}"',
+        '"Units","Fahrenheit"',
+        "",
+        '"Alarm low","--"',
+        '"Alarm high","--"',
+        "",
+    )
+    footer = (f'"Checksum (CRC-32)","{_crc32(rows)}"', '"End of report"')
+    return Sheet(header, '"Reading","Date","Time","Temp (°F)"', rows, footer, "\r\n", "utf-8-sig")
+
+
+def _frigolog(memory: Memory) -> Sheet:
+    rows = tuple(
+        f"{memory.logger_id};{number};{at:%Y-%m-%d %H:%M:%S};{_plain(memory, number, '.2f', '---')}"
+        for number, at in enumerate(memory.times)
+    )
+    header = (
+        "# Frigolog FL2",
+        f"# logger;{memory.logger_id}",
+        f"# tz;{_offset(memory.offset)}",
+        "# unit;C",
+        f"# device time;{memory.device:%Y-%m-%d %H:%M:%S}",
+        f"# host time;{memory.host:%Y-%m-%d %H:%M:%S}",
+    )
+    footer = ("# end", f"# rows;{len(rows)}", f"# crc32;{_crc32(rows)}")
+    return Sheet(header, "logger;seq;timestamp;temp_C", rows, footer, "\n", "utf-8")
+
+
+def _plain(memory: Memory, number: int, form: str, none: str = "--.-") -> str:
+    return format(memory.celsius[number], form) if number < len(memory.celsius) else none
+
+
+def _fahrenheit(memory: Memory, number: int) -> str:
+    return f"{memory.celsius[number] * 9 / 5 + 32:.1f}" if number < len(memory.celsius) else "--.-"
+
+
+def _offset(offset: timedelta) -> str:
+    minutes = int(offset.total_seconds()) // 60
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def _crc32(rows: Sequence[str]) -> str:
+    return f"{zlib.crc32(''.join(row + chr(10) for row in rows).encode()):08X}"
+
+
+WRITERS: dict[str, Callable[[Memory], Sheet]] = {
+    "tempsure": _tempsure,
+    "kuehlwacht": _kuehlwacht,
+    "polartrace": _polartrace,
+    "frigolog": _frigolog,
+}
+
+
+# How a file is broken
+
+
+def _without_offset(sheet: Sheet) -> Sheet:
+    words = ("UTC offset", "Zeitzone", "Time Zone", "# tz")
+    return replace(sheet, header=tuple(line for line in sheet.header if not any(word in line for word in words)))
+
+
+def _in_kelvin(sheet: Sheet) -> Sheet:
+    return replace(sheet, columns=re.sub(r"°[CF]|(?<=_)C", "K", sheet.columns))
+
+
+def _with_another(sheet: Sheet) -> bytes:
+    """Return the file with that of another logger behind it."""
+    return sheet.encode() + sheet.encode().replace(b"BL-", b"XL-")
+
+
+BREAKERS: dict[str, Callable[[Sheet], bytes]] = {
+    "truncated": lambda sheet: sheet.encode()[: len(sheet.encode()) * 2 // 3].rstrip(b"\r\n"),
+    "no-columns": lambda sheet: replace(sheet, columns="").encode(),
+    "unknown-unit": lambda sheet: _in_kelvin(sheet).encode(),
+    "no-offset": lambda sheet: _without_offset(sheet).encode(),
+    "two-loggers": _with_another,
+    "bad-sequence": lambda sheet: replace(sheet, rows=(*sheet.rows[:5], *sheet.rows[3:])).encode(),
+    "wrong-total": lambda sheet: replace(sheet, rows=(*sheet.rows[:7], *sheet.rows[8:])).encode(),
+    "not-text": lambda sheet: b"\x1f\x8b\x08\x00" + sheet.encode()[::-1],
+}
+"""Ways in which a file is broken, by the reason for which the pipeline must refuse it."""
+
+
+# Into the object store
+
+
+def write_days(settings: Settings, start: pd.Timestamp, days: int, store: fs.FileSystem, folder: str) -> int:
+    """Write all dumps of some days below a folder; return how many. Raises OSError where the store takes none."""
+    written = 0
+    for day in pd.date_range(start, periods=days):
+        store.create_dir(f"{folder}/{day:%Y-%m-%d}", recursive=True)
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            written += sum(pool.map(lambda file: write(store, folder, file), dumps(settings, day)))
+    return written
+
+
+def write(store: fs.FileSystem, folder: str, file: DumpFile) -> int:
+    """Write one file, and return 1."""
+    with store.open_output_stream(f"{folder}/{file.path}") as out:
+        out.write(file.content)
+    return 1
+
+
+class DumpWriter:
+    """Writes each dump once the replay has passed its landing, in a thread of its own.
+
+    A store that is away holds up this thread only: it tries again until it is told to stop.
+
+    Args:
+        settings: Which loggers.
+        start: First day whose boxes the replay sends from their packing on.
+        store: The object store; asked for in the thread, for the first attempt may take long.
+        folder: Where the dumps go.
+        since: What landed before is in the store already; `None` to begin with the first day.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        start: pd.Timestamp,
+        store: Callable[[], fs.FileSystem],
+        folder: str,
+        since: np.datetime64 | None = None,
+    ) -> None:
+        self._settings = settings
+        self._open = store
+        self._folder = folder
+        self._since = since if since is not None else start.to_datetime64().astype("datetime64[ms]")
+        earliest = pd.Timestamp(self._since).normalize() - pd.Timedelta(days=records.DAYS_BEFORE)
+        self._day = max(start, earliest)
+        self._held: list[DumpFile] = []
+        self._made: set[str] = set()
+        self._asked: float | None = None
+        self._stop = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dumps", daemon=True)
+        self.passed = self._since
+        """How far the replay is, in simulated time; set by the replay."""
+        self.done = self._since
+        """All that landed before is in the store."""
+        self.written = 0
+        self.away = False
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def finish(self, stop: threading.Event) -> None:
+        """Write what is due, and end; at once where the store is away or does not answer, or when told to stop."""
+        self._ending.set()
+        while self._thread.is_alive() and not (stop.is_set() or self.away or self._hangs()):
+            self._thread.join(POLL)
+        self._stop.set()
+        if not self._hangs():
+            self._thread.join(PATIENCE)
+        if self._held and self._held[0].landed_at <= self.passed:
+            log.warning("stopping before all dumps are in the store: those since %s come next time", self.done)
+
+    def _hangs(self) -> bool:
+        asked = self._asked
+        return asked is not None and time.monotonic() - asked > PATIENCE
+
+    def _run(self) -> None:
+        store: fs.FileSystem | None = None
+        failures = 0
+        while not self._stop.is_set():
+            ending, passed = self._ending.is_set(), self.passed
+            file = self._next(passed)
+            if file is None:
+                self.done = max(self.done, passed)
+                if ending:
+                    return
+                self._stop.wait(POLL)
+                continue
+            self._asked = time.monotonic()
+            try:
+                store = store or self._open()
+                folder = f"{self._folder}/{file.day}"
+                if folder not in self._made:
+                    store.create_dir(folder, recursive=True)
+                    self._made.add(folder)
+                write(store, self._folder, file)
+            except pa.ArrowInvalid:
+                if self._stop.is_set():  # the process ends, and Arrow has let go of the store
+                    return
+                raise
+            except OSError as error:
+                self._asked = None
+                if not self.away:
+                    log.warning("the object store does not take the dumps (%s): trying again", str(error)[:200])
+                self.away = True
+                self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+                continue
+            self._asked = None
+            if self.away:
+                log.warning("the object store takes the dumps again")
+            self.away, failures = False, 0
+            heapq.heappop(self._held)
+            self.written += 1
+            self.done = file.landed_at
+
+    def _next(self, passed: np.datetime64) -> DumpFile | None:
+        """Return the file that landed first of those that are due."""
+        # a box is packed and delivered after the day in New York has begun, so no day before it has a file of it
+        while self._day <= source.LAST_DAY and self._day.to_datetime64() <= passed and not self._stop.is_set():
+            began = time.monotonic()
+            fresh = [file for file in dumps(self._settings, self._day) if file.landed_at >= self._since]
+            log.debug("made %d dumps of %s in %.1f s", len(fresh), self._day, time.monotonic() - began)
+            self._held.extend(fresh)
+            heapq.heapify(self._held)
+            self._day += pd.Timedelta(days=1)
+        return self._held[0] if self._held and self._held[0].landed_at <= passed else None

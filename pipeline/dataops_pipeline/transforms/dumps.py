@@ -1,0 +1,421 @@
+"""From the bytes of a logger's dump to its readings. Four makers' exports are known; each looks different.
+
+A file is read whole or not at all: what is in doubt raises DumpError, and nothing of it is used.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import PurePosixPath
+
+from dataops_pipeline.transforms.readings import SENSOR_MAX_C, SENSOR_MIN_C
+
+CLOCK_TOLERANCE = timedelta(minutes=2)
+"""How far a logger's clock may be off before it counts as wrong; `transforms.readings` has the same."""
+MAX_OFFSET = timedelta(hours=14)
+"""No place on earth is further from UTC."""
+NO_READING = ("--.-", "--,-", "---")
+"""What stands where a temperature should be when the logger could measure none."""
+
+
+class DumpError(Exception):
+    """Why a dump cannot be read, in one line: `kind: details`."""
+
+
+@dataclass(frozen=True)
+class DumpRow:
+    """One line of a logger's memory.
+
+    Attributes:
+        sequence: Its number.
+        reported_at: When it was measured by the logger's clock, in UTC.
+        measured_at: When it was really measured: the logger's clock corrected where it was wrong.
+        celsius: Degrees Celsius; `None` where the logger could measure none.
+    """
+
+    sequence: int
+    reported_at: datetime
+    measured_at: datetime
+    celsius: float | None
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A logger's memory.
+
+    Attributes:
+        logger_id: Which logger.
+        maker: Whose export format.
+        unit: In which the logger measures, `C` or `F`.
+        skew: How far the logger's clock was ahead of the host's at the download; negative when it was behind.
+        downloaded_at: By the host's clock, in UTC.
+        rows: In the order of their sequence numbers.
+    """
+
+    logger_id: str
+    maker: str
+    unit: str
+    skew: timedelta
+    downloaded_at: datetime
+    rows: tuple[DumpRow, ...]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """How one maker's software exports.
+
+    Attributes:
+        name: The maker.
+        title: How the first line begins.
+        delimiter: Between cells.
+        decimal: Decimal sign.
+        labels: What each line of the header is called, by what it holds: logger, offset, device, host, unit; and
+            `dates` where the header says in which order a date is written.
+        columns: The column line; `{unit}` stands for the unit. `sequence` and `temperature` are found by their place.
+        roles: What each column holds: logger, sequence, at (date and time), date, time, temperature.
+        time_format: As strptime has it, date and time with a space between them; `None` where `dates` decides.
+        end: First cell of the line with which the data ends.
+        totals: What the lines from there on are called, by what they hold: rows, crc32, min, max.
+    """
+
+    name: str
+    title: str
+    delimiter: str
+    decimal: str
+    labels: Mapping[str, str]
+    columns: tuple[str, ...]
+    roles: tuple[str, ...]
+    time_format: str | None
+    end: str
+    totals: Mapping[str, str]
+
+
+MAKERS = (
+    Maker(
+        "tempsure",
+        "TempSure",
+        ",",
+        ".",
+        {
+            "Logger ID": "logger",
+            "UTC offset": "offset",
+            "Device clock": "device",
+            "PC clock": "host",
+            "Unit": "unit",
+        },
+        ("No.", "Time", "Temperature ({unit})"),
+        ("sequence", "at", "temperature"),
+        "%Y-%m-%dT%H:%M:%S",
+        "End of data",
+        {"End of data": "rows"},
+    ),
+    Maker(
+        "kuehlwacht",
+        "Kühlwacht",
+        ";",
+        ",",
+        {
+            "Seriennummer": "logger",
+            "Zeitzone": "offset",
+            "Gerätezeit": "device",
+            "Rechnerzeit": "host",
+            "Einheit": "unit",
+        },
+        ("Nr.", "Datum", "Uhrzeit", "Temperatur [{unit}]"),
+        ("sequence", "date", "time", "temperature"),
+        "%d.%m.%Y %H:%M:%S",
+        "Statistik",
+        {"Anzahl": "rows", "Minimum": "min", "Maximum": "max"},
+    ),
+    Maker(
+        "polartrace",
+        "PolarTrace",
+        ",",
+        ".",
+        {
+            "Serial Number": "logger",
+            "Time Zone": "offset",
+            "Device Date/Time": "device",
+            "Host Date/Time": "host",
+            "Date Format": "dates",
+            "Units": "unit",
+        },
+        ("Reading", "Date", "Time", "Temp ({unit})"),
+        ("sequence", "date", "time", "temperature"),
+        None,
+        "Checksum (CRC-32)",
+        {"Checksum (CRC-32)": "crc32"},
+    ),
+    Maker(
+        "frigolog",
+        "# Frigolog",
+        ";",
+        ".",
+        {
+            "# logger": "logger",
+            "# tz": "offset",
+            "# device time": "device",
+            "# host time": "host",
+            "# unit": "unit",
+        },
+        ("logger", "seq", "timestamp", "temp_{unit}"),
+        ("logger", "sequence", "at", "temperature"),
+        "%Y-%m-%d %H:%M:%S",
+        "# end",
+        {"# rows": "rows", "# crc32": "crc32"},
+    ),
+)
+DATE_ORDERS = {
+    "MM/DD/YYYY": "%m/%d/%Y %I:%M:%S %p",
+    "DD/MM/YYYY": "%d/%m/%Y %H:%M:%S",
+    "YYYY-MM-DD": "%Y-%m-%d %H:%M:%S",
+}
+"""Ways to write a date that a header may name; with the first one go AM and PM."""
+_UNITS = {"°C": "C", "C": "C", "Celsius": "C", "°F": "F", "F": "F", "Fahrenheit": "F"}
+_REQUIRED = {
+    "logger": "no-logger: the header names none",
+    "offset": "no-offset: the header does not tell the offset from UTC",
+    "device": "no-clock: the header does not tell the logger's clock",
+    "host": "no-clock: the header does not tell the host's clock",
+    "unit": "unknown-unit: the header names none",
+}
+_LOGGER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OFFSET = re.compile(r"(?:UTC|GMT)? ?([+-])(\d{1,2}):?(\d{2})")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]|\r(?!\n)")
+
+
+def parse_dump(content: bytes, name: str) -> Dump:
+    """Return what a dump holds.
+
+    Args:
+        content: The whole file.
+        name: Its path or name, whose stem is the logger's id.
+
+    Raises:
+        DumpError: It cannot be read, or something in it contradicts something else.
+    """
+    lines = _lines(content)
+    maker = next((maker for maker in MAKERS if lines[0].strip('"').startswith(maker.title)), None)
+    if maker is None:
+        raise DumpError(f"unknown-maker: the first line is {lines[0][:60]!r}")
+    cells = [_cells(line, maker, number) for number, line in enumerate(lines, 1)]
+    column = _column_line(cells, maker)
+    header = _header(cells[1:column], maker)
+    known = {
+        header["logger"],
+        *(row[1] for row in cells if len(row) == 2 and row[1] and maker.labels.get(row[0]) == "logger"),
+    }
+    if len(known) > 1:
+        raise DumpError(f"two-loggers: {', '.join(sorted(known))} in one file")
+    if any(_is_column_line(row, maker) for row in cells[column + 1 :]):
+        raise DumpError("contradiction: there are two column lines")
+    end = next((n for n in range(column + 1, len(cells)) if cells[n][0] == maker.end), None)
+    if end is None:
+        raise DumpError("truncated: what ends the data is missing")
+    if not _LOGGER.fullmatch(header["logger"]):
+        raise DumpError(f"no-logger: {header['logger'][:60]!r} is no logger's id")
+    if PurePosixPath(name).stem != header["logger"]:
+        raise DumpError(f"wrong-name: the file {PurePosixPath(name).name} is that of logger {header['logger']}")
+    unit = _unit(header["unit"], cells[column], maker)
+    zone = _zone(header["offset"])
+    written = _time_format(header, maker)
+    device, host = (_time(header[clock], written, zone, f"the {clock}'s clock") for clock in ("device", "host"))
+    skew = device - host
+    rows = _rows(cells[column + 1 : end], maker, header["logger"], unit, written, zone, skew, column + 2)
+    _check_totals(cells[end:], maker, lines[column + 1 : end], rows, unit)
+    return Dump(header["logger"], maker.name, unit, skew, host, rows)
+
+
+def is_wrong(skew: timedelta) -> bool:
+    """Tell whether a clock counts as wrong."""
+    return abs(skew) > CLOCK_TOLERANCE
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return the lines of a text file, without their ends and without empty ones at the end."""
+    if not content:
+        raise DumpError("empty: the file has no bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = content.decode("cp1252")
+        except UnicodeDecodeError as error:
+            raise DumpError(f"not-text: byte {error.start} is in no known encoding") from error
+    found = _CONTROL.search(text)
+    if found:
+        raise DumpError(f"not-text: character {found.start()} is {found.group()!r}")
+    if not text.endswith("\n"):
+        raise DumpError("truncated: the last line has no end")
+    # splitlines() would split at characters that are none of a CSV file's
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DumpError("empty: the file has no lines")
+    return lines
+
+
+def _cells(line: str, maker: Maker, number: int) -> list[str]:
+    try:
+        rows = list(csv.reader([line], delimiter=maker.delimiter, strict=True))
+    except csv.Error as error:
+        raise DumpError(f"not-csv: line {number}: {error}") from error
+    return [cell.strip() for cell in rows[0]] if rows and rows[0] else [""]
+
+
+def _is_column_line(row: Sequence[str], maker: Maker) -> bool:
+    return tuple(row[:-1]) == maker.columns[:-1] and row[-1].startswith(maker.columns[-1].partition("{")[0])
+
+
+def _column_line(cells: Sequence[Sequence[str]], maker: Maker) -> int:
+    found = next((n for n, row in enumerate(cells) if _is_column_line(row, maker)), None)
+    if found is None:
+        raise DumpError(f"no-columns: no line {maker.delimiter.join(maker.columns)!r}")
+    return found
+
+
+def _header(rows: Sequence[Sequence[str]], maker: Maker) -> dict[str, str]:
+    """Return what is known of the header; other lines are the maker's own business."""
+    header: dict[str, str] = {}
+    for row in rows:
+        key = maker.labels.get(row[0])
+        if key is None or len(row) != 2 or not row[1]:
+            continue
+        if header.setdefault(key, row[1]) != row[1]:
+            kind = "two-loggers" if key == "logger" else "contradiction"
+            raise DumpError(f"{kind}: {row[0]} is {header[key]} and {row[1]}")
+    for key, reason in _REQUIRED.items():
+        if key not in header:
+            raise DumpError(reason)
+    return header
+
+
+def _unit(stated: str, columns: Sequence[str], maker: Maker) -> str:
+    before, _, after = maker.columns[-1].partition("{unit}")
+    heading = columns[-1].removeprefix(before).removesuffix(after)
+    for word in (stated, heading):
+        if word not in _UNITS:
+            raise DumpError(f"unknown-unit: {word[:20]!r}")
+    if _UNITS[stated] != _UNITS[heading]:
+        raise DumpError(f"unknown-unit: {stated} in the header, {heading} above the column")
+    return _UNITS[stated]
+
+
+def _zone(stated: str) -> timezone:
+    if stated in ("UTC", "GMT", "Z"):
+        return UTC
+    found = _OFFSET.fullmatch(stated)
+    if not found:
+        raise DumpError(f"no-offset: {stated[:40]!r} is no offset from UTC")
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    if offset > MAX_OFFSET or int(found[3]) > 59:
+        raise DumpError(f"no-offset: {stated[:40]!r} is no offset from UTC")
+    return timezone(-offset if found[1] == "-" else offset)
+
+
+def _time_format(header: Mapping[str, str], maker: Maker) -> str:
+    if maker.time_format is not None:
+        return maker.time_format
+    stated = header.get("dates", "")
+    if stated not in DATE_ORDERS:
+        raise DumpError(f"no-date-order: {stated[:40]!r}" if stated else "no-date-order: the header names none")
+    return DATE_ORDERS[stated]
+
+
+def _time(stated: str, written: str, zone: timezone, where: str) -> datetime:
+    try:
+        return datetime.strptime(stated, written).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise DumpError(f"bad-time: {where}: {stated[:40]!r}") from error
+
+
+def _rows(
+    cells: Sequence[Sequence[str]],
+    maker: Maker,
+    logger: str,
+    unit: str,
+    written: str,
+    zone: timezone,
+    skew: timedelta,
+    first: int,
+) -> tuple[DumpRow, ...]:
+    """Return the data; `first` is the number of its first line in the file."""
+    correction = skew if is_wrong(skew) else timedelta(0)
+    found: list[DumpRow] = []
+    for number, row in enumerate(cells, first):
+        if len(row) != len(maker.roles):
+            raise DumpError(f"truncated: line {number} has {len(row)} cells instead of {len(maker.roles)}")
+        cell = dict(zip(maker.roles, row, strict=True))
+        if cell.get("logger", logger) != logger:
+            raise DumpError(f"two-loggers: {logger}, {cell['logger'][:60]} in one file")
+        if not (cell["sequence"].isascii() and cell["sequence"].isdigit()):
+            raise DumpError(f"bad-sequence: line {number}: {cell['sequence'][:20]!r}")
+        sequence = int(cell["sequence"])
+        if found and sequence <= found[-1].sequence:
+            raise DumpError(f"bad-sequence: line {number}: {sequence} comes after {found[-1].sequence}")
+        at = _time(cell.get("at") or f"{cell.get('date')} {cell.get('time')}", written, zone, f"line {number}")
+        celsius = _celsius(cell["temperature"], maker.decimal, unit, f"line {number}")
+        found.append(DumpRow(sequence, at, at - correction, celsius))
+    if not found:
+        raise DumpError("empty: there are no rows")
+    return tuple(found)
+
+
+def _number(stated: str, decimal: str, where: str) -> float:
+    """Return a number that is written plainly; one with the other decimal sign, an exponent or a unit is none."""
+    if not re.fullmatch(rf"[+-]?[0-9]+({re.escape(decimal)}[0-9]+)?", stated):
+        raise DumpError(f"bad-number: {where}: {stated[:20]!r}")
+    return float(stated.replace(decimal, "."))
+
+
+def _celsius(stated: str, decimal: str, unit: str, where: str) -> float | None:
+    if stated in NO_READING:
+        return None
+    value = _number(stated, decimal, where)
+    celsius = value if unit == "C" else round((value - 32) * 5 / 9, 2)
+    if not SENSOR_MIN_C <= celsius <= SENSOR_MAX_C:
+        raise DumpError(f"out-of-range: {where}: {stated}")
+    return celsius
+
+
+def _check_totals(
+    footer: Sequence[Sequence[str]], maker: Maker, lines: Sequence[str], rows: Sequence[DumpRow], unit: str
+) -> None:
+    """Compare the data with what the footer states of it; one that states nothing is no fault."""
+    for row in footer:
+        if len(row) == len(maker.roles):
+            raise DumpError(f"contradiction: there are data after their end: {maker.delimiter.join(row)[:60]!r}")
+        key = maker.totals.get(row[0])
+        told: str | float | None
+        found: str | float | None
+        stated = row[1] if len(row) > 1 else ""
+        if key is None or not stated:
+            continue
+        if key == "crc32":
+            told, found = stated.upper(), f"{checksum(lines):08X}"
+        elif key == "rows":
+            told, found = stated, str(len(rows))
+        else:
+            told, found = _extreme(key, stated, maker.decimal, rows, unit)
+        if told != found:  # 0 and -0 are the same number
+            raise DumpError(f"wrong-total: {row[0]} is {stated[:20]}, the data has {found}")
+
+
+def _extreme(
+    key: str, stated: str, decimal: str, rows: Sequence[DumpRow], unit: str
+) -> tuple[float | None, float | None]:
+    """Return the smallest or largest temperature as it is stated and as it is found."""
+    measured = [row.celsius for row in rows if row.celsius is not None]
+    found = (min if key == "min" else max)(measured) if measured else None
+    return _celsius(stated, decimal, unit, "the statistics"), found
+
+
+def checksum(lines: Sequence[str]) -> int:
+    """Return the CRC-32 of lines, each ended by a line feed, as UTF-8."""
+    return zlib.crc32("".join(f"{line}\n" for line in lines).encode())

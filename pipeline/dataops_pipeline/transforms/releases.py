@@ -1,0 +1,33 @@
+"""From assessed shipments to lots that are released."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+
+
+def complete_lots(exposure: DataFrame, shipments: DataFrame) -> DataFrame:
+    """Return the lots of which every shipment is delivered or cancelled, and has been assessed.
+
+    A shipment of which there is not one reading is not assessed, and so keeps its lot waiting: nobody can tell whether
+    it may be used.
+
+    Args:
+        exposure: `gold.shipment_exposure`.
+        shipments: `bronze.shipments`.
+
+    Returns:
+        lot, shipments, release, investigate, reject (how many shipments with each verdict).
+    """
+    planned = shipments.groupBy("lot").agg(F.count_distinct("shipment_id").alias("planned"))
+    done = exposure.where(F.col("status").isin("delivered", "cancelled"))
+    return (
+        done.groupBy("lot")
+        .agg(
+            F.count("*").alias("shipments"),
+            *(F.count_if(F.col("verdict") == name).alias(name) for name in ("release", "investigate", "reject")),
+        )
+        .join(planned, "lot", how="inner")
+        .where("shipments = planned")
+        .select("lot", "shipments", "release", "investigate", "reject")
+    )
