@@ -1,4 +1,4 @@
--- saved query: put your lot in the place of L1820, wherever it stands
+-- saved query: put your lot in the place of L1820 and l1820
 -- What did we know when lot L1820 was released? Each shipment as it was assessed then, by the tag that the release left,
 -- beside what is known today: late readings may have changed it since.
 SELECT
@@ -9,8 +9,10 @@ SELECT
     t.status AS status_then,
     t.verdict AS verdict_then,
     t.reason AS reason_then,
+    t.minutes_without_evidence AS minutes_without_evidence_then,
     t.readings AS readings_then,
     n.verdict AS verdict_now,
+    n.reason AS reason_now,
     n.readings AS readings_now,
     n.verdict IS DISTINCT FROM t.verdict AS changed
 FROM lake.gold.shipment_exposure FOR VERSION AS OF 'lot_l1820' AS t

@@ -12,6 +12,7 @@ from tests.e2e.conftest import ROOT, Stack, until
 
 from dataops_pipeline.catalog import open_catalog
 from dataops_pipeline.settings import JobSettings
+from dataops_pipeline.tables import COLUMNS, EXCURSIONS, RECONCILIATION, RELEASES
 from dataops_pipeline.views import queries
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -19,24 +20,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 FILES = {query.name: ROOT / f"pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)
 TAG = "lot_l1820"
-ELSEWHERE = {
-    "silver.excursions": (
-        "event_id varchar, event varchar, excursion_id varchar, shipment_id varchar, logger_id varchar,"
-        " product_id varchar, lot varchar, sequence bigint, at timestamp(6) with time zone,"
-        " since timestamp(6) with time zone, temperature_c double, min_c double, max_c double,"
-        " kafka_timestamp timestamp(6) with time zone, detected_at timestamp(6) with time zone"
-    ),
-    "silver.reconciliation": (
-        "shipment_id varchar, logger_id varchar, dump_path varchar, dump_readings bigint, stream_readings bigint,"
-        " missing bigint, extra bigint, different bigint, filled bigint, no_reading bigint,"
-        " longest_gap_minutes double, expected_readings bigint, reconciled_at timestamp(6) with time zone"
-    ),
-    "gold.lot_releases": (
-        "lot varchar, tag varchar, snapshot_id bigint, released_at timestamp(6) with time zone, shipments bigint,"
-        " release bigint, investigate bigint, reject bigint, silver_snapshot_id bigint"
-    ),
-}
+ELSEWHERE = (EXCURSIONS, RECONCILIATION, RELEASES)
 """Tables that may not have been written yet: empty ones do for the queries to be checked."""
+TYPES = {"string": "varchar", "timestamp": "timestamp(6) with time zone"}
+"""Spark's types in Trino, where they differ."""
 
 
 def job(stack: Stack, name: str, **env: str) -> str:
@@ -56,7 +43,8 @@ def job(stack: Stack, name: str, **env: str) -> str:
 @pytest.fixture(scope="module")
 def tables(stack: Stack) -> None:
     """All tables that the queries read, with a tag as a release leaves one."""
-    job(stack, "load_reference_data")
+    done = stack.dataops("dag", "trigger", "load_reference_data", "--wait", "--yes", timeout=400)
+    assert done.returncode == 0, done.stderr
     catalog = open_catalog(JobSettings.from_env(stack.env))
     until(
         "land_readings makes the tables",
@@ -64,8 +52,10 @@ def tables(stack: Stack) -> None:
         all,
         within=120,
     )
-    for name, columns in ELSEWHERE.items():
-        done = stack.dataops("sql", "--yes", f"CREATE TABLE IF NOT EXISTS lake.{name} ({columns})")
+    for name in ELSEWHERE:
+        columns = (column.split() for column in " ".join(COLUMNS[name].split()).split(", "))
+        listed = ", ".join(f"{column} {TYPES.get(kind, kind)}" for column, kind in columns)
+        done = stack.dataops("sql", "--yes", f"CREATE TABLE IF NOT EXISTS {name} ({listed})")
         assert done.returncode == 0, done.stderr
     exposure = catalog.load_table("gold.shipment_exposure")
     if TAG not in exposure.refs():

@@ -10,7 +10,7 @@ from tests.e2e.conftest import Stack, until
 from tests.e2e.test_sql import job
 
 from dataops_pipeline.catalog import PROGRESS, newest_with, open_catalog
-from dataops_pipeline.jobs.land_readings import QUERY_ID
+from dataops_pipeline.jobs.land_readings import END_OFFSETS
 from dataops_pipeline.settings import JobSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -70,7 +70,7 @@ def test_upkeep_leaves_every_row_the_stamps_and_the_tags(stack: Stack, landed: i
     first = bronze.history()[0].snapshot_id
     bronze.manage_snapshots().create_tag(first, "first").commit()
     tagged = stack.sql("SELECT count(*) AS n FROM lake.bronze.readings FOR VERSION AS OF 'first'")
-    stamps = {name: newest_with(bronze, name) for name in (QUERY_ID, PROGRESS)}
+    stamps = {name: newest_with(bronze, name) for name in (END_OFFSETS, PROGRESS)}
     assert all(stamps.values())
     files = _files(stack)
     said = job(stack, "maintain_tables", MAINTAIN_DRY_RUN="true", MAINTAIN_RETENTION_HOURS="0")

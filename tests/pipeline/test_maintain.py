@@ -8,10 +8,10 @@ import pytest
 
 from dataops_pipeline import trino_sql
 from dataops_pipeline.catalog import PROGRESS, SOURCE_SNAPSHOT
-from dataops_pipeline.jobs import land_readings
+from dataops_pipeline.jobs.land_readings import END_OFFSETS
 from dataops_pipeline.jobs.maintain_tables import (
     MARGIN,
-    QUERY_ID,
+    STAMPS,
     Options,
     Snapshot,
     State,
@@ -35,10 +35,6 @@ def table(*stamps: dict[str, str], refs: dict[str, int] | None = None, name: str
     return State(name, 9, 8, 8_000_000, 1, 9, len(stamps) or None, found, refs or {})
 
 
-def test_the_name_of_the_stamp_is_the_streams() -> None:
-    assert QUERY_ID == land_readings.QUERY_ID
-
-
 def test_snapshots_older_than_the_retention_go() -> None:
     expiry = plan_expiry(table({}, {}, {}, {}), frozenset(), NOW, timedelta(hours=1.5))
     assert expiry.expired == (1, 2)
@@ -51,10 +47,11 @@ def test_the_newest_snapshot_stays_however_short_the_retention() -> None:
     assert plan_expiry(table(), frozenset(), NOW, timedelta(0)).expired == ()
 
 
-@pytest.mark.parametrize("stamp", [QUERY_ID, PROGRESS, SOURCE_SNAPSHOT])
+@pytest.mark.parametrize("stamp", [END_OFFSETS, PROGRESS, SOURCE_SNAPSHOT])
 def test_the_newest_snapshot_with_a_stamp_stays_and_all_that_came_after_it(stamp: str) -> None:
     state = table({stamp: "1"}, {stamp: "2"}, {}, {}, {})
     expiry = plan_expiry(state, frozenset(), NOW, timedelta(0))
+    assert stamp.startswith(STAMPS)
     assert expiry.expired == (1,)
     assert expiry.before == state.snapshots[2].committed_at - MARGIN
     assert expiry.held_by == stamp
@@ -138,7 +135,13 @@ class Trino:
     def __init__(self, broken: str = "nothing") -> None:
         self.broken = broken
         self.altered: list[str] = []
+        self.branches: list[str] = []
+        self.branch_hours = 0.0
         self.tables = [("bronze", "readings"), ("silver", "readings")]
+
+    def newest(self, at: float) -> trino_sql.Row:
+        names = ["main", *self.branches]
+        return (3, 2, at + self.branch_hours * 3600, {}, names, ["BRANCH"] * len(names))
 
     def __call__(self, statement: str) -> list[trino_sql.Row]:
         if self.broken in statement:
@@ -150,7 +153,7 @@ class Trino:
             return list(self.tables)
         if "$snapshots" in statement:
             at = (datetime.now(UTC) - timedelta(hours=5)).timestamp()
-            return [(1, None, at, {}, None), (2, 1, at + 3600, {}, None), (3, 2, at + 4 * 3600, {}, ["main"])]
+            return [(1, None, at, {}, None, None), (2, 1, at + 3600, {}, None, None), self.newest(at + 4 * 3600)]
         return [(3, 3, 3000, 0, 3)]
 
 
@@ -173,6 +176,17 @@ def test_files_that_a_running_job_may_have_written_are_no_orphans_yet() -> None:
     trino = Trino()
     maintain_all(trino, Options(retention_hours=0))
     assert all("'3600s'" in one for one in trino.altered if "orphan" in one)
+
+
+def test_files_stay_as_they_are_while_a_branch_may_be_about_to_be_published() -> None:
+    trino = Trino()
+    trino.branches, trino.branch_hours = ["audit_3"], 0.9
+    maintain_all(trino, Options())
+    assert not any("optimize" in one for one in trino.altered)
+    assert any("expire_snapshots" in one for one in trino.altered)
+    trino.branch_hours = -0.1
+    maintain_all(trino, Options())
+    assert any("optimize" in one for one in trino.altered), "one that was left behind holds nothing up"
 
 
 def test_a_table_that_fails_keeps_no_other_from_being_done() -> None:

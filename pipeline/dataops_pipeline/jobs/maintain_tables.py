@@ -18,15 +18,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from dataops_pipeline.catalog import PROGRESS, SOURCE_SNAPSHOT
+from dataops_pipeline.catalog import SOURCE_SNAPSHOT
 from dataops_pipeline.jobs.runner import log, run
 from dataops_pipeline.settings import JobError, JobSettings, NotYet, flag
 from dataops_pipeline.trino_sql import Execute, again_after_conflicts, connect
 
 NAMESPACES = ("bronze", "silver", "gold")
-QUERY_ID = "dataops.query-id"
-STAMPS = (QUERY_ID, PROGRESS, SOURCE_SNAPSHOT)
-"""Commit properties that a job looks for: the newest snapshot that carries one is kept, however old."""
+STAMPS = "dataops."
+"""How all commit properties begin that a job may look for: of each, the newest snapshot that has it is kept, however
+old."""
+PUBLISHED_WITHIN = timedelta(hours=1)
+"""A branch that is younger than this may be about to be published, which fails where main has moved meanwhile."""
 ORPHAN_HOURS = 1.0
 """Files that no snapshot knows are removed only when they are older, whatever the retention: what a job has written
 and not committed yet looks the same, and no job takes that long."""
@@ -100,6 +102,7 @@ class State:
         current: The snapshot that readers see; None where nothing was ever written.
         snapshots: All of them, by their ids.
         refs: Snapshots that a tag or a branch other than main names, by the name.
+        branches: Which of these names are branches.
     """
 
     table: str
@@ -111,6 +114,12 @@ class State:
     current: int | None
     snapshots: Mapping[int, Snapshot]
     refs: Mapping[str, int]
+    branches: frozenset[str] = frozenset()
+
+    def unpublished(self, now: datetime) -> str | None:
+        """Return a branch that may be about to be published."""
+        young = (n for n in sorted(self.branches) if self.snapshots[self.refs[n]].committed_at > now - PUBLISHED_WITHIN)
+        return next(young, None)
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,8 @@ def plan_expiry(state: State, sources: frozenset[int], now: datetime, retention:
         retention: How old a snapshot must be.
     """
     before, held_by = now - retention, None
-    keep = [(stamp, snapshot) for stamp in STAMPS if (snapshot := _newest(state, stamp)) is not None]
+    stamps = sorted({stamp for snapshot in state.snapshots.values() for stamp in snapshot.stamps})
+    keep = [(stamp, snapshot) for stamp in stamps if (snapshot := _newest(state, stamp)) is not None]
     keep += [("made-from", snapshot) for one, snapshot in state.snapshots.items() if one in sources]
     for stamp, snapshot in keep:
         if snapshot.committed_at - MARGIN < before:
@@ -203,17 +213,21 @@ def look(execute: Execute, table: str, threshold_bytes: float) -> State:
     )
     rows = execute(
         "SELECT s.snapshot_id, s.parent_id, to_unixtime(s.committed_at),"
-        " map_filter(s.summary, (k, v) -> starts_with(k, 'dataops.')), r.names"
-        f" FROM {of('snapshots')} AS s LEFT JOIN (SELECT snapshot_id, array_agg(name) AS names FROM {of('refs')}"
-        " GROUP BY 1) AS r ON r.snapshot_id = s.snapshot_id"
+        f" map_filter(s.summary, (k, v) -> starts_with(k, '{STAMPS}')), r.names, r.types"
+        f" FROM {of('snapshots')} AS s LEFT JOIN (SELECT snapshot_id, array_agg(name) AS names,"
+        f" array_agg(type) AS types FROM {of('refs')} GROUP BY 1) AS r ON r.snapshot_id = s.snapshot_id"
     )
-    snapshots, refs = {}, {}
-    for number, parent, at, stamps, names in rows:
+    snapshots: dict[int, Snapshot] = {}
+    refs: dict[str, int] = {}
+    branches: set[str] = set()
+    for number, parent, at, stamps, names, types in rows:
         snapshots[int(number)] = Snapshot(int(number), parent, datetime.fromtimestamp(at, UTC), dict(stamps or {}))
         refs.update({str(ref): int(number) for ref in names or ()})
+        branches.update(str(ref) for ref, kind in zip(names or (), types or (), strict=True) if kind == "BRANCH")
     current = refs.pop("main", None)
     data_files, small_files, small_bytes, delete_files = (int(value) for value in files)
-    return State(table, data_files, small_files, small_bytes, delete_files, int(manifests), current, snapshots, refs)
+    counts = (data_files, small_files, small_bytes, delete_files, int(manifests))
+    return State(table, *counts, current, snapshots, refs, frozenset(branches - {"main"}))
 
 
 def mend(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
@@ -232,10 +246,12 @@ def mend(execute: Execute, state: State, options: Options, sources: frozenset[in
         _, met = again_after_conflicts(execute, f"ALTER TABLE {quoted} EXECUTE {what}")
         conflicts += met
 
-    if state.small_files or state.delete_files:
-        alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
-    if state.manifests > 1:
-        alter("optimize_manifests")
+    unpublished = state.unpublished(datetime.now(UTC))
+    if not unpublished:
+        if state.small_files or state.delete_files:
+            alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
+        if state.manifests > 1:
+            alter("optimize_manifests")
     # Looked at again: the steps above have made snapshots of their own, and took their time.
     state_now = look(execute, state.table, options.threshold_bytes)
     retention = timedelta(hours=options.retention_hours)
@@ -247,11 +263,12 @@ def mend(execute: Execute, state: State, options: Options, sources: frozenset[in
     alter(f"remove_orphan_files(retention_threshold => '{orphans * 3600:.0f}s')")
     after = look(execute, state.table, options.threshold_bytes)
     gone = len(state_now.snapshots.keys() - after.snapshots.keys())
+    left = f", files left alone for branch {unpublished}" if unpublished else ""
     met = f", {conflicts} conflicts with other commits" if conflicts else ""
     return (
         f"{state.table}: data files {state.data_files} -> {after.data_files}, delete files {state.delete_files} ->"
         f" {after.delete_files}, manifests {state.manifests} -> {after.manifests}, {gone} snapshots expired"
-        f" of {len(state_now.snapshots)}{_why_kept(expiry)}{met}"
+        f" of {len(state_now.snapshots)}{_why_kept(expiry)}{left}{met}"
     )
 
 
