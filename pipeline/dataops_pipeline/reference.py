@@ -47,14 +47,19 @@ def current(catalog: Catalog) -> Snapshots:
 
 
 def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
-    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path."""
+    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path.
+
+    What is there already is left as it is.
+    """
+    path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
+    if path.exists():
+        return path
     shipments = catalog.load_table(SHIPMENTS).scan(
         selected_fields=("logger_id", "shipment_id", "product_id", "lot", "packed_at"), snapshot_id=snapshots[0]
     )
     products = catalog.load_table(PRODUCTS).scan(
         selected_fields=("product_id", *Limits._fields), snapshot_id=snapshots[1]
     )
-    path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
     save(shipments.to_arrow(), products.to_arrow(), path)
     return path
 
@@ -74,17 +79,17 @@ class Boxes:
     """The boxes in a file that `save` wrote."""
 
     def __init__(self, path: str) -> None:
-        self._table = pa.ipc.open_file(pa.memory_map(path)).read_all()
-        self._loggers = self._table.column("logger_id")
+        with pa.memory_map(path) as source:
+            self._rows = pa.ipc.open_file(source).get_batch(0)
+        self._loggers = self._rows.column("logger_id")
 
     def find(self, logger_id: str) -> Box | None:
         """Return the box that a logger was packed into last; `None` where it is not known."""
         index = bisect_right(range(len(self._loggers)), logger_id, key=lambda n: self._loggers[n].as_py()) - 1
         if index < 0 or self._loggers[index].as_py() != logger_id:
             return None
-        (row,) = self._table.slice(index, 1).to_pylist()
-        limits = Limits(*(float(row[name]) for name in Limits._fields))
-        return Box(row["shipment_id"], row["product_id"], row["lot"], limits)
+        _, shipment_id, product_id, lot, *limits = (column[index].as_py() for column in self._rows.columns)
+        return Box(shipment_id, product_id, lot, Limits(*map(float, limits)))
 
 
 @lru_cache(maxsize=1)

@@ -31,7 +31,7 @@ from dataops_pipeline.jobs.runner import log, run
 from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, each_batch, keep_running, landed_epoch, records
 from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
 from dataops_pipeline.transforms import readings
-from dataops_pipeline.worker import COLUMNS, NAMES, STATE, Detector
+from dataops_pipeline.worker import ARRIVAL, COLUMNS, NAMES, STATE, Detector
 
 NAME = "detect_excursions"
 EXCURSIONS = "excursions"
@@ -73,16 +73,9 @@ def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
         readings.parse(kafka)
         .where("reason IS NULL")
         .withWatermark("kafka_timestamp", f"{int(state_hours * 3600)} seconds")
-        .select(
-            "logger_id",
-            "kafka_timestamp",
-            F.unix_millis("kafka_timestamp").alias("entered"),
-            "partition",
-            "offset",
-            "sequence",
-            F.unix_millis(F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at"))).alias("at"),
-            "temperature_c",
-        )
+        .withColumn("entered", F.unix_millis("kafka_timestamp"))
+        .withColumn("at", F.unix_millis(F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at"))))
+        .select("logger_id", "kafka_timestamp", F.concat_ws(" ", *ARRIVAL).alias("reading"))
     )
     events = good.groupBy("logger_id").applyInPandasWithState(
         Detector(boxes), COLUMNS, STATE, "append", GroupStateTimeout.EventTimeTimeout
@@ -247,9 +240,9 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
     catalog = open_catalog(settings)
     snapshots = reference.current(catalog)
     began = time.monotonic()
+    # The file has to stay: a task may ask for it at any time, and refuses one that has changed.
     path = reference.write(catalog, snapshots, folder)
     spark.sparkContext.addFile(str(path))
-    path.unlink()
     log.info("reference data read in %.1f s", time.monotonic() - began)
     watch = Watch(catalog, snapshots)
     batches = Batches(catalog, publisher(settings.kafka))

@@ -21,6 +21,8 @@ from typing import Literal, NamedTuple, Self
 
 MINUTE = 60_000
 """Milliseconds."""
+LEAST_C = 1e-6
+"""Far less than any logger tells: 8.3 - 8.0 is a tolerance of 0.3, whatever binary fractions make of it."""
 
 
 class Limits(NamedTuple):
@@ -113,9 +115,8 @@ def place(temperature_c: float, limits: Limits) -> Place:
     """Return where a temperature is."""
     if limits.min_c <= temperature_c <= limits.max_c:
         return Place.BACK
-    # Rounded as loggers measure: 8.5 - 8.0 is the tolerance of 0.5, whatever binary fractions make of it.
-    beyond = round(max(limits.min_c - temperature_c, temperature_c - limits.max_c), 6)
-    return Place.OUT if beyond > limits.tolerance_c else Place.BETWEEN
+    beyond = max(limits.min_c - temperature_c, temperature_c - limits.max_c)
+    return Place.OUT if beyond > limits.tolerance_c + LEAST_C else Place.BETWEEN
 
 
 def find_runs(readings: Iterable[Reading], limits: Limits) -> list[Run]:
@@ -158,7 +159,9 @@ class Logger:
             reading: A repeat changes nothing.
             limits: Of the product in the box; while it is not known (`None`), readings are kept and judged later.
         """
-        index = bisect_left(self.readings, reading.sequence, key=lambda known: known.sequence)
+        index = len(self.readings)
+        if index and reading.sequence <= self.readings[-1].sequence:
+            index = bisect_left(self.readings, reading.sequence, key=lambda known: known.sequence)
         if index < len(self.readings) and self.readings[index].sequence == reading.sequence:
             return []
         self.readings.insert(index, reading)
