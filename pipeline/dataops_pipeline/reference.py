@@ -47,14 +47,19 @@ def current(catalog: Catalog) -> Snapshots:
 
 
 def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
-    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path."""
+    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path.
+
+    A file of that name is what these snapshots hold, and is left as it is.
+    """
+    path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
+    if path.exists():
+        return path
     shipments = catalog.load_table(SHIPMENTS).scan(
         selected_fields=("logger_id", "shipment_id", "product_id", "lot", "packed_at"), snapshot_id=snapshots[0]
     )
     products = catalog.load_table(PRODUCTS).scan(
         selected_fields=("product_id", *Limits._fields), snapshot_id=snapshots[1]
     )
-    path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
     save(shipments.to_arrow(), products.to_arrow(), path)
     return path
 

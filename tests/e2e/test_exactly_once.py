@@ -24,7 +24,16 @@ def sent(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[s
     """Send the readings as fast as Kafka takes them; return the simulator's own summary and the folder of its truth."""
     truth = tmp_path_factory.mktemp("truth")
     # the stack's reference data is that of the default seed, for the whole year
-    arguments = ["--as-fast-as-possible", "--readings", str(READINGS), "--truth", str(truth), "--start", "2013-05-01"]
+    arguments = [
+        "--no-dumps",
+        "--as-fast-as-possible",
+        "--readings",
+        str(READINGS),
+        "--truth",
+        str(truth),
+        "--start",
+        "2013-05-01",
+    ]
     faults = ["--duplicates", "0.02", "--garbage", "0.01", "--late", "0.05", "--clock-ahead", "0.01"]
     subprocess.run(
         [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments, *faults],

@@ -166,7 +166,7 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
 
 def burst(stack: Stack) -> None:
     """Send many records at once, beside the simulator that runs."""
-    arguments = ["--as-fast-as-possible", "--readings", str(BURST), "--start", "2013-02-01"]
+    arguments = ["--no-dumps", "--as-fast-as-possible", "--readings", str(BURST), "--start", "2013-02-01"]
     command = [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments]
     subprocess.run(command, env=stack.env, check=True, timeout=300)
 

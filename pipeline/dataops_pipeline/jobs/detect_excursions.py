@@ -248,8 +248,8 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
     snapshots = reference.current(catalog)
     began = time.monotonic()
     path = reference.write(catalog, snapshots, folder)
+    # It has to stay: each executor compares what it has with it.
     spark.sparkContext.addFile(str(path))
-    path.unlink()
     log.info("reference data read in %.1f s", time.monotonic() - began)
     watch = Watch(catalog, snapshots)
     batches = Batches(catalog, publisher(settings.kafka))
