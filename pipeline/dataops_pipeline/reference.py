@@ -49,7 +49,7 @@ def current(catalog: Catalog) -> Snapshots:
 def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
     """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path.
 
-    What is there already is left as it is.
+    A file of that name is what these snapshots hold, and is left as it is.
     """
     path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
     if path.exists():

@@ -99,10 +99,10 @@ def until(what: str, look: Callable[[], T], good: Callable[[T], bool], within: f
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start the whole stack, without a simulator, and stop it afterwards."""
+    """Start the stack, and stop it afterwards; the tests that need the simulator or the detector start them."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     try:
-        stack.local("up", "--without", "simulator")
+        stack.local("up", "--without", "simulator", "--without", "detect_excursions")
         yield stack
     finally:
         stack.local("down", check=False)

@@ -49,7 +49,7 @@ def high_watermarks(stack: Stack) -> dict[int, int]:
 def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp_path: Path) -> None:
     before = high_watermarks(stack)
     # 600 boxes a day send 1.4 records a second of simulated time
-    arguments = ["--speed-up", str(RATE / 1.4), "--truth", str(tmp_path), "--start", "2013-04-01"]
+    arguments = ["--no-dumps", "--speed-up", str(RATE / 1.4), "--truth", str(tmp_path), "--start", "2013-04-01"]
     simulator = subprocess.Popen(
         [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, text=True
     )
@@ -127,7 +127,7 @@ def test_a_lost_checkpoint_is_said_and_lands_nothing_twice(stack: Stack) -> None
     stack.local("stop", "land_readings")
     shutil.rmtree(stack.state / "checkpoints" / "land_readings")
     stack.local("start", "land_readings")
-    arguments = ["--as-fast-as-possible", "--readings", "5000", "--start", "2013-04-20"]
+    arguments = ["--no-dumps", "--as-fast-as-possible", "--readings", "5000", "--start", "2013-04-20"]
     subprocess.run(
         [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, check=True, timeout=120
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 from dataops_local.components import AIRFLOW_USER, TOPIC
 from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, Layout
 
 
-def write_config(layout: Layout) -> Path:
-    """Write `dataops.toml`; secrets stay in files of their own."""
+def write_config(layout: Layout, without: Collection[str] = ()) -> Path:
+    """Write `dataops.toml`; secrets stay in files of their own.
+
+    Args:
+        layout: The stack.
+        without: Programs that the stack leaves out: what only they would write is no stage.
+    """
     secret = {name: json.dumps(str(layout.secret_file(name))) for name in ("s3-key", "s3-secret", "airflow-password")}
     credential = layout.dir("secrets") / "catalog-credential"
     credential.touch(0o600)
@@ -111,6 +117,16 @@ kind = "trino_view"
 relation = "lake.gold.shipment_exposure"
 reads = ["gold.shipment_exposure"]
 every = 20
+"""
+    if "detect_excursions" not in without:
+        text += _excursions(layout)
+    layout.config.write_text(text)
+    return layout.config
+
+
+def _excursions(layout: Layout) -> str:
+    """Return the stages of the branch that looks for excursions."""
+    return f"""\
 
 [[pipelines.boreal-bridge.stages]]
 name = "detect_excursions"
@@ -129,8 +145,6 @@ reads = ["detect_excursions"]
 lag_ok = 60
 stall_after = 90
 """
-    layout.config.write_text(text)
-    return layout.config
 
 
 def _make(layout: Layout, command: str) -> str:

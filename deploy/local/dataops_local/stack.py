@@ -93,7 +93,7 @@ class Stack:
             raise LocalError(f"no such program: {', '.join(sorted(unknown))}: see `status`")
         self._began = datetime.now(UTC)
         self._write_env()
-        write_config(layout)
+        write_config(layout, without)
         conf = self.supervisor.configure(programs)
         process = self.supervisor.launch(conf, tied=tied)
         try:

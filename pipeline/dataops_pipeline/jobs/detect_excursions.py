@@ -240,8 +240,8 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
     catalog = open_catalog(settings)
     snapshots = reference.current(catalog)
     began = time.monotonic()
-    # The file has to stay: a task may ask for it at any time, and refuses one that has changed.
     path = reference.write(catalog, snapshots, folder)
+    # It has to stay: each executor compares what it has with it.
     spark.sparkContext.addFile(str(path))
     log.info("reference data read in %.1f s", time.monotonic() - began)
     watch = Watch(catalog, snapshots)

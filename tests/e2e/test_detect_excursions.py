@@ -22,6 +22,14 @@ ALERT_SECONDS = 60.0
 """What is promised: an excursion is seen in under a minute."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def detector(stack: Stack) -> Iterator[None]:
+    """Run the detector for these tests only: it would have to work off what the others send."""
+    stack.local("start", "detect_excursions")
+    yield
+    stack.local("stop", "detect_excursions")
+
+
 @pytest.fixture(scope="module")
 def limits(stack: Stack) -> dict[str, dict[str, Any]]:
     """Return the products' limits by logger, once the reference data has been loaded."""
