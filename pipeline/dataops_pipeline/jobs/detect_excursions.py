@@ -161,9 +161,9 @@ def known_to_others(catalog: Catalog, query_id: str) -> frozenset[str]:
 
 def commit(catalog: Catalog, events: Sequence[dict[str, Any]], epoch: int, stamp: dict[str, str]) -> None:
     """Append events as one commit, unless the table has the batch already."""
-    if landed_epoch(catalog, tables.EXCURSIONS, stamp[QUERY_ID]) >= epoch:
-        return
     table = catalog.load_table(tables.EXCURSIONS.removeprefix(f"{CATALOG}."))
+    if landed_epoch(table, stamp[QUERY_ID]) >= epoch:
+        return
     schema = table.schema().as_arrow()
     columns = {
         name: pa.array([event[name] for event in events], pa.timestamp("ms", "UTC") if name in TIMES else None)

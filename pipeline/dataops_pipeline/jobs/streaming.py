@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from py4j.protocol import Py4JError
-from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import RESTError
+from pyiceberg.table import Table
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -21,7 +21,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from dataops_pipeline import tables
 from dataops_pipeline.jobs.runner import first_line, log
 from dataops_pipeline.session import spark_session
-from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
+from dataops_pipeline.settings import JobSettings, NotYet
 
 TOPIC = "logger-readings"
 TRIGGER = "5 seconds"
@@ -32,13 +32,12 @@ WAIT_SECONDS = 5
 QUERY_ID, EPOCH_ID = "dataops.query-id", "dataops.epoch-id"
 
 
-def landed_epoch(catalog: Catalog, table: str, query_id: str) -> int:
+def landed_epoch(known: Table, query_id: str) -> int:
     """Return the newest batch of a query that a table has; -1 where it has none.
 
     Read from the catalog's metadata: upkeep that expires snapshots keeps those of the last days, and this query's
     newest commit is among them as long as it commits at least that often.
     """
-    known = catalog.load_table(table.removeprefix(f"{CATALOG}."))
     snapshot = known.current_snapshot()
     while snapshot is not None:
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
