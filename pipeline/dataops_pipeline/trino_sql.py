@@ -16,7 +16,16 @@ REQUEST_SECONDS = 30
 """Deadline of each HTTP request; a statement may take longer."""
 PAUSES = (1, 2, 4, 8)
 """Seconds before a statement that met another commit is run again."""
-CONFLICTS = ("Cannot commit", "CommitFailed", "conflicting", "Failed to commit", "Requirement failed", "ValidationExc")
+CONFLICTS = (
+    "ICEBERG_COMMIT_ERROR",  # Trino's own word for it
+    "TRANSACTION_CONFLICT",
+    "Cannot commit",
+    "CommitFailed",
+    "conflicting",
+    "Failed to commit",
+    "Requirement failed",
+    "ValidationExc",
+)
 """What Iceberg's and the catalog's words have in common when another commit came first."""
 
 Row = tuple[Any, ...]
