@@ -176,7 +176,11 @@ def test_a_shipment_is_delivered_once_its_logger_says_so(spark: SparkSession) ->
 def mkt(spark: SparkSession, stays: list[tuple[float, float]]) -> float:
     """Return what the transform's aggregate makes of temperatures and hours."""
     mean = exposure.mean_kinetic_temperature(F.col("celsius"), F.col("hours"))
-    (row,) = spark.createDataFrame(stays, "celsius double, hours double").agg(mean.alias("mkt")).collect()
+    (row,) = (
+        spark.createDataFrame([(float(c), float(h)) for c, h in stays], "celsius double, hours double")
+        .agg(mean.alias("mkt"))
+        .collect()
+    )
     return float(row["mkt"])
 
 

@@ -24,6 +24,9 @@ from dataops_pipeline.simulator.dumps import DumpWriter
 TOPIC = "logger-readings"
 CHUNK = 5_000
 """Records that are encoded at once."""
+GIVE_UP = 15.0
+"""Seconds without a record taken after which a replay that is told to stop does so: a broker that was killed is back in
+less."""
 SAVE_EVERY = 5.0
 """Seconds between two notes of the position."""
 
@@ -249,10 +252,15 @@ class Replay:
         part.replace(self._state)
 
     def _flush(self) -> None:
-        while self._producer.flush(1.0) > 0:
-            if self.stop.is_set() and self._away:
+        """Wait until Kafka has everything; told to stop, only as long as it takes something."""
+        left, patience = len(self._producer), time.monotonic() + GIVE_UP
+        while (remaining := self._producer.flush(1.0)) > 0:
+            if remaining < left:
+                left, patience = remaining, time.monotonic() + GIVE_UP
+            elif self.stop.is_set() and time.monotonic() > patience:
                 log.warning("stopping while the broker is away: what it has not taken is sent again next time")
                 return
+        self._away = False
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
