@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -29,7 +30,7 @@ async def test_dags_and_runs_are_shown_and_text_from_outside_steers_nothing(
         assert "● active" in text
         assert "✖ import errors" in text
         assert "[bold]odd\\x1b[31m" in text
-        assert "seen 0 s ago" in text
+        assert re.search(r"seen \d s ago", text)
         await pilot.press("j")
         text = shown(console.app)
         assert "newest runs of conform" in text
