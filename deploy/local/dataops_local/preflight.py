@@ -12,8 +12,8 @@ import psutil
 from dataops_local.errors import LocalError
 from dataops_local.layout import OFFSETS, Layout
 
-MEMORY = 5_000_000_000
-"""Bytes that the whole stack takes, measured after half an hour of the demo, with room to spare."""
+MEMORY = 6_000_000_000
+"""Bytes that the whole stack takes: measured after half an hour of the demo, with room for a second Spark driver."""
 DISK = 2_000_000_000
 """Bytes that a day of the demo takes, with room to spare."""
 
