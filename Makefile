@@ -24,13 +24,15 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not chaos"
+	$(PY) -m pytest -m "not chaos and not upkeep"
 
 ##### Longer runs
 
-.PHONY: chaos bench bench-pipeline
+.PHONY: chaos upkeep bench bench-pipeline
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
+upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
+	$(PY) -m pytest -m upkeep
 bench: bench-pipeline ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline

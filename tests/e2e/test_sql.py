@@ -15,7 +15,7 @@ from dataops_pipeline.settings import JobSettings
 from dataops_pipeline.tables import COLUMNS, EXCURSIONS, RECONCILIATION, RELEASES
 from dataops_pipeline.views import queries
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(600)]
 
 FILES = {query.name: ROOT / f"pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)
@@ -66,7 +66,8 @@ def tables(stack: Stack) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_query_runs(stack: Stack, tables: None, name: str) -> None:
-    done = stack.dataops("sql", "-o", "csv", "-f", str(FILES[name]))
+    # a timeline of all shipments is long
+    done = stack.dataops("sql", "-o", "csv", f"SELECT * FROM ({FILES[name].read_text()}) LIMIT 5")
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -13,7 +13,7 @@ from dataops_pipeline.catalog import PROGRESS, newest_with, open_catalog
 from dataops_pipeline.jobs.land_readings import END_OFFSETS
 from dataops_pipeline.settings import JobSettings
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(900)]
 
 BATCHES = 4
 KILLED = """
