@@ -1,7 +1,8 @@
-"""What the streaming jobs share: a query that is kept running, and commits that a table has at most once.
+"""What the streaming jobs share: a query that is kept running, and what their commits say of themselves.
 
-Spark's own sinks write one table; `foreachBatch` has no exactly-once of its own. So a commit carries the query's id and
-the batch's number, and is left out where the table has it already: as Iceberg's own streaming sink does it.
+`foreachBatch` has no exactly-once of its own: a batch is run again after a crash, and a commit of it has to be left out
+where the table has it already. Each commit carries the query's id, which lives as long as its checkpoint, and the
+batch's number, as those of Iceberg's own streaming sink do.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ QUERY_ID, EPOCH_ID = "dataops.query-id", "dataops.epoch-id"
 def landed_epoch(known: Table, query_id: str) -> int:
     """Return the newest batch of a query that a table has; -1 where it has none.
 
-    Read from the catalog's metadata: upkeep that expires snapshots keeps those of the last days, and this query's
-    newest commit is among them as long as it commits at least that often.
+    Read from the catalog's metadata; upkeep keeps the newest snapshot that says so, however old (`maintain_tables`).
     """
     snapshot = known.current_snapshot()
     while snapshot is not None:
