@@ -89,7 +89,7 @@ def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
 
 def _failed_tasks(airflow: AirflowClient, run: DagRun) -> str:
     try:
-        tasks = airflow.failed_tasks(run.dag_id, run.run_id)
+        tasks = airflow.tasks(run.dag_id, run.run_id, "failed")
     except ClientError as error:
         return f" (its tasks are not known: {error})"
     return f": {', '.join(tasks)}" if tasks else ""

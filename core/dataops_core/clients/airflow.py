@@ -142,11 +142,11 @@ class AirflowClient:
         """Return one run; raises NotFound or another ClientError."""
         return _run(self._call(lambda api: DagRunApi(api).get_dag_run(dag_id, run_id, _request_timeout=self._timeout)))
 
-    def failed_tasks(self, dag_id: str, run_id: str) -> tuple[str, ...]:
-        """Return the ids of a run's tasks that failed; raises ClientError."""
+    def tasks(self, dag_id: str, run_id: str, state: str, limit: int = 100) -> tuple[str, ...]:
+        """Return the ids of a run's tasks that are in a state, e.g. `failed`; raises ClientError."""
         page = self._call(
             lambda api: TaskInstanceApi(api).get_task_instances(
-                dag_id, run_id, state=["failed"], _request_timeout=self._timeout
+                dag_id, run_id, state=[state], limit=limit, _request_timeout=self._timeout
             )
         )
         return tuple(task.task_id for task in page.task_instances)

@@ -9,16 +9,19 @@ from dataops_core.config import DagStage
 from dataops_core.errors import ClientError
 from dataops_core.health.model import Activity, Figure, Observation, ProgressSource
 
+LOOK_AT = 3
+"""Successful runs that are looked at for one that did something."""
+
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
-    """Observe a DAG: what its newest successful run took in.
+    """Observe a DAG: what its newest successful run took in; one whose tasks were all skipped took in nothing.
 
     A run takes in what was there when it started, so its start is the progress time. (Not the end of its data interval:
     a run that covers an interval to the end has still not seen what arrived for it later.)
     """
     now = datetime.now(UTC)
     state = client.dag(stage.dag_id)
-    succeeded = next((run for run in state.runs if run.state == "success"), None)
+    succeeded = _did_something(client, state)
     finished = next((run for run in state.runs if run.state in ("success", "failed")), None)
     active = next((run for run in state.runs if run.state in ("running", "queued")), None)
     return Observation(
@@ -34,6 +37,12 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
     )
 
 
+def _did_something(client: AirflowClient, state: DagState) -> DagRun | None:
+    """Return the newest successful run of which a task succeeded; one that skipped them all is a success to Airflow."""
+    successful = [run for run in state.runs if run.state == "success"][:LOOK_AT]
+    return next((run for run in successful if client.tasks(run.dag_id, run.run_id, "success", limit=1)), None)
+
+
 def _activity(state: DagState, active: DagRun | None) -> Activity:
     if active is not None:
         return Activity.RUNNING if active.state == "running" else Activity.QUEUED
@@ -46,7 +55,7 @@ def _failure(client: AirflowClient, state: DagState, finished: DagRun | None, ac
     if finished is None or finished.state != "failed" or active is not None:
         return None
     try:
-        tasks = client.failed_tasks(finished.dag_id, finished.run_id)
+        tasks = client.tasks(finished.dag_id, finished.run_id, "failed")
     except ClientError:  # the run's failure stands without the name of its task
         tasks = ()
     where = f" in task {', '.join(tasks)}" if tasks else ""
@@ -60,7 +69,7 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
     if state.dag.paused:
         notes.append("the DAG is paused")
     if succeeded is None:
-        notes.append("no run has succeeded yet")
+        notes.append("no run has done anything yet")
     return tuple(notes)
 
 
