@@ -83,9 +83,9 @@ def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, prod
             F.max("measured_at").alias("last_reading_at"),
             F.min("temperature_c").alias("min_seen"),
             F.max("temperature_c").alias("max_seen"),
-            F.round(F.sum(F.when(outside, F.col("minutes")).otherwise(0.0)), 1).alias("minutes_out_of_range"),
-            F.round(F.sum(F.when(outside, 0.0).otherwise(F.col("minutes"))), 1).alias("minutes_in_range"),
-            F.round(F.sum("unknown_minutes"), 1).alias("minutes_without_evidence"),
+            _total(F.when(outside, F.col("minutes")).otherwise(0.0)).alias("minutes_out_of_range"),
+            _total(F.when(outside, 0.0).otherwise(F.col("minutes"))).alias("minutes_in_range"),
+            _total(F.col("unknown_minutes")).alias("minutes_without_evidence"),
             F.count_if(F.col("calibration_id").isNull()).alias("uncalibrated"),
             F.count_if(F.col("source") == "dump").alias("filled_from_dump"),
             mean_kinetic_temperature(F.col("temperature_c"), weight).alias("mkt"),
@@ -149,7 +149,7 @@ def weigh(readings: DataFrame) -> DataFrame:
     return (
         readings.withColumn("over", F.coalesce(over, F.lit(False)))
         # a neighbour shares the time between the two; what is between a trip's end and a reading is the reading's alone
-        .withColumn("before", F.coalesce((at - previous) / 2, at - _minutes("packed_at")))
+        .withColumn("before", F.coalesce((at - previous) / 2, at))
         .withColumn("after", F.coalesce((following - at) / 2, end - at))
         .withColumn("minutes", F.least("before", half) + F.least("after", half))
         .withColumn("unknown_minutes", F.col("before") + F.col("after") - F.col("minutes"))
@@ -158,7 +158,13 @@ def weigh(readings: DataFrame) -> DataFrame:
 
 
 def _minutes(name: str) -> Column:
-    return F.unix_micros(name) / 60e6
+    """Return the minutes since the packing, from whole microseconds, which can be subtracted without an error."""
+    return (F.unix_micros(name) - F.unix_micros("packed_at")) / 60e6
+
+
+def _total(minutes: Column) -> Column:
+    """Return the sum to a tenth of a minute; the sum's own error, far below a second, must not decide how it rounds."""
+    return F.round(F.round(F.sum(minutes), 6), 1)
 
 
 def _status() -> Column:
