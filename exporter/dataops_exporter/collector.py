@@ -110,6 +110,8 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     yield metrics.PIPELINE_OBJECTIVE, label, pipeline.objective
     for status in Status:
         yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
+    if (found := pipeline.verdict).check_id is not None:
+        yield metrics.PIPELINE_FINDING, (pipeline.name, found.check_id, found.stage or "", found.component or ""), 1.0
     for stage in pipeline.stages:
         yield from _stage(stage, (pipeline.name, stage.name, SYSTEM[stage.kind]))
 

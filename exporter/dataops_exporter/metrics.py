@@ -44,6 +44,12 @@ PIPELINE_STATUS = Metric(
     "1 for the status that the verdict on the pipeline has (ok, warning, critical, unknown), 0 for the others.",
     ("pipeline", "status"),
 )
+PIPELINE_FINDING = Metric(
+    "dataops_pipeline_finding",
+    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that does not answer,"
+    " where that is the cause; `stage` and `component` are empty where there is none.",
+    ("pipeline", "check_id", "stage", "component"),
+)
 STAGE_LAG = Metric(
     "dataops_stage_lag_seconds", "Progress of what the stage reads minus progress of the stage itself.", STAGE
 )
@@ -84,6 +90,7 @@ METRICS = (
     PIPELINE_SOURCE_AGE,
     PIPELINE_OBJECTIVE,
     PIPELINE_STATUS,
+    PIPELINE_FINDING,
     STAGE_LAG,
     STAGE_LAG_RECORDS,
     STAGE_PROGRESS,
