@@ -23,7 +23,7 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 	@$(LOCAL) demo
 
 .PHONY: test
-test: install check fetch ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
+test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
 	$(PY) -m pytest -m "not chaos and not upkeep"
 
 ##### Longer runs
@@ -59,7 +59,10 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check docs fmt lock quick distclean
+.PHONY: install check docs fmt lock monitoring-tools quick distclean
+monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
+	@deploy/monitoring-tools .local/tools
+
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
 
@@ -83,7 +86,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-quick: install ## the tests that start nothing heavy
+quick: install monitoring-tools ## the tests that start nothing heavy
 	$(PY) -m pytest -m "not stack and not spark"
 
 fmt: install ## format, and mend what ruff can mend
