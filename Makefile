@@ -9,6 +9,7 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
+PROMTOOL := $(or $(shell command -v promtool),.local/tools/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -59,9 +60,21 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check docs fmt lock quick distclean
+.PHONY: install check docs golden lint-metrics fmt lock quick distclean
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
+
+golden: install ## write the exporter's golden expositions anew
+	PYTHONPATH=. $(PY) -m tests.exposition
+lint-metrics: $(PROMTOOL) ## check the golden exposition with promtool
+	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
+
+# No Python package carries promtool. Where it is missing it is taken out of Debian's package, or else the tests' own
+# check of the same rules has to do.
+.local/tools/promtool:
+	@command -v apt-get >/dev/null || { echo "promtool is not on the PATH: install Prometheus, or run this on Debian or Ubuntu" >&2; exit 1; }
+	@mkdir -p .local/tools && cd .local/tools && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb unpacked
+	@mv .local/tools/unpacked/usr/bin/promtool $@ && rm -r .local/tools/unpacked .local/tools/prometheus_*.deb
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
