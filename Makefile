@@ -9,6 +9,7 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
+PROMTOOL := $(or $(shell command -v promtool),.local/tools/bin/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -59,12 +60,16 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check docs fmt lock monitoring-tools quick distclean
+.PHONY: install check docs golden lint-metrics fmt lock monitoring-tools quick distclean
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
-
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
+
+golden: install ## write the exporter's golden expositions anew
+	PYTHONPATH=. $(PY) -m tests.exposition
+lint-metrics: monitoring-tools ## check the golden exposition with promtool
+	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt

@@ -13,7 +13,7 @@ import pkgutil
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -29,7 +29,8 @@ from dataops_core.cli.app import app as dataops
 from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
 from dataops_core.config.load import sections
 from dataops_exporter.__main__ import parser
-from dataops_exporter.metrics import METRICS
+from dataops_exporter.dialects import METRICS as DIALECTS
+from dataops_exporter.metrics import METRICS, Metric
 from dataops_tui.__main__ import app as console
 
 DOCS = Path(__file__).parent
@@ -136,19 +137,24 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - whatever a field is annotat
     if origin in (Union, types.UnionType):
         return _type(next(a for a in inner if a is not type(None)))
     if origin is Literal:
-        return f"`{inner[0]}`"
+        return " or ".join(f"`{value}`" for value in inner)
     if origin is tuple:
-        return "list of texts"
+        return f"list of {_type(inner[0])}" if get_origin(inner[0]) is Literal else "list of texts"
     words = {str: "text", float: "number", bool: "true or false", int: "whole number"}
     return words.get(annotation, "text")
 
 
 def metrics() -> Iterator[str]:
-    """Yield the table of metrics."""
-    yield _table(
-        ("metric", "labels", "what"),
-        [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS],
-    )
+    """Yield the table of metrics, and one for each dialect."""
+    yield from _metrics(METRICS)
+    for dialect in dict.fromkeys(metric.dialect for metric in DIALECTS):
+        yield f"### Dialect `{dialect}`\n"
+        yield from _metrics(metric for metric in DIALECTS if metric.dialect == dialect)
+
+
+def _metrics(found: Iterable[Metric]) -> Iterator[str]:
+    rows = [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in found]
+    yield _table(("metric", "labels", "what"), rows)
 
 
 def keys() -> Iterator[str]:
