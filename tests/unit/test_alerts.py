@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
-from tests.monitoring import ALERTS, RUNBOOKS, alerts, program, rules, unknown_in
+from tests.monitoring import ALERTS, NAMES, RUNBOOKS, alerts, program, rules, unknown_in
 
 from dataops_core.cli.app import app as dataops
 
-NAMES = sorted({rule["alert"] for rule in alerts()})
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
