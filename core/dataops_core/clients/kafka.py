@@ -127,6 +127,17 @@ class KafkaClient:
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
 
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """Lend the library's admin client; what it raises inside is raised as a ClientError."""
+        with self._errors():
+            yield self._client()
+
+    @property
+    def timeout(self) -> float:
+        """Deadline of each call, in seconds."""
+        return self._timeout
+
     def cluster(self) -> Cluster:
         """Return the cluster's state; raises ClientError."""
         with self._errors():

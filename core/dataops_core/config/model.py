@@ -6,6 +6,7 @@ No secret need stand in the file: a secret is a text in which `${VARIABLE}` is r
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -221,6 +222,67 @@ class PipelineSettings(Section):
     """The stages; each reads only stages that stand before it."""
 
 
+class Selection(Section):
+    """Which objects of one kind the exporter tells of. Regular expressions match the whole name."""
+
+    allow: tuple[re.Pattern[str], ...] = ()
+    """Regular expressions; only what one of them matches is exported. None allow everything."""
+    deny: tuple[re.Pattern[str], ...] = ()
+    """Regular expressions; what one of them matches is not exported, even where it is allowed."""
+
+    def admits(self, name: str) -> bool:
+        """Tell whether an object of this name is to be exported."""
+        allowed = not self.allow or any(pattern.fullmatch(name) for pattern in self.allow)
+        return allowed and not any(pattern.fullmatch(name) for pattern in self.deny)
+
+
+class TopicSelection(Selection):
+    """Kafka's topics, of the whole cluster."""
+
+    granularity: Literal["topic", "partition"] = "topic"
+    """How finely: sums of a topic, or each partition as well."""
+
+
+class GroupSelection(Selection):
+    """Kafka's consumer groups, of the whole cluster."""
+
+    granularity: Literal["group", "topic", "partition"] = "topic"
+    """How finely: sums of a group, each topic as well, or each partition as well."""
+
+
+class TableSelection(Selection):
+    """The Iceberg tables of the pipelines, as `catalog.namespace.table`."""
+
+    granularity: Literal["namespace", "table"] = "table"
+    """How finely: sums of a namespace, or each table."""
+
+
+class DagSelection(Selection):
+    """Airflow's DAGs, of the whole instance."""
+
+    granularity: Literal["total", "dag"] = "dag"
+    """How finely: how many there are in each state, or each DAG as well."""
+
+
+class ExporterSettings(Section):
+    """What the exporter tells beyond the pipelines: the whole Kafka cluster and all DAGs of the context."""
+
+    survey_every: float = Field(default=30.0, ge=5)
+    """Seconds between two surveys of the cluster and of the DAGs; scrapes read the newest one."""
+    max_series: int = Field(default=20_000, ge=0)
+    """Series for each of topics, groups, tables and DAGs; objects beyond are left out whole, and counted."""
+    dialects: tuple[Literal["kafka_exporter", "kminion", "kafka_lag_exporter"], ...] = ()
+    """Exporters whose names of metrics are served as well, so that existing dashboards go on."""
+    topics: TopicSelection = TopicSelection()
+    """Topics."""
+    groups: GroupSelection = GroupSelection()
+    """Consumer groups."""
+    tables: TableSelection = TableSelection()
+    """Tables."""
+    dags: DagSelection = DagSelection()
+    """DAGs."""
+
+
 class Settings(Section):
     """The whole settings file."""
 
@@ -234,3 +296,5 @@ class Settings(Section):
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
     """Pipelines by name."""
+    exporter: ExporterSettings = ExporterSettings()
+    """The exporter."""
