@@ -103,25 +103,33 @@ class Recorder:
             os.close(self._only_writer)
             raise
 
-    def write(self, snapshot: HealthSnapshot) -> None:
+    def write(self, snapshot: HealthSnapshot) -> bool:
         """Keep a snapshot; at the start of a session only once each stage has been probed.
+
+        Returns:
+            Whether it was kept.
 
         Raises:
             RecordingError: It cannot be written; also once the recorder is closed.
         """
         if self._before is None and not _is_whole(snapshot):
-            return
+            return False
         raw, now = to_bytes(snapshot), conditions(snapshot)
-        with self._lock, self._writing():
+        with self._lock:
             before = self._before
             stands_alone = before is None or before[0] - self._key + 1 >= KEYFRAME_EVERY
             packed = _compress(raw, None if stands_alone or before is None else before[1])
-            number = self._insert(snapshot, packed, stands_alone=stands_alone)
-            self._note_changes(number, now)
+            with self._writing():
+                number = self._insert(snapshot, packed, stands_alone=stands_alone)
+                self._note_changes(number, now)
+                if stands_alone:
+                    self._drop_old(micros(snapshot.taken_at))
             self._before, self._conditions = (number, raw), now
             if stands_alone:
                 self._key = number
-                self._drop_old(micros(snapshot.taken_at))
+                with reading(self.path):  # give the pages of what was dropped back to the file system
+                    self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        return True
 
     def close(self) -> None:
         """Stop recording; the file then is one that can be copied."""
@@ -230,10 +238,8 @@ def cut(
         raise RecordingError(f"{path} is there already", hint="name another file")
     everything = RecorderSettings(max_age=FOR_EVER, max_size=2**62)
     recorder = Recorder(path, recording.context, recording.pipelines, recording.refresh, everything)
-    number = 0
     try:
-        for number, snapshot in enumerate(recording.snapshots(since, until), start=1):  # noqa: B007 - what was reached
-            recorder.write(change(snapshot))
+        number = sum(recorder.write(change(snapshot)) for snapshot in recording.snapshots(since, until))
         recorder.stand_alone()
     finally:
         recorder.close()
