@@ -177,6 +177,7 @@ PLACES = {
     "sql": "SQL",
     "stage": "Stage",
     "table": "Tables",
+    "time": "The past",
 }
 
 
