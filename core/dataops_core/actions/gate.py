@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.actions.audit import append, default_audit_path
 from dataops_core.actions.sql import SqlRisk, classify_sql, one_statement, without_secrets
@@ -16,8 +16,10 @@ from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.clients.airflow import AirflowClient, DagRun
+    from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
+T = TypeVar("T")
 YES = "yes"
 """What confirms a change outside production."""
 
@@ -113,6 +115,40 @@ class Gate:
             raise
         self._audit(entry, "done", run_id=run.run_id)
         return run
+
+    def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
+        """Send a marked record.
+
+        Args:
+            client: Where to.
+            topic: The topic.
+            key: The record's key.
+            value: The record's value.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Kafka did not take it.
+        """
+        entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
+        what = f"a canary writes a record into the topic {topic}"
+        return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
+
+    def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
+        """Do what changes something, once it is allowed; whatever comes of it is audited."""
+        try:
+            self._check(SqlRisk.WRITE, confirmed, what)
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            done = do()
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
+        return done
 
     def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
         if risk is SqlRisk.READ:

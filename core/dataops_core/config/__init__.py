@@ -3,6 +3,8 @@
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
+    CanaryHop,
+    CanarySettings,
     CatalogSettings,
     ConsumerGroupStage,
     ContextSettings,
@@ -27,6 +29,8 @@ from dataops_core.config.secret import resolve_secret
 __all__ = [
     "ENVIRONMENT",
     "AirflowSettings",
+    "CanaryHop",
+    "CanarySettings",
     "CatalogSettings",
     "ConsumerGroupStage",
     "ContextSettings",
