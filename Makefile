@@ -9,7 +9,6 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
-PROMTOOL := $(or $(shell command -v promtool),.local/tools/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -24,7 +23,7 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 	@$(LOCAL) demo
 
 .PHONY: test
-test: install check fetch ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
+test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
 	$(PY) -m pytest -m "not chaos and not upkeep"
 
 ##### Longer runs
@@ -60,22 +59,15 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check docs golden lint-metrics fmt lock quick distclean
+.PHONY: install check docs golden fmt lock monitoring-tools quick distclean
+monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
+	@deploy/monitoring-tools .local/tools
+
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
-lint-metrics: $(PROMTOOL) ## check the golden exposition with promtool
-	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
-
-# No Python package carries promtool. Where it is missing it is taken out of Debian's package, or else the tests' own
-# check of the same rules has to do.
-.local/tools/promtool:
-	@command -v apt-get >/dev/null || { echo "promtool is not on the PATH: install Prometheus, or run this on Debian or Ubuntu" >&2; exit 1; }
-	@mkdir -p .local/tools && cd .local/tools && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb unpacked
-	@mv .local/tools/unpacked/usr/bin/promtool $@ && rm -r .local/tools/unpacked .local/tools/prometheus_*.deb
-
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: name another with PYTHON=…")'
@@ -96,7 +88,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-quick: install ## the tests that start nothing heavy
+quick: install monitoring-tools ## the tests that start nothing heavy
 	$(PY) -m pytest -m "not stack and not spark"
 
 fmt: install ## format, and mend what ruff can mend

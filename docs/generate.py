@@ -1,4 +1,4 @@
-"""Write the parts of the docs that the code knows best: commands, settings, metrics and keys.
+"""Write the parts of the docs that the code knows best: commands, settings, metrics, keys and alerts.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Run as `make docs`; with `--check` nothing is
 written, and the exit code tells whether something would be.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import typer.main
+import yaml
 from pydantic.fields import FieldInfo
 from textual.binding import Binding
 from textual.keys import format_key
@@ -194,6 +195,22 @@ def _key(owner: type, binding: Binding) -> tuple[str, tuple[str, str, str]]:
     return place, (f"`{shown}`", binding.tooltip, name)
 
 
+def alerts() -> Iterator[str]:
+    """Yield the table of alerts."""
+    groups = yaml.safe_load((DOCS.parent / "dashboards/alerts/rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    rows = [
+        (
+            f"[{rule['alert']}](../dashboards/runbooks/{rule['alert']}.md)",
+            " ".join(rule["labels"].get(label, "") for label in ("severity", "window")),
+            rule.get("for", "at once"),
+            re.sub(r"{{ \$labels\.(\w+) }}", r"*\1*", rule["annotations"]["summary"]),
+        )
+        for rule in rules
+    ]
+    yield _table(("alert", "severity", "after", "says"), rows)
+
+
 def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     lines += [
@@ -202,7 +219,7 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"commands": commands, "settings": settings, "metrics": metrics, "keys": keys}
+PARTS = {"commands": commands, "settings": settings, "metrics": metrics, "keys": keys, "alerts": alerts}
 
 
 def main() -> int:

@@ -51,8 +51,9 @@ PIPELINE_STATUS = Metric(
 )
 PIPELINE_FINDING = Metric(
     "dataops_pipeline_finding",
-    "1 for what the verdict on the pipeline blames, by its check id; absent when all is well.",
-    ("pipeline", "stage", "check_id"),
+    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that does not answer,"
+    " where that is the cause; `stage` and `component` are empty where there is none.",
+    ("pipeline", "check_id", "stage", "component"),
 )
 STAGE_LAG = Metric(
     "dataops_stage_lag_seconds", "Progress of what the stage reads minus progress of the stage itself.", STAGE

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,6 +127,29 @@ def test_what_is_not_known_is_absent_and_never_zero(exporter: Exporter) -> None:
     assert found[key("dataops_probe_success", probe="stage", target="p/view")] == 0
     assert found[key("dataops_stage_lag_seconds", **LAND)] == 2, "the others go on"
     assert not any(map(math.isnan, found.values())), "no NaN"
+
+
+def finding(**labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return key("dataops_pipeline_finding", pipeline="p", **labels)
+
+
+def test_the_verdict_s_finding_is_one_series_and_none_when_all_is_well(exporter: Exporter) -> None:
+    exporter.put(see(healthy(T0)))
+    assert not [name for name, _ in exporter.samples() if name == "dataops_pipeline_finding"]
+    land = replace(healthy(T0)["land"], failure="it says so")
+    exporter.put(see({**healthy(T0), "land": land, "conform": replace(land, stage="conform")}, T0))
+    found = exporter.samples()
+    assert found[finding(check_id="land/failed", stage="land", component="")] == 1
+    assert len([name for name, _ in found if name == "dataops_pipeline_finding"]) == 1, "one cause, one finding"
+
+
+def test_a_finding_names_the_component_that_does_not_answer(exporter: Exporter) -> None:
+    exporter.put(trino_down(see(healthy(T0))))
+    assert exporter.samples()[finding(check_id="trino/unreachable", stage="", component="trino")] == 1
+    late = replace(healthy(T0)["bronze"], failure="no commit")
+    lake_down = see({**healthy(T0), "land": replace(late, stage="land")}, T0, down={"lake": "refused"})
+    exporter.put(lake_down)
+    assert exporter.samples()[finding(check_id="land/failed", stage="land", component="lake")] == 1
 
 
 def test_before_the_first_snapshot_it_is_healthy_but_not_ready(exporter: Exporter) -> None:
