@@ -9,7 +9,6 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
-PROMTOOL := $(or $(shell command -v promtool),.local/tools/bin/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -62,7 +61,7 @@ fetch: install ## download what no Python package carries (Kafka's and Spark's j
 
 ##### Development
 
-.PHONY: install check dashboards docs golden lint-metrics fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install check dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -74,8 +73,6 @@ docs: install ## write the parts of the docs that come from the code
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
-lint-metrics: monitoring-tools ## check the golden exposition with promtool
-	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
