@@ -28,16 +28,18 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
+bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
+	$(PY) -m tests.bench.layout
 
 ##### The local stack
 
