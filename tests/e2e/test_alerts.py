@@ -127,6 +127,7 @@ def receiver(flowing: Stack, tmp_path: Path) -> Iterator[Receiver]:
                 f"--config.file={tmp_path / 'prometheus.yml'}",
                 f"--storage.tsdb.path={tmp_path / 'prometheus'}",
                 f"--web.listen-address={prometheus}",
+                "--rules.alert.resend-delay=5s",  # what is sent before Alertmanager is known is lost
                 log=tmp_path / "prometheus.log",
             )
         )
