@@ -61,6 +61,11 @@ clean: ## stop the local stack and remove its data
 fetch: install ## download what no Python package carries (Kafka's and Spark's jars, Trino)
 	@$(LOCAL) fetch
 
+.PHONY: incident
+incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings stands still for two minutes
+	@rm -f tui/dataops_tui/incident.sqlite
+	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
+
 ##### Development
 
 .PHONY: install check dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean

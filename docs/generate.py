@@ -186,6 +186,7 @@ PLACES = {
     "sql": "SQL",
     "stage": "Stage",
     "table": "Tables",
+    "time": "The past",
 }
 
 

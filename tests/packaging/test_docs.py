@@ -29,8 +29,9 @@ def test_each_of_them_has_its_place(name: str) -> None:
 
 
 def test_the_example_of_settings_is_valid(tmp_path: Path) -> None:
-    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.DOTALL)
-    assert blocks
+    pages = ("configuration.md", "canary.md")
+    blocks = [b for p in pages for b in re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / p).read_text(), re.DOTALL)]
+    assert len(blocks) >= len(pages)
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
