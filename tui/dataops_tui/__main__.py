@@ -46,12 +46,12 @@ def console(
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
     from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
 
-    def watch() -> Watching:
+    def watch(context: str) -> Watching:
         from dataops_core.monitor import Monitor  # noqa: PLC0415 - the console is there before the vendors' clients
 
-        return Monitor(settings, name)
+        return Monitor(settings, context)
 
-    DataopsApp(settings, name, watch).run()
+    DataopsApp(settings, name, lambda: watch(name), watch_other=watch).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,9 @@ from dataops_tui.widgets.context_bar import ContextBar
 if TYPE_CHECKING:
     from dataops_tui.app import DataopsApp
 
+CRUMBS = " / "
+CRUMBS_FROM = 100
+"""Columns from which on the whole way is shown, and not only where it ends."""
 TICK = 1.0
 """Seconds between two looks at the clock: ages grow also when nothing arrives."""
 
@@ -70,7 +73,9 @@ class ConsoleScreen(Screen[None]):
             return
         now = datetime.now(UTC)
         app = self.console
+        places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
+        crumb = CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:])
         self.query_one(ContextBar).show(
-            app.context_name, app.context_settings, app.snapshot, now, app.settings.refresh, self.crumb()
+            app.context_name, app.context_settings, app.snapshot, now, app.settings.refresh, crumb
         )
         self.draw(now)

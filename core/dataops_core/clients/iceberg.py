@@ -135,6 +135,10 @@ class CatalogClient:
         """
         return self._call(lambda catalog: _state(catalog.load_table(identifier), identifier, progress_column))
 
+    def ask(self, question: Callable[[Catalog], T]) -> T:
+        """Ask something further; raises ClientError."""
+        return self._call(question)
+
     def _call(self, ask: Callable[[Catalog], T]) -> T:
         with self._errors():
             try:
