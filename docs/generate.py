@@ -186,6 +186,7 @@ PLACES = {
     "table": "Tables of rows",
     "tasks": "Tasks of a run, beside those of lists",
     "text": "A row as JSON (`y`)",
+    "time": "The past",
     "topic": "One topic, beside those of lists",
     "topics": "Topics, beside those of lists",
 }

@@ -37,6 +37,7 @@ from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
+from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
     from dataops_core.clients.airflow import AirflowClient
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.clients.iceberg import CatalogClient
     from dataops_core.clients.kafka import KafkaClient
     from dataops_core.clients.trino import TrinoClient
+    from dataops_core.health.recording import Recording
     from dataops_core.probes import Clients
 
 
@@ -55,9 +57,19 @@ CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 
 
 class Watching(Protocol):
-    """What the console needs of `dataops_core.monitor.Monitor`."""
+    """What the console needs of `dataops_core.recorded.RecordedMonitor`."""
 
-    clients: Clients
+    not_recorded: str | None
+    """Why nothing is recorded although it should be; `None` if all is well."""
+    replays: bool
+    """Whether there is nothing but a recording."""
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the context."""
+
+    def recording(self) -> Recording:
+        """Return what is recorded; raises RecordingError."""
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
         """Watch in the background."""
@@ -69,7 +81,7 @@ class Watching(Protocol):
         """Stop watching."""
 
 
-class DataopsApp(Navigator):
+class DataopsApp(TimeTravel, Navigator):
     """The console.
 
     Args:
@@ -187,8 +199,7 @@ class DataopsApp(Navigator):
     def need_catalogs(self) -> Mapping[str, CatalogClient]:
         """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
         if self.monitor is None or not self.monitor.clients.catalogs:
-            there = bool(self.context_settings.catalogs)
-            raise ClientError(CONNECTING if there else "this context has no Iceberg catalog")
+            raise ClientError(self.why_not("catalogs"))
         return self.monitor.clients.catalogs
 
     def need_catalog(self, name: str) -> CatalogClient:
@@ -206,9 +217,11 @@ class DataopsApp(Navigator):
             raise ClientError(self.why_not("Kafka"))
         return found
 
-    def why_not(self, name: Literal["Airflow", "Kafka", "Trino"]) -> str:
+    def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
         """Say why there is no client of that name."""
-        if getattr(self.context_settings, name.lower()) is None:
+        if self.replays:
+            return f"this is a recording: there is no {name}"
+        if not getattr(self.context_settings, name.lower()):
             return f"this context has no {name}"
         return CONNECTING
 
@@ -376,7 +389,8 @@ class DataopsApp(Navigator):
 
     def dag_of(self, pipeline: PipelineHealth, stage: str | None) -> str | None:
         """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
-        for settings in self.settings.pipelines[pipeline.name].stages:
+        known = self.settings.pipelines.get(pipeline.name)
+        for settings in known.stages if known else ():
             if settings.name == stage and isinstance(settings, DagStage):
                 return settings.dag_id
         remedy = pipeline.verdict.remedy

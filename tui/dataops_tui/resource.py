@@ -148,7 +148,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     def fill(self) -> None:
         """Put what was found into the table; ages are as old as that."""
-        self._rows = self.rows(self.found, datetime.now(UTC)) if self.found is not None else {}
+        self._rows = self.rows(self.found, self.moment) if self.found is not None else {}
         keep = self.query_one(FilterLine).matches
         shown = {
             key: row.cells
@@ -157,11 +157,6 @@ class TableScreen(ConsoleScreen, Generic[T]):
         }
         self.table.show(self.headings(), shown)
         self._redraw()
-
-    def fill_if_seen(self) -> None:
-        """Put what was found into the table where somebody looks."""
-        if self.is_current:
-            self.fill()
 
     def draw(self, now: datetime) -> None:
         """Show what changes with the clock and the cursor."""
@@ -221,9 +216,24 @@ class TableScreen(ConsoleScreen, Generic[T]):
         self.console.browse(self.url(self.table.cursor_key))
 
 
+class SnapshotScreen(TableScreen[T]):
+    """Shows what a health snapshot says: the newest one, or that of the past that is looked at."""
+
+    def on_mount(self) -> None:
+        """Follow the health snapshots."""
+        super().on_mount()
+        self.watch(self.app, "snapshot", self._follow)
+        self.watch(self.app, "past", self._follow)
+
+    def _follow(self) -> None:
+        if self.is_current:
+            self.fill()
+
+
 class ResourceScreen(TableScreen[T]):
     """Fetches again and again while it is shown; what was fetched last stays, with its age, when a fetch fails."""
 
+    FOLLOWS_TIME = False
     EVERY: float | None = None
     """Seconds between two fetches; as often as the monitor looks where not given."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,13 +47,20 @@ class Gate:
         self._settings = settings
         self.audit_path = audit_path or default_audit_path()
         """Where everything that is done or refused is written down."""
+        self._held: str | None = None
+
+    def held(self, why: str) -> Gate:
+        """Return the same gate, but refusing every change for that reason."""
+        gate = copy(self)
+        gate._held = why  # noqa: SLF001 - of its own class
+        return gate
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
         """Return the word that confirms an action of that risk; a DAG's run is a write.
 
-        `None` if none is needed, and also if the context is read-only: there no word helps.
+        `None` if none is needed, and also if the context is read-only or the gate is held: there no word helps.
         """
-        if risk is SqlRisk.READ or self._settings.read_only:
+        if risk is SqlRisk.READ or self._settings.read_only or self._held:
             return None
         return self._context if self._settings.production else YES
 
@@ -175,6 +183,8 @@ class Gate:
     def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
         if risk is SqlRisk.READ:
             return
+        if self._held:
+            raise ActionRefused(f"{what}, and {self._held}")
         if self._settings.read_only:
             raise ActionRefused(f'{what}, and the context "{self._context}" is read-only')
         accepted = {self._context} if self._settings.production else {self._context, YES}

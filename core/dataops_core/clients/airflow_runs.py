@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airflow_client.client import ApiClient
 from airflow_client.client.api.dag_api import DAGApi
 from airflow_client.client.api.task_instance_api import TaskInstanceApi
+from airflow_client.client.exceptions import ApiException
 from airflow_client.client.models.clear_task_instances_body import ClearTaskInstancesBody
 from airflow_client.client.models.clear_task_instances_body_task_ids_inner import ClearTaskInstancesBodyTaskIdsInner
 from airflow_client.client.models.dag_patch_body import DAGPatchBody
-from airflow_client.client.models.structured_log_message import StructuredLogMessage
 from airflow_client.client.models.task_instance_collection_response import TaskInstanceCollectionResponse
+from airflow_client.client.rest import RESTResponse
 
 from dataops_core.clients.airflow import AirflowClient
 
@@ -127,20 +130,30 @@ def log(client: AirflowClient, dag_id: str, run_id: str, task: TaskInstance, tok
         task: The task.
         token: What the part before gave; the log's beginning where there is none.
     """
-    answer = client.ask(
-        lambda api, timeout: TaskInstanceApi(api).get_log(
-            dag_id,
-            run_id,
-            task.task_id,
-            max(task.tries, 1),
-            map_index=task.map_index,
-            token=token,
-            accept="application/json",
-            _request_timeout=timeout,
-        )
+    return client.ask(partial(_log_part, dag_id, run_id, task, token))
+
+
+def _log_part(
+    dag_id: str, run_id: str, task: TaskInstance, token: str | None, api: ApiClient, timeout: float
+) -> LogPart:
+    # read as JSON: the library's own classes drop all of a line but its text and time
+    response = TaskInstanceApi(api).get_log_without_preload_content(
+        dag_id,
+        run_id,
+        task.task_id,
+        max(task.tries, 1),
+        map_index=task.map_index,
+        token=token,
+        accept="application/json",
+        _request_timeout=timeout,
     )
-    lines = answer.content.actual_instance or []
-    return LogPart(tuple(_line(line) for line in lines), answer.continuation_token)
+    body = response.data.decode(errors="replace")
+    if response.status >= 300:
+        raise ApiException.from_response(http_resp=RESTResponse(response), body=body, data=None)
+    found = json.loads(body)
+    if not isinstance(found, dict) or not isinstance(found.get("content"), list):
+        raise TypeError("it has no content")
+    return LogPart(tuple(_line(line) for line in found["content"]), found.get("continuation_token"))
 
 
 def set_paused(client: AirflowClient, dag_id: str, *, paused: bool) -> None:
@@ -199,9 +212,9 @@ def _task(task: Any) -> TaskInstance:  # noqa: ANN401 - a generated class
     )
 
 
-def _line(line: StructuredLogMessage | str) -> LogLine:
+def _line(line: Mapping[str, Any] | str) -> LogLine:
     if isinstance(line, str):
         return LogLine(None, None, line, {})
-    more = dict(line.additional_properties)
-    level = more.pop("level", None)
-    return LogLine(line.timestamp, str(level) if level else None, line.event, more)
+    more = {name: value for name, value in line.items() if name not in ("timestamp", "level", "event")}
+    at = datetime.fromisoformat(line["timestamp"]) if line.get("timestamp") else None
+    return LogLine(at, line.get("level"), str(line.get("event", "")), more)

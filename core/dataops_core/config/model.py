@@ -221,6 +221,19 @@ class PipelineSettings(Section):
     """The stages; each reads only stages that stand before it."""
 
 
+class RecorderSettings(Section):
+    """The flight recorder: each health snapshot is kept in a file, one for each context."""
+
+    enabled: bool = True
+    """Whether the console records while it runs; `dataops record` always does."""
+    folder: LocalPath | None = None
+    """Folder of the recordings; `dataops/recordings` in the user's state folder where not given."""
+    max_age: float = Field(default=604_800.0, gt=0)
+    """Seconds that a snapshot is kept."""
+    max_size: int = Field(default=200_000_000, ge=1_000_000)
+    """Bytes that a recording may take; the oldest snapshots are dropped first."""
+
+
 class Settings(Section):
     """The whole settings file."""
 
@@ -230,6 +243,8 @@ class Settings(Section):
     """Seconds between two rounds of probes."""
     probe_timeout: float = Field(default=10.0, gt=0)
     """Seconds after which a probe that has not answered counts as failed."""
+    recorder: RecorderSettings = RecorderSettings()
+    """The flight recorder."""
     contexts: dict[str, ContextSettings] = Field(min_length=1)
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, Status
 from dataops_core.health.text import clock
 from dataops_tui import look
-from dataops_tui.resource import Row, TableScreen
+from dataops_tui.resource import Row, SnapshotScreen
 
 ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
@@ -47,7 +47,7 @@ class Alert:
     dag_id: str | None = None
 
 
-class AlertsScreen(TableScreen["tuple[Alert, ...]"]):
+class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
     """The findings of the newest health snapshot, the worst first."""
 
     CRUMB = "alerts"
@@ -57,11 +57,6 @@ class AlertsScreen(TableScreen["tuple[Alert, ...]"]):
     def found(self) -> tuple[Alert, ...] | None:
         """The findings; `None` before the first look."""
         return tuple(alerts(self.snapshot)) if self.snapshot else None
-
-    def on_mount(self) -> None:
-        """Follow the health snapshots."""
-        super().on_mount()
-        self.watch(self.app, "snapshot", self.fill_if_seen)
 
     def compose_more(self) -> ComposeResult:
         """Add what the finding under the cursor rests on."""

@@ -12,7 +12,7 @@ from dataops_core.health.events import Event
 from dataops_core.health.model import StageState, Status
 from dataops_core.health.text import STATE_COLOURS, STATE_GLYPHS, STATUS_COLOURS, STATUS_GLYPHS, words
 from dataops_tui import look
-from dataops_tui.resource import Row, TableScreen
+from dataops_tui.resource import Row, SnapshotScreen
 
 LOOKS = {
     **{words(state): (STATE_GLYPHS[state], STATE_COLOURS[state]) for state in StageState},
@@ -24,20 +24,16 @@ LOOKS = {
 """Glyph and colour of every word that a stage, a verdict or a component can be described with."""
 
 
-class EventsScreen(TableScreen["deque[Event]"]):
+class EventsScreen(SnapshotScreen["deque[Event]"]):
     """Newest first."""
 
     CRUMB = "events"
+    FOLLOWS_TIME = False
 
     @property
     def found(self) -> deque[Event]:
         """The events that are kept."""
         return self.console.events
-
-    def on_mount(self) -> None:
-        """Follow the health snapshots."""
-        super().on_mount()
-        self.watch(self.app, "snapshot", self.fill_if_seen)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""

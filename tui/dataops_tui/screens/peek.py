@@ -56,6 +56,8 @@ class PlaceLine(Input):
 class PeekScreen(TableScreen["deque[Record]"]):
     """Newest record first; the one under the cursor is shown in full below."""
 
+    FOLLOWS_TIME = False
+
     BINDINGS = [
         Binding("f", "start", "From", id="peek.from", tooltip="Read from another place: tail, offset, time"),
         Binding("p", "pause", "Pause", id="peek.pause", tooltip="Hold still, or go on"),

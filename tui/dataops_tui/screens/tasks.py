@@ -113,6 +113,8 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 class LogScreen(ConsoleScreen):
     """The log of a task's newest try."""
 
+    FOLLOWS_TIME = False
+
     BINDINGS = [
         Binding("escape", "dismiss", "Back", id="log.back", tooltip="Back to the tasks"),
         Binding("f", "follow", "Follow", id="log.follow", tooltip="Stay at the end, or hold still"),

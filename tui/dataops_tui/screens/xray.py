@@ -11,7 +11,7 @@ from rich.text import Text
 from dataops_core.health.events import BAD
 from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealth
 from dataops_tui import look
-from dataops_tui.resource import Row, TableScreen
+from dataops_tui.resource import Row, SnapshotScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Node:
     again: bool
 
 
-class XrayScreen(TableScreen[HealthSnapshot]):
+class XrayScreen(SnapshotScreen[HealthSnapshot]):
     """All pipelines of the context."""
 
     CRUMB = "xray"
@@ -38,11 +38,6 @@ class XrayScreen(TableScreen[HealthSnapshot]):
     def found(self) -> HealthSnapshot | None:
         """The newest health snapshot."""
         return self.snapshot
-
-    def on_mount(self) -> None:
-        """Follow the health snapshots."""
-        super().on_mount()
-        self.watch(self.app, "snapshot", self.fill_if_seen)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
