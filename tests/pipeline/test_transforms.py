@@ -159,6 +159,14 @@ def test_each_reading_is_conformed_once_and_a_clock_that_is_ahead_corrected(spar
     assert (rows["b", 1]["temperature_c"], rows["b", 1]["calibration_id"]) == (4.0, None), "no certificate: as reported"
 
 
+def test_a_canary_is_landed_and_goes_no_further(spark: SparkSession) -> None:
+    values = [json.dumps(reading(logger_id=name)).encode() for name in ("CANARY-1", "BL-1", "BL-CANARY-1")]
+    landed = readings.accepted(readings.parse(kafka(spark, values)), F.current_timestamp())
+    assert landed.count() == 3
+    kept = [row["logger_id"] for row in readings.without_canaries(landed).collect()]
+    assert sorted(kept) == ["BL-1", "BL-CANARY-1"]
+
+
 @pytest.mark.parametrize(
     ("day", "calibration_id"),
     [(-31, None), (-30, "old"), (-11, "old"), (-10, "new"), (5, "new"), (6, "latest"), (19, "latest"), (20, "new")],

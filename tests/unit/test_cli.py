@@ -255,12 +255,14 @@ def test_rows_are_written_in_each_form(
 
 
 def test_settings_are_validated_and_shown_without_secrets(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + '\n[exporter.topics]\ndeny = ["__.*"]\n')
     assert run(config, "config", "validate") == 0
     assert "valid; contexts: c, frozen; pipelines: p" in capsys.readouterr().out
     assert run(config, "config", "show") == 0
     shown = capsys.readouterr().out
     assert "hunter2" not in shown
     assert tomllib.loads(shown)["contexts"]["c"]["airflow"]["password"] == "***"
+    assert tomllib.loads(shown)["exporter"]["topics"]["deny"] == ["__.*"]
     config.write_text(config.read_text().replace('kind = "topic"', 'kind = "topc"').replace("a.b.c", "a"))
     assert run(config, "config", "validate") == 1
     assert capsys.readouterr().err.count("\n") >= 1

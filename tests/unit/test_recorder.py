@@ -250,6 +250,17 @@ def test_a_part_is_cut_out_into_a_file_that_stands_alone(tmp_path: Path) -> None
         assert list(Recording(target).snapshots()) == taken[30:151]
     finally:
         target.parent.chmod(0o700)
+    other = tmp_path / "other.sqlite"
+    cut(
+        Recording(tmp_path / "r.sqlite"),
+        other,
+        taken[50].taken_at,
+        rewrite=lambda text: text.replace("start land", "go"),
+    )
+    remedy = next(Recording(other).snapshots()).pipelines[0].verdict.remedy
+    assert remedy is not None
+    assert remedy.command == "go"
+    assert Recording(other).pipelines["p"].stages[1].remedy == "go"
     with pytest.raises(RecordingError, match="is there already"):
         cut(Recording(tmp_path / "r.sqlite"), target)
 

@@ -18,6 +18,7 @@ from dataops_core.errors import ActionRefused, ClientError
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.clients.airflow import AirflowClient, DagRun
     from dataops_core.clients.airflow_runs import TaskInstance
+    from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
 T = TypeVar("T")
@@ -117,6 +118,24 @@ class Gate:
             raise
         self._audit(entry, "done", run_id=run.run_id)
         return run
+
+    def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
+        """Send a marked record.
+
+        Args:
+            client: Where to.
+            topic: The topic.
+            key: The record's key.
+            value: The record's value.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Kafka did not take it.
+        """
+        entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
+        what = f"a canary writes a record into the topic {topic}"
+        return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
 
     def set_paused(
         self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None

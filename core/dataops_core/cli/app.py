@@ -220,6 +220,35 @@ def report(
     return recording.report(context.obj, file, since, until, save=save, as_json=output is ReportOutput.JSON)
 
 
+@app.command()
+def canary(
+    context: _Context,
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline.")],
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Send a marked record through a pipeline, and time it at each hop until Trino answers with it.
+
+    It writes a record, so it wants to be confirmed, and is audited. What it is, and where it is looked for, is in the
+    settings: [pipelines.NAME.canary].
+    Exit codes: 0 each hop has seen it in time, 1 it has arrived, but a hop was late or was skipped, 2 wrong use or
+    settings or refused, 3 no connection, so that it is not known, 4 it has not arrived in time, 130 interrupted.
+    """
+    from dataops_core.cli import canarying
+
+    return canarying.canary(
+        context.obj,
+        pipeline,
+        timeout=timeout,
+        as_json=output is ListOutput.JSON,
+        confirmed=confirm or ("yes" if yes else None),
+    )
+
+
 @dag_app.command("list")
 def dag_list(
     context: _Context,

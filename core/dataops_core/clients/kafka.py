@@ -1,4 +1,4 @@
-"""Kafka: offsets, times and groups, read only; nothing is ever committed or produced."""
+"""Kafka: offsets, times and groups. Nothing is ever committed, and only `send` produces a record."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    Message,
+    Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
@@ -111,6 +113,15 @@ class GroupOffsets:
     committed: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a record is that was sent."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -126,6 +137,17 @@ class KafkaClient:
         self._lock = Lock()
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
+
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """Lend the library's admin client; what it raises inside is raised as a ClientError."""
+        with self._errors():
+            yield self._client()
+
+    @property
+    def timeout(self) -> float:
+        """Deadline of each call, in seconds."""
+        return self._timeout
 
     def cluster(self) -> Cluster:
         """Return the cluster's state; raises ClientError."""
@@ -207,12 +229,6 @@ class KafkaClient:
             )
 
     @contextmanager
-    def admin(self) -> Iterator[tuple[AdminClient, float]]:
-        """Lend the admin client and the deadline of each call; what the library raises comes out as ClientError."""
-        with self._errors():
-            yield self._client(), self._timeout
-
-    @contextmanager
     def consumer(self, **properties: object) -> Iterator[Consumer]:
         """Lend a consumer that joins no group and commits nothing, to be used with `assign`; raises ClientError.
 
@@ -233,6 +249,31 @@ class KafkaClient:
                 yield consumer
             finally:
                 consumer.close()
+
+    def send(self, topic: str, key: bytes, value: bytes) -> Sent:
+        """Append one record to a topic that exists, and return once all in-sync replicas have it.
+
+        Raises:
+            ClientError: It was not accepted within the deadline; it may have been appended all the same.
+        """
+        answers: list[tuple[KafkaError | None, Message]] = []
+        with self._errors():
+            self._partitions(topic)  # else a producer would create it
+            producer = Producer(
+                {
+                    **self._properties(),
+                    "enable.idempotence": True,
+                    "message.timeout.ms": int(self._timeout * 1000),
+                }
+            )
+            producer.produce(topic, value, key, on_delivery=lambda error, message: answers.append((error, message)))
+            producer.flush(self._timeout + 1)
+            if not answers:
+                raise TimeoutError
+            error, message = answers[0]
+            if error is not None:
+                raise KafkaException(error)
+            return Sent(topic, cast("int", message.partition()), cast("int", message.offset()))
 
     def _offsets(self, admin: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
         wanted = {TopicPartition(topic, n): spec for n in partitions}

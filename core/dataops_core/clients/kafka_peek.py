@@ -206,7 +206,8 @@ def topic(client: KafkaClient, name: str) -> Topic:
 
 
 def _topics(client: KafkaClient, only: str | None) -> tuple[Topic, ...]:
-    with client.admin() as (admin, timeout):
+    timeout = client.timeout
+    with client.admin() as admin:
         found = admin.list_topics(only, timeout=timeout) if only is not None else admin.list_topics(timeout=timeout)
         about = found.topics
         for metadata in about.values():
@@ -247,7 +248,8 @@ def _offsets(
 
 def groups(client: KafkaClient) -> tuple[Group, ...]:
     """Return all consumer groups with their lag, by name; raises ClientError."""
-    with client.admin() as (admin, timeout):
+    timeout = client.timeout
+    with client.admin() as admin:
         listed = admin.list_consumer_groups(request_timeout=timeout).result(timeout).valid
     return _groups(client, sorted(group.group_id for group in listed))
 
@@ -263,7 +265,8 @@ def group(client: KafkaClient, name: str) -> Group:
 def _groups(client: KafkaClient, names: Sequence[str]) -> tuple[Group, ...]:
     if not names:
         return ()
-    with client.admin() as (admin, timeout):
+    timeout = client.timeout
+    with client.admin() as admin:
         asked = [
             admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=timeout)[name]
             for name in names
@@ -325,7 +328,8 @@ def peek(
         ClientError: The cluster does not answer.
     """
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
-    with client.admin() as (admin, timeout):
+    timeout = client.timeout
+    with client.admin() as admin:
         about = admin.list_topics(name, timeout=timeout).topics[name]
         if about.error is not None:
             raise NotFound(f"kafka {client.target}: no topic {name}")

@@ -25,6 +25,7 @@ from dataops_core.health.recording import (
     Subject,
     check_header,
     conditions,
+    from_bytes,
     micros,
     reading,
     to_bytes,
@@ -217,7 +218,7 @@ def cut(
     path: Path,
     since: datetime | None = None,
     until: datetime | None = None,
-    change: Callable[[HealthSnapshot], HealthSnapshot] = lambda snapshot: snapshot,
+    rewrite: Callable[[str], str] | None = None,
 ) -> int:
     """Copy a part of a recording into a file of its own, which can also be read where nothing can be written.
 
@@ -226,7 +227,7 @@ def cut(
         path: A new file.
         since: From when on; from the beginning where not given.
         until: Up to when; to the end where not given.
-        change: What to write in place of each snapshot.
+        rewrite: Changes the texts in it: gets the JSON of each snapshot, and that of the pipelines' settings.
 
     Returns:
         How many snapshots that are.
@@ -237,9 +238,16 @@ def cut(
     if path.exists():
         raise RecordingError(f"{path} is there already", hint="name another file")
     everything = RecorderSettings(max_age=FOR_EVER, max_size=2**62)
-    recorder = Recorder(path, recording.context, recording.pipelines, recording.refresh, everything)
+    pipelines, snapshots = recording.pipelines, recording.snapshots(since, until)
+    if rewrite is not None:
+        pipelines = {
+            name: PipelineSettings.model_validate_json(rewrite(chain.model_dump_json(exclude_unset=True)))
+            for name, chain in pipelines.items()
+        }
+        snapshots = (from_bytes(rewrite(to_bytes(snapshot).decode()).encode()) for snapshot in snapshots)
+    recorder = Recorder(path, recording.context, pipelines, recording.refresh, everything)
     try:
-        number = sum(recorder.write(change(snapshot)) for snapshot in recording.snapshots(since, until))
+        number = sum(map(recorder.write, snapshots))
         recorder.stand_alone()
     finally:
         recorder.close()

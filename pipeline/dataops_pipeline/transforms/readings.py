@@ -13,6 +13,8 @@ SENSOR_MIN_C, SENSOR_MAX_C = -100.0, 100.0
 """What the loggers' sensor can measure."""
 ROUNDED_C, ROUNDED_MICROS = 0.06, 1_000_000
 """By how much what a dump shows may differ from what its logger sent: tenths of a degree, whole seconds."""
+CANARY = "CANARY-"
+"""What the id of a logger begins with that is none: its reading was sent to see how long one takes."""
 CLOCK_TOLERANCE = "INTERVAL 2 MINUTES"
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong."""
 
@@ -182,6 +184,11 @@ def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> Dat
 def not_among(records: DataFrame, landed: DataFrame) -> DataFrame:
     """Return the records that are not there yet, by topic, partition and offset."""
     return records.join(landed, ["topic", "partition", "offset"], how="left_anti")
+
+
+def without_canaries(rows: DataFrame) -> DataFrame:
+    """Return the readings that loggers have sent."""
+    return rows.where(~F.col("logger_id").startswith(CANARY))
 
 
 def clock_is_ahead(measured_at: Column, received_at: Column) -> Column:
