@@ -177,16 +177,27 @@ def keys() -> Iterator[str]:
 
 PLACES = {
     "app": "Everywhere",
+    "alerts": "Alerts, beside those of lists",
     "command": "Command line (`:`)",
-    "dags": "DAGs",
+    "dags": "DAGs, beside those of lists",
     "dialog": "Confirmation",
     "filter": "Filter (`/`)",
     "help": "Help (`?`)",
     "home": "Pipelines",
+    "iceberg": "One Iceberg table, beside those of lists",
+    "list": "Lists: all screens but Pipelines, Stage, SQL and logs",
+    "log": "Log of a task",
+    "peek": "Records of a topic, beside those of lists",
+    "place": "Records of a topic: where to begin (`f`)",
+    "runs": "Runs of a DAG, beside those of lists",
     "sql": "SQL",
     "stage": "Stage",
-    "table": "Tables",
+    "table": "Tables of rows",
+    "tasks": "Tasks of a run, beside those of lists",
+    "text": "A row as JSON (`y`)",
     "time": "The past",
+    "topic": "One topic, beside those of lists",
+    "topics": "Topics, beside those of lists",
 }
 
 

@@ -120,8 +120,9 @@ class FakeAirflow:
 
     def runs(self, dag_id: str, limit: int = 20) -> tuple[DagRun, ...]:
         self._answer()
-        assert (dag_id, limit) == ("~", 100)
-        return (run("conform", 1, "running"), run("conform", 2), run("conform", 3, "failed"), run("assess", 4))
+        assert limit == 100
+        found = (run("conform", 1, "running"), run("conform", 2), run("conform", 3, "failed"), run("assess", 4))
+        return tuple(r for r in found if dag_id in ("~", r.dag_id))
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
         self._answer()
@@ -189,7 +190,7 @@ def console(tmp_path: Path) -> Console:
 def make_console(folder: Path, chosen: Settings | None = None) -> Console:
     chosen = chosen or settings()
     airflow, trino = FakeAirflow(), FakeTrino()
-    monitor = FakeMonitor(Clients(airflow=airflow, trino=trino))  # type: ignore[arg-type]
+    monitor = FakeMonitor(Clients(kafka=object(), airflow=airflow, trino=trino))  # type: ignore[arg-type]
     audit = folder / "audit.jsonl"
     gate = Gate(*context_of(chosen), audit_path=audit)
     return Console(DataopsApp(chosen, None, lambda: monitor, gate), monitor, airflow, trino, audit)
