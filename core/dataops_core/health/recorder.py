@@ -290,7 +290,6 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
         if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-            db.execute("PRAGMA page_size = 8192")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.executescript(TABLES)
         check_header(db, path)
