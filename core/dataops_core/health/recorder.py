@@ -276,10 +276,13 @@ def _claim(path: Path) -> int:
         raise RecordingError(f"{lock} cannot be written: {(error.strerror or 'unwritable').lower()}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "another one"
         os.close(descriptor)
         raise RecordingError(f"process {holder} records into {path} already") from error
+    except OSError as error:
+        os.close(descriptor)
+        raise RecordingError(f"{lock} cannot be locked: {(error.strerror or 'no locks here').lower()}") from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
