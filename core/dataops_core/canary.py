@@ -230,7 +230,7 @@ class _Watch:
     def __init__(self, hop: Hop, sent: Sent, began: float, stop: Event) -> None:
         self.hop = hop
         self.after: float | None = None
-        self.error: str | None = None
+        self.error: str | None = "no answer yet"
         self._sent, self._began, self._stop = sent, began, stop
         Thread(target=self._run, name=f"canary {hop.name}", daemon=True).start()
 
