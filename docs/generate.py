@@ -170,13 +170,19 @@ PLACES = {
     "app": "Everywhere",
     "command": "Command line (`:`)",
     "dags": "DAGs",
+    "ask": "One line is asked for",
     "dialog": "Confirmation",
+    "editor": "SQL: editor",
     "filter": "Filter (`/`)",
     "help": "Help (`?`)",
     "home": "Pipelines",
+    "pick": "Choosing one of many",
+    "plan": "SQL: plan",
+    "result": "SQL: rows",
     "sql": "SQL",
     "stage": "Stage",
     "table": "Tables",
+    "text": "A text on top of the screen",
 }
 
 
