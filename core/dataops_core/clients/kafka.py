@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, cast
 
@@ -15,20 +16,36 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
     AdminClient,
+    ConfigResource,
     OffsetSpec,
+    ResourceType,
 )
 
 from dataops_core.config import KafkaSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
 
-_AUTHENTICATION = (
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
+RECENT = timedelta(minutes=5)
+"""How far back a partition's records count as recent."""
+RETENTION_KEPT = 60.0
+"""Seconds that a topic's retention is remembered."""
+CALL_SIZE = 1000
+"""Partitions that are asked about in one call: the library's work grows with the square of it."""
+
+_AUTHENTICATION = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED)
+_DENIED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -51,6 +68,7 @@ class Cluster:
         cluster_id: Its id.
         brokers: Number of brokers that answer.
         controller: Node id of the controller; `None` where there is none.
+        partitions: Partitions of all its topics.
         offline: Partitions without a leader, `topic-partition`.
         under_replicated: Partitions with fewer in-sync replicas than replicas.
     """
@@ -58,6 +76,7 @@ class Cluster:
     cluster_id: str
     brokers: int
     controller: int | None
+    partitions: int
     offline: tuple[str, ...]
     under_replicated: tuple[str, ...]
 
@@ -70,19 +89,33 @@ class PartitionOffsets:
         low: Low watermark: the first offset that is still there.
         high: High watermark: the offset after the newest record.
         newest: Largest record timestamp; `None` for an empty partition.
+        recent: Records that came within `RECENT`.
     """
 
     low: int
     high: int
     newest: datetime | None
+    recent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TopicOffsets:
-    """A topic's partitions by number."""
+    """A topic's partitions by number.
+
+    Attributes:
+        partitions: Those that have a leader.
+        topic_id: Its id, which a topic made anew does not share; `None` where the broker does not tell.
+        offline: Partitions without a leader.
+        under_replicated: Partitions with a leader, and with fewer in-sync replicas than replicas.
+        brokers: Number of brokers that are alive.
+    """
 
     topic: str
     partitions: Mapping[int, PartitionOffsets]
+    topic_id: str | None = None
+    offline: tuple[int, ...] = ()
+    under_replicated: tuple[int, ...] = ()
+    brokers: int | None = None
 
     @property
     def newest(self) -> datetime | None:
@@ -93,6 +126,19 @@ class TopicOffsets:
     def high(self) -> int:
         """Sum of the high watermarks: it grows with every record."""
         return sum(p.high for p in self.partitions.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a topic keeps records.
+
+    Attributes:
+        seconds: Age from which records are deleted; `None` if age deletes none.
+        by_size: Whether records are deleted because a partition has grown too large.
+    """
+
+    seconds: float | None
+    by_size: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +172,8 @@ class KafkaClient:
         self._lock = Lock()
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
+        self._no_broker: str | None = None
+        self._retention: dict[str, tuple[float, Retention]] = {}
 
     def cluster(self) -> Cluster:
         """Return the cluster's state; raises ClientError."""
@@ -138,25 +186,61 @@ class KafkaClient:
                 cluster_id=str(found.cluster_id),
                 brokers=len(found.nodes),
                 controller=found.controller.id if found.controller else None,
+                partitions=len(parts),
                 offline=tuple(name for name, p in parts if p.leader < 0),
                 under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
             )
 
     def topic(self, name: str) -> TopicOffsets:
-        """Return a topic's watermarks and newest times; raises NotFound or another ClientError."""
+        """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
         with self._errors():
-            numbers = self._partitions(name)
             admin = self._client()
-            low = self._offsets(admin, name, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            newest = self._offsets(admin, name, numbers, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
-            high = self._offsets(admin, name, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            asked = admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)
+            described = asked[name].result(self._timeout)
+            brokers = self._brokers(admin)
+            led = [p for p in described.partitions if p.leader is not None and p.leader.id in brokers]
+            numbers = [p.id for p in led]
+            since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
+            low, newest, recent, high = self._offsets(
+                admin,
+                name,
+                numbers,
+                OffsetSpec.earliest(),  # type: ignore[no-untyped-call]
+                OffsetSpec.max_timestamp(),  # type: ignore[no-untyped-call]
+                OffsetSpec.for_timestamp(since),
+                OffsetSpec.latest(),  # type: ignore[no-untyped-call]
+            )
             return TopicOffsets(
                 topic=name,
                 partitions={
-                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=_time(newest[n].timestamp))
+                    n: PartitionOffsets(
+                        low=low[n].offset,
+                        high=high[n].offset,
+                        newest=_time(newest[n].timestamp),
+                        recent=max(0, high[n].offset - recent[n].offset) if recent[n].offset >= 0 else 0,
+                    )
                     for n in numbers
                 },
+                topic_id=str(described.topic_id),
+                offline=tuple(p.id for p in described.partitions if p not in led),
+                under_replicated=tuple(p.id for p in led if len(p.isr) < len(p.replicas)),
+                brokers=len(brokers),
             )
+
+    def retention(self, topic: str) -> Retention:
+        """Return how long a topic keeps records, as it was within the last minute; raises ClientError."""
+        known = self._retention.get(topic)
+        if known is not None and time.monotonic() - known[0] < RETENTION_KEPT:
+            return known[1]
+        with self._errors():
+            resource = ConfigResource(ResourceType.TOPIC, topic)
+            asked = self._client().describe_configs([resource], request_timeout=self._timeout)
+            found = {name: entry.value for name, entry in asked[resource].result(self._timeout).items()}
+        deletes = "delete" in found.get("cleanup.policy", "delete")
+        millis, size = int(found.get("retention.ms", -1)), int(found.get("retention.bytes", -1))
+        retention = Retention(millis / 1000 if deletes and millis >= 0 else None, deletes and size >= 0)
+        self._retention[topic] = (time.monotonic(), retention)
+        return retention
 
     def timestamps_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, datetime | None]:
         """Return the timestamp of the first record at or after an offset, by partition.
@@ -219,16 +303,25 @@ class KafkaClient:
                 committed={tp.partition: tp.offset for tp in offsets if tp.topic == topic and tp.offset >= 0},
             )
 
-    def _offsets(self, admin: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
-        wanted = {TopicPartition(topic, n): spec for n in partitions}
-        asked = admin.list_offsets(wanted, request_timeout=self._timeout)
-        return {tp.partition: future.result(self._timeout) for tp, future in asked.items()}
+    def _offsets(
+        self, admin: AdminClient, topic: str, partitions: Sequence[int], *specs: OffsetSpec
+    ) -> list[dict[int, Any]]:
+        """Return what each of the specifications gives for each partition; all calls are under way together."""
+        asked = [
+            [
+                admin.list_offsets({TopicPartition(topic, n): spec for n in some}, request_timeout=self._timeout)
+                for some in _chunks(partitions)
+            ]
+            for spec in specs
+        ]
+        return [
+            {tp.partition: future.result(self._timeout) for call in calls for tp, future in call.items()}
+            for calls in asked
+        ]
 
-    def _partitions(self, topic: str) -> list[int]:
-        metadata = self._client().list_topics(topic, timeout=self._timeout).topics[topic]
-        if metadata.error is not None:
-            raise KafkaException(metadata.error)
-        return sorted(metadata.partitions)
+    def _brokers(self, admin: AdminClient) -> set[int]:
+        cluster = admin.describe_cluster(request_timeout=self._timeout).result(self._timeout)
+        return {node.id for node in cluster.nodes}
 
     def _client(self) -> AdminClient:
         with self._lock:
@@ -250,6 +343,9 @@ class KafkaClient:
 
     def _on_error(self, error: KafkaError) -> None:
         self._refused = error if error.code() in _AUTHENTICATION else None
+        if error.code() in (KafkaError._TRANSPORT, KafkaError._RESOLVE):
+            reason = error.str().partition(" (after ")[0].rpartition(": ")[2]
+            self._no_broker = None if "timed out" in reason else reason  # what takes connections is there, and hangs
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -259,9 +355,13 @@ class KafkaClient:
         except KafkaException as raised:
             raise self._translated(raised.args[0]) from raised
         except TimeoutError as raised:
-            raise TimedOut(f"kafka {self.target}: no answer within {self._timeout:g} s") from raised
+            raise self._translated(KafkaError(KafkaError._TIMED_OUT)) from raised
+        self._no_broker = None
 
     def _translated(self, error: KafkaError) -> ClientError:
+        admin = self._admin
+        if admin is not None:
+            admin.poll(0)  # only now are we told what the library met with: `_on_error`
         code, text = error.code(), " ".join(error.str().split())
         refused, self._refused = self._refused, None
         if code in _AUTHENTICATION or (refused is not None and code in (*_UNREACHABLE, *_TIMED_OUT)):
@@ -269,13 +369,20 @@ class KafkaClient:
                 self._admin = None  # a rotated secret is read anew
             why = " ".join(refused.str().split()) if refused is not None else text
             return AuthenticationFailed(f"kafka {self.target}: {why}")
-        if code in _UNREACHABLE:
+        if code in _DENIED:
+            return PermissionDenied(f"kafka {self.target}: {text}")
+        if code in _UNREACHABLE or (self._no_broker and code in _TIMED_OUT):
+            text = self._no_broker or text
             return Unreachable(f"kafka {self.target}: no broker can be reached: {text}")
         if code in _TIMED_OUT:
             return TimedOut(f"kafka {self.target}: no answer within {self._timeout:g} s")
         if code in _NOT_FOUND:
             return NotFound(f"kafka {self.target}: {text}")
         return BadAnswer(f"kafka {self.target}: {text}")
+
+
+def _chunks(partitions: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 
 def _time(millis: int) -> datetime | None:

@@ -3,6 +3,7 @@
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
+    AlertsSettings,
     CatalogSettings,
     ConsumerGroupStage,
     ContextSettings,
@@ -10,6 +11,7 @@ from dataops_core.config.model import (
     IcebergTableStage,
     KafkaSettings,
     PipelineSettings,
+    ReaderStage,
     Secret,
     SecretSource,
     Section,
@@ -17,6 +19,7 @@ from dataops_core.config.model import (
     SparkQueryStage,
     Stage,
     StageBase,
+    Thresholds,
     TopicStage,
     TrinoSettings,
     TrinoViewStage,
@@ -26,6 +29,7 @@ from dataops_core.config.secret import resolve_secret
 __all__ = [
     "ENVIRONMENT",
     "AirflowSettings",
+    "AlertsSettings",
     "CatalogSettings",
     "ConsumerGroupStage",
     "ContextSettings",
@@ -33,6 +37,7 @@ __all__ = [
     "IcebergTableStage",
     "KafkaSettings",
     "PipelineSettings",
+    "ReaderStage",
     "Secret",
     "SecretSource",
     "Section",
@@ -40,6 +45,7 @@ __all__ = [
     "SparkQueryStage",
     "Stage",
     "StageBase",
+    "Thresholds",
     "TopicStage",
     "TrinoSettings",
     "TrinoViewStage",
