@@ -275,7 +275,7 @@ class CatalogClient:
         except ForbiddenError as error:
             raise PermissionDenied(f"{where}: {line(error)}") from error
         except NotInstalledError as error:
-            raise ConfigError(f"{where}: {line(error)}", hint="pip install 'dataops-tui[sql-catalog]'") from error
+            raise ConfigError(f"{where}: {line(error)}") from error
         except requests.exceptions.Timeout as error:
             raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
         except requests.exceptions.ConnectionError as error:

@@ -137,7 +137,7 @@ class FileWatch:
     def _due(self, manifests: Sequence[ManifestFile], io: FileIO, number: int) -> Iterator[tuple[str, str]]:
         """Yield the manifest and path of the next files, at most one round."""
         at, first = self._next
-        for step in range(len(manifests)):
+        for step in range(len(manifests) + 1):  # the first one may be half done
             if step or at >= len(manifests):
                 at, first = (at + 1 if at + 1 < len(manifests) else 0), 0
             manifest = manifests[at]

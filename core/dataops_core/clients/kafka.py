@@ -179,13 +179,13 @@ class KafkaClient:
         """Return the cluster's state; raises ClientError."""
         with self._errors():
             admin = self._client()
-            found = admin.describe_cluster(request_timeout=self._timeout).result(self._timeout)
+            # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
             metadata = admin.list_topics(timeout=self._timeout)
             parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
             return Cluster(
-                cluster_id=str(found.cluster_id),
-                brokers=len(found.nodes),
-                controller=found.controller.id if found.controller else None,
+                cluster_id=str(metadata.cluster_id),
+                brokers=len(metadata.brokers),
+                controller=metadata.controller_id if metadata.controller_id >= 0 else None,
                 partitions=len(parts),
                 offline=tuple(name for name, p in parts if p.leader < 0),
                 under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
@@ -196,10 +196,12 @@ class KafkaClient:
         with self._errors():
             admin = self._client()
             asked = admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)
-            described = asked[name].result(self._timeout)
-            brokers = self._brokers(admin)
-            led = [p for p in described.partitions if p.leader is not None and p.leader.id in brokers]
-            numbers = [p.id for p in led]
+            metadata = admin.list_topics(name, timeout=self._timeout)
+            found = metadata.topics[name]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            led = [p for p in found.partitions.values() if p.leader in metadata.brokers]
+            numbers = sorted(p.id for p in led)
             since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
             low, newest, recent, high = self._offsets(
                 admin,
@@ -221,10 +223,10 @@ class KafkaClient:
                     )
                     for n in numbers
                 },
-                topic_id=str(described.topic_id),
-                offline=tuple(p.id for p in described.partitions if p not in led),
-                under_replicated=tuple(p.id for p in led if len(p.isr) < len(p.replicas)),
-                brokers=len(brokers),
+                topic_id=str(asked[name].result(self._timeout).topic_id),
+                offline=tuple(sorted(found.partitions.keys() - set(numbers))),
+                under_replicated=tuple(sorted(p.id for p in led if len(p.isrs) < len(p.replicas))),
+                brokers=len(metadata.brokers),
             )
 
     def retention(self, topic: str) -> Retention:
@@ -318,10 +320,6 @@ class KafkaClient:
             {tp.partition: future.result(self._timeout) for call in calls for tp, future in call.items()}
             for calls in asked
         ]
-
-    def _brokers(self, admin: AdminClient) -> set[int]:
-        cluster = admin.describe_cluster(request_timeout=self._timeout).result(self._timeout)
-        return {node.id for node in cluster.nodes}
 
     def _client(self) -> AdminClient:
         with self._lock:

@@ -287,7 +287,7 @@ CHECKS = (
     Check(
         "offline-partitions",
         ("kafka",),
-        Severity.CRITICAL,
+        Severity.WARNING,
         "Partitions of any topic of the cluster have no leader.",
         _BRING_BACK_BROKER,
         _offline,
