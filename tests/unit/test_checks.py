@@ -601,6 +601,21 @@ def test_trino_that_serves_an_older_snapshot_than_the_catalog_has_is_told_from_t
     assert at(5, "1").verdict.status is Status.OK, "a commit of just now may have come after the query"
 
 
+def test_a_batch_that_the_table_has_and_the_checkpoint_does_not_is_told_from_the_two_numbers() -> None:
+    def at(epoch: int, known: int, age: float, query: str = "q1") -> PipelineHealth:
+        land = observation("land", T0, figures={"batch_committed": known}, facts={"query_id": "q1"})
+        table = observation(
+            "bronze", T0, figures={"epoch": epoch, "epoch_committed_at": ago(age)}, facts={"query_id": query}
+        )
+        return look({"land": land, "bronze": table}).pipelines[0]
+
+    verdict = at(8, 7, 60).verdict
+    assert verdict.check_id == "bronze/commit-state-unknown"
+    assert "batch 8 is in the table since 02:59:00Z, and the checkpoint of land ends with batch 7" in verdict.sentence
+    for well in (at(8, 8, 60), at(8, 7, 5), at(8, 7, 60, "q0")):
+        assert well.verdict.status is Status.OK
+
+
 def test_a_topic_made_anew_is_said_for_a_day() -> None:
     def seen(topic_id: str, now: datetime) -> dict[str, Observation]:
         return {"orders": observation("orders", now, facts={"topic_id": topic_id})}
@@ -659,5 +674,6 @@ def test_the_same_finding_keeps_the_time_of_the_first_one() -> None:
 
 
 def test_every_check_is_made_to_find_something_here() -> None:
-    explained = {"no-members", "never-committed", "paused", "stale-metadata", "alerts-firing", "import-errors"}
-    assert {check.name for check in CHECKS} - explained == {case.check for case in CASES}
+    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors"}
+    elsewhere |= {"stale-metadata", "commit-state-unknown"}
+    assert {check.name for check in CHECKS} - elsewhere == {case.check for case in CASES}

@@ -113,6 +113,21 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class Epoch:
+    """A batch of a streaming query that is committed in a table.
+
+    Attributes:
+        query_id: The query's id.
+        number: The batch's number.
+        at: When it was committed.
+    """
+
+    query_id: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TableState:
     """A table's current state, from its metadata.
 
@@ -134,7 +149,7 @@ class TableState:
         snapshot_age: Seconds that expiry leaves a snapshot, by the table's own properties.
         compacted_at: When a compaction was committed last, as far back as snapshots are kept.
         records_added_recent: Rows that were added within `RECENT`; compaction adds none.
-        epoch: Number of the newest batch of a streaming query that is committed in it, after the query's id.
+        epoch: The newest batch of a streaming query that is committed in it.
         files: What the manifests of the current snapshot say; `None` without a snapshot, or where they cannot be read.
         metadata_bytes: Size of the metadata file; `None` where the store does not tell.
         missing: Paths of data files of the current snapshot that were looked for and are not there.
@@ -159,7 +174,7 @@ class TableState:
     snapshot_age: float
     compacted_at: datetime | None
     records_added_recent: int
-    epoch: tuple[str, int] | None
+    epoch: Epoch | None
     files: TableFiles | None
     metadata_bytes: int | None
     missing: tuple[str, ...]
@@ -397,13 +412,13 @@ def _added(history: Iterable[Snapshot]) -> int:
     return sum(_count(_summary(s), "added-records") or 0 for s in recent)
 
 
-def _epoch(history: Sequence[Snapshot]) -> tuple[str, int] | None:
+def _epoch(history: Sequence[Snapshot]) -> Epoch | None:
     for snapshot in reversed(history):
         summary = _summary(snapshot)
         query = next((summary[name] for name in QUERY_PROPERTIES if name in summary), None)
         epoch = next((number for name in EPOCH_PROPERTIES if (number := _count(summary, name)) is not None), None)
         if query is not None and epoch is not None:
-            return query, epoch
+            return Epoch(query, epoch, _millis(snapshot.timestamp_ms))
     return None
 
 

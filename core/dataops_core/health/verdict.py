@@ -89,9 +89,13 @@ def _findings(stages: tuple[StageHealth, ...], components: tuple[ComponentHealth
 
 def _answer_for(stage: StageHealth) -> tuple[str, ...]:
     """Return the names of the components that a stage needs."""
-    if stage.kind is StageKind.ICEBERG_TABLE:
-        return stage.component, store_of(stage.component)
-    return (stage.component,)
+    match stage.kind:
+        case StageKind.ICEBERG_TABLE:
+            return stage.component, store_of(stage.component)
+        case StageKind.SPARK_QUERY:  # its lag is measured in Kafka
+            return stage.component, "kafka"
+        case _:
+            return (stage.component,)
 
 
 def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Finding | None:

@@ -51,10 +51,11 @@ def _figures(table: TableState, checked: int, rejected: int | None) -> Iterator[
         "snapshot_age_setting": (table.snapshot_age, "s"),
         "records_added_recent": (table.records_added_recent, "records"),
         "records_rejected_recent": (rejected, "records"),
-        "epoch": (table.epoch[1] if table.epoch else None, ""),
+        "epoch": (table.epoch.number if table.epoch else None, ""),
     }
     times = {
         "committed_at": table.committed_at,
+        "epoch_committed_at": table.epoch.at if table.epoch else None,
         "oldest_snapshot": table.oldest_snapshot,
         "oldest_unneeded_snapshot": table.oldest_unneeded,
         "compacted": table.compacted_at,
@@ -68,7 +69,7 @@ def _facts(table: TableState) -> Iterator[Fact]:
     if table.snapshot_id is not None:
         yield Fact("snapshot_id", str(table.snapshot_id))
     if table.epoch is not None:
-        yield Fact("query_id", table.epoch[0])
+        yield Fact("query_id", table.epoch.query_id)
     if table.missing:
         yield Fact("missing", table.missing[0] + (" …" if len(table.missing) > 1 else ""))
 

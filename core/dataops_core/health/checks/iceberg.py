@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from dataops_core.config import IcebergTableStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
-from dataops_core.health.model import Severity
+from dataops_core.health.model import Severity, StageKind
 from dataops_core.health.text import clock, count, duration, size
 
 WRITER_CHANGE_FOR = timedelta(days=1)
 """How long a lost checkpoint is said: whoever is on call next must still see it."""
+COMMIT_UNKNOWN_AFTER = timedelta(seconds=30)
+"""How long a batch may be in the table before the checkpoint says so: Spark writes that right after."""
 EXPIRY_SLACK = 2.0
 """How many times the age that expiry is told to leave a snapshot may have before expiry counts as not running."""
 REJECTS_FROM = 20
@@ -39,6 +41,24 @@ def _checkpoint_lost(stage: IcebergTableStage, look: Look) -> Found | None:
         f" {change.old[:8]}): the checkpoint was lost or replaced",
         since=change.at,
     )
+
+
+def _commit_unknown(stage: IcebergTableStage, look: Look) -> Found | None:
+    epoch, committed = look.seen.figure("epoch"), look.time("epoch_committed_at")
+    for query in look.upstream:
+        writer = query.observation
+        if query.kind is not StageKind.SPARK_QUERY or writer is None or epoch is None or committed is None:
+            continue
+        known = writer.figure("batch_committed")
+        same = writer.fact("query_id") == look.seen.fact("query_id")
+        age = writer.observed_at - committed
+        if same and known is not None and epoch > known and age > COMMIT_UNKNOWN_AFTER:
+            return Found(
+                f"batch {epoch:.0f} is in the table since {clock(committed, look.now)}, and the checkpoint of"
+                f" {query.name} ends with batch {known:.0f}",
+                since=committed,
+            )
+    return None
 
 
 def _rejects(stage: IcebergTableStage, look: Look) -> Found | None:
@@ -142,6 +162,16 @@ CHECKS = (
         "Compare the table's count of (partition, offset) with its count of distinct ones: more means that records were"
         " written twice. Keep checkpoints where they are not lost.",
         _checkpoint_lost,
+    ),
+    Check(
+        "commit-state-unknown",
+        ("iceberg_table",),
+        Severity.WARNING,
+        "A batch is committed in the table and not in the checkpoint of the query that writes it: the query ended"
+        " between the two commits, and will run the batch again.",
+        "Start the query again with the same checkpoint. A sink that knows the batch by its number skips it; of others,"
+        " count (partition, offset) against distinct ones.",
+        _commit_unknown,
     ),
     Check(
         "poison-records",
