@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-from dataops_core.clients.airflow import PARTS, AirflowClient, DagRun, DagState
+from dataops_core.clients.airflow import PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
 from dataops_core.config import DagStage
 from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
@@ -113,6 +113,19 @@ def _import_error(client: AirflowClient, file: str | None) -> str:
     return f"{failed.file}: {failed.reason}" if failed else file or "import error"
 
 
+def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> tuple[list[Figure], list[Fact]]:
+    full = [f"{p.name} ({p.slots} slots taken, {p.waiting} tasks wait)" for p in pools if p.open == 0 and p.waiting]
+    facts = [Fact("pools_full", ", ".join(full))] if full else []
+    if failed:
+        facts.append(Fact("import_error_files", ", ".join(f"{f.file} ({f.reason})" for f in failed[:3])))
+    return [
+        Figure("pool_slots", sum(pool.slots for pool in pools if pool.slots > 0)),
+        Figure("pool_slots_open", sum(pool.open for pool in pools if pool.open > 0)),
+        Figure("tasks_waiting_for_slot", sum(pool.waiting for pool in pools)),
+        Figure("import_errors", len(failed)),
+    ], facts
+
+
 def observe_airflow(client: AirflowClient) -> tuple[str, Observation]:
     """Return one line about Airflow, and what was seen of it."""
     now = datetime.now(UTC)
@@ -120,20 +133,11 @@ def observe_airflow(client: AirflowClient) -> tuple[str, Observation]:
     figures = [Figure(f"{part}_heartbeat", at.timestamp(), "timestamp") for part, at in health.heartbeats.items()]
     facts = [Fact(part, status) for part, status in health.parts.items()]
     try:
-        pools, failed = client.pools(), client.failed_files()
+        more, words = _load(client.pools(), client.failed_files())
+        figures += more
+        facts += words
     except PermissionDenied:  # to see pools and import errors are rights of their own
-        pools, failed = (), ()
-    full = [f"{p.name} ({p.slots} slots taken, {p.waiting} tasks wait)" for p in pools if p.open == 0 and p.waiting]
-    figures += [
-        Figure("pool_slots", sum(pool.slots for pool in pools if pool.slots > 0)),
-        Figure("pool_slots_open", sum(pool.open for pool in pools if pool.open > 0)),
-        Figure("tasks_waiting_for_slot", sum(pool.waiting for pool in pools)),
-        Figure("import_errors", len(failed)),
-    ]
-    if full:
-        facts.append(Fact("pools_full", ", ".join(full)))
-    if failed:
-        facts.append(Fact("import_error_files", ", ".join(f"{f.file} ({f.reason})" for f in failed[:3])))
+        pass
     well = ", ".join(part.replace("_", " ") for part in PARTS if health.parts.get(part) == "healthy")
     detail = f"{well} healthy" if well else "unhealthy"
     return detail, Observation(stage="airflow", observed_at=now, figures=tuple(figures), facts=tuple(facts))
