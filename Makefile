@@ -28,14 +28,16 @@ test: install check fetch ## everything that CI runs: checks, unit, console, pip
 
 ##### Longer runs
 
-.PHONY: chaos upkeep bench bench-pipeline
+.PHONY: chaos upkeep bench bench-pipeline bench-probes
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-probes ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
+bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
+	$(PY) -m tests.bench.probes
 
 ##### The local stack
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataops_local.components import format_kafka, kafka_ready, programs
@@ -111,7 +111,12 @@ class Brokers:
     @staticmethod
     def _wait(good: Callable[[], bool], log: Path) -> None:
         deadline = time.monotonic() + 60
-        while not good():
+        while True:
+            try:
+                if good():
+                    return
+            except KafkaException:  # a broker that has just started, or died, does not answer yet
+                pass
             if time.monotonic() > deadline:
                 raise TimeoutError(log.read_text()[-2000:] if log.exists() else os.fspath(log))
             time.sleep(0.2)

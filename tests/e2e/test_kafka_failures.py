@@ -14,11 +14,12 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
-from dataops_core.config import Settings
+from dataops_core.clients.kafka import GroupLag, KafkaClient
+from dataops_core.config import KafkaSettings, Settings
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000"))
 
 
@@ -98,6 +99,17 @@ def test_all_is_well_at_first(kafka: Brokers) -> None:
     assert watch.latest is not None
     (component,) = watch.latest.components
     assert (component.detail or "").startswith("2 brokers, controller "), "KRaft names any broker"
+
+
+def test_a_survey_has_all_watermarks_and_all_lags(kafka: Brokers) -> None:
+    kafka.topic("surveyed", 2)
+    kafka.produce("surveyed", 50, 1)
+    commit(kafka, "surveyor", "surveyed", {1: 20})
+    found = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)).survey()
+    assert (found.watermarks["surveyed", 0], found.watermarks["surveyed", 1]) == ((0, 0), (0, 50))
+    assert found.groups["surveyor"] == GroupLag("surveyor", "EMPTY", 0, {("surveyed", 1): 30})
+    assert found.cluster.partitions == len(found.watermarks)
+    assert found.cluster.brokers == 2
 
 
 def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     OffsetSpec,
     ResourceType,
@@ -157,6 +159,36 @@ class GroupOffsets:
     committed: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """A consumer group with all that it has committed.
+
+    Attributes:
+        state: The coordinator's word, e.g. `STABLE`, `EMPTY`.
+        members: Number of members.
+        lag: Records that wait, never negative, by topic and partition; without those that it has never committed.
+    """
+
+    group: str
+    state: str
+    members: int
+    lag: Mapping[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The whole cluster at one instant.
+
+    Attributes:
+        watermarks: Low and high watermark by topic and partition; partitions without a leader are left out.
+        groups: Consumer groups by id.
+    """
+
+    cluster: Cluster
+    watermarks: Mapping[tuple[str, int], tuple[int, int]]
+    groups: Mapping[str, GroupLag]
+
+
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -180,16 +212,51 @@ class KafkaClient:
         with self._errors():
             admin = self._client()
             # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
+            return _cluster(admin.list_topics(timeout=self._timeout))
+
+    def survey(self) -> Survey:
+        """Return the watermarks of all partitions and the lag of all groups; raises ClientError.
+
+        Commits are read before end offsets, so that no lag is negative.
+        """
+        with self._errors():
+            admin = self._client()
+            listed = admin.list_consumer_groups(request_timeout=self._timeout)
             metadata = admin.list_topics(timeout=self._timeout)
-            parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
-            return Cluster(
-                cluster_id=str(metadata.cluster_id),
-                brokers=len(metadata.brokers),
-                controller=metadata.controller_id if metadata.controller_id >= 0 else None,
-                partitions=len(parts),
-                offline=tuple(name for name, p in parts if p.leader < 0),
-                under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
+            groups = [group.group_id for group in listed.result(self._timeout).valid]
+            described = admin.describe_consumer_groups(groups, request_timeout=self._timeout) if groups else {}
+            committing = {group: self._committed(admin, group) for group in groups}
+            committed = {group: future.result(self._timeout).topic_partitions for group, future in committing.items()}
+            led = [
+                (name, partition.id)
+                for name, topic in metadata.topics.items()
+                for partition in topic.partitions.values()
+                if partition.leader in metadata.brokers
+            ]
+            low, high = self._offsets(admin, led, OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            return Survey(
+                cluster=_cluster(metadata),
+                watermarks={at: (low[at].offset, high[at].offset) for at in led},
+                groups={
+                    group: GroupLag(
+                        group=group,
+                        state=about.state.name,
+                        members=len(about.members),
+                        lag={
+                            (tp.topic, tp.partition): max(0, high[tp.topic, tp.partition].offset - tp.offset)
+                            for tp in committed[group]
+                            if tp.offset >= 0 and (tp.topic, tp.partition) in high
+                        },
+                    )
+                    for group, future in described.items()
+                    if (about := future.result(self._timeout)) is not None
+                },
             )
+
+    def _committed(self, admin: AdminClient, group: str) -> Future[Any]:
+        """Ask for what a group has committed; the library takes one group a call."""
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout)
+        return asked[group]
 
     def topic(self, name: str) -> TopicOffsets:
         """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
@@ -205,8 +272,7 @@ class KafkaClient:
             since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
             low, newest, recent, high = self._offsets(
                 admin,
-                name,
-                numbers,
+                [(name, n) for n in numbers],
                 OffsetSpec.earliest(),  # type: ignore[no-untyped-call]
                 OffsetSpec.max_timestamp(),  # type: ignore[no-untyped-call]
                 OffsetSpec.for_timestamp(since),
@@ -216,12 +282,12 @@ class KafkaClient:
                 topic=name,
                 partitions={
                     n: PartitionOffsets(
-                        low=low[n].offset,
-                        high=high[n].offset,
-                        newest=_time(newest[n].timestamp),
-                        recent=max(0, high[n].offset - recent[n].offset) if recent[n].offset >= 0 else 0,
+                        low=low[at].offset,
+                        high=high[at].offset,
+                        newest=_time(newest[at].timestamp),
+                        recent=max(0, high[at].offset - recent[at].offset) if recent[at].offset >= 0 else 0,
                     )
-                    for n in numbers
+                    for n, at in ((n, (name, n)) for n in numbers)
                 },
                 topic_id=str(asked[name].result(self._timeout).topic_id),
                 offline=tuple(sorted(found.partitions.keys() - set(numbers))),
@@ -290,10 +356,7 @@ class KafkaClient:
         """Return a group's commits on a topic; raises ClientError."""
         with self._errors():
             admin = self._client()
-            asked = admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
-            )
-            offsets = next(iter(asked.values())).result(self._timeout).topic_partitions
+            offsets = self._committed(admin, group).result(self._timeout).topic_partitions
             described = admin.describe_consumer_groups([group], request_timeout=self._timeout)
             about = described[group].result(self._timeout)
             if about.state is ConsumerGroupState.DEAD:
@@ -306,18 +369,18 @@ class KafkaClient:
             )
 
     def _offsets(
-        self, admin: AdminClient, topic: str, partitions: Sequence[int], *specs: OffsetSpec
-    ) -> list[dict[int, Any]]:
+        self, admin: AdminClient, partitions: Sequence[tuple[str, int]], *specs: OffsetSpec
+    ) -> list[dict[tuple[str, int], Any]]:
         """Return what each of the specifications gives for each partition; all calls are under way together."""
         asked = [
             [
-                admin.list_offsets({TopicPartition(topic, n): spec for n in some}, request_timeout=self._timeout)
+                admin.list_offsets({TopicPartition(*at): spec for at in some}, request_timeout=self._timeout)
                 for some in _chunks(partitions)
             ]
             for spec in specs
         ]
         return [
-            {tp.partition: future.result(self._timeout) for call in calls for tp, future in call.items()}
+            {(tp.topic, tp.partition): future.result(self._timeout) for call in calls for tp, future in call.items()}
             for calls in asked
         ]
 
@@ -379,7 +442,19 @@ class KafkaClient:
         return BadAnswer(f"kafka {self.target}: {text}")
 
 
-def _chunks(partitions: Sequence[int]) -> Iterable[Sequence[int]]:
+def _cluster(metadata: ClusterMetadata) -> Cluster:
+    parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
+    return Cluster(
+        cluster_id=str(metadata.cluster_id),
+        brokers=len(metadata.brokers),
+        controller=metadata.controller_id if metadata.controller_id >= 0 else None,
+        partitions=len(parts),
+        offline=tuple(name for name, p in parts if p.leader < 0),
+        under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
+    )
+
+
+def _chunks(partitions: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
     return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 
