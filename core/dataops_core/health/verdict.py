@@ -153,7 +153,8 @@ def _blame(
         sentence += f"; caught up in about {duration(health.eta)}"
     down = _out_of_reach(health, settings, stages, components)
     unreachable = tuple(_does_not_answer(c) for c in down)
-    cause = None if down else _cause(health, components)
+    # What does not answer is why a stage lags; that it has failed, a check knows better.
+    cause = None if down and health.state is not StageState.FAILED else _cause(health, components)
     if unreachable:
         sentence += f"; {unreachable[0]}"
     elif cause is not None and cause.sentence not in health.reason:
@@ -171,7 +172,7 @@ def _blame(
             *_elsewhere(health, cause, hurt, stages, components),
         ),
         blast_radius=hurt,
-        remedy=_bring_back(down[0]) if down else _remedy(settings, health, cause),
+        remedy=_bring_back(down[0]) if down and cause is None else _remedy(settings, health, cause),
     )
 
 
