@@ -16,8 +16,9 @@ from dataops_core.actions import Gate
 from dataops_core.clients.airflow import Dag, DagRun
 from dataops_core.clients.trino import QueryProgress
 from dataops_core.config import Settings, context_of
-from dataops_core.errors import DataopsError
+from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.recording import Recording
 from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 
@@ -58,6 +59,9 @@ def trino_down() -> HealthSnapshot:
 @dataclass
 class FakeMonitor:
     clients: Clients
+    recorded: Path | None = None
+    not_recorded: str | None = None
+    replays: bool = False
     refreshed: int = 0
     stopped: bool = False
     started: threading.Event = field(default_factory=threading.Event)
@@ -72,6 +76,11 @@ class FakeMonitor:
         assert self.started.wait(30)
         assert self._on_snapshot is not None
         self._on_snapshot(snapshot)
+
+    def recording(self) -> Recording:
+        if self.recorded is None:
+            raise RecordingError("nothing is recorded")
+        return Recording(self.recorded)
 
     def refresh(self) -> None:
         self.refreshed += 1

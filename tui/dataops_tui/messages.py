@@ -14,6 +14,7 @@ from dataops_core.values import Columns, Rows
 if TYPE_CHECKING:
     from dataops_core.clients.airflow import Dag, DagRun
     from dataops_tui.app import Watching
+    from dataops_tui.time_travel import History, Move, Past
 
 
 @dataclass
@@ -32,6 +33,34 @@ class SnapshotArrived(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest one counts, so that a busy console does not work off old ones."""
         return isinstance(message, SnapshotArrived)
+
+
+@dataclass
+class HistoryRead(Message):
+    """What is recorded is known.
+
+    Attributes:
+        history: `None` where it cannot be read.
+        move: Where to go in it.
+        error: Why it cannot be read, in one line.
+    """
+
+    history: History | None
+    move: Move
+    error: str | None = None
+
+
+@dataclass
+class MomentRead(Message):
+    """A moment of the past has been read.
+
+    Attributes:
+        past: `None` where it cannot be read.
+        error: Why not, in one line.
+    """
+
+    past: Past | None
+    error: str | None = None
 
 
 @dataclass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.actions.audit import append, default_audit_path
 from dataops_core.actions.sql import SqlRisk, classify_sql, one_statement, without_secrets
@@ -15,8 +16,10 @@ from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.clients.airflow import AirflowClient, DagRun
+    from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
+T = TypeVar("T")
 YES = "yes"
 """What confirms a change outside production."""
 
@@ -42,13 +45,20 @@ class Gate:
         self._context = context
         self._settings = settings
         self._audit_path = audit_path or default_audit_path()
+        self._held: str | None = None
+
+    def held(self, why: str) -> Gate:
+        """Return the same gate, but refusing every change for that reason."""
+        gate = copy(self)
+        gate._held = why  # noqa: SLF001 - of its own class
+        return gate
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
         """Return the word that confirms an action of that risk; a DAG's run is a write.
 
-        `None` if none is needed, and also if the context is read-only: there no word helps.
+        `None` if none is needed, and also if the context is read-only or the gate is held: there no word helps.
         """
-        if risk is SqlRisk.READ or self._settings.read_only:
+        if risk is SqlRisk.READ or self._settings.read_only or self._held:
             return None
         return self._context if self._settings.production else YES
 
@@ -106,9 +116,45 @@ class Gate:
         self._audit(entry, "done", run_id=run.run_id)
         return run
 
+    def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
+        """Send a marked record.
+
+        Args:
+            client: Where to.
+            topic: The topic.
+            key: The record's key.
+            value: The record's value.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Kafka did not take it.
+        """
+        entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
+        what = f"a canary writes a record into the topic {topic}"
+        return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
+
+    def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
+        """Do what changes something, once it is allowed; whatever comes of it is audited."""
+        try:
+            self._check(SqlRisk.WRITE, confirmed, what)
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            done = do()
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
+        return done
+
     def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
         if risk is SqlRisk.READ:
             return
+        if self._held:
+            raise ActionRefused(f"{what}, and {self._held}")
         if self._settings.read_only:
             raise ActionRefused(f'{what}, and the context "{self._context}" is read-only')
         accepted = {self._context} if self._settings.production else {self._context, YES}

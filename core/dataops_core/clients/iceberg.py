@@ -24,10 +24,13 @@ from pyiceberg.exceptions import (
     RESTError,
     UnauthorizedError,
 )
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.expressions.parser import parse
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO  # slow to import: here, and not within the deadline of a probe
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
+from pyparsing import ParseBaseException
 from requests.adapters import HTTPAdapter
 
 from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
@@ -40,6 +43,7 @@ from dataops_core.errors import (
     ConfigError,
     NotFound,
     PermissionDenied,
+    QueryFailed,
     TimedOut,
     Unreachable,
 )
@@ -255,6 +259,23 @@ class CatalogClient:
 
         return self._call(added)
 
+    def holds(self, identifier: str, where: str) -> bool:
+        """Tell whether a table has a row; only files whose statistics allow for it are read.
+
+        Args:
+            identifier: `namespace.table`.
+            where: A condition as PyIceberg reads it, e.g. `id = 'x'`.
+
+        Raises:
+            QueryFailed: The condition cannot be read, or does not fit the table.
+            ClientError: The catalog or the store does not answer as it should.
+        """
+        try:
+            condition = parse(where)
+        except ParseBaseException as error:
+            raise QueryFailed(f"the condition {where!r} cannot be read: {line(error)}") from error
+        return self._call(lambda catalog: _holds(catalog.load_table(identifier), condition))
+
     def _call(self, ask: Callable[[Catalog], T]) -> T:
         with self._errors():
             try:
@@ -334,6 +355,10 @@ class _DeadlineAdapter(HTTPAdapter):
         """Send a request; see `HTTPAdapter.send`."""
         options["timeout"] = options.get("timeout") or self._timeout
         return super().send(request, **options)
+
+
+def _holds(table: Table, condition: BooleanExpression) -> bool:
+    return bool(table.scan(row_filter=condition, limit=1).to_arrow().num_rows)
 
 
 def _state(

@@ -1,15 +1,14 @@
-"""Kafka: offsets, times and groups, read only; nothing is ever committed or produced."""
+"""Kafka: offsets, times and groups. Nothing is ever committed, and only `send` produces a record."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import (
     Consumer,
@@ -17,12 +16,13 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    Message,
+    Producer,
     TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
     AdminClient,
-    ClusterMetadata,
     ConfigResource,
     OffsetSpec,
     ResourceType,
@@ -60,6 +60,9 @@ _NOT_FOUND = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.GROUP_ID_NOT_FOUND,
 )
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,33 +163,12 @@ class GroupOffsets:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupLag:
-    """A consumer group with all that it has committed.
+class Sent:
+    """Where a record is that was sent."""
 
-    Attributes:
-        state: The coordinator's word, e.g. `STABLE`, `EMPTY`.
-        members: Number of members.
-        lag: Records that wait, never negative, by topic and partition; without those that it has never committed.
-    """
-
-    group: str
-    state: str
-    members: int
-    lag: Mapping[tuple[str, int], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The whole cluster at one instant.
-
-    Attributes:
-        watermarks: Low and high watermark by topic and partition; partitions without a leader are left out.
-        groups: Consumer groups by id.
-    """
-
-    cluster: Cluster
-    watermarks: Mapping[tuple[str, int], tuple[int, int]]
-    groups: Mapping[str, GroupLag]
+    topic: str
+    partition: int
+    offset: int
 
 
 class KafkaClient:
@@ -207,56 +189,32 @@ class KafkaClient:
         self._no_broker: str | None = None
         self._retention: dict[str, tuple[float, Retention]] = {}
 
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """Lend the library's admin client; what it raises inside is raised as a ClientError."""
+        with self._errors():
+            yield self._client()
+
+    @property
+    def timeout(self) -> float:
+        """Deadline of each call, in seconds."""
+        return self._timeout
+
     def cluster(self) -> Cluster:
         """Return the cluster's state; raises ClientError."""
         with self._errors():
             admin = self._client()
             # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
-            return _cluster(admin.list_topics(timeout=self._timeout))
-
-    def survey(self) -> Survey:
-        """Return the watermarks of all partitions and the lag of all groups; raises ClientError.
-
-        Commits are read before end offsets, so that no lag is negative.
-        """
-        with self._errors():
-            admin = self._client()
-            listed = admin.list_consumer_groups(request_timeout=self._timeout)
             metadata = admin.list_topics(timeout=self._timeout)
-            groups = [group.group_id for group in listed.result(self._timeout).valid]
-            described = admin.describe_consumer_groups(groups, request_timeout=self._timeout) if groups else {}
-            committing = {group: self._committed(admin, group) for group in groups}
-            committed = {group: future.result(self._timeout).topic_partitions for group, future in committing.items()}
-            led = [
-                (name, partition.id)
-                for name, topic in metadata.topics.items()
-                for partition in topic.partitions.values()
-                if partition.leader in metadata.brokers
-            ]
-            low, high = self._offsets(admin, led, OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            return Survey(
-                cluster=_cluster(metadata),
-                watermarks={at: (low[at].offset, high[at].offset) for at in led},
-                groups={
-                    group: GroupLag(
-                        group=group,
-                        state=about.state.name,
-                        members=len(about.members),
-                        lag={
-                            (tp.topic, tp.partition): max(0, high[tp.topic, tp.partition].offset - tp.offset)
-                            for tp in committed[group]
-                            if tp.offset >= 0 and (tp.topic, tp.partition) in high
-                        },
-                    )
-                    for group, future in described.items()
-                    if (about := future.result(self._timeout)) is not None
-                },
+            parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
+            return Cluster(
+                cluster_id=str(metadata.cluster_id),
+                brokers=len(metadata.brokers),
+                controller=metadata.controller_id if metadata.controller_id >= 0 else None,
+                partitions=len(parts),
+                offline=tuple(name for name, p in parts if p.leader < 0),
+                under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
             )
-
-    def _committed(self, admin: AdminClient, group: str) -> Future[Any]:
-        """Ask for what a group has committed; the library takes one group a call."""
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout)
-        return asked[group]
 
     def topic(self, name: str) -> TopicOffsets:
         """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
@@ -272,7 +230,8 @@ class KafkaClient:
             since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
             low, newest, recent, high = self._offsets(
                 admin,
-                [(name, n) for n in numbers],
+                name,
+                numbers,
                 OffsetSpec.earliest(),  # type: ignore[no-untyped-call]
                 OffsetSpec.max_timestamp(),  # type: ignore[no-untyped-call]
                 OffsetSpec.for_timestamp(since),
@@ -282,12 +241,12 @@ class KafkaClient:
                 topic=name,
                 partitions={
                     n: PartitionOffsets(
-                        low=low[at].offset,
-                        high=high[at].offset,
-                        newest=_time(newest[at].timestamp),
-                        recent=max(0, high[at].offset - recent[at].offset) if recent[at].offset >= 0 else 0,
+                        low=low[n].offset,
+                        high=high[n].offset,
+                        newest=_time(newest[n].timestamp),
+                        recent=max(0, high[n].offset - recent[n].offset) if recent[n].offset >= 0 else 0,
                     )
-                    for n, at in ((n, (name, n)) for n in numbers)
+                    for n in numbers
                 },
                 topic_id=str(asked[name].result(self._timeout).topic_id),
                 offline=tuple(sorted(found.partitions.keys() - set(numbers))),
@@ -356,7 +315,10 @@ class KafkaClient:
         """Return a group's commits on a topic; raises ClientError."""
         with self._errors():
             admin = self._client()
-            offsets = self._committed(admin, group).result(self._timeout).topic_partitions
+            asked = admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
+            )
+            offsets = next(iter(asked.values())).result(self._timeout).topic_partitions
             described = admin.describe_consumer_groups([group], request_timeout=self._timeout)
             about = described[group].result(self._timeout)
             if about.state is ConsumerGroupState.DEAD:
@@ -368,21 +330,52 @@ class KafkaClient:
                 committed={tp.partition: tp.offset for tp in offsets if tp.topic == topic and tp.offset >= 0},
             )
 
+    def send(self, topic: str, key: bytes, value: bytes) -> Sent:
+        """Append one record to a topic that exists, and return once all in-sync replicas have it.
+
+        Raises:
+            ClientError: It was not accepted within the deadline; it may have been appended all the same.
+        """
+        answers: list[tuple[KafkaError | None, Message]] = []
+        with self._errors():
+            self._partitions(topic)  # else a producer would create it
+            producer = Producer(
+                {
+                    **self._properties(),
+                    "enable.idempotence": True,
+                    "message.timeout.ms": int(self._timeout * 1000),
+                }
+            )
+            producer.produce(topic, value, key, on_delivery=lambda error, message: answers.append((error, message)))
+            producer.flush(self._timeout + 1)
+            if not answers:
+                raise TimeoutError
+            error, message = answers[0]
+            if error is not None:
+                raise KafkaException(error)
+            return Sent(topic, cast("int", message.partition()), cast("int", message.offset()))
+
     def _offsets(
-        self, admin: AdminClient, partitions: Sequence[tuple[str, int]], *specs: OffsetSpec
-    ) -> list[dict[tuple[str, int], Any]]:
+        self, admin: AdminClient, topic: str, partitions: Sequence[int], *specs: OffsetSpec
+    ) -> list[dict[int, Any]]:
         """Return what each of the specifications gives for each partition; all calls are under way together."""
         asked = [
             [
-                admin.list_offsets({TopicPartition(*at): spec for at in some}, request_timeout=self._timeout)
-                for some in _chunks(partitions)
+                admin.list_offsets({TopicPartition(topic, n): spec for n in some}, request_timeout=self._timeout)
+                for some in in_calls(partitions)
             ]
             for spec in specs
         ]
         return [
-            {(tp.topic, tp.partition): future.result(self._timeout) for call in calls for tp, future in call.items()}
+            {tp.partition: future.result(self._timeout) for call in calls for tp, future in call.items()}
             for calls in asked
         ]
+
+    def _partitions(self, topic: str) -> list[int]:
+        metadata = self._client().list_topics(topic, timeout=self._timeout).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        return sorted(metadata.partitions)
 
     def _client(self) -> AdminClient:
         with self._lock:
@@ -442,19 +435,8 @@ class KafkaClient:
         return BadAnswer(f"kafka {self.target}: {text}")
 
 
-def _cluster(metadata: ClusterMetadata) -> Cluster:
-    parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
-    return Cluster(
-        cluster_id=str(metadata.cluster_id),
-        brokers=len(metadata.brokers),
-        controller=metadata.controller_id if metadata.controller_id >= 0 else None,
-        partitions=len(parts),
-        offline=tuple(name for name, p in parts if p.leader < 0),
-        under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
-    )
-
-
-def _chunks(partitions: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
+def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield partitions in portions, each for a call of its own; the calls are to be under way together."""
     return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 

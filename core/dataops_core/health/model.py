@@ -380,6 +380,7 @@ class Verdict:
         check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` where no
             check knows the cause; `None` when all is well.
         stage: The stage to blame.
+        component: The component that does not answer, where that is the cause.
         sentence: The verdict in one sentence.
         since: Since when.
         evidence: Numbers and times, one line each.
@@ -391,6 +392,7 @@ class Verdict:
     sentence: str
     check_id: str | None = None
     stage: str | None = None
+    component: str | None = None
     since: datetime | None = None
     evidence: tuple[str, ...] = ()
     blast_radius: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ class DagsScreen(ConsoleScreen):
     """All DAGs, and the runs of the one under the cursor."""
 
     CRUMB = "dags"
+    FOLLOWS_TIME = False
     BINDINGS = [
         Binding("escape", "app.home", "Pipelines", id="dags.back", tooltip="Back to the pipelines"),
         Binding("slash", "filter", "Filter", id="dags.filter", tooltip="Show only the DAGs that match"),

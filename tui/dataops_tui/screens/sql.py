@@ -41,6 +41,7 @@ class SqlScreen(ConsoleScreen):
     """One editor, one query at a time."""
 
     CRUMB = "sql"
+    FOLLOWS_TIME = False
     BINDINGS = [
         Binding("f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the statement", priority=True),
         Binding("ctrl+c", "cancel", "Cancel", id="sql.cancel", tooltip="Cancel the query in the server", priority=True),
