@@ -94,7 +94,7 @@ class Load:
         if self._asked is None or now - self._asked >= LOAD_EVERY:
             self._asked = now
             try:
-                self._seen = _load(client.nodes(WITHIN / 2), client.queries(WITHIN / 2), now)
+                self._seen = _load(client.nodes(WITHIN / 2), client.query_summaries(WITHIN / 2), now)
             except (QueryFailed, TimedOut):  # it answers `/v1/info`, and what it cannot do is seen at the views
                 self._seen = ((), ())
         return self._seen
