@@ -92,7 +92,7 @@ class Brokers:
         producer = Producer({"bootstrap.servers": self.servers, "log_level": 0})
         for n in range(number):
             producer.produce(topic, f"{n}".encode(), partition=partition, timestamp=int(1000 * at) if at else 0)
-        assert producer.flush(20) == 0
+        assert producer.flush(60) == 0
 
     def _second(self, node: int, first: Path) -> Path:
         port = self.layout.port("kafka controller") + SECOND

@@ -34,6 +34,7 @@ from tests.brokers import Brokers
 
 from dataops_core.clients import iceberg_files
 from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.kafka_survey import KafkaSurvey, survey
 from dataops_core.config import KafkaSettings
 
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
@@ -63,11 +64,15 @@ def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[s
             brokers.start()
             fill(brokers, topics, partitions, groups)
             client = KafkaClient(KafkaSettings(bootstrap_servers=brokers.servers), timeout=30)
-            client.survey()
-            ours, survey = timed(client.survey, times)
+
+            def look() -> KafkaSurvey:
+                return survey(client, lambda _: True, lambda _: True)
+
+            look()
+            ours, seen = timed(look, times)
             found: dict[str, Any] = {
-                "partitions": len(survey.watermarks),
-                "groups": len(survey.groups),
+                "partitions": sum(map(len, seen.topics.values())),
+                "groups": len(seen.groups),
                 "survey_seconds": round(ours, 3),
             }
             command = os.environ.get("KMINION") or shutil.which("kminion")
@@ -75,7 +80,11 @@ def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[s
                 return {**found, "kminion": "not found: name it with KMINION"}
             with kminion(command, brokers.servers, Path(folder)) as scrape:
                 theirs, text = timed(scrape, times)
-            lags = {(group.group, *at): lag for group in survey.groups.values() for at, lag in group.lag.items()}
+            lags = {
+                (name, *at): seen.lag(at, offset)
+                for name, group in seen.groups.items()
+                for at, offset in (group.committed or {}).items()
+            }
             return {
                 **found,
                 "kminion_seconds": round(theirs, 3),

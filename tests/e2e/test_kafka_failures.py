@@ -14,7 +14,9 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
-from dataops_core.clients.kafka import GroupLag, KafkaClient
+from dataops_core.clients import kafka as kafka_client
+from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.kafka_survey import survey
 from dataops_core.config import KafkaSettings, Settings
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
@@ -101,15 +103,16 @@ def test_all_is_well_at_first(kafka: Brokers) -> None:
     assert (component.detail or "").startswith("2 brokers, controller "), "KRaft names any broker"
 
 
-def test_a_survey_has_all_watermarks_and_all_lags(kafka: Brokers) -> None:
-    kafka.topic("surveyed", 2)
-    kafka.produce("surveyed", 50, 1)
-    commit(kafka, "surveyor", "surveyed", {1: 20})
-    found = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)).survey()
-    assert (found.watermarks["surveyed", 0], found.watermarks["surveyed", 1]) == ((0, 0), (0, 50))
-    assert found.groups["surveyor"] == GroupLag("surveyor", "EMPTY", 0, {("surveyed", 1): 30})
-    assert found.cluster.partitions == len(found.watermarks)
-    assert found.cluster.brokers == 2
+def test_a_survey_in_many_calls_has_all_watermarks(kafka: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_client, "CALL_SIZE", 2)
+    kafka.topic("surveyed", 5)
+    kafka.produce("surveyed", 50, 4)
+    commit(kafka, "surveyor", "surveyed", {4: 20})
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    found = survey(client, lambda name: name == "surveyed", lambda name: name == "surveyor")
+    assert [(p.low, p.high) for p in found.topics["surveyed"].values()] == [(0, 0)] * 4 + [(0, 50)]
+    assert found.lag(("surveyed", 4), 20) == 30
+    assert client.topic("surveyed").high == 50
 
 
 def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:

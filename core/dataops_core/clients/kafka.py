@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import (
     Consumer,
@@ -24,7 +23,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
     AdminClient,
-    ClusterMetadata,
     ConfigResource,
     OffsetSpec,
     ResourceType,
@@ -54,14 +52,22 @@ _DENIED = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
-_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
-_TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError._MSG_TIMED_OUT)
+_UNREACHABLE = (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
+_TIMED_OUT = (
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._TRANSPORT,  # the answer to `list_topics` at its deadline, whatever it waited for
+)
 _NOT_FOUND = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.GROUP_ID_NOT_FOUND,
 )
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,36 +176,6 @@ class Sent:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLag:
-    """A consumer group with all that it has committed.
-
-    Attributes:
-        state: The coordinator's word, e.g. `STABLE`, `EMPTY`.
-        members: Number of members.
-        lag: Records that wait, never negative, by topic and partition; without those that it has never committed.
-    """
-
-    group: str
-    state: str
-    members: int
-    lag: Mapping[tuple[str, int], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The whole cluster at one instant.
-
-    Attributes:
-        watermarks: Low and high watermark by topic and partition; partitions without a leader are left out.
-        groups: Consumer groups by id.
-    """
-
-    cluster: Cluster
-    watermarks: Mapping[tuple[str, int], tuple[int, int]]
-    groups: Mapping[str, GroupLag]
-
-
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -234,51 +210,16 @@ class KafkaClient:
         with self._errors():
             admin = self._client()
             # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
-            return _cluster(admin.list_topics(timeout=self._timeout))
-
-    def survey(self) -> Survey:
-        """Return the watermarks of all partitions and the lag of all groups; raises ClientError.
-
-        Commits are read before end offsets, so that no lag is negative.
-        """
-        with self._errors():
-            admin = self._client()
-            listed = admin.list_consumer_groups(request_timeout=self._timeout)
             metadata = admin.list_topics(timeout=self._timeout)
-            groups = [group.group_id for group in listed.result(self._timeout).valid]
-            described = admin.describe_consumer_groups(groups, request_timeout=self._timeout) if groups else {}
-            committing = {group: self._committed(admin, group) for group in groups}
-            committed = {group: future.result(self._timeout).topic_partitions for group, future in committing.items()}
-            led = [
-                (name, partition.id)
-                for name, topic in metadata.topics.items()
-                for partition in topic.partitions.values()
-                if partition.leader in metadata.brokers
-            ]
-            low, high = self._offsets(admin, led, OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            return Survey(
-                cluster=_cluster(metadata),
-                watermarks={at: (low[at].offset, high[at].offset) for at in led},
-                groups={
-                    group: GroupLag(
-                        group=group,
-                        state=about.state.name,
-                        members=len(about.members),
-                        lag={
-                            (tp.topic, tp.partition): max(0, high[tp.topic, tp.partition].offset - tp.offset)
-                            for tp in committed[group]
-                            if tp.offset >= 0 and (tp.topic, tp.partition) in high
-                        },
-                    )
-                    for group, future in described.items()
-                    if (about := future.result(self._timeout)) is not None
-                },
+            parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
+            return Cluster(
+                cluster_id=str(metadata.cluster_id),
+                brokers=len(metadata.brokers),
+                controller=metadata.controller_id if metadata.controller_id >= 0 else None,
+                partitions=len(parts),
+                offline=tuple(name for name, p in parts if p.leader < 0),
+                under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
             )
-
-    def _committed(self, admin: AdminClient, group: str) -> Future[Any]:
-        """Ask for what a group has committed; the library takes one group a call."""
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout)
-        return asked[group]
 
     def topic(self, name: str) -> TopicOffsets:
         """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
@@ -294,7 +235,8 @@ class KafkaClient:
             since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
             low, newest, recent, high = self._offsets(
                 admin,
-                [(name, n) for n in numbers],
+                name,
+                numbers,
                 OffsetSpec.earliest(),  # type: ignore[no-untyped-call]
                 OffsetSpec.max_timestamp(),  # type: ignore[no-untyped-call]
                 OffsetSpec.for_timestamp(since),
@@ -304,12 +246,12 @@ class KafkaClient:
                 topic=name,
                 partitions={
                     n: PartitionOffsets(
-                        low=low[at].offset,
-                        high=high[at].offset,
-                        newest=time_of(newest[at].timestamp),
-                        recent=max(0, high[at].offset - recent[at].offset) if recent[at].offset >= 0 else 0,
+                        low=low[n].offset,
+                        high=high[n].offset,
+                        newest=time_of(newest[n].timestamp),
+                        recent=max(0, high[n].offset - recent[n].offset) if recent[n].offset >= 0 else 0,
                     )
-                    for n, at in ((n, (name, n)) for n in numbers)
+                    for n in numbers
                 },
                 topic_id=str(asked[name].result(self._timeout).topic_id),
                 offline=tuple(sorted(found.partitions.keys() - set(numbers))),
@@ -365,7 +307,10 @@ class KafkaClient:
         """Return a group's commits on a topic; raises ClientError."""
         with self._errors():
             admin = self._client()
-            offsets = self._committed(admin, group).result(self._timeout).topic_partitions
+            asked = admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
+            )
+            offsets = next(iter(asked.values())).result(self._timeout).topic_partitions
             described = admin.describe_consumer_groups([group], request_timeout=self._timeout)
             about = described[group].result(self._timeout)
             if about.state is ConsumerGroupState.DEAD:
@@ -425,18 +370,18 @@ class KafkaClient:
             return Sent(topic, cast("int", message.partition()), cast("int", message.offset()))
 
     def _offsets(
-        self, admin: AdminClient, partitions: Sequence[tuple[str, int]], *specs: OffsetSpec
-    ) -> list[dict[tuple[str, int], Any]]:
+        self, admin: AdminClient, topic: str, partitions: Sequence[int], *specs: OffsetSpec
+    ) -> list[dict[int, Any]]:
         """Return what each of the specifications gives for each partition; all calls are under way together."""
         asked = [
             [
-                admin.list_offsets({TopicPartition(*at): spec for at in some}, request_timeout=self._timeout)
-                for some in _chunks(partitions)
+                admin.list_offsets({TopicPartition(topic, n): spec for n in some}, request_timeout=self._timeout)
+                for some in in_calls(partitions)
             ]
             for spec in specs
         ]
         return [
-            {(tp.topic, tp.partition): future.result(self._timeout) for call in calls for tp, future in call.items()}
+            {tp.partition: future.result(self._timeout) for call in calls for tp, future in call.items()}
             for calls in asked
         ]
 
@@ -504,19 +449,8 @@ class KafkaClient:
         return BadAnswer(f"kafka {self.target}: {text}")
 
 
-def _cluster(metadata: ClusterMetadata) -> Cluster:
-    parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
-    return Cluster(
-        cluster_id=str(metadata.cluster_id),
-        brokers=len(metadata.brokers),
-        controller=metadata.controller_id if metadata.controller_id >= 0 else None,
-        partitions=len(parts),
-        offline=tuple(name for name, p in parts if p.leader < 0),
-        under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
-    )
-
-
-def _chunks(partitions: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
+def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield partitions in portions, each for a call of its own; the calls are to be under way together."""
     return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 

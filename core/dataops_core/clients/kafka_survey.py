@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not 
     OffsetSpec,
 )
 
-from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.kafka import KafkaClient, in_calls
 
 Partition = tuple[str, int]
 Wanted = Callable[[str], bool]
@@ -176,8 +176,9 @@ class _Asking:
             for number, partition in topic.partitions.items()
             if partition.leader >= 0
         ]
-        low = self._offsets(known, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        high = self._offsets(known, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        asked_low = self._ask_offsets(known, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        asked_high = self._ask_offsets(known, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        low, high = self._offsets(asked_low), self._offsets(asked_high)
         return {
             name: {
                 number: SurveyedPartition(
@@ -192,9 +193,13 @@ class _Asking:
             for name, topic in topics.items()
         }
 
-    def _offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[Partition, int]:
-        wanted = dict.fromkeys(partitions, spec)
-        asked = self._admin.list_offsets(wanted, request_timeout=self._timeout) if wanted else {}
+    def _ask_offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, Future[Any]]:
+        asked: dict[TopicPartition, Future[Any]] = {}
+        for some in in_calls(partitions):
+            asked |= self._admin.list_offsets(dict.fromkeys(some, spec), request_timeout=self._timeout)
+        return asked
+
+    def _offsets(self, asked: Mapping[TopicPartition, Future[Any]]) -> dict[Partition, int]:
         answers = ((tp, self.try_(future)) for tp, future in asked.items())
         return {(tp.topic, tp.partition): answer.offset for tp, answer in answers if answer is not None}
 

@@ -380,7 +380,7 @@ class Verdict:
         check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` where no
             check knows the cause; `None` when all is well.
         stage: The stage to blame.
-        component: The component that does not answer, where that is the cause.
+        component: The component that does not answer, or does not do its work, where that is the cause.
         sentence: The verdict in one sentence.
         since: Since when.
         evidence: Numbers and times, one line each.

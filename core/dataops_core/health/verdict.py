@@ -122,6 +122,7 @@ def _warn(
         status=Status.WARNING,
         check_id=finding.check_id,
         stage=stage.name if stage else None,
+        component=None if stage else finding.subject,
         sentence=f"{finding.subject}: {finding.sentence}",
         since=finding.since,
         evidence=(
@@ -163,7 +164,7 @@ def _blame(
         status=Status.CRITICAL if health.state in CRITICAL else Status.WARNING,
         check_id=cause.check_id if cause else f"{health.name}/{words(health.state).replace(' ', '-')}",
         stage=health.name,
-        component=down[0].name if down else None,
+        component=_component_to_blame(down, cause, health),
         sentence=sentence,
         since=health.since,
         evidence=(
@@ -175,6 +176,12 @@ def _blame(
         blast_radius=hurt,
         remedy=_bring_back(down[0]) if down and cause is None else _remedy(settings, health, cause),
     )
+
+
+def _component_to_blame(down: Sequence[ComponentHealth], cause: Finding | None, health: StageHealth) -> str | None:
+    if cause is not None:
+        return cause.subject if cause.subject != health.name else None
+    return down[0].name if down else None
 
 
 def _does_not_answer(component: ComponentHealth) -> str:
