@@ -28,14 +28,16 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep bench bench-pipeline
+.PHONY: chaos upkeep bench bench-pipeline bench-exporter
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-exporter ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
+bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
 
 ##### The local stack
 
