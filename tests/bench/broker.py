@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from dataops_local import components, fetch
@@ -113,12 +113,20 @@ def fill(
 
     def commit(group: ConsumerGroupTopicPartitions) -> None:
         consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group.group_id, "log_level": 0})
+        deadline = time.monotonic() + READY_WITHIN
         try:
-            consumer.commit(offsets=group.topic_partitions, asynchronous=False)
+            while True:
+                try:
+                    consumer.commit(offsets=group.topic_partitions, asynchronous=False)
+                    break
+                except KafkaException:  # the broker still makes its topic of offsets
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.5)
         finally:
             consumer.close()
 
-    commit(committed[0])  # the first one waits until the broker has made its topic of offsets
+    commit(committed[0])
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(commit, committed))
 
