@@ -146,7 +146,7 @@ def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
 
     answers += [lambda: kafka_samples(kafka(), ExporterSettings(), "test"), fail, fail]
     survey = Survey("kafka", "k:1", ask, every=0.0)
-    survey.part.body("text/plain", lambda _registry: b"asked for", compress=False)
+    survey.part.body("text/plain", lambda _registry: b"asked for")
     survey.start()
     for _ in range(3):  # the third has begun: the second is done
         assert asked.acquire(timeout=60)
