@@ -39,6 +39,12 @@ bench-pipeline: install fetch ## landing and conforming against plain reading an
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
 
+##### Images
+
+.PHONY: image
+image: install ## build the exporter's image with buildah and check it under a random user id; as root
+	exporter/image $(PY) .local/uv/bin/pip .local/image
+
 ##### The local stack
 
 .PHONY: up down start stop status logs clean fetch
@@ -100,6 +106,8 @@ fmt: install ## format, and mend what ruff can mend
 lock: $(UV) ## pin all dependencies anew, with hashes
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --universal --extra exporter pyproject.toml -o requirements/exporter.txt
+	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
 
 distclean: clean ## remove everything that make has made here
