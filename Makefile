@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-heade
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }'
 
 ##### Main
 
@@ -24,18 +24,22 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not chaos and not upkeep"
+	$(PY) -m pytest -m "not chaos and not upkeep and not helm"
 
 ##### Longer runs
 
-.PHONY: chaos upkeep bench bench-pipeline bench-exporter
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-exporter
+helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
+	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-exporter ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-exporter ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
+bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
+	$(PY) -m tests.bench.layout
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
 
@@ -65,17 +69,28 @@ clean: ## stop the local stack and remove its data
 fetch: install ## download what no Python package carries (Kafka's and Spark's jars, Trino)
 	@$(LOCAL) fetch
 
+.PHONY: incident
+incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings stands still for two minutes
+	@rm -f tui/dataops_tui/incident.sqlite
+	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
+
 ##### Development
 
-.PHONY: install check docs golden fmt lock monitoring-tools quick distclean
+.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
+helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
+	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
-
+dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
+	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
+dashboards: install ## write Grafana's dashboards anew
+	$(PY) dashboards/generate.py
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
+
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: name another with PYTHON=…")'
@@ -97,7 +112,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	.venv/bin/lint-imports
 
 quick: install monitoring-tools ## the tests that start nothing heavy
-	$(PY) -m pytest -m "not stack and not spark"
+	$(PY) -m pytest -m "not stack and not spark and not helm"
 
 fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix

@@ -1,4 +1,4 @@
-"""Write the parts of the docs that the code knows best: commands, settings, metrics, keys and alerts.
+"""Write the parts of the docs that the code knows best: commands, settings, metrics, keys, alerts, values.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Run as `make docs`; with `--check` nothing is
 written, and the exit code tells whether something would be.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import sys
@@ -34,6 +35,7 @@ from dataops_exporter.metrics import METRICS, Metric
 from dataops_tui.__main__ import app as console
 
 DOCS = Path(__file__).parent
+CHART = DOCS.parent / "deploy/helm/dataops-exporter"
 BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -174,16 +176,33 @@ def keys() -> Iterator[str]:
 
 
 PLACES = {
+    "alerts": "Alerts, beside those of lists",
     "app": "Everywhere",
+    "ask": "One line is asked for",
     "command": "Command line (`:`)",
-    "dags": "DAGs",
+    "dags": "DAGs, beside those of lists",
     "dialog": "Confirmation",
+    "editor": "SQL: editor",
     "filter": "Filter (`/`)",
     "help": "Help (`?`)",
     "home": "Pipelines",
+    "iceberg": "One Iceberg table, beside those of lists",
+    "list": "Lists: all screens but Pipelines, Stage, SQL and logs",
+    "log": "Log of a task",
+    "peek": "Records of a topic, beside those of lists",
+    "pick": "Choosing one of many",
+    "place": "Records of a topic: where to begin (`f`)",
+    "plan": "SQL: plan",
+    "result": "SQL: rows",
+    "runs": "Runs of a DAG, beside those of lists",
     "sql": "SQL",
     "stage": "Stage",
-    "table": "Tables",
+    "table": "Tables of rows",
+    "tasks": "Tasks of a run, beside those of lists",
+    "text": "A text on top of the screen",
+    "time": "The past",
+    "topic": "One topic, beside those of lists",
+    "topics": "Topics, beside those of lists",
 }
 
 
@@ -211,6 +230,33 @@ def alerts() -> Iterator[str]:
     yield _table(("alert", "severity", "after", "says"), rows)
 
 
+def values() -> Iterator[str]:
+    """Yield the table of the chart's values; the text after `# --` above a value describes it."""
+    text = (CHART / "values.yaml").read_text()
+    rows = []
+    parents: list[tuple[int, str]] = []
+    said: list[str] = []
+    for line in text.splitlines():
+        comment = re.fullmatch(r"\s*# (-- )?(.*)", line)
+        key = re.match(r"(\s*)([A-Za-z]\w*):", line)
+        if comment:
+            said = [comment[2]] if comment[1] else [*said, comment[2]] if said else []
+        elif key:
+            parents = [*(p for p in parents if p[0] < len(key[1])), (len(key[1]), key[2])]
+            if said:
+                path = [name for _, name in parents]
+                rows.append((f"`{'.'.join(path)}`", f"`{_default_value(text, path)}`", " ".join(said)))
+            said = []
+    yield _table(("value", "default", "what"), rows)
+
+
+def _default_value(text: str, path: list[str]) -> str:
+    value = yaml.safe_load(text)
+    for name in path:
+        value = value[name]
+    return json.dumps(value)
+
+
 def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     lines += [
@@ -219,7 +265,14 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"commands": commands, "settings": settings, "metrics": metrics, "keys": keys, "alerts": alerts}
+PARTS = {
+    "commands": commands,
+    "settings": settings,
+    "metrics": metrics,
+    "keys": keys,
+    "alerts": alerts,
+    "values": values,
+}
 
 
 def main() -> int:
@@ -228,7 +281,7 @@ def main() -> int:
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something would change")
     check = options.parse_args().check
     stale = []
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted([*DOCS.glob("*.md"), CHART / "README.md"]):
         before = path.read_text()
         after = BLOCK.sub(lambda found: f"{found[1]}\n" + "\n".join(PARTS[found["name"]]()) + f"\n{found[3]}", before)
         if after != before:

@@ -16,10 +16,14 @@ from dataops_exporter.metrics import METRICS
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "dashboards/alerts"
 RUNBOOKS = ROOT / "dashboards/runbooks"
+CHART = ROOT / "deploy/helm/dataops-exporter"
 TOOLS = ROOT / ".local/tools/bin"
 
 TARGET = {"job", "instance", "namespace", "pod", "node", "container", "endpoint", "service", "cluster", "version"}
 """Labels that Prometheus itself gives to what it scrapes, and that of the build."""
+
+PROMETHEUS = {"up", "ALERTS"}
+"""Series that Prometheus makes itself."""
 
 
 class Selector(NamedTuple):
@@ -68,6 +72,10 @@ def unknown_in(expression: str) -> list[str]:
     for metric, labels in selectors(expression):
         if metric in known:
             wrong += [f"{metric}{{{label}}}" for label in labels - known[metric] - TARGET]
-        elif metric not in recorded | {"up"}:
+        elif metric not in recorded | PROMETHEUS:
             wrong.append(metric)
     return wrong
+
+
+NAMES = sorted({rule["alert"] for rule in alerts()})
+"""Names of the alerts."""

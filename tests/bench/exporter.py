@@ -62,7 +62,7 @@ def contenders(kafka: Broker, folder: Path) -> Iterator[Contender]:
     """Yield what is measured: ours, and the peers that are there."""
     settings = folder / "dataops.toml"
     settings.write_text(
-        f'probe_timeout = 30\n[contexts.bench.kafka]\nbootstrap_servers = "{kafka.bootstrap}"\n'
+        f'refresh = 15\nprobe_timeout = 30\n[contexts.bench.kafka]\nbootstrap_servers = "{kafka.bootstrap}"\n'
         '[exporter]\nmax_series = 200000\n[exporter.topics]\ngranularity = "partition"\n'
         '[exporter.groups]\ngranularity = "partition"\n'
     )

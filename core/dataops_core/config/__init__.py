@@ -3,6 +3,8 @@
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
+    CanaryHop,
+    CanarySettings,
     CatalogSettings,
     ConsumerGroupStage,
     ContextSettings,
@@ -13,6 +15,7 @@ from dataops_core.config.model import (
     IcebergTableStage,
     KafkaSettings,
     PipelineSettings,
+    RecorderSettings,
     Secret,
     SecretSource,
     Section,
@@ -32,6 +35,8 @@ from dataops_core.config.secret import resolve_secret
 __all__ = [
     "ENVIRONMENT",
     "AirflowSettings",
+    "CanaryHop",
+    "CanarySettings",
     "CatalogSettings",
     "ConsumerGroupStage",
     "ContextSettings",
@@ -42,6 +47,7 @@ __all__ = [
     "IcebergTableStage",
     "KafkaSettings",
     "PipelineSettings",
+    "RecorderSettings",
     "Secret",
     "SecretSource",
     "Section",

@@ -100,6 +100,8 @@ class TrinoSettings(Section):
     """Default catalog of the SQL editor."""
     db_schema: str | None = Field(default=None, alias="schema")
     """Default schema of the SQL editor."""
+    saved_queries: tuple[LocalPath, ...] = ()
+    """Folders whose `*.sql` files the SQL screen offers beside the saved queries of your own; they are only read."""
 
 
 class CatalogSettings(Section):
@@ -209,6 +211,41 @@ Stage = Annotated[
 ]
 
 
+class CanaryHop(Section):
+    """One place where a canary is looked for: a stage, or a relation that Trino is asked for."""
+
+    stage: str | None = None
+    """A stage of the pipeline: a Spark query, a consumer group, an Iceberg table or a Trino view."""
+    relation: str | None = None
+    """`catalog.schema.name` that Trino is asked for, in place of a stage."""
+    where: str | None = None
+    """Condition that holds for the canary's row alone, e.g. `id = '$id'`; for a table, a view and a relation."""
+    late_after: float | None = Field(default=None, gt=0)
+    """Seconds from the hop before from which on it is late; the stage's `lag_ok` where not given."""
+
+    @property
+    def name(self) -> str:
+        """Name of the hop."""
+        return self.stage or self.relation or ""
+
+
+class CanarySettings(Section):
+    """A marked record that `dataops canary` sends. In it, `$id` is its id, `$now` the time (ISO 8601, UTC)."""
+
+    topic: str
+    """Topic that it is sent to."""
+    mark: str = Field(default="CANARY-", min_length=1)
+    """What each id begins with: by it the pipeline knows a canary, and keeps it out of what it computes."""
+    key: str = "$id"
+    """The record's key."""
+    value: str
+    """The record's value."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds after which a hop that has not seen it never will."""
+    hops: tuple[CanaryHop, ...] = Field(min_length=1)
+    """Where it is looked for, upstream first."""
+
+
 class PipelineSettings(Section):
     """A pipeline: a small directed graph of stages, upstream first."""
 
@@ -220,6 +257,21 @@ class PipelineSettings(Section):
     """The data age that is promised at the last stage, in seconds."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     """The stages; each reads only stages that stand before it."""
+    canary: CanarySettings | None = None
+    """The record that `dataops canary` sends through it."""
+
+
+class RecorderSettings(Section):
+    """The flight recorder: each health snapshot is kept in a file, one for each context."""
+
+    enabled: bool = True
+    """Whether the console records while it runs; `dataops record` always does."""
+    folder: LocalPath | None = None
+    """Folder of the recordings; `dataops/recordings` in the user's state folder where not given."""
+    max_age: float = Field(default=604_800.0, gt=0)
+    """Seconds that a snapshot is kept."""
+    max_size: int = Field(default=200_000_000, ge=1_000_000)
+    """Bytes that a recording may take; the oldest snapshots are dropped first."""
 
 
 class Selection(Section):
@@ -292,6 +344,8 @@ class Settings(Section):
     """Seconds between two rounds of probes."""
     probe_timeout: float = Field(default=10.0, gt=0)
     """Seconds after which a probe that has not answered counts as failed."""
+    recorder: RecorderSettings = RecorderSettings()
+    """The flight recorder."""
     contexts: dict[str, ContextSettings] = Field(min_length=1)
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
