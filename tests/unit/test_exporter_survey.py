@@ -62,7 +62,8 @@ def test_one_partition_that_is_not_told_costs_its_own_series_and_the_sums_over_i
 
 
 def test_a_group_that_is_not_told_has_no_members_and_no_state() -> None:
-    of = told()
+    of = told(replace(kafka(), failures=("Group authorization failed",)))
+    assert of["dataops_exporter_survey_failures",] == 1
     assert ("dataops_kafka_group_members", "untold") not in of
     assert of["dataops_kafka_group_members", "billing"] == 1
     assert of["dataops_exporter_objects", "groups", "exported"] == 2
