@@ -28,20 +28,28 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout bench-probes ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
 	$(PY) -m tests.bench.layout
 bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
 	$(PY) -m tests.bench.probes
+bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
+
+##### Images
+
+.PHONY: image
+image: install ## build the exporter's image with buildah and check it under a random user id; as root
+	exporter/image $(PY) .local/uv/bin/pip .local/image
 
 ##### The local stack
 
@@ -115,6 +123,8 @@ fmt: install ## format, and mend what ruff can mend
 lock: $(UV) ## pin all dependencies anew, with hashes
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --universal --extra exporter pyproject.toml -o requirements/exporter.txt
+	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
 
 distclean: clean ## remove everything that make has made here

@@ -10,17 +10,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
+from dataops_exporter.dialects import METRICS as DIALECTS
 from dataops_exporter.families import Sample, SamplesCollector
 from dataops_exporter.metrics import METRICS
 
 Encoder = Callable[[Collector], bytes]
-Format = tuple[str, bool]
-"""A content type, and whether it is compressed."""
 END = b"# EOF\n"
 """Last line of OpenMetrics; the parts are put together without theirs."""
-GZIP_LEVEL = 4
+GZIP_LEVEL = 1
+"""A scrape is compressed as a whole: not every scraper reads gzip that is put together from parts."""
 FORMATS = 4
-"""Renderings of a part that are kept: text and OpenMetrics, plain and compressed."""
+"""Renderings of a part that are kept; two are usual, text and OpenMetrics."""
 
 
 class Part:
@@ -28,8 +28,8 @@ class Part:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._encoders: dict[Format, Encoder] = {}
-        self._bodies: dict[Format, bytes] = {}
+        self._encoders: dict[str, Encoder] = {}
+        self._bodies: dict[str, bytes] = {}
         self.registry = registry_of(list)
 
     def replace(self, samples: Sequence[Sample]) -> None:
@@ -37,7 +37,7 @@ class Part:
         registry = registry_of(lambda: samples)
         with self._lock:
             wanted = dict(self._encoders)
-        bodies = {key: encode(encoder, registry, compress=key[1]) for key, encoder in wanted.items()}
+        bodies = {content_type: encode(encoder, registry) for content_type, encoder in wanted.items()}
         with self._lock:
             self.registry, self._bodies = registry, bodies
 
@@ -47,32 +47,30 @@ class Part:
             self._encoders, self._bodies = dict(previous._encoders), dict(previous._bodies)
             self.registry = previous.registry
 
-    def body(self, content_type: str, encoder: Encoder, *, compress: bool) -> bytes:
+    def body(self, content_type: str, encoder: Encoder) -> bytes:
         """Return the part in a format."""
-        key = content_type, compress
         with self._lock:  # so that it is rendered once for all who ask at the same time
-            if key not in self._bodies:
-                self._bodies[key] = encode(encoder, self.registry, compress=compress)
-            self._encoders.pop(key, None)
-            self._encoders[key] = encoder  # the newest one last
+            if content_type not in self._bodies:
+                self._bodies[content_type] = encode(encoder, self.registry)
+            self._encoders.pop(content_type, None)
+            self._encoders[content_type] = encoder  # the newest one last
             while len(self._encoders) > FORMATS:
                 forgotten = next(iter(self._encoders))
                 del self._encoders[forgotten]
                 self._bodies.pop(forgotten, None)
-            return self._bodies[key]
+            return self._bodies[content_type]
 
 
 def registry_of(samples: Callable[[], Sequence[Sample]]) -> CollectorRegistry:
     """Return a registry of what a function returns at each scrape."""
     registry = CollectorRegistry()
-    registry.register(SamplesCollector(METRICS, samples))
+    registry.register(SamplesCollector((*METRICS, *DIALECTS), samples))
     return registry
 
 
-def encode(encoder: Encoder, registry: Collector, *, compress: bool) -> bytes:
+def encode(encoder: Encoder, registry: Collector) -> bytes:
     """Return a registry in a format, without the end of OpenMetrics."""
-    body = encoder(registry).removesuffix(END)
-    return gzip.compress(body, GZIP_LEVEL, mtime=0) if compress else body
+    return encoder(registry).removesuffix(END)
 
 
 def negotiate(accept: str) -> tuple[Encoder, str]:
@@ -95,16 +93,14 @@ def respond(
         names: Names of the metrics that are wanted; all where there are none.
     """
     encoder, content_type = negotiate(headers.get("Accept", ""))
-    compress = bool(gzip_accepted(headers.get("Accept-Encoding", "")))
-    found = [("Content-Type", content_type)]
-    if compress:
-        found.append(("Content-Encoding", "gzip"))
     if names:
         registries = (live, *(part.registry for part in parts))
-        bodies = [encode(encoder, r.restricted_registry(names), compress=compress) for r in registries]
+        bodies = [encode(encoder, registry.restricted_registry(names)) for registry in registries]
     else:
-        bodies = [encode(encoder, live, compress=compress)]
-        bodies += [part.body(content_type, encoder, compress=compress) for part in parts]
+        bodies = [encode(encoder, live), *(part.body(content_type, encoder) for part in parts)]
     if "openmetrics" in content_type:
-        bodies.append(gzip.compress(END, mtime=0) if compress else END)
-    return found, b"".join(bodies)  # members of gzip put together are gzip
+        bodies.append(END)
+    body = b"".join(bodies)
+    if not gzip_accepted(headers.get("Accept-Encoding", "")):
+        return [("Content-Type", content_type)], body
+    return [("Content-Type", content_type), ("Content-Encoding", "gzip")], gzip.compress(body, GZIP_LEVEL, mtime=0)

@@ -197,6 +197,10 @@ SURVEY_TIME = Metric(
     "When the survey was made that the series beyond the pipelines show, by what was surveyed (kafka, airflow).",
     ("survey",),
 )
+SURVEY_FAILURES = Metric(
+    "dataops_exporter_survey_failures",
+    "Kinds of errors because of which the newest survey of Kafka lacks a group or a partition; 0 if it is whole.",
+)
 OBJECTS = Metric(
     "dataops_exporter_objects",
     "Topics, groups, tables and DAGs that are exported, denied by the lists, or dropped because of max_series.",

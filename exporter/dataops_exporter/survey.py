@@ -119,6 +119,7 @@ def kafka_samples(survey: KafkaSurvey, settings: ExporterSettings, context: str)
     groups = Picker("groups", settings.groups, settings.max_series, denied=survey.denied_groups)
     found: list[Sample] = [
         (metrics.KAFKA_BROKERS, (), float(len(survey.brokers))),
+        (metrics.SURVEY_FAILURES, (), float(len(survey.failures))),
         *dialects.cluster(survey, settings.dialects),
     ]
     each = settings.topics.granularity == "partition"

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -190,6 +191,8 @@ def test_openmetrics_and_gzip_say_the_same(exporter: Exporter) -> None:
     assert opened.count(b"# EOF") == 1
     compressed = exporter.ask("/metrics", Accept=accept, Accept_Encoding="gzip")
     assert compressed[1]["Content-Encoding"] == "gzip"
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    assert decompressor.decompress(compressed[2]).endswith(b"# EOF\n"), "one member: not every reader goes on to a next"
     for body, parse in (
         (plain.decode(), text_string_to_metric_families),
         (opened.decode(), openmetrics_families),
@@ -209,6 +212,13 @@ def test_an_accept_header_that_makes_no_sense_gets_plain_text(exporter: Exporter
 def test_only_the_metrics_that_are_named(exporter: Exporter) -> None:
     _, text = exporter.get("/metrics?name[]=dataops_build_info")
     assert [family.name for family in text_string_to_metric_families(text)] == ["dataops_build_info"]
+    survey = exporter.service.watch.surveys["kafka"]
+    survey.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
+    _, text = exporter.get("/metrics?name[]=kafka_brokers&name[]=dataops_kafka_brokers")
+    assert {family.name for family in text_string_to_metric_families(text)} == {
+        "kafka_brokers",
+        "dataops_kafka_brokers",
+    }
 
 
 def test_requests_are_counted_by_page_and_code(exporter: Exporter) -> None:

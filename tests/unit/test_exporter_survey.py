@@ -62,7 +62,8 @@ def test_one_partition_that_is_not_told_costs_its_own_series_and_the_sums_over_i
 
 
 def test_a_group_that_is_not_told_has_no_members_and_no_state() -> None:
-    of = told()
+    of = told(replace(kafka(), failures=("Group authorization failed",)))
+    assert of["dataops_exporter_survey_failures",] == 1
     assert ("dataops_kafka_group_members", "untold") not in of
     assert of["dataops_kafka_group_members", "billing"] == 1
     assert of["dataops_exporter_objects", "groups", "exported"] == 2
@@ -146,7 +147,7 @@ def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
 
     answers += [lambda: kafka_samples(kafka(), ExporterSettings(), "test"), fail, fail]
     survey = Survey("kafka", "k:1", ask, every=0.0)
-    survey.part.body("text/plain", lambda _registry: b"asked for", compress=False)
+    survey.part.body("text/plain", lambda _registry: b"asked for")
     survey.start()
     for _ in range(3):  # the third has begun: the second is done
         assert asked.acquire(timeout=60)

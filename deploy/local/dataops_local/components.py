@@ -57,7 +57,7 @@ def programs(layout: Layout) -> tuple[Program, ...]:
         Program("exporter", _exporter(layout), {}, port="exporter"),
         *(_airflow(layout, name, arguments) for name, arguments in AIRFLOW_PARTS.items()),
         _trino(layout),
-        _kafka(layout),
+        kafka(layout),
         _store(layout),
     ]
     prometheus = shutil.which("prometheus", path=os.pathsep.join((os.environ["PATH"], str(TOOLS))))
@@ -109,7 +109,8 @@ def _exporter(layout: Layout) -> tuple[str, ...]:
 # Kafka
 
 
-def _kafka(layout: Layout) -> Program:
+def kafka(layout: Layout) -> Program:
+    """Return the broker; what it reads is written now."""
     folder = layout.dir("kafka")
     broker, controller = layout.port("kafka"), layout.port("kafka controller")
     properties = {
