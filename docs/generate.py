@@ -176,17 +176,33 @@ def keys() -> Iterator[str]:
 
 
 PLACES = {
+    "alerts": "Alerts, beside those of lists",
     "app": "Everywhere",
+    "ask": "One line is asked for",
     "command": "Command line (`:`)",
-    "dags": "DAGs",
+    "dags": "DAGs, beside those of lists",
     "dialog": "Confirmation",
+    "editor": "SQL: editor",
     "filter": "Filter (`/`)",
     "help": "Help (`?`)",
     "home": "Pipelines",
+    "iceberg": "One Iceberg table, beside those of lists",
+    "list": "Lists: all screens but Pipelines, Stage, SQL and logs",
+    "log": "Log of a task",
+    "peek": "Records of a topic, beside those of lists",
+    "pick": "Choosing one of many",
+    "place": "Records of a topic: where to begin (`f`)",
+    "plan": "SQL: plan",
+    "result": "SQL: rows",
+    "runs": "Runs of a DAG, beside those of lists",
     "sql": "SQL",
     "stage": "Stage",
-    "table": "Tables",
+    "table": "Tables of rows",
+    "tasks": "Tasks of a run, beside those of lists",
+    "text": "A text on top of the screen",
     "time": "The past",
+    "topic": "One topic, beside those of lists",
+    "topics": "Topics, beside those of lists",
 }
 
 

@@ -37,8 +37,8 @@ class RecordedMonitor(Monitor):
                 self.not_recorded = str(error)
 
         def arrived(snapshot: HealthSnapshot) -> None:
-            self._record(snapshot)
             on_snapshot(snapshot)
+            self._record(snapshot)
 
         super().start(arrived)
 

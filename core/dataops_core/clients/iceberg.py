@@ -138,6 +138,10 @@ class CatalogClient:
         """
         return self._call(lambda catalog: _state(catalog.load_table(identifier), identifier, progress_column))
 
+    def ask(self, question: Callable[[Catalog], T]) -> T:
+        """Ask something further; raises ClientError."""
+        return self._call(question)
+
     def holds(self, identifier: str, where: str) -> bool:
         """Tell whether a table has a row; only files whose statistics allow for it are read.
 

@@ -175,7 +175,7 @@ class KafkaClient:
             return TopicOffsets(
                 topic=name,
                 partitions={
-                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=_time(newest[n].timestamp))
+                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=time_of(newest[n].timestamp))
                     for n in numbers
                 },
             )
@@ -192,34 +192,21 @@ class KafkaClient:
         if not offsets:
             return {}
         found: dict[int, datetime | None] = dict.fromkeys(offsets)
-        with self._errors():
-            consumer = Consumer(
-                {
-                    **self._properties(),
-                    "group.id": "dataops-peek",  # needed by the library; with assign() no group is joined
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "earliest",
-                    "queued.min.messages": 1,
-                    "fetch.message.max.bytes": 65536,
-                }
-            )
-            try:
-                consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
-                deadline = datetime.now(UTC).timestamp() + self._timeout
-                while None in found.values():
-                    left = deadline - datetime.now(UTC).timestamp()
-                    message = consumer.poll(left) if left > 0 else None
-                    if message is None:
-                        break
-                    error = message.error()
-                    if error is not None:
-                        raise KafkaException(error)
-                    number = cast("int", message.partition())
-                    if found[number] is None:
-                        found[number] = _time(message.timestamp()[1])
-                        consumer.incremental_unassign([TopicPartition(topic, number)])
-            finally:
-                consumer.close()
+        with self.consumer(**{"queued.min.messages": 1, "fetch.message.max.bytes": 65536}) as consumer:
+            consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
+            deadline = datetime.now(UTC).timestamp() + self._timeout
+            while None in found.values():
+                left = deadline - datetime.now(UTC).timestamp()
+                message = consumer.poll(left) if left > 0 else None
+                if message is None:
+                    break
+                error = message.error()
+                if error is not None:
+                    raise KafkaException(error)
+                number = cast("int", message.partition())
+                if found[number] is None:
+                    found[number] = time_of(message.timestamp()[1])
+                    consumer.incremental_unassign([TopicPartition(topic, number)])
         return found
 
     def group(self, group: str, topic: str) -> GroupOffsets:
@@ -240,6 +227,28 @@ class KafkaClient:
                 members=len(about.members),
                 committed={tp.partition: tp.offset for tp in offsets if tp.topic == topic and tp.offset >= 0},
             )
+
+    @contextmanager
+    def consumer(self, **properties: object) -> Iterator[Consumer]:
+        """Lend a consumer that joins no group and commits nothing, to be used with `assign`; raises ClientError.
+
+        Args:
+            properties: Further librdkafka properties.
+        """
+        with self._errors():
+            consumer = Consumer(
+                {
+                    **self._properties(),
+                    "group.id": "dataops-peek",  # needed by the library; with assign() no group is joined
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    **properties,
+                }
+            )
+            try:
+                yield consumer
+            finally:
+                consumer.close()
 
     def send(self, topic: str, key: bytes, value: bytes) -> Sent:
         """Append one record to a topic that exists, and return once all in-sync replicas have it.
@@ -325,5 +334,6 @@ class KafkaClient:
         return BadAnswer(f"kafka {self.target}: {text}")
 
 
-def _time(millis: int) -> datetime | None:
+def time_of(millis: int) -> datetime | None:
+    """Return a record's time; `None` where Kafka says that there is none."""
     return datetime.fromtimestamp(millis / 1000, UTC) if millis >= 0 else None

@@ -204,6 +204,8 @@ def reading(path: Path) -> Iterator[None]:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"][1:]))
         raise RecordingError(f"{path} holds what this version does not know: {place}: {first['msg']}") from error
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {(error.strerror or 'unreadable').lower()}") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
 
@@ -220,8 +222,9 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise RecordingError(f"there is no recording at {path}")
+        with reading(path):
+            if not path.is_file():
+                raise RecordingError(f"there is no recording at {path}")
         with self._open() as db:
             check_header(db, path)
             row = db.execute("SELECT context, refresh, pipelines FROM sessions ORDER BY id DESC LIMIT 1").fetchone()

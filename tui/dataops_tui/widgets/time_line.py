@@ -14,7 +14,7 @@ from dataops_core.health.text import STATUS_COLOURS, clock
 from dataops_tui import look
 
 if TYPE_CHECKING:
-    from dataops_core.health.recording import Change
+    from dataops_core.health.recording import Change, Moment
     from dataops_tui.time_travel import History, Past
 
 WINDOW = timedelta(hours=1)
@@ -32,7 +32,8 @@ class TimeLine(Static):
         """Show where a moment is; nothing while it is live."""
         self.display = past is not None
         if past is not None:
-            self.update(Group(_bar(past, self.size.width - 2), _changes(past)))
+            width = self.app.size.width - 2  # of its padding; its own size is not known before it is shown
+            self.update(Group(_bar(past, width), _changes(past, width)))
 
 
 def _bar(past: Past, width: int) -> Text:
@@ -76,23 +77,36 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
     return found
 
 
-def _changes(past: Past) -> Text:
+def _changes(past: Past, width: int) -> Text:
+    """Return what changed, and at the right end which keys lead where."""
+    keys = "[ ] look  { } change" + ("" if past.replay else "  Esc live")
+    told = _told(past)
+    told.truncate(max(0, width - len(keys) - 2), overflow="ellipsis", pad=True)
+    return Text.assemble(told, "  ", (keys, "dim"), no_wrap=True)
+
+
+def _told(past: Past) -> Text:
     history, moment = past.history, past.history.moments[past.index]
-    here = [change for change in history.changes if change.moment == moment.id]
+    here = _at(history, moment)
     if here:
-        return Text.assemble(("changed here  ", "bold"), look.plain("; ".join(map(_change, here))), no_wrap=True)
+        return Text.assemble(("changed here  ", "bold"), look.plain("; ".join(map(_change, here))))
     parts = []
     for key, step in (("{", -1), ("}", 1)):
         index = history.turn(past.index, step)
-        turn = history.moments[index]
-        change = next((c for c in history.changes if c.moment == turn.id), None)
-        if change is not None and index != past.index:
-            parts.append(
-                Text.assemble((f"{key} ", "bold"), look.plain(f"{clock(turn.at, moment.at)} {_change(change)}"))
-            )
-    return Text("   ", no_wrap=True).join(parts) if parts else Text("nothing changes", "dim")
+        changes = _at(history, history.moments[index])
+        if changes and index != past.index:
+            at = clock(changes[0].at, moment.at)
+            parts.append(Text.assemble((f"{key} ", "bold"), look.plain(f"{at} {_change(changes[0])}")))
+    return Text("   ").join(parts) if parts else Text("nothing changes", "dim")
+
+
+def _at(history: History, moment: Moment) -> list[Change]:
+    """Return what changed at a moment; the verdict, which follows from the rest, last."""
+    found = [change for change in history.changes if change.moment == moment.id]
+    return sorted(found, key=lambda change: change.subject == "verdict")
 
 
 def _change(change: Change) -> str:
     before = (change.before or "unknown").replace("_", " ")
-    return f"{change.name} {before} → {change.after.replace('_', ' ')}"
+    name = f"{change.name}'s verdict" if change.subject == "verdict" else change.name
+    return f"{name} {before} → {change.after.replace('_', ' ')}"
