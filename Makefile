@@ -79,7 +79,7 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 ##### Development
 
 .PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
-helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
+helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools

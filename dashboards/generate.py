@@ -81,6 +81,7 @@ def worst(metric: str, label: str, words: Sequence[str], by: str, *matchers: str
 
 
 PIPELINE = 'pipeline=~"$pipeline"'
+NO_INTERNAL = 'topic!~"__.+"'
 TRINO_PROBES = 'probe=~"trino|trino_view"'
 
 
@@ -427,10 +428,10 @@ def kafka() -> list[Panel]:
         *stages("kafka"),
         graph(
             "Records that come in",
-            "Per second and topic, from the high watermarks; the ten busiest.",
+            "Per second and topic, from the high watermarks; the ten busiest, without Kafka's own topics.",
             {
                 "{{topic}}": "topk(10, sum by (topic) "
-                f"(clamp_min(deriv(dataops_kafka_topic_high_watermark{of()}[$__rate_interval]), 0)))"
+                f"(clamp_min(deriv(dataops_kafka_topic_high_watermark{of(NO_INTERNAL)}[$__rate_interval]), 0)))"
             },
             unit="cps",
         ),

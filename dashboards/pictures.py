@@ -147,12 +147,13 @@ def states(axes: Axes, panel: dict[str, Any], source: Source) -> None:
     if not found:
         nothing(axes)
         return
+    readable = max(points[-1][0] - points[0][0] for _, points in found) / 25
     for row, (_, points) in enumerate(found):
         for first, last, value in runs(points, source.step):
             named = words[f"{value:.0f}"]
             start, end = when(first), when(last + source.step)
             axes.barh(row, end - start, left=start, height=0.8, color=colour(named["color"]))
-            if last - first > source.minutes * 60 / 12:
+            if last - first > readable:
                 axes.text((start + end) / 2, row, named["text"], ha="center", va="center", size=7, color="white")
     for row, (labels, _) in enumerate(found):
         white = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
@@ -234,8 +235,9 @@ def nothing(axes: Axes, word: str = "no data") -> None:
 
 
 def legend(target: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """Return a series' name."""
-    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), target.get("legendFormat", ""))
+    """Return a series' name; with a space before a `_`, which matplotlib takes for a name to hide."""
+    name = re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), target.get("legendFormat", ""))
+    return f" {name}" if name.startswith("_") else name
 
 
 def colour(name: str) -> str:
