@@ -9,13 +9,12 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
-PROMTOOL := $(or $(shell command -v promtool),.local/tools/bin/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }'
 
 ##### Main
 
@@ -29,18 +28,20 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
 	$(PY) -m tests.bench.layout
+bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
+	$(PY) -m tests.bench.probes
 
 ##### The local stack
 
@@ -69,11 +70,13 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 
 ##### Development
 
-.PHONY: install check dashboards docs golden lint-metrics fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
+dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
+	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
 docs: install ## write the parts of the docs that come from the code
@@ -81,8 +84,6 @@ docs: install ## write the parts of the docs that come from the code
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
-lint-metrics: monitoring-tools ## check the golden exposition with promtool
-	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt

@@ -58,14 +58,14 @@ def console(
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
     from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
 
-    def watch() -> Watching:
+    def watch(context: str) -> Watching:
         if replay:
             return Replay(recording)
         from dataops_core.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
-        return RecordedMonitor(settings, name)
+        return RecordedMonitor(settings, context)
 
-    DataopsApp(settings, name, watch).run()
+    DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

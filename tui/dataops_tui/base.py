@@ -16,6 +16,9 @@ from dataops_tui.widgets.time_line import TimeLine
 if TYPE_CHECKING:
     from dataops_tui.app import DataopsApp
 
+CRUMBS = " / "
+CRUMBS_FROM = 100
+"""Columns from which on the whole way is shown, and not only where it ends."""
 TICK = 1.0
 """Seconds between two looks at the clock: ages grow also when nothing arrives."""
 
@@ -38,6 +41,12 @@ class ConsoleScreen(Screen[None]):
         """The health snapshot to show: the newest one, or that of the past that is looked at."""
         past = self.console.looked_at
         return past.snapshot if past is not None and self.FOLLOWS_TIME else self.console.snapshot
+
+    @property
+    def moment(self) -> datetime:
+        """The time that is shown: now, or that of the past that is looked at."""
+        past = self.console.looked_at
+        return past.snapshot.taken_at if past is not None and self.FOLLOWS_TIME else datetime.now(UTC)
 
     def compose(self) -> ComposeResult:
         """Lay out."""
@@ -77,15 +86,16 @@ class ConsoleScreen(Screen[None]):
         now = datetime.now(UTC)
         app = self.console
         past = app.looked_at
+        places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
         self.query_one(ContextBar).show(
             app.context_name,
             app.context_settings,
             self.snapshot,
             now,
             app.settings.refresh,
-            self.crumb(),
+            CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:]),
             past=past,
             follows=self.FOLLOWS_TIME,
         )
         self.query_one(TimeLine).show(past)
-        self.draw(past.snapshot.taken_at if past is not None and self.FOLLOWS_TIME else now)
+        self.draw(self.moment)

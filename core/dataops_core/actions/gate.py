@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,12 +17,15 @@ from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.clients.airflow import AirflowClient, DagRun
+    from dataops_core.clients.airflow_runs import TaskInstance
     from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
 T = TypeVar("T")
 YES = "yes"
 """What confirms a change outside production."""
+KILL_MESSAGE = "killed by an operator with dataops-tui"
+"""What the one whose query is killed reads."""
 
 _CONSEQUENCE = {
     SqlRisk.READ: "the statement reads",
@@ -44,7 +48,8 @@ class Gate:
     def __init__(self, context: str, settings: ContextSettings, audit_path: Path | None = None) -> None:
         self._context = context
         self._settings = settings
-        self._audit_path = audit_path or default_audit_path()
+        self.audit_path = audit_path or default_audit_path()
+        """Where everything that is done or refused is written down."""
         self._held: str | None = None
 
     def held(self, why: str) -> Gate:
@@ -84,6 +89,32 @@ class Gate:
             raise
         self._audit(entry | {"risk": risk.value}, "allowed")
         return client.query(statement)
+
+    def kill_query(self, client: TrinoClient, query_id: str, confirmed: str | None = None) -> None:
+        """End somebody's query in Trino.
+
+        Args:
+            client: Where it runs.
+            query_id: The query.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Trino did not do it.
+        """
+        entry = {"action": "kill_query", "target": client.target, "query_id": query_id}
+        try:
+            self._check(SqlRisk.WRITE, confirmed, f"killing {query_id} ends somebody's query")
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            client.kill(query_id, KILL_MESSAGE)
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
 
     def trigger_dag(
         self, client: AirflowClient, dag_id: str, conf: Mapping[str, Any] | None = None, confirmed: str | None = None
@@ -134,6 +165,52 @@ class Gate:
         what = f"a canary writes a record into the topic {topic}"
         return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
 
+    def set_paused(
+        self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None
+    ) -> None:
+        """Pause DAGs, or let them go on; the first one that fails ends it.
+
+        Args:
+            client: Where they are.
+            dag_ids: The DAGs.
+            paused: Whether they are to be paused.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        action, what = ("pause_dag", "pausing") if paused else ("unpause_dag", "unpausing")
+        for dag_id in dag_ids:
+            entry = {"action": action, "target": client.target, "dag_id": dag_id}
+            self._do(entry, f"{what} {dag_id} changes when it runs", confirmed, partial(_pause, client, dag_id, paused))
+
+    def clear_failed(
+        self,
+        client: AirflowClient,
+        dag_id: str,
+        run_id: str,
+        tasks: Sequence[TaskInstance] = (),
+        confirmed: str | None = None,
+    ) -> int:
+        """Have failed tasks of a run run again; returns how many tasks are cleared.
+
+        Args:
+            client: Where they are.
+            dag_id: The DAG.
+            run_id: The run.
+            tasks: These, and all that wait for them; every failed one where not given.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        names = [task.key for task in tasks] or "failed"
+        entry = {"action": "clear_tasks", "target": client.target, "dag_id": dag_id, "run_id": run_id, "tasks": names}
+        what = f"clearing tasks of {dag_id} has them run again"
+        return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
+
     def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
         """Do what changes something, once it is allowed; whatever comes of it is audited."""
         try:
@@ -165,7 +242,19 @@ class Gate:
             )
 
     def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
-        append(self._audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+        append(self.audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+
+
+def _pause(client: AirflowClient, dag_id: str, paused: bool) -> None:
+    from dataops_core.clients.airflow_runs import set_paused  # noqa: PLC0415 - the vendor's SDK takes a second
+
+    set_paused(client, dag_id, paused=paused)
+
+
+def _clear(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance]) -> int:
+    from dataops_core.clients.airflow_runs import clear_failed  # noqa: PLC0415 - as above
+
+    return clear_failed(client, dag_id, run_id, tasks)
 
 
 def _shown(name: str, value: object) -> object:
