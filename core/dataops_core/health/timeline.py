@@ -272,10 +272,10 @@ def _incident(number: int, incident: Incident) -> Iterator[str]:
     yield ""
     steps = [
         *(
-            (change.at, 1, f"{change.subject.value} {change.name}", f"{_word(change.before)} → {_word(change.after)}")
+            (change.at, 0, f"{change.subject.value} {change.name}", f"{_word(change.before)} → {_word(change.after)}")
             for change in incident.changes
         ),
-        *((finding.start, 0, "verdict", _name(finding.verdict)) for finding in incident.findings),
+        *((finding.start, 1, "verdict", _name(finding.verdict)) for finding in incident.findings),
         *(((incident.end, 2, "verdict", "ok"),) if incident.end else ()),
     ]
     yield from _table(

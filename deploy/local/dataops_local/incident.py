@@ -45,14 +45,14 @@ def record(stack: Stack, target: Path, say: Say) -> None:
         recorder = subprocess.Popen([program, "--config", layout.config, "record", "--file", raw])
         try:
             say("waiting until all is well")
-            _until(raw, Status.OK, WELL_BEFORE, START_WITHIN)
+            _until_well(raw, WELL_BEFORE, START_WITHIN)
             began = datetime.now(UTC)
             say(f"{VICTIM} stands still from now on")
             stack.supervisor.stop(VICTIM)
             time.sleep(STANDS_STILL)
             stack.supervisor.start(VICTIM)
             say("waiting until it has caught up")
-            _until(raw, Status.OK, WELL_AFTER, RECOVER_WITHIN)
+            _until_well(raw, WELL_AFTER, RECOVER_WITHIN)
         finally:
             recorder.send_signal(signal.SIGINT)
             recorder.wait(30)
@@ -66,20 +66,23 @@ def record(stack: Stack, target: Path, say: Say) -> None:
     say(f"{number} health snapshots are in {target}: {target.stat().st_size:,} bytes")
 
 
-def _until(path: Path, wanted: Status, lasting: float, within: float) -> None:
-    """Wait until the status has been as wanted for so many seconds."""
+def _until_well(path: Path, lasting: float, within: float) -> None:
+    """Wait until nothing has been critical or unknown for so many seconds, and all is well."""
     deadline = time.monotonic() + within
-    since: float | None = None
-    while since is None or time.monotonic() - since < lasting:
-        if time.monotonic() > deadline:
-            raise LocalError(f"the pipeline was not {wanted.value} for {lasting:.0f} s within {within:.0f} s")
+    since = time.monotonic()
+    while True:
         time.sleep(1)
         try:
             moments = Recording(path).moments()
         except RecordingError:  # it has not begun
-            continue
-        good = bool(moments) and moments[-1].status is wanted
-        since = (since or time.monotonic()) if good else None
+            moments = ()
+        status = moments[-1].status if moments else Status.UNKNOWN
+        if status in (Status.CRITICAL, Status.UNKNOWN):
+            since = time.monotonic()
+        if status is Status.OK and time.monotonic() - since >= lasting:
+            return
+        if time.monotonic() > deadline:
+            raise LocalError(f"the pipeline was not well for {lasting:.0f} s within {within:.0f} s: {status.value}")
 
 
 def _portable(text: str, layout: Layout) -> str:
