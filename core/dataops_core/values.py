@@ -9,7 +9,8 @@ from datetime import date, datetime, time
 from typing import Any
 
 Columns = Sequence[tuple[str, str]]
-Rows = Sequence[tuple[Any, ...]]
+Row = tuple[Any, ...]
+Rows = Sequence[Row]
 
 
 def distinct(columns: Columns) -> list[str]:

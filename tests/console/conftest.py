@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.orders import healthy, now, seconds, see
 
 from dataops_core.actions import Gate
 from dataops_core.clients.airflow import Dag, DagRun
-from dataops_core.clients.trino import QueryProgress
+from dataops_core.clients.trino import QueryDetail, QueryProgress, ServerQuery
 from dataops_core.config import Settings, context_of
 from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
@@ -34,7 +34,7 @@ def settings(**context: Any) -> Settings:
                 "test": {
                     "kafka": {"bootstrap_servers": "kafka:1"},
                     "airflow": {"url": "http://airflow"},
-                    "trino": {"url": "http://trino"},
+                    "trino": {"url": "http://trino", "catalog": "lake", "schema": "gold"},
                     "catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}},
                     **context,
                 }
@@ -143,7 +143,7 @@ class FakeQuery:
     update_count: int | None = None
     cancelled: bool = False
 
-    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
+    def batches(self) -> Generator[list[tuple[Any, ...]]]:
         self.go.wait(30)
         if self.failure is not None:
             raise self.failure
@@ -155,8 +155,11 @@ class FakeQuery:
     def progress(self) -> QueryProgress:
         return QueryProgress("RUNNING", 3, 8, 1000, 0, 1.5, 0.0)
 
-    def stop(self, within: float = 3.0) -> None:
+    def cancel(self) -> None:
         self.cancelled = True
+
+    def stop(self, within: float = 3.0) -> None:
+        self.cancel()
         self.go.set()
 
 
@@ -165,10 +168,42 @@ class FakeTrino:
     target: str = "http://trino"
     asked: list[str] = field(default_factory=list)
     next: FakeQuery = field(default_factory=lambda: FakeQuery([(1, "a")]))
+    names: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    """What is answered to SHOW TABLES and the like."""
+    fetched: list[str] = field(default_factory=list)
+    running: tuple[ServerQuery, ...] = ()
+    """What runs, whoever has sent it."""
+    killed: list[tuple[str, str]] = field(default_factory=list)
+    failure: DataopsError | None = None
+    hold: threading.Event | None = None
 
     def query(self, statement: str) -> FakeQuery:
         self.asked.append(statement)
         return self.next
+
+    def _answer(self) -> None:
+        if self.hold is not None:
+            self.hold.wait(30)
+        if self.failure is not None:
+            raise self.failure
+
+    def fetch(self, statement: str, within: float) -> list[tuple[Any, ...]]:
+        self.fetched.append(statement)
+        self._answer()
+        return self.names.get(statement, [])
+
+    def queries(self) -> tuple[ServerQuery, ...]:
+        self._answer()
+        return self.running
+
+    def query_detail(self, query_id: str) -> QueryDetail:
+        self._answer()
+        (query,) = (query for query in self.running if query.query_id == query_id)
+        return QueryDetail(query, query.statement, "line 1:8: Column 'x' cannot be resolved" if query.error else "")
+
+    def kill(self, query_id: str, message: str) -> None:
+        self._answer()
+        self.killed.append((query_id, message))
 
 
 @dataclass
@@ -180,6 +215,13 @@ class Console:
     airflow: FakeAirflow
     trino: FakeTrino
     audit: Path
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the console keeps (history, saved queries, rows) out of the home of whoever runs the tests."""
+    for name in ("CACHE", "CONFIG", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
 
 
 @pytest.fixture

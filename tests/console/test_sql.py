@@ -1,25 +1,69 @@
-"""The SQL screen: rows, progress, cancelling, and what needs a confirmation."""
+"""The SQL screen: rows, progress, cancelling, completion, plans, history, export, and what needs a confirmation."""
 
 from __future__ import annotations
 
+import json
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tests.console.conftest import SIZES, Console, FakeQuery, make_console, settings
-from tests.screen import heartbeat, until_shown
-from textual.widgets import DataTable, TextArea
+from tests.screen import heartbeat, shown, until_shown
 
-from dataops_core.errors import QueryFailed
+from dataops_core.errors import QueryFailed, Unreachable
 from dataops_tui.dialogs.confirm import ConfirmDialog
+from dataops_tui.screens.sql import SqlScreen
+from dataops_tui.widgets import sql_pane
+from dataops_tui.widgets.sql_editor import Completions, SqlEditor
+
+SHOW_TABLES = 'SHOW TABLES FROM "lake"."gold"'
+SHOW_COLUMNS = 'SHOW COLUMNS FROM "lake"."gold"."shipments"'
+PLAN = {
+    "0": {
+        "name": "Output",
+        "descriptor": {"columnNames": "[n]"},
+        "estimates": [{"outputRowCount": 10.0, "cpuCost": 0.0}],
+        "details": ["n := count"],
+        "children": [
+            {
+                "name": "Aggregate",
+                "descriptor": {"type": "FINAL"},
+                "estimates": [{"outputRowCount": 10.0, "cpuCost": 10.0}],
+                "children": [{"name": "RemoteSource", "descriptor": {"sourceFragmentIds": "[1]"}, "children": []}],
+            }
+        ],
+    },
+    "1": {
+        "name": "TableScan",
+        "descriptor": {"table": "lake:gold.shipments"},
+        "estimates": [{"outputRowCount": 5000.0, "cpuCost": 990.0}],
+        "children": [],
+    },
+}
 
 
-async def run(console: Console, pilot, statement: str) -> None:
+def keys(text: str) -> list[str]:
+    return ["space" if c == " " else "full_stop" if c == "." else "underscore" if c == "_" else c for c in text]
+
+
+async def open_sql(console: Console, pilot, text: str = "") -> SqlScreen:
     await pilot.press("colon", *"sql", "enter")
-    await pilot.pause()
-    console.app.screen.query_one(TextArea).text = statement
+    await until_shown(console.app, lambda text: "F5 runs the statement" in text, "the screen")
+    screen = console.app.screen
+    assert isinstance(screen, SqlScreen)
+    if text:
+        screen.pane.editor.text = text
+    return screen
+
+
+async def run(console: Console, pilot, statement: str) -> SqlScreen:
+    screen = await open_sql(console, pilot, statement)
     await pilot.press("f5")
     await pilot.pause()
+    return screen
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -27,7 +71,7 @@ async def test_rows_are_shown_as_they_are(console: Console, size: tuple[int, int
     when = datetime(2013, 7, 1, 12, tzinfo=UTC)
     console.trino.next = FakeQuery(
         [(1, "a\x1b[31mred", None, when), (2, "[bold]b[/]", Decimal("1.50"), when)],
-        (("id", "bigint"), ("name", "varchar"), ("price", "decimal(4,2)"), ("at", "timestamp(6) with time zone")),
+        (("id", "bigint"), ("name", "varchar"), ("price", "decimal(4,2)"), ("at", "timestamp(6)")),
     )
     console.trino.next.go.set()
     async with console.app.run_test(size=size, notifications=True) as pilot:
@@ -38,7 +82,18 @@ async def test_rows_are_shown_as_they_are(console: Console, size: tuple[int, int
     assert "[bold]b[/]" in text
     assert "NULL" in text
     assert "1.50" in text
+    assert "decimal(4,2)" in text
     assert "q_1" in text
+
+
+async def test_null_is_told_from_empty_text_and_from_a_text_that_says_null(console: Console) -> None:
+    console.trino.next = FakeQuery([(1, None), (2, ""), (3, "NULL")])
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await run(console, pilot, "SELECT 1")
+        text = await until_shown(console.app, lambda text: "3 rows" in text, "the rows")
+    cells = [line.split() for line in text.splitlines()]
+    assert [row[2] for row in cells if len(row) == 3 and row[0] == row[1]] == ["NULL", '""', '"NULL"']
 
 
 async def test_no_rows_still_show_the_columns(console: Console) -> None:
@@ -46,16 +101,19 @@ async def test_no_rows_still_show_the_columns(console: Console) -> None:
     console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await run(console, pilot, "SELECT 1 WHERE false")
-        text = await until_shown(console.app, lambda text: "0 rows" in text, "that there are none")
+        text = await until_shown(
+            console.app, lambda text: " 0 rows in" in text and "varchar" in text, "that there are none"
+        )
     assert "id" in text
-    assert "name" in text
+    assert "varchar" in text
 
 
 async def test_progress_is_shown_and_ctrl_c_cancels_in_the_server(console: Console) -> None:
     console.trino.next = FakeQuery([(n, "x") for n in range(10)])
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot, heartbeat() as gaps:
         await run(console, pilot, "SELECT * FROM big")
-        await until_shown(console.app, lambda text: "running  3/8 splits" in text, "the progress")
+        text = await until_shown(console.app, lambda text: "running  3/8 splits" in text, "the progress")
+        assert "SPLITS" in text, "the stages"
         await pilot.press("f5")
         await pilot.pause()
         assert len(console.trino.asked) == 1, "one query at a time"
@@ -65,13 +123,20 @@ async def test_progress_is_shown_and_ctrl_c_cancels_in_the_server(console: Conso
     assert max(gaps) < 3
 
 
-async def test_a_long_result_is_cut_off_and_that_is_said(console: Console) -> None:
-    console.trino.next = FakeQuery([(n, "x") for n in range(7000)])
+async def test_a_long_result_is_cut_off_and_that_is_said(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql_pane, "MAX_ROWS", 5000)
+    console.trino.next = FakeQuery([(n, f"name {n}") for n in range(7000)])
     console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot, heartbeat() as gaps:
-        await run(console, pilot, "SELECT * FROM big")
+        screen = await run(console, pilot, "SELECT * FROM big")
         await until_shown(console.app, lambda text: "TRUNCATED: the first 5,000 rows" in text, "that it is cut off")
-        assert console.app.screen.query_one("#rows", DataTable).row_count == 5000
+        assert screen.pane.table.row_count == 5000
+        await pilot.press("f6", "G")
+        await until_shown(console.app, lambda text: "name 4999" in text, "the last row")
+        await pilot.press("g")
+        await until_shown(console.app, lambda text: "name 3\n" in text, "the first rows")
+        await pilot.press("pagedown", "j", "enter")
+        await until_shown(console.app, lambda text: "(varchar)" in text, "a row in full")
     assert console.trino.next.cancelled
     assert max(gaps) < 3
 
@@ -88,13 +153,34 @@ async def test_a_failed_query_is_one_line(console: Console) -> None:
         await until_shown(console.app, lambda text: "again" in text, "the next query's rows")
 
 
-async def test_two_statements_are_refused(console: Console) -> None:
+async def test_the_statement_under_the_cursor_is_run_or_the_selection_or_all(console: Console) -> None:
+    console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await run(console, pilot, "SELECT 1; DROP TABLE x")
-        if isinstance(console.app.screen, ConfirmDialog):
-            await pilot.click("#go")
-        await until_shown(console.app, lambda text: "more than one statement" in text, "the refusal")
-    assert console.trino.asked == []
+        screen = await open_sql(console, pilot, "SELECT 1;\nSELECT ';' ;\nSELECT 3")
+        editor = screen.pane.editor
+        editor.move_cursor((1, 3))
+        await pilot.press("f5")
+        await until_shown(console.app, lambda text: "1 rows in" in text, "the rows")
+        assert console.trino.asked == ["SELECT ';'"]
+        editor.move_cursor((2, 0))
+        editor.move_cursor((2, 8), select=True)
+        await pilot.press("f5")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.busy, "the next")
+        assert console.trino.asked[1] == "SELECT 3"
+        await pilot.press("f8")
+        await until_shown(console.app, lambda text: "(3 of 3)" in text, "all of them")
+    assert console.trino.asked[2:] == ["SELECT 1", "SELECT ';'", "SELECT 3"]
+
+
+async def test_running_all_stops_at_the_first_that_fails(console: Console) -> None:
+    console.trino.next = FakeQuery([], failure=QueryFailed("SYNTAX_ERROR: line 1:1"))
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await open_sql(console, pilot, "SELECT 1; SELECT 2")
+        await pilot.press("f8")
+        await until_shown(console.app, lambda text: "SYNTAX_ERROR" in text, "the failure")
+        assert not screen.pane.busy
+    assert console.trino.asked == ["SELECT 1"]
 
 
 async def test_a_change_needs_a_confirmation(console: Console) -> None:
@@ -115,16 +201,209 @@ async def test_a_change_needs_a_confirmation(console: Console) -> None:
 async def test_a_read_only_context_refuses_a_change(console: Console) -> None:
     other = make_console(console.audit.parent, settings(read_only=True))
     async with other.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await run(other, pilot, "DELETE FROM t")
+        screen = await open_sql(other, pilot, "DELETE FROM t; SELECT 1")
+        await pilot.press("f8")
         await until_shown(other.app, lambda text: "is read-only" in text, "the refusal")
+        assert not screen.pane.busy
     assert other.trino.asked == []
 
 
 async def test_a_statement_can_be_given_with_the_command(console: Console) -> None:
     console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
-        await pilot.press("f2", *("space" if c == " " else c for c in "sql SELECT 1"), "enter")
+        await pilot.press("f2", *keys("sql SELECT 1"), "enter")
         await until_shown(console.app, lambda text: "1 rows" in text, "the rows")
         await pilot.press("escape")
         assert console.app.current_mode == "pipelines"
     assert console.trino.asked == ["SELECT 1"]
+
+
+async def test_a_statement_that_is_put_in_leaves_what_was_typed_alone(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await open_sql(console, pilot, "SELECT 'mine'")
+        screen.put("SELECT * FROM t FOR VERSION AS OF 7", run=False)
+        await until_shown(console.app, lambda text: "AS OF 7" in text, "the statement")
+        assert len(screen.query(SqlEditor)) == 2
+        await pilot.press("ctrl+pageup")
+        await until_shown(console.app, lambda text: "SELECT 'mine'" in text, "the first tab")
+        await pilot.press("alt+w")
+        await until_shown(console.app, lambda text: "AS OF 7" in text, "the other tab")
+        assert len(screen.query(SqlEditor)) == 1
+        await pilot.press("ctrl+t")
+        await until_shown(console.app, lambda text: "a statement, e.g." in text, "a new tab")
+    assert console.trino.asked == []
+
+
+async def test_a_tab_that_is_closed_cancels_its_query(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await run(console, pilot, "SELECT * FROM big")
+        await until_shown(console.app, lambda text: "running  3/8" in text, "the progress")
+        await pilot.press("ctrl+t")
+        await until_shown(console.app, lambda text: "a statement, e.g." in text, "a new tab")
+        await pilot.press("ctrl+pageup", "alt+w")
+        await until_shown(console.app, lambda _: console.trino.next.cancelled, "that it is cancelled")
+        assert len(screen.query(SqlEditor)) == 1
+
+
+async def test_completion_fetches_names_once_and_takes_the_marked_one(console: Console) -> None:
+    console.trino.names = {
+        SHOW_TABLES: [("shipments",), ("readings",)],
+        SHOW_COLUMNS: [("shipment_id", "varchar", "", ""), ("Odd", "bigint", "", "")],
+    }
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await open_sql(console, pilot)
+        await pilot.press(*keys("select * from sh"))
+        text = await until_shown(console.app, lambda text: "t shipments" in text, "the table")
+        assert "names seen" in text
+        await pilot.press("tab")
+        assert screen.pane.editor.text == "select * from shipments"
+        await pilot.press(*keys(" s where s."))
+        text = await until_shown(console.app, lambda text: "c shipment_id" in text, "the columns")
+        assert '"Odd"' in text
+        await pilot.press("down", "enter")
+        assert screen.pane.editor.text.startswith("select * from shipments s where s.")
+        assert screen.pane.editor.text.endswith(("shipment_id", '"Odd"'))
+        assert not screen.query_one(Completions).display
+    assert console.trino.fetched.count(SHOW_TABLES) == 1
+    assert console.trino.asked == []
+
+
+async def test_names_that_do_not_come_hold_nobody_up_and_say_why(console: Console) -> None:
+    console.trino.hold = threading.Event()
+    console.trino.failure = Unreachable("trino http://trino: cannot be reached: Connection refused")
+    try:
+        async with console.app.run_test(size=(120, 30), notifications=True) as pilot, heartbeat() as gaps:
+            screen = await open_sql(console, pilot)
+            await pilot.press(*keys("select * from "), "ctrl+@")
+            await until_shown(console.app, lambda text: "loading" in text, "that names are loaded")
+            await pilot.press(*"abc")
+            assert screen.pane.editor.text.endswith("from abc")
+            await pilot.press("ctrl+@")
+            console.trino.hold.set()
+            await until_shown(console.app, lambda text: "Connection" in text, "the failure")
+            await pilot.press("escape")
+            assert console.app.screen is screen, "Escape closed what was offered, not the screen"
+        assert max(gaps) < 3
+    finally:
+        console.trino.hold.set()
+
+
+async def test_a_plan_is_a_tree_with_its_costly_steps_marked(console: Console) -> None:
+    console.trino.next = FakeQuery([(json.dumps(PLAN),)], (("Query Plan", "varchar"),))
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_sql(console, pilot, "SELECT count(*) FROM shipments")
+        await pilot.press("f9")
+        text = await until_shown(console.app, lambda text: "TableScan" in text, "the plan")
+        costly = [line for line in text.splitlines() if "costly" in line]
+        assert len(costly) == 1
+        assert "TableScan" in costly[0]
+        assert "99%" in costly[0]
+        assert "5,000 rows" in costly[0]
+        await pilot.press("f6", "n", "enter")
+        await until_shown(console.app, lambda text: "lake:gold.shipments" in text and "fragment 1" in text, "the step")
+        await pilot.press("escape", "a")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 2, "that it is measured")
+    explained, measured = console.trino.asked
+    assert explained == "EXPLAIN (TYPE DISTRIBUTED, FORMAT JSON) SELECT count(*) FROM shipments"
+    assert measured == "EXPLAIN ANALYZE SELECT count(*) FROM shipments"
+
+
+async def test_measuring_a_change_needs_a_confirmation_as_the_change_does(console: Console) -> None:
+    console.trino.next = FakeQuery([(json.dumps(PLAN),)], (("Query Plan", "varchar"),))
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_sql(console, pilot, "DELETE FROM shipments")
+        await pilot.press("f9")
+        await until_shown(console.app, lambda text: "TableScan" in text, "the plan")
+        await pilot.press("f6", "a")
+        await pilot.pause()
+        assert isinstance(console.app.screen, ConfirmDialog)
+    assert len(console.trino.asked) == 1
+
+
+async def test_history_is_searched_and_shows_no_secret(console: Console, tmp_path: Path) -> None:
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = await run(console, pilot, "SELECT 'one'")
+        await until_shown(console.app, lambda text: "1 rows in" in text, "the rows")
+        screen.pane.editor.text = "SELECT 'x' AS password"
+        await pilot.press("f5")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.busy, "the rows")
+        await pilot.press("f4")
+        text = await until_shown(console.app, lambda text: "What was run before" in text, "the history")
+        assert "SELECT '***' AS password" in text
+        assert "'x'" not in text.split("What was run before")[1]
+        await pilot.press(*"one", "enter")
+        await until_shown(console.app, lambda _: console.app.screen is screen, "the editor")
+        await until_shown(console.app, lambda text: "SELECT 'one'" in text, "the statement")
+    history = (tmp_path / "state" / "dataops" / "sql-history.jsonl").read_text()
+    assert "'x'" not in history
+
+
+async def test_a_text_is_saved_found_again_and_replaced_only_when_asked_twice(console: Console, tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "worst.sql").write_text("-- Which is worst?\nSELECT 1\n")
+    trino = {"url": "http://trino", "saved_queries": [str(shipped)]}
+    other = make_console(tmp_path, settings(trino=trino))
+    async with other.app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = await open_sql(other, pilot, "SELECT 2")
+        await pilot.press("ctrl+s", *"mine", "enter")
+        await until_shown(other.app, lambda text: "saved as" in text, "that it is saved")
+        screen.pane.editor.text = "SELECT 3"
+        await pilot.press("ctrl+s", *"mine", "enter")
+        await until_shown(other.app, lambda text: "is there already" in text, "the warning")
+        await pilot.press("enter")
+        await until_shown(other.app, lambda _: other.app.screen is screen, "that it is saved")
+        await pilot.press("f3")
+        text = await until_shown(other.app, lambda text: "Which is worst?" in text, "the shipped one")
+        assert "mine" in text
+        await pilot.press(*"mine", "enter")
+        await until_shown(other.app, lambda text: "SELECT 3" in text, "the saved one")
+    assert (tmp_path / "data" / "dataops" / "queries" / "mine.sql").read_text() == "SELECT 3\n"
+
+
+async def test_rows_are_exported_and_nothing_is_overwritten_unasked(console: Console, tmp_path: Path) -> None:
+    console.trino.next = FakeQuery([(1, "a"), (2, None)])
+    console.trino.next.go.set()
+    path = tmp_path / "out.parquet"
+    path.write_text("precious")
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await run(console, pilot, "SELECT 1")
+        await until_shown(console.app, lambda text: "2 rows" in text, "the rows")
+        await pilot.press("f6", "e")
+        await until_shown(console.app, lambda text: "Export 2 rows" in text, "the question")
+        line = console.app.screen.query_one("Input")
+        line.value = str(tmp_path / "out.xlsx")
+        await pilot.press("enter")
+        await until_shown(console.app, lambda text: "does not say the format" in text, "the refusal")
+        line.value = str(path)
+        await pilot.press("enter")
+        await until_shown(console.app, lambda text: "is there already" in text, "the warning")
+        assert path.read_text() == "precious"
+        await pilot.press("enter")
+        await until_shown(console.app, lambda text: "2 rows are in" in text, "that it is done")
+    assert pq.read_table(path).to_pylist() == [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
+
+
+async def test_columns_are_described_from_what_was_fetched(console: Console) -> None:
+    console.trino.next = FakeQuery([(n, None if n % 2 else f"name {n % 8}") for n in range(1000)])
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await run(console, pilot, "SELECT 1")
+        await until_shown(console.app, lambda text: "1,000 rows" in text, "the rows")
+        await pilot.press("f6", "i")
+        text = await until_shown(console.app, lambda text: "DISTINCT" in text, "the statistics")
+    assert "500 (50%)" in text
+    assert "999" in text
+    assert "name 6" in text
+
+
+async def test_what_is_typed_is_coloured(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30)) as pilot:
+        screen = await open_sql(console, pilot, "SELECT 'a\nb' -- c")
+        first, second = (screen.pane.editor.get_line(line) for line in (0, 1))
+        assert [str(span.style) for span in first.spans] == ["bold cyan", "green"]
+        assert [(span.start, span.end) for span in second.spans] == [(0, 2), (3, 7)]
+        assert "SELECT" in shown(console.app)

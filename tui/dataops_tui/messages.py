@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.values import Columns, Rows
 
 if TYPE_CHECKING:
     from dataops_core.clients.airflow import DagRun
@@ -91,15 +90,6 @@ class DagTriggered(Message):
     """Airflow has taken the order for a run."""
 
     run: DagRun
-
-
-@dataclass
-class RowsArrived(Message):
-    """Some rows of the query with that number."""
-
-    query: int
-    columns: Columns
-    rows: Rows
 
 
 @dataclass

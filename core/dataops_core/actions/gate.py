@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second 
 T = TypeVar("T")
 YES = "yes"
 """What confirms a change outside production."""
+KILL_MESSAGE = "killed by an operator with dataops-tui"
+"""What the one whose query is killed reads."""
 
 _CONSEQUENCE = {
     SqlRisk.READ: "the statement reads",
@@ -87,6 +89,32 @@ class Gate:
             raise
         self._audit(entry | {"risk": risk.value}, "allowed")
         return client.query(statement)
+
+    def kill_query(self, client: TrinoClient, query_id: str, confirmed: str | None = None) -> None:
+        """End somebody's query in Trino.
+
+        Args:
+            client: Where it runs.
+            query_id: The query.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Trino did not do it.
+        """
+        entry = {"action": "kill_query", "target": client.target, "query_id": query_id}
+        try:
+            self._check(SqlRisk.WRITE, confirmed, f"killing {query_id} ends somebody's query")
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            client.kill(query_id, KILL_MESSAGE)
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
 
     def trigger_dag(
         self, client: AirflowClient, dag_id: str, conf: Mapping[str, Any] | None = None, confirmed: str | None = None

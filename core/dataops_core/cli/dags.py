@@ -7,12 +7,12 @@ from typing import Any
 
 from dataops_core.actions import Gate
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.rows import writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.clients.airflow import AirflowClient, DagRun
 from dataops_core.config import ContextSettings, context_of, find_config, load_settings
 from dataops_core.errors import ClientError, ConfigError, TimedOut, Unreachable
 from dataops_core.health.text import duration
+from dataops_core.rows import writer
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
@@ -27,7 +27,7 @@ def list_dags(invocation: Invocation, *, as_json: bool) -> int:
     for dag in airflow.dags():
         state = "import errors" if dag.import_errors else "paused" if dag.paused else "active"
         rows.append((dag.dag_id, state, dag.schedule, list(dag.tags) if as_json else " ".join(dag.tags)))
-    out = writer("json" if as_json else "table")
+    out = writer("json" if as_json else "table", write)
     if rows:
         out.rows(columns, rows)
     out.end(columns)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 import trino
 from trino.auth import BasicAuthentication
 
 from dataops_core.config import TrinoSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, QueryFailed, TimedOut, Unreachable
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    QueryFailed,
+    TimedOut,
+    Unreachable,
+)
 
 BATCH = 500
 """Rows that are handed over at once."""
+SOURCE = "dataops"
+"""What Trino calls our queries' source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,31 @@ class TrinoInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One stage of a query that runs.
+
+    Attributes:
+        number: Trino's number of the stage; 0 gives the result.
+        depth: How many stages lie between it and the result.
+        state: Trino's word.
+        splits_done: Splits that are complete.
+        splits_total: Splits that are known.
+        rows: Rows that were processed.
+        bytes: Bytes that were processed.
+        cpu: Seconds of CPU time.
+    """
+
+    number: str
+    depth: int
+    state: str
+    splits_done: int
+    splits_total: int
+    rows: int
+    bytes: int
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
 class QueryProgress:
     """How far a query is.
 
@@ -47,6 +84,9 @@ class QueryProgress:
         bytes: Bytes that were processed.
         elapsed: Seconds since it was submitted, by Trino's clock.
         queued: Seconds that it waited in the queue.
+        cpu: Seconds of CPU time.
+        peak_memory: Bytes of memory that it held at most.
+        stages: Its stages, the one that gives the result first, each before those that it reads from.
     """
 
     state: str
@@ -56,6 +96,84 @@ class QueryProgress:
     bytes: int
     elapsed: float
     queued: float
+    cpu: float = 0.0
+    peak_memory: int = 0
+    stages: tuple[StageProgress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerQuery:
+    """A query that Trino knows of, whoever has sent it.
+
+    Attributes:
+        query_id: Trino's id.
+        state: Trino's word.
+        user: Who runs it.
+        source: The program that has sent it; empty if it does not say.
+        statement: Its text; Trino cuts long ones short in a list.
+        resource_group: Where it queues and runs, e.g. `global.adhoc`; empty if it is in none yet.
+        created: When it was submitted.
+        elapsed: Seconds since then, until its end.
+        queued: Seconds that it waited in the queue.
+        cpu: Seconds of CPU time.
+        splits_done: Splits that are complete.
+        splits_total: Splits that are known.
+        rows: Rows that were read.
+        bytes: Bytes that were read.
+        memory: Bytes that it holds now.
+        blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
+        error: Trino's name of the error, where it has failed.
+    """
+
+    query_id: str
+    state: str
+    user: str
+    source: str
+    statement: str
+    resource_group: str
+    created: datetime | None
+    elapsed: float
+    queued: float
+    cpu: float
+    splits_done: int
+    splits_total: int
+    rows: int
+    bytes: int
+    memory: int
+    blocked: tuple[str, ...]
+    error: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state in ("FINISHED", "FAILED")
+
+    def why_waiting(self, others: Iterable[ServerQuery]) -> str:
+        """Return why it does not run, in words; empty if it does, or is over."""
+        if self.state == "QUEUED":
+            group = [q for q in others if q.resource_group == self.resource_group and q.query_id != self.query_id]
+            running = sum(not q.ended and q.state != "QUEUED" for q in group)
+            before = sum(q.state == "QUEUED" and _is_before(q, self) for q in group)
+            where = f"the resource group {self.resource_group}" if self.resource_group else "no resource group yet"
+            return f"queued in {where}: {running} run there, {before} wait before it"
+        if self.state == "WAITING_FOR_RESOURCES":
+            return "waits for enough workers"
+        if self.blocked:
+            return "blocked: " + ", ".join(word.lower().replace("_", " ") for word in self.blocked)
+        return ""
+
+
+def _is_before(one: ServerQuery, other: ServerQuery) -> bool:
+    return one.created is not None and other.created is not None and one.created < other.created
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDetail:
+    """One query in full; `failure` is Trino's message, empty if it has not failed."""
+
+    query: ServerQuery
+    statement: str
+    failure: str
 
 
 class QueryHandle:
@@ -89,7 +207,7 @@ class QueryHandle:
         count = self._cursor.rowcount
         return count if isinstance(count, int) and count >= 0 else None
 
-    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
+    def batches(self) -> Generator[list[tuple[Any, ...]]]:
         """Run the statement and yield its rows, a few hundred at a time.
 
         Raises:
@@ -121,6 +239,9 @@ class QueryHandle:
             bytes=int(stats.get("processedBytes", 0)),
             elapsed=float(stats.get("elapsedTimeMillis", 0)) / 1000,
             queued=float(stats.get("queuedTimeMillis", 0)) / 1000,
+            cpu=float(stats.get("cpuTimeMillis", 0)) / 1000,
+            peak_memory=int(stats.get("peakMemoryBytes", 0)),
+            stages=tuple(_stages(stats.get("rootStage"), 0)),
         )
 
     def cancel(self) -> None:
@@ -183,22 +304,73 @@ class TrinoClient:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
         url = urlsplit(self.target)
         secure = url.scheme == "https"
-        auth = None
-        if self._settings.password is not None:
-            auth = BasicAuthentication(self._settings.user, resolve_secret(self._settings.password))
+        credentials = self._credentials()
         connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=url.hostname or "",
             port=url.port or (443 if secure else 8080),
             http_scheme=url.scheme,
             user=self._settings.user,
-            auth=auth,
-            source="dataops",
+            auth=BasicAuthentication(*credentials) if credentials else None,
+            source=SOURCE,
             catalog=self._settings.catalog,
             schema=self._settings.db_schema,
             request_timeout=self._timeout,
             max_attempts=1,
         )
         return QueryHandle(self, connection, statement.strip().rstrip(";"))
+
+    def queries(self) -> tuple[ServerQuery, ...]:
+        """Return the queries that Trino knows of and lets us see, newest first; raises ClientError.
+
+        This asks the coordinator itself and is no query: it is answered also while the queue is full.
+        """
+        with self.errors():
+            found = [_server_query(query) for query in self._ask("GET", "/v1/query").json()]
+        return tuple(sorted(found, key=lambda q: (q.created is not None, q.created, q.query_id), reverse=True))
+
+    def query_detail(self, query_id: str) -> QueryDetail:
+        """Return one query in full; raises NotFound if Trino has forgotten it, or another ClientError."""
+        with self.errors():
+            found = self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json()
+            failure = found.get("failureInfo") or {}
+            return QueryDetail(_server_query(found), str(found["query"]), str(failure.get("message") or ""))
+
+    def kill(self, query_id: str, message: str) -> None:
+        """End somebody's query; the message tells them why.
+
+        Raises:
+            NotFound: Trino does not know it any more.
+            QueryFailed: It has ended before.
+            ClientError: Trino does not answer, or does not let us.
+        """
+        with self.errors():
+            self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
+        answer = requests.request(
+            method,
+            self.target + path,
+            data=body,
+            headers={"X-Trino-User": self._settings.user, "X-Trino-Source": SOURCE, "Content-Type": "text/plain"},
+            auth=self._credentials(),
+            timeout=self._timeout,
+        )
+        match answer.status_code:
+            case 200 | 202 | 204:
+                return answer
+            case 401 | 403:
+                raise AuthenticationFailed(f"trino {self.target}: {self._settings.user} may not do that")
+            case 404 | 410:
+                raise NotFound(f"trino {self.target}: it does not know that query any more")
+            case 409:
+                raise QueryFailed("the query has ended before")
+            case status:
+                raise BadAnswer(f"trino {self.target}: HTTP {status}")
+
+    def _credentials(self) -> tuple[str, str] | None:
+        if self._settings.password is None:
+            return None
+        return self._settings.user, resolve_secret(self._settings.password)
 
     def fetch(self, statement: str, within: float) -> list[tuple[Any, ...]]:
         """Run a small statement and return its rows.
@@ -269,6 +441,63 @@ class TrinoClient:
         last = chain[-1]
         reason = last.strerror if isinstance(last, OSError) and last.strerror else _line(last)
         return Unreachable(f"trino {self.target}: cannot be reached: {reason}")
+
+
+def _stages(stage: Mapping[str, Any] | None, depth: int) -> Iterator[StageProgress]:
+    if not stage:
+        return
+    yield StageProgress(
+        number=str(stage.get("stageId", "")),
+        depth=depth,
+        state=str(stage.get("state", "")),
+        splits_done=int(stage.get("completedSplits", 0)),
+        splits_total=int(stage.get("totalSplits", 0)),
+        rows=int(stage.get("processedRows", 0)),
+        bytes=int(stage.get("processedBytes", 0)),
+        cpu=float(stage.get("cpuTimeMillis", 0)) / 1000,
+    )
+    for inner in stage.get("subStages") or ():
+        yield from _stages(inner, depth + 1)
+
+
+def _server_query(found: Mapping[str, Any]) -> ServerQuery:
+    session, stats = found.get("session") or {}, found["queryStats"]
+    blocked = stats.get("blockedReasons") or () if stats.get("fullyBlocked") else ()
+    created = stats.get("createTime")
+    group = found.get("resourceGroupId") or ()
+    return ServerQuery(
+        query_id=str(found["queryId"]),
+        state=str(found["state"]),
+        user=str(found.get("sessionUser") or session.get("user") or ""),
+        source=str(found.get("sessionSource") or session.get("source") or ""),
+        statement=str(found.get("query") or found.get("queryTextPreview") or ""),
+        resource_group=".".join(group),
+        created=datetime.fromisoformat(created) if created else None,
+        elapsed=_seconds(stats.get("elapsedTime")),
+        queued=_seconds(stats.get("queuedTime")),
+        cpu=_seconds(stats.get("totalCpuTime")),
+        splits_done=int(stats.get("completedDrivers", 0)),
+        splits_total=int(stats.get("totalDrivers", 0)),
+        rows=int(stats.get("rawInputPositions") or stats.get("processedInputPositions") or 0),
+        bytes=_bytes(stats.get("rawInputDataSize") or stats.get("processedInputDataSize")),
+        memory=_bytes(stats.get("totalMemoryReservation")),
+        blocked=tuple(blocked),
+        error=str((found.get("errorCode") or {}).get("name") or ""),
+    )
+
+
+def _quantity(text: str | None, units: Mapping[str, float]) -> float:
+    """Return a figure that Trino writes with its unit, e.g. `3.25m`, `12.5kB`."""
+    found = re.fullmatch(r"([\d.]+) ?(\D+)", text or "")
+    return float(found[1]) * units[found[2]] if found else 0.0
+
+
+def _seconds(text: str | None) -> float:
+    return _quantity(text, {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
+
+
+def _bytes(text: str | None) -> int:
+    return round(_quantity(text, {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}))
 
 
 def _said(error: trino.exceptions.TrinoQueryError) -> str:

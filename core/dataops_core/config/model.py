@@ -100,6 +100,8 @@ class TrinoSettings(Section):
     """Default catalog of the SQL editor."""
     db_schema: str | None = Field(default=None, alias="schema")
     """Default schema of the SQL editor."""
+    saved_queries: tuple[LocalPath, ...] = ()
+    """Folders whose `*.sql` files the SQL screen offers beside the saved queries of your own; they are only read."""
 
 
 class CatalogSettings(Section):

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dataops_local.components import AIRFLOW_USER, TOPIC
-from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, Layout
+from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, ROOT, Layout
 
 CANARY = json.dumps(
     {
@@ -51,6 +51,7 @@ password = {{ file = {secret["airflow-password"]} }}
 url = "{layout.url("trino")}"
 catalog = "lake"
 schema = "gold"
+saved_queries = [{json.dumps(str(ROOT / "pipeline" / "sql"))}]
 
 [contexts.local.catalogs.lake.properties]
 type = "rest"

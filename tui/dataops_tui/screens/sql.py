@@ -1,50 +1,52 @@
-"""SQL: a statement, how far it is, and its rows."""
+"""SQL: any number of tabs, each with its editor and its query."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Static, TextArea
+from textual.widgets import TabbedContent, TabPane
 
-from dataops_core.actions import classify_sql
-from dataops_core.actions.sql import SqlRisk
-from dataops_core.errors import ClientError
-from dataops_core.health.text import count, duration, visible
-from dataops_core.values import Columns, as_text, is_number
-from dataops_tui import look
-from dataops_tui.background import in_background
+from dataops_core.errors import DataopsError
+from dataops_core.health.text import count, visible
+from dataops_core.sql.library import History, SavedQueries
+from dataops_core.sql.names import Names
 from dataops_tui.base import ConsoleScreen
-from dataops_tui.dialogs.confirm import ConfirmDialog
-from dataops_tui.messages import QueryEnded, RowsArrived, WorkFailed
-from dataops_tui.widgets.live_table import LiveTable
+from dataops_tui.dialogs.pick import Choice, PickDialog
+from dataops_tui.widgets.result_table import ResultTable
+from dataops_tui.widgets.sql_pane import SqlPane
 
-if TYPE_CHECKING:
-    from dataops_core.clients.trino import QueryHandle, TrinoClient
-
-MAX_ROWS = 5_000
-"""Rows that are kept; a query with more is stopped there, and that is said."""
-MAX_CELL = 200
-"""Characters of a cell that are shown; the rest is cut off with an ellipsis."""
-AT_ONCE = 200
-"""Rows that are put into the table before the screen is drawn again and keys are read."""
-WATCH_EVERY = 0.25
-"""Seconds between two looks at the progress of a query."""
+MAX_TABS = 9
+"""Tabs at once: each may hold a million rows on the disk."""
+_OUTCOMES = {"finished": ("●", "green"), "failed": ("✖", "red"), "cancelled": ("○", "yellow")}
 
 
 class SqlScreen(ConsoleScreen):
-    """One editor, one query at a time."""
+    """Tabs; what a key does, it does in the one that is shown."""
 
     CRUMB = "sql"
     FOLLOWS_TIME = False
     BINDINGS = [
-        Binding("f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the statement", priority=True),
+        Binding(
+            "f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the selection, or the statement here", priority=True
+        ),
+        Binding("f8", "run_all", "Run all", id="sql.run-all", show=False, tooltip="Run all statements, one by one"),
+        Binding("f9", "explain", "Plan", id="sql.explain", tooltip="Show the plan of the statement here"),
+        Binding("a", "analyze", "Measure", id="sql.analyze", tooltip="Run the statement, and show what its plan cost"),
         Binding("ctrl+c", "cancel", "Cancel", id="sql.cancel", tooltip="Cancel the query in the server", priority=True),
+        Binding("f4", "history", "History", id="sql.history", tooltip="Search what was run before"),
+        Binding("f3", "saved", "Saved", id="sql.saved", tooltip="Open a saved query"),
+        Binding("ctrl+s", "save", "Save", id="sql.save", show=False, tooltip="Save the text as a query"),
+        Binding("e", "export", "Export", id="sql.export", tooltip="Write the rows to a file"),
+        Binding("i", "statistics", "Columns", id="sql.columns", tooltip="Show what the columns hold"),
+        Binding("f6", "swap", "Rows", id="sql.swap", tooltip="Go to the rows, or to the editor", priority=True),
+        Binding("ctrl+t", "new_tab", "New tab", id="sql.new-tab", tooltip="Open another tab"),
+        Binding("alt+w", "close_tab", "Close tab", id="sql.close-tab", show=False, tooltip="Close the tab"),
+        Binding("ctrl+pagedown", "tab(1)", "Next tab", id="sql.next-tab", show=False, tooltip="Next tab"),
+        Binding("ctrl+pageup", "tab(-1)", "Tab before", id="sql.tab-before", show=False, tooltip="Tab before"),
         Binding("escape", "app.home", "Pipelines", id="sql.back", tooltip="Back to the pipelines"),
         # `:` and `?` are typed into the statement here
         Binding("f2", "app.command", "Command", id="sql.command", tooltip="Type a command"),
@@ -53,181 +55,205 @@ class SqlScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._number = 0
-        self._handle: QueryHandle | None = None
-        self._busy = False
-        self._columns: Columns = ()
-        self._rows = 0
+        self._names: dict[str, Names] = {}
+        self._opened = 1
+        self.history = History()
+        """What was run before."""
+
+    @property
+    def names(self) -> Names:
+        """The names that this context's Trino knows."""
+        return self._names.setdefault(self.console.context_name, Names())
+
+    @property
+    def saved(self) -> SavedQueries:
+        """Saved queries: the user's own, and those that the context's settings name."""
+        trino = self.console.context_settings.trino
+        return SavedQueries(others=trino.saved_queries if trino else ())
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: editor, progress, rows."""
-        yield TextArea(
-            "",
-            id="statement",
-            placeholder="a statement, e.g. SHOW TABLES",
-            tab_behavior="focus",
-            soft_wrap=False,
-            compact=True,
-        )
-        yield Static(Text("F5 runs the statement", "dim"), id="said")
-        yield LiveTable(id="rows")
+        """Lay out: one tab."""
+        with TabbedContent(), TabPane("1"):
+            yield SqlPane()
 
     def on_mount(self) -> None:
         """Start in the editor."""
         super().on_mount()
-        self.query_one(TextArea).focus()
-        self.set_interval(WATCH_EVERY, self._watch)
+        self._show_tabs()
+        self.pane.editor.focus()
+
+    @property
+    def pane(self) -> SqlPane:
+        """The tab that is shown."""
+        shown = self.query_one(TabbedContent).active_pane
+        return (shown or self).query_one(SqlPane)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancel only while there is something to cancel; else the key is the editor's."""
+        """Offer what makes sense now; what a letter does, it does in the rows and in a plan only."""
+        if not self.is_mounted:
+            return True
         if action == "cancel":
-            return self._busy
+            return self.pane.busy  # else the key is the editor's
+        if action in ("export", "statistics"):
+            return isinstance(self.focused, ResultTable)
+        if action == "analyze":
+            return self.pane.shows_plan and not self.pane.editor.has_focus
         return super().check_action(action, parameters)
 
     def draw(self, now: datetime) -> None:
         """Nothing here depends on the health snapshot."""
 
-    def put(self, statement: str) -> None:
-        """Put a statement into the editor and run it."""
-        self.query_one(TextArea).text = statement
-        self.action_run()
+    def put(self, statement: str, *, run: bool = True) -> None:
+        """Put a statement into an editor that is empty, or into a new tab, and run it."""
+        self._in_free_pane(statement, run=run)
+
+    def _in_free_pane(self, text: str, *, run: bool) -> None:
+        async def go() -> None:
+            pane = self.pane
+            if pane.busy or (pane.editor.text.strip() and pane.editor.text != text):
+                if not await self._open_tab():
+                    return
+                pane = self.pane
+            pane.editor.text = text
+            pane.editor.move_cursor(pane.editor.document.end)
+            pane.editor.focus()
+            if run:
+                pane.run_current()
+
+        self.call_next(go)
+
+    # --- tabs ------------------------------------------------------------------------------------------------
+
+    async def _open_tab(self) -> bool:
+        tabs = self.query_one(TabbedContent)
+        if tabs.tab_count >= MAX_TABS:
+            self.notify(f"{MAX_TABS} tabs are open: close one first (alt+w)", severity="warning")
+            return False
+        self._opened += 1
+        pane = TabPane(str(self._opened), SqlPane(), id=f"tab-{self._opened}")
+        await tabs.add_pane(pane)
+        tabs.active = f"tab-{self._opened}"
+        self._show_tabs()
+        self.pane.editor.focus()
+        return True
+
+    def _show_tabs(self) -> None:
+        tabs = self.query_one(TabbedContent)
+        tabs.set_class(tabs.tab_count < 2, "-one")
+
+    async def action_new_tab(self) -> None:
+        """Open another tab."""
+        await self._open_tab()
+
+    async def action_close_tab(self) -> None:
+        """Close the tab that is shown, and cancel its query; the last one is emptied."""
+        tabs = self.query_one(TabbedContent)
+        if tabs.tab_count < 2:
+            self.pane.editor.text = ""
+            return
+        await tabs.remove_pane(tabs.active)
+        self._show_tabs()
+        self.pane.editor.focus()
+
+    def action_tab(self, by: int) -> None:
+        """Show another tab."""
+        tabs = self.query_one(TabbedContent)
+        ids = [str(pane.id) for pane in tabs.query(TabPane)]
+        tabs.active = ids[(ids.index(tabs.active) + by) % len(ids)]
+        self.pane.editor.focus()
+
+    @on(TabbedContent.TabActivated)
+    def _activated(self) -> None:
+        self.refresh_bindings()
+
+    def on_descendant_focus(self) -> None:
+        """Offer the keys of what has the focus."""
+        self.refresh_bindings()
+
+    # --- keys ------------------------------------------------------------------------------------------------
 
     def action_run(self) -> None:
-        """Run what is in the editor, once it is confirmed where it changes something."""
-        statement = self.query_one(TextArea).text.strip()
-        trino = self.console.trino
-        if trino is None:
-            self._say(self.console.why_not("Trino"), "red")
-        elif self._busy:
-            self._say("a query is running: cancel it first (ctrl+c)", "red")
-        elif statement:
-            self._confirm(trino, statement)
+        """Run what is selected, else the statement under the cursor."""
+        self.pane.run_current()
 
-    def _confirm(self, trino: TrinoClient, statement: str) -> None:
-        risk = classify_sql(statement)
-        word = self.console.gate.confirmation(risk)
-        if word is None:
-            self._start(trino, statement, None)
-            return
-        what = "This statement changes something" if risk is not SqlRisk.UNKNOWN else "This may change something"
-        title = f'{what} in the context "{self.console.context_name}"'
+    def action_run_all(self) -> None:
+        """Run all statements."""
+        self.pane.run_all()
 
-        def confirmed(typed: str | None) -> None:
-            if typed is not None:
-                self._start(trino, statement, typed)
+    def action_explain(self) -> None:
+        """Show the plan of the statement under the cursor."""
+        self.pane.run_explain(analyze=False)
 
-        self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
-
-    def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
-        self._number += 1
-        self._busy, self._handle, self._rows, self._columns = True, None, 0, ()
-        self._say("submitted …", "dim")
-        self.query_one("#rows", LiveTable).show((), {})
-        number, gate = self._number, self.console.gate
-
-        def work() -> None:
-            handle = gate.run_sql(trino, statement, confirmed)
-            self._handle = handle
-            kept = 0
-            try:
-                for batch in handle.batches():
-                    rows = batch[: MAX_ROWS - kept]
-                    kept += len(rows)
-                    for at in range(0, len(rows), AT_ONCE):
-                        # waits until the rows are in the table: a fast query must not flood a slow terminal
-                        part = RowsArrived(number, handle.columns, rows[at : at + AT_ONCE])
-                        self.app.call_from_thread(self._rows_arrived, part)
-                    if len(batch) > len(rows) or handle.cancelled:
-                        break
-            except ClientError as error:
-                self.post_message(QueryEnded(number, error=str(error)))
-                return
-            finally:
-                if kept >= MAX_ROWS:
-                    handle.stop()
-            self.post_message(QueryEnded(number, truncated=kept >= MAX_ROWS))
-
-        in_background(self, "running the statement", work)
-
-    def _rows_arrived(self, message: RowsArrived) -> None:
-        if message.query != self._number:
-            return
-        table = self.query_one("#rows", LiveTable)
-        if not self._columns:
-            self._columns = message.columns
-            table.show([visible(name) for name, _ in message.columns], {})
-        numbers = [is_number(kind) for _, kind in self._columns]
-        for row in message.rows:
-            table.add_row(*(_cell(value, right=right) for value, right in zip(row, numbers, strict=True)))
-        self._rows += len(message.rows)
-
-    @on(QueryEnded)
-    def _ended(self, message: QueryEnded) -> None:
-        if message.query != self._number:
-            return
-        self._busy = False
-        handle = self._handle
-        progress = handle.progress() if handle else None
-        took = f" in {progress.elapsed:.1f} s" if progress else ""
-        query = f"  {handle.query_id}" if handle and handle.query_id else ""
-        if handle is not None and handle.cancelled and not message.truncated:
-            self._say(f"cancelled after {count(self._rows)} rows{query}", "yellow")
-        elif message.error is not None:
-            self._say(message.error + query, "red")
-        elif message.truncated:
-            self._say(f"TRUNCATED: the first {count(self._rows)} rows; the query was stopped there{query}", "yellow")
-        elif handle is not None and not handle.columns:
-            changed = f", {count(handle.update_count)} rows" if handle.update_count else ""
-            self._say(f"{handle.update_type or 'done'}{changed}{took}{query}", "green")
-        else:
-            self._show_empty()
-            self._say(f"{count(self._rows)} rows{took}{query}", "green")
-        self.refresh_bindings()
-
-    def _show_empty(self) -> None:
-        if not self._rows and self._handle is not None:
-            self.query_one("#rows", LiveTable).show([visible(name) for name, _ in self._handle.columns], {})
-
-    @on(WorkFailed)
-    def _complain(self, message: WorkFailed) -> None:
-        message.stop()
-        self._busy = False
-        self._say(message.error, "red")
-        self.refresh_bindings()
+    def action_analyze(self) -> None:
+        """Run the statement, and show what each step of its plan took."""
+        self.pane.run_explain(analyze=True)
 
     def action_cancel(self) -> None:
         """Cancel the query in the server."""
-        handle = self._handle
-        if handle is None:
-            self._say("the query is being submitted; try again", "yellow")
+        self.pane.cancel()
+
+    def action_export(self) -> None:
+        """Write the rows to a file."""
+        self.pane.ask_export()
+
+    def action_statistics(self) -> None:
+        """Show what the columns hold."""
+        self.pane.show_statistics()
+
+    def action_save(self) -> None:
+        """Save the text as a query."""
+        self.pane.ask_save()
+
+    def action_swap(self) -> None:
+        """Go to what the query gave, or back to the editor."""
+        pane = self.pane
+        if pane.editor.has_focus:
+            pane.focus_result()
+        else:
+            pane.editor.focus()
+
+    def action_history(self) -> None:
+        """Choose among what was run before."""
+        try:
+            ran = self.history.newest()
+        except DataopsError as problem:
+            self.notify(str(problem), severity="error", markup=False)
             return
-        self._say("cancelling …", "yellow")
+        choices = []
+        for entry in ran:
+            glyph, colour = _OUTCOMES.get(entry.outcome, ("?", "magenta"))
+            label = Text.assemble(
+                (f"{glyph} {entry.outcome:<9}", colour),
+                (f"  {entry.when:%Y-%m-%d %H:%M}Z  {visible(entry.context)}  {count(entry.rows)} rows  ", "dim"),
+                visible(" ".join(entry.statement.split())),
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+            choices.append(Choice(label, entry.statement))
+        self._pick("What was run before", choices, "nothing was run yet")
 
-        def work() -> None:
-            handle.stop()
+    def action_saved(self) -> None:
+        """Choose a saved query."""
+        try:
+            saved = self.saved.all()
+        except DataopsError as problem:
+            self.notify(str(problem), severity="error", markup=False)
+            return
+        width = max((len(query.name) for query in saved), default=0)
+        choices = [
+            Choice(
+                Text.assemble(
+                    (f"{visible(query.name):<{width}}  ", "bold"), (visible(query.about), "dim"), no_wrap=True
+                ),
+                query.statement,
+            )
+            for query in saved
+        ]
+        self._pick("Saved queries", choices, f"none yet; ctrl+s saves one, in {self.saved.own}")
 
-        in_background(self, "cancelling the query", work)
+    def _pick(self, title: str, choices: list[Choice], none: str) -> None:
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                self._in_free_pane(text, run=False)
 
-    def _watch(self) -> None:
-        handle = self._handle
-        progress = handle.progress() if self._busy and handle and not handle.cancelled else None
-        if progress is not None:
-            line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
-            line += f"  {count(progress.rows)} rows read  {duration(progress.elapsed)}"
-            if progress.state == "QUEUED":
-                line += f"  (queued for {duration(progress.queued)})"
-            self._say(line, "yellow")
-        if self._busy:
-            self.refresh_bindings()
-
-    def _say(self, text: str, style: str) -> None:
-        self.query_one("#said", Static).update(look.plain(text, style))
-
-
-def _cell(value: object, *, right: bool) -> RenderableType:
-    if value is None:
-        return Text("NULL", "dim", justify="right" if right else "left")
-    text = visible(as_text(value))
-    if len(text) > MAX_CELL:
-        text = text[: MAX_CELL - 1] + "…"
-    return Text(text, justify="right" if right else "left")
+        self.app.push_screen(PickDialog(title, choices, none), chosen)

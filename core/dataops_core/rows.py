@@ -6,11 +6,10 @@ import csv
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 
-from dataops_core.cli.terminal import write
 from dataops_core.health.text import visible
 from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain
 
@@ -19,7 +18,14 @@ SAMPLE = 200
 
 
 class Writer(ABC):
-    """Writes rows in one format. A statement without columns writes nothing."""
+    """Writes rows in one format. A statement without columns writes nothing.
+
+    Args:
+        write: Takes each piece of text.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
 
     @abstractmethod
     def rows(self, columns: Columns, rows: Rows) -> None:
@@ -35,10 +41,10 @@ class Writer(ABC):
         """Write what comes after the last row, and what comes first if there was none."""
 
 
-def writer(output: str) -> Writer:
-    """Return the writer for `table`, `json`, `jsonl` or `csv`."""
+def writer(output: str, write: Callable[[str], object]) -> Writer:
+    """Return what writes `table`, `json`, `jsonl` or `csv`."""
     writers: dict[str, type[Writer]] = {"table": _Table, "json": _Json, "jsonl": _JsonLines, "csv": _Csv}
-    return writers[output]()
+    return writers[output](write)
 
 
 class _Json(Writer):
@@ -49,12 +55,12 @@ class _Json(Writer):
     def rows(self, columns: Columns, rows: Rows) -> None:
         names = distinct(columns)
         lines = [json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) for row in rows]
-        write(("," if self._began else "[") + "\n" + ",\n".join(lines))
+        self._write(("," if self._began else "[") + "\n" + ",\n".join(lines))
         self._began = True
 
     def end(self, columns: Columns) -> None:
         if columns:
-            write("\n]\n" if self._began else "[]\n")
+            self._write("\n]\n" if self._began else "[]\n")
 
 
 class _JsonLines(Writer):
@@ -62,7 +68,9 @@ class _JsonLines(Writer):
 
     def rows(self, columns: Columns, rows: Rows) -> None:
         names = distinct(columns)
-        write("".join(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n" for row in rows))
+        self._write(
+            "".join(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n" for row in rows)
+        )
 
     def end(self, columns: Columns) -> None:
         """Nothing comes after the last line."""
@@ -80,7 +88,7 @@ class _Csv(Writer):
             self._began = True
             lines.writerow([name for name, _ in columns])
         lines.writerows([["" if value is None else as_text(value) for value in row] for row in rows])
-        write(text.getvalue())
+        self._write(text.getvalue())
 
     def end(self, columns: Columns) -> None:
         if columns and not self._began:
@@ -90,7 +98,8 @@ class _Csv(Writer):
 class _Table(Writer):
     """Aligned columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
+        super().__init__(write)
         self._widths: list[int] = []
         self._right: list[bool] = []
 
@@ -103,7 +112,7 @@ class _Table(Writer):
             self._right = [is_number(kind) for _, kind in columns]
             lines += [self._line(names), self._line(["─" * width for width in self._widths])]
         lines += [self._line(row) for row in cells]
-        write("".join(lines))
+        self._write("".join(lines))
 
     def end(self, columns: Columns) -> None:
         if columns and not self._widths:

@@ -1,0 +1,187 @@
+"""Trino's plans as one tree: from EXPLAIN (FORMAT JSON), and from EXPLAIN ANALYZE, which gives text only."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dataops_core.errors import BadAnswer
+
+COSTLY = 0.2
+"""Share of the whole plan's CPU from which a node is called costly."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One step of a plan.
+
+    Attributes:
+        name: Trino's name of the step, e.g. `TableScan`.
+        about: What it works on, in Trino's words.
+        rows: Rows that come out: measured, or estimated; `None` if not known.
+        share: Its part of the plan's CPU, 0 to 1: measured, or estimated; `None` if not known.
+        cpu: CPU time as Trino writes it; measured only.
+        fragment: Number of the stage that runs it.
+        notes: All else that Trino says of it.
+        children: What it reads from.
+    """
+
+    name: str
+    about: str
+    rows: float | None
+    share: float | None
+    cpu: str | None
+    fragment: str
+    notes: tuple[str, ...] = ()
+    children: tuple[PlanNode, ...] = ()
+
+    @property
+    def costly(self) -> bool:
+        """Whether it takes a large part of the CPU."""
+        return self.share is not None and self.share >= COSTLY
+
+    def walk(self) -> Iterator[PlanNode]:
+        """Yield it and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan; `measured` tells figures of a run (EXPLAIN ANALYZE) from estimates; `summary` is the run's own line."""
+
+    root: PlanNode
+    measured: bool
+    summary: str = ""
+
+
+def explain(statement: str, *, analyze: bool = False) -> str:
+    """Return the statement that asks for the plan of another one."""
+    return f"EXPLAIN {'ANALYZE' if analyze else '(TYPE DISTRIBUTED, FORMAT JSON)'} {statement}"
+
+
+def read_plan(text: str) -> Plan:
+    """Return the plan that Trino's answer describes; raises BadAnswer."""
+    try:
+        if text.lstrip().startswith("{"):
+            return _estimated(json.loads(text))
+        return _measured(text)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise BadAnswer("the plan is not one that this version understands") from error
+
+
+def _estimated(found: Mapping[str, Any]) -> Plan:
+    fragments = {"": found} if "name" in found else dict(found)
+    nodes = {number: _from_json(root, number) for number, root in fragments.items()}
+    root = _joined(nodes)
+    costs = {id(node): node.share for node in root.walk()}
+    total = sum(cost for cost in costs.values() if cost is not None)
+    return Plan(_shared(root, total), measured=False)
+
+
+def _from_json(found: Mapping[str, Any], fragment: str) -> PlanNode:
+    estimates = found.get("estimates") or [{}]
+    about = ", ".join(f"{name} = {value}" for name, value in (found.get("descriptor") or {}).items() if value)
+    return PlanNode(
+        name=str(found["name"]),
+        about=about,
+        rows=_number(estimates[0].get("outputRowCount")),
+        share=_number(estimates[0].get("cpuCost")),  # a cost, until the sum is known
+        cpu=None,
+        fragment=fragment,
+        notes=tuple(str(line) for line in found.get("details") or ()),
+        children=tuple(_from_json(child, fragment) for child in found.get("children") or ()),
+    )
+
+
+def _number(value: object) -> float | None:
+    """Return a figure; Trino writes NaN, as a number or as text, for what it does not know."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _shared(node: PlanNode, total: float) -> PlanNode:
+    share = node.share / total if node.share is not None and total > 0 else None
+    return replace(node, share=share, children=tuple(_shared(child, total) for child in node.children))
+
+
+def _joined(fragments: Mapping[str, PlanNode]) -> PlanNode:
+    """Put each fragment under the exchange that reads it; the first one is the root."""
+    used: set[str] = set()
+
+    def fill(node: PlanNode) -> PlanNode:
+        children = list(node.children)
+        for number in _SOURCES.findall(node.about.partition("ourceFragmentIds")[2].partition("]")[0]):
+            if number in fragments and number not in used:
+                used.add(number)
+                children.append(fragments[number])
+        return replace(node, children=tuple(fill(child) for child in children))
+
+    first, *_ = fragments
+    used.add(first)
+    return fill(fragments[first])
+
+
+_SOURCES = re.compile(r"\d+")
+_FRAGMENT = re.compile(r"Fragment (\d+) ")
+_NODE = re.compile(r"(?P<lead>[│ ]*(?:[├└]─ )?)(?P<name>[A-Z]\w*)(?:\[(?P<about>.*)\])?$")
+_CPU = re.compile(r"CPU: (?P<time>[\d.]+\w+) \((?P<share>[\d.]+|NaN)%\)")
+_OUTPUT = re.compile(r"Output: (?P<rows>[\d,]+) rows?")
+
+
+class _Lines:
+    """A step of a plan in text, while its lines are read."""
+
+    def __init__(self, name: str, about: str, column: int) -> None:
+        self.name = name
+        self.about = about
+        self.column = column
+        self.notes: list[str] = []
+        self.children: list[_Lines] = []
+
+    def node(self, fragment: str) -> PlanNode:
+        text = "\n".join(self.notes)
+        cpu, output = _CPU.search(text), _OUTPUT.search(text)
+        share = _number(cpu["share"]) if cpu else None
+        return PlanNode(
+            self.name,
+            self.about,
+            rows=float(output["rows"].replace(",", "")) if output else None,
+            share=None if share is None else share / 100,
+            cpu=cpu["time"] if cpu else None,
+            fragment=fragment,
+            notes=tuple(self.notes),
+            children=tuple(child.node(fragment) for child in self.children),
+        )
+
+
+def _measured(text: str) -> Plan:
+    summary = ""
+    number = ""
+    roots: dict[str, _Lines] = {}
+    path: list[_Lines] = []
+    for line in text.splitlines():
+        if found := _FRAGMENT.match(line):
+            number, path = found[1], []
+        elif line.startswith("Queued:"):
+            summary = line
+        elif number and (node := _NODE.match(line)):
+            step = _Lines(node["name"], node["about"] or "", len(node["lead"]))
+            while path and path[-1].column >= step.column:
+                path.pop()
+            if path:
+                path[-1].children.append(step)
+            else:
+                roots.setdefault(number, step)
+            path.append(step)
+        elif path:
+            path[-1].notes.append(line.strip("│ "))
+    return Plan(_joined({number: root.node(number) for number, root in roots.items()}), measured=True, summary=summary)

@@ -1,0 +1,161 @@
+"""Choosing one of many by typing parts of it, and asking for one line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from dataops_tui import look
+
+MOST = 200
+"""Choices that are listed at once; typing narrows them down."""
+_ANEW = "Enter again replaces it"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of many.
+
+    Attributes:
+        label: What stands in the list, in one line.
+        text: What is searched, shown below the list, and returned.
+    """
+
+    label: Text
+    text: str
+
+
+class PickDialog(ModalScreen[str | None]):
+    """Lists choices; returns the text of one, or `None`.
+
+    Args:
+        title: What is chosen.
+        choices: All of them, the likeliest first.
+        none: What is said where there are none.
+    """
+
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Cancel", id="pick.cancel", tooltip="Choose nothing"),
+        Binding("down", "mark(1)", "Next", id="pick.next", show=False, tooltip="Mark the next one"),
+        Binding("up", "mark(-1)", "Previous", id="pick.previous", show=False, tooltip="Mark the one before"),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[Choice], none: str) -> None:
+        super().__init__()
+        self._title = title
+        self._choices = choices
+        self._shown: list[Choice] = []
+        self._none = none
+
+    def compose(self) -> ComposeResult:
+        """Lay out: search line, list, the marked one in full."""
+        with Vertical(classes="dialog pick"):
+            yield Label(look.plain(self._title, "bold"))
+            yield Input(placeholder="type parts of it, in any order", compact=True)
+            yield OptionList(markup=False)
+            yield Static(id="preview")
+
+    def on_mount(self) -> None:
+        """Start with all of them."""
+        self.query_one(OptionList).can_focus = False
+        self.query_one(Input).focus()
+        self._narrow("")
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._narrow(event.value)
+
+    def _narrow(self, typed: str) -> None:
+        parts = typed.lower().split()
+        self._shown = [
+            choice
+            for choice in self._choices
+            if all(part in choice.text.lower() or part in choice.label.plain.lower() for part in parts)
+        ][:MOST]
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(choice.label) for choice in self._shown])
+        options.highlighted = 0 if self._shown else None
+        if not self._shown:
+            self.query_one("#preview", Static).update(look.plain(self._none if not parts else "nothing matches", "dim"))
+
+    @on(OptionList.OptionHighlighted)
+    def _marked(self, event: OptionList.OptionHighlighted) -> None:
+        text = Text("\n").join(look.plain(line) for line in self._shown[event.option_index].text.splitlines())
+        self.query_one("#preview", Static).update(text)
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._shown[event.option_index].text)
+
+    @on(Input.Submitted)
+    def _chosen(self) -> None:
+        at = self.query_one(OptionList).highlighted
+        if at is not None and at < len(self._shown):
+            self.dismiss(self._shown[at].text)
+
+    def action_mark(self, by: int) -> None:
+        """Mark another one."""
+        options = self.query_one(OptionList)
+        if by > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was typed, and whether what is there under that name may be replaced."""
+
+    text: str
+    replace: bool
+
+
+class AskDialog(ModalScreen[Answer | None]):
+    """Asks for one line; returns it, or `None`.
+
+    Args:
+        title: What is asked for.
+        text: What stands there at first.
+        check: Says what is wrong with a text (empty if nothing is), and whether something of that name is there.
+    """
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="ask.cancel", tooltip="Do nothing")]
+
+    def __init__(self, title: str, text: str, check: Callable[[str], tuple[str, bool]]) -> None:
+        super().__init__()
+        self._title = title
+        self._start = text
+        self._check = check
+        self._warned: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out: title, line, what is wrong with it."""
+        with Vertical(classes="dialog"):
+            yield Label(look.plain(self._title, "bold"))
+            yield Input(self._start, compact=True)
+            yield Label("", id="problem")
+
+    def on_mount(self) -> None:
+        """Start at the end of the line."""
+        self.query_one(Input).focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        wrong, there = self._check(event.value)
+        if not wrong and there and self._warned != event.value:
+            self._warned = event.value
+            wrong = f"{event.value} is there already; {_ANEW}"
+        if wrong:
+            self.query_one("#problem", Label).update(look.plain(wrong, "red"))
+        else:
+            self.dismiss(Answer(event.value, there))

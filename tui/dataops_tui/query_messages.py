@@ -1,0 +1,81 @@
+"""What work on queries tells its screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from dataops_core.sql.results import Result
+from dataops_core.sql.statistics import ColumnStatistics
+
+if TYPE_CHECKING:
+    from dataops_core.clients.trino import QueryDetail, ServerQuery
+
+
+@dataclass
+class ResultBegan(Message):
+    """The first rows of the query with that number are there; more are put into the same result as they come."""
+
+    query: int
+    result: Result
+
+
+@dataclass
+class WhyQueued(Message):
+    """Why the query with that number waits, in words."""
+
+    query: int
+    reason: str
+
+
+class NamesLoaded(Message):
+    """Trino has told names that it was asked for, or failed to."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One is enough."""
+        return isinstance(message, NamesLoaded)
+
+
+@dataclass
+class ExportProgress(Message):
+    """How many rows are written to a file; `done` once it is whole."""
+
+    path: str
+    rows: int
+    done: bool = False
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest one counts."""
+        return isinstance(message, ExportProgress)
+
+
+@dataclass
+class StatisticsReady(Message):
+    """The statistics of a result's columns."""
+
+    columns: tuple[ColumnStatistics, ...]
+
+
+@dataclass
+class QueriesLoaded(Message):
+    """What Trino runs, newest first."""
+
+    queries: tuple[ServerQuery, ...]
+    at: datetime
+
+
+@dataclass
+class QueryDetailLoaded(Message):
+    """One query in full."""
+
+    detail: QueryDetail
+
+
+@dataclass
+class QueryKilled(Message):
+    """Trino has ended a query."""
+
+    query_id: str

@@ -1,0 +1,238 @@
+"""The editor of the SQL screen: colours, and what may follow at the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import TextArea
+
+from dataops_core.health.text import visible
+from dataops_core.sql.completion import Candidate, Completion
+from dataops_core.sql.scan import KEYWORDS, Kind, Statement, scan, statement_at
+
+COLOURED = 30_000
+"""Characters up to which a text is coloured and completed: beyond, each key would be felt."""
+OFFERED = 8
+"""Candidates that are shown at once."""
+NOTE_WIDTH, NOTE_LINES = 54, 4
+"""Characters and lines of what is said below them."""
+_STYLES = {
+    Kind.COMMENT: Style(dim=True, italic=True),
+    Kind.STRING: Style(color="green"),
+    Kind.NUMBER: Style(color="magenta"),
+    Kind.QUOTED: Style(color="yellow"),
+}
+_KEYWORD = Style(color="cyan", bold=True)
+_KIND_GLYPHS = {
+    "column": "c",
+    "alias": "a",
+    "table": "t",
+    "schema": "s",
+    "catalog": "C",
+    "function": "f",
+    "keyword": "k",
+}
+
+
+class Completions(Widget):
+    """What may follow, over the text; it takes no focus, the editor's keys steer it."""
+
+    can_focus = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.display = False
+        self.completion = Completion(0, (), ())
+        self.chosen = 0
+        self.moved = False
+        """Whether the reader has moved the mark: then Enter takes it."""
+        self._note: list[str] = []
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The one that is marked."""
+        candidates = self.completion.candidates
+        return candidates[self.chosen] if self.chosen < len(candidates) else None
+
+    def offer(self, completion: Completion, note: str) -> None:
+        """Show these; `note` says how old they are, or what is missing."""
+        marked = self.candidate.text if self.candidate and self.moved and self.display else None
+        texts = [candidate.text for candidate in completion.candidates]
+        self.completion, self._note = completion, wrap(visible(note), NOTE_WIDTH, max_lines=NOTE_LINES)
+        self.moved = marked in texts
+        self.chosen = texts.index(marked) if marked in texts else 0
+        self.display = bool(completion.candidates or note)
+        self.styles.height = min(OFFERED, len(completion.candidates)) + len(self._note)
+        self.refresh(layout=True)
+
+    def close(self) -> None:
+        """Show nothing."""
+        self.display, self.moved = False, False
+
+    def move(self, by: int) -> None:
+        """Mark another one."""
+        self.moved = True
+        self.chosen = (self.chosen + by) % max(1, len(self.completion.candidates))
+        self.refresh()
+
+    def render(self) -> Text:
+        """Draw those around the marked one."""
+        width = self.size.width
+        candidates: Sequence[Candidate] = self.completion.candidates
+        first = max(0, min(self.chosen - OFFERED // 2, len(candidates) - OFFERED))
+        lines = []
+        for at, candidate in enumerate(candidates[first : first + OFFERED], first):
+            line = Text(f"{_KIND_GLYPHS[candidate.kind]} ", "dim", no_wrap=True, overflow="ellipsis", end="")
+            line.append(visible(candidate.text), "bold" if at == self.chosen else "")
+            line.append(f"  {visible(candidate.about) or candidate.kind}", "dim")
+            line.truncate(width, overflow="ellipsis", pad=True)
+            if at == self.chosen:
+                line.stylize("reverse")
+            lines.append(line)
+        lines += [Text(line, "italic dim") for line in self._note]
+        return Text("\n", no_wrap=True).join(lines)
+
+
+class SqlEditor(TextArea):
+    """One text with any number of statements."""
+
+    BINDINGS = [
+        Binding(
+            "ctrl+@,ctrl+space",
+            "complete",
+            "Complete",
+            id="editor.complete",
+            show=False,
+            key_display="^space",
+            tooltip="Show what may follow; Tab takes the marked one",
+        ),
+    ]
+
+    @dataclass
+    class Asked(Message):
+        """What may follow is to be shown; `typed` if it is because something was typed."""
+
+        editor: SqlEditor
+        typed: bool
+
+    def __init__(self, completions: Completions) -> None:
+        super().__init__(
+            "",
+            placeholder=Content("a statement, e.g. SHOW TABLES; F5 runs the one under the cursor, F1 shows all keys"),
+            tab_behavior="focus",
+            soft_wrap=False,
+            compact=True,
+            show_line_numbers=False,
+        )
+        self._completions = completions
+        self._coloured: tuple[str, dict[int, list[tuple[int, int, Style]]]] = ("", {})
+
+    @property
+    def offset_of_cursor(self) -> int:
+        """Where the cursor stands in the text."""
+        return self.offset_at(self.cursor_location)
+
+    def offset_at(self, location: tuple[int, int]) -> int:
+        """Return where a line and column stand in the text."""
+        row, column = location
+        newline = len(self.document.newline)
+        return sum(len(self.document.get_line(line)) + newline for line in range(row)) + column
+
+    def location_at(self, offset: int) -> tuple[int, int]:
+        """Return the line and column of a place in the text."""
+        before = self.text[:offset]
+        newline = self.document.newline
+        return before.count(newline), len(before) - (before.rfind(newline) + len(newline) if newline in before else 0)
+
+    def to_run(self) -> Statement | None:
+        """Return what is selected, else the statement under the cursor; `None` if there is none."""
+        if selected := self.selected_text.strip():
+            start = min(self.offset_at(self.selection.start), self.offset_at(self.selection.end))
+            return Statement(selected, start, start + len(selected))
+        return statement_at(self.text, self.offset_of_cursor)
+
+    def get_line(self, line_index: int) -> Text:
+        """Return a line with its colours."""
+        line = super().get_line(line_index)
+        for start, end, style in self._colours().get(line_index, ()):
+            line.stylize(style, start, end)
+        return line
+
+    def _colours(self) -> dict[int, list[tuple[int, int, Style]]]:
+        text = self.text
+        if self._coloured[0] != text:
+            self._coloured = (text, _colours(text, self.document.newline) if len(text) <= COLOURED else {})
+        return self._coloured[1]
+
+    def on_text_area_changed(self) -> None:
+        """Colour the lines anew that another line's change has changed, and offer what may follow."""
+        self.refresh()
+        if self.has_focus and len(self.text) <= COLOURED:
+            self.post_message(self.Asked(self, typed=True))
+
+    def on_blur(self) -> None:
+        """Offer nothing while somebody is elsewhere."""
+        self._completions.close()
+
+    def on_key(self, event: events.Key) -> None:
+        """Let the keys steer what is offered, while it is."""
+        offered = self._completions
+        if not offered.display:
+            return
+        match event.key:
+            case "down" | "up" if offered.candidate:
+                offered.move(1 if event.key == "down" else -1)
+            case "escape":
+                offered.close()
+            case "tab" | "enter" if offered.candidate and (event.key == "tab" or offered.moved):
+                self._take(offered.candidate)
+            case "left" | "right" | "home" | "end" | "up" | "down" | "pageup" | "pagedown":
+                offered.close()
+                return
+            case _:
+                return
+        event.stop()
+        event.prevent_default()
+
+    def _take(self, candidate: Candidate) -> None:
+        start = self.location_at(self._completions.completion.start)
+        call = "(" if candidate.kind == "function" else ""
+        self.replace(candidate.text + call, start, self.cursor_location, maintain_selection_offset=False)
+        self._completions.close()
+
+    def action_complete(self) -> None:
+        """Show what may follow."""
+        self.post_message(self.Asked(self, typed=False))
+
+
+def _colours(text: str, newline: str) -> dict[int, list[tuple[int, int, Style]]]:
+    """Return the styles by line."""
+    starts = [0]
+    while (at := text.find(newline, starts[-1])) >= 0:
+        starts.append(at + len(newline))
+    found: dict[int, list[tuple[int, int, Style]]] = {}
+    line = 0
+    for piece in scan(text):
+        style = _STYLES.get(piece.kind)
+        if style is None and piece.kind is Kind.WORD and piece.text.upper() in KEYWORDS:
+            style = _KEYWORD
+        if style is None:
+            continue
+        while line + 1 < len(starts) and starts[line + 1] <= piece.start:
+            line += 1
+        last = line
+        while last + 1 < len(starts) and starts[last + 1] < piece.end:
+            last += 1
+        for row in range(line, last + 1):
+            start = max(0, piece.start - starts[row])
+            found.setdefault(row, []).append((start, piece.end - starts[row], style))
+    return found

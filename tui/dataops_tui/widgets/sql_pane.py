@@ -1,0 +1,581 @@
+"""One tab of the SQL screen: an editor, the query that runs, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rich import filesize
+from rich.table import Table
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import ContentSwitcher, Static, Tree
+
+from dataops_core.actions import classify_sql
+from dataops_core.actions.sql import SqlRisk
+from dataops_core.errors import BadAnswer, DataopsError
+from dataops_core.health.text import count, duration, visible
+from dataops_core.sql.completion import Completion, Listing, Place, complete
+from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
+from dataops_core.sql.library import LibraryFailed, ran_now
+from dataops_core.sql.names import Names
+from dataops_core.sql.plan import Plan, PlanNode, explain, read_plan
+from dataops_core.sql.results import Result
+from dataops_core.sql.scan import Statement, statement_at, statements
+from dataops_core.sql.statistics import ColumnStatistics, column_statistics
+from dataops_core.values import as_text
+from dataops_tui import look
+from dataops_tui.background import in_background
+from dataops_tui.dialogs.confirm import ConfirmDialog
+from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.dialogs.text import TextDialog
+from dataops_tui.messages import QueryEnded, WorkFailed
+from dataops_tui.query_messages import ExportProgress, NamesLoaded, ResultBegan, StatisticsReady, WhyQueued
+from dataops_tui.widgets.plan_tree import PlanTree, described
+from dataops_tui.widgets.result_table import ResultTable
+from dataops_tui.widgets.sql_editor import Completions, SqlEditor
+
+if TYPE_CHECKING:
+    from dataops_core.clients.trino import QueryHandle, QueryProgress, TrinoClient
+    from dataops_tui.app import DataopsApp
+    from dataops_tui.screens.sql import SqlScreen
+
+MAX_ROWS = 1_000_000
+"""Rows that are kept; a query with more is stopped there, and that is said."""
+MAX_BYTES = 2 << 30
+"""Bytes of rows on disk, after compression, beyond which a query is stopped."""
+WATCH_EVERY = 0.25
+"""Seconds between two looks at the query that runs, and at the rows that have come."""
+ASK_WHY_EVERY = 2.0
+"""Seconds between two questions why a query waits."""
+PLAN_COLUMN = "Query Plan"
+"""What Trino calls the one column of an EXPLAIN."""
+LONGEST = 20_000
+"""Characters of a value that are shown when a row is shown in full."""
+RUNNING = "running the statement"
+CANCELLING = "cancelling the query"
+_HINT = "F5 runs the statement under the cursor"
+
+
+class SqlPane(Vertical):
+    """Holds everything about its query; the editor and the tables only show it."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self._completions = Completions()
+        self.editor = SqlEditor(self._completions)
+        self._number = 0
+        self._handle: QueryHandle | None = None
+        self._result: Result | None = None
+        self._statement = ""
+        self._began = 0.0
+        self._waiting: deque[str] = deque()
+        self._of = 0
+        self._asked_why = 0.0
+        self._why = ""
+        self._plan: Plan | None = None
+        self._offered_at = -1
+        self.busy = False
+        """Whether a query runs."""
+
+    @property
+    def console(self) -> DataopsApp:
+        """The app."""
+        return cast("DataopsApp", self.app)
+
+    @property
+    def sql(self) -> SqlScreen:
+        """The screen."""
+        return cast("SqlScreen", self.screen)
+
+    def compose(self) -> ComposeResult:
+        """Lay out: editor, progress, and either rows, a plan, or the stages of a query that has no rows yet."""
+        yield self.editor
+        yield self._completions
+        yield Static(Text(_HINT, "dim"), classes="progress")
+        with ContentSwitcher(initial="rows"):
+            yield ResultTable(id="rows")
+            yield PlanTree(id="plan")
+            yield Static(id="stages")
+
+    def on_mount(self) -> None:
+        """Watch the query."""
+        self.set_interval(WATCH_EVERY, self._watch)
+
+    def on_unmount(self) -> None:
+        """Leave nothing behind: neither a query in the server nor rows on the disk."""
+        if self.busy and self._handle is not None:
+            in_background(self, CANCELLING, self._handle.stop)
+        if self._result is not None:
+            self._result.close()
+
+    @property
+    def table(self) -> ResultTable:
+        """The rows."""
+        return self.query_one(ResultTable)
+
+    # --- running ---------------------------------------------------------------------------------------------
+
+    def run_current(self) -> None:
+        """Run what is selected, else the statement under the cursor."""
+        found = self.editor.to_run()
+        self._run([found.text] if found else [])
+
+    def run_all(self) -> None:
+        """Run all statements, one after the other, up to the first that does not finish."""
+        self._run([statement.text for statement in statements(self.editor.text)])
+
+    def run_explain(self, *, analyze: bool) -> None:
+        """Show the plan of the statement under the cursor; `analyze` runs it and measures."""
+        found = self.editor.to_run()
+        self._run([explain(found.text, analyze=analyze)] if found else [])
+
+    def _run(self, chosen: list[str]) -> None:
+        if self.busy:
+            self.say("a query is running: cancel it first (ctrl+c)", "red")
+        elif self.console.trino is None:
+            self.say(self.console.why_not("Trino"), "red")
+        elif not chosen:
+            self.say("there is no statement", "red")
+        else:
+            self._waiting, self._of = deque(chosen), len(chosen)
+            self._run_next()
+
+    def _run_next(self) -> None:
+        trino, gate = self.console.trino, self.console.gate
+        if trino is None:
+            return
+        statement = self._waiting.popleft()
+        risk = classify_sql(statement)
+        word = gate.confirmation(risk)
+        if word is None:
+            self._start(trino, statement, None)
+            return
+        what = "This statement changes something" if risk is not SqlRisk.UNKNOWN else "This may change something"
+        title = f'{what} in the context "{self.console.context_name}"'
+
+        def confirmed(typed: str | None) -> None:
+            if typed is not None:
+                self._start(trino, statement, typed)
+            else:
+                self._waiting.clear()
+
+        self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
+
+    def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
+        self._number += 1
+        self.busy, self._handle, self._statement, self._why, self._plan = True, None, statement, "", None
+        self._began = self._asked_why = time.monotonic()
+        self.table.show(None)
+        if self._result is not None:
+            self._result.close()
+            self._result = None
+        self._show("stages")
+        self.query_one("#stages", Static).update("")
+        self.say("submitted …", "dim")
+        self.sql.refresh_bindings()
+        number, gate = self._number, self.console.gate
+
+        def work() -> None:
+            handle = gate.run_sql(trino, statement, confirmed)
+            self._handle = handle
+            self.post_message(self._read(handle, number))
+
+        in_background(self, RUNNING, work)
+
+    def _read(self, handle: QueryHandle, number: int) -> QueryEnded:
+        """Take the rows as they come; runs in the background."""
+        result: Result | None = None
+        batches = handle.batches()
+        try:
+            for batch in batches:
+                if result is None:
+                    result = Result(handle.columns, MAX_ROWS, MAX_BYTES)
+                    self.post_message(ResultBegan(number, result))
+                if not result.append(batch):
+                    handle.cancel()  # while it is still being read: afterwards nobody would end it
+                    break
+                if handle.cancelled:
+                    break
+            if result is None and handle.columns:
+                self.post_message(ResultBegan(number, Result(handle.columns, MAX_ROWS, MAX_BYTES)))
+        except DataopsError as error:
+            return QueryEnded(number, error=str(error))
+        finally:
+            batches.close()
+        return QueryEnded(number, truncated=result is not None and result.full)
+
+    @on(ResultBegan)
+    def _began_rows(self, message: ResultBegan) -> None:
+        if message.query != self._number or not self.is_mounted:
+            message.result.close()
+            return
+        self._result = message.result
+        self.table.show(message.result)
+        self._show("rows")
+
+    @on(QueryEnded)
+    def _ended(self, message: QueryEnded) -> None:
+        if message.query != self._number:
+            return
+        self.busy = False
+        self.table.grow()
+        handle, rows = self._handle, len(self._result) if self._result is not None else 0
+        cancelled = handle is not None and handle.cancelled and not message.truncated
+        self._show("rows")
+        if self._result is not None and message.error is None and not cancelled:
+            self._show_plan(self._result)
+        if cancelled:
+            self.say(f"cancelled after {count(rows)} rows{self._which()}", "yellow")
+        elif message.error is not None:
+            self.say(message.error + self._which(), "red")
+        elif message.truncated:
+            self.say(
+                f"TRUNCATED: the first {count(rows)} rows; the query was stopped there{self._which()}", "yellow bold"
+            )
+        else:
+            self.say(self._what_was_done(rows), "green")
+        outcome = "cancelled" if cancelled else "failed" if message.error else "finished"
+        self._remember(outcome, rows)
+        if outcome != "finished":
+            self._waiting.clear()
+        elif classify_sql(self._statement) is SqlRisk.DDL:
+            self.sql.names.forget()
+        if self._waiting:
+            self._run_next()
+        self.sql.refresh_bindings()
+
+    def _what_was_done(self, rows: int) -> str:
+        handle = self._handle
+        progress = handle.progress() if handle else None
+        took = f" in {progress.elapsed:.1f} s" if progress else ""
+        place = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
+        if self._plan is not None:
+            return f"plan, {self._plan.summary or 'estimated; a in it runs the statement and measures'}{place}"
+        if handle is not None and not handle.columns:
+            changed = f", {count(handle.update_count)} rows" if handle.update_count else ""
+            return f"{handle.update_type or 'done'}{changed}{took}{place}{self._which()}"
+        return f"{count(rows)} rows{took}{place}{self._which()}"
+
+    def _which(self) -> str:
+        return f"  {self._handle.query_id}" if self._handle and self._handle.query_id else ""
+
+    def _remember(self, outcome: str, rows: int) -> None:
+        ran = ran_now(self.console.context_name, self._statement, outcome, rows, time.monotonic() - self._began)
+        history = self.sql.history
+        in_background(self, "keeping the history", lambda: history.add(ran))
+
+    @on(WorkFailed)
+    def _complain(self, message: WorkFailed) -> None:
+        message.stop()
+        if message.what == RUNNING:
+            self.busy = False
+            self._waiting.clear()
+            self.sql.refresh_bindings()
+        self.say(message.error, "red")
+
+    def cancel(self) -> None:
+        """Cancel the query in the server."""
+        handle = self._handle
+        if handle is None:
+            self.say("the query is being submitted; try again", "yellow")
+            return
+        self._waiting.clear()
+        self.say("cancelling …", "yellow")
+
+        in_background(self, CANCELLING, handle.stop)
+
+    # --- watching --------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if not self.busy:
+            return
+        self.table.grow()
+        handle = self._handle
+        progress = handle.progress() if handle and not handle.cancelled else None
+        if handle is None or progress is None:
+            return
+        self.say(self._progress_line(progress), "yellow")
+        if self._result is None:
+            self.query_one("#stages", Static).update(_stages(progress))
+        if self._result is None and time.monotonic() - self._asked_why > ASK_WHY_EVERY:
+            self._asked_why = time.monotonic()
+            self._ask_why(handle)
+
+    def _progress_line(self, progress: QueryProgress) -> str:
+        line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
+        line += f"  {count(progress.rows)} rows, {filesize.decimal(progress.bytes)} read  {duration(progress.elapsed)}"
+        if progress.state == "QUEUED":
+            line += f"  (queued for {duration(progress.queued)})"
+        if self._result is not None:
+            line += f"  {count(len(self._result))} rows here"
+        return line + (f"  {self._why}" if self._why else "")
+
+    def _ask_why(self, handle: QueryHandle) -> None:
+        trino, number, query_id = self.console.trino, self._number, handle.query_id
+        if trino is None or query_id is None:
+            return
+
+        def work() -> None:
+            queries = trino.queries()
+            reasons = [query.why_waiting(queries) for query in queries if query.query_id == query_id]
+            self.post_message(WhyQueued(number, "".join(reasons)))
+
+        in_background(self, "asking why the query waits", work)
+
+    @on(WhyQueued)
+    def _explain_wait(self, message: WhyQueued) -> None:
+        if message.query == self._number:
+            self._why = message.reason
+
+    def say(self, text: str, style: str) -> None:
+        """Say how things stand."""
+        self.query_one(".progress", Static).update(look.plain(text, style))
+
+    def _show(self, what: str) -> None:
+        switcher = self.query_one(ContentSwitcher)
+        focused = not self.editor.has_focus and self.screen.focused in switcher.walk_children()
+        switcher.current = what
+        if focused:
+            self.focus_result()
+
+    def focus_result(self) -> None:
+        """Go to the rows or the plan."""
+        (self.query_one(PlanTree) if self._plan is not None else self.table).focus()
+
+    # --- plans -----------------------------------------------------------------------------------------------
+
+    def _show_plan(self, result: Result) -> None:
+        """Show a plan as a tree, where the rows are one that is understood."""
+        if [name for name, _ in result.columns] != [PLAN_COLUMN] or not len(result):
+            return
+        try:
+            self._plan = read_plan("\n".join(str(row[0]) for chunk in result.chunks() for row in chunk))
+        except BadAnswer:
+            return  # the rows stay as Trino wrote them
+        self.query_one(PlanTree).show(self._plan)
+        self._show("plan")
+
+    @property
+    def shows_plan(self) -> bool:
+        """Whether a plan is shown that has not been measured yet."""
+        return self._plan is not None and not self._plan.measured and not self.busy
+
+    @on(Tree.NodeSelected)
+    def _show_step(self, message: Tree.NodeSelected[PlanNode]) -> None:
+        if message.node.data is not None:
+            self.app.push_screen(TextDialog(message.node.data.name, described(message.node.data)))
+
+    # --- completion ------------------------------------------------------------------------------------------
+
+    @on(SqlEditor.Asked)
+    def _offer(self, message: SqlEditor.Asked) -> None:
+        message.stop()
+        self._complete(typed=message.typed)
+
+    def _complete(self, *, typed: bool) -> None:
+        editor, trino = self.editor, self.console.context_settings.trino
+        at = editor.offset_of_cursor
+        text = editor.text
+        before = text[max(0, at - 1) : at]
+        if trino is None or (typed and not (before.isalnum() or before in ("_", ".", '"'))):
+            self._completions.close()
+            return
+        here = statement_at(text, at) or Statement(text, 0, len(text))
+        if not here.start <= at <= here.end:
+            here = Statement("", at, at)
+        names = self.sql.names
+        known = names.known
+        offered = complete(here.text, at - here.start, known, trino.catalog, trino.db_schema)
+        offered = Completion(offered.start + here.start, offered.candidates, offered.needs)
+        self._load(names, offered)
+        note = _note(offered, known, datetime.now(UTC))
+        self._offered_at = at
+        if typed and not offered.candidates:
+            self._completions.close()
+            return
+        self._place()
+        self._completions.offer(offered, note)
+
+    def _load(self, names: Names, offered: Completion) -> None:
+        trino = self.console.trino
+        if trino is None:
+            return
+        claimed = names.claim(offered.needs, datetime.now(UTC))
+        for place in claimed:
+
+            def work(place: Place = place) -> None:
+                names.load(trino, place)
+                self.post_message(NamesLoaded())
+
+            in_background(self, "loading names", work)
+
+    @on(NamesLoaded)
+    def _names_loaded(self) -> None:
+        """Offer again what now is known, unless something else has been done since."""
+        if self.editor.has_focus and self.editor.offset_of_cursor == self._offered_at:
+            self._complete(typed=not self._completions.display)
+
+    def _place(self) -> None:
+        """Put what is offered below the cursor, or above where there is no room."""
+        cursor, here = self.editor.cursor_screen_offset, self.region.offset
+        self._completions.styles.offset = (max(0, cursor.x - here.x - 2), cursor.y - here.y + 1)
+
+    # --- rows ------------------------------------------------------------------------------------------------
+
+    @on(ResultTable.Chosen)
+    def _show_row(self, message: ResultTable.Chosen) -> None:
+        if self._result is None:
+            return
+        lines = []
+        for (name, kind), value in zip(self._result.columns, self._result.row(message.row), strict=True):
+            text = "NULL" if value is None else as_text(value)
+            more = f" … and {count(len(text) - LONGEST)} characters more" if len(text) > LONGEST else ""
+            lines.append(f"{name}  ({kind})\n    {visible(text[:LONGEST])}{more}")
+        self.app.push_screen(TextDialog(f"row {count(message.row + 1)}", "\n".join(lines)))
+
+    def show_statistics(self) -> None:
+        """Work out what the columns hold, of the rows that are there."""
+        result = self._result
+        if result is None or not len(result):
+            self.say("there are no rows to look at", "red")
+            return
+        self.say("looking at the rows …", "yellow")
+
+        def work() -> None:
+            self.post_message(StatisticsReady(column_statistics(result.columns, result.chunks())))
+
+        in_background(self, "looking at the rows", work)
+
+    @on(StatisticsReady)
+    def _statistics_ready(self, message: StatisticsReady) -> None:
+        rows = message.columns[0].rows if message.columns else 0
+        cut = " (TRUNCATED: the query has more)" if self._result is not None and self._result.full else ""
+        title = f"columns of the {count(rows)} rows that were fetched{cut}"
+        self.say(title, "green")
+        self.app.push_screen(TextDialog(title, _statistics_text(message.columns), _statistics(message.columns)))
+
+    def ask_export(self) -> None:
+        """Ask for a file, and write the rows to it."""
+        result = self._result
+        if self.busy:
+            self.say("the query is running: wait for its end, or cancel it (ctrl+c)", "red")
+            return
+        if result is None:
+            self.say("there are no rows to export", "red")
+            return
+
+        def check(text: str) -> tuple[str, bool]:
+            try:
+                return "", export_path(text).exists()
+            except ExportRefused as problem:
+                return str(problem), False
+
+        def chosen(answer: Answer | None) -> None:
+            if answer is not None:
+                self._export(result, export_path(answer.text), overwrite=answer.replace)
+
+        title = f"Export {count(len(result))} rows to a file ({', '.join(FORMATS)})"
+        self.app.push_screen(AskDialog(title, "rows.csv", check), chosen)
+
+    def _export(self, result: Result, path: Path, *, overwrite: bool) -> None:
+        def progress(rows: int) -> None:
+            self.post_message(ExportProgress(str(path), rows))
+
+        def work() -> None:
+            rows = export(path, result.columns, result.chunks(), overwrite=overwrite, on_rows=progress)
+            self.post_message(ExportProgress(str(path), rows, done=True))
+
+        in_background(self, "exporting", work)
+
+    @on(ExportProgress)
+    def _exporting(self, message: ExportProgress) -> None:
+        cut = ", TRUNCATED: the query has more" if self._result is not None and self._result.full else ""
+        done = f"{count(message.rows)} rows are in {message.path}{cut}"
+        self.say(done if message.done else f"exporting: {count(message.rows)} rows …", "green")
+
+    def ask_save(self) -> None:
+        """Ask for a name, and save the editor's text under it."""
+        text, saved = self.editor.text, self.sql.saved
+
+        def check(name: str) -> tuple[str, bool]:
+            try:
+                return "", saved.path_of(name).exists()
+            except LibraryFailed as problem:
+                return str(problem), False
+
+        def chosen(answer: Answer | None) -> None:
+            if answer is None:
+                return
+            try:
+                path = saved.save(answer.text, text, overwrite=answer.replace)
+            except LibraryFailed as problem:
+                self.say(str(problem), "red")
+            else:
+                self.say(f"saved as {path}", "green")
+
+        if text.strip():
+            self.app.push_screen(AskDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
+        else:
+            self.say("there is nothing to save", "red")
+
+
+def _note(offered: Completion, known: Mapping[Place, Listing], now: datetime) -> str:
+    """Say what is missing of what is offered, or how old it is."""
+    missing = [".".join(place) or "catalogs" for place in offered.needs if place not in known]
+    if missing:
+        return f"loading {', '.join(missing)} …"
+    listings = [known[place] for place in offered.needs]
+    for listing in listings:
+        if listing.error:
+            return listing.error
+    oldest = min((listing.at for listing in listings), default=None)
+    return f"names seen {look.ago(oldest, now)}" if oldest and offered.candidates else ""
+
+
+def _stages(progress: QueryProgress) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("STAGE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    for heading in ("SPLITS", "ROWS", "BYTES", "CPU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in progress.stages:
+        table.add_row(
+            "  " * stage.depth + ("└ " if stage.depth else "") + visible(stage.number),
+            visible(stage.state.lower()),
+            f"{stage.splits_done}/{stage.splits_total}",
+            count(stage.rows),
+            filesize.decimal(stage.bytes),
+            f"{stage.cpu:.1f} s",
+        )
+    return table
+
+
+_STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
+
+
+def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:
+    nulls = f"{count(column.nulls)} ({column.nulls / column.rows:.0%})" if column.nulls else "0"
+    distinct = ("" if column.exact else "≈ ") + count(column.distinct)
+    edges = [look.UNKNOWN if value is None else visible(as_text(value)) for value in (column.smallest, column.largest)]
+    return (visible(column.name), visible(column.kind), nulls, distinct, *edges, count(column.length))
+
+
+def _statistics(columns: tuple[ColumnStatistics, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in _STATISTICS:
+        right = heading in ("NULL", "DISTINCT", "LONGEST")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for column in columns:
+        table.add_row(*(Text(cell) for cell in _statistics_cells(column)))
+    return table
+
+
+def _statistics_text(columns: tuple[ColumnStatistics, ...]) -> str:
+    return "\n".join("\t".join(cells) for cells in (_STATISTICS, *map(_statistics_cells, columns)))
