@@ -39,7 +39,7 @@ from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
-from dataops_tui.themes import THEMES, AsciiOnly
+from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly
 from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
@@ -141,6 +141,7 @@ class DataopsApp(TimeTravel, Navigator):
         self._watch_other = watch_other
         for theme in THEMES:
             self.register_theme(theme)
+        self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         self.theme = settings.console.theme
         self._ascii = AsciiOnly(settings.console.ascii)
         self.set_keymap(settings.console.keys)

@@ -6,6 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 from rich.segment import Segment
+from rich.terminal_theme import TerminalTheme
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import Theme
@@ -56,6 +57,24 @@ THEMES = (
     ),
 )
 
+ANSI_DARK = TerminalTheme(
+    (18, 22, 27),
+    (214, 221, 228),
+    [
+        (26, 32, 39), (255, 128, 122), (92, 207, 110), (230, 190, 80),
+        (110, 160, 240), (220, 140, 240), (90, 200, 215), (214, 221, 228),
+    ],
+)  # fmt: skip
+"""What red, green and the like are on a dark background."""
+ANSI_LIGHT = TerminalTheme(
+    (251, 252, 253),
+    (28, 33, 39),
+    [
+        (28, 33, 39), (176, 26, 18), (20, 110, 48), (133, 89, 0),
+        (31, 95, 174), (130, 50, 150), (0, 100, 120), (28, 33, 39),
+    ],
+)  # fmt: skip
+"""What they are on a light one."""
 _SIGNS = {"●": "*", "○": "o", "◐": "%", "▲": "^", "■": "#", "✖": "x", "◌": "~", "↻": "@", "◇": "<", "▼": "v", "✓": "+"}
 _SIGNS |= {"·": ".", "‖": "=", "↳": ">", "░": ":", "…": "~", "▁": "_", "▂": "_", "▃": "_", "▄": "=", "▅": "=", "▆": "="}
 
