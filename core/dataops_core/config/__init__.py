@@ -3,6 +3,7 @@
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
+    AlertsSettings,
     CanaryHop,
     CanarySettings,
     CatalogSettings,
@@ -16,6 +17,7 @@ from dataops_core.config.model import (
     IcebergTableStage,
     KafkaSettings,
     PipelineSettings,
+    ReaderStage,
     RecorderSettings,
     Secret,
     SecretSource,
@@ -26,6 +28,7 @@ from dataops_core.config.model import (
     Stage,
     StageBase,
     TableSelection,
+    Thresholds,
     TopicSelection,
     TopicStage,
     TrinoSettings,
@@ -36,6 +39,7 @@ from dataops_core.config.secret import resolve_secret
 __all__ = [
     "ENVIRONMENT",
     "AirflowSettings",
+    "AlertsSettings",
     "CanaryHop",
     "CanarySettings",
     "CatalogSettings",
@@ -49,6 +53,7 @@ __all__ = [
     "IcebergTableStage",
     "KafkaSettings",
     "PipelineSettings",
+    "ReaderStage",
     "RecorderSettings",
     "Secret",
     "SecretSource",
@@ -59,6 +64,7 @@ __all__ = [
     "Stage",
     "StageBase",
     "TableSelection",
+    "Thresholds",
     "TopicSelection",
     "TopicStage",
     "TrinoSettings",
