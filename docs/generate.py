@@ -7,10 +7,8 @@ written, and the exit code tells whether something would be.
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
-import pkgutil
 import re
 import sys
 import types
@@ -25,7 +23,6 @@ from pydantic.fields import FieldInfo
 from textual.binding import Binding
 from textual.keys import format_key
 
-import dataops_tui
 from dataops_core.cli.app import app as dataops
 from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
 from dataops_core.config.load import sections
@@ -34,6 +31,7 @@ from dataops_exporter.__main__ import parser
 from dataops_exporter.dialects import METRICS as DIALECTS
 from dataops_exporter.metrics import METRICS, Metric
 from dataops_tui.__main__ import app as console
+from dataops_tui.keys import bindings
 
 DOCS = Path(__file__).parent
 CHART = DOCS.parent / "deploy/helm/dataops-exporter"
@@ -163,14 +161,9 @@ def _metrics(found: Iterable[Metric]) -> Iterator[str]:
 def keys() -> Iterator[str]:
     """Yield the keys of each place of the console."""
     places: dict[str, list[tuple[str, str]]] = {}
-    for module in sorted(pkgutil.walk_packages(dataops_tui.__path__, "dataops_tui."), key=lambda m: m.name):
-        if module.name.endswith("__main__"):
-            continue
-        for owner in vars(importlib.import_module(module.name)).values():
-            if inspect.isclass(owner) and owner.__module__ == module.name and "BINDINGS" in vars(owner):
-                for binding in owner.BINDINGS:
-                    place, row = _key(owner, binding)
-                    places.setdefault(place, []).append(row)
+    for owner, binding in bindings():
+        place, row = _key(owner, binding)
+        places.setdefault(place, []).append(row)
     for place in sorted(places, key=lambda p: (p != "app", p)):
         yield f"### {PLACES[place]}\n"
         yield _table(("key", "what", "id"), [(*row, f"`{place}.{row_id}`") for *row, row_id in places[place]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import DataopsError
 from dataops_core.health.recording import Recording
 from dataops_core.version import version
+from dataops_tui.keys import check_keys
 from dataops_tui.replay import SHIPPED, Replay, settings_of
+from dataops_tui.web import serve
 
 USAGE = 2
 """Exit code of wrong use or settings."""
@@ -38,6 +41,12 @@ def console(
         bool, typer.Option("--replay", help="Show a recording: FILE, or the incident that comes with the program.")
     ] = False,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The recording to replay.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every action that changes something.")] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Show it in a web browser, on this machine only; read-only unless --writable.")
+    ] = False,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port of --web.")] = 8000,
+    writable: Annotated[bool, typer.Option("--writable", help="Let --web change things, as the terminal may.")] = False,
     show_version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -54,9 +63,20 @@ def console(
     else:
         settings = load_settings(find_config(config))
         name, _ = context_of(settings, context)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
+        check_keys(settings.console.keys)
+    if web:
+        mode = [] if writable else ["--read-only"]
+        source = ["--replay", str(file)] if file else ["--replay"] if replay else ["--config", str(find_config(config))]
+        serve([*source, *([] if replay else ["--context", name]), *mode], port)
+        return
+    # Textual draws on standard error; for a web browser it has no terminal, and a driver of its own
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) and not os.environ.get("TEXTUAL_DRIVER"):
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
     from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
+
+    if read_only:
+        contexts = {key: found.model_copy(update={"read_only": True}) for key, found in settings.contexts.items()}
+        settings = settings.model_copy(update={"contexts": contexts})
 
     def watch(context: str) -> Watching:
         if replay:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
 
 from textual import on
 from textual.binding import Binding
+from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 
@@ -26,6 +27,7 @@ from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.messages import Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.navigation import Navigator
+from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.audit import AuditScreen
@@ -37,6 +39,7 @@ from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
+from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly
 from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
@@ -95,7 +98,7 @@ class DataopsApp(TimeTravel, Navigator):
 
     CSS_PATH = "app.tcss"
     TITLE = "dataops-tui"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS = {ConsoleCommands}
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "pipelines": PipelinesScreen,
         "dags": DagsScreen,
@@ -116,6 +119,7 @@ class DataopsApp(TimeTravel, Navigator):
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
         Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True, tooltip="Leave the console"),
         Binding("f1", "help", "Help", id="app.f1", show=False, tooltip="Show all keys, also while typing"),
+        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", show=False, tooltip="Find a command"),
         Binding("f2", "command", "Command", id="app.f2", show=False, tooltip="Type a command, also while typing"),
     ]
     snapshot: reactive[HealthSnapshot | None] = reactive(None)
@@ -135,9 +139,19 @@ class DataopsApp(TimeTravel, Navigator):
         """What watches; `None` until it has been made."""
         self._watch = watch
         self._watch_other = watch_other
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
+        self.theme = settings.console.theme
+        self._ascii = AsciiOnly(settings.console.ascii)
+        self.set_keymap(settings.console.keys)
         self.gate = gate or Gate(self.context_name, self.context_settings)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         """What has changed since the console was started, oldest first."""
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what all that is drawn passes."""
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
 
     def on_mount(self) -> None:
         """Watch from now on."""
@@ -268,13 +282,17 @@ class DataopsApp(TimeTravel, Navigator):
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
         dags = {s.dag_id for p in here.values() for s in p.stages if isinstance(s, DagStage)}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
+        found += [Command(f"theme {theme.name}", "other colours") for theme in THEMES]
         if self._watch_other is not None:
             found += [Command(f"context {name}", "go to another context") for name in self.settings.contexts]
         return found
 
     def _run_typed(self, typed: str | None) -> None:
-        if typed is None:
-            return
+        if typed is not None:
+            self.run_command(typed)
+
+    def run_command(self, typed: str) -> None:
+        """Do what a command says, or say that there is no such one."""
         verb, _, rest = typed.partition(" ")
         typed_at = CONTEXT_SUFFIX.fullmatch(typed)
         verbs: dict[str, Callable[[str], object]] = {
@@ -287,6 +305,7 @@ class DataopsApp(TimeTravel, Navigator):
             "stage": self._go_stage,
             "trigger": lambda dag_id: self.trigger(dag_id or None),
             "context": self.switch_context,
+            "theme": self._choose_theme,
         }
         if typed_at is not None and verb != "sql":
             if self.switch_context(typed_at["context"]) and typed_at["rest"]:
@@ -295,6 +314,12 @@ class DataopsApp(TimeTravel, Navigator):
             verbs[verb](rest.strip())
         elif not self.go(typed):
             self.notify(f'no such command: "{typed}"; ":" lists them', severity="error", markup=False)
+
+    def _choose_theme(self, name: str) -> None:
+        if name in (names := [theme.name for theme in THEMES]):
+            self.theme = name
+        else:
+            self.notify(f'no such theme: "{name}"; there is {", ".join(names)}', severity="error", markup=False)
 
     def switch_context(self, name: str) -> bool:
         """Go to another context; tells whether there is such a one."""

@@ -53,6 +53,8 @@ class TableScreen(ConsoleScreen, Generic[T]):
     """A table of what is known: sort, filter, mark, copy, raw and faults only."""
 
     MARKABLE = False
+    EMPTY = "nothing here"
+    """What is said where there is no row at all."""
     BINDINGS = [
         Binding("escape", "leave", "Back", id="list.back", tooltip="Back to where you came from"),
         Binding("enter", "open", "Open", id="list.open", tooltip="Open what is under the cursor"),
@@ -93,7 +95,12 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def said(self, now: datetime) -> Text:  # noqa: ARG002 - those who override it need the time
         """Return what stands in the last line."""
         shown, known = self.table.row_count, len(self._rows)
-        text = Text("" if self.found is None else f"{shown} of {known}" if shown != known else f"{known}", "dim")
+        if self.found is None:
+            text = Text("", "dim")
+        elif not known:
+            text = Text(self.EMPTY, "dim")
+        else:
+            text = Text(f"{shown} of {known}" if shown != known else f"{known}", "dim")
         if self._faults_only:
             text.append("  only what is wrong (ctrl+z shows all)", "not dim yellow")
         return text

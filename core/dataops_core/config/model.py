@@ -353,6 +353,17 @@ class RecorderSettings(Section):
     """Bytes that a recording may take; the oldest snapshots are dropped first."""
 
 
+class ConsoleSettings(Section):
+    """How the console looks, and its keys."""
+
+    theme: Literal["dark", "light", "high-contrast"] = "dark"
+    """Colours. Where the environment has `NO_COLOR`, there are none."""
+    ascii: bool = False
+    """Draw with plain ASCII, for terminals and fonts that have no more."""
+    keys: dict[str, str] = {}
+    """Other keys, by the ids in docs/console.md: `"home.trigger" = "f6"`; several are separated by commas."""
+
+
 class Selection(Section):
     """Which objects of one kind the exporter tells of. Regular expressions match the whole name."""
 
@@ -429,5 +440,7 @@ class Settings(Section):
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
     """Pipelines by name."""
+    console: ConsoleSettings = ConsoleSettings()
+    """The console."""
     exporter: ExporterSettings = ExporterSettings()
     """The exporter."""

@@ -28,6 +28,7 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
     """Newest first."""
 
     CRUMB = "events"
+    EMPTY = "nothing has changed yet"
     FOLLOWS_TIME = False
 
     @property

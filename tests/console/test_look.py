@@ -1,0 +1,139 @@
+"""Themes, plain ASCII, no colour, other keys, the command palette, and the web mode's door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.console.conftest import SIZES, Console, make_console, settings, well
+from tests.orders import stuck
+from tests.screen import shown, until_shown
+
+from dataops_core.config import Settings
+from dataops_core.errors import ConfigError
+from dataops_tui.__main__ import main
+from dataops_tui.dialogs.confirm import TriggerDialog
+from dataops_tui.dialogs.help import HelpScreen
+from dataops_tui.keys import bindings, check_keys
+from dataops_tui.themes import THEMES
+from dataops_tui.web import is_ours
+
+
+def looking(folder: Path, **console: object) -> Console:
+    raw = settings().model_dump(exclude_unset=True)
+    return make_console(folder, Settings.model_validate({**raw, "console": console}))
+
+
+@pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
+async def test_each_theme_says_the_same(tmp_path: Path, theme: str) -> None:
+    console = looking(tmp_path, theme=theme)
+    async with console.app.run_test(size=(120, 30), notifications=True):
+        console.monitor.push(stuck())
+        await until_shown(console.app, lambda text: "■ stuck" in text, "the state in words")
+        background = console.app.screen.styles.background
+        assert background.hex.lower() == console.app.get_theme(theme).background  # type: ignore[union-attr]
+        assert (background.brightness < 0.5) == console.app.get_theme(theme).dark  # type: ignore[union-attr]
+
+
+async def test_another_theme_by_command(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await pilot.press("colon", *"theme", "space", *"light", "enter")
+        await pilot.pause()
+        assert console.app.theme == "light"
+        await pilot.press("colon", *"theme", "space", *"mauve", "enter")
+        await until_shown(console.app, lambda text: "there is dark, light" in text, "which there are")
+
+
+async def test_without_colour_nothing_is_told_by_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = looking(tmp_path)
+    async with console.app.run_test(size=(120, 30), notifications=True):
+        console.monitor.push(stuck())
+        await until_shown(console.app, lambda text: "■ stuck" in text, "the state")
+        found = set()
+        for filter_ in console.app.get_line_filters():
+            found.add(type(filter_).__name__)
+        assert found & {"Monochrome", "NoColor"}
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_plain_ascii_has_no_other_character(tmp_path: Path, size: tuple[int, int]) -> None:
+    console = looking(tmp_path, ascii=True)
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        console.monitor.push(stuck())
+        text = await until_shown(console.app, lambda text: "# stuck" in text, "the state")
+        assert [c for c in text if not c.isascii() and c not in KEY_NAMES] == []
+        await pilot.press("question_mark")
+        text = await until_shown(console.app, lambda text: "Keys here" in text, "the help")
+        assert [c for c in text if not c.isascii() and c not in KEY_NAMES] == []
+
+
+KEY_NAMES = "⏎↓↑←→"
+"""How Textual names some keys."""
+
+
+async def test_another_key_from_the_settings(tmp_path: Path) -> None:
+    console = looking(tmp_path, keys={"home.trigger": "f6,ctrl+g", "app.help": "f12"})
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        await pilot.press("j", "j", "j", "t", "question_mark")
+        assert not isinstance(console.app.screen, TriggerDialog | HelpScreen)
+        await pilot.press("ctrl+g")
+        assert isinstance(console.app.screen, TriggerDialog)
+        await pilot.press("escape", "f12")
+        assert "f6" in shown(console.app)
+
+
+def test_a_key_for_no_binding_is_refused_with_the_nearest() -> None:
+    check_keys({"home.trigger": "f6"})
+    with pytest.raises(ConfigError, match=r'no binding "home.triger": did you mean "home.trigger"'):
+        check_keys({"home.triger": "f6"})
+    with pytest.raises(ConfigError, match=r"app.help: there is no key"):
+        check_keys({"app.help": " "})
+
+
+def test_each_binding_has_an_id_of_its_own_and_says_what_it_does() -> None:
+    found = [binding for _, binding in bindings()]
+    assert all(binding.id and binding.tooltip for binding in found)
+    ids = [binding.id for binding in found]
+    assert len(ids) == len(set(ids))
+
+
+async def test_the_palette_finds_a_command_by_a_few_letters(console: Console) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("ctrl+p", *"xry")
+        await until_shown(console.app, lambda text: "who reads what" in text, "the command")
+        await pilot.press("down", "enter")
+        for _ in range(100):
+            if console.app.current_mode == "xray":
+                break
+            await pilot.pause(0.05)
+        assert console.app.current_mode == "xray"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "good"),
+    [
+        ("127.0.0.1:8000", None, True),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", True),
+        ("localhost:8000", "http://localhost:8000", True),
+        ("127.0.0.1:8000", "http://evil.example", False),
+        ("127.0.0.1:8000", "http://127.0.0.1:9000", False),
+        ("127.0.0.1:8000", "null", False),
+        ("evil.example:8000", None, False),
+        ("evil.example:8000", "http://evil.example:8000", False),
+    ],
+)
+def test_only_our_own_page_comes_in(host: str, origin: str | None, good: bool) -> None:
+    assert is_ours(host, origin, 8000) is good
+
+
+def test_the_web_mode_without_its_library_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "textual_serve.server", None)
+    config = tmp_path / "dataops.toml"
+    config.write_text('[contexts.dev]\nkafka = { bootstrap_servers = "kafka:1" }\n')
+    assert main(["--config", str(config), "--web"]) == 2
+    assert 'pip install "dataops-tui[web]"' in capsys.readouterr().err
