@@ -9,6 +9,7 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
+PROMTOOL := $(or $(shell command -v promtool),.local/tools/bin/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -23,19 +24,23 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 	@$(LOCAL) demo
 
 .PHONY: test
-test: install check fetch ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not chaos and not upkeep"
+test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
+	$(PY) -m pytest -m "not chaos and not upkeep and not helm"
 
 ##### Longer runs
 
-.PHONY: chaos upkeep bench bench-pipeline
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout
+helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
+	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
+bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
+	$(PY) -m tests.bench.layout
 
 ##### The local stack
 
@@ -57,11 +62,27 @@ clean: ## stop the local stack and remove its data
 fetch: install ## download what no Python package carries (Kafka's and Spark's jars, Trino)
 	@$(LOCAL) fetch
 
+.PHONY: incident
+incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings stands still for two minutes
+	@rm -f tui/dataops_tui/incident.sqlite
+	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
+
 ##### Development
 
-.PHONY: install check docs fmt lock quick distclean
+.PHONY: install check dashboards docs golden lint-metrics fmt helm-tools lock monitoring-tools quick distclean
+helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
+	@deploy/helm/tools/build .local/tools/bin
+monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
+	@deploy/monitoring-tools .local/tools
+dashboards: install ## write Grafana's dashboards anew
+	$(PY) dashboards/generate.py
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
+
+golden: install ## write the exporter's golden expositions anew
+	PYTHONPATH=. $(PY) -m tests.exposition
+lint-metrics: monitoring-tools ## check the golden exposition with promtool
+	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
@@ -83,8 +104,8 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-quick: install ## the tests that start nothing heavy
-	$(PY) -m pytest -m "not stack and not spark"
+quick: install monitoring-tools ## the tests that start nothing heavy
+	$(PY) -m pytest -m "not stack and not spark and not helm"
 
 fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix

@@ -1,4 +1,4 @@
-"""Write the parts of the docs that the code knows best: commands, settings, metrics and keys.
+"""Write the parts of the docs that the code knows best: commands, settings, metrics, keys, alerts, values.
 
 Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Run as `make docs`; with `--check` nothing is
 written, and the exit code tells whether something would be.
@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import typer.main
+import yaml
 from pydantic.fields import FieldInfo
 from textual.binding import Binding
 from textual.keys import format_key
@@ -28,10 +30,12 @@ from dataops_core.cli.app import app as dataops
 from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
 from dataops_core.config.load import sections
 from dataops_exporter.__main__ import parser
-from dataops_exporter.metrics import METRICS
+from dataops_exporter.dialects import METRICS as DIALECTS
+from dataops_exporter.metrics import METRICS, Metric
 from dataops_tui.__main__ import app as console
 
 DOCS = Path(__file__).parent
+CHART = DOCS.parent / "deploy/helm/dataops-exporter"
 BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -135,19 +139,24 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - whatever a field is annotat
     if origin in (Union, types.UnionType):
         return _type(next(a for a in inner if a is not type(None)))
     if origin is Literal:
-        return f"`{inner[0]}`"
+        return " or ".join(f"`{value}`" for value in inner)
     if origin is tuple:
-        return "list of texts"
+        return f"list of {_type(inner[0])}" if get_origin(inner[0]) is Literal else "list of texts"
     words = {str: "text", float: "number", bool: "true or false", int: "whole number"}
     return words.get(annotation, "text")
 
 
 def metrics() -> Iterator[str]:
-    """Yield the table of metrics."""
-    yield _table(
-        ("metric", "labels", "what"),
-        [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS],
-    )
+    """Yield the table of metrics, and one for each dialect."""
+    yield from _metrics(METRICS)
+    for dialect in dict.fromkeys(metric.dialect for metric in DIALECTS):
+        yield f"### Dialect `{dialect}`\n"
+        yield from _metrics(metric for metric in DIALECTS if metric.dialect == dialect)
+
+
+def _metrics(found: Iterable[Metric]) -> Iterator[str]:
+    rows = [(f"`{m.name}`", ", ".join(f"`{label}`" for label in m.labels), m.help) for m in found]
+    yield _table(("metric", "labels", "what"), rows)
 
 
 def keys() -> Iterator[str]:
@@ -168,21 +177,33 @@ def keys() -> Iterator[str]:
 
 PLACES = {
     "app": "Everywhere",
-    "command": "Command line (`:`)",
-    "dags": "DAGs",
+    "alerts": "Alerts, beside those of lists",
     "ask": "One line is asked for",
+    "command": "Command line (`:`)",
+    "dags": "DAGs, beside those of lists",
     "dialog": "Confirmation",
     "editor": "SQL: editor",
     "filter": "Filter (`/`)",
     "help": "Help (`?`)",
     "home": "Pipelines",
+    "iceberg": "One Iceberg table, beside those of lists",
+    "list": "Lists: all screens but Pipelines, Stage, SQL and logs",
+    "log": "Log of a task",
+    "peek": "Records of a topic, beside those of lists",
     "pick": "Choosing one of many",
+    "place": "Records of a topic: where to begin (`f`)",
     "plan": "SQL: plan",
+    "queries": "Queries, beside those of lists",
     "result": "SQL: rows",
+    "runs": "Runs of a DAG, beside those of lists",
     "sql": "SQL",
     "stage": "Stage",
-    "table": "Tables",
-    "text": "A text on top of the screen",
+    "table": "Tables of rows",
+    "tasks": "Tasks of a run, beside those of lists",
+    "text": "A row in full (`y`)",
+    "time": "The past",
+    "topic": "One topic, beside those of lists",
+    "topics": "Topics, beside those of lists",
 }
 
 
@@ -194,6 +215,49 @@ def _key(owner: type, binding: Binding) -> tuple[str, tuple[str, str, str]]:
     return place, (f"`{shown}`", binding.tooltip, name)
 
 
+def alerts() -> Iterator[str]:
+    """Yield the table of alerts."""
+    groups = yaml.safe_load((DOCS.parent / "dashboards/alerts/rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    rows = [
+        (
+            f"[{rule['alert']}](../dashboards/runbooks/{rule['alert']}.md)",
+            " ".join(rule["labels"].get(label, "") for label in ("severity", "window")),
+            rule.get("for", "at once"),
+            re.sub(r"{{ \$labels\.(\w+) }}", r"*\1*", rule["annotations"]["summary"]),
+        )
+        for rule in rules
+    ]
+    yield _table(("alert", "severity", "after", "says"), rows)
+
+
+def values() -> Iterator[str]:
+    """Yield the table of the chart's values; the text after `# --` above a value describes it."""
+    text = (CHART / "values.yaml").read_text()
+    rows = []
+    parents: list[tuple[int, str]] = []
+    said: list[str] = []
+    for line in text.splitlines():
+        comment = re.fullmatch(r"\s*# (-- )?(.*)", line)
+        key = re.match(r"(\s*)([A-Za-z]\w*):", line)
+        if comment:
+            said = [comment[2]] if comment[1] else [*said, comment[2]] if said else []
+        elif key:
+            parents = [*(p for p in parents if p[0] < len(key[1])), (len(key[1]), key[2])]
+            if said:
+                path = [name for _, name in parents]
+                rows.append((f"`{'.'.join(path)}`", f"`{_default_value(text, path)}`", " ".join(said)))
+            said = []
+    yield _table(("value", "default", "what"), rows)
+
+
+def _default_value(text: str, path: list[str]) -> str:
+    value = yaml.safe_load(text)
+    for name in path:
+        value = value[name]
+    return json.dumps(value)
+
+
 def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     lines += [
@@ -202,7 +266,14 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"commands": commands, "settings": settings, "metrics": metrics, "keys": keys}
+PARTS = {
+    "commands": commands,
+    "settings": settings,
+    "metrics": metrics,
+    "keys": keys,
+    "alerts": alerts,
+    "values": values,
+}
 
 
 def main() -> int:
@@ -211,7 +282,7 @@ def main() -> int:
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something would change")
     check = options.parse_args().check
     stale = []
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted([*DOCS.glob("*.md"), CHART / "README.md"]):
         before = path.read_text()
         after = BLOCK.sub(lambda found: f"{found[1]}\n" + "\n".join(PARTS[found["name"]]()) + f"\n{found[3]}", before)
         if after != before:

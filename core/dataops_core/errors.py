@@ -9,6 +9,7 @@ DataopsError
 │   ├── NotFound           the component answers, but has no such topic, table, DAG …
 │   ├── BadAnswer          the answer is not what the protocol says (HTML with 200, truncated JSON, …)
 │   └── QueryFailed        Trino refused or failed a statement
+├── RecordingError         a recording cannot be written or read
 └── ActionRefused          the gate said no: read-only context, missing confirmation
 """
 
@@ -62,6 +63,10 @@ class BadAnswer(ClientError):
 
 class QueryFailed(ClientError):
     """A SQL statement was refused or failed."""
+
+
+class RecordingError(DataopsError):
+    """A recording cannot be written or read."""
 
 
 class ActionRefused(DataopsError):

@@ -116,11 +116,21 @@ class Monitor:
         self._wake = Event()
         self._thread: Thread | None = None
 
-    def once(self) -> HealthSnapshot:
-        """Run all probes once and return the snapshot; it takes no longer than the deadline of a probe."""
+    @property
+    def complete(self) -> bool:
+        """Whether each probe has had its say: a result, or that there was no answer within the deadline."""
+        return all(runner.report() is not None for runner in self._runners)
+
+    def once(self, within: float | None = None) -> HealthSnapshot:
+        """Run all probes once and return the snapshot; it takes no longer than the deadline of a probe.
+
+        Args:
+            within: Seconds to wait where that is less; what has not answered by then is as it was before.
+        """
         for runner in self._runners:
             runner.start_if_due(now=True)
-        deadline = time.monotonic() + self._deadline + 0.2
+        longest = self._deadline + 0.2
+        deadline = time.monotonic() + (longest if within is None else min(longest, within))
         while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):
             time.sleep(0.02)
         return self._fold()

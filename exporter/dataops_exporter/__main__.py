@@ -6,18 +6,21 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread
+from queue import SimpleQueue
+from threading import Thread
 
 from dataops_core.config import find_config, load_settings
 from dataops_core.errors import DataopsError
-from dataops_core.monitor import Monitor
 from dataops_core.version import version
-from dataops_exporter.collector import Latest
-from dataops_exporter.server import Server, application
+from dataops_exporter.pages import Pages
+from dataops_exporter.server import Server, say
+from dataops_exporter.service import Service
+from dataops_exporter.web import WebConfigFile
 
 DEFAULT_PORT = 9877
+STOP_WITHIN = 10.0
+"""Seconds that requests have to finish once the exporter is told to stop."""
 
 
 def _port(text: str) -> int:
@@ -29,10 +32,13 @@ def _port(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     options = argparse.ArgumentParser(prog="dataops-exporter", description=__doc__)
-    options.add_argument("--config", type=Path, metavar="FILE", help="settings file")
+    options.add_argument("--config", type=Path, metavar="FILE", help="settings file; read anew on SIGHUP")
     options.add_argument("--context", metavar="NAME", help="context to watch; the default one if not given")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
+    options.add_argument(
+        "--web-config", type=Path, metavar="FILE", help="TLS and who may read; read anew when it changes"
+    )
     options.add_argument("--version", action="version", version=f"dataops-exporter {version()}")
     return options
 
@@ -40,24 +46,25 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or ctrl+c; return 0, or 2 if the settings or the address are wrong."""
     arguments = parser().parse_args(argv)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda got, _frame: signals.put(got))
     try:
-        settings = load_settings(find_config(arguments.config))
-        monitor = Monitor(settings, arguments.context)
-        latest = Latest(timedelta(seconds=max(30.0, 3 * settings.refresh + settings.probe_timeout)))
-        server = Server(arguments.host, arguments.port, application(latest))
+        config = find_config(arguments.config)
+        web = WebConfigFile(arguments.web_config, say)
+        service = Service(lambda: load_settings(config), arguments.context, web)
+        server = Server(arguments.host, arguments.port, Pages(service), web)
     except DataopsError as error:
-        print(f"dataops-exporter: {error}", file=sys.stderr)  # noqa: T201
+        say(str(error))
         return 2
-    monitor.start(latest.put)
+    service.start()
     Thread(target=server.serve_forever, name="http", daemon=True).start()
-    print(f"dataops-exporter: listening on {arguments.host}:{server.server_port}", file=sys.stderr)  # noqa: T201
-    stop.wait()
-    server.shutdown()
-    server.server_close()
-    monitor.stop()
+    say(f"listening on {arguments.host}:{server.server_port}")
+    while signals.get() == signal.SIGHUP:
+        refused = service.reload()
+        say(f"{refused}; the settings before go on" if refused else f"{config} is read anew")
+    server.stop(STOP_WITHIN)
+    service.stop()
     return 0
 
 

@@ -1,16 +1,22 @@
-"""The newest health snapshot as metric families. What is not known is absent: never 0, never NaN."""
+"""A health snapshot as samples. What is not known is absent: never 0, never NaN."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
-
+from dataops_core.config import (
+    DagStage,
+    ExporterSettings,
+    IcebergTableStage,
+    PipelineSettings,
+    Stage,
+    TrinoViewStage,
+)
 from dataops_core.health.model import (
     HealthSnapshot,
+    Observation,
     PipelineHealth,
     ProbeResult,
     StageHealth,
@@ -18,9 +24,9 @@ from dataops_core.health.model import (
     StageState,
     Status,
 )
-from dataops_core.version import version
 from dataops_exporter import metrics
-from dataops_exporter.metrics import METRICS, Metric
+from dataops_exporter.families import Picker, Sample, seconds
+from dataops_exporter.metrics import Metric
 
 SYSTEM = {
     StageKind.TOPIC: "kafka",
@@ -30,86 +36,103 @@ SYSTEM = {
     StageKind.DAG: "airflow",
     StageKind.TRINO_VIEW: "trino",
 }
-Sample = tuple[Metric, tuple[str, ...], float | None]
+FIGURES = {
+    "data_files": metrics.ICEBERG_DATA_FILES,
+    "delete_files": metrics.ICEBERG_DELETE_FILES,
+    "snapshots": metrics.ICEBERG_SNAPSHOTS,
+}
+"""Figures of a table's observation, and their metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A health snapshot with the settings that it was made with."""
+
+    snapshot: HealthSnapshot
+    pipelines: Mapping[str, PipelineSettings]
+    exporter: ExporterSettings
+    max_age: timedelta
 
 
 class Latest:
     """The newest snapshot; the monitor's thread puts it in, threads of requests read it.
 
     Args:
-        max_age: Age from which on a snapshot says nothing about the present any more.
         now: The clock.
     """
 
-    def __init__(self, max_age: timedelta, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.snapshot: HealthSnapshot | None = None
-        self._max_age = max_age
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.seen: Seen | None = None
         self._now = now
 
-    def put(self, snapshot: HealthSnapshot) -> None:
+    def put(self, seen: Seen) -> None:
         """Replace the newest snapshot."""
-        self.snapshot = snapshot
+        self.seen = seen
+
+    def age(self) -> float | None:
+        """Return the snapshot's age in seconds."""
+        return None if self.seen is None else max(0.0, (self._now() - self.seen.snapshot.taken_at).total_seconds())
 
     def why_not_ready(self) -> str | None:
         """Say why there is nothing to serve; `None` if there is."""
-        if self.snapshot is None:
+        seen, age = self.seen, self.age()
+        if seen is None or age is None:
             return "no health snapshot yet"
-        age = self._now() - self.snapshot.taken_at
-        if age > self._max_age:
-            return f"the newest health snapshot is {age.total_seconds():.0f} s old"
+        if age > seen.max_age.total_seconds():
+            return f"the newest health snapshot is {age:.0f} s old"
         return None
 
-
-class SnapshotCollector(Collector):
-    """Renders the newest snapshot at each scrape.
-
-    Args:
-        latest: Where the newest snapshot is.
-    """
-
-    def __init__(self, latest: Latest) -> None:
-        self._latest = latest
-
-    def describe(self) -> Iterator[Family]:
-        """Yield each family, empty, so that registering needs no snapshot."""
-        yield from (_family(metric) for metric in METRICS)
-
-    def collect(self) -> Iterator[Family]:
-        """Yield each family that has a sample, in the order of the list."""
-        families = {metric.name: _family(metric) for metric in METRICS}
-        for metric, labels, value in self._samples():
-            family = families[metric.name]
-            if isinstance(family, InfoMetricFamily):
-                family.add_metric([], dict(zip(metric.labels, labels, strict=True)))
-            elif value is not None:
-                family.add_metric(labels, value)
-        yield from (family for family in families.values() if family.samples)
-
-    def _samples(self) -> Iterator[Sample]:
-        yield metrics.BUILD_INFO, (version(),), None
-        snapshot = self._latest.snapshot
-        if snapshot is None:
+    def samples(self) -> Iterator[Sample]:
+        """Yield what the newest snapshot says; of one that is too old, only when it was taken."""
+        if self.seen is None:
             return
-        yield metrics.SNAPSHOT_TIME, (), snapshot.taken_at.timestamp()
-        if self._latest.why_not_ready() is not None:
-            return  # what was true then must not pass for the present
-        for pipeline in snapshot.pipelines:
-            yield from _pipeline(pipeline)
-        for component in snapshot.components:
-            if component.reachable is not None:
-                up = component.reachable and component.error is None
-                yield metrics.COMPONENT_UP, (component.name,), float(up)
-        for probe in snapshot.probes:
-            yield from _probe(probe)
+        yield metrics.SNAPSHOT_TIME, (), seconds(self.seen.snapshot.taken_at)
+        yield metrics.SNAPSHOT_AGE, (), self.age()
+        if self.why_not_ready() is None:  # what was true then must not pass for the present
+            yield from snapshot_samples(self.seen)
+
+
+def snapshot_samples(seen: Seen) -> Iterator[Sample]:
+    """Yield all samples of a snapshot."""
+    snapshot = seen.snapshot
+    for pipeline in snapshot.pipelines:
+        yield from _pipeline(pipeline)
+    for component in snapshot.components:
+        if component.reachable is not None:
+            up = component.reachable and component.error is None
+            yield metrics.COMPONENT_UP, (component.name,), float(up)
+    for probe in snapshot.probes:
+        yield from probe_samples(probe)
+    yield from _objects(seen)
+
+
+def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
+    """Yield how the newest run of a probe went."""
+    labels = (probe.probe, probe.target)
+    yield metrics.PROBE_SUCCESS, labels, float(probe.success)
+    yield metrics.PROBE_DURATION, labels, probe.duration
+    yield metrics.PROBE_LAST_RUN, labels, seconds(probe.started_at)
+
+
+def picker_samples(picker: Picker) -> Iterator[Sample]:
+    """Yield how many objects of a kind are exported, and what of them is not."""
+    outcomes = {"exported": picker.exported, "denied": picker.denied, "dropped": picker.dropped}
+    for outcome, count in outcomes.items():
+        yield metrics.OBJECTS, (picker.kind, outcome), float(count)
+    yield metrics.DROPPED_SERIES, (picker.kind,), float(picker.dropped_series)
 
 
 def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     label = (pipeline.name,)
+    verdict = pipeline.verdict
     yield metrics.PIPELINE_DATA_AGE, label, pipeline.data_age
     yield metrics.PIPELINE_SOURCE_AGE, label, pipeline.source_age
     yield metrics.PIPELINE_OBJECTIVE, label, pipeline.objective
     for status in Status:
-        yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
+        yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(verdict.status is status)
+    if verdict.check_id is not None:
+        labels = (pipeline.name, verdict.stage or "", verdict.check_id, verdict.component or "")
+        yield metrics.PIPELINE_FINDING, labels, 1.0
     for stage in pipeline.stages:
         yield from _stage(stage, (pipeline.name, stage.name, SYSTEM[stage.kind]))
 
@@ -117,26 +140,80 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
 def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]:
     for state in StageState:
         yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
-    yield metrics.STAGE_OBSERVATION, labels, _seconds(stage.observed_at)
+    yield metrics.STAGE_OBSERVATION, labels, seconds(stage.observed_at)
     if stage.state is StageState.UNKNOWN:
         return  # its newest observation is from before the probe failed
     yield metrics.STAGE_LAG, labels, stage.hop_lag
     yield metrics.STAGE_LAG_RECORDS, labels, stage.observation.lag_records if stage.observation else None
-    yield metrics.STAGE_PROGRESS, labels, _seconds(stage.progress_time)
+    yield metrics.STAGE_PROGRESS, labels, seconds(stage.progress_time)
+    yield metrics.STAGE_ETA, labels, stage.eta
 
 
-def _probe(probe: ProbeResult) -> Iterator[Sample]:
-    labels = (probe.probe, probe.target)
-    yield metrics.PROBE_SUCCESS, labels, float(probe.success)
-    yield metrics.PROBE_DURATION, labels, probe.duration
-    yield metrics.PROBE_LAST_RUN, labels, _seconds(probe.started_at)
+def _objects(seen: Seen) -> Iterator[Sample]:
+    """Yield what the stages' own systems say of the tables, DAGs and relations behind them."""
+    settings = seen.exporter
+    tables = Picker("tables", settings.tables, settings.max_series)
+    picked: list[Sample] = []
+    for name, (stage, observation) in sorted(_observed(seen).items()):
+        match stage:
+            case IcebergTableStage():
+                namespace, _, table = stage.table.rpartition(".")
+                picked += tables.pick(name, _table(observation, (stage.catalog, namespace, table)))
+            case DagStage() if settings.dags.granularity == "dag" and settings.dags.admits(stage.dag_id):
+                yield from _dag(stage.dag_id, observation)
+            case TrinoViewStage():
+                yield metrics.TRINO_COMMIT_TIME, (stage.relation,), seconds(observation.advanced_at)
+    yield from picked if settings.tables.granularity == "table" else _sums(picked)
+    yield from picker_samples(tables)
 
 
-def _seconds(at: datetime | None) -> float | None:
-    return None if at is None else at.timestamp()
+def _observed(seen: Seen) -> Mapping[str, tuple[Stage, Observation]]:
+    """Return each table, DAG and relation once, by its name, with an observation that is of the present."""
+    found: dict[str, tuple[Stage, Observation]] = {}
+    for pipeline in seen.snapshot.pipelines:
+        settings = {stage.name: stage for stage in seen.pipelines[pipeline.name].stages}
+        for health in pipeline.stages:
+            if health.observation is not None and health.error is None:
+                stage = settings[health.name]
+                found.setdefault(_name(stage), (stage, health.observation))
+    return found
 
 
-def _family(metric: Metric) -> GaugeMetricFamily | InfoMetricFamily:
-    if metric.kind == "info":
-        return InfoMetricFamily(metric.name.removesuffix("_info"), metric.help)
-    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+def _name(stage: Stage) -> str:
+    match stage:
+        case IcebergTableStage():
+            return f"{stage.catalog}.{stage.table}"
+        case DagStage():
+            return f"dag {stage.dag_id}"
+        case TrinoViewStage():
+            return f"relation {stage.relation}"
+        case _:
+            return f"stage {stage.name}"
+
+
+def _table(seen: Observation, labels: tuple[str, str, str]) -> Iterator[Sample]:
+    yield metrics.ICEBERG_RECORDS, labels, seen.position
+    for figure in seen.figures:
+        if figure.name in FIGURES:
+            yield FIGURES[figure.name], labels, figure.value
+    yield metrics.ICEBERG_COMMIT_TIME, labels, seconds(seen.advanced_at)
+    yield metrics.ICEBERG_WRITER_CHANGE, labels, seconds(seen.writer_change.at) if seen.writer_change else None
+
+
+def _sums(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Yield the sums of counts by namespace; times have none."""
+    sums: dict[tuple[Metric, str, str], float] = {}
+    for metric, (catalog, namespace, _), value in samples:
+        if not metric.name.endswith("_timestamp_seconds"):
+            key = metric, catalog, namespace
+            sums[key] = sums.get(key, 0.0) + (value or 0.0)
+    for (metric, catalog, namespace), value in sums.items():
+        yield metric, (catalog, namespace, ""), value
+
+
+def _dag(name: str, seen: Observation) -> Iterator[Sample]:
+    yield metrics.AIRFLOW_LAST_SUCCESS, (name,), seconds(seen.advanced_at)
+    for figure in seen.figures:
+        if figure.name == "run_duration":
+            yield metrics.AIRFLOW_RUN_DURATION, (name,), figure.value
+    yield metrics.AIRFLOW_FAILED, (name,), float(seen.failure is not None)

@@ -1,90 +1,66 @@
-"""The HTTP side: metrics, health, readiness and a page that links to them."""
+"""The HTTP server: one thread per request, TLS where it is asked for, and an end that lets a scrape finish."""
 
 from __future__ import annotations
 
 import errno
+import ssl
+import sys
 from collections.abc import Callable, Iterable
 from socket import AF_INET, AF_INET6
 from socketserver import ThreadingMixIn
+from threading import BoundedSemaphore, Condition
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
-
 from dataops_core.errors import ConfigError
-from dataops_exporter.collector import Latest, SnapshotCollector
+from dataops_exporter.web import WebConfigFile
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-LANDING_PAGE = b"""<!doctype html>
-<html lang="en"><title>DataOps exporter</title>
-<h1>DataOps exporter</h1>
-<p><a href="/metrics">/metrics</a> <a href="/-/healthy">/-/healthy</a> <a href="/-/ready">/-/ready</a></p>
-</html>
-"""
-PLAIN = "text/plain; charset=utf-8"
+CLIENT_TIMEOUT = 30.0
+"""Seconds after which a client that sends nothing loses its thread."""
+MAX_CONNECTIONS = 64
+"""Requests at one time."""
+PLACE_WITHIN = 2.0
+"""Seconds that a further one waits for its turn."""
 
 
-def application(latest: Latest) -> Application:
-    """Return the WSGI application."""
-    registry = CollectorRegistry()
-    registry.register(SnapshotCollector(latest))
-    metrics_app = make_wsgi_app(registry)
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "/")
-        if path == "/metrics":
-            return metrics_app(environ, start_response)  # type: ignore[no-any-return] # it is not annotated
-        status, content_type, body = _page(path, environ["REQUEST_METHOD"], latest)
-        start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-    return app
-
-
-def _page(path: str, method: str, latest: Latest) -> tuple[str, str, bytes]:
-    if method not in ("GET", "HEAD"):
-        return "405 Method Not Allowed", PLAIN, b"only GET and HEAD\n"
-    match path:
-        case "/":
-            return "200 OK", "text/html; charset=utf-8", LANDING_PAGE
-        case "/-/healthy":
-            return "200 OK", PLAIN, b"healthy\n"
-        case "/-/ready":
-            reason = latest.why_not_ready()
-            if reason is not None:
-                return "503 Service Unavailable", PLAIN, f"{reason}\n".encode()
-            return "200 OK", PLAIN, b"ready\n"
-        case _:
-            return "404 Not Found", PLAIN, b"no such page; metrics are at /metrics\n"
+def say(line: str) -> None:
+    """Write one line of narration."""
+    print(f"dataops-exporter: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 30
-    """Seconds after which a client that sends nothing loses its thread."""
+    timeout = CLIENT_TIMEOUT
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         """Say nothing: a scrape each few seconds is no news."""
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """One thread per request.
+    """Serves an application until it is stopped.
 
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one, see `server_port`.
         app: What to serve.
+        web: Whether over TLS.
 
     Raises:
         ConfigError: The address is in use or not to be had.
     """
 
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(self, host: str, port: int, app: Application) -> None:
+    def __init__(self, host: str, port: int, app: Application, web: WebConfigFile) -> None:
         self.address_family = AF_INET6 if ":" in host else AF_INET
+        self._web = web
+        self._places = BoundedSemaphore(MAX_CONNECTIONS)
+        self._active = 0
+        self._changed = Condition()
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -93,3 +69,59 @@ class Server(ThreadingMixIn, WSGIServer):
                 f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}", hint=hint
             ) from error
         self.set_app(app)
+
+    def stop(self, within: float) -> None:
+        """Take no further request, and let those that run finish.
+
+        Args:
+            within: Seconds after which those that still run are cut off.
+        """
+        self.shutdown()
+        self.server_close()
+        with self._changed:
+            self._changed.wait_for(lambda: self._active == 0, within)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Start a thread for a request, once there is a place for it; a client that waits too long is let go."""
+        if not self._places.acquire(timeout=PLACE_WITHIN):
+            self.shutdown_request(request)
+            return
+        with self._changed:
+            self._active += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
+        """Answer a request, in its thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+            with self._changed:
+                self._active -= 1
+                self._changed.notify_all()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
+        """Answer a request; the handshake is made here, so that a client that is slow at it holds up no other."""
+        context = self._web.current().tls
+        if context is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(CLIENT_TIMEOUT)
+        with context.wrap_socket(request, server_side=True) as encrypted:
+            super().finish_request(encrypted, client_address)
+            _say_goodbye(encrypted)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as above
+        """Say nothing of a client that went away or speaks no TLS, and one line of anything else."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            say(f"a request failed: {type(error).__name__}: {error}")
+
+
+def _say_goodbye(encrypted: ssl.SSLSocket) -> None:
+    """End the TLS session, so that the client sees that nothing was cut off."""
+    try:
+        encrypted.settimeout(1.0)
+        encrypted.unwrap().close()
+    except (OSError, ValueError):
+        pass  # it has closed first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset, Param
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, DeltaTriggerTimetable, Param
 
 SILVER = Asset("iceberg://lake/silver/readings")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
@@ -25,21 +25,24 @@ COMMON = {
 }
 
 
-def job(name: str, outlets: list[Asset], env: dict[str, str] | None = None) -> BashOperator:
-    """Return the task that runs a job; $BOREAL_PYTHON is the Python that has it.
+def job(dag: DAG, outlets: list[Asset] | None = None) -> BashOperator:
+    """Return the task that runs the job of a DAG's name; $BOREAL_PYTHON is the Python that has it.
 
     Args:
-        name: Of the job, and of the task.
+        dag: Its parameters reach the job as `BOREAL_PARAM_<NAME>`, and by the environment only: what comes from outside
+            is never part of the command, so a shell never reads it.
         outlets: What it writes.
-        env: Further environment variables, as templates. What comes from outside goes in by these only: it is never
-            part of the command, so a shell never reads it.
     """
     # Airflow's own PYTHONPATH must not reach the project's environment.
-    command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{name}'
+    command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{dag.dag_id}'
     return BashOperator(
-        task_id=name,
+        task_id=dag.dag_id,
         bash_command=command,
-        env=env,
+        # What is not given is empty, never the word None.
+        env={
+            f"BOREAL_PARAM_{name.upper()}": f"{{{{ '' if params.{name} is none else params.{name} }}}}"
+            for name in dag.params
+        },
         append_env=True,
         skip_on_exit_code=99,  # a job that comes too early
         outlets=outlets,
@@ -51,16 +54,17 @@ with DAG(
     schedule="@daily",
     doc_md="Flights, weather, airports, products and shipments from the object store into `bronze`, replaced whole.",
     **COMMON,
-):
-    job("load_reference_data", [REFERENCE])
+) as dag:
+    job(dag, [REFERENCE])
 
 with DAG(
     "conform_readings",
-    schedule=dt.timedelta(minutes=5),
+    # By the reference data as well: on a new stack the first run by time comes before it, and has to wait for it.
+    schedule=AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(dt.timedelta(minutes=5)), assets=[REFERENCE]),
     doc_md="What is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,
-):
-    job("conform_readings", [SILVER])
+) as dag:
+    job(dag, [SILVER])
 
 with DAG(
     "reconcile_logger_dumps",
@@ -72,8 +76,8 @@ with DAG(
         )
     },
     **COMMON,
-):
-    job("reconcile_logger_dumps", [SILVER], {"BOREAL_MAX_DUMP_FILES": "{{ params.max_files }}"})
+) as dag:
+    job(dag, [SILVER])
 
 with DAG(
     "assess_shipments",
@@ -83,8 +87,8 @@ with DAG(
         " audited, published; complete lots are tagged and noted in `gold.lot_releases`."
     ),
     **COMMON,
-):
-    job("assess_shipments", [])
+) as dag:
+    job(dag)
 
 INSTANT = {"type": "string", "format": "date-time"}
 RECALIBRATION = {
@@ -131,26 +135,16 @@ with DAG(
         " `silver.readings` stated anew. The earlier ones stay readable at the tag `before_<certificate>`."
     ),
     **COMMON,
-):
-    job(
-        "recalibrate_logger",
-        [SILVER],
-        # What is not given is empty, never the word None.
-        {
-            f"BOREAL_RECALIBRATE_{name.upper()}": "{{ '' if params.NAME is none else params.NAME }}".replace(
-                "NAME", name
-            )
-            for name in RECALIBRATION
-        },
-    )
+) as dag:
+    job(dag, [SILVER])
 
 with DAG(
     "create_views",
     schedule=[SILVER],
-    doc_md="The quality officer's views in `gold`, from `pipeline/sql`, once the tables that they read are there.",
+    doc_md="The quality officer's views in `gold`, from the files in `sql`, once the tables that they read are there.",
     **COMMON,
-):
-    job("create_views", [])
+) as dag:
+    job(dag)
 
 with DAG(
     "maintain_tables",
@@ -183,17 +177,8 @@ with DAG(
         ),
     },
     **COMMON,
-):
-    job(
-        "maintain_tables",
-        [],
-        {
-            "MAINTAIN_TABLES": "{{ params.tables }}",
-            "MAINTAIN_DRY_RUN": "{{ params.dry_run }}",
-            "MAINTAIN_RETENTION_HOURS": "{{ params.retention_hours }}",
-            "MAINTAIN_FILE_SIZE_THRESHOLD": "{{ params.file_size_threshold }}",
-        },
-    )
+) as dag:
+    job(dag)
 
 with DAG(
     "replay_rejected",
@@ -222,13 +207,5 @@ with DAG(
         ),
     },
     **COMMON,
-):
-    job(
-        "replay_rejected",
-        [],
-        {
-            "REPLAY_QUOTED_NUMBERS": "{{ params.quoted_numbers }}",
-            "REPLAY_REASON": "{{ params.reason }}",
-            "REPLAY_LIMIT": "{{ params.limit }}",
-        },
-    )
+) as dag:
+    job(dag)

@@ -1,4 +1,4 @@
-"""The quality officer's SQL: the files of `pipeline/sql`, and the views in `gold` that they become.
+"""The quality officer's SQL: the files of `pipeline/dataops_pipeline/sql`, and the views in `gold` that they become.
 
 A file whose first line says `saved query` stays a file: its text has to be changed before it is asked, as a view's
 cannot be. Trino checks a view when it is created, so one that reads tables that are not there yet has to wait.
@@ -15,7 +15,7 @@ from dataops_pipeline.settings import CATALOG, JobError
 from dataops_pipeline.trino_sql import Execute, StatementFailed
 
 SCHEMA = f"{CATALOG}.gold"
-FOLDER = Path(__file__).parents[1] / "sql"
+FOLDER = Path(__file__).parent / "sql"
 NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND")
 
 

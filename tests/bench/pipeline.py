@@ -167,7 +167,8 @@ def freshness(settings: JobSettings, state: Path, probes: int, rate: float) -> d
     """
     local(state, "start", "land_readings")
     load = subprocess.Popen(
-        [sys.executable, "-m", "dataops_pipeline.simulator", "run", "--speed-up", str(rate / 1.4)], stdout=sys.stderr
+        [sys.executable, "-m", "dataops_pipeline.simulator", "run", "--no-dumps", "--speed-up", str(rate / 1.4)],
+        stdout=sys.stderr,
     )
     producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 0})
     connection = trino.dbapi.connect(host="127.0.0.1", port=int(settings.trino.rpartition(":")[2]), user="bench")
@@ -215,7 +216,7 @@ def main() -> None:
         settings = JobSettings.from_env()
         simulate("reference")
         load_reference_data.load(settings)
-        simulate("run", "--as-fast-as-possible", "--readings", str(chosen.records))
+        simulate("run", "--no-dumps", "--as-fast-as-possible", "--readings", str(chosen.records))
         found = throughput(settings, chosen.records, chosen.rounds)
         found |= freshness(settings, state, chosen.probes, chosen.rate) if chosen.probes else {}
     print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))

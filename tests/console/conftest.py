@@ -16,8 +16,9 @@ from dataops_core.actions import Gate
 from dataops_core.clients.airflow import Dag, DagRun
 from dataops_core.clients.trino import QueryDetail, QueryProgress, ServerQuery
 from dataops_core.config import Settings, context_of
-from dataops_core.errors import DataopsError
+from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.recording import Recording
 from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 
@@ -58,6 +59,9 @@ def trino_down() -> HealthSnapshot:
 @dataclass
 class FakeMonitor:
     clients: Clients
+    recorded: Path | None = None
+    not_recorded: str | None = None
+    replays: bool = False
     refreshed: int = 0
     stopped: bool = False
     started: threading.Event = field(default_factory=threading.Event)
@@ -72,6 +76,11 @@ class FakeMonitor:
         assert self.started.wait(30)
         assert self._on_snapshot is not None
         self._on_snapshot(snapshot)
+
+    def recording(self) -> Recording:
+        if self.recorded is None:
+            raise RecordingError("nothing is recorded")
+        return Recording(self.recorded)
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -111,8 +120,9 @@ class FakeAirflow:
 
     def runs(self, dag_id: str, limit: int = 20) -> tuple[DagRun, ...]:
         self._answer()
-        assert (dag_id, limit) == ("~", 100)
-        return (run("conform", 1, "running"), run("conform", 2), run("conform", 3, "failed"), run("assess", 4))
+        assert limit == 100
+        found = (run("conform", 1, "running"), run("conform", 2), run("conform", 3, "failed"), run("assess", 4))
+        return tuple(r for r in found if dag_id in ("~", r.dag_id))
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
         self._answer()
@@ -222,7 +232,7 @@ def console(tmp_path: Path) -> Console:
 def make_console(folder: Path, chosen: Settings | None = None) -> Console:
     chosen = chosen or settings()
     airflow, trino = FakeAirflow(), FakeTrino()
-    monitor = FakeMonitor(Clients(airflow=airflow, trino=trino))  # type: ignore[arg-type]
+    monitor = FakeMonitor(Clients(kafka=object(), airflow=airflow, trino=trino))  # type: ignore[arg-type]
     audit = folder / "audit.jsonl"
     gate = Gate(*context_of(chosen), audit_path=audit)
     return Console(DataopsApp(chosen, None, lambda: monitor, gate), monitor, airflow, trino, audit)

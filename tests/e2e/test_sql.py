@@ -17,7 +17,7 @@ from dataops_pipeline.views import queries
 
 pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(600)]
 
-FILES = {query.name: ROOT / f"pipeline/sql/{query.name}.sql" for query in queries()}
+FILES = {query.name: ROOT / f"pipeline/dataops_pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)
 TAG = "lot_l1820"
 ELSEWHERE = (EXCURSIONS, RECONCILIATION, RELEASES)
@@ -91,7 +91,7 @@ def test_the_docs_show_each_query() -> None:
     text = (ROOT / "docs/sql.md").read_text()
     for query in queries():
         assert f"## `{query.name}`" in text
-        assert f"pipeline/sql/{query.name}.sql" in text
+        assert f"pipeline/dataops_pipeline/sql/{query.name}.sql" in text
 
 
 def _shown(name: str) -> str:

@@ -55,11 +55,11 @@ def test_replay_moves_each_record_once_also_when_it_was_killed_between_its_commi
     done = subprocess.run([sys.executable, "-c", KILLED], env=stack.env, timeout=300, check=False)
     assert done.returncode == 9
     assert stack.sql(RECORDS)[0] == {"records": landed + quoted, "places": landed}, "in both tables for now"
-    said = job(stack, "replay_rejected", REPLAY_QUOTED_NUMBERS="true")
+    said = job(stack, "replay_rejected", BOREAL_PARAM_QUOTED_NUMBERS="true")
     assert f"0 are new in lake.bronze.readings, {quoted} were there already" in said
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
     assert stack.sql(QUOTED)[0]["n"] == 0
-    said = job(stack, "replay_rejected", REPLAY_QUOTED_NUMBERS="true")
+    said = job(stack, "replay_rejected", BOREAL_PARAM_QUOTED_NUMBERS="true")
     assert "none of the rejected records is a reading now" in said
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
 
@@ -73,11 +73,11 @@ def test_upkeep_leaves_every_row_the_stamps_and_the_tags(stack: Stack, landed: i
     stamps = {name: newest_with(bronze, name) for name in (END_OFFSETS, PROGRESS)}
     assert all(stamps.values())
     files = _files(stack)
-    said = job(stack, "maintain_tables", MAINTAIN_DRY_RUN="true", MAINTAIN_RETENTION_HOURS="0")
+    said = job(stack, "maintain_tables", BOREAL_PARAM_DRY_RUN="true", BOREAL_PARAM_RETENTION_HOURS="0")
     assert "bronze.readings: " in said
     assert _files(stack) == files
 
-    job(stack, "maintain_tables", MAINTAIN_RETENTION_HOURS="0")
+    job(stack, "maintain_tables", BOREAL_PARAM_RETENTION_HOURS="0")
     assert _files(stack) < files
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
     assert stack.sql("SELECT count(*) AS n FROM lake.bronze.readings FOR VERSION AS OF 'first'") == tagged

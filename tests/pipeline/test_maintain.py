@@ -88,10 +88,10 @@ def test_what_a_tag_names_stays_and_is_told() -> None:
 @pytest.mark.parametrize(
     "env",
     [
-        {"MAINTAIN_TABLES": 'bronze.readings; DROP TABLE "x"'},
-        {"MAINTAIN_RETENTION_HOURS": "-1"},
-        {"MAINTAIN_FILE_SIZE_THRESHOLD": "64MB') --"},
-        {"MAINTAIN_DRY_RUN": "perhaps"},
+        {"BOREAL_PARAM_TABLES": 'bronze.readings; DROP TABLE "x"'},
+        {"BOREAL_PARAM_RETENTION_HOURS": "-1"},
+        {"BOREAL_PARAM_FILE_SIZE_THRESHOLD": "64MB') --"},
+        {"BOREAL_PARAM_DRY_RUN": "perhaps"},
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_name(env: dict[str, str]) -> None:
@@ -102,10 +102,10 @@ def test_what_cannot_be_used_is_refused_by_its_name(env: dict[str, str]) -> None
 def test_options() -> None:
     assert Options.from_env({}) == Options()
     env = {
-        "MAINTAIN_TABLES": "bronze.readings, gold.shipment_exposure",
-        "MAINTAIN_DRY_RUN": "True",
-        "MAINTAIN_RETENTION_HOURS": "0.5",
-        "MAINTAIN_FILE_SIZE_THRESHOLD": "16MB",
+        "BOREAL_PARAM_TABLES": "bronze.readings, gold.shipment_exposure",
+        "BOREAL_PARAM_DRY_RUN": "True",
+        "BOREAL_PARAM_RETENTION_HOURS": "0.5",
+        "BOREAL_PARAM_FILE_SIZE_THRESHOLD": "16MB",
     }
     options = Options.from_env(env)
     assert options == Options(("bronze.readings", "gold.shipment_exposure"), True, 0.5, "16MB")

@@ -10,12 +10,12 @@ from dataops_pipeline.jobs.recalibrate_logger import Certificate
 from dataops_pipeline.settings import JobError
 
 GIVEN = {
-    "BOREAL_RECALIBRATE_CALIBRATION_ID": "BL-0701-0004-C9",
-    "BOREAL_RECALIBRATE_LOGGER_ID": "BL-0701-0004",
-    "BOREAL_RECALIBRATE_ISSUED_AT": "2013-07-09T09:00:00+02:00",
-    "BOREAL_RECALIBRATE_VALID_FROM": "2013-07-01T00:00:00Z",
-    "BOREAL_RECALIBRATE_VALID_UNTIL": "",
-    "BOREAL_RECALIBRATE_CORRECTION_C": "-0.35",
+    "BOREAL_PARAM_CALIBRATION_ID": "BL-0701-0004-C9",
+    "BOREAL_PARAM_LOGGER_ID": "BL-0701-0004",
+    "BOREAL_PARAM_ISSUED_AT": "2013-07-09T09:00:00+02:00",
+    "BOREAL_PARAM_VALID_FROM": "2013-07-01T00:00:00Z",
+    "BOREAL_PARAM_VALID_UNTIL": "",
+    "BOREAL_PARAM_CORRECTION_C": "-0.35",
 }
 
 
@@ -33,7 +33,7 @@ def test_a_certificate_is_read_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("LOGGER_ID", " ", "not given: logger_id: set BOREAL_RECALIBRATE_LOGGER_ID"),
+        ("LOGGER_ID", " ", "not given: logger_id: set BOREAL_PARAM_LOGGER_ID"),
         ("CALIBRATION_ID", "a b", "calibration_id 'a b' is no certificate's number"),
         ("CALIBRATION_ID", "x'; DROP TABLE y", "is no certificate's number"),
         ("VALID_FROM", "yesterday", "valid_from 'yesterday' is no time: write it as 2013-07-01T12:00:00Z"),
@@ -48,6 +48,6 @@ def test_a_certificate_is_read_from_the_environment() -> None:
 )
 def test_what_is_wrong_is_told_in_one_line(name: str, value: str, told: str) -> None:
     with pytest.raises(JobError) as error:
-        Certificate.from_env({**GIVEN, f"BOREAL_RECALIBRATE_{name}": value})
+        Certificate.from_env({**GIVEN, f"BOREAL_PARAM_{name}": value})
     assert told in str(error.value)
     assert "\n" not in str(error.value)

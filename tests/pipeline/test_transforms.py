@@ -59,6 +59,8 @@ WRONG: list[tuple[bytes | None, str]] = [
     (json.dumps(reading(logger_id=7)).encode(), "wrong-type: logger_id"),
     (json.dumps(reading(sequence=1.5)).encode(), "wrong-type: sequence"),
     (json.dumps(reading(sequence="1")).encode(), "wrong-type: sequence"),
+    (json.dumps(reading(sequence=10**19)).encode(), "wrong-type: sequence"),
+    (json.dumps(reading(sequence=1)).replace(": 1,", ": 01,").encode(), "not-json"),
     (json.dumps(reading(measured_at="yesterday")).encode(), "wrong-type: measured_at"),
     (json.dumps(reading(received_at=12)).encode(), "wrong-type: received_at"),
     (json.dumps(reading(temperature_c=999.0)).encode(), "out-of-range: temperature_c"),
@@ -155,6 +157,14 @@ def test_each_reading_is_conformed_once_and_a_clock_that_is_ahead_corrected(spar
     assert rows["b", 1]["measured_at"] == rows["b", 1]["reported_at"]
     assert (rows["a", 1]["raw_temperature_c"], rows["a", 1]["temperature_c"]) == (4.0, 4.25)
     assert (rows["b", 1]["temperature_c"], rows["b", 1]["calibration_id"]) == (4.0, None), "no certificate: as reported"
+
+
+def test_a_canary_is_landed_and_goes_no_further(spark: SparkSession) -> None:
+    values = [json.dumps(reading(logger_id=name)).encode() for name in ("CANARY-1", "BL-1", "BL-CANARY-1")]
+    landed = readings.accepted(readings.parse(kafka(spark, values)), F.current_timestamp())
+    assert landed.count() == 3
+    kept = [row["logger_id"] for row in readings.without_canaries(landed).collect()]
+    assert sorted(kept) == ["BL-1", "BL-CANARY-1"]
 
 
 @pytest.mark.parametrize(

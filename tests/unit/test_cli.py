@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from tests.orders import healthy, now, see, stuck
 
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
+from dataops_core.config import RecorderSettings
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.recorder import Recorder
 
 CONFIG = """
 probe_timeout = 3
@@ -160,6 +163,64 @@ def test_wrong_use_and_refusals_end_with_2(
     assert said in one_line(capsys)
 
 
+def test_it_records_until_it_is_told_to_stop_and_reports(config: Path, tmp_path: Path) -> None:
+    start = [sys.executable, "-c", "import sys; from dataops_core.cli import main; sys.exit(main())"]
+    program = [*start, "--config", str(config)]
+    env = {**os.environ, "DATAOPS_REFRESH": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    file = tmp_path / "state/dataops/recordings/c.sqlite"
+    with subprocess.Popen([*program, "record"], stderr=subprocess.PIPE, text=True, env=env) as recorder:
+        try:
+            assert recorder.stderr is not None
+            assert recorder.stderr.readline() == f"recording into {file}; ctrl+c stops\n"
+            assert "p: unknown:" in recorder.stderr.readline()
+            second = subprocess.run([*program, "record"], capture_output=True, text=True, env=env, check=False)
+            assert (second.returncode, second.stdout) == (2, "")
+            assert second.stderr == f"dataops: process {recorder.pid} records into {file} already\n"
+            recorder.send_signal(signal.SIGINT)
+            said = recorder.stderr.read()
+            assert recorder.wait(30) == 0
+        finally:
+            recorder.kill()
+    assert f"health snapshots are in {file}" in said
+    assert "Traceback" not in said
+
+    def out(*arguments: str) -> str:
+        done = subprocess.run([*program, "report", *arguments], capture_output=True, text=True, env=env, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "1 incident." in out("--since", "1h")
+    told = json.loads(out("-o", "json", "--save", str(tmp_path / "part.sqlite")))
+    assert told["incidents"][0]["worst"] == "unknown"
+    program = start  # a recording alone needs no settings
+    assert json.loads(out("-o", "json", "-f", str(tmp_path / "part.sqlite")))["snapshots"] == told["snapshots"]
+    assert "hunter2" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report"], "there is no recording at"),
+        (["report", "--file", "/nowhere/r.sqlite"], "there is no recording at /nowhere/r.sqlite"),
+        (["report", "--file", __file__], "is not a recording"),
+        (["record", "--file", "/proc/r.sqlite"], "/proc/r.sqlite.lock cannot be written"),
+    ],
+)
+def test_what_cannot_be_recorded_or_reported_ends_with_2(
+    config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert run(config, *arguments) == 2
+    assert said in one_line(capsys)
+
+
+def test_a_time_that_is_none_is_said(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r.sqlite", "c", {}, 5, RecorderSettings())
+    recorder.write(stuck())
+    recorder.close()
+    assert run(config, "report", "--file", str(tmp_path / "r.sqlite"), "--since", "soon") == 2
+    assert '--since: "soon" is no time; write 2h' in one_line(capsys)
+
+
 class Rows:
     """A statement that has run."""
 
@@ -194,12 +255,14 @@ def test_rows_are_written_in_each_form(
 
 
 def test_settings_are_validated_and_shown_without_secrets(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + '\n[exporter.topics]\ndeny = ["__.*"]\n')
     assert run(config, "config", "validate") == 0
     assert "valid; contexts: c, frozen; pipelines: p" in capsys.readouterr().out
     assert run(config, "config", "show") == 0
     shown = capsys.readouterr().out
     assert "hunter2" not in shown
     assert tomllib.loads(shown)["contexts"]["c"]["airflow"]["password"] == "***"
+    assert tomllib.loads(shown)["exporter"]["topics"]["deny"] == ["__.*"]
     config.write_text(config.read_text().replace('kind = "topic"', 'kind = "topc"').replace("a.b.c", "a"))
     assert run(config, "config", "validate") == 1
     assert capsys.readouterr().err.count("\n") >= 1

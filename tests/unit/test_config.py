@@ -37,6 +37,8 @@ catalog = "lake"
 table = "bronze.orders"
 reads = ["orders"]
 lag_ok = 45
+[exporter.topics]
+deny = ["__.*"]
 """
 
 
@@ -94,6 +96,8 @@ def test_the_file_is_found_by_flag_variable_or_place(
         ('context = "prod"', 'context = "prd"', 'context: there is no context "prd"; did you mean "prod"?'),
         ('"a:9092,b:9092"', '"a,b:9092"', "kafka.bootstrap_servers: must be host:port"),
         ('topic = "orders"', "", 'stages[0] "orders".topic: missing'),
+        ('["__.*"]', '["__.*", "("]', "exporter.topics.deny[1]: must be a valid regular expression"),
+        ('["__.*"]', '["__.*"]\ngranularity = "group"', "exporter.topics.granularity: must be 'topic' or 'partition'"),
         ("[pipelines.orders]", "[pipelines.orders", "not TOML"),
     ],
 )

@@ -71,7 +71,13 @@ def test_the_console_s_settings_are_valid_and_hold_no_secret(layout: Layout) -> 
     text = path.read_text()
     for name in ("s3-key", "s3-secret", "airflow-password"):
         assert layout.secret(name) not in text
-    stages = load_settings(path).pipelines["boreal-bridge"].stages
+    settings = load_settings(path)
+    assert settings.recorder.folder == str(layout.state / "recordings"), "each stack has a recording of its own"
+    canary = settings.pipelines["boreal-bridge"].canary
+    assert canary is not None
+    transforms = (ROOT / "pipeline/dataops_pipeline/transforms/readings.py").read_text()  # without starting Spark
+    assert f'\nCANARY = "{canary.mark}"\n' in transforms, "what the pipeline leaves out is what the console sends"
+    stages = settings.pipelines["boreal-bridge"].stages
     assert (stages[0].name, stages[-1].name) == ("logger-readings", "silver.excursions")
     remedy = next(stage.remedy for stage in stages if stage.remedy)
     assert remedy == f"make start NAME=land_readings STATE={layout.state} PORT_BASE={layout.port_base}"

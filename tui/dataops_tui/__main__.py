@@ -11,7 +11,9 @@ import typer
 
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import DataopsError
+from dataops_core.health.recording import Recording
 from dataops_core.version import version
+from dataops_tui.replay import SHIPPED, Replay, settings_of
 
 USAGE = 2
 """Exit code of wrong use or settings."""
@@ -32,26 +34,38 @@ def console(
         typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
     ] = None,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="Context to use; else the default one.")] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Show a recording: FILE, or the incident that comes with the program.")
+    ] = False,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The recording to replay.")] = None,
     show_version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Where is the data stuck, and since when? The console for a whole data platform.
 
-    Exit codes: 0 left, 2 wrong use or settings.
+    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read.
     """
-    settings = load_settings(find_config(config))
-    name, _ = context_of(settings, context)
+    if replay:
+        recording = Recording(file or SHIPPED)
+        settings, name = settings_of(recording), recording.context
+    elif file is not None:
+        raise typer.BadParameter(f"{file} is a recording to replay: dataops-tui --replay {file}")
+    else:
+        settings = load_settings(find_config(config))
+        name, _ = context_of(settings, context)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
     from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
 
-    def watch() -> Watching:
-        from dataops_core.monitor import Monitor  # noqa: PLC0415 - the console is there before the vendors' clients
+    def watch(context: str) -> Watching:
+        if replay:
+            return Replay(recording)
+        from dataops_core.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
-        return Monitor(settings, name)
+        return RecordedMonitor(settings, context)
 
-    DataopsApp(settings, name, watch).run()
+    DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

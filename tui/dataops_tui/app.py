@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from urllib.parse import quote
 
 from textual import on
-from textual.app import App
 from textual.binding import Binding
 from textual.reactive import reactive
 from textual.screen import Screen
 
 from dataops_core.actions import Gate
 from dataops_core.config import DagStage, Settings, context_of
+from dataops_core.errors import ClientError
+from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_tui.background import in_background
+from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
-from dataops_tui.dialogs.confirm import TriggerDialog
+from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
-from dataops_tui.messages import Connected, DagTriggered, SnapshotArrived, WorkFailed
+from dataops_tui.messages import Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
+from dataops_tui.navigation import Navigator
+from dataops_tui.resource import ResourceScreen
+from dataops_tui.screens.alerts import AlertsScreen
+from dataops_tui.screens.audit import AuditScreen
 from dataops_tui.screens.dags import DagsScreen
+from dataops_tui.screens.events import EventsScreen
+from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
+from dataops_tui.screens.queries import QueriesScreen
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
+from dataops_tui.screens.tables import TablesScreen
+from dataops_tui.screens.xray import XrayScreen
+from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
     from dataops_core.clients.airflow import AirflowClient
+    from dataops_core.clients.airflow_runs import Param
+    from dataops_core.clients.iceberg import CatalogClient
+    from dataops_core.clients.kafka import KafkaClient
     from dataops_core.clients.trino import TrinoClient
+    from dataops_core.health.recording import Recording
     from dataops_core.probes import Clients
 
 
-class Watching(Protocol):
-    """What the console needs of `dataops_core.monitor.Monitor`."""
+CONNECTING = "still connecting; try again in a moment"
+EVENTS = 1000
+"""Changes of state that are kept."""
+CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
+"""`kafka orders @prod`: a command in another context."""
 
-    clients: Clients
+
+class Watching(Protocol):
+    """What the console needs of `dataops_core.recorded.RecordedMonitor`."""
+
+    not_recorded: str | None
+    """Why nothing is recorded although it should be; `None` if all is well."""
+    replays: bool
+    """Whether there is nothing but a recording."""
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the context."""
+
+    def recording(self) -> Recording:
+        """Return what is recorded; raises RecordingError."""
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
         """Watch in the background."""
@@ -45,7 +82,7 @@ class Watching(Protocol):
         """Stop watching."""
 
 
-class DataopsApp(App[None]):
+class DataopsApp(TimeTravel, Navigator):
     """The console.
 
     Args:
@@ -54,6 +91,7 @@ class DataopsApp(App[None]):
         watch: Makes what watches that context. It is called in the background, as it imports the vendors' clients: the
             screen is there at once, and what is known comes after.
         gate: What actions pass; the user's own audit file where not given.
+        watch_other: Makes what watches another context; where not given, this one context is all there is.
     """
 
     CSS_PATH = "app.tcss"
@@ -63,6 +101,14 @@ class DataopsApp(App[None]):
         "pipelines": PipelinesScreen,
         "dags": DagsScreen,
         "sql": SqlScreen,
+        "kafka": TopicsScreen,
+        "groups": GroupsScreen,
+        "tables": TablesScreen,
+        "alerts": AlertsScreen,
+        "events": EventsScreen,
+        "xray": XrayScreen,
+        "audit": AuditScreen,
+        "queries": QueriesScreen,
     }
     DEFAULT_MODE = "pipelines"
     BINDINGS = [
@@ -77,7 +123,12 @@ class DataopsApp(App[None]):
     snapshot: reactive[HealthSnapshot | None] = reactive(None)
 
     def __init__(
-        self, settings: Settings, context: str | None, watch: Callable[[], Watching], gate: Gate | None = None
+        self,
+        settings: Settings,
+        context: str | None,
+        watch: Callable[[], Watching],
+        gate: Gate | None = None,
+        watch_other: Callable[[str], Watching] | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -85,25 +136,41 @@ class DataopsApp(App[None]):
         self.monitor: Watching | None = None
         """What watches; `None` until it has been made."""
         self._watch = watch
+        self._watch_other = watch_other
         self.gate = gate or Gate(self.context_name, self.context_settings)
+        self.events: deque[Event] = deque(maxlen=EVENTS)
+        """What has changed since the console was started, oldest first."""
 
     def on_mount(self) -> None:
         """Watch from now on."""
+        self._connect(self._watch)
+
+    def _connect(self, watch: Callable[[], Watching], before: Watching | None = None) -> None:
+        context = self.context_name
 
         def arrived(snapshot: HealthSnapshot) -> None:
-            self.post_message(SnapshotArrived(snapshot))
+            if self.context_name == context:
+                self.post_message(SnapshotArrived(snapshot))
 
         def work() -> None:
-            monitor = self._watch()
+            if before is not None:
+                before.stop()
+            monitor = watch()
             monitor.start(arrived)
-            self.post_message(Connected(monitor))
+            self.post_message(Connected(monitor, context))
 
         in_background(self, "connecting", work)
 
     @on(Connected)
     def _connected(self, message: Connected) -> None:
+        if message.context != self.context_name:  # another context has been chosen meanwhile
+            in_background(self, "leaving", message.monitor.stop)
+            return
         self.monitor = message.monitor
-        if isinstance(self.screen, DagsScreen):
+        self._load()
+
+    def _load(self) -> None:
+        if isinstance(self.screen, ResourceScreen):
             self.screen.load()
 
     def on_unmount(self) -> None:
@@ -121,25 +188,59 @@ class DataopsApp(App[None]):
         """The client of Trino; see `why_not` where there is none."""
         return self.monitor.clients.trino if self.monitor else None
 
-    def why_not(self, name: Literal["Airflow", "Trino"]) -> str:
+    def need_airflow(self) -> AirflowClient:
+        """Return the client of Airflow; raises ClientError where there is none."""
+        if self.airflow is None:
+            raise ClientError(self.why_not("Airflow"))
+        return self.airflow
+
+    def airflow_page(self, folder: str, name: str | None) -> str | None:
+        """Return the address of a page of Airflow's own console."""
+        return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
+
+    def need_catalogs(self) -> Mapping[str, CatalogClient]:
+        """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
+        if self.monitor is None or not self.monitor.clients.catalogs:
+            raise ClientError(self.why_not("catalogs"))
+        return self.monitor.clients.catalogs
+
+    def need_catalog(self, name: str) -> CatalogClient:
+        """Return the client of that Iceberg catalog; raises ClientError where there is none."""
+        catalogs = self.need_catalogs()
+        if name not in catalogs:
+            raise ClientError(f"this context has no catalog {name}; it has {', '.join(catalogs)}")
+        return catalogs[name]
+
+    @property
+    def kafka(self) -> KafkaClient:
+        """The client of Kafka; raises ClientError where there is none."""
+        found = self.monitor.clients.kafka if self.monitor else None
+        if found is None:
+            raise ClientError(self.why_not("Kafka"))
+        return found
+
+    def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
         """Say why there is no client of that name."""
-        if getattr(self.context_settings, name.lower()) is None:
+        if self.replays:
+            return f"this is a recording: there is no {name}"
+        if not getattr(self.context_settings, name.lower()):
             return f"this context has no {name}"
-        return "still connecting; try again in a moment"
+        return CONNECTING
 
     @on(SnapshotArrived)
     def _take(self, message: SnapshotArrived) -> None:
+        self.events.extend(changes(self.snapshot, message.snapshot))
         self.snapshot = message.snapshot
 
     def action_look_again(self) -> None:
         """Look again now."""
         if self.monitor is not None:
             self.monitor.refresh()
-        self.notify("looking again", timeout=1)
+        self.notify("looking again", timeout=3)
 
     def action_home(self) -> None:
         """Go to the pipelines."""
-        self.switch_mode("pipelines")
+        self.go("pipelines")
 
     def action_help(self) -> None:
         """Show the keys that work right now."""
@@ -157,8 +258,7 @@ class DataopsApp(App[None]):
     def commands(self) -> list[Command]:
         """Return everything that can be typed now."""
         found = [
-            Command("pipelines", "all pipelines and the verdict"),
-            Command("dags", "Airflow's DAGs"),
+            *self.place_commands(),
             Command("sql", "run SQL in Trino; sql SELECT … runs it at once"),
             Command("refresh", "look again now"),
             Command("help", "the keys that work right now"),
@@ -170,38 +270,97 @@ class DataopsApp(App[None]):
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
         dags = {s.dag_id for p in here.values() for s in p.stages if isinstance(s, DagStage)}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
+        if self._watch_other is not None:
+            found += [Command(f"context {name}", "go to another context") for name in self.settings.contexts]
         return found
 
     def _run_typed(self, typed: str | None) -> None:
         if typed is None:
             return
         verb, _, rest = typed.partition(" ")
-        rest = rest.strip()
-        match verb:
-            case "pipelines" | "dags":
-                self.switch_mode(verb)
-            case "sql":
-                self._go_sql(rest)
-            case "refresh":
-                self.action_look_again()
-            case "help":
-                self.action_help()
-            case "quit" | "q":
-                self.exit()
-            case "pipeline":
-                self._go_pipeline(rest)
-            case "stage":
-                self._go_stage(rest)
-            case "trigger":
-                self.trigger(rest or None)
-            case _:
-                self.notify(f'no such command: "{typed}"; ":" lists them', severity="error", markup=False)
+        typed_at = CONTEXT_SUFFIX.fullmatch(typed)
+        verbs: dict[str, Callable[[str], object]] = {
+            "sql": self._go_sql,
+            "refresh": lambda _: self.action_look_again(),
+            "help": lambda _: self.action_help(),
+            "quit": lambda _: self.exit(),
+            "q": lambda _: self.exit(),
+            "pipeline": self._go_pipeline,
+            "stage": self._go_stage,
+            "trigger": lambda dag_id: self.trigger(dag_id or None),
+            "context": self.switch_context,
+        }
+        if typed_at is not None and verb != "sql":
+            if self.switch_context(typed_at["context"]) and typed_at["rest"]:
+                self.go(typed_at["rest"])
+        elif verb in verbs:
+            verbs[verb](rest.strip())
+        elif not self.go(typed):
+            self.notify(f'no such command: "{typed}"; ":" lists them', severity="error", markup=False)
 
-    def _go_sql(self, statement: str) -> None:
+    def switch_context(self, name: str) -> bool:
+        """Go to another context; tells whether there is such a one."""
+        if self._watch_other is None or name not in self.settings.contexts:
+            there = ", ".join(self.settings.contexts if self._watch_other else [self.context_name])
+            self.notify(f'no such context: "{name}"; there is {there}', severity="error", markup=False)
+            return False
+        if name != self.context_name:
+            before, self.monitor, self.snapshot = self.monitor, None, None
+            self.context_name, self.context_settings = context_of(self.settings, name)
+            self.gate = Gate(self.context_name, self.context_settings, self.gate.audit_path)
+            self.events.clear()
+            self.forget()
+            self._connect(partial(self._watch_other, name), before)
+            self.go("pipelines")
+        return True
+
+    def browse(self, url: str | None) -> None:
+        """Open a page in the web browser, or say its address where there is none with a window of its own."""
+        if url is None:
+            self.notify("there is no page for this", severity="warning")
+        elif self.is_web or has_window():
+            self.open_url(url)
+        else:
+            self.notify(url, title="no web browser here; the address is", timeout=15, markup=False)
+
+    def act(self, title: str, preview: str, do: Callable[[str | None], str]) -> None:
+        """Change something, once it is confirmed.
+
+        Args:
+            title: What is to be done.
+            preview: The exact calls.
+            do: Does it in the background; gets what was typed to confirm, and returns what was done in one line.
+        """
+        word = self.gate.confirmation()
+
+        def go(typed: str | None) -> None:
+            in_background(self, title, lambda: self._done(do(typed)))
+
+        if word is None:
+            go(None)  # the gate refuses, and audits it
+        else:
+            dialog = ConfirmDialog(f'{title} in the context "{self.context_name}"', preview, word)
+            self.push_screen(dialog, lambda typed: go(typed) if typed is not None else None)
+
+    def _done(self, what: str) -> None:
+        self.post_message(Changed(what))
+
+    @on(Changed)
+    def _changed(self, message: Changed) -> None:
+        self.notify(message.what, markup=False)
+        if self.monitor is not None:
+            self.monitor.refresh()
+        self._load()
+
+    def open_sql(self, statement: str, *, run: bool = True) -> None:
+        """Put a statement into a tab of the SQL screen of its own, and run it."""
+        self._go_sql(statement, run=run)
+
+    def _go_sql(self, statement: str, *, run: bool = True) -> None:
         async def go() -> None:
             await self.switch_mode("sql")
             if statement and isinstance(self.screen, SqlScreen):
-                self.screen.put(statement)
+                self.screen.put(statement, run=run)
 
         self.call_next(go)
 
@@ -232,7 +391,8 @@ class DataopsApp(App[None]):
 
     def dag_of(self, pipeline: PipelineHealth, stage: str | None) -> str | None:
         """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
-        for settings in self.settings.pipelines[pipeline.name].stages:
+        known = self.settings.pipelines.get(pipeline.name)
+        for settings in known.stages if known else ():
             if settings.name == stage and isinstance(settings, DagStage):
                 return settings.dag_id
         remedy = pipeline.verdict.remedy
@@ -251,7 +411,13 @@ class DataopsApp(App[None]):
         if word is None:
             self._trigger(airflow, dag_id, {}, None)  # the gate refuses, and audits it
             return
-        dialog = TriggerDialog(self.context_name, dag_id, airflow.target, word)
+
+        def load() -> tuple[Param, ...]:
+            from dataops_core.clients.airflow_runs import params  # noqa: PLC0415 - the vendor's SDK takes a second
+
+            return params(airflow, dag_id)
+
+        dialog = TriggerDialog(self.context_name, dag_id, airflow.target, word, load)
 
         def confirmed(typed: str | None) -> None:
             if typed is not None:
@@ -270,8 +436,7 @@ class DataopsApp(App[None]):
         self.notify(f"{message.run.dag_id}: {message.run.run_id} is {message.run.state}", markup=False)
         if self.monitor is not None:
             self.monitor.refresh()
-        if isinstance(self.screen, DagsScreen):
-            self.screen.load()
+        self._load()
 
     @on(WorkFailed)
     def _failed(self, message: WorkFailed) -> None:

@@ -11,10 +11,14 @@ from textual.widgets import Footer
 
 from dataops_core.health.model import HealthSnapshot
 from dataops_tui.widgets.context_bar import ContextBar
+from dataops_tui.widgets.time_line import TimeLine
 
 if TYPE_CHECKING:
     from dataops_tui.app import DataopsApp
 
+CRUMBS = " / "
+CRUMBS_FROM = 100
+"""Columns from which on the whole way is shown, and not only where it ends."""
 TICK = 1.0
 """Seconds between two looks at the clock: ages grow also when nothing arrives."""
 
@@ -24,6 +28,8 @@ class ConsoleScreen(Screen[None]):
 
     CRUMB = ""
     """Where the user is."""
+    FOLLOWS_TIME = True
+    """Whether it shows the past when that is looked at; else it always shows what is now."""
 
     @property
     def console(self) -> DataopsApp:
@@ -32,13 +38,21 @@ class ConsoleScreen(Screen[None]):
 
     @property
     def snapshot(self) -> HealthSnapshot | None:
-        """The newest health snapshot."""
-        return self.console.snapshot
+        """The health snapshot to show: the newest one, or that of the past that is looked at."""
+        past = self.console.looked_at
+        return past.snapshot if past is not None and self.FOLLOWS_TIME else self.console.snapshot
+
+    @property
+    def moment(self) -> datetime:
+        """The time that is shown: now, or that of the past that is looked at."""
+        past = self.console.looked_at
+        return past.snapshot.taken_at if past is not None and self.FOLLOWS_TIME else datetime.now(UTC)
 
     def compose(self) -> ComposeResult:
         """Lay out."""
         yield ContextBar()
         yield from self.compose_body()
+        yield TimeLine()
         yield Footer(show_command_palette=False)
 
     def compose_body(self) -> ComposeResult:
@@ -48,6 +62,7 @@ class ConsoleScreen(Screen[None]):
     def on_mount(self) -> None:
         """Draw at each snapshot, and at each tick of the clock."""
         self.watch(self.app, "snapshot", self._redraw)
+        self.watch(self.app, "past", self._redraw)
         self.set_interval(TICK, self._redraw)
 
     def on_screen_resume(self) -> None:
@@ -70,7 +85,17 @@ class ConsoleScreen(Screen[None]):
             return
         now = datetime.now(UTC)
         app = self.console
+        past = app.looked_at
+        places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
         self.query_one(ContextBar).show(
-            app.context_name, app.context_settings, app.snapshot, now, app.settings.refresh, self.crumb()
+            app.context_name,
+            app.context_settings,
+            self.snapshot,
+            now,
+            app.settings.refresh,
+            CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:]),
+            past=past,
+            follows=self.FOLLOWS_TIME,
         )
-        self.draw(now)
+        self.query_one(TimeLine).show(past)
+        self.draw(self.moment)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from rich import filesize
 from rich.text import Text
 
 from dataops_core.health.model import StageHealth, StageState, Status
@@ -12,6 +14,7 @@ from dataops_core.health.text import (
     STATE_GLYPHS,
     STATUS_COLOURS,
     STATUS_GLYPHS,
+    clock,
     count,
     duration,
     visible,
@@ -19,6 +22,18 @@ from dataops_core.health.text import (
 )
 
 UNKNOWN = "-"
+
+
+class Figure(Text):
+    """A text that is sorted by the value behind it.
+
+    Attributes:
+        value: That value; `None` where it is not known, which comes last.
+    """
+
+    def __init__(self, text: str, value: float | None, style: str = "") -> None:
+        super().__init__(text, style=style, justify="right")
+        self.value = value
 
 
 def state(of: StageState) -> Text:
@@ -42,14 +57,29 @@ def right(text: str, style: str = "") -> Text:
     return Text(text, style=style, justify="right")
 
 
-def seconds(value: float | None) -> Text:
+def seconds(value: float | None) -> Figure:
     """Return a duration."""
-    return right(UNKNOWN if value is None else duration(value))
+    return Figure(UNKNOWN if value is None else duration(value), value)
 
 
-def number(value: float | None, unit: str = "") -> Text:
+def number(value: float | None, unit: str = "") -> Figure:
     """Return a count."""
-    return right(UNKNOWN if value is None else f"{count(value)}{unit}")
+    return Figure(UNKNOWN if value is None else f"{count(value)}{unit}", value)
+
+
+def size(value: float | None) -> Figure:
+    """Return a size in bytes."""
+    return Figure(UNKNOWN if value is None else filesize.decimal(round(value)), value)
+
+
+def when(at: datetime | None, now: datetime, style: str = "dim") -> Figure:
+    """Return how long ago something was."""
+    return Figure(UNKNOWN if at is None else ago(at, now), at.timestamp() if at else None, style)
+
+
+def at(time: datetime | None, now: datetime, style: str = "") -> Figure:
+    """Return a time of day, with the date unless it is today's."""
+    return Figure(UNKNOWN if time is None else clock(time, now), time.timestamp() if time else None, style)
 
 
 def ago(at: datetime | None, now: datetime) -> str:
@@ -65,3 +95,36 @@ def reason(of: StageHealth) -> str:
     if of.affected_by is not None:
         text += f" (because of {of.affected_by})"
     return text
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Return some names in one line: `a, b, c and 4 more`."""
+    shown = ", ".join(visible(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+TASK_STATES = {
+    "success": ("●", "green"),
+    "failed": ("✖", "red"),
+    "upstream_failed": ("✖", "magenta"),
+    "running": ("◐", "yellow"),
+    "queued": ("○", "cyan"),
+    "scheduled": ("○", "dim"),
+    "deferred": ("◌", "cyan"),
+    "up_for_retry": ("↻", "yellow"),
+    "skipped": ("◇", "dim"),
+    "none": ("·", "dim"),
+}
+"""Glyph and colour of the states of Airflow's runs and tasks."""
+OTHER_STATE = ("?", "magenta")
+
+
+def task_state(of: str) -> Text:
+    """Return glyph and word of a run's or a task's state."""
+    glyph, colour = TASK_STATES.get(of, OTHER_STATE)
+    return plain(f"{glyph} {of.replace('_', ' ')}", colour)
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)

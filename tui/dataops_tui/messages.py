@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 from dataops_core.health.model import HealthSnapshot
 
 if TYPE_CHECKING:
-    from dataops_core.clients.airflow import Dag, DagRun
+    from dataops_core.clients.airflow import DagRun
+    from dataops_core.clients.airflow_runs import Param
+    from dataops_core.clients.kafka_peek import Record
     from dataops_tui.app import Watching
+    from dataops_tui.time_travel import History, Move, Past
 
 
 @dataclass
 class Connected(Message):
-    """What watches has been made, and has begun."""
+    """What watches that context has been made, and has begun."""
 
     monitor: Watching
+    context: str
 
 
 @dataclass
@@ -31,6 +35,34 @@ class SnapshotArrived(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest one counts, so that a busy console does not work off old ones."""
         return isinstance(message, SnapshotArrived)
+
+
+@dataclass
+class HistoryRead(Message):
+    """What is recorded is known.
+
+    Attributes:
+        history: `None` where it cannot be read.
+        move: Where to go in it.
+        error: Why it cannot be read, in one line.
+    """
+
+    history: History | None
+    move: Move
+    error: str | None = None
+
+
+@dataclass
+class MomentRead(Message):
+    """A moment of the past has been read.
+
+    Attributes:
+        past: `None` where it cannot be read.
+        error: Why not, in one line.
+    """
+
+    past: Past | None
+    error: str | None = None
 
 
 @dataclass
@@ -47,12 +79,10 @@ class WorkFailed(Message):
 
 
 @dataclass
-class DagsLoaded(Message):
-    """All DAGs, and the newest runs of all of them, newest first."""
+class ParamsLoaded(Message):
+    """The parameters that a DAG declares."""
 
-    dags: tuple[Dag, ...]
-    runs: tuple[DagRun, ...]
-    at: datetime
+    params: tuple[Param, ...]
 
 
 @dataclass
@@ -74,3 +104,43 @@ class QueryEnded(Message):
     query: int
     error: str | None = None
     truncated: bool = False
+
+
+@dataclass
+class Fetched(Message):
+    """What a screen has asked for is there.
+
+    Attributes:
+        context: The context that it belongs to.
+        value: What it is; each screen knows its own.
+        at: When it was there.
+    """
+
+    context: str
+    value: Any
+    at: datetime
+
+
+@dataclass
+class RecordsArrived(Message):
+    """Some records of the peek with that number.
+
+    Attributes:
+        records: Those that are wanted.
+        read: How many were read for them.
+    """
+
+    peek: int
+    records: tuple[Record, ...]
+    read: int
+
+
+@dataclass
+class Changed(Message):
+    """An action has been done.
+
+    Attributes:
+        what: What was done, in one line.
+    """
+
+    what: str

@@ -10,16 +10,17 @@ import fcntl
 import getpass
 import json
 import os
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from platformdirs import user_state_path
 
-from dataops_core.errors import ActionRefused
+from dataops_core.errors import ActionRefused, DataopsError
 
 FIRST = "0" * 64
 """What stands in the first line in place of a hash."""
@@ -66,12 +67,44 @@ def append(path: Path, entry: Mapping[str, object]) -> None:
         raise ActionRefused(f"the audit file {path} cannot be written: {reason}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class AuditTrail:
+    """An audit file as it is read.
+
+    Attributes:
+        report: What the check of its chain found.
+        entries: The newest entries that are intact with the numbers of their lines, oldest first.
+    """
+
+    report: AuditReport
+    entries: tuple[tuple[int, Mapping[str, Any]], ...]
+
+
 def verify_audit(path: Path) -> AuditReport:
     """Check the chain of an audit file.
 
     Raises:
         OSError: The file cannot be read.
     """
+    return _read(path, deque(maxlen=0))
+
+
+def read_audit(path: Path, newest: int) -> AuditTrail:
+    """Check the chain of an audit file, and return its newest entries; a file that is not there yet has none.
+
+    Raises:
+        DataopsError: It cannot be read.
+    """
+    entries: deque[tuple[int, Mapping[str, Any]]] = deque(maxlen=newest)
+    try:
+        report = _read(path, entries) if path.exists() else AuditReport(0)
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise DataopsError(f"the audit file {path} cannot be read: {reason}") from error
+    return AuditTrail(report, tuple(entries))
+
+
+def _read(path: Path, entries: deque[tuple[int, Mapping[str, Any]]]) -> AuditReport:
     expected = FIRST
     intact = 0
     with path.open("rb") as file:
@@ -88,6 +121,7 @@ def verify_audit(path: Path) -> AuditReport:
                 return AuditReport(intact, f"line {number} is cut short")
             expected = sha256(line).hexdigest()
             intact = number
+            entries.append((number, entry))
     return AuditReport(intact)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.actions.audit import append, default_audit_path
 from dataops_core.actions.sql import SqlRisk, classify_sql, one_statement, without_secrets
@@ -15,8 +17,11 @@ from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.clients.airflow import AirflowClient, DagRun
+    from dataops_core.clients.airflow_runs import TaskInstance
+    from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
+T = TypeVar("T")
 YES = "yes"
 """What confirms a change outside production."""
 KILL_MESSAGE = "killed by an operator with dataops-tui"
@@ -43,14 +48,22 @@ class Gate:
     def __init__(self, context: str, settings: ContextSettings, audit_path: Path | None = None) -> None:
         self._context = context
         self._settings = settings
-        self._audit_path = audit_path or default_audit_path()
+        self.audit_path = audit_path or default_audit_path()
+        """Where everything that is done or refused is written down."""
+        self._held: str | None = None
+
+    def held(self, why: str) -> Gate:
+        """Return the same gate, but refusing every change for that reason."""
+        gate = copy(self)
+        gate._held = why  # noqa: SLF001 - of its own class
+        return gate
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
         """Return the word that confirms an action of that risk; a DAG's run is a write.
 
-        `None` if none is needed, and also if the context is read-only: there no word helps.
+        `None` if none is needed, and also if the context is read-only or the gate is held: there no word helps.
         """
-        if risk is SqlRisk.READ or self._settings.read_only:
+        if risk is SqlRisk.READ or self._settings.read_only or self._held:
             return None
         return self._context if self._settings.production else YES
 
@@ -134,9 +147,91 @@ class Gate:
         self._audit(entry, "done", run_id=run.run_id)
         return run
 
+    def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
+        """Send a marked record.
+
+        Args:
+            client: Where to.
+            topic: The topic.
+            key: The record's key.
+            value: The record's value.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Kafka did not take it.
+        """
+        entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
+        what = f"a canary writes a record into the topic {topic}"
+        return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
+
+    def set_paused(
+        self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None
+    ) -> None:
+        """Pause DAGs, or let them go on; the first one that fails ends it.
+
+        Args:
+            client: Where they are.
+            dag_ids: The DAGs.
+            paused: Whether they are to be paused.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        action, what = ("pause_dag", "pausing") if paused else ("unpause_dag", "unpausing")
+        for dag_id in dag_ids:
+            entry = {"action": action, "target": client.target, "dag_id": dag_id}
+            self._do(entry, f"{what} {dag_id} changes when it runs", confirmed, partial(_pause, client, dag_id, paused))
+
+    def clear_failed(
+        self,
+        client: AirflowClient,
+        dag_id: str,
+        run_id: str,
+        tasks: Sequence[TaskInstance] = (),
+        confirmed: str | None = None,
+    ) -> int:
+        """Have failed tasks of a run run again; returns how many tasks are cleared.
+
+        Args:
+            client: Where they are.
+            dag_id: The DAG.
+            run_id: The run.
+            tasks: These, and all that wait for them; every failed one where not given.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        names = [task.key for task in tasks] or "failed"
+        entry = {"action": "clear_tasks", "target": client.target, "dag_id": dag_id, "run_id": run_id, "tasks": names}
+        what = f"clearing tasks of {dag_id} has them run again"
+        return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
+
+    def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
+        """Do what changes something, once it is allowed; whatever comes of it is audited."""
+        try:
+            self._check(SqlRisk.WRITE, confirmed, what)
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            done = do()
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
+        return done
+
     def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
         if risk is SqlRisk.READ:
             return
+        if self._held:
+            raise ActionRefused(f"{what}, and {self._held}")
         if self._settings.read_only:
             raise ActionRefused(f'{what}, and the context "{self._context}" is read-only')
         accepted = {self._context} if self._settings.production else {self._context, YES}
@@ -147,7 +242,19 @@ class Gate:
             )
 
     def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
-        append(self._audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+        append(self.audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+
+
+def _pause(client: AirflowClient, dag_id: str, paused: bool) -> None:
+    from dataops_core.clients.airflow_runs import set_paused  # noqa: PLC0415 - the vendor's SDK takes a second
+
+    set_paused(client, dag_id, paused=paused)
+
+
+def _clear(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance]) -> int:
+    from dataops_core.clients.airflow_runs import clear_failed  # noqa: PLC0415 - as above
+
+    return clear_failed(client, dag_id, run_id, tasks)
 
 
 def _shown(name: str, value: object) -> object:

@@ -25,6 +25,13 @@ class ListOutput(StrEnum):
     JSON = "json"
 
 
+class ReportOutput(StrEnum):
+    """How a report is written."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
 class RowOutput(StrEnum):
     """How rows are written."""
 
@@ -163,6 +170,81 @@ def sql(
         querying.read_statement(statement, file),
         output=output.value,
         timeout=timeout,
+        confirmed=confirm or ("yes" if yes else None),
+    )
+
+
+@app.command()
+def record(
+    context: _Context,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Record into this file; else the context's own.")
+    ] = None,
+) -> int:
+    """Look at all stages again and again, and keep each look, until ctrl+c.
+
+    What is kept is bounded by age and size, see [recorder] in the settings. One process records into a file at a time.
+    Exit codes: 0 stopped by ctrl+c or a signal, 1 the file cannot be written, 2 wrong use or settings, or somebody
+    records into it already.
+    """
+    from dataops_core.cli import recording
+
+    return recording.record(context.obj, file)
+
+
+@app.command()
+def report(
+    context: _Context,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="From when on: 2h, 30m or 3d ago, 03:12, or 2026-01-05T03:12, in UTC.")
+    ] = "24h",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to when; the end if not given.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A recording; else the context's own.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also copy that part of the recording into a file, for dataops-tui --replay."
+        ),
+    ] = None,
+    output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to write it.")] = ReportOutput.MARKDOWN,
+) -> int:
+    """Say what happened: each incident with its changes, verdicts, evidence, and how old the data was.
+
+    With --file, times of the past are counted from the end of that recording, and no settings are needed.
+    Exit codes: 0 done, 2 wrong use or settings, or there is no recording of that time.
+    """
+    from dataops_core.cli import recording
+
+    return recording.report(context.obj, file, since, until, save=save, as_json=output is ReportOutput.JSON)
+
+
+@app.command()
+def canary(
+    context: _Context,
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline.")],
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Send a marked record through a pipeline, and time it at each hop until Trino answers with it.
+
+    It writes a record, so it wants to be confirmed, and is audited. What it is, and where it is looked for, is in the
+    settings: [pipelines.NAME.canary].
+    Exit codes: 0 each hop has seen it in time, 1 it has arrived, but a hop was late or was skipped, 2 wrong use or
+    settings or refused, 3 no connection, so that it is not known, 4 it has not arrived in time, 130 interrupted.
+    """
+    from dataops_core.cli import canarying
+
+    return canarying.canary(
+        context.obj,
+        pipeline,
+        timeout=timeout,
+        as_json=output is ListOutput.JSON,
         confirmed=confirm or ("yes" if yes else None),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 
 from dataops_core.cli.app import Invocation
@@ -79,4 +80,6 @@ def _toml(value: object) -> str:
         return "{ " + ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, re.Pattern):
+        value = value.pattern
     return json.dumps(value, ensure_ascii=False)  # texts, numbers and booleans are written in TOML as in JSON

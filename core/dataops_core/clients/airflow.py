@@ -158,6 +158,10 @@ class AirflowClient:
             self._call(lambda api: DagRunApi(api).trigger_dag_run(dag_id, body, _request_timeout=self._timeout))
         )
 
+    def ask(self, question: Callable[[sdk.ApiClient, float], T]) -> T:
+        """Ask something further; it is given the API and the deadline of each request; raises ClientError."""
+        return self._call(lambda api: question(api, self._timeout))
+
     def _call(self, ask: Callable[[sdk.ApiClient], T]) -> T:
         try:
             return self._ask(ask)

@@ -23,14 +23,17 @@ from pyiceberg.exceptions import (
     RESTError,
     UnauthorizedError,
 )
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.expressions.parser import parse
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
+from pyparsing import ParseBaseException
 from requests.adapters import HTTPAdapter
 
 from dataops_core.config import CatalogSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, TimedOut, Unreachable
+from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, QueryFailed, TimedOut, Unreachable
 
 PROGRESS_PROPERTY = "dataops.progress-time"
 """Commit property in which a job says up to when it has taken data in."""
@@ -135,6 +138,27 @@ class CatalogClient:
         """
         return self._call(lambda catalog: _state(catalog.load_table(identifier), identifier, progress_column))
 
+    def ask(self, question: Callable[[Catalog], T]) -> T:
+        """Ask something further; raises ClientError."""
+        return self._call(question)
+
+    def holds(self, identifier: str, where: str) -> bool:
+        """Tell whether a table has a row; only files whose statistics allow for it are read.
+
+        Args:
+            identifier: `namespace.table`.
+            where: A condition as PyIceberg reads it, e.g. `id = 'x'`.
+
+        Raises:
+            QueryFailed: The condition cannot be read, or does not fit the table.
+            ClientError: The catalog or the store does not answer as it should.
+        """
+        try:
+            condition = parse(where)
+        except ParseBaseException as error:
+            raise QueryFailed(f"the condition {where!r} cannot be read: {_line(error)}") from error
+        return self._call(lambda catalog: _holds(catalog.load_table(identifier), condition))
+
     def _call(self, ask: Callable[[Catalog], T]) -> T:
         with self._errors():
             try:
@@ -202,6 +226,10 @@ class _DeadlineAdapter(HTTPAdapter):
         """Send a request; see `HTTPAdapter.send`."""
         options["timeout"] = options.get("timeout") or self._timeout
         return super().send(request, **options)
+
+
+def _holds(table: Table, condition: BooleanExpression) -> bool:
+    return bool(table.scan(row_filter=condition, limit=1).to_arrow().num_rows)
 
 
 def _state(table: Table, identifier: str, progress_column: str | None) -> TableState:

@@ -1,4 +1,4 @@
-"""Kafka: offsets, times and groups, read only; nothing is ever committed or produced."""
+"""Kafka: offsets, times and groups. Nothing is ever committed, and only `send` produces a record."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    Message,
+    Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
@@ -111,6 +113,15 @@ class GroupOffsets:
     committed: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a record is that was sent."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -126,6 +137,17 @@ class KafkaClient:
         self._lock = Lock()
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
+
+    @contextmanager
+    def admin(self) -> Iterator[AdminClient]:
+        """Lend the library's admin client; what it raises inside is raised as a ClientError."""
+        with self._errors():
+            yield self._client()
+
+    @property
+    def timeout(self) -> float:
+        """Deadline of each call, in seconds."""
+        return self._timeout
 
     def cluster(self) -> Cluster:
         """Return the cluster's state; raises ClientError."""
@@ -153,7 +175,7 @@ class KafkaClient:
             return TopicOffsets(
                 topic=name,
                 partitions={
-                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=_time(newest[n].timestamp))
+                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=time_of(newest[n].timestamp))
                     for n in numbers
                 },
             )
@@ -170,34 +192,21 @@ class KafkaClient:
         if not offsets:
             return {}
         found: dict[int, datetime | None] = dict.fromkeys(offsets)
-        with self._errors():
-            consumer = Consumer(
-                {
-                    **self._properties(),
-                    "group.id": "dataops-peek",  # needed by the library; with assign() no group is joined
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "earliest",
-                    "queued.min.messages": 1,
-                    "fetch.message.max.bytes": 65536,
-                }
-            )
-            try:
-                consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
-                deadline = datetime.now(UTC).timestamp() + self._timeout
-                while None in found.values():
-                    left = deadline - datetime.now(UTC).timestamp()
-                    message = consumer.poll(left) if left > 0 else None
-                    if message is None:
-                        break
-                    error = message.error()
-                    if error is not None:
-                        raise KafkaException(error)
-                    number = cast("int", message.partition())
-                    if found[number] is None:
-                        found[number] = _time(message.timestamp()[1])
-                        consumer.incremental_unassign([TopicPartition(topic, number)])
-            finally:
-                consumer.close()
+        with self.consumer(**{"queued.min.messages": 1, "fetch.message.max.bytes": 65536}) as consumer:
+            consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
+            deadline = datetime.now(UTC).timestamp() + self._timeout
+            while None in found.values():
+                left = deadline - datetime.now(UTC).timestamp()
+                message = consumer.poll(left) if left > 0 else None
+                if message is None:
+                    break
+                error = message.error()
+                if error is not None:
+                    raise KafkaException(error)
+                number = cast("int", message.partition())
+                if found[number] is None:
+                    found[number] = time_of(message.timestamp()[1])
+                    consumer.incremental_unassign([TopicPartition(topic, number)])
         return found
 
     def group(self, group: str, topic: str) -> GroupOffsets:
@@ -218,6 +227,53 @@ class KafkaClient:
                 members=len(about.members),
                 committed={tp.partition: tp.offset for tp in offsets if tp.topic == topic and tp.offset >= 0},
             )
+
+    @contextmanager
+    def consumer(self, **properties: object) -> Iterator[Consumer]:
+        """Lend a consumer that joins no group and commits nothing, to be used with `assign`; raises ClientError.
+
+        Args:
+            properties: Further librdkafka properties.
+        """
+        with self._errors():
+            consumer = Consumer(
+                {
+                    **self._properties(),
+                    "group.id": "dataops-peek",  # needed by the library; with assign() no group is joined
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    **properties,
+                }
+            )
+            try:
+                yield consumer
+            finally:
+                consumer.close()
+
+    def send(self, topic: str, key: bytes, value: bytes) -> Sent:
+        """Append one record to a topic that exists, and return once all in-sync replicas have it.
+
+        Raises:
+            ClientError: It was not accepted within the deadline; it may have been appended all the same.
+        """
+        answers: list[tuple[KafkaError | None, Message]] = []
+        with self._errors():
+            self._partitions(topic)  # else a producer would create it
+            producer = Producer(
+                {
+                    **self._properties(),
+                    "enable.idempotence": True,
+                    "message.timeout.ms": int(self._timeout * 1000),
+                }
+            )
+            producer.produce(topic, value, key, on_delivery=lambda error, message: answers.append((error, message)))
+            producer.flush(self._timeout + 1)
+            if not answers:
+                raise TimeoutError
+            error, message = answers[0]
+            if error is not None:
+                raise KafkaException(error)
+            return Sent(topic, cast("int", message.partition()), cast("int", message.offset()))
 
     def _offsets(self, admin: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
         wanted = {TopicPartition(topic, n): spec for n in partitions}
@@ -278,5 +334,6 @@ class KafkaClient:
         return BadAnswer(f"kafka {self.target}: {text}")
 
 
-def _time(millis: int) -> datetime | None:
+def time_of(millis: int) -> datetime | None:
+    """Return a record's time; `None` where Kafka says that there is none."""
     return datetime.fromtimestamp(millis / 1000, UTC) if millis >= 0 else None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from string import Template
 from urllib.parse import urlsplit
 
 from dataops_core.config.model import (
+    CanaryHop,
+    CanarySettings,
     ContextSettings,
     IcebergTableStage,
     PipelineSettings,
@@ -14,6 +18,9 @@ from dataops_core.config.model import (
     Stage,
     TrinoViewStage,
 )
+
+CANARY_FIELDS = ("id", "now")
+"""What can stand for something in a canary."""
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
@@ -70,6 +77,8 @@ def _pipeline_problems(pipeline: PipelineSettings, settings: Settings) -> Iterat
     context = settings.contexts.get(pipeline.context)
     if context is None:
         yield f"context: {no_such('context', pipeline.context, settings.contexts)}"
+    if pipeline.canary is not None:
+        yield from (f"canary{problem}" for problem in _canary_problems(pipeline.canary, pipeline, context))
     names = [stage.name for stage in pipeline.stages]
     for index, stage in enumerate(pipeline.stages):
         at = f'stages[{index}] "{stage.name}"'
@@ -127,3 +136,50 @@ def _not_configured(stage: Stage, context: ContextSettings, name: str) -> Iterat
         case _:
             return
     yield f": a stage of kind {stage.kind} needs [contexts.{name}.{missing}], which is missing"
+
+
+def _canary_problems(
+    canary: CanarySettings, pipeline: PipelineSettings, context: ContextSettings | None
+) -> Iterator[str]:
+    for key in ("key", "value"):
+        yield from (f".{key}{problem}" for problem in _template_problems(getattr(canary, key)))
+    if "id" not in Template(canary.key + canary.value).get_identifiers():
+        yield '.value: has no "$id", so nobody can know it again'
+    if not re.fullmatch(r"[\w.-]+", canary.mark):
+        yield ".mark: may hold letters, digits, and the signs . _ - only"
+    if context is not None and context.kafka is None:
+        yield f": it needs [contexts.{pipeline.context}.kafka], which is missing"
+    for index, hop in enumerate(canary.hops):
+        yield from (f".hops[{index}]{problem}" for problem in _hop_problems(hop, pipeline, context))
+
+
+def _hop_problems(hop: CanaryHop, pipeline: PipelineSettings, context: ContextSettings | None) -> Iterator[str]:
+    if (hop.stage is None) == (hop.relation is None):
+        yield ": needs exactly one of `stage` and `relation`"
+        return
+    stages = {stage.name: stage for stage in pipeline.stages}
+    stage = stages.get(hop.stage or "")
+    if hop.stage is not None and stage is None:
+        yield f".stage: {no_such('stage', hop.stage, stages)}"
+        return
+    if stage is not None and stage.kind in ("topic", "dag"):
+        yield f".stage: a canary cannot be seen in a stage of kind {stage.kind}"
+    if hop.relation is not None and not _has_parts(hop.relation, at_least=3):
+        yield ".relation: must be catalog.schema.name"
+    if hop.relation is not None and context is not None and context.trino is None:
+        yield f".relation: it needs [contexts.{pipeline.context}.trino], which is missing"
+    has_rows = stage is None or stage.kind in ("iceberg_table", "trino_view")
+    if has_rows and (hop.where is None or "id" not in Template(hop.where).get_identifiers()):
+        yield '.where: must hold for the canary\'s row alone: it needs "$id"'
+    if not has_rows and hop.where is not None:
+        yield f".where: {hop.name} has offsets, and no rows to choose from"
+    yield from (f".where{problem}" for problem in _template_problems(hop.where or ""))
+
+
+def _template_problems(text: str) -> Iterator[str]:
+    template = Template(text)
+    if not template.is_valid():
+        yield ': has a "$" that stands for nothing; write "$$" for a "$"'
+    for name in template.get_identifiers():
+        if name not in CANARY_FIELDS:
+            yield f': "${name}" is unknown; known are {", ".join(f"${known}" for known in CANARY_FIELDS)}'

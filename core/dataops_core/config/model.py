@@ -6,6 +6,7 @@ No secret need stand in the file: a secret is a text in which `${VARIABLE}` is r
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -210,6 +211,41 @@ Stage = Annotated[
 ]
 
 
+class CanaryHop(Section):
+    """One place where a canary is looked for: a stage, or a relation that Trino is asked for."""
+
+    stage: str | None = None
+    """A stage of the pipeline: a Spark query, a consumer group, an Iceberg table or a Trino view."""
+    relation: str | None = None
+    """`catalog.schema.name` that Trino is asked for, in place of a stage."""
+    where: str | None = None
+    """Condition that holds for the canary's row alone, e.g. `id = '$id'`; for a table, a view and a relation."""
+    late_after: float | None = Field(default=None, gt=0)
+    """Seconds from the hop before from which on it is late; the stage's `lag_ok` where not given."""
+
+    @property
+    def name(self) -> str:
+        """Name of the hop."""
+        return self.stage or self.relation or ""
+
+
+class CanarySettings(Section):
+    """A marked record that `dataops canary` sends. In it, `$id` is its id, `$now` the time (ISO 8601, UTC)."""
+
+    topic: str
+    """Topic that it is sent to."""
+    mark: str = Field(default="CANARY-", min_length=1)
+    """What each id begins with: by it the pipeline knows a canary, and keeps it out of what it computes."""
+    key: str = "$id"
+    """The record's key."""
+    value: str
+    """The record's value."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds after which a hop that has not seen it never will."""
+    hops: tuple[CanaryHop, ...] = Field(min_length=1)
+    """Where it is looked for, upstream first."""
+
+
 class PipelineSettings(Section):
     """A pipeline: a small directed graph of stages, upstream first."""
 
@@ -221,6 +257,82 @@ class PipelineSettings(Section):
     """The data age that is promised at the last stage, in seconds."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     """The stages; each reads only stages that stand before it."""
+    canary: CanarySettings | None = None
+    """The record that `dataops canary` sends through it."""
+
+
+class RecorderSettings(Section):
+    """The flight recorder: each health snapshot is kept in a file, one for each context."""
+
+    enabled: bool = True
+    """Whether the console records while it runs; `dataops record` always does."""
+    folder: LocalPath | None = None
+    """Folder of the recordings; `dataops/recordings` in the user's state folder where not given."""
+    max_age: float = Field(default=604_800.0, gt=0)
+    """Seconds that a snapshot is kept."""
+    max_size: int = Field(default=200_000_000, ge=1_000_000)
+    """Bytes that a recording may take; the oldest snapshots are dropped first."""
+
+
+class Selection(Section):
+    """Which objects of one kind the exporter tells of. Regular expressions match the whole name."""
+
+    allow: tuple[re.Pattern[str], ...] = ()
+    """Regular expressions; only what one of them matches is exported. None allow everything."""
+    deny: tuple[re.Pattern[str], ...] = ()
+    """Regular expressions; what one of them matches is not exported, even where it is allowed."""
+
+    def admits(self, name: str) -> bool:
+        """Tell whether an object of this name is to be exported."""
+        allowed = not self.allow or any(pattern.fullmatch(name) for pattern in self.allow)
+        return allowed and not any(pattern.fullmatch(name) for pattern in self.deny)
+
+
+class TopicSelection(Selection):
+    """Kafka's topics, of the whole cluster."""
+
+    granularity: Literal["topic", "partition"] = "topic"
+    """How finely: sums of a topic, or each partition as well."""
+
+
+class GroupSelection(Selection):
+    """Kafka's consumer groups, of the whole cluster."""
+
+    granularity: Literal["group", "topic", "partition"] = "topic"
+    """How finely: sums of a group, each topic as well, or each partition as well."""
+
+
+class TableSelection(Selection):
+    """The Iceberg tables of the pipelines, as `catalog.namespace.table`."""
+
+    granularity: Literal["namespace", "table"] = "table"
+    """How finely: sums of a namespace, or each table."""
+
+
+class DagSelection(Selection):
+    """Airflow's DAGs, of the whole instance."""
+
+    granularity: Literal["total", "dag"] = "dag"
+    """How finely: how many there are in each state, or each DAG as well."""
+
+
+class ExporterSettings(Section):
+    """What the exporter tells beyond the pipelines: the whole Kafka cluster and all DAGs of the context."""
+
+    survey_every: float = Field(default=30.0, ge=5)
+    """Seconds between two surveys of the cluster and of the DAGs; scrapes read the newest one."""
+    max_series: int = Field(default=20_000, ge=0)
+    """Series for each of topics, groups, tables and DAGs; objects beyond are left out whole, and counted."""
+    dialects: tuple[Literal["kafka_exporter", "kminion", "kafka_lag_exporter"], ...] = ()
+    """Exporters whose names of metrics are served as well, so that existing dashboards go on."""
+    topics: TopicSelection = TopicSelection()
+    """Topics."""
+    groups: GroupSelection = GroupSelection()
+    """Consumer groups."""
+    tables: TableSelection = TableSelection()
+    """Tables."""
+    dags: DagSelection = DagSelection()
+    """DAGs."""
 
 
 class Settings(Section):
@@ -232,7 +344,11 @@ class Settings(Section):
     """Seconds between two rounds of probes."""
     probe_timeout: float = Field(default=10.0, gt=0)
     """Seconds after which a probe that has not answered counts as failed."""
+    recorder: RecorderSettings = RecorderSettings()
+    """The flight recorder."""
     contexts: dict[str, ContextSettings] = Field(min_length=1)
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = {}
     """Pipelines by name."""
+    exporter: ExporterSettings = ExporterSettings()
+    """The exporter."""

@@ -21,11 +21,12 @@ def snapshot_to_dict(snapshot: HealthSnapshot) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "version": version(),
         "status": snapshot.status.value,
-        **{field.name: _plain(getattr(snapshot, field.name)) for field in fields(snapshot)},
+        **{field.name: plain(getattr(snapshot, field.name)) for field in fields(snapshot)},
     }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a value of the model as JSON has it."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -33,7 +34,7 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None  # JSON has no word for the others
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

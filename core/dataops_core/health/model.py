@@ -297,6 +297,7 @@ class Verdict:
         check_id: Stable id of the finding: `<stage>/<state>`, `<stage>/checkpoint-lost`, `<stage>/objective` or
             `<component>/unreachable`; `None` when all is well.
         stage: The stage to blame.
+        component: The component that does not answer, where that is the cause.
         sentence: The verdict in one sentence.
         since: Since when.
         evidence: Numbers and times, one line each.
@@ -308,6 +309,7 @@ class Verdict:
     sentence: str
     check_id: str | None = None
     stage: str | None = None
+    component: str | None = None
     since: datetime | None = None
     evidence: tuple[str, ...] = ()
     blast_radius: tuple[str, ...] = ()

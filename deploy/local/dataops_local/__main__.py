@@ -129,6 +129,14 @@ def demo(context: typer.Context) -> None:
     raise typer.Exit(code)
 
 
+@app.command()
+def incident(context: typer.Context, target: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
+    """Record a real incident: start the stack, stop land_readings for two minutes, and see it catch up."""
+    from dataops_local.incident import record  # noqa: PLC0415 - reads recordings, which the other commands need not
+
+    record(context.obj, target, console.print)
+
+
 def _known(stack: Stack, names: list[str]) -> list[str]:
     states = stack.supervisor.states()
     if not states:

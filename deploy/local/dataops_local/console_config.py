@@ -10,6 +10,18 @@ from pathlib import Path
 from dataops_local.components import AIRFLOW_USER, TOPIC
 from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, ROOT, Layout
 
+CANARY = json.dumps(
+    {
+        "logger_id": "$id",
+        "sequence": 1,
+        "measured_at": "$now",
+        "temperature_c": 5.0,
+        "gateway_id": "canary",
+        "received_at": "$now",
+    }
+)
+"""The canary, as a logger's gateway would send it."""
+
 
 def write_config(layout: Layout, without: Collection[str] = ()) -> Path:
     """Write `dataops.toml`; secrets stay in files of their own.
@@ -39,7 +51,7 @@ password = {{ file = {secret["airflow-password"]} }}
 url = "{layout.url("trino")}"
 catalog = "lake"
 schema = "gold"
-saved_queries = [{json.dumps(str(ROOT / "pipeline" / "sql"))}]
+saved_queries = [{json.dumps(str(ROOT / "pipeline" / "dataops_pipeline" / "sql"))}]
 
 [contexts.local.catalogs.lake.properties]
 type = "rest"
@@ -52,10 +64,34 @@ oauth2-server-uri = "{layout.url("catalog")}/v1/oauth/tokens"
 "s3.access-key-id" = {{ file = {secret["s3-key"]} }}
 "s3.secret-access-key" = {{ file = {secret["s3-secret"]} }}
 
+[recorder]
+folder = {json.dumps(str(layout.state / "recordings"))}
+
 [pipelines.boreal-bridge]
 context = "local"
 title = "Boreal Bridge: vaccine boxes on New York flights"
 objective = 1200
+
+# A reading of a logger that there is not: it ends in bronze, and counts nowhere.
+[pipelines.boreal-bridge.canary]
+topic = "{TOPIC}"
+mark = "CANARY-"
+key = "$id"
+value = {json.dumps(CANARY)}
+timeout = 120
+
+[[pipelines.boreal-bridge.canary.hops]]
+stage = "bronze.readings"
+where = "logger_id = '$id'"
+late_after = 30
+
+[[pipelines.boreal-bridge.canary.hops]]
+stage = "land_readings"
+
+[[pipelines.boreal-bridge.canary.hops]]
+relation = "lake.bronze.readings"
+where = "logger_id = '$id'"
+late_after = 30
 
 [[pipelines.boreal-bridge.stages]]
 name = "{TOPIC}"

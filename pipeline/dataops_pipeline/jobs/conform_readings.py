@@ -1,9 +1,9 @@
 """Batch: what is new in `bronze.readings` into `silver.readings`.
 
-Each reading once, its clock and its temperature corrected. Deliveries that contradict the one that stands go into
-`silver.conflicting_readings`. The commit of `silver.readings` notes the bronze snapshot that it was made from, so that
-the next run reads only what came after it. Run twice, it does nothing the second time; ended half-way, it does the same
-again and adds nothing twice.
+Each reading once, its clock and its temperature corrected; canaries stay behind. Deliveries that contradict the one
+that stands go into `silver.conflicting_readings`. The commit of `silver.readings` notes the bronze snapshot that it was
+made from, so that the next run reads only what came after it. Run twice, it does nothing the second time; ended
+half-way, it does the same again and adds nothing twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataops_pipeline.catalog import OLDEST, PROGRESS, SOURCE_SNAPSHOT, iso, new
 from dataops_pipeline.jobs.runner import log, run
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
-from dataops_pipeline.transforms.readings import conflicting, conform
+from dataops_pipeline.transforms.readings import conflicting, conform, without_canaries
 
 SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
 """Session setting with which Iceberg writes a commit property also where SQL has no options (MERGE)."""
@@ -65,7 +65,7 @@ def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> 
         How many readings were delivered, and the stamp with the entry time of the oldest one.
     """
     tables.create(spark, tables.SILVER, tables.CONFLICTS)
-    deliveries = deliveries.persist()
+    deliveries = without_canaries(deliveries).persist()
     # before the commit that says that all this is done
     conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
     spark.sql(

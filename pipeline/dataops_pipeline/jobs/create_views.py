@@ -1,4 +1,4 @@
-"""The quality officer's views in `gold`, from `pipeline/sql`, as far as their tables exist."""
+"""The quality officer's views in `gold`, from `pipeline/dataops_pipeline/sql`, as far as their tables exist."""
 
 from __future__ import annotations
 

@@ -70,8 +70,7 @@ def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
     """
     ahead = readings.clock_is_ahead(F.col("measured_at"), F.col("received_at"))
     good = (
-        readings.parse(kafka)
-        .where("reason IS NULL")
+        readings.without_canaries(readings.parse(kafka).where("reason IS NULL"))
         .withWatermark("kafka_timestamp", f"{int(state_hours * 3600)} seconds")
         .withColumn("entered", F.unix_millis("kafka_timestamp"))
         .withColumn("at", F.unix_millis(F.when(ahead, F.col("received_at")).otherwise(F.col("measured_at"))))

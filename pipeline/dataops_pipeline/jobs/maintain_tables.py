@@ -4,8 +4,8 @@ A stream that commits every 5 seconds leaves 17,000 files, manifests and snapsho
 may not be expired is worked out here, because Trino knows nothing of it: the snapshots by which jobs find where they
 were. A dry run tells what would be done, from Trino's metadata tables.
 
-Settings, all by environment: `MAINTAIN_TABLES` (`bronze.readings gold.shipment_exposure`; all where it is empty),
-`MAINTAIN_DRY_RUN` (`true`, `false`), `MAINTAIN_RETENTION_HOURS`, `MAINTAIN_FILE_SIZE_THRESHOLD` (`64MB`).
+Settings, all by environment: `BOREAL_PARAM_TABLES` (`bronze.readings gold.shipment_exposure`; all where it is empty),
+`BOREAL_PARAM_DRY_RUN` (`true`, `false`), `BOREAL_PARAM_RETENTION_HOURS`, `BOREAL_PARAM_FILE_SIZE_THRESHOLD` (`64MB`).
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ class Options:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
-        tables = tuple(env.get("MAINTAIN_TABLES", "").replace(",", " ").split())
+        tables = tuple(env.get("BOREAL_PARAM_TABLES", "").replace(",", " ").split())
         for table in tables:
             if not _TABLE.fullmatch(table):
-                raise JobError(f"MAINTAIN_TABLES: {table!r} is not namespace.table")
-        hours = env.get("MAINTAIN_RETENTION_HOURS") or str(cls.retention_hours)
+                raise JobError(f"BOREAL_PARAM_TABLES: {table!r} is not namespace.table")
+        hours = env.get("BOREAL_PARAM_RETENTION_HOURS") or str(cls.retention_hours)
         if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", hours):
-            raise JobError(f"MAINTAIN_RETENTION_HOURS: {hours!r} is not a number of hours")
-        threshold = env.get("MAINTAIN_FILE_SIZE_THRESHOLD") or cls.file_size_threshold
+            raise JobError(f"BOREAL_PARAM_RETENTION_HOURS: {hours!r} is not a number of hours")
+        threshold = env.get("BOREAL_PARAM_FILE_SIZE_THRESHOLD") or cls.file_size_threshold
         if not _SIZE.fullmatch(threshold):
-            raise JobError(f"MAINTAIN_FILE_SIZE_THRESHOLD: {threshold!r} is no size such as 64MB")
-        return cls(tables, flag(env, "MAINTAIN_DRY_RUN"), float(hours), threshold.replace(" ", ""))
+            raise JobError(f"BOREAL_PARAM_FILE_SIZE_THRESHOLD: {threshold!r} is no size such as 64MB")
+        return cls(tables, flag(env, "BOREAL_PARAM_DRY_RUN"), float(hours), threshold.replace(" ", ""))
 
     @property
     def threshold_bytes(self) -> float:

@@ -26,7 +26,7 @@ from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
 from dataops_pipeline.transforms.readings import restated
 
-PREFIX = "BOREAL_RECALIBRATE_"
+PREFIX = "BOREAL_PARAM_"
 NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A certificate's number; a tag is named after it."""
 MAX_CORRECTION_C = 5.0
@@ -38,7 +38,7 @@ SILVER, CALIBRATIONS, RECALIBRATIONS = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """A row of `bronze.recalibrations`; each field is the environment variable `BOREAL_RECALIBRATE_<NAME>`.
+    """A row of `bronze.recalibrations`; each field is the environment variable `BOREAL_PARAM_<NAME>`.
 
     Attributes:
         calibration_id: The certificate's number.

@@ -27,7 +27,7 @@ from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
 from dataops_pipeline.transforms.dumps import CLOCK_TOLERANCE, DumpError, parse_dump
 from dataops_pipeline.transforms.reconcile import compare, filling, reconciliation
 
-MAX_FILES_VARIABLE = "BOREAL_MAX_DUMP_FILES"
+MAX_FILES_VARIABLE = "BOREAL_PARAM_MAX_FILES"
 MAX_FILES = 1000
 """Files that one run takes at the most, the oldest first: bounds memory and time."""
 MAX_BYTES = 8 << 20
@@ -70,7 +70,7 @@ Found = tuple[str, int, datetime]
 
 
 def reconcile_new(settings: JobSettings) -> str:
-    """Reconcile the files that are new; $BOREAL_MAX_DUMP_FILES is how many at the most."""
+    """Reconcile the files that are new; $BOREAL_PARAM_MAX_FILES is how many at the most."""
     limit = max_files(os.environ.get(MAX_FILES_VARIABLE))
     catalog = open_catalog(settings)
     for name, job in (

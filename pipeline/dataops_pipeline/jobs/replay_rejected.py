@@ -4,8 +4,9 @@ They go with the topic, partition and offset that they came with. Two commits: f
 other; a run that is ended in between is mended by the next one, which finds by these three what is there already.
 Neither commit carries a stamp of progress: nothing new has entered the pipeline.
 
-Settings, all by environment: `REPLAY_QUOTED_NUMBERS` (`true`: a number that was sent as a text counts),
-`REPLAY_REASON` (only records whose reason starts so), `REPLAY_LIMIT` (so many records at the most; 0 for all).
+Settings, all by environment: `BOREAL_PARAM_QUOTED_NUMBERS` (`true`: a number that was sent as a text counts),
+`BOREAL_PARAM_REASON` (only records whose reason starts so), `BOREAL_PARAM_LIMIT` (so many records at the most; 0 for
+all).
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Options:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
-        limit = env.get("REPLAY_LIMIT") or "0"
+        limit = env.get("BOREAL_PARAM_LIMIT") or "0"
         if not limit.isdecimal():
-            raise JobError(f"REPLAY_LIMIT: {limit!r} is not a number of records")
-        return cls(flag(env, "REPLAY_QUOTED_NUMBERS"), env.get("REPLAY_REASON", ""), int(limit))
+            raise JobError(f"BOREAL_PARAM_LIMIT: {limit!r} is not a number of records")
+        return cls(flag(env, "BOREAL_PARAM_QUOTED_NUMBERS"), env.get("BOREAL_PARAM_REASON", ""), int(limit))
 
 
 def replay(settings: JobSettings) -> str:

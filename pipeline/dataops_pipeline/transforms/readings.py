@@ -13,6 +13,8 @@ SENSOR_MIN_C, SENSOR_MAX_C = -100.0, 100.0
 """What the loggers' sensor can measure."""
 ROUNDED_C, ROUNDED_MICROS = 0.06, 1_000_000
 """By how much what a dump shows may differ from what its logger sent: tenths of a degree, whole seconds."""
+CANARY = "CANARY-"
+"""What the id of a logger begins with that is none: its reading was sent to see how long one takes."""
 CLOCK_TOLERANCE = "INTERVAL 2 MINUTES"
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong."""
 
@@ -30,6 +32,15 @@ _QUOTED = ("logger_id", "measured_at", "gateway_id", "received_at")
 _INTEGER = r"-?(0|[1-9][0-9]*)"
 _NUMBERS = {"sequence": _INTEGER, "temperature_c": _INTEGER + r"(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
 """The fields that are numbers, and how JSON writes them."""
+_PLAIN = {
+    **dict.fromkeys(_QUOTED, r'"[ !#-\[\]-~]*"'),
+    "sequence": r"-?(0|[1-9][0-9]{0,17})",
+    "temperature_c": r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?",
+}
+_CANONICAL = (
+    r"\A\{" + ", ?".join(f'"{name}": ?{_PLAIN[name]}' for name in _FIELDS) + r'(, ?"[a-z_]+": ?-?[0-9]{1,9})?\}\z'
+)
+"""How nearly all loggers write a reading: each field once, in order, of its type, in plain ASCII."""
 
 
 def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
@@ -43,12 +54,9 @@ def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
         payload, reason (null for a good one), the fields of a reading, topic, partition, offset, kafka_timestamp.
     """
     text = F.col("value").cast("string")
-    # A JSON parser that is told the types turns "4.2" into 4.2; the raw tokens show what was really sent.
-    token = F.from_json(text, "map<string,string>", {"allowUnquotedFieldNames": "false"})
     typed = F.from_json(text, ", ".join(f"{name} {kind}" for name, kind in {**_FIELDS, **_OPTIONAL}.items()))
     return (
-        records.withColumn("token", token)
-        .withColumn("typed", typed)
+        records.withColumn("typed", typed)
         .withColumns({name: _number(name, text, quoted_numbers) for name in _NUMBERS})
         .withColumn("measured_at", F.try_to_timestamp(F.col("typed.measured_at")))
         .withColumn("received_at", F.try_to_timestamp(F.col("typed.received_at")))
@@ -70,6 +78,11 @@ def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
     )
 
 
+def _tokens(text: Column) -> Column:
+    """Return the fields as they were sent: a parser that is told the types turns "4.2" into 4.2."""
+    return F.from_json(text, "map<string,string>", {"allowUnquotedFieldNames": "false"})
+
+
 def _is_quoted(name: str, text: Column) -> Column:
     return text.rlike(f'"{name}"\\s*:\\s*"')
 
@@ -79,29 +92,37 @@ def _number(name: str, text: Column, quoted_numbers: bool) -> Column:
     number = F.col(f"typed.{name}")
     if not quoted_numbers:
         return number
-    sent = F.col("token").getItem(name)
+    sent = _tokens(text).getItem(name)
     unquoted = F.when(sent.rlike(f"\\A{_NUMBERS[name]}\\z"), sent.try_cast(_FIELDS[name]))
     return F.when(_is_quoted(name, text), unquoted).otherwise(number)
 
 
 def _reason(text: Column, quoted_numbers: bool) -> Column:
+    """Return why a record is no reading; null for a good one."""
+    canonical = F.coalesce(text.rlike(_CANONICAL), F.lit(False))
+    # Looking for what is wrong costs more than all else, and Spark does it only for the records that are not canonical.
+    reasons = [F.when(~canonical, _malformed(text, quoted_numbers))]
+    reasons += [F.when(F.col(name).isNull(), f"wrong-type: {name}") for name in ("measured_at", "received_at")]
+    in_range = F.col("temperature_c").between(SENSOR_MIN_C, SENSOR_MAX_C)
+    return F.coalesce(*reasons, F.when(~in_range, "out-of-range: temperature_c"))
+
+
+def _malformed(text: Column, quoted_numbers: bool) -> Column:
+    """Return why a record is no JSON object with a reading's fields of the right types; null where it is one."""
     reason = F.when(F.col("value").isNull(), "empty: the record has no value")
     reason = reason.when(
         ~F.is_valid_utf8(F.col("value")) | F.get_json_object(text, "$").isNull() | ~F.trim(text).startswith("{"),
         "not-json: the value is not a JSON object",
     )
     for name in _FIELDS:
-        reason = reason.when(F.col("token").getItem(name).isNull(), f"missing-field: {name}")
+        reason = reason.when(_tokens(text).getItem(name).isNull(), f"missing-field: {name}")
     for name in _FIELDS:
         quoted = _is_quoted(name, text)
         wrong = ~quoted if name in _QUOTED else F.col(name).isNull()
         if name in _NUMBERS and not quoted_numbers:
             wrong = wrong | quoted
         reason = reason.when(wrong, f"wrong-type: {name}")
-    for name in ("measured_at", "received_at"):
-        reason = reason.when(F.col(name).isNull(), f"wrong-type: {name}")
-    in_range = F.col("temperature_c").between(SENSOR_MIN_C, SENSOR_MAX_C)
-    return reason.when(~in_range, "out-of-range: temperature_c")
+    return reason
 
 
 def accepted(parsed: DataFrame, ingested_at: Column) -> DataFrame:
@@ -163,6 +184,11 @@ def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> Dat
 def not_among(records: DataFrame, landed: DataFrame) -> DataFrame:
     """Return the records that are not there yet, by topic, partition and offset."""
     return records.join(landed, ["topic", "partition", "offset"], how="left_anti")
+
+
+def without_canaries(rows: DataFrame) -> DataFrame:
+    """Return the readings that loggers have sent."""
+    return rows.where(~F.col("logger_id").startswith(CANARY))
 
 
 def clock_is_ahead(measured_at: Column, received_at: Column) -> Column:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, Static, TextArea
+from textual.widgets import Button, Input, Label, Select, Static, TextArea
 
 from dataops_core.actions import parse_conf
 from dataops_core.actions.gate import YES
+from dataops_core.actions.params import as_typed, expected, kinds, parse_param
 from dataops_core.errors import ActionRefused
 from dataops_tui import look
+from dataops_tui.background import in_background
+from dataops_tui.messages import ParamsLoaded, WorkFailed
+
+if TYPE_CHECKING:
+    from dataops_core.clients.airflow_runs import Param
 
 
 class ConfirmDialog(ModalScreen[str | None]):
@@ -77,24 +87,90 @@ class ConfirmDialog(ModalScreen[str | None]):
 
 
 class TriggerDialog(ConfirmDialog):
-    """Asks for the parameters of a run; the word that it returns confirms, and `conf` holds what was filled in."""
+    """Asks for the parameters of a run; the word that it returns confirms, and `conf` holds what was filled in.
 
-    def __init__(self, context: str, dag_id: str, target: str, word: str) -> None:
+    Args:
+        context: Name of the context.
+        dag_id: The DAG.
+        target: Airflow's address.
+        word: What confirms.
+        load: Returns the parameters that the DAG declares; called in the background. Until they are there, and for a
+            DAG that declares none, they are typed as JSON.
+    """
+
+    def __init__(
+        self, context: str, dag_id: str, target: str, word: str, load: Callable[[], tuple[Param, ...]]
+    ) -> None:
         super().__init__(
             f'Trigger {dag_id} in the context "{context}"', f"POST {target}/api/v2/dags/{dag_id}/dagRuns", word
         )
         self.conf: dict[str, object] = {}
+        self._load = load
+        self._params: tuple[Param, ...] = ()
 
     def compose_more(self) -> ComposeResult:
         """Add the run's parameters."""
-        yield Label("Parameters of the run (conf, a JSON object):")
+        yield Label("Parameters of the run (conf, a JSON object):", id="conf-title")
         yield TextArea("{}", id="conf", tab_behavior="focus", compact=True)
+        yield VerticalScroll(id="fields", can_focus=False)
+
+    def on_mount(self) -> None:
+        """Ask what parameters there are."""
+        super().on_mount()
+        self.query_one("#fields").display = False
+        in_background(self, "loading the parameters", lambda: self._loaded(self._load()))
+
+    def _loaded(self, params: tuple[Param, ...]) -> None:
+        self.post_message(ParamsLoaded(params))
+
+    @on(WorkFailed)
+    def _no_form(self, message: WorkFailed) -> None:
+        message.stop()
+        self.query_one("#conf-title", Label).update(
+            Text.assemble("Parameters of the run, as JSON: ", look.plain(message.error, "yellow"))
+        )
+
+    @on(ParamsLoaded)
+    def _draw_form(self, message: ParamsLoaded) -> None:
+        if not message.params or self.query_one("#conf", TextArea).text.strip() != "{}":
+            return
+        self._params = message.params
+        fields = self.query_one("#fields")
+        for number, param in enumerate(self._params):
+            about = f"  {param.description}" if param.description else ""
+            fields.mount(Label(Text.assemble(look.plain(param.name, "bold"), look.plain(about, "dim"))))
+            fields.mount(_field(f"param-{number}", param))
+        self.query_one("#conf").display = False
+        self.query_one("#conf-title", Label).update("Parameters of the run:")
+        fields.display = True
+        if self.focused is None or self.focused.id == "cancel":
+            self.query_one("#param-0").focus()
+
+    def _filled_in(self) -> dict[str, object]:
+        if not self._params:
+            return parse_conf(self.query_one("#conf", TextArea).text)
+        fields = [self.query_one(f"#param-{number}") for number in range(len(self._params))]
+        typed = [field.value if isinstance(field, Input | Select) else "" for field in fields]
+        return {
+            param.name: parse_param(param.name, str(value), param.schema)
+            for param, value in zip(self._params, typed, strict=True)
+        }
 
     def accept(self, word: str) -> None:
-        """Return the word once the parameters can be read."""
+        """Return the word once the parameters are what the DAG expects."""
         try:
-            self.conf = parse_conf(self.query_one("#conf", TextArea).text)
+            self.conf = self._filled_in()
         except ActionRefused as problem:
             self.complain(str(problem))
         else:
             self.dismiss(word)
+
+
+def _field(name: str, param: Param) -> Input | Select[str]:
+    choices = [as_typed(choice) for choice in param.schema.get("enum", ())]
+    if not choices and kinds(param.schema) == ("boolean",):
+        choices = ["true", "false"]
+    default = as_typed(param.default)
+    if default in choices:
+        return Select([(choice, choice) for choice in choices], id=name, value=default, allow_blank=False, compact=True)
+    return Input(default, id=name, placeholder=expected(param.schema), compact=True)

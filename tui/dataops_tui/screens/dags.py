@@ -1,23 +1,21 @@
-"""Airflow's DAGs: how their newest runs went, and triggering one."""
+"""Airflow's DAGs: how their newest runs went, and what can be done about them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from rich.console import RenderableType
 from rich.text import Text
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
-from dataops_core.health.text import clock, duration
 from dataops_tui import look
-from dataops_tui.background import in_background
-from dataops_tui.base import ConsoleScreen
-from dataops_tui.messages import DagsLoaded, WorkFailed
-from dataops_tui.widgets.filter_line import FilterLine
+from dataops_tui.resource import ResourceScreen, Row
+from dataops_tui.screens.tasks import TasksScreen
 from dataops_tui.widgets.live_table import LiveTable
 
 if TYPE_CHECKING:
@@ -27,115 +25,149 @@ RUNS = 100
 """Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""
 STRIP = 10
 """Newest runs of a DAG that are drawn."""
-RUN_GLYPHS = {"success": ("●", "green"), "failed": ("✖", "red"), "running": ("◐", "yellow"), "queued": ("○", "cyan")}
 
 
-class DagsScreen(ConsoleScreen):
+class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     """All DAGs, and the runs of the one under the cursor."""
 
     CRUMB = "dags"
+    MARKABLE = True
     BINDINGS = [
-        Binding("escape", "app.home", "Pipelines", id="dags.back", tooltip="Back to the pipelines"),
-        Binding("slash", "filter", "Filter", id="dags.filter", tooltip="Show only the DAGs that match"),
         Binding("t", "trigger", "Trigger", id="dags.trigger", tooltip="Trigger the DAG under the cursor"),
+        Binding("p", "pause", "Pause", id="dags.pause", tooltip="Pause the DAG or the marked ones, or let them go on"),
     ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._loaded: DagsLoaded | None = None
-        self._failed: str | None = None
-        self._loading = False
-
-    def compose_body(self) -> ComposeResult:
-        """Lay out: DAGs, runs, how old that is."""
-        yield LiveTable(id="dags")
-        yield FilterLine()
+    def compose_more(self) -> ComposeResult:
+        """Add the runs of the DAG under the cursor."""
         yield Static(id="runs-title")
         yield LiveTable(id="runs")
-        yield Static(id="said")
 
-    def on_mount(self) -> None:
-        """Load at once, and again as often as the monitor looks."""
-        super().on_mount()
-        self.query_one("#dags").focus()
-        self.load()
-        self.set_interval(self.console.settings.refresh, self.load)
+    def fetch(self) -> tuple[tuple[Dag, ...], tuple[DagRun, ...]]:
+        """Ask Airflow."""
+        airflow = self.console.need_airflow()
+        dags = airflow.dags()
+        self.console.learn("DAG", [dag.dag_id for dag in dags])
+        return dags, airflow.runs("~", RUNS)
 
-    def on_screen_resume(self) -> None:
-        """Load what changed while another screen was shown."""
-        super().on_screen_resume()
-        self.load()
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return (
+            ("DAG", "STATE", "RUNS", "NEWEST", "SCHEDULE", "TAGS") if self.wide else ("DAG", "STATE", "RUNS", "NEWEST")
+        )
 
-    def load(self) -> None:
-        """Ask Airflow, unless the last question is still open."""
-        if self._loading or not self.is_current:
-            return
-        airflow = self.console.airflow
-        if airflow is None:
-            self._failed = self.console.why_not("Airflow")
-            self._redraw()
-            return
-        self._loading = True
+    def rows(self, found: tuple[tuple[Dag, ...], tuple[DagRun, ...]], now: datetime) -> Mapping[str, Row]:
+        """Return the DAGs."""
+        rows = {}
+        for dag in found[0]:
+            runs = self._runs(dag.dag_id)
+            faulty = dag.import_errors or (bool(runs) and runs[0].state == "failed")
+            rows[dag.dag_id] = Row(_dag(dag, runs, now)[: len(self.headings())], dag, faulty)
+        return rows
 
-        def work() -> None:
-            self.post_message(DagsLoaded(airflow.dags(), airflow.runs("~", RUNS), datetime.now(UTC)))
-
-        in_background(self, "loading the DAGs", work)
-
-    @on(DagsLoaded)
-    def _show(self, message: DagsLoaded) -> None:
-        self._loading, self._failed, self._loaded = False, None, message
-        self._redraw()
-
-    @on(WorkFailed)
-    def _complain(self, message: WorkFailed) -> None:
-        message.stop()
-        self._loading, self._failed = False, message.error
-        self._redraw()
-
-    @on(FilterLine.Filtered)
-    @on(LiveTable.RowHighlighted, "#dags")
-    def _changed(self) -> None:
-        self._redraw()
-
-    def draw(self, now: datetime) -> None:
-        """Show what was loaded last, with its age."""
-        said = Text("loading …", "dim") if self._failed is None else look.plain(self._failed, "red")
-        if self._loaded is not None:
-            said.append(f"  seen {look.ago(self._loaded.at, now)}" if self._failed else "")
-            if self._failed is None:
-                said = Text(f"seen {look.ago(self._loaded.at, now)}", "dim")
-            keep = self.query_one(FilterLine).matches
-            self.query_one("#dags", LiveTable).show(
-                ("DAG", "STATE", "RUNS", "NEWEST", "SCHEDULE"),
-                {
-                    dag.dag_id: _dag(dag, self._runs(dag.dag_id), now)
-                    for dag in self._loaded.dags
-                    if keep(f"{dag.dag_id} {' '.join(dag.tags)}")
-                },
-            )
-            chosen = self.query_one("#dags", LiveTable).cursor_key
-            runs = self._runs(chosen) if chosen else []
-            title = f"newest runs of {chosen}" if chosen else ""
-            self.query_one("#runs-title", Static).update(look.plain(title, "bold"))
-            self.query_one("#runs", LiveTable).show(
-                ("STATE", "STARTED", "TOOK", "RUN"), {run.run_id: _run(run, now) for run in runs[:STRIP]}
-            )
-        self.query_one("#said", Static).update(said)
+    def draw_more(self, now: datetime) -> None:
+        """Show the newest runs of the DAG under the cursor."""
+        chosen = self.table.cursor_key
+        title = f"newest runs of {chosen}" if chosen else ""
+        self.query_one("#runs-title", Static).update(look.plain(title, "bold"))
+        runs = self._runs(chosen)[:STRIP] if chosen else []
+        self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
 
     def _runs(self, dag_id: str) -> list[DagRun]:
-        return [run for run in self._loaded.runs if run.dag_id == dag_id] if self._loaded else []
+        return [run for run in self.found[1] if run.dag_id == dag_id] if self.found else []
 
-    def action_filter(self) -> None:
-        """Ask for a filter."""
-        self.query_one(FilterLine).open()
+    def open(self, key: str) -> None:
+        """Show the DAG's runs."""
+        self.console.drill(f"dags {key}", RunsScreen(key))
+
+    def url(self, key: str | None) -> str | None:
+        """Return the DAG's page in Airflow."""
+        return self.console.airflow_page("dags", key)
 
     def action_trigger(self) -> None:
         """Trigger the DAG under the cursor."""
-        self.console.trigger(self.query_one("#dags", LiveTable).cursor_key)
+        self.console.trigger(self.table.cursor_key)
+
+    def action_pause(self) -> None:
+        """Pause the chosen DAGs, or let them go on if the first one is paused."""
+        airflow, chosen = self.console.airflow, self.table.chosen
+        if airflow is None or not chosen or self.found is None:
+            return
+        paused = not next(dag.paused for dag in self.found[0] if dag.dag_id == chosen[0])
+        word = "paused" if paused else "unpaused"
+        calls = [
+            f'PATCH {airflow.target}/api/v2/dags/{dag_id} {{"is_paused": {str(paused).lower()}}}' for dag_id in chosen
+        ]
+
+        def do(confirmed: str | None) -> str:
+            self.console.gate.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
+            return f"{word} {look.few(chosen)}"
+
+        self.console.act(f"{'Pause' if paused else 'Unpause'} {look.few(chosen)}", "\n".join(calls), do)
+        self.table.unmark()
 
 
-def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[RenderableType]:
+class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
+    """The newest runs of one DAG."""
+
+    MARKABLE = True
+    BINDINGS = [
+        Binding("t", "trigger", "Trigger", id="runs.trigger", tooltip="Trigger the DAG"),
+        Binding("x", "clear", "Clear failed", id="runs.clear", tooltip="Have the failed tasks of the runs run again"),
+    ]
+
+    def __init__(self, dag_id: str) -> None:
+        super().__init__()
+        self._dag_id = dag_id
+
+    def crumb(self) -> str:
+        """Return the DAG's id."""
+        return self._dag_id
+
+    def fetch(self) -> tuple[DagRun, ...]:
+        """Ask Airflow."""
+        return self.console.need_airflow().runs(self._dag_id, RUNS)
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return RUN_HEADINGS
+
+    def rows(self, found: tuple[DagRun, ...], now: datetime) -> Mapping[str, Row]:
+        """Return the runs."""
+        return {run.run_id: Row(_run(run, now), run, run.state == "failed") for run in found}
+
+    def open(self, key: str) -> None:
+        """Show the run's tasks."""
+        self.console.drill(f"dags {self._dag_id}", TasksScreen(self._dag_id, key))
+
+    def url(self, key: str | None) -> str | None:
+        """Return the run's page in Airflow."""
+        return self.console.airflow_page(f"dags/{quote(self._dag_id)}/runs", key)
+
+    def action_trigger(self) -> None:
+        """Trigger the DAG."""
+        self.console.trigger(self._dag_id)
+
+    def action_clear(self) -> None:
+        """Have the failed tasks of the chosen runs run again."""
+        airflow, chosen = self.console.airflow, self.table.chosen
+        if airflow is None or not chosen:
+            return
+        call = f"POST {airflow.target}/api/v2/dags/{self._dag_id}/clearTaskInstances"
+        calls = [f'{call} {{"dag_run_id": "{run_id}", "only_failed": true}}' for run_id in chosen]
+        clear = partial(self.console.gate.clear_failed, airflow, self._dag_id)
+
+        def do(confirmed: str | None) -> str:
+            cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)
+            return f"{cleared} tasks run again in {look.few(chosen)}"
+
+        self.console.act(f"Clear the failed tasks of {look.few(chosen)}", "\n".join(calls), do)
+        self.table.unmark()
+
+
+RUN_HEADINGS = ("STATE", "STARTED", "TOOK", "RUN")
+
+
+def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
     if dag.import_errors:
         state = Text("✖ import errors", "red bold")
     elif dag.paused:
@@ -144,16 +176,19 @@ def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[RenderableType]:
         state = Text("● active", "green")
     strip = Text()
     for run in reversed(runs[:STRIP]):
-        glyph, colour = RUN_GLYPHS.get(run.state, ("?", "magenta"))
-        strip.append(glyph, colour)
+        strip.append_text(look.task_state(run.state)[:1])
     newest = f"{runs[0].state} {look.ago(runs[0].started_at or runs[0].queued_at, now)}" if runs else look.UNKNOWN
-    return [look.plain(dag.dag_id), state, strip, look.plain(newest), look.plain(dag.schedule or look.UNKNOWN, "dim")]
+    return [
+        look.plain(dag.dag_id),
+        state,
+        strip,
+        look.plain(newest),
+        look.plain(dag.schedule or look.UNKNOWN, "dim"),
+        look.plain(", ".join(dag.tags) or look.UNKNOWN, "dim"),
+    ]
 
 
-def _run(run: DagRun, now: datetime) -> list[RenderableType]:
-    glyph, colour = RUN_GLYPHS.get(run.state, ("?", "magenta"))
-    took = look.UNKNOWN
-    if run.started_at is not None:
-        took = duration(((run.ended_at or now) - run.started_at).total_seconds())
-    started = clock(run.started_at, now) if run.started_at else look.UNKNOWN
-    return [Text(f"{glyph} {run.state}", colour), Text(started), look.right(took), look.plain(run.run_id, "dim")]
+def _run(run: DagRun, now: datetime) -> list[Text]:
+    began = run.started_at
+    took = ((run.ended_at or now) - began).total_seconds() if began is not None else None
+    return [look.task_state(run.state), look.at(began, now), look.seconds(took), look.plain(run.run_id, "dim")]

@@ -28,6 +28,7 @@ class SqlScreen(ConsoleScreen):
     """Tabs; what a key does, it does in the one that is shown."""
 
     CRUMB = "sql"
+    FOLLOWS_TIME = False
     BINDINGS = [
         Binding(
             "f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the selection, or the statement here", priority=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -10,9 +11,14 @@ from textual.widgets import Static
 
 from dataops_core.config import ContextSettings
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.text import duration
+from dataops_core.health.text import clock, duration
 from dataops_tui import look
 
+if TYPE_CHECKING:
+    from dataops_tui.time_travel import Past
+
+YELLOW = "bold yellow"
+"""How what is not live is marked."""
 STALE_ROUNDS = 3
 """Rounds without a snapshot after which the newest one is called stale."""
 
@@ -28,10 +34,25 @@ class ContextBar(Static):
         now: datetime,
         refresh: float,
         crumb: str,
+        past: Past | None = None,
+        follows: bool = True,
     ) -> None:
-        """Show the state of things at `now`."""
-        left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", (context, "bold"), "  ")
-        if settings.read_only:
+        """Show the state of things at `now`.
+
+        Args:
+            context: The context's name.
+            settings: What may be done in it.
+            snapshot: The health snapshot that is shown.
+            now: The time.
+            refresh: Seconds between two snapshots.
+            crumb: Where the user is.
+            past: The moment of the past that is looked at.
+            follows: Whether this place shows it.
+        """
+        left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", look.plain(context, "bold"), "  ")
+        if past is not None:
+            left.append("no changes", "cyan")
+        elif settings.read_only:
             left.append("read-only", "cyan")
         elif settings.production:
             left.append("PRODUCTION", "red bold")
@@ -39,13 +60,35 @@ class ContextBar(Static):
             left.append("changes allowed", "yellow")
         left.append(f"  {crumb}", "dim")
         right = Text("looking for the first time …", "dim")
-        if snapshot is not None:
+        if past is not None and not follows:
+            at = clock(past.snapshot.taken_at, now)
+            right = Text.assemble(("LIVE HERE", "bold green"), (f", the pipelines {_when(past)} {at}", YELLOW), " ")
+        elif past is not None:
+            right = Text.assemble(
+                (_place(past, now), "reverse " + YELLOW), "  ", look.status(past.snapshot.status), " "
+            )
+        elif snapshot is not None:
             age = max(0.0, (now - snapshot.taken_at).total_seconds())
             stale = age > STALE_ROUNDS * refresh + 1
             seen = f"STALE: seen {duration(age)} ago" if stale else f"seen {duration(age)} ago"
             right = Text.assemble(look.status(snapshot.status), "  ", (seen, "red bold" if stale else "dim"), " ")
+            if not stale:
+                right = Text.assemble(("LIVE", "bold green"), "  ", right)
         bar = Table.grid(expand=True)
         bar.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         bar.add_column(no_wrap=True, justify="right")
         bar.add_row(left, right)
         self.update(bar)
+
+
+def _when(past: Past) -> str:
+    return "REPLAY" if past.replay else "PAUSED at"
+
+
+def _place(past: Past, now: datetime) -> str:
+    """Return which moment of the past is shown."""
+    at = past.snapshot.taken_at
+    shown = f" {_when(past)} {clock(at, now)} "
+    if past.replay:
+        return f"{shown}({past.index + 1}/{len(past.history.moments)}) "
+    return f"{shown}({look.ago(at, now)}) "

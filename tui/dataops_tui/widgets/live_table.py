@@ -5,27 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
+from rich.text import Text
+from textual import on
 from textual.binding import Binding
 from textual.widgets import DataTable
 
+from dataops_tui.look import Figure
+
 Cells = Sequence[RenderableType]
+MARK = "✓ "
 
 
 class LiveTable(DataTable[RenderableType]):
-    """Rows by key; cursor and scroll position stay with the key when rows come, go and change."""
+    """Rows by key; cursor and scroll position stay with the key when rows come, go and change.
+
+    Args:
+        markable: Whether rows can be marked, to act on several at once.
+    """
 
     BINDINGS = [
         Binding("j", "cursor_down", "Down", id="table.down", show=False, tooltip="Next row"),
         Binding("k", "cursor_up", "Up", id="table.up", show=False, tooltip="Row before"),
         Binding("g", "scroll_top", "Top", id="table.top", show=False, tooltip="First row"),
         Binding("G", "scroll_bottom", "Bottom", id="table.bottom", show=False, tooltip="Last row"),
+        Binding("s", "sort", "Sort", id="table.sort", show=False, tooltip="Sort by the next column, at last by none"),
+        Binding("S", "reverse", "Reverse", id="table.reverse", show=False, tooltip="Turn the order of the sort round"),
+        Binding("space", "mark", "Mark", id="table.mark", show=False, tooltip="Mark the row, to act on several"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
+    def __init__(self, *, id: str | None = None, markable: bool = False) -> None:  # noqa: A002 - Textual's name for it
         # a state keeps its colour under the cursor
         super().__init__(id=id, cursor_type="row", cursor_foreground_priority="renderable")
+        self._markable = markable
         self._headings: tuple[str, ...] = ()
+        self._labels: tuple[str, ...] = ()
+        self._given: Mapping[str, Cells] = {}
         self._shown: dict[str, Cells] = {}
+        self._sort: str | None = None
+        self._descending = False
+        self._marks: set[str] = set()
 
     @property
     def cursor_key(self) -> str | None:
@@ -33,15 +51,86 @@ class LiveTable(DataTable[RenderableType]):
         keys = list(self._shown)
         return keys[self.cursor_row] if 0 <= self.cursor_row < len(keys) else None
 
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Keys of the marked rows that are shown, else of the one under the cursor."""
+        marked = tuple(key for key in self._shown if key in self._marks)
+        return marked or ((self.cursor_key,) if self.cursor_key is not None else ())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Sort and mark only where there is something to sort or to mark."""
+        if action in ("sort", "reverse"):
+            return bool(self._headings)
+        if action == "mark":
+            return self._markable
+        return super().check_action(action, parameters)
+
     def show(self, headings: Sequence[str], rows: Mapping[str, Cells]) -> None:
-        """Show these rows and nothing else."""
-        if tuple(headings) != self._headings:
-            self._rebuild(tuple(headings), rows)
-        elif list(rows) != list(self._shown):
-            self._rebuild(self._headings, rows)
+        """Show these rows and nothing else, in their order or in that of the sort."""
+        self._headings, self._given = tuple(headings), rows
+        arranged = {key: self._marked(key, cells) for key, cells in self._arranged().items()}
+        labels = tuple(self._label(heading) for heading in headings)
+        if labels != self._labels or list(arranged) != list(self._shown):
+            self._rebuild(labels, arranged)
         else:
-            self._update(rows)
-        self._shown = dict(rows)
+            self._update(arranged)
+        self._shown = arranged
+
+    def unmark(self) -> None:
+        """Take all marks away."""
+        self._marks.clear()
+        self.show(self._headings, self._given)
+
+    def action_sort(self) -> None:
+        """Sort by the next column; after the last one in the rows' own order."""
+        order = [None, *self._headings]
+        at = order.index(self._sort) if self._sort in order else 0
+        self._sort_by(order[(at + 1) % len(order)])
+
+    def action_reverse(self) -> None:
+        """Turn the order of the sort round."""
+        self._descending = not self._descending
+        self.show(self._headings, self._given)
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or take its mark away, and go on to the next."""
+        key = self.cursor_key
+        if key is not None:
+            self._marks ^= {key}
+            self.show(self._headings, self._given)
+            self.action_cursor_down()
+
+    @on(DataTable.HeaderSelected)
+    def _header_clicked(self, event: DataTable.HeaderSelected) -> None:
+        if event.column_index < len(self._headings):
+            heading = self._headings[event.column_index]
+            if heading == self._sort:
+                self.action_reverse()
+            else:
+                self._sort_by(heading)
+
+    def _sort_by(self, heading: str | None) -> None:
+        self._sort, self._descending = heading, False
+        self.show(self._headings, self._given)
+
+    def _arranged(self) -> Mapping[str, Cells]:
+        if self._sort not in self._headings:
+            return self._given
+        column = self._headings.index(self._sort)
+        known = {key: found for key, cells in self._given.items() if (found := _value(cells[column])) is not None}
+        keys = sorted(known, key=lambda key: known[key], reverse=self._descending)
+        keys += [key for key in self._given if key not in known]
+        return {key: self._given[key] for key in keys}
+
+    def _marked(self, key: str, cells: Cells) -> Cells:
+        if key not in self._marks:
+            return cells
+        first = cells[0]
+        return [Text.assemble((MARK, "bold cyan"), first if isinstance(first, Text) else str(first)), *cells[1:]]
+
+    def _label(self, heading: str) -> str:
+        arrow = " ▼" if self._descending else " ▲"
+        return heading + (arrow if heading == self._sort else "")
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
         for index, (key, cells) in enumerate(rows.items()):
@@ -49,14 +138,22 @@ class LiveTable(DataTable[RenderableType]):
                 if new != old:
                     self.update_cell_at((index, column), new, update_width=True)  # type: ignore[arg-type]
 
-    def _rebuild(self, headings: tuple[str, ...], rows: Mapping[str, Cells]) -> None:
+    def _rebuild(self, labels: tuple[str, ...], rows: Mapping[str, Cells]) -> None:
         key, offset = self.cursor_key, self.scroll_offset
         self.clear(columns=True)
-        self.add_columns(*headings)
-        self._headings = headings
+        self.add_columns(*labels)
+        self._labels = labels
         for row_key, cells in rows.items():
             self.add_row(*cells, key=row_key)
         keys = list(rows)
         if key in keys:
             self.move_cursor(row=keys.index(key), animate=False, scroll=False)
         self.scroll_to(y=offset.y, animate=False)
+
+
+def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
+    """Return what a cell is sorted by: figures before texts; `None` where it is not known."""
+    if isinstance(cell, Figure):
+        return None if cell.value is None else (False, cell.value, "")
+    text = cell.plain if isinstance(cell, Text) else str(cell)
+    return (True, 0.0, text.casefold())

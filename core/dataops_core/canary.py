@@ -1,0 +1,262 @@
+"""The canary: a marked record goes through a pipeline, and each hop is timed until the last one has seen it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from string import Template
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from dataops_core.clients.spark_checkpoint import read_checkpoint
+from dataops_core.config import (
+    CanaryHop,
+    CanarySettings,
+    ConsumerGroupStage,
+    IcebergTableStage,
+    PipelineSettings,
+    SparkQueryStage,
+    Stage,
+    TrinoViewStage,
+)
+from dataops_core.errors import ClientError, ConfigError
+from dataops_core.health.as_json import plain
+from dataops_core.version import version
+
+if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+    from dataops_core.clients.iceberg import CatalogClient
+    from dataops_core.clients.kafka import KafkaClient, Sent
+    from dataops_core.clients.trino import TrinoClient
+    from dataops_core.probes import Clients
+
+POLL = 0.5
+"""Seconds between two looks at a hop: by so much, and by the time that the answer takes, a figure may be too high."""
+GRACE = 10.0
+"""Seconds that a hop is looked at on after the last one has seen the canary, before it counts as skipped."""
+TRINO_SECONDS = 20.0
+"""How long one answer of Trino may take."""
+SCHEMA_VERSION = 1
+"""Version of the JSON form; raised when a field changes its meaning or goes away."""
+
+
+class Outcome(StrEnum):
+    """What became of the canary at one hop."""
+
+    SEEN = "seen"
+    LATE = "late"
+    """Seen, after longer than it may take."""
+    SKIPPED = "skipped"
+    """Not seen, although a hop further down has seen it."""
+    MISSING = "missing"
+    """Not seen within the time."""
+    UNKNOWN = "unknown"
+    """It could not be told: whoever has to say so does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A marked record.
+
+    Attributes:
+        id: What it is known by; begins with the mark.
+        fields: What stands for what in the conditions by which it is looked for.
+    """
+
+    id: str
+    topic: str
+    key: str
+    value: str
+    fields: dict[str, str]
+
+    @classmethod
+    def make(cls, settings: CanarySettings, now: datetime) -> Canary:
+        """Return one that has never been before."""
+        canary_id = settings.mark + uuid.uuid4().hex[:12]
+        at = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        fields = {"id": canary_id, "now": at}
+        key, value = (Template(text).substitute(fields) for text in (settings.key, settings.value))
+        return cls(canary_id, settings.topic, key, value, fields)
+
+
+Look = Callable[["Sent"], bool]
+"""Tells whether what was sent is there; raises ClientError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Where to look for a canary.
+
+    Attributes:
+        look: Tells whether it is there.
+        late_after: Seconds from the hop before from which on it is late; `None` for never.
+    """
+
+    name: str
+    look: Look
+    late_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How a canary passed one hop.
+
+    Attributes:
+        after: Seconds from sending until it was seen here; `None` if it was not.
+        took: Seconds of these since the hops before had seen it.
+        error: Why it could not be told.
+    """
+
+    hop: str
+    outcome: Outcome
+    after: float | None = None
+    took: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """How a canary passed a pipeline.
+
+    Attributes:
+        id: What it is known by.
+        sent_at: When it was sent.
+        passages: The topic first, then each hop.
+    """
+
+    pipeline: str
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    sent_at: datetime
+    passages: tuple[Passage, ...]
+
+
+def hops_of(pipeline: PipelineSettings, settings: CanarySettings, canary: Canary, clients: Clients) -> list[Hop]:
+    """Return where to look for a canary; raises ConfigError where a component is not configured."""
+    stages = {stage.name: stage for stage in pipeline.stages}
+    return [_hop(hop, stages.get(hop.stage or ""), canary, clients) for hop in settings.hops]
+
+
+def _hop(hop: CanaryHop, stage: Stage | None, canary: Canary, clients: Clients) -> Hop:
+    where = Template(hop.where or "").substitute(canary.fields)
+    look: Look
+    if isinstance(stage, SparkQueryStage):
+        look = _in_checkpoint(stage.checkpoint)
+    elif isinstance(stage, ConsumerGroupStage):
+        look = _in_group(clients.need("kafka"), stage.group)
+    elif isinstance(stage, IcebergTableStage):
+        look = _in_table(clients.need(stage.catalog), stage.table, where)
+    elif isinstance(stage, TrinoViewStage) or hop.relation is not None:
+        relation = stage.relation if isinstance(stage, TrinoViewStage) else hop.relation
+        look = _in_trino(clients.need("trino"), f"SELECT 1 FROM {relation} WHERE {where} LIMIT 1")
+    else:
+        raise ConfigError(f"a canary cannot be seen in {hop.name}")
+    return Hop(hop.name, look, hop.late_after or (stage.lag_ok if stage is not None else None))
+
+
+def _in_checkpoint(path: str) -> Look:
+    def look(sent: Sent) -> bool:
+        committed = read_checkpoint(path).committed
+        return committed is not None and committed.offsets.get(sent.topic, {}).get(sent.partition, 0) > sent.offset
+
+    return look
+
+
+def _in_group(client: KafkaClient, group: str) -> Look:
+    return lambda sent: client.group(group, sent.topic).committed.get(sent.partition, 0) > sent.offset
+
+
+def _in_table(client: CatalogClient, table: str, where: str) -> Look:
+    return lambda _: client.holds(table, where)
+
+
+def _in_trino(client: TrinoClient, statement: str) -> Look:
+    return lambda _: bool(client.fetch(statement, TRINO_SECONDS))
+
+
+def follow(
+    hops: Sequence[Hop],
+    sent: Sent,
+    began: float,
+    timeout: float,
+    on_seen: Callable[[str, float], None] = lambda _hop, _after: None,
+    grace: float = GRACE,
+) -> tuple[Passage, ...]:
+    """Look for a canary at all hops at once, until the last one has seen it.
+
+    A hop that does not answer keeps none of the others from being timed.
+
+    Args:
+        hops: Where to look, upstream first.
+        sent: Where the record is.
+        began: When it was sent, by `time.monotonic`.
+        timeout: Seconds from then on after which nothing is looked for any more.
+        on_seen: Called with a hop and its seconds, in the order in which they see it.
+        grace: Seconds that the others are looked at on after the last hop has seen it.
+
+    Returns:
+        The passage of the topic, and that of each hop.
+    """
+    passages = [Passage(sent.topic, Outcome.SEEN, (took := time.monotonic() - began), took)]
+    stop = Event()
+    watches = [_Watch(hop, sent, began, stop) for hop in hops]
+    waited_for = list(watches)
+    end = began + timeout
+    try:
+        while waited_for and time.monotonic() < end:
+            stop.wait(0.05)
+            for watch in [watch for watch in waited_for if watch.after is not None]:
+                waited_for.remove(watch)
+                on_seen(watch.hop.name, watch.after or 0.0)
+            last = watches[-1].after
+            if last is not None:
+                end = min(end, began + last + grace)
+    finally:
+        stop.set()
+    for index, watch in enumerate(watches):
+        further = any(later.after is not None for later in watches[index + 1 :])
+        passages.append(_passage(watch, max(p.after or 0.0 for p in passages), further=further))
+    return tuple(passages)
+
+
+class _Watch:
+    """Looks at one hop again and again, in a thread of its own."""
+
+    def __init__(self, hop: Hop, sent: Sent, began: float, stop: Event) -> None:
+        self.hop = hop
+        self.after: float | None = None
+        self.error: str | None = None
+        self._sent, self._began, self._stop = sent, began, stop
+        Thread(target=self._run, name=f"canary {hop.name}", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self.hop.look(self._sent):
+                    self.after = time.monotonic() - self._began
+                    return
+                self.error = None
+            except ClientError as error:
+                self.error = str(error)
+            self._stop.wait(POLL)
+
+
+def _passage(watch: _Watch, before: float, *, further: bool) -> Passage:
+    hop, after, error = watch.hop, watch.after, watch.error
+    if after is None:
+        outcome = Outcome.UNKNOWN if error else Outcome.SKIPPED if further else Outcome.MISSING
+        return Passage(hop.name, outcome, error=error)
+    took = max(0.0, after - before)
+    late = hop.late_after is not None and took > hop.late_after
+    return Passage(hop.name, Outcome.LATE if late else Outcome.SEEN, after, took)
+
+
+def as_dict(journey: Journey) -> dict[str, Any]:
+    """Return a journey as JSON-ready data, as docs/canary.md describes it."""
+    told = {field.name: plain(getattr(journey, field.name)) for field in fields(journey)}
+    return {"schema_version": SCHEMA_VERSION, "version": version(), **told}

@@ -1,0 +1,83 @@
+"""`dataops canary`."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+
+from dataops_core.actions import Gate
+from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.rows import writer
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
+from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config.check import no_such
+from dataops_core.errors import ConfigError
+from dataops_core.probes import Clients
+
+COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
+
+
+def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json: bool, confirmed: str | None) -> int:
+    """Send one, follow it, and write how it went."""
+    settings = load_settings(find_config(invocation.config))
+    context, chosen = context_of(settings, invocation.context)
+    here = {name: pipeline for name, pipeline in settings.pipelines.items() if pipeline.context == context}
+    if name not in here:
+        raise ConfigError(f'{no_such("pipeline", name, here)} (in the context "{context}")')
+    pipeline = here[name]
+    if pipeline.canary is None:
+        raise ConfigError(f"the pipeline {name} has no canary", hint=f"declare it in [pipelines.{name}.canary]")
+    clients = Clients.of(chosen, settings.probe_timeout)
+    gate = Gate(context, chosen)
+    word = gate.confirmation()
+    if word is not None and confirmed is None and can_ask():
+        confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{context}".', word)
+    made = Canary.make(pipeline.canary, datetime.now(UTC))
+    hops = hops_of(pipeline, pipeline.canary, made, clients)
+    began, sent_at = time.monotonic(), datetime.now(UTC)
+    sent = gate.send_canary(clients.need("kafka"), made.topic, made.key, made.value, confirmed)
+    say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
+    try:
+        passages = follow(hops, sent, began, timeout or pipeline.canary.timeout, _say_seen)
+    except KeyboardInterrupt:
+        say(f"dataops: interrupted; {made.id} goes on")
+        return Exit.INTERRUPTED
+    journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, passages)
+    if as_json:
+        write(json.dumps(as_dict(journey), ensure_ascii=False, indent=2) + "\n")
+    else:
+        _write_table(journey)
+    return _exit_code(passages)
+
+
+def _say_seen(hop: str, after: float) -> None:
+    say(f"seen in {hop} after {after:.1f} s")
+
+
+def _write_table(journey: Journey) -> None:
+    out = writer("table")
+    out.rows(COLUMNS, [_row(passage) for passage in journey.passages])
+    out.end(COLUMNS)
+
+
+def _row(passage: Passage) -> tuple[str | float | None, ...]:
+    took, after = (None if value is None else round(value, 1) for value in (passage.took, passage.after))
+    return (passage.hop, passage.outcome.value, took, after, passage.error or "")
+
+
+def _exit_code(passages: tuple[Passage, ...]) -> Exit:
+    last = passages[-1].outcome
+    if last is Outcome.UNKNOWN:
+        say(f"dataops: it is not known whether it has arrived: {passages[-1].error}")
+        return Exit.CONNECTION
+    if last is Outcome.MISSING:
+        missing = next(p.hop for p in passages if p.outcome in (Outcome.MISSING, Outcome.UNKNOWN))
+        say(f"dataops: it has not arrived in time; the first hop that has not seen it is {missing}")
+        return Exit.TIMED_OUT
+    odd = [f"{p.hop} is {p.outcome.value}" for p in passages if p.outcome is not Outcome.SEEN]
+    if odd:
+        say(f"dataops: it has arrived, but {', '.join(odd)}")
+        return Exit.FAILED
+    return Exit.OK

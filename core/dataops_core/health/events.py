@@ -1,0 +1,104 @@
+"""What changed from one health snapshot to the next, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, StageState
+from dataops_core.health.text import words
+
+BAD = frozenset((StageState.SLOW, StageState.STUCK, StageState.FAILED, StageState.UNKNOWN))
+"""States in which something is wrong with a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of state.
+
+    Attributes:
+        at: When it was seen.
+        pipeline: The pipeline; `None` for a component, which serves all of them.
+        what: Name of the stage or component, or `verdict`.
+        before: What it was; `None` where it is new.
+        after: What it is.
+        why: The reason, in one line.
+        bad: Whether something is wrong now.
+    """
+
+    at: datetime
+    pipeline: str | None
+    what: str
+    before: str | None
+    after: str
+    why: str
+    bad: bool
+
+
+def changes(before: HealthSnapshot | None, after: HealthSnapshot) -> tuple[Event, ...]:
+    """Return what changed, stages first; from no snapshot at all, what is not well."""
+    return (*_pipelines(before, after), *_components(before, after))
+
+
+def _pipelines(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterator[Event]:
+    known = {pipeline.name: pipeline for pipeline in before.pipelines} if before else {}
+    for pipeline in after.pipelines:
+        old = known.get(pipeline.name)
+        yield from _stages(old, pipeline, after.taken_at)
+        verdict = pipeline.verdict
+        if (old is None and verdict.check_id is not None) or (
+            old is not None and old.verdict.check_id != verdict.check_id
+        ):
+            yield Event(
+                at=after.taken_at,
+                pipeline=pipeline.name,
+                what="verdict",
+                before=words(old.verdict.status) if old else None,
+                after=words(verdict.status),
+                why=verdict.sentence,
+                bad=verdict.check_id is not None,
+            )
+
+
+def _stages(before: PipelineHealth | None, after: PipelineHealth, at: datetime) -> Iterator[Event]:
+    known = {stage.name: stage for stage in before.stages} if before else {}
+    for stage in after.stages:
+        old = known.get(stage.name)
+        bad = stage.state in BAD
+        if (old is None and bad) or (old is not None and old.state is not stage.state):
+            yield Event(
+                at=at,
+                pipeline=after.name,
+                what=stage.name,
+                before=words(old.state) if old else None,
+                after=words(stage.state),
+                why=stage.error or stage.reason,
+                bad=bad,
+            )
+
+
+def _components(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterator[Event]:
+    known = {component.name: component for component in before.components} if before else {}
+    for component in after.components:
+        old = _condition(known[component.name]) if component.name in known else None
+        new = _condition(component)
+        bad = new in ("does not answer", "unhealthy")
+        if new != old and (bad or old is not None):
+            yield Event(
+                at=after.taken_at,
+                pipeline=None,
+                what=component.name,
+                before=old,
+                after=new,
+                why=component.error or component.detail or "",
+                bad=bad,
+            )
+
+
+def _condition(component: ComponentHealth) -> str:
+    if component.reachable is None:
+        return "unknown"
+    if not component.reachable:
+        return "does not answer"
+    return "answers" if component.error is None else "unhealthy"

@@ -1,0 +1,333 @@
+"""Recordings: health snapshots in an SQLite file, and how they are read again.
+
+A snapshot is JSON. Most of it stands in the snapshot before as well, so it is compressed with that one as the
+dictionary (zstd); each `KEYFRAME_EVERY` snapshots one stands for itself, and at the start of each session. A change of
+a stage's state, of a verdict or of a component is a row of its own, so that a day is told without reading it all.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+import zstandard
+from platformdirs import user_state_path
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dataops_core.config import PipelineSettings, RecorderSettings
+from dataops_core.errors import RecordingError
+from dataops_core.health.model import SCHEMA_VERSION, ComponentHealth, HealthSnapshot, Status
+
+APPLICATION_ID = 0x444F5053
+"""What tells a recording from other SQLite files: `DOPS`."""
+LAYOUT = 1
+"""Version of the tables; raised when they change."""
+VERSION = 1000 * LAYOUT + SCHEMA_VERSION
+"""What a file says of itself: version of its tables, and of the snapshots in it."""
+KEYFRAME_EVERY = 120
+"""Snapshots from one that stands for itself to the next: what one look into the past has to decompress at the most."""
+LARGEST = 64_000_000
+"""Bytes that a snapshot may have: more is no snapshot of ours, but something that fills the memory."""
+GAP_ROUNDS = 3
+"""Rounds without a snapshot from which on a recording has a gap."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+class Subject(StrEnum):
+    """What a change is a change of."""
+
+    STAGE = "stage"
+    VERDICT = "verdict"
+    COMPONENT = "component"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One recorded snapshot.
+
+    Attributes:
+        id: Its number in the recording; it grows.
+        at: When it was taken.
+        status: Its status.
+    """
+
+    id: int
+    at: datetime
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something is not as it was in the snapshot before.
+
+    Attributes:
+        moment: Number of the first snapshot in which it is so.
+        at: When that was taken.
+        subject: What has changed.
+        pipeline: Name of the pipeline; empty for a component.
+        name: Name of the stage or component; for a verdict, of the pipeline.
+        before: How it was; `None` at the start of a session.
+        after: How it is: a state, `ok` or the check id of a verdict, or how a component answers.
+    """
+
+    moment: int
+    at: datetime
+    subject: Subject
+    pipeline: str
+    name: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old a pipeline's data was.
+
+    Attributes:
+        data_age: In seconds; `None` where it was not known.
+    """
+
+    at: datetime
+    data_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nothing was recorded between these two snapshots."""
+
+    start: datetime
+    end: datetime
+
+
+def default_path(settings: RecorderSettings, context: str) -> Path:
+    """Return where a context is recorded."""
+    folder = Path(settings.folder) if settings.folder else user_state_path("dataops") / "recordings"
+    return folder / f"{quote(context, safe='')}.sqlite"
+
+
+def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
+    """Return in a word how everything is, by subject, pipeline and name."""
+    found: dict[tuple[Subject, str, str], str] = {}
+    for pipeline in snapshot.pipelines:
+        verdict = pipeline.verdict
+        found[Subject.VERDICT, pipeline.name, pipeline.name] = verdict.check_id or verdict.status.value
+        for stage in pipeline.stages:
+            found[Subject.STAGE, pipeline.name, stage.name] = stage.state.value
+    for component in snapshot.components:
+        found[Subject.COMPONENT, "", component.name] = answers(component)
+    return found
+
+
+def answers(component: ComponentHealth) -> str:
+    """Return in words whether a component answers."""
+    if component.reachable is None:
+        return "unknown"
+    if not component.reachable:
+        return "does not answer"
+    return "answers" if component.error is None else "unhealthy"
+
+
+def to_bytes(snapshot: HealthSnapshot) -> bytes:
+    """Return a snapshot as JSON, with all that it holds."""
+    return _adapter().dump_json([snapshot])
+
+
+def from_bytes(raw: bytes) -> HealthSnapshot:
+    """Return the snapshot that `to_bytes` gave; raises pydantic's ValidationError."""
+    (snapshot,) = _adapter().validate_json(raw)
+    return snapshot
+
+
+@cache
+def _adapter() -> TypeAdapter[list[HealthSnapshot]]:
+    # A list, because pydantic takes settings for a list of dataclasses but not for one: here, NaN is to stay NaN.
+    return TypeAdapter(list[HealthSnapshot], config=ConfigDict(ser_json_inf_nan="constants"))
+
+
+def micros(at: datetime) -> int:
+    """Return a time as whole microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICRO
+
+
+def instant(count: int) -> datetime:
+    """Return the time that `micros` gave."""
+    return _EPOCH + count * _MICRO
+
+
+def decompress(packed: bytes, before: bytes | None) -> bytes:
+    """Return what was compressed, given the snapshot before where that was the dictionary; raises ZstdError."""
+    if zstandard.frame_content_size(packed) > LARGEST:
+        raise zstandard.ZstdError(f"it says that it is larger than {LARGEST} bytes")
+    if before is None:
+        return zstandard.ZstdDecompressor().decompress(packed)
+    dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdDecompressor(dict_data=dictionary).decompress(packed)
+
+
+def check_header(db: sqlite3.Connection, path: Path) -> None:
+    """Check that a file is a recording of this version; raises RecordingError."""
+    if _pragma(db, "application_id") != APPLICATION_ID:
+        raise RecordingError(f"{path} is not a recording")
+    version = _pragma(db, "user_version")
+    if version != VERSION:
+        if version > VERSION:
+            raise RecordingError(f"{path} is of a newer version ({version}, not {VERSION})", hint="update dataops-tui")
+        raise RecordingError(f"{path} is of an older version ({version}, not {VERSION})", hint="move it away")
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise RecordingError in place of what SQLite, zstd and pydantic say of a file that is damaged."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise RecordingError(f"{path} cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        what = "is not a recording" if "not a database" in str(error) else f"is damaged: {error}"
+        raise RecordingError(f"{path} {what}") from error
+    except zstandard.ZstdError as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"][1:]))
+        raise RecordingError(f"{path} holds what this version does not know: {place}: {first['msg']}") from error
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {(error.strerror or 'unreadable').lower()}") from error
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise RecordingError(f"{path} is damaged: {error}") from error
+
+
+class Recording:
+    """Reads a recording, also while it grows; safe to share between threads.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecordingError: It is missing, damaged, of another version, or no recording.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path):
+            if not path.is_file():
+                raise RecordingError(f"there is no recording at {path}")
+        with self._open() as db:
+            check_header(db, path)
+            row = db.execute("SELECT context, refresh, pipelines FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
+        if row is None:
+            raise RecordingError(f"nothing has been recorded in {path}")
+        self.context: str = row[0]
+        self.refresh: float = row[1]
+        with reading(path):
+            self.pipelines = _pipelines(row[2])
+        """The settings of the pipelines, in the newest session."""
+
+    def moments(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Moment, ...]:
+        """Return what was recorded between two times, oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT id, at, status FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
+            ).fetchall()
+            return tuple(Moment(row_id, instant(at), Status(status)) for row_id, at, status in rows)
+
+    def changes(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Change, ...]:
+        """Return what changed between two times, oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT snapshot, at, subject, pipeline, name, before, after FROM changes JOIN snapshots"
+                " ON snapshots.id = snapshot WHERE at BETWEEN ? AND ? ORDER BY at, snapshot, changes.rowid",
+                _between(since, until),
+            ).fetchall()
+            return tuple(Change(row[0], instant(row[1]), Subject(row[2]), *row[3:]) for row in rows)
+
+    def ages(self, pipeline: str, since: datetime | None = None, until: datetime | None = None) -> tuple[Age, ...]:
+        """Return how old a pipeline's data was in each snapshot, oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT at, ages FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
+            ).fetchall()
+            return tuple(Age(instant(at), json.loads(ages).get(pipeline)) for at, ages in rows)
+
+    def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
+        """Return when nothing was recorded although there is something before and after."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT before, at FROM (SELECT at, refresh, lag(at) OVER (ORDER BY at, snapshots.id) AS before"
+                " FROM snapshots JOIN sessions ON sessions.id = session WHERE at BETWEEN ? AND ?)"
+                f" WHERE at - before > ({GAP_ROUNDS} * refresh + 1) * 1000000",
+                _between(since, until),
+            ).fetchall()
+            return tuple(Gap(instant(start), instant(end)) for start, end in rows)
+
+    def snapshot(self, moment: int) -> HealthSnapshot:
+        """Return the snapshot of that number; raises RecordingError, also where it is not kept any more."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT id, body FROM snapshots WHERE id <= ?1 AND id >= (SELECT key FROM snapshots WHERE id = ?1)"
+                " ORDER BY id",
+                (moment,),
+            )
+            raw = None
+            for _, packed in rows:
+                raw = decompress(packed, raw)
+            if raw is None:
+                raise RecordingError(f"{self.path}: that moment is not kept any more")
+            return from_bytes(raw)
+
+    def snapshots(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[HealthSnapshot]:
+        """Yield the snapshots between two times, oldest first."""
+        chosen = {moment.id for moment in self.moments(since, until)}
+        if not chosen:
+            return
+        with self._open() as db:
+            raw = None
+            for row_id, key, packed in db.execute(
+                "SELECT id, key, body FROM snapshots WHERE id <= ? AND id >="
+                " (SELECT key FROM snapshots WHERE id = ?) ORDER BY id",
+                (max(chosen), min(chosen)),
+            ):
+                raw = decompress(packed, None if row_id == key else raw)
+                if row_id in chosen:
+                    yield from_bytes(raw)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # One connection for each look: it is opened in a fraction of a millisecond, and no thread shares it.
+        with reading(self.path), closing(_connect(self.path)) as db:
+            yield db
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    name = f"file:{quote(str(path.absolute()))}?mode=ro"
+    db = sqlite3.connect(name, uri=True, timeout=5)
+    try:
+        db.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError:
+        db.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        # The log of a recording that is not being written would be made, and here nothing can be.
+        db = sqlite3.connect(f"{name}&immutable=1", uri=True)
+    return db
+
+
+def _pipelines(text: str) -> Mapping[str, PipelineSettings]:
+    return {name: PipelineSettings.model_validate(value) for name, value in json.loads(text).items()}
+
+
+def _between(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    return (micros(since) if since else -(2**63), micros(until) if until else 2**63 - 1)

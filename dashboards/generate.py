@@ -1,0 +1,769 @@
+"""Write Grafana's dashboards, `dashboards/grafana/*.json`, from what is said here. `make dashboards` runs it.
+
+With `--check` nothing is written, and the exit code tells whether something would be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any, Protocol
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, table, text, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+GRAFANA = Path(__file__).parent / "grafana"
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+RUNBOOKS = "https://runbooks.example.com/dataops"
+GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "#8e8e8e"
+
+STATUS = {"ok": GREEN, "warning": YELLOW, "unknown": GREY, "critical": RED}
+STATE = {
+    "caught_up": GREEN,
+    "idle": BLUE,
+    "behind": YELLOW,
+    "slow": ORANGE,
+    "unknown": GREY,
+    "stuck": RED,
+    "failed": "dark-red",
+}
+"""Words in the order of their numbers in a panel, with their colours; the word is always shown beside it."""
+
+
+class Panel(Protocol):
+    """What the builders of all kinds of panels have in common."""
+
+    def build(self) -> Any:  # noqa: ANN401 - the library's own class
+        """Return the panel."""
+
+
+def of(*matchers: str, **labels: str) -> str:
+    """Return a selector: by the job that is chosen, by matchers as they are, and by labels with their values."""
+    equal = (f'{label}="{value}"' for label, value in labels.items())
+    return "{" + ", ".join(('job=~"$job"', *matchers, *equal)) + "}"
+
+
+def worst(metric: str, label: str, words: Sequence[str], by: str, *matchers: str) -> str:
+    """Return an expression for the number of the word whose series is 1."""
+    series = [f"{metric}{of(*matchers, **{label: word})} * {number}" for number, word in enumerate(words)]
+    return f"max by ({by}) (\n  " + "\n  or\n  ".join(series) + "\n)"
+
+
+PIPELINE = 'pipeline=~"$pipeline"'
+TRINO_PROBES = 'probe=~"trino|trino_view"'
+
+
+# Panels
+
+
+def query(expression: str, legend: str = "") -> prometheus.Dataquery:
+    """Return a query over time."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expression).legend_format(legend).range()
+
+
+def now(expression: str) -> prometheus.Dataquery:
+    """Return a query of the present, as a table."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expression).format(PromQueryFormat.TABLE).instant()
+
+
+def graph(
+    title: str,
+    says: str,
+    queries: Mapping[str, str],
+    *,
+    unit: str = "s",
+    span: int = 12,
+    stacked: bool = False,
+    to: str = "",
+) -> timeseries.Panel:
+    """Return a graph of expressions by their legends; a click on a series leads to the address `to`."""
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(says)
+        .datasource(SOURCE)
+        .unit(unit)
+        .min(0)
+        .span(span)
+        .height(8)
+        .show_points(VisibilityMode.NEVER)
+        .fill_opacity(40 if stacked else 5)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+    )
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("age"))
+    if to:
+        panel.data_links([link("Look closer", to)])
+    for legend, expression in queries.items():
+        panel.with_target(query(expression, legend))
+    return panel
+
+
+def figure(
+    title: str,
+    says: str,
+    expression: str,
+    legend: str,
+    *,
+    unit: str = "none",
+    words: Mapping[str, str] | None = None,
+    steps: Sequence[tuple[float | None, str]] = ((None, GREEN),),
+    span: int = 6,
+) -> stat.Panel:
+    """Return one figure for each series; `words` names numbers, `steps` colours them."""
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(says)
+        .datasource(SOURCE)
+        .unit(unit)
+        .span(span)
+        .height(5)
+        .no_value("unknown")
+        .graph_mode(BigValueGraphMode.NONE)
+        .color_mode(BigValueColorMode.BACKGROUND if words else BigValueColorMode.VALUE)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME)
+        .thresholds(thresholds(steps))
+        .with_target(query(expression, legend))
+    )
+    return panel.mappings([named(words)]) if words else panel
+
+
+def states(title: str, says: str, expression: str, legend: str, words: Mapping[str, str]) -> statetimeline.Panel:
+    """Return a band over time for each series, with the words of its states."""
+    return (
+        statetimeline.Panel()
+        .title(title)
+        .description(says)
+        .datasource(SOURCE)
+        .span(24)
+        .height(9)
+        .mappings([named(words)])
+        .show_value(VisibilityMode.AUTO)
+        .with_target(query(expression, legend))
+    )
+
+
+def rows(
+    title: str,
+    says: str,
+    expression: str,
+    columns: Mapping[str, str],
+    *,
+    unit: str = "none",
+    to: str = "",
+    on: str = "",
+) -> table.Panel:
+    """Return a table of the present.
+
+    `columns` are labels with their headings, and `Value` where it is shown. A click on the column `on` leads to the
+    address `to`.
+    """
+    hidden = {"Time": True} | ({} if "Value" in columns else {"Value": True})
+    panel = (
+        table.Panel()
+        .title(title)
+        .description(says)
+        .datasource(SOURCE)
+        .unit(unit)
+        .span(12)
+        .height(8)
+        .no_value("none")
+        .with_target(now(expression))
+        .with_transformation(
+            DataTransformerConfig(
+                id_val="organize",
+                options={
+                    "excludeByName": hidden,
+                    "renameByName": dict(columns),
+                    "indexByName": {name: place for place, name in enumerate(columns)},
+                },
+            )
+        )
+    )
+    if to:
+        value = [{"title": "Open", "url": to, "targetBlank": True}]
+        panel.override_by_name(columns[on], [DynamicConfigValue("links", value)])
+    return panel
+
+
+def note(title: str, content: str, *, span: int = 12, height: int = 8) -> text.Panel:
+    """Return a text."""
+    return text.Panel().title(title).span(span).height(height).content(content)
+
+
+def link(title: str, url: str) -> dashboard.DashboardLink:
+    """Return a link that a click on a series offers."""
+    return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url)
+
+
+def named(words: Mapping[str, str]) -> ValueMap:
+    """Return words and colours for the numbers from 0."""
+    return ValueMap(
+        {
+            str(number): ValueMappingResult(text=word.replace("_", " "), color=colour, index=number)
+            for number, (word, colour) in enumerate(words.items())
+        }
+    )
+
+
+def thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+    """Return from which value on which colour is shown."""
+    found = [Threshold(value=value, color=colour) for value, colour in steps]
+    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def by_system(system: str) -> str:
+    """Return the address of a system's dashboard, for the same time, job and pipeline."""
+    return f"/d/dataops-{system}?${{__url_time_range}}&${{job:queryparam}}&${{pipeline:queryparam}}"
+
+
+# Dashboards
+
+STAGE_SYSTEM = by_system("${__field.labels.system}")
+STUCK = """\
+**On your own machine**, with the same settings:
+
+```
+dataops probe PIPELINE
+dataops-tui
+```
+
+In the console `:pipeline PIPELINE` shows the chain with the verdict, Enter a stage with all that is known about it,
+`c` copies the remedy that the verdict suggests.
+"""
+
+
+def stages(system: str) -> list[Panel]:
+    """Return what every system's stages have: state, lag, records that wait."""
+    mine = of(PIPELINE, system=system)
+    return [
+        states(
+            "State of the stages",
+            "What each stage is doing. Red is the cause or suffers from it: the verdict on Pipelines says which.",
+            worst("dataops_stage_state", "state", list(STATE), "pipeline, stage", PIPELINE, f'system="{system}"'),
+            "{{pipeline}} / {{stage}}",
+            STATE,
+        ),
+        graph(
+            "Hop lag",
+            "Progress of what the stage reads minus its own progress.",
+            {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_lag_seconds{mine})"},
+        ),
+        graph(
+            "Records that wait",
+            "Records in front of the stage; absent where its system does not count them.",
+            {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_lag_records{mine})"},
+            unit="short",
+        ),
+    ]
+
+
+def pipelines() -> list[Panel]:
+    """Where is the data stuck, and since when?"""
+    missed = "pipeline:dataops_data_age_missed"
+    return [
+        figure(
+            "Verdict",
+            "The conclusion on each pipeline. Unknown is neither good nor bad.",
+            worst("dataops_pipeline_status", "status", list(STATUS), "pipeline", PIPELINE),
+            "{{pipeline}}",
+            words=STATUS,
+            span=8,
+        ),
+        figure(
+            "Data age",
+            "How old the newest complete data is that a reader of the last stage sees.",
+            f"max by (pipeline) (dataops_pipeline_data_age_seconds{of(PIPELINE)})",
+            "{{pipeline}}",
+            unit="s",
+            span=8,
+        ),
+        figure(
+            "Promise kept, in the time that is shown",
+            "For how much of the time the data age was within its objective. A silent source does not count.",
+            f"1 - avg_over_time({missed}:bool{of(PIPELINE)}[$__range])",
+            "{{pipeline}}",
+            unit="percentunit",
+            steps=((None, RED), (0.99, GREEN)),
+            span=8,
+        ),
+        rows(
+            "What the verdicts rest on",
+            "The one finding of each pipeline that is not well: the cause, not what suffers from it.",
+            f"max by (pipeline, stage, check_id, component) (dataops_pipeline_finding{of(PIPELINE)}) > 0",
+            {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "component": "Does not answer"},
+        ),
+        rows(
+            "Alerts that fire",
+            "A click on an alert opens its runbook.",
+            'max by (alertname, severity, pipeline, stage, component) (\n  ALERTS{alertname=~"Dataops.+",'
+            ' alertname!="DataopsWatchdog", alertstate="firing"}\n)',
+            {
+                "alertname": "Alert",
+                "severity": "Severity",
+                "pipeline": "Pipeline",
+                "stage": "Stage",
+                "component": "Component",
+            },
+            to="${runbooks}/${__value.text}.md",
+            on="alertname",
+        ),
+        states(
+            "State of each stage",
+            "What each stage is doing, upstream and downstream alike. Where one is stuck, those below it run dry.",
+            worst("dataops_stage_state", "state", list(STATE), "pipeline, stage", PIPELINE),
+            "{{pipeline}} / {{stage}}",
+            STATE,
+        ),
+        graph(
+            "Data age, hop by hop: $pipeline",
+            "Time since the source's newest record and the lags of the stages, one upon the other: on one path they "
+            "sum up to the data age. The widest band owns it. A click on a stage opens its system's dashboard.",
+            {
+                "source": f"max by (pipeline) (dataops_pipeline_source_age_seconds{of(PIPELINE)})",
+                "{{stage}}": f"max by (pipeline, stage, system) (dataops_stage_lag_seconds{of(PIPELINE)})",
+            },
+            stacked=True,
+            to=STAGE_SYSTEM,
+        ).repeat("pipeline"),
+        graph(
+            "Data age and what is promised",
+            "The data age of each pipeline, and its objective from the settings.",
+            {
+                "{{pipeline}}": f"max by (pipeline) (dataops_pipeline_data_age_seconds{of(PIPELINE)})",
+                "{{pipeline}}: promised": f"max by (pipeline) (dataops_pipeline_objective_seconds{of(PIPELINE)})",
+            },
+        ),
+        graph(
+            "Burn rate of the error budget",
+            "1 uses the budget of 28 days up in 28 days. 14.4 over an hour and 6 over six hours page.",
+            {f"{{{{pipeline}}}}, {w}": f"{missed}:avg{w}{of(PIPELINE)} / 0.01" for w in ("1h", "6h", "1d", "3d")},
+            unit="none",
+        ),
+        graph(
+            "Time since the newest record",
+            "How long the source of each pipeline has been silent.",
+            {"{{pipeline}}": f"max by (pipeline) (dataops_pipeline_source_age_seconds{of(PIPELINE)})"},
+        ),
+        graph(
+            "Time until caught up",
+            "At the present rates; only while a stage that lags gains.",
+            {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_eta_seconds{of(PIPELINE)})"},
+        ),
+        note("Look closer", STUCK),
+    ]
+
+
+def kafka() -> list[Panel]:
+    """Brokers, topics and consumer groups of the whole cluster."""
+    return [
+        figure(
+            "Brokers",
+            "Brokers that answer.",
+            f"max by (job) (dataops_kafka_brokers{of()})",
+            "{{job}}",
+            steps=((None, RED), (1, GREEN)),
+        ),
+        figure(
+            "Partitions without a leader",
+            "Nothing can be written to them or read from them.",
+            f"sum by (job) (dataops_kafka_topic_offline_partitions{of()})",
+            "{{job}}",
+            steps=((None, GREEN), (1, RED)),
+        ),
+        figure(
+            "Partitions with too few replicas in sync",
+            "One more failure may lose records.",
+            f"sum by (job) (dataops_kafka_topic_under_replicated_partitions{of()})",
+            "{{job}}",
+            steps=((None, GREEN), (1, ORANGE)),
+        ),
+        figure(
+            "Age of the survey",
+            "How long ago the whole cluster was looked at.",
+            f"max by (job) (time() - dataops_exporter_survey_timestamp_seconds{of(survey='kafka')})",
+            "{{job}}",
+            unit="s",
+        ),
+        *stages("kafka"),
+        graph(
+            "Records that come in",
+            "Per second and topic, from the high watermarks; the ten busiest.",
+            {
+                "{{topic}}": "topk(10, sum by (topic) "
+                f"(clamp_min(deriv(dataops_kafka_topic_high_watermark{of()}[$__rate_interval]), 0)))"
+            },
+            unit="cps",
+        ),
+        graph(
+            "Lag of consumer groups",
+            "Records that wait for each group; the ten furthest behind.",
+            {"{{group}}": f"topk(10, max by (group) (dataops_kafka_group_lag_records{of()}))"},
+            unit="short",
+        ),
+        rows(
+            "Consumer groups",
+            "Where records wait, by group and topic.",
+            f"max by (group, topic) (dataops_kafka_group_topic_lag_records{of()}) > 0",
+            {"group": "Group", "topic": "Topic", "Value": "Records that wait"},
+            unit="short",
+        ),
+        rows(
+            "Groups without members",
+            "Nobody reads for them.",
+            f"max by (group) (dataops_kafka_group_members{of()}) == 0",
+            {"group": "Group"},
+        ),
+    ]
+
+
+def spark() -> list[Panel]:
+    """Structured Streaming queries, seen through their checkpoints."""
+    return [
+        *stages("spark"),
+        graph(
+            "Time until caught up",
+            "At the present rates; only while a query that lags gains.",
+            {
+                "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
+                f"(dataops_stage_eta_seconds{of(PIPELINE, system='spark')})"
+            },
+        ),
+        rows(
+            "Checkpoints that were lost",
+            "Another query began to write to the table: what the one before had written may stand there twice.",
+            "max by (catalog, namespace, table) "
+            f"(dataops_iceberg_writer_change_timestamp_seconds{of()}) * 1000 > (time() - 7 * 86400) * 1000",
+            {"catalog": "Catalog", "namespace": "Namespace", "table": "Table", "Value": "Since"},
+            unit="dateTimeAsIso",
+        ),
+    ]
+
+
+TABLE = "{{catalog}}.{{namespace}}.{{table}}"
+
+
+def tables() -> list[Panel]:
+    """Iceberg tables of the pipelines."""
+
+    def by_table(metric: str) -> dict[str, str]:
+        return {TABLE: f"max by (catalog, namespace, table) ({metric}{of()})"}
+
+    return [
+        *stages("iceberg"),
+        graph(
+            "Time since the newest commit",
+            "When each table last advanced.",
+            {TABLE: f"time() - max by (catalog, namespace, table) (dataops_iceberg_commit_timestamp_seconds{of()})"},
+        ),
+        graph(
+            "Rows",
+            "Rows of each table, delete files not counted off.",
+            by_table("dataops_iceberg_records"),
+            unit="short",
+        ),
+        graph(
+            "Data files",
+            "Files of the current snapshot. A stream makes many small ones: upkeep brings the number down.",
+            by_table("dataops_iceberg_data_files"),
+            unit="short",
+        ),
+        graph(
+            "Rows in a data file",
+            "On average; it falls where small files pile up.",
+            {
+                TABLE: f"max by (catalog, namespace, table) (dataops_iceberg_records{of()})\n/\n"
+                f"max by (catalog, namespace, table) (dataops_iceberg_data_files{of()} > 0)"
+            },
+            unit="short",
+        ),
+        graph(
+            "Snapshots",
+            "That each table keeps; upkeep expires old ones.",
+            by_table("dataops_iceberg_snapshots"),
+            unit="short",
+        ),
+        graph(
+            "Delete files",
+            "Each reader has to apply them; upkeep writes them into the data.",
+            by_table("dataops_iceberg_delete_files"),
+            unit="short",
+        ),
+        note(
+            "Look closer",
+            'Ask Trino: `dataops sql "SELECT * FROM lake.bronze.\\"readings$snapshots\\" ORDER BY committed_at DESC'
+            ' LIMIT 5"`, or `:sql` in the console.',
+            height=4,
+        ),
+    ]
+
+
+def airflow() -> list[Panel]:
+    """DAGs: of the pipelines, and of the whole instance."""
+    return [
+        figure(
+            "DAGs",
+            "By state; broken ones have a file that fails to load.",
+            f"max by (state) (dataops_airflow_dags{of()})",
+            "{{state}}",
+            span=12,
+        ),
+        rows(
+            "DAGs that have failed or are broken",
+            "The newest finished run failed and none runs since, or the file fails to load.",
+            f"max by (dag_id) (dataops_airflow_dag_failed{of()}) > 0\nor\n"
+            f"max by (dag_id) (dataops_airflow_dag_state{of(state='broken')}) > 0",
+            {"dag_id": "DAG"},
+        ),
+        *stages("airflow"),
+        graph(
+            "Time since the newest success",
+            "Since the end of the newest run of which a task did something.",
+            {"{{dag_id}}": f"time() - max by (dag_id) (dataops_airflow_dag_last_success_timestamp_seconds{of()})"},
+        ),
+        graph(
+            "How long a run takes",
+            "The newest successful run of each DAG.",
+            {"{{dag_id}}": f"max by (dag_id) (dataops_airflow_dag_run_duration_seconds{of()})"},
+        ),
+        note(
+            "Look closer",
+            "`dataops dag list` lists them, `dataops dag trigger DAG_ID --wait` runs one. In the console: `:dags`.",
+            height=4,
+        ),
+    ]
+
+
+def trino() -> list[Panel]:
+    """What a query sees."""
+    return [
+        *stages("trino"),
+        graph(
+            "Age of what Trino serves",
+            "Since the newest stamped snapshot that Trino serves of each relation was committed.",
+            {"{{relation}}": f"time() - max by (relation) (dataops_trino_commit_timestamp_seconds{of()})"},
+        ),
+        graph(
+            "How long Trino takes to answer",
+            "The newest run of each probe that asks Trino.",
+            {"{{target}}": f"max by (target) (dataops_probe_duration_seconds{of(TRINO_PROBES)})"},
+        ),
+        figure(
+            "Trino answers",
+            "1 if it answers and calls itself healthy.",
+            f"max by (job) (dataops_component_up{of(component='trino')})",
+            "{{job}}",
+            words={"down": RED, "up": GREEN},
+        ),
+    ]
+
+
+def exporter() -> list[Panel]:
+    """Whether all these figures can be believed."""
+    return [
+        figure(
+            "Scraped",
+            "Whether Prometheus gets an answer.",
+            f"min by (job, instance) (up{of()})",
+            "{{instance}}",
+            words={"down": RED, "up": GREEN},
+        ),
+        figure(
+            "Age of the newest look",
+            "How old the health snapshot is that all figures come from. One too old is not shown.",
+            f"max by (instance) (dataops_exporter_snapshot_age_seconds{of()})",
+            "{{instance}}",
+            unit="s",
+            steps=((None, GREEN), (30, ORANGE), (60, RED)),
+        ),
+        figure(
+            "Settings in force",
+            "0 where the newest reading was refused and the ones before go on.",
+            f"min by (file) (dataops_exporter_config_last_reload_successful{of()})",
+            "{{file}}",
+            words={"refused": RED, "good": GREEN},
+        ),
+        figure(
+            "Series left out",
+            "By `max_series`, for each kind of object.",
+            f"max by (kind) (dataops_exporter_dropped_series{of()})",
+            "{{kind}}",
+            steps=((None, GREEN), (1, ORANGE)),
+        ),
+        figure(
+            "Components",
+            "Whether each component answers and calls itself healthy.",
+            f"max by (component) (dataops_component_up{of()})",
+            "{{component}}",
+            words={"down": RED, "up": GREEN},
+            span=24,
+        ),
+        rows(
+            "Probes that fail",
+            "What they watch is not watched.",
+            f"max by (probe, target) (dataops_probe_success{of()}) == 0",
+            {"probe": "Probe", "target": "Target"},
+        ),
+        graph(
+            "Probe duration",
+            "How long the newest run of each probe took; at `probe_timeout` it counts as failed.",
+            {"{{probe}} {{target}}": f"topk(15, max by (probe, target) (dataops_probe_duration_seconds{of()}))"},
+        ),
+        graph(
+            "Requests",
+            "Per second, by page and status code.",
+            {
+                "{{handler}} {{code}}": "sum by (handler, code) "
+                f"(rate(dataops_exporter_http_requests_total{of()}[$__rate_interval]))"
+            },
+            unit="reqps",
+        ),
+        graph(
+            "Objects told of",
+            "Topics, groups, tables and DAGs: exported, denied by the settings, or dropped.",
+            {"{{kind}}: {{outcome}}": f"max by (kind, outcome) (dataops_exporter_objects{of()})"},
+            unit="short",
+        ),
+        rows(
+            "Versions",
+            "The version that runs.",
+            f"max by (job, instance, version) (dataops_build_info{of()})",
+            {"job": "Job", "instance": "Instance", "version": "Version"},
+        ),
+        note(
+            "Look closer",
+            "Without an exporter: `dataops probe`. Settings: `dataops config validate`. One pipeline, with reasons: "
+            "`/probe?pipeline=PIPELINE&debug=true` at the exporter.",
+            height=4,
+        ),
+    ]
+
+
+DASHBOARDS: dict[str, tuple[str, Callable[[], list[Panel]]]] = {
+    "pipelines": ("Pipelines", pipelines),
+    "kafka": ("Kafka", kafka),
+    "spark": ("Spark", spark),
+    "iceberg": ("Tables", tables),
+    "airflow": ("Airflow", airflow),
+    "trino": ("Trino", trino),
+    "exporter": ("Exporter", exporter),
+}
+"""By the name of the file; a system's dashboard is called as the label `system` has it."""
+
+
+def build(name: str) -> str:
+    """Return a dashboard as JSON."""
+    title, panels = DASHBOARDS[name]
+    builder = (
+        dashboard.Dashboard(f"DataOps / {title}")
+        .uid(f"dataops-{name}")
+        .description((panels.__doc__ or "").strip())
+        .tags(["dataops", "generated"])
+        .timezone("browser")
+        .time("now-6h", "now")
+        .refresh("30s")
+        .readonly()
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
+        .with_variable(choice("job", "Exporter", "label_values(dataops_build_info, job)"))
+        .with_variable(choice("pipeline", "Pipeline", 'label_values(dataops_pipeline_status{job=~"$job"}, pipeline)'))
+        .with_variable(dashboard.TextBoxVariable("runbooks").label("Runbooks").default_value(RUNBOOKS))
+        .link(
+            dashboard.DashboardLink("DataOps")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags(["dataops"])
+            .as_dropdown(False)
+            .include_vars(True)
+            .keep_time(True)
+        )
+    )
+    for panel in panels():
+        builder.with_panel(panel)  # type: ignore[arg-type] # a protocol is enough
+    found = json.loads(JSONEncoder().encode(builder.build()))
+    numbered(found["panels"])
+    return json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    """Return a variable whose values Prometheus knows; all of them at first."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query({"query": query, "refId": name})
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(VariableOption(selected=True, text="All", value="$__all"))
+    )
+
+
+def numbered(panels: list[dict[str, Any]]) -> None:
+    """Give panels and queries the ids that Grafana would give them, so that links to a panel stay."""
+    for panel, number in zip(panels, count(1), strict=False):
+        panel["id"] = number
+        for target, letter in zip(panel.get("targets", []), ascii_uppercase, strict=False):
+            target["refId"] = letter
+
+
+def main() -> int:
+    """Write what has changed, or with `--check` say what would."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something would change")
+    check = options.parse_args().check
+    wanted = {GRAFANA / f"{name}.json": build(name) for name in DASHBOARDS}
+    stale = [path for path, content in wanted.items() if not path.exists() or path.read_text() != content]
+    extra = sorted(set(GRAFANA.glob("*.json")) - set(wanted))
+    if not check:
+        GRAFANA.mkdir(exist_ok=True)
+        for path in stale:
+            path.write_text(wanted[path])
+        for path in extra:
+            path.unlink()
+    for path in [*stale, *extra]:
+        print(f"{'stale: run `make dashboards`' if check else 'written'}: {path.name}")
+    return 1 if check and (stale or extra) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""A real incident, recorded: `land_readings` stands still for two minutes, and catches up."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dataops_core.errors import RecordingError
+from dataops_core.health.model import Status
+from dataops_core.health.recorder import cut
+from dataops_core.health.recording import Recording
+from dataops_local.errors import LocalError
+from dataops_local.layout import ROOT, Layout
+from dataops_local.stack import Stack
+
+VICTIM = "land_readings"
+STANDS_STILL = 120
+"""Seconds that it is kept from working."""
+WELL_BEFORE, WELL_AFTER = 60, 30
+"""Seconds in which all is well, before and after."""
+START_WITHIN, RECOVER_WITHIN = 900, 600
+"""Seconds after which we give up."""
+
+Say = Callable[[str], object]
+
+
+def record(stack: Stack, target: Path, say: Say) -> None:
+    """Start the stack, record the incident into a new file, and stop the stack.
+
+    Raises:
+        LocalError: It did not come, or did not end, within the time.
+    """
+    layout = stack.layout
+    raw = layout.dir("recordings") / "incident.sqlite"
+    raw.unlink(missing_ok=True)
+    program = Path(sys.executable).parent / "dataops"
+    try:
+        stack.up(tied=True)
+        recorder = subprocess.Popen([program, "--config", layout.config, "record", "--file", raw])
+        try:
+            say("waiting until all is well")
+            _until(raw, Status.OK, WELL_BEFORE, START_WITHIN)
+            began = datetime.now(UTC)
+            say(f"{VICTIM} stands still from now on")
+            stack.supervisor.stop(VICTIM)
+            time.sleep(STANDS_STILL)
+            stack.supervisor.start(VICTIM)
+            say("waiting until it has caught up")
+            _until(raw, Status.OK, WELL_AFTER, RECOVER_WITHIN)
+        finally:
+            recorder.send_signal(signal.SIGINT)
+            recorder.wait(30)
+    finally:
+        stack.down()
+    target.unlink(missing_ok=True)
+    number = cut(
+        Recording(raw), target, began - timedelta(seconds=WELL_BEFORE), rewrite=lambda text: _portable(text, layout)
+    )
+    target.chmod(0o644)
+    say(f"{number} health snapshots are in {target}: {target.stat().st_size:,} bytes")
+
+
+def _until(path: Path, wanted: Status, lasting: float, within: float) -> None:
+    """Wait until the status has been as wanted for so many seconds."""
+    deadline = time.monotonic() + within
+    since: float | None = None
+    while since is None or time.monotonic() - since < lasting:
+        if time.monotonic() > deadline:
+            raise LocalError(f"the pipeline was not {wanted.value} for {lasting:.0f} s within {within:.0f} s")
+        time.sleep(1)
+        try:
+            moments = Recording(path).moments()
+        except RecordingError:  # it has not begun
+            continue
+        good = bool(moments) and moments[-1].status is wanted
+        since = (since or time.monotonic()) if good else None
+
+
+def _portable(text: str, layout: Layout) -> str:
+    """Return a text without where this stack happens to be, so that its commands are those of the demo."""
+    elsewhere = f" STATE={shlex.quote(str(layout.state))} PORT_BASE={layout.port_base}"
+    return text.replace(elsewhere, "").replace(f"{ROOT}/", "")

@@ -1,0 +1,110 @@
+"""What `/metrics` answers: small things rendered at each scrape, large ones once for many scrapes."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.registry import Collector
+
+from dataops_exporter.families import Sample, SamplesCollector
+from dataops_exporter.metrics import METRICS
+
+Encoder = Callable[[Collector], bytes]
+Format = tuple[str, bool]
+"""A content type, and whether it is compressed."""
+END = b"# EOF\n"
+"""Last line of OpenMetrics; the parts are put together without theirs."""
+GZIP_LEVEL = 4
+FORMATS = 4
+"""Renderings of a part that are kept: text and OpenMetrics, plain and compressed."""
+
+
+class Part:
+    """Samples that change seldom, rendered when they change, in each format that scrapes have asked for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._encoders: dict[Format, Encoder] = {}
+        self._bodies: dict[Format, bytes] = {}
+        self.registry = registry_of(list)
+
+    def replace(self, samples: Sequence[Sample]) -> None:
+        """Put new samples in place of the ones before."""
+        registry = registry_of(lambda: samples)
+        with self._lock:
+            wanted = dict(self._encoders)
+        bodies = {key: encode(encoder, registry, compress=key[1]) for key, encoder in wanted.items()}
+        with self._lock:
+            self.registry, self._bodies = registry, bodies
+
+    def go_on_from(self, previous: Part) -> None:
+        """Say what another part says, until the next change."""
+        with previous._lock:
+            self._encoders, self._bodies = dict(previous._encoders), dict(previous._bodies)
+            self.registry = previous.registry
+
+    def body(self, content_type: str, encoder: Encoder, *, compress: bool) -> bytes:
+        """Return the part in a format."""
+        key = content_type, compress
+        with self._lock:  # so that it is rendered once for all who ask at the same time
+            if key not in self._bodies:
+                self._bodies[key] = encode(encoder, self.registry, compress=compress)
+            self._encoders.pop(key, None)
+            self._encoders[key] = encoder  # the newest one last
+            while len(self._encoders) > FORMATS:
+                forgotten = next(iter(self._encoders))
+                del self._encoders[forgotten]
+                self._bodies.pop(forgotten, None)
+            return self._bodies[key]
+
+
+def registry_of(samples: Callable[[], Sequence[Sample]]) -> CollectorRegistry:
+    """Return a registry of what a function returns at each scrape."""
+    registry = CollectorRegistry()
+    registry.register(SamplesCollector(METRICS, samples))
+    return registry
+
+
+def encode(encoder: Encoder, registry: Collector, *, compress: bool) -> bytes:
+    """Return a registry in a format, without the end of OpenMetrics."""
+    body = encoder(registry).removesuffix(END)
+    return gzip.compress(body, GZIP_LEVEL, mtime=0) if compress else body
+
+
+def negotiate(accept: str) -> tuple[Encoder, str]:
+    """Return the encoder for a header `Accept`, and its content type; plain text where the header makes no sense."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        return choose_encoder("")
+
+
+def respond(
+    live: CollectorRegistry, parts: Sequence[Part], headers: Mapping[str, str], names: Sequence[str] = ()
+) -> tuple[list[tuple[str, str]], bytes]:
+    """Return headers and body for a scrape.
+
+    Args:
+        live: What is rendered now.
+        parts: What has been rendered before.
+        headers: `Accept` and `Accept-Encoding` of the request.
+        names: Names of the metrics that are wanted; all where there are none.
+    """
+    encoder, content_type = negotiate(headers.get("Accept", ""))
+    compress = bool(gzip_accepted(headers.get("Accept-Encoding", "")))
+    found = [("Content-Type", content_type)]
+    if compress:
+        found.append(("Content-Encoding", "gzip"))
+    if names:
+        registries = (live, *(part.registry for part in parts))
+        bodies = [encode(encoder, r.restricted_registry(names), compress=compress) for r in registries]
+    else:
+        bodies = [encode(encoder, live, compress=compress)]
+        bodies += [part.body(content_type, encoder, compress=compress) for part in parts]
+    if "openmetrics" in content_type:
+        bodies.append(gzip.compress(END, mtime=0) if compress else END)
+    return found, b"".join(bodies)  # members of gzip put together are gzip

@@ -1,0 +1,113 @@
+"""From samples to metric families, and which objects are worth their series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from dataops_core.config import Selection
+from dataops_exporter.metrics import METRICS, Metric
+
+Sample = tuple[Metric, tuple[str, ...], float | None]
+"""A metric, the values of its labels, and its value; a sample without a value is not exported."""
+ORDER = {metric: place for place, metric in enumerate(METRICS)}
+
+
+def families(samples: Iterable[Sample]) -> Iterator[Family]:
+    """Yield each family that has a sample, dialects last; of two samples of one series the first one counts."""
+    by_metric: dict[Metric, dict[tuple[str, ...], float]] = {}
+    for metric, labels, value in samples:
+        if value is not None:
+            by_metric.setdefault(metric, {}).setdefault(labels, value)
+    for metric, found in sorted(by_metric.items(), key=lambda item: ORDER.get(item[0], len(ORDER))):
+        family = empty(metric)
+        for labels, value in found.items():
+            if isinstance(family, InfoMetricFamily):
+                family.add_metric([], dict(zip(metric.labels, labels, strict=True)))
+            else:
+                family.add_metric(labels, value)
+        yield family
+
+
+def empty(metric: Metric) -> GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily:
+    """Return a metric's family without a sample."""
+    match metric.kind:
+        case "info":
+            return InfoMetricFamily(metric.name.removesuffix("_info"), metric.help)
+        case "counter":
+            return CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        case _:
+            return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+
+
+def seconds(at: datetime | None) -> float | None:
+    """Return a time as seconds since the epoch."""
+    return None if at is None else at.timestamp()
+
+
+class SamplesCollector(Collector):
+    """A collector of what a function yields at each scrape."""
+
+    def __init__(self, metrics: Iterable[Metric], samples: Callable[[], Iterable[Sample]]) -> None:
+        self._metrics = tuple(metrics)
+        self._samples = samples
+
+    def describe(self) -> Iterator[Family]:
+        """Yield each family, empty, so that registering asks for nothing."""
+        yield from (empty(metric) for metric in self._metrics)
+
+    def collect(self) -> Iterator[Family]:
+        """Yield each family that has a sample."""
+        yield from families(self._samples())
+
+
+def total(values: Iterable[int | None]) -> float | None:
+    """Return the sum; `None` unless all are known."""
+    found = list(values)
+    return None if None in found else float(sum(value for value in found if value is not None))
+
+
+@dataclass
+class Picker:
+    """Picks the objects of one kind that are exported: by the lists, in order, and as far as the limit goes.
+
+    An object is exported whole or not at all, so that no sum over it is wrong.
+
+    Attributes:
+        kind: `topics`, `groups`, `tables` or `dags`.
+        limit: Series that they may have together.
+        denied: Objects that the lists keep out.
+        dropped: Objects that the limit keeps out.
+        dropped_series: Series of those.
+    """
+
+    kind: str
+    rules: Selection
+    limit: int
+    denied: int = 0
+    dropped: int = 0
+    dropped_series: int = 0
+    exported: int = 0
+    _left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left = self.limit
+
+    def pick(self, name: str, samples: Iterable[Sample]) -> list[Sample]:
+        """Return an object's samples, or none where it is not exported."""
+        if not self.rules.admits(name):
+            self.denied += 1
+            return []
+        found = [sample for sample in samples if sample[2] is not None]
+        if len(found) > self._left:
+            self.dropped += 1
+            self.dropped_series += len(found)
+            return []
+        self._left -= len(found)
+        self.exported += 1
+        return found

@@ -1,0 +1,143 @@
+"""The pages: metrics, health, readiness, a probe on demand, and one that links to them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, quote
+
+from dataops_core.health.text import duration
+from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.exposition import registry_of, respond
+from dataops_exporter.server import Environ, StartResponse, say
+from dataops_exporter.service import Service
+
+PLAIN = "text/plain; charset=utf-8"
+OPEN = ("/-/healthy", "/-/ready")
+"""Pages that are served without credentials: kubelet has none, and they tell no more than their name."""
+TIMEOUT_HEADER = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
+TIMEOUT_OFFSET = 0.5
+"""Seconds before a scraper's own deadline by which it gets its answer."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer."""
+
+    body: bytes
+    status: str = "200 OK"
+    headers: tuple[tuple[str, str], ...] = field(default=(("Content-Type", PLAIN),))
+
+    @classmethod
+    def text(cls, body: str, status: str = "200 OK") -> Page:
+        """Return a page of plain text."""
+        return cls(body.encode(), status)
+
+
+class Pages:
+    """The WSGI application.
+
+    Args:
+        service: What to serve.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._pages: dict[str, Callable[[Environ], Page]] = {
+            "/": self._landing,
+            "/metrics": self._metrics,
+            "/probe": self._probe,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+        }
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO") or "/"
+        try:
+            page = self._page(path, environ)
+        except Exception as error:  # noqa: BLE001 - a page with a bug must not end the others
+            say(f"{path} failed: {type(error).__name__}: {error}")
+            page = Page.text("it failed; the exporter's log says why\n", "500 Internal Server Error")
+        self._service.count(path if path in self._pages else "other", page.status.split()[0])
+        start_response(page.status, [*page.headers, ("Content-Length", str(len(page.body)))])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else page.body]
+
+    def _page(self, path: str, environ: Environ) -> Page:
+        guard = self._service.web.current()
+        if path not in OPEN and not guard.admits(environ.get("HTTP_AUTHORIZATION", "")):
+            challenge = ("WWW-Authenticate", guard.challenge or "")
+            return Page(b"credentials are needed\n", "401 Unauthorized", (("Content-Type", PLAIN), challenge))
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return Page.text("only GET and HEAD\n", "405 Method Not Allowed")
+        answer = self._pages.get(path)
+        if answer is None:
+            return Page.text("no such page; metrics are at /metrics\n", "404 Not Found")
+        return answer(environ)
+
+    def _healthy(self, _environ: Environ) -> Page:
+        return Page.text("healthy\n")
+
+    def _ready(self, _environ: Environ) -> Page:
+        reason = self._service.latest.why_not_ready()
+        return Page.text(f"{reason}\n", "503 Service Unavailable") if reason else Page.text("ready\n")
+
+    def _landing(self, _environ: Environ) -> Page:
+        links = ["/metrics", *OPEN]
+        links += [f"/probe?pipeline={quote(name)}&debug=true" for name in self._service.watch.pipelines]
+        items = "".join(f'<li><a href="{html.escape(link)}">{html.escape(link)}</a></li>\n' for link in links)
+        body = (
+            '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>DataOps exporter</title>\n'
+            f"<h1>DataOps exporter</h1>\n<ul>\n{items}</ul>\n</html>\n"
+        )
+        return Page(body.encode(), headers=(("Content-Type", "text/html; charset=utf-8"),))
+
+    def _metrics(self, environ: Environ) -> Page:
+        names = parse_qs(environ.get("QUERY_STRING", "")).get("name[]", [])
+        headers, body = respond(self._service.registry, self._service.parts, _accepted(environ), names)
+        return Page(body, headers=tuple(headers))
+
+    def _probe(self, environ: Environ) -> Page:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        name = query.get("pipeline", [""])[0]
+        watch = self._service.watch
+        if name not in watch.pipelines:
+            known = ", ".join(watch.pipelines) or "none"
+            return Page.text(f"there is no pipeline {name!r}; known are: {known}\n", "404 Not Found")
+        seen = watch.probe(name, _within(environ.get(TIMEOUT_HEADER)))
+        if query.get("debug", [""])[0] == "true":
+            return Page.text("".join(f"{line}\n" for line in _told(seen)))
+        headers, body = respond(registry_of(lambda: list(snapshot_samples(seen))), (), _accepted(environ))
+        return Page(body, headers=tuple(headers))
+
+
+def _accepted(environ: Environ) -> dict[str, str]:
+    return {"Accept": environ.get("HTTP_ACCEPT", ""), "Accept-Encoding": environ.get("HTTP_ACCEPT_ENCODING", "")}
+
+
+def _within(header: str | None) -> float | None:
+    """Return how long a probe may take for a scraper that says how long it waits."""
+    try:
+        return max(TIMEOUT_OFFSET, float(header) - TIMEOUT_OFFSET) if header else None
+    except ValueError:
+        return None
+
+
+def _told(seen: Seen) -> Iterator[str]:
+    """Yield what a probe on demand saw, for a person."""
+    for pipeline in seen.snapshot.pipelines:
+        yield f"{pipeline.name}: {pipeline.verdict.status.value}: {pipeline.verdict.sentence}"
+        yield from (f"  {line}" for line in pipeline.verdict.evidence)
+        age = "unknown" if pipeline.data_age is None else duration(pipeline.data_age)
+        yield f"data age: {age}"
+        yield ""
+        for stage in pipeline.stages:
+            yield f"{stage.name}: {stage.state.value}: {stage.reason}"
+            if stage.observation is not None and stage.error is None:
+                yield from (f"  {note}" for note in stage.observation.notes)
+                yield from (f"  {f.name} {f.value:g} {f.unit}".rstrip() for f in stage.observation.figures)
+    yield ""
+    for probe in seen.snapshot.probes:
+        how = "ok" if probe.success else f"failed: {probe.error}"
+        yield f"probe {probe.probe} {probe.target}: {how} ({probe.duration:.3f} s)"

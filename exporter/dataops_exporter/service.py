@@ -1,0 +1,208 @@
+"""The running exporter: a monitor and its surveys, what they saw last, and the settings that they run with."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from dataops_core.clients.kafka_survey import survey
+from dataops_core.config import Settings
+from dataops_core.errors import DataopsError
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.monitor import Monitor
+from dataops_core.version import version
+from dataops_exporter import metrics
+from dataops_exporter.collector import Latest, Seen
+from dataops_exporter.exposition import Part
+from dataops_exporter.families import Sample, SamplesCollector
+from dataops_exporter.metrics import METRICS
+from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
+from dataops_exporter.web import WebConfigFile
+
+
+class Watch:
+    """All that runs for one reading of the settings; made anew at a reload.
+
+    Args:
+        settings: The settings.
+        context: Context to watch; the default one where not given.
+
+    Raises:
+        ConfigError: There is no such context.
+    """
+
+    def __init__(self, settings: Settings, context: str | None) -> None:
+        self.settings = settings
+        self.monitor = Monitor(settings, context)
+        self.surveys = {each.name: each for each in self._surveys()}
+        self._stopped = Event()
+        self._probes: dict[str, _OnePipeline] = {
+            name: _OnePipeline(settings.model_copy(update={"pipelines": {name: pipeline}}), self.monitor.context)
+            for name, pipeline in self.monitor.pipelines.items()
+        }
+
+    def start(self, latest: Latest, previous: Watch | None) -> None:
+        """Begin to watch.
+
+        The first snapshot is put forward once each probe has had its say, so that after a reload nothing is unknown
+        for a while that was known before.
+
+        Args:
+            latest: Where snapshots go.
+            previous: What has watched until now; its history goes on.
+        """
+        if previous is not None:
+            self.monitor.latest = previous.monitor.latest
+            for name, survey_ in self.surveys.items():
+                if name in previous.surveys:
+                    survey_.go_on_from(previous.surveys[name])
+
+        def put(snapshot: HealthSnapshot) -> None:
+            if self.monitor.complete and not self._stopped.is_set():
+                latest.put(self.seen(snapshot))
+
+        self.monitor.start(put)
+        for survey_ in self.surveys.values():
+            survey_.start()
+
+    def stop(self) -> None:
+        """Stop to watch; what hangs is left to end by itself."""
+        self._stopped.set()
+        self.monitor.stop()
+        for each in self.surveys.values():
+            each.stop()
+
+    def seen(self, snapshot: HealthSnapshot) -> Seen:
+        """Return a snapshot with what it was made with."""
+        settings = self.settings
+        max_age = timedelta(seconds=max(30.0, 3 * settings.refresh + settings.probe_timeout))
+        return Seen(snapshot, self.monitor.pipelines, settings.exporter, max_age)
+
+    def probe(self, pipeline: str, within: float | None) -> Seen:
+        """Probe one pipeline now; raises KeyError where there is none of that name."""
+        return self.seen(self._probes[pipeline].snapshot(within))
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Names of the pipelines."""
+        return tuple(self._probes)
+
+    def _surveys(self) -> Iterator[Survey]:
+        exporter, clients = self.settings.exporter, self.monitor.clients
+        if (kafka := clients.kafka) is not None:
+
+            def ask_kafka() -> Answer:
+                found = survey(kafka, exporter.topics.admits, exporter.groups.admits)
+                return kafka_samples(found, exporter, self.monitor.context)
+
+            yield Survey("kafka", kafka.target, ask_kafka, exporter.survey_every)
+        if (airflow := clients.airflow) is not None:
+
+            def ask_airflow() -> Answer:
+                return airflow_samples(airflow.dags(), datetime.now(UTC), exporter)
+
+            yield Survey("airflow", airflow.target, ask_airflow, exporter.survey_every)
+
+
+class _OnePipeline:
+    """Probes one pipeline on demand, once for all who ask at the same time."""
+
+    def __init__(self, settings: Settings, context: str) -> None:
+        self._settings = settings
+        self._context = context
+        self._monitor: Monitor | None = None
+        self._lock = Lock()
+        self._finished = 0.0
+
+    def snapshot(self, within: float | None) -> HealthSnapshot:
+        asked = time.monotonic()
+        with self._lock:
+            if self._monitor is None:
+                self._monitor = Monitor(self._settings, self._context)
+            latest = self._monitor.latest
+            if latest is None or self._finished < asked:
+                latest = self._monitor.once(within)
+                self._finished = time.monotonic()
+            return latest
+
+
+@dataclass
+class Service:
+    """The exporter.
+
+    Args:
+        load: Reads the settings; raises DataopsError.
+        context: Context to watch; the default one where not given.
+        web: Whether the web configuration is in force.
+        latest: The newest snapshot.
+    """
+
+    load: Callable[[], Settings]
+    context: str | None
+    web: WebConfigFile
+    latest: Latest = field(default_factory=Latest)
+
+    def __post_init__(self) -> None:
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self._requests_lock = Lock()
+        self._reloaded = True
+        self._watch = Watch(self.load(), self.context)
+        self._read_at = time.time()
+        self.registry = CollectorRegistry()
+        self.registry.register(SamplesCollector(METRICS, self._samples))
+        ProcessCollector(registry=self.registry)
+
+    @property
+    def watch(self) -> Watch:
+        """What watches now."""
+        return self._watch
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is rendered once for many scrapes."""
+        return tuple(each.part for each in self._watch.surveys.values())
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._watch.start(self.latest, None)
+
+    def reload(self) -> str | None:
+        """Read the settings anew and go on with them; return why not, where the old ones go on instead."""
+        try:
+            watch = Watch(self.load(), self.context)
+        except DataopsError as error:
+            self._reloaded = False
+            return str(error)
+        previous, self._watch = self._watch, watch
+        previous.stop()
+        watch.start(self.latest, previous)
+        self._reloaded, self._read_at = True, time.time()
+        return None
+
+    def stop(self) -> None:
+        """Stop to watch."""
+        self._watch.stop()
+
+    def count(self, handler: str, code: str) -> None:
+        """Count a request."""
+        with self._requests_lock:
+            self.requests[handler, code] += 1
+
+    def _samples(self) -> Iterator[Sample]:
+        yield metrics.BUILD_INFO, (version(),), 1.0
+        yield metrics.RELOAD_SUCCESSFUL, ("config",), float(self._reloaded)
+        yield metrics.RELOAD_SUCCESSFUL, ("web",), float(self.web.last_reload_successful)
+        yield metrics.RELOAD_TIME, (), self._read_at
+        yield from self.latest.samples()
+        for each in self._watch.surveys.values():
+            yield from each.shared
+        with self._requests_lock:
+            counts = sorted(self.requests.items())
+        for labels, count in counts:
+            yield metrics.REQUESTS, labels, float(count)

@@ -1,0 +1,194 @@
+"""What is told beyond the pipelines: the whole Kafka cluster and all DAGs, surveyed in the background."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Event, Lock, Thread
+
+from dataops_core.clients.airflow import Dag
+from dataops_core.clients.kafka_survey import KafkaSurvey, SurveyedGroup, SurveyedPartition
+from dataops_core.config import DagSelection, ExporterSettings
+from dataops_core.errors import DataopsError
+from dataops_core.health.model import ProbeResult
+from dataops_exporter import dialects, metrics
+from dataops_exporter.collector import picker_samples, probe_samples
+from dataops_exporter.exposition import Part
+from dataops_exporter.families import Picker, Sample, seconds, total
+
+NEVER = datetime.fromtimestamp(0, UTC)
+DAG_STATES = ("active", "paused", "broken")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a survey has found.
+
+    Attributes:
+        own: Samples of families that no other source has.
+        shared: Samples of families that several sources have a share in.
+    """
+
+    own: Sequence[Sample] = ()
+    shared: Sequence[Sample] = ()
+
+
+class Survey:
+    """Asks one component again and again, in a thread of its own.
+
+    Args:
+        name: What is surveyed: `kafka` or `airflow`.
+        target: Its address, without secrets.
+        ask: Asks; raises DataopsError.
+        every: Seconds between two surveys.
+    """
+
+    def __init__(self, name: str, target: str, ask: Callable[[], Answer], every: float) -> None:
+        self.name = name
+        self.part = Part()
+        """What the newest survey says in families of its own; nothing if it failed."""
+        self._every = every
+        self._ask = ask
+        self._stop = Event()
+        self._lock = Lock()
+        self._result = ProbeResult(
+            probe="survey",
+            target=f"{name} {target}",
+            component=name,
+            started_at=NEVER,
+            duration=0.0,
+            success=False,
+        )
+        self._answer = Answer()
+        self._thread = Thread(target=self._run, name=f"survey {name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a survey that hangs is left to end by itself."""
+        self._stop.set()
+
+    def go_on_from(self, previous: Survey) -> None:
+        """Say what the one before has said of the same component, until there is an answer."""
+        if self._result.target == previous._result.target:
+            self.part.go_on_from(previous.part)
+            with previous._lock:
+                self._answer, self._result = previous._answer, previous._result
+
+    @property
+    def shared(self) -> Iterator[Sample]:
+        """What the newest survey says in families that others have a share in, and how it went."""
+        with self._lock:
+            answer, result = self._answer, self._result
+        yield from answer.shared
+        if result.started_at > NEVER:
+            yield from probe_samples(result)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began, at = time.monotonic(), datetime.now(UTC)
+            answer = Answer()
+            error = None
+            try:
+                answer = self._ask()
+            except DataopsError as failure:
+                error = str(failure)
+            except Exception as failure:  # noqa: BLE001 - a survey with a bug must not end the others
+                error = f"the survey itself failed: {type(failure).__name__}: {failure}"
+            took = time.monotonic() - began
+            with self._lock:
+                self._answer = answer
+                self._result = replace(self._result, started_at=at, duration=took, success=error is None, error=error)
+            self.part.replace(answer.own)
+            self._stop.wait(max(1.0, self._every - took))
+
+
+def kafka_samples(survey: KafkaSurvey, settings: ExporterSettings, context: str) -> Answer:
+    """Return the samples of a cluster.
+
+    Args:
+        survey: The cluster.
+        settings: What of it is told, and in whose words.
+        context: The context's name, which the dialect of kafka-lag-exporter calls the cluster.
+    """
+    topics = Picker("topics", settings.topics, settings.max_series, denied=survey.denied_topics)
+    groups = Picker("groups", settings.groups, settings.max_series, denied=survey.denied_groups)
+    found: list[Sample] = [
+        (metrics.KAFKA_BROKERS, (), float(len(survey.brokers))),
+        *dialects.cluster(survey, settings.dialects),
+    ]
+    each = settings.topics.granularity == "partition"
+    for name, partitions in sorted(survey.topics.items()):
+        own = _topic(name, partitions, each=each)
+        found += topics.pick(name, (*own, *dialects.topic(name, partitions, context, settings.dialects, each=each)))
+    for name, group in sorted(survey.groups.items()):
+        lags = _lags(survey, group)
+        own = _group(name, group, lags, settings.groups.granularity)
+        foreign = dialects.group(name, group, lags, context, settings.dialects, settings.groups.granularity)
+        found += groups.pick(name, (*own, *foreign))
+    taken: Sample = (metrics.SURVEY_TIME, ("kafka",), seconds(survey.taken_at))
+    return Answer(found, (taken, *picker_samples(topics), *picker_samples(groups)))
+
+
+def _topic(name: str, partitions: Mapping[int, SurveyedPartition], *, each: bool) -> Iterator[Sample]:
+    label = (name,)
+    all_of_it = partitions.values()
+    yield metrics.TOPIC_PARTITIONS, label, float(len(partitions))
+    yield metrics.TOPIC_OFFLINE, label, float(sum(p.leader < 0 for p in all_of_it))
+    yield metrics.TOPIC_UNDER_REPLICATED, label, float(sum(len(p.in_sync) < len(p.replicas) for p in all_of_it))
+    yield metrics.TOPIC_LOW, label, total(p.low for p in all_of_it)
+    yield metrics.TOPIC_HIGH, label, total(p.high for p in all_of_it)
+    if each:
+        for number, partition in partitions.items():
+            yield metrics.PARTITION_LOW, (name, str(number)), partition.low
+            yield metrics.PARTITION_HIGH, (name, str(number)), partition.high
+
+
+def _lags(survey: KafkaSurvey, group: SurveyedGroup) -> dialects.Lags:
+    """Return what a group has committed and its lag there, by topic and partition, for topics that are looked at."""
+    found: dict[str, dict[int, tuple[int, int | None]]] = {}
+    for (topic, number), offset in sorted((group.committed or {}).items()):
+        if topic in survey.topics:
+            found.setdefault(topic, {})[number] = offset, survey.lag((topic, number), offset)
+    return found
+
+
+def _group(name: str, group: SurveyedGroup, lags: dialects.Lags, granularity: str) -> Iterator[Sample]:
+    if group.state is not None:
+        yield metrics.GROUP_STATE, (name, group.state.lower()), 1.0
+    if group.members is not None:
+        yield metrics.GROUP_MEMBERS, (name,), float(len(group.members))
+    if lags:
+        yield metrics.GROUP_LAG, (name,), total(lag for of_topic in lags.values() for _, lag in of_topic.values())
+    if granularity == "group":
+        return
+    for topic, of_topic in lags.items():
+        yield metrics.GROUP_TOPIC_LAG, (name, topic), total(lag for _, lag in of_topic.values())
+        yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), total(offset for offset, _ in of_topic.values())
+        if granularity == "partition":
+            for number, (offset, lag) in of_topic.items():
+                yield metrics.GROUP_PARTITION_LAG, (name, topic, str(number)), lag
+                yield metrics.GROUP_PARTITION_COMMITTED, (name, topic, str(number)), offset
+
+
+def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterSettings) -> Answer:
+    """Return the samples of Airflow's DAGs."""
+    rules: DagSelection = settings.dags
+    picker = Picker("dags", rules, settings.max_series)
+    counts = dict.fromkeys(DAG_STATES, 0)
+    found: list[Sample] = []
+    for dag in sorted(dags, key=lambda dag: dag.dag_id):
+        state = "broken" if dag.import_errors else "paused" if dag.paused else "active"
+        if rules.admits(dag.dag_id):
+            counts[state] += 1
+        each = DAG_STATES if rules.granularity == "dag" else ()
+        found += picker.pick(
+            dag.dag_id, ((metrics.AIRFLOW_DAG_STATE, (dag.dag_id, other), float(state == other)) for other in each)
+        )
+    found += [(metrics.AIRFLOW_DAGS, (state,), float(count)) for state, count in counts.items()]
+    taken: Sample = (metrics.SURVEY_TIME, ("airflow",), seconds(taken_at))
+    return Answer(found, (taken, *picker_samples(picker)))

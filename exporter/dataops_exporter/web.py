@@ -1,0 +1,279 @@
+"""Who may read, and over what: TLS, basic auth and bearer tokens from a file like that of Prometheus' exporters."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from dataops_core.config import Section
+from dataops_core.errors import ConfigError
+
+Version = Literal["TLS12", "TLS13"]
+CLIENT_AUTH = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+"""The policies that Python's TLS has; to ask for a certificate without looking at it is none of them."""
+VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+NOBODY = "$2b$10$vuUwazW/BaP.pXymMSJKBukHCJUImSyRPZTdYEkVwXERVjIb.quiG"
+"""The hash that an unknown user's password is held against, so that the time of an answer tells no names."""
+REMEMBERED = 64
+"""Answers of bcrypt that are remembered; it is slow by design."""
+
+
+def _bcrypt_hash(text: str) -> str:
+    parts = text.split("$")
+    if len(parts) != 4 or parts[1] not in ("2a", "2b", "2y") or not parts[2].isdecimal() or len(parts[3]) != 53:
+        raise ValueError("is no bcrypt hash; make one with `htpasswd -nBC 10 NAME`")
+    return text
+
+
+BcryptHash = Annotated[str, AfterValidator(_bcrypt_hash)]
+
+
+class TlsServerConfig(Section):
+    """The certificate that is shown to clients, and what is asked of theirs."""
+
+    cert_file: str
+    key_file: str
+    client_auth_type: Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = "NoClientCert"
+    client_ca_file: str | None = None
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+
+    @model_validator(mode="after")
+    def _one_needs_the_other(self) -> TlsServerConfig:
+        if (self.client_auth_type == "NoClientCert") != (self.client_ca_file is None):
+            raise ValueError("client_ca_file and a client_auth_type that verifies come together")
+        if self.min_version > self.max_version:
+            raise ValueError("min_version is above max_version")
+        return self
+
+
+class WebConfig(Section):
+    """The web configuration file. All but `bearer_token_files` is as Prometheus' exporter-toolkit has it."""
+
+    tls_server_config: TlsServerConfig | None = None
+    basic_auth_users: dict[str, BcryptHash] = Field(default={}, repr=False)
+    bearer_token_files: tuple[str, ...] = ()
+
+
+class Guard:
+    """One reading of a web configuration file: the TLS context, and who may read.
+
+    Args:
+        config: What the file says.
+        folder: Where relative paths start.
+
+    Raises:
+        ConfigError: A certificate, key or token cannot be read.
+    """
+
+    def __init__(self, config: WebConfig, folder: Path) -> None:
+        tls = config.tls_server_config
+        self.files = tuple(
+            folder / name
+            for name in (
+                *((tls.cert_file, tls.key_file, tls.client_ca_file) if tls else ()),
+                *config.bearer_token_files,
+            )
+            if name is not None
+        )
+        self.tls = _tls_context(tls, folder) if tls else None
+        self._users = config.basic_auth_users
+        self._tokens = tuple(_token(folder / name) for name in config.bearer_token_files)
+        self._lock = Lock()
+        self._answers: dict[tuple[str, bytes], bool] = {}
+        if self._users:
+            _bcrypt()  # it is missing now, or never
+
+    @property
+    def challenge(self) -> str | None:
+        """The header `WWW-Authenticate` of a refusal; `None` where everybody may read."""
+        kinds = [kind for kind, known in (("Basic", self._users), ("Bearer", self._tokens)) if known]
+        return ", ".join(f'{kind} realm="dataops-exporter"' for kind in kinds) or None
+
+    def admits(self, authorization: str) -> bool:
+        """Tell whether a request with this header `Authorization` may read."""
+        if self.challenge is None:
+            return True
+        scheme, _, credentials = authorization.partition(" ")
+        match scheme.lower():
+            case "bearer":
+                digest = _digest(credentials.strip())
+                return any(hmac.compare_digest(digest, token) for token in self._tokens)
+            case "basic" if self._users:
+                return self._admits_user(credentials)
+            case _:
+                return False
+
+    def _admits_user(self, credentials: str) -> bool:
+        try:
+            user, colon, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        if not colon:
+            return False
+        hashed = self._users.get(user, NOBODY)
+        key = (hashed, _digest(password))
+        with self._lock:  # one at a time: a check takes a whole core
+            if key not in self._answers:
+                if len(self._answers) >= REMEMBERED:
+                    self._answers.clear()
+                self._answers[key] = _bcrypt().checkpw(password.encode()[:72], hashed.encode())
+            return self._answers[key] and user in self._users
+
+
+class WebConfigFile:
+    """A web configuration file that is read anew when it, or a file that it names, has changed.
+
+    A broken one is refused, and the one before goes on.
+
+    Args:
+        path: The file; `None` for plain HTTP that everybody may read.
+        say: Called with one line when a change is refused.
+
+    Raises:
+        ConfigError: The file is broken.
+    """
+
+    def __init__(self, path: Path | None, say: Callable[[str], None] = lambda _line: None) -> None:
+        self._path = path
+        self._say = say
+        self._lock = Lock()
+        self.last_reload_successful = True
+        self._guard = load(path) if path else Guard(WebConfig(), Path())
+        self._seen = self._state()
+
+    def current(self) -> Guard:
+        """Return what is in force now."""
+        if self._path is None:
+            return self._guard
+        with self._lock:
+            state = self._state()
+            if state != self._seen:
+                try:
+                    self._guard = load(self._path)
+                    self.last_reload_successful = True
+                    state = self._state()
+                except ConfigError as error:
+                    self.last_reload_successful = False
+                    self._say(f"{error}; the web configuration before it goes on")
+                self._seen = state
+            return self._guard
+
+    def _state(self) -> tuple[object, ...]:
+        return tuple(_fingerprint(path) for path in (self._path, *self._guard.files) if path is not None)
+
+
+def load(path: Path) -> Guard:
+    """Return what a web configuration file says; raises ConfigError."""
+    return Guard(_parse(path), path.absolute().parent)
+
+
+def _parse(path: Path) -> WebConfig:
+    import strictyaml  # noqa: PLC0415 - half a second that only a web configuration is worth
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        bare = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+        content = {} if bare else strictyaml.dirty_load(text, allow_flow_style=True).data
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except strictyaml.YAMLError as error:
+        # without its cause: that shows the line, and so may show a hash
+        raise ConfigError(f"{path}: line {error.problem_mark.line + 1}: {error.problem}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must be a mapping with {', '.join(WebConfig.model_fields)}")
+    try:
+        return WebConfig.model_validate(_without_empty(content))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(f"{path}: {_problem(first['loc'], first['type'], first['msg'])}") from None
+
+
+def _without_empty(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out keys without a value, as YAML's other readers do."""
+    return {key: value for key, value in content.items() if value != ""}
+
+
+def _problem(at: tuple[str | int, ...], kind: str, message: str) -> str:
+    place = ".".join(map(str, at)) or "top level"
+    if kind == "missing":
+        return f"{place}: missing"
+    if kind == "extra_forbidden":
+        model = TlsServerConfig if len(at) > 1 else WebConfig
+        return f"{place}: unknown or not supported here; known are {', '.join(model.model_fields)}"
+    return f"{place}: {message.removeprefix('Value error, ').replace('Input should be', 'must be')}"
+
+
+def _tls_context(config: TlsServerConfig, folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = VERSIONS[config.min_version]
+    context.maximum_version = VERSIONS[config.max_version]
+    try:
+        context.load_cert_chain(folder / config.cert_file, folder / config.key_file, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cert_file {config.cert_file}, key_file {config.key_file}: {_reason(error)}") from error
+    if config.client_ca_file is not None:
+        try:
+            context.load_verify_locations(folder / config.client_ca_file)
+        except OSError as error:
+            raise ConfigError(f"client_ca_file {config.client_ca_file}: {_reason(error)}") from error
+        context.verify_mode = CLIENT_AUTH[config.client_auth_type]
+    return context
+
+
+def _no_password() -> str:
+    """Refuse an encrypted key, which OpenSSL would otherwise ask the terminal about."""
+    raise ValueError("the key is encrypted; give one that is not")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"not a matching certificate and key in PEM ({error.reason or 'unreadable'})"
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def _token(path: Path) -> bytes:
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"bearer_token_files: {path}: {(error.strerror or 'cannot be read').lower()}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"bearer_token_files: {path}: not ASCII") from None
+    if not token:
+        raise ConfigError(f"bearer_token_files: {path} is empty")
+    return _digest(token)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()  # through links: a mounted Secret changes by its link
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _bcrypt() -> Any:  # noqa: ANN401 - a module
+    try:
+        import bcrypt  # noqa: PLC0415 - only who is asked for passwords needs it
+    except ImportError:
+        raise ConfigError("basic_auth_users needs bcrypt", hint="install dataops-tui[exporter]") from None
+    return bcrypt

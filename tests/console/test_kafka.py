@@ -1,0 +1,239 @@
+"""The Kafka screens: topics, partitions, groups, and the records as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from tests.console.conftest import SIZES, Console
+from tests.orders import now
+from tests.screen import shown, until_shown
+
+from dataops_core.clients import kafka_peek
+from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Start, Topic
+from dataops_core.errors import NotFound, Unreachable
+from dataops_tui.screens.kafka import GroupScreen, TopicScreen, TopicsScreen
+from dataops_tui.screens.peek import PeekScreen
+
+
+def partition(number: int, high: int, isr: tuple[int, ...] = (1, 2)) -> Partition:
+    newest = now() - timedelta(seconds=30) if high else None
+    return Partition(number, 10, 10 + high, newest, 1, (1, 2), isr)
+
+
+def record(offset: int, value: bytes | None, key: bytes | None = b"k", partition: int = 0) -> Record:
+    at = now() - timedelta(seconds=1000 - offset)
+    return Record(partition, offset, at, key, value, (("trace", b"t-1"),), len(value) if value is not None else None)
+
+
+RECORDS = [
+    record(0, b'{"id": 7, "note": "\\u00e9"}'),
+    record(1, b"plain \x1b[31mtext [bold]"),
+    record(2, bytes((0, 255, 16))),
+    record(3, None, b"gone"),
+    record(4, b"y" * 400, partition=1),
+]
+
+
+class FakeKafka:
+    """Stands in for the functions of `kafka_peek`."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.starts: list[Start] = []
+        self.stops: list[Event] = []
+        self.later: list[Record] = []
+
+    def topics(self, client: object) -> tuple[Topic, ...]:
+        if self.failure is not None:
+            raise self.failure
+        return (
+            Topic("__consumer_offsets", (partition(0, 5),)),
+            Topic("orders", (partition(0, 1200), partition(1, 34, isr=(1,)))),
+            Topic("payments", (partition(0, 0),)),
+        )
+
+    def topic(self, client: object, name: str) -> Topic:
+        for found in self.topics(client):
+            if found.name == name:
+                return found
+        raise NotFound(f"kafka kafka:1: no topic {name}")
+
+    def groups(self, client: object) -> tuple[Group, ...]:
+        return (
+            Group("billing", "EMPTY", 0, (GroupLag("orders", 0, 100, 1110), GroupLag("orders", 1, 44, 0))),
+            Group("idle", "STABLE", 2, ()),
+        )
+
+    def group(self, client: object, name: str) -> Group:
+        return next(group for group in self.groups(client) if group.name == name)
+
+    def peek(
+        self, client: object, name: str, start: Start, stop: Event, keep: Callable[[Record], bool]
+    ) -> Iterator[tuple[list[Record], int]]:
+        self.starts.append(start)
+        self.stops.append(stop)
+        if name == "nowhere":
+            raise NotFound("kafka kafka:1: no topic nowhere")
+        yield [r for r in RECORDS if keep(r)], len(RECORDS)
+        while not stop.wait(0.02):
+            more, self.later = self.later, []
+            yield [r for r in more if keep(r)], len(more)
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
+    fake = FakeKafka()
+    for name in ("topics", "topic", "groups", "group", "peek"):
+        monkeypatch.setattr(kafka_peek, name, getattr(fake, name))
+    return fake
+
+
+async def command(pilot: Any, typed: str) -> None:
+    await pilot.press("colon", *("space" if c == " " else c for c in typed), "enter")
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_from_topics_to_partitions_to_records_and_back(
+    console: Console, kafka: FakeKafka, size: tuple[int, int]
+) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        await command(pilot, "kafka")
+        text = await until_shown(console.app, lambda text: "payments" in text, "the topics")
+        lines = text.splitlines()
+        assert [line.split()[0] for line in lines[2:5]] == ["orders", "payments", "__consumer_offsets"]
+        assert "1,234" in text
+        assert "✖ not all in sync" in text
+        await pilot.press("ctrl+z")
+        text = await until_shown(console.app, lambda text: "only what is wrong" in text, "that it is narrowed")
+        assert "payments" not in text
+        await pilot.press("ctrl+z", "enter")
+        text = await until_shown(console.app, lambda text: "billing" in text, "the groups of the topic")
+        assert isinstance(console.app.screen, TopicScreen)
+        assert "1 (not 2)" in text
+        assert "1,110 in partition 0" in text
+        assert "idle" not in text
+        await pilot.press("j", "enter")
+        text = await until_shown(console.app, lambda text: "yyyy" in text, "the records of partition 1")
+        assert isinstance(console.app.screen, PeekScreen)
+        assert '"id"' not in text
+        await pilot.press("escape", "p")
+        await until_shown(console.app, lambda text: '"id"' in text, "the records of all partitions")
+        await pilot.press("escape", "escape")
+        assert isinstance(console.app.screen, TopicsScreen)
+        await pilot.press("escape")
+        assert console.app.current_mode == "pipelines"
+    assert all(stop.is_set() for stop in kafka.stops)
+
+
+async def test_records_are_decoded_and_what_is_in_them_steers_nothing(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "peek orders")
+        text = await until_shown(console.app, lambda text: "5 read, 5 kept" in text, "all records")
+        assert "00 ff 10" in text
+        assert "(tombstone)" in text
+        assert '{"id": 7, "note": "é"}' in text
+        assert "\x1b" not in text
+        await pilot.press("G")
+        text = await until_shown(console.app, lambda text: "json of 27 bytes" in text, "the oldest record in full")
+        assert "trace = t-1" in text
+        assert '  "id": 7,' in text
+        await pilot.press("e")
+        await until_shown(console.app, lambda text: "\\u00e9" in text, "the value as text")
+        await pilot.press("e")
+        await until_shown(console.app, lambda text: "7b 22 69 64 22" in text, "the value as hex")
+        await pilot.press("e", "y")
+        await until_shown(console.app, lambda text: '"kind": "json"' in text, "the record as JSON")
+        await pilot.press("c")
+        assert '"offset": 0' in console.app.clipboard
+        await pilot.press("escape", "c")
+        assert console.app.clipboard == "0-0"
+
+
+async def test_a_peek_goes_on_holds_still_and_begins_elsewhere(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "peek orders 15m")
+        await until_shown(console.app, lambda text: "5 read, 5 kept" in text, "the records")
+        assert kafka.starts[0].time is not None
+        assert abs((now() - kafka.starts[0].time).total_seconds() - 900) < 60
+        kafka.later = [record(5, b"late one")]
+        await until_shown(console.app, lambda text: "late one" in text, "the record that came later")
+        await pilot.press("p")
+        await until_shown(console.app, lambda text: "‖ paused" in text, "that it holds still")
+        kafka.later = [record(6, b"unseen")]
+        await until_shown(console.app, lambda text: "7 read, 7 kept" in text, "that it goes on reading")
+        assert "unseen" not in shown(console.app)
+        await pilot.press("p")
+        await until_shown(console.app, lambda text: "unseen" in text, "what came meanwhile")
+        await pilot.press("slash", *"needle", "enter")
+        kafka.later = [record(7, b"hay"), record(8, b"the needle")]
+        text = await until_shown(console.app, lambda text: "the needle" in text, "the record that matches")
+        assert "9 read, 8 kept" in text, "what does not match is read and not kept"
+        await pilot.press("slash", "escape", "f", "escape")
+        assert len(kafka.starts) == 1
+        await pilot.press("f", *"offset", "space", "3", "enter")
+        await until_shown(console.app, lambda text: "from offset 3: 5 read" in text, "the new beginning")
+        assert kafka.starts[1] == Start(offset=3)
+        assert kafka.stops[0].is_set()
+        await pilot.press("f", *"yesterday", "enter")
+        await until_shown(console.app, lambda text: "is no place to begin" in text, "what may be typed")
+
+
+async def test_a_topic_that_is_not_there_is_said(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "peek nowhere")
+        await until_shown(console.app, lambda text: "no topic nowhere" in text, "why there is nothing")
+        await command(pilot, "kafka nowhere")
+        await until_shown(console.app, lambda text: "no topic nowhere" in text, "why there is nothing")
+
+
+async def test_a_kafka_that_went_down_is_said_with_the_age_of_what_is_shown(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "kafka")
+        await until_shown(console.app, lambda text: "payments" in text, "the topics")
+        kafka.failure = Unreachable("kafka kafka:1: no broker can be reached")
+        await command(pilot, "pipelines")
+        await command(pilot, "kafka")
+        text = await until_shown(console.app, lambda text: "no broker can be reached" in text, "the failure")
+        assert "payments" in text
+        assert "seen" in text.split("no broker can be reached")[1]
+
+
+async def test_groups_and_one_of_them(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await command(pilot, "kafka")
+        await pilot.press("u")
+        text = await until_shown(console.app, lambda text: "billing" in text, "the groups")
+        assert "stable" in text
+        await pilot.press("enter")
+        text = await until_shown(console.app, lambda text: "COMMITTED" in text and "1,110" in text, "the group's lag")
+        assert isinstance(console.app.screen, GroupScreen)
+        await pilot.press("minus")
+        await until_shown(console.app, lambda text: "stable" in text, "the groups again")
+        await pilot.press("plus")
+        await until_shown(console.app, lambda text: "COMMITTED" in text, "the group again")
+
+
+async def test_the_reader_is_never_waited_for(console: Console, kafka: FakeKafka, monkeypatch: Any) -> None:
+    stuck = Event()
+
+    def hang(client: object) -> tuple[Topic, ...]:
+        stuck.wait(30)
+        return ()
+
+    monkeypatch.setattr(kafka_peek, "topics", hang)
+    try:
+        async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+            await command(pilot, "kafka")
+            await until_shown(console.app, lambda text: "loading" in text, "that it loads")
+            began = time.monotonic()
+            await pilot.press("escape")
+            assert console.app.current_mode == "pipelines"
+            assert time.monotonic() - began < 20, "far below the 30 s that the server hangs"
+    finally:
+        stuck.set()

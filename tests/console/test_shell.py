@@ -1,0 +1,222 @@
+"""What all screens have in common: filter, sort, marks, copy, history, contexts, alerts, events, lineage, audit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
+from tests.console.test_dags import open_dags
+from tests.orders import stuck
+from tests.screen import shown, until_shown
+
+from dataops_core.actions.audit import append
+from dataops_core.config import Settings
+from dataops_core.probes import Clients
+from dataops_tui.app import DataopsApp
+from dataops_tui.screens.stage import StageScreen
+from dataops_tui.widgets.filter_line import matcher
+
+
+async def command(pilot: Any, typed: str) -> None:
+    names = {" ": "space", "@": "at"}
+    await pilot.press("f2", *(names.get(c, c) for c in typed), "enter")
+    await pilot.pause()
+
+
+@pytest.mark.parametrize(
+    ("typed", "good", "bad"),
+    [
+        ("", ["anything"], []),
+        ("or.*s", ["orders"], ["billing"]),
+        ("!^or", ["billing"], ["orders"]),
+        ("~ods", ["orders"], ["billing"]),
+        ("(", ["f(x)"], ["fx"]),
+        ("!", ["anything"], []),
+    ],
+)
+def test_what_a_filter_matches(typed: str, good: list[str], bad: list[str]) -> None:
+    matches = matcher(typed)
+    assert all(matches(text) for text in good)
+    assert not any(matches(text) for text in bad)
+
+
+async def test_sort_mark_copy_and_raw(console: Console) -> None:
+    def order(text: str) -> list[str]:
+        body = text.splitlines()[2:5]
+        return [name for line in body for name in ("assess", "conform", "odd") if name in line]
+
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        assert order(shown(console.app)) == ["assess", "conform", "odd"]
+        await pilot.press("s")
+        assert "DAG ▲" in shown(console.app)
+        assert order(shown(console.app))[0] == "odd", "a bracket stands before letters"
+        await pilot.press("S")
+        assert "DAG ▼" in shown(console.app)
+        assert order(shown(console.app)) == ["conform", "assess", "odd"]
+        await pilot.press("s", "s", "s", "s", "s", "s")
+        assert "▲" not in shown(console.app)
+        await pilot.click("#rows", offset=(2, 0))
+        assert "DAG ▲" in shown(console.app)
+        await pilot.press("g", "space", "space")
+        assert shown(console.app).count("✓ ") == 2
+        await pilot.press("c")
+        assert console.app.clipboard == "[bold]odd\x1b[31m\nassess"
+        await pilot.press("g", "space", "y")
+        assert '"dag_id": "assess"' in shown(console.app)
+        await pilot.press("j", "k", "c")
+        assert json.loads(console.app.clipboard)["tags"] == ["boreal"]
+
+
+async def test_the_browser_or_the_address(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(DataopsApp, "open_url", lambda app, url, new_tab=True: opened.append(url))
+    monkeypatch.setattr("dataops_tui.app.has_window", lambda: False)
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        await pilot.press("j", "o")
+        await pilot.pause()
+        assert "http://airflow/dags/conform" in shown(console.app)
+        assert opened == []
+        monkeypatch.setattr("dataops_tui.app.has_window", lambda: True)
+        await pilot.press("o")
+        assert opened == ["http://airflow/dags/conform"]
+
+
+async def test_a_command_goes_to_another_context_and_back(console: Console) -> None:
+    raw = settings().model_dump(exclude_unset=True)
+    raw["contexts"]["prod"] = {"production": True, "airflow": {"url": "http://other"}}
+    raw["default_context"] = "test"
+    monitors: dict[str, FakeMonitor] = {}
+
+    def watch(context: str) -> FakeMonitor:
+        monitors[context] = FakeMonitor(Clients())
+        return monitors[context]
+
+    app = DataopsApp(Settings.model_validate(raw), "test", lambda: watch("test"), console.app.gate, watch)
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(app, lambda text: "changes allowed" in text, "the first context")
+        while app.monitor is None:
+            await pilot.pause(0.02)
+        monitors["test"].push(stuck())
+        await until_shown(app, lambda text: "■ stuck" in text, "the pipeline of the first context")
+        await command(pilot, "alerts @prod")
+        text = await until_shown(app, lambda text: "PRODUCTION" in text, "the other context")
+        assert app.current_mode == "alerts"
+        assert "stuck" not in text
+        while app.monitor is not monitors.get("prod"):
+            await pilot.pause(0.02)
+        assert monitors["test"].stopped
+        monitors["test"].push(stuck())
+        await pilot.pause()
+        assert app.snapshot is None, "what the other context's monitor still says is not shown"
+        await command(pilot, "context nowhere")
+        assert "there is test, prod" in shown(app)
+        await command(pilot, "context test")
+        await until_shown(app, lambda text: "changes allowed" in text, "the first context again")
+
+
+async def test_one_context_only_offers_no_other(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await command(pilot, "dags @prod")
+        assert 'no such context: "prod"; there is test' in shown(console.app)
+
+
+async def test_back_and_forward(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await command(pilot, "events")
+        await command(pilot, "xray")
+        await pilot.press("alt+left")
+        await pilot.pause()
+        assert console.app.current_mode == "events"
+        await pilot.press("minus", "minus")
+        await pilot.pause()
+        assert console.app.current_mode == "pipelines"
+        assert "nothing before this" in shown(console.app)
+        await pilot.press("plus", "alt+right")
+        await pilot.pause()
+        assert console.app.current_mode == "xray"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_alerts_name_the_cause_with_its_evidence(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        await command(pilot, "alerts")
+        console.monitor.push(well())
+        await until_shown(console.app, lambda text: "● nothing is wrong" in text, "that all is well")
+        console.monitor.push(stuck())
+        text = await until_shown(console.app, lambda text: "land/stuck" in text, "the alert")
+        assert "✖ critical" in text
+        assert "remedy" in text
+        await pilot.press("t")
+        assert "no DAG here" in shown(console.app)
+        await pilot.press("enter")
+        assert isinstance(console.app.screen, StageScreen)
+        await pilot.press("escape")
+        console.monitor.push(trino_down())
+        text = await until_shown(console.app, lambda text: "trino/unreachable" in text, "the component")
+        assert "land/stuck" not in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_events_tell_each_change_and_why(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        await command(pilot, "events")
+        console.monitor.push(well())
+        await until_shown(console.app, lambda text: "● ok" in text, "the first look")
+        console.monitor.push(trino_down())
+        text = await until_shown(console.app, lambda text: "does not answer" in text, "what changed")
+        assert "caught up" in text
+        assert "? unknown" in text
+        assert "answers" in text
+        await pilot.press("slash", *"view", "space", *"caught", "enter")
+        await until_shown(console.app, lambda text: "1 of" in text, "the stage's own line")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(console.app.screen, StageScreen)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_xray_draws_who_reads_what(console: Console, size: tuple[int, int]) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
+        await command(pilot, "xray")
+        console.monitor.push(stuck())
+        text = await until_shown(console.app, lambda text: "└─ orders" in text, "the tree")
+        assert "   └─ land" in text
+        assert "               └─ view" in text
+        assert "■ stuck" in text
+        await pilot.press("ctrl+z")
+        assert "bronze" not in shown(console.app)
+        await pilot.press("j", "enter")
+        await pilot.pause()
+        assert "p / land" in shown(console.app)
+
+
+async def test_the_audit_viewer_shows_what_was_done_and_that_the_chain_is_whole(console: Console) -> None:
+    append(console.audit, {"context": "test", "outcome": "done", "action": "trigger_dag", "dag_id": "conform"})
+    append(console.audit, {"context": "test", "outcome": "refused", "action": "run_sql", "statement": "DROP\nTABLE x"})
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await command(pilot, "audit")
+        text = await until_shown(console.app, lambda text: "chain of 2 lines is whole" in text, "the trail")
+        assert text.index("DROP TABLE x") < text.index("trigger dag")
+        await pilot.press("enter")
+        assert '"action": "run_sql"' in shown(console.app)
+        await pilot.press("escape")
+        lines = console.audit.read_text().splitlines(keepends=True)
+        console.audit.write_text(lines[0].replace("conform", "other") + lines[1])
+        await command(pilot, "pipelines")
+        await command(pilot, "audit")
+        await until_shown(console.app, lambda text: "line 2 does not follow" in text, "that the chain is broken")
+
+
+async def test_an_audit_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_said(console: Console) -> None:
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await command(pilot, "audit")
+        await until_shown(console.app, lambda text: "chain of 0 lines is whole" in text, "that there is none yet")
+    console.audit.mkdir()
+    other = make_console(console.audit.parent)
+    async with other.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await command(pilot, "audit")
+        await until_shown(other.app, lambda text: "cannot be read: is a directory" in text, "why")

@@ -1,0 +1,126 @@
+"""Whole expositions of the exporter over a fixed world; `make golden` writes them to tests/unit/golden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client import generate_latest
+from tests.orders import CHAIN, T0, healthy, seconds, see
+
+from dataops_core.clients.airflow import Dag
+from dataops_core.clients.kafka_survey import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
+from dataops_core.config import ExporterSettings, PipelineSettings
+from dataops_core.health.model import Figure, Observation, StageState, WriterChange
+from dataops_core.version import version
+from dataops_exporter import metrics
+from dataops_exporter.collector import Latest, Seen
+from dataops_exporter.exposition import registry_of
+from dataops_exporter.families import Sample
+from dataops_exporter.survey import airflow_samples, kafka_samples
+
+GOLDEN = Path(__file__).parent / "unit/golden"
+FILES = ("exporter.prom", "dialects.prom")
+"""Our metrics, and those under the names of other exporters."""
+CONFIG = """
+[contexts.test.kafka]
+bootstrap_servers = "127.0.0.1:9"
+[contexts.test.trino]
+url = "http://127.0.0.1:9"
+[pipelines.p]
+context = "test"
+[[pipelines.p.stages]]
+name = "view"
+kind = "trino_view"
+relation = "lake.s.o"
+"""
+"""Settings whose components nothing answers for."""
+EVERYTHING = ExporterSettings.model_validate(
+    {
+        "dialects": ["kafka_exporter", "kminion", "kafka_lag_exporter"],
+        "topics": {"granularity": "partition", "deny": ["__.*"]},
+        "groups": {"granularity": "partition"},
+        "dags": {"deny": ["secret_.*"]},
+    }
+)
+
+
+def partition(low: int | None = 0, high: int | None = 100, in_sync: tuple[int, ...] = (1, 2)) -> SurveyedPartition:
+    return SurveyedPartition(leader=1, replicas=(1, 2), in_sync=in_sync, low=low, high=high)
+
+
+def group(**committed: int) -> SurveyedGroup:
+    """Return a group that has committed offsets in partitions of `orders`: `p0=90`."""
+    at = {("orders", int(name.removeprefix("p"))): offset for name, offset in committed.items()}
+    member = Member(id="m-1", client_id="c", host="/10.0.0.1", assigned=frozenset(at))
+    return SurveyedGroup(state="STABLE", assignor="range", coordinator=2, members=(member,), committed=at)
+
+
+def kafka() -> KafkaSurvey:
+    return KafkaSurvey(
+        taken_at=T0 - timedelta(seconds=7),
+        cluster_id="MkU3OEVBNTcwNTJENDM2Qk",
+        controller=2,
+        brokers=(Broker(1, "kafka-1", 9092, "a"), Broker(2, "kafka-2", 9092, None)),
+        topics={
+            "orders": {0: partition(10, 100), 1: partition(0, 50, in_sync=(1,))},
+            "payments": {0: partition(0, None), 1: partition(0, 5)},
+        },
+        groups={
+            "billing": group(p0=90, p1=50),
+            "untold": SurveyedGroup(state=None, assignor="", coordinator=None, members=None, committed=None),
+        },
+        denied_topics=2,
+        denied_groups=0,
+        failures=(),
+    )
+
+
+def dags() -> tuple[Dag, ...]:
+    def dag(dag_id: str, *, paused: bool = False, broken: bool = False) -> Dag:
+        return Dag(dag_id=dag_id, paused=paused, schedule=None, owners=(), tags=(), import_errors=broken)
+
+    return dag("conform"), dag("old", paused=True), dag("half", broken=True), dag("secret_one")
+
+
+def seen() -> Seen:
+    """Return a snapshot in which each of our metrics has something to say."""
+    chain = PipelineSettings.model_validate({**CHAIN.model_dump(), "objective": 90.0})
+    observations: dict[str, Observation | str] = {**healthy(T0)}
+    files = (Figure("data_files", 12), Figure("delete_files", 1), Figure("snapshots", 40), Figure("else", 1))
+    bronze = replace(healthy(T0)["bronze"], figures=files)
+    observations["bronze"] = replace(bronze, writer_change=WriterChange(T0 - seconds(7200), "old", "new"))
+    observations["conform"] = replace(healthy(T0)["conform"], figures=(Figure("run_duration", 30, "s"),))
+    snapshot = see(observations, T0, chain=chain, down={"airflow": "refused"})
+    (pipeline,) = snapshot.pipelines
+    stages = [replace(s, state=StageState.BEHIND, eta=42.0) if s.name == "land" else s for s in pipeline.stages]
+    pipeline = replace(pipeline, stages=tuple(stages))
+    return Seen(replace(snapshot, pipelines=(pipeline,)), {"p": chain}, EVERYTHING, timedelta(seconds=30))
+
+
+def samples() -> Iterator[Sample]:
+    """Yield all that an exporter of this world serves, but its own process."""
+    latest = Latest(lambda: T0 + timedelta(seconds=1))
+    latest.put(seen())
+    yield metrics.BUILD_INFO, (version(),), 1.0
+    yield metrics.RELOAD_SUCCESSFUL, ("config",), 1.0
+    yield metrics.RELOAD_TIME, (), T0.timestamp()
+    yield metrics.REQUESTS, ("/metrics", "200"), 3.0
+    yield from latest.samples()
+    for answer in (kafka_samples(kafka(), EVERYTHING, "test"), airflow_samples(dags(), T0, EVERYTHING)):
+        yield from answer.own
+        yield from answer.shared
+
+
+def text(file: str) -> str:
+    """Return an exposition, without the version."""
+    wanted = [sample for sample in samples() if (sample[0].dialect is None) == (file == "exporter.prom")]
+    found = generate_latest(registry_of(lambda: wanted)).decode()
+    return found.replace(f'version="{version()}"', 'version="0"')
+
+
+if __name__ == "__main__":
+    for name in FILES:
+        (GOLDEN / name).write_text(text(name))

@@ -1,0 +1,81 @@
+"""What tests of alerts, dashboards and the chart share: the programs, and what an expression reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import promql_parser
+import yaml
+
+from dataops_exporter.metrics import METRICS
+
+ROOT = Path(__file__).parents[1]
+ALERTS = ROOT / "dashboards/alerts"
+RUNBOOKS = ROOT / "dashboards/runbooks"
+CHART = ROOT / "deploy/helm/dataops-exporter"
+TOOLS = ROOT / ".local/tools/bin"
+
+TARGET = {"job", "instance", "namespace", "pod", "node", "container", "endpoint", "service", "cluster", "version"}
+"""Labels that Prometheus itself gives to what it scrapes, and that of the build."""
+
+PROMETHEUS = {"up", "ALERTS"}
+"""Series that Prometheus makes itself."""
+
+
+class Selector(NamedTuple):
+    """A metric that an expression reads, and the labels that it selects by."""
+
+    metric: str
+    labels: frozenset[str]
+
+
+def program(name: str) -> str:
+    """Return the path of a program: on the PATH, or where `make monitoring-tools` or `make helm-tools` put it."""
+    found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], str(TOOLS))))
+    assert found, f"no {name} here: run `make monitoring-tools helm-tools`"
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return all rules, alerts and recordings alike."""
+    groups = yaml.safe_load((ALERTS / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return the rules that raise an alert; several may share a name."""
+    return [rule for rule in rules() if "alert" in rule]
+
+
+def selectors(expression: str) -> Iterator[Selector]:
+    """Yield what an expression reads; raises ValueError where it is not PromQL."""
+    found: list[Selector] = []
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            labels = frozenset(m.name for m in node.matchers.matchers if m.name != "__name__")
+            found.append(Selector(node.name or "", labels))
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    yield from found
+
+
+def unknown_in(expression: str) -> list[str]:
+    """Return the metrics and labels that an expression reads and that nobody has."""
+    known = {metric.name: set(metric.labels) for metric in METRICS}
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    wrong = []
+    for metric, labels in selectors(expression):
+        if metric in known:
+            wrong += [f"{metric}{{{label}}}" for label in labels - known[metric] - TARGET]
+        elif metric not in recorded | PROMETHEUS:
+            wrong.append(metric)
+    return wrong
+
+
+NAMES = sorted({rule["alert"] for rule in alerts()})
+"""Names of the alerts."""

@@ -1,0 +1,168 @@
+"""Alert rules, their unit tests, their runbooks, and the routing example: each with Prometheus' own tools."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+from tests.monitoring import ALERTS, NAMES, RUNBOOKS, alerts, program, rules, unknown_in
+
+from dataops_core.cli.app import app as dataops
+
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, cwd=ALERTS, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prometheus_takes_the_rules() -> None:
+    run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", "rules.yml")
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    run(program("promtool"), "test", "rules", "tests.yml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: str) -> None:
+    cases = [
+        case
+        for test in yaml.safe_load((ALERTS / "tests.yml").read_text())["tests"]
+        for case in test.get("alert_rule_test", [])
+        if case["alertname"] == name
+    ]
+    assert any(case["exp_alerts"] for case in cases)
+    assert name == "DataopsWatchdog" or any(not case["exp_alerts"] for case in cases)
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_reads_what_the_exporter_serves(rule: dict[str, Any]) -> None:
+    assert unknown_in(rule["expr"]) == []
+
+
+def test_a_metric_or_label_that_is_not_there_is_found() -> None:
+    assert unknown_in('rate(dataops_made_up[5m]) > on (x) dataops_component_up{colour="red"}') == [
+        "dataops_made_up",
+        "dataops_component_up{colour}",
+    ]
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_and_where_its_runbook_is(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("critical", "warning", "info", "none")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"].endswith(f"/{rule['alert']}.md")
+
+
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
+    assert sorted(path.stem for path in RUNBOOKS.glob("*.md")) == NAMES
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_has_its_four_parts_and_names_commands_that_exist(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith(f"# {path.stem}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
+    assert all(len(part.strip()) > 40 for part in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:])
+    for command in re.findall(r"`dataops ([^`]+)`", text):
+        group: Any = typer.main.get_command(dataops)
+        for word in command.split():
+            if not hasattr(group, "commands"):
+                break
+            assert word in group.commands, f"dataops {command}"
+            group = group.commands[word]
+
+
+def test_the_routing_example_is_valid_and_sends_each_severity_where_it_belongs() -> None:
+    amtool = program("amtool")
+    run(amtool, "check-config", "alertmanager.yml")
+    route = ("config", "routes", "test", "--config.file=alertmanager.yml")
+    for labels, receiver in {
+        ("severity=critical", "alertname=DataopsStageStuck"): "page",
+        ("severity=warning", "alertname=DataopsStageSlow"): "ticket",
+        ("severity=info", "alertname=DataopsSourceSilent"): "nobody",
+        ("severity=none", "alertname=DataopsWatchdog"): "watchdog",
+    }.items():
+        assert run(amtool, *route, *labels).strip() == receiver
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    """A real Alertmanager with the example; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = (
+        program("alertmanager"),
+        "--config.file=alertmanager.yml",
+        f"--storage.path={tmp_path}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    )
+    with subprocess.Popen(command, cwd=ALERTS, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "Listening on" in line:
+                    break
+            else:
+                pytest.fail("Alertmanager did not start")
+            yield f"http://{address}/api/v2/alerts"
+        finally:
+            process.terminate()
+            process.stderr.close()
+
+
+def inhibited(url: str, *firing: dict[str, str]) -> set[str]:
+    """Post alerts, and return the names of those that another one silences."""
+    now = datetime.now(UTC)
+    body = [
+        {"labels": labels, "startsAt": now.isoformat(), "endsAt": (now + timedelta(minutes=5)).isoformat()}
+        for labels in firing
+    ]
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10):
+        pass
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        seen = json.load(answer)
+    assert len(seen) >= len(firing)
+    return {alert["labels"]["id"] for alert in seen if alert["status"]["inhibitedBy"]}
+
+
+def test_one_incident_is_one_page(alertmanager: str) -> None:
+    def alert(name: str, severity: str, pipeline: str, **more: str) -> dict[str, str]:
+        labels = {"alertname": name, "severity": severity, "job": "e", "pipeline": pipeline, **more}
+        return {**labels, "id": f"{name} {severity} {pipeline}".strip()}
+
+    burn, stuck = "DataopsDataAgeBudgetBurn", "DataopsStageStuck"
+    found = inhibited(
+        alertmanager,
+        alert(stuck, "critical", "a", stage="land"),
+        alert(burn, "critical", "a", window="1h"),
+        alert(burn, "critical", "b", window="1h"),
+        alert(burn, "warning", "b", window="1d"),
+        alert("DataopsStageSlow", "warning", "b", stage="land"),
+    )
+    assert found == {f"{burn} critical a", f"{burn} warning b"}
+    found = inhibited(
+        alertmanager,
+        alert("DataopsComponentDown", "critical", "", component="trino"),
+        alert("DataopsProbeFailing", "warning", "", target="b/view"),
+        alert("DataopsStageStuck", "critical", "c", stage="land"),
+    )
+    assert f"{burn} critical b" in found, "its component is down"
+    assert "DataopsProbeFailing warning" in found
+    assert "DataopsStageStuck critical c" not in found, "another cause"

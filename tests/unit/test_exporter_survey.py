@@ -1,0 +1,157 @@
+"""What is told beyond the pipelines: what is picked, what is bounded, and that one failure costs no other series."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests import exposition
+from tests.exposition import dags, group, kafka, partition
+
+from dataops_core.clients.kafka_survey import KafkaSurvey
+from dataops_core.config import ExporterSettings
+from dataops_core.errors import Unreachable
+from dataops_exporter.collector import snapshot_samples
+from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
+
+Found = dict[tuple[str, ...], float]
+
+
+def found(answer: Answer) -> Found:
+    """Return the values by name and labels."""
+    return {(s[0].name, *s[1]): s[2] for s in (*answer.own, *answer.shared) if s[2] is not None}
+
+
+def told(survey: KafkaSurvey | None = None, **settings: Any) -> Found:
+    return found(kafka_samples(survey or kafka(), ExporterSettings.model_validate(settings), "test"))
+
+
+def names(of: Found) -> set[str]:
+    return {key[0] for key in of}
+
+
+def test_lags_are_sums_over_what_is_known() -> None:
+    of = told(groups={"granularity": "partition"})
+    assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "0"] == 10
+    assert of["dataops_kafka_group_topic_lag_records", "billing", "orders"] == 10
+    assert of["dataops_kafka_group_lag_records", "billing"] == 10
+    assert of["dataops_kafka_group_topic_committed_offset", "billing", "orders"] == 140
+    assert of["dataops_kafka_topic_under_replicated_partitions", "orders"] == 1
+
+
+def test_a_commit_beyond_the_high_watermark_is_no_negative_lag() -> None:
+    survey = replace(kafka(), groups={"billing": group(p0=120)})
+    assert told(survey)["dataops_kafka_group_lag_records", "billing"] == 0
+
+
+def test_one_partition_that_is_not_told_costs_its_own_series_and_the_sums_over_it() -> None:
+    topics = {**kafka().topics, "orders": {0: partition(10, None), 1: partition(0, 50)}}
+    survey = replace(kafka(), topics=topics)
+    of = told(survey, groups={"granularity": "partition"}, topics={"granularity": "partition"})
+    assert ("dataops_kafka_topic_high_watermark", "orders") not in of
+    assert ("dataops_kafka_group_topic_lag_records", "billing", "orders") not in of
+    assert ("dataops_kafka_group_lag_records", "billing") not in of
+    assert ("dataops_kafka_partition_high_watermark", "orders", "0") not in of
+    assert of["dataops_kafka_partition_high_watermark", "orders", "1"] == 50
+    assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "1"] == 0
+    assert of["dataops_kafka_topic_low_watermark", "orders"] == 10
+
+
+def test_a_group_that_is_not_told_has_no_members_and_no_state() -> None:
+    of = told()
+    assert ("dataops_kafka_group_members", "untold") not in of
+    assert of["dataops_kafka_group_members", "billing"] == 1
+    assert of["dataops_exporter_objects", "groups", "exported"] == 2
+
+
+@pytest.mark.parametrize(
+    ("granularity", "there", "not_there"),
+    [
+        ("group", "dataops_kafka_group_lag_records", "dataops_kafka_group_topic_lag_records"),
+        ("topic", "dataops_kafka_group_topic_lag_records", "dataops_kafka_group_partition_lag_records"),
+    ],
+)
+def test_granularity_bounds_what_a_group_costs(granularity: str, there: str, not_there: str) -> None:
+    of = names(told(groups={"granularity": granularity}))
+    assert there in of
+    assert not_there not in of
+
+
+def test_the_lists_match_whole_names_and_what_they_keep_out_is_counted() -> None:
+    of = told(topics={"allow": ["order.*", "pay"], "deny": ["x"]})
+    topics = {key[1] for key in of if key[0] == "dataops_kafka_topic_partitions"}
+    assert topics == {"orders"}, "`pay` is not the whole of `payments`"
+    assert of["dataops_exporter_objects", "topics", "denied"] == 3, "one here, two that were not asked for"
+
+
+def test_what_is_over_the_limit_is_left_out_whole_and_counted() -> None:
+    settings = {"topics": {"granularity": "partition"}}
+    whole = {
+        key: value for key, value in told(**settings).items() if key[0].startswith("dataops_kafka_") and len(key) > 1
+    }
+    of_orders = sum(key[1] == "orders" for key in whole if "group" not in key[0])
+    of_payments = sum(key[1] == "payments" for key in whole if "group" not in key[0])
+    of = told(**settings, max_series=of_orders)
+    assert of["dataops_kafka_topic_partitions", "orders"] == 2
+    assert ("dataops_kafka_topic_partitions", "payments") not in of
+    assert of["dataops_exporter_objects", "topics", "exported"] == 1
+    assert of["dataops_exporter_objects", "topics", "dropped"] == 1
+    assert of["dataops_exporter_dropped_series", "topics"] == of_payments
+    assert of["dataops_exporter_dropped_series", "groups"] == 0
+
+
+def test_no_dialect_is_spoken_unless_asked_for() -> None:
+    assert all(name.startswith("dataops_") for name in names(told()))
+    assert "kafka_consumergroup_lag_sum" in names(told(dialects=["kafka_exporter"]))
+    assert not any(name.startswith("kminion_") for name in names(told(dialects=["kafka_exporter"])))
+
+
+def test_dags_are_counted_by_state_and_told_one_by_one() -> None:
+    of = found(airflow_samples(dags(), datetime.now(UTC), ExporterSettings()))
+    assert of["dataops_airflow_dags", "active"] == 2
+    assert of["dataops_airflow_dag_state", "old", "paused"] == 1
+    assert of["dataops_airflow_dag_state", "old", "active"] == 0
+    assert of["dataops_airflow_dag_state", "half", "broken"] == 1
+    total = ExporterSettings.model_validate({"dags": {"granularity": "total", "deny": ["old"]}})
+    of = found(airflow_samples(dags(), datetime.now(UTC), total))
+    assert "dataops_airflow_dag_state" not in names(of)
+    assert of["dataops_airflow_dags", "paused"] == 0
+    assert of["dataops_exporter_objects", "dags", "denied"] == 1
+
+
+def test_tables_by_namespace_are_sums_without_times() -> None:
+    seen = exposition.seen()
+    tables = {"granularity": "namespace", "deny": ["lake.s.*"]}
+    seen = replace(seen, exporter=ExporterSettings.model_validate({"tables": tables}))
+    of = {(s[0].name, *s[1]): s[2] for s in snapshot_samples(seen)}
+    assert of["dataops_iceberg_data_files", "lake", "b", ""] == 12
+    assert not any(key[0] == "dataops_iceberg_commit_timestamp_seconds" for key in of)
+    assert of["dataops_exporter_objects", "tables", "denied"] == 1
+
+
+def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
+    answers: list[Callable[[], Answer]] = []
+    asked = threading.Semaphore(0)
+
+    def ask() -> Answer:
+        asked.release()
+        return answers.pop(0)()
+
+    def fail() -> Answer:
+        raise Unreachable("kafka k:1: no broker can be reached")
+
+    answers += [lambda: kafka_samples(kafka(), ExporterSettings(), "test"), fail, fail]
+    survey = Survey("kafka", "k:1", ask, every=0.0)
+    survey.part.body("text/plain", lambda _registry: b"asked for", compress=False)
+    survey.start()
+    for _ in range(3):  # the third has begun: the second is done
+        assert asked.acquire(timeout=60)
+    survey.stop()
+    of = {(s[0].name, *s[1]): s[2] for s in survey.shared}
+    assert of["dataops_probe_success", "survey", "kafka k:1"] == 0
+    assert "dataops_exporter_survey_timestamp_seconds" not in {key[0] for key in of}
+    assert list(survey.part.registry.collect()) == []

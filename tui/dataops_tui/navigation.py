@@ -1,0 +1,138 @@
+"""Where one can go in the console: by name, by drilling in, and back and forward again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textual.app import App
+from textual.binding import Binding
+from textual.screen import Screen
+
+from dataops_tui.dialogs.command import Command
+from dataops_tui.screens.dags import RunsScreen
+from dataops_tui.screens.kafka import GroupScreen, TopicScreen
+from dataops_tui.screens.peek import PeekScreen
+from dataops_tui.screens.tables import TableDetailScreen
+
+HISTORY = 100
+"""Places that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that has a name.
+
+    Attributes:
+        mode: The mode that it belongs to.
+        about: What is to be seen there.
+        kind: What kind of thing may be named after it, e.g. `topic`.
+        screen: Makes the screen of the thing that is named; gets all words after the place's own.
+        alone: Whether it can be gone to without naming a thing.
+    """
+
+    mode: str
+    about: str
+    kind: str | None = None
+    screen: Callable[..., Screen[Any]] | None = None
+    alone: bool = True
+
+
+PLACES: Mapping[str, Place] = {
+    "pipelines": Place("pipelines", "all pipelines and the verdict"),
+    "dags": Place("dags", "Airflow's DAGs; dags DAG its runs", "DAG", RunsScreen),
+    "kafka": Place("kafka", "Kafka's topics; kafka TOPIC its partitions", "topic", TopicScreen),
+    "peek": Place(
+        "kafka", "a topic's records; peek TOPIC 15m from a quarter of an hour ago", "topic", PeekScreen, False
+    ),
+    "groups": Place("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
+    "tables": Place("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
+    "queries": Place("queries", "what Trino runs, whoever has sent it, and why it waits"),
+    "alerts": Place("alerts", "what is wrong right now"),
+    "events": Place("events", "every change of state, and why"),
+    "xray": Place("xray", "who reads what, as a tree"),
+    "audit": Place("audit", "what was done or refused"),
+}
+ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
+
+
+class Navigator(App[None]):
+    """Knows the places, and the way that was taken."""
+
+    BINDINGS = [
+        Binding("alt+left,minus", "earlier", "Back", id="app.back", show=False, tooltip="Go to the place before"),
+        Binding("alt+right,plus", "later", "Forward", id="app.forward", show=False, tooltip="Go forward again"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._way: list[str] = ["pipelines"]
+        self._at = 0
+        self._known: dict[str, set[str]] = {}
+
+    def learn(self, kind: str, names: Iterable[str]) -> None:
+        """Remember names of things of a kind, to complete commands with."""
+        self._known.setdefault(kind, set()).update(names)
+
+    def forget(self) -> None:
+        """Forget all names and the way: they are another context's."""
+        self._known.clear()
+        self._way, self._at = ["pipelines"], 0
+
+    def place_commands(self) -> Iterator[Command]:
+        """Yield what can be typed to go somewhere."""
+        for name, place in PLACES.items():
+            if place.alone:
+                yield Command(name, place.about)
+            for thing in sorted(self._known.get(place.kind or "", ())):
+                yield Command(f"{name} {thing}", f"{'records of ' if name == 'peek' else ''}a {place.kind}")
+
+    def go(self, typed: str) -> bool:
+        """Go to a place by its name, and remember it; tells whether there is such a place."""
+        if self._show(typed):
+            self._remember(typed)
+            return True
+        return False
+
+    def drill(self, typed: str, screen: Screen[Any]) -> None:
+        """Go further in from where one is; `typed` is what leads there directly."""
+        self.push_screen(screen)
+        self._remember(typed)
+
+    def action_earlier(self) -> None:
+        """Go to the place before."""
+        self._step(-1)
+
+    def action_later(self) -> None:
+        """Go to the place that one came back from."""
+        self._step(1)
+
+    def _step(self, step: int) -> None:
+        if 0 <= self._at + step < len(self._way):
+            self._at += step
+            self._show(self._way[self._at])
+        else:
+            self.notify("there is nothing " + ("before this" if step < 0 else "after this"), timeout=1)
+
+    def _remember(self, typed: str) -> None:
+        if self._way[self._at] != typed:
+            self._way = [*self._way[: self._at + 1], typed][-HISTORY:]
+            self._at = len(self._way) - 1
+
+    def _show(self, typed: str) -> bool:
+        verb, _, rest = typed.partition(" ")
+        place = PLACES.get(ALIASES.get(verb, verb))
+        if place is None or (not rest and not place.alone) or (rest and place.screen is None):
+            return False
+        inner = place.screen(*rest.split(maxsplit=1)) if place.screen and rest else None
+
+        async def show() -> None:
+            await self.switch_mode(place.mode)
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
+            if inner is not None:
+                await self.push_screen(inner)
+
+        self.call_next(show)
+        return True

@@ -1,0 +1,149 @@
+"""Alerts: what is wrong right now, one line for each finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, Status
+from dataops_core.health.text import clock
+from dataops_tui import look
+from dataops_tui.resource import Row, SnapshotScreen
+
+ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that is wrong.
+
+    Attributes:
+        check_id: Its stable id.
+        status: How bad it is.
+        where: The pipeline, or the component.
+        since: Since when.
+        sentence: What it is, in one sentence.
+        stage: The stage to blame, where there is one.
+        evidence: What that rests on, one line each.
+        remedy: What to do.
+        dag_id: The DAG that mends it, where there is one.
+    """
+
+    check_id: str
+    status: Status
+    where: str
+    since: datetime | None
+    sentence: str
+    stage: str | None = None
+    evidence: tuple[str, ...] = ()
+    remedy: str | None = None
+    dag_id: str | None = None
+
+
+class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
+    """The findings of the newest health snapshot, the worst first."""
+
+    CRUMB = "alerts"
+    BINDINGS = [Binding("t", "trigger", "Trigger", id="alerts.trigger", tooltip="Trigger the DAG that mends it")]
+
+    @property
+    def found(self) -> tuple[Alert, ...] | None:
+        """The findings; `None` before the first look."""
+        return tuple(alerts(self.snapshot)) if self.snapshot else None
+
+    def compose_more(self) -> ComposeResult:
+        """Add what the finding under the cursor rests on."""
+        with VerticalScroll(id="evidence", can_focus=False):
+            yield Static(id="because")
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return ("STATUS", "SINCE", "CHECK", "WHERE", "WHAT") if self.wide else ("STATUS", "SINCE", "CHECK", "WHAT")
+
+    def rows(self, found: tuple[Alert, ...], now: datetime) -> Mapping[str, Row]:
+        """Return the findings."""
+        return {
+            f"{finding.where} {finding.check_id}": Row(self._cells(finding, now), finding, True) for finding in found
+        }
+
+    def _cells(self, finding: Alert, now: datetime) -> list[Text]:
+        cells = {
+            "STATUS": look.status(finding.status),
+            "SINCE": look.when(finding.since, now),
+            "CHECK": look.plain(finding.check_id),
+            "WHERE": look.plain(finding.where, "dim"),
+            "WHAT": look.plain(finding.sentence),
+        }
+        return [cells[heading] for heading in self.headings()]
+
+    def draw_more(self, now: datetime) -> None:
+        """Show the evidence and the remedy."""
+        because = self.query_one("#because", Static)
+        if self.found == ():
+            because.update(look.plain("● nothing is wrong", "green"))
+            return
+        finding = self.finding
+        if finding is None:
+            because.update("")
+            return
+        lines = [look.plain(finding.sentence, "bold")]
+        lines += [look.plain(f"since {clock(finding.since, now)}", "dim")] if finding.since else []
+        lines += [look.plain(f"· {line}") for line in finding.evidence]
+        lines += [look.plain(f"remedy  {finding.remedy}")] if finding.remedy else []
+        because.update(Text("\n").join(lines))
+
+    @property
+    def finding(self) -> Alert | None:
+        """The finding under the cursor."""
+        return self.row.about if self.row and isinstance(self.row.about, Alert) else None
+
+    def open(self, key: str) -> None:
+        """Show the stage to blame."""
+        finding = self.finding
+        if finding is not None and finding.stage is not None:
+            self.console.open_stage(finding.where, finding.stage)
+        else:
+            self.action_raw()
+
+    def action_trigger(self) -> None:
+        """Trigger the DAG that mends it."""
+        self.console.trigger(self.finding.dag_id if self.finding else None)
+
+
+def alerts(snapshot: HealthSnapshot) -> Iterator[Alert]:
+    """Yield what is wrong, the worst first."""
+    found = [f for p in snapshot.pipelines if (f := _of_pipeline(p)) is not None]
+    found += [f for c in snapshot.components if (f := _of_component(c)) is not None]
+    yield from sorted(found, key=lambda finding: ORDER.index(finding.status))
+
+
+def _of_pipeline(pipeline: PipelineHealth) -> Alert | None:
+    verdict = pipeline.verdict
+    if verdict.check_id is None:
+        return None
+    return Alert(
+        check_id=verdict.check_id,
+        status=verdict.status,
+        where=pipeline.name,
+        since=verdict.since,
+        sentence=verdict.sentence,
+        stage=verdict.stage,
+        evidence=verdict.evidence,
+        remedy=verdict.remedy.text if verdict.remedy else None,
+        dag_id=verdict.remedy.dag_id if verdict.remedy else None,
+    )
+
+
+def _of_component(component: ComponentHealth) -> Alert | None:
+    if component.reachable is None or component.error is None:
+        return None
+    kind = "unhealthy" if component.reachable else "unreachable"
+    status = Status.WARNING if component.reachable else Status.CRITICAL
+    return Alert(f"{component.name}/{kind}", status, component.name, component.since, component.error)

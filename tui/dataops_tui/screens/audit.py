@@ -1,0 +1,75 @@
+"""Audit: what has been done or refused through this console and command line, and whether the file is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from dataops_core.actions.audit import AuditTrail, read_audit
+from dataops_core.health.text import clock
+from dataops_tui import look
+from dataops_tui.resource import ResourceScreen, Row
+
+NEWEST = 1000
+"""Newest entries that are shown; the whole file is checked all the same."""
+OUTCOMES = {"done": "green", "allowed": "green", "refused": "yellow", "failed": "red"}
+
+
+class AuditScreen(ResourceScreen[AuditTrail]):
+    """Newest first."""
+
+    CRUMB = "audit"
+
+    def fetch(self) -> AuditTrail:
+        """Read the file and check its chain."""
+        return read_audit(self.console.gate.audit_path, NEWEST)
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        wide = ("AT", "OUTCOME", "ACTION", "WHAT", "CONTEXT", "USER", "REASON")
+        return wide if self.wide else ("AT", "OUTCOME", "ACTION", "WHAT")
+
+    def rows(self, found: AuditTrail, now: datetime) -> Mapping[str, Row]:
+        """Return the entries."""
+        return {
+            str(number): Row(self._cells(entry, now), entry, entry.get("outcome") in ("refused", "failed"))
+            for number, entry in reversed(found.entries)
+        }
+
+    def _cells(self, entry: Mapping[str, Any], now: datetime) -> list[Text]:
+        outcome = str(entry.get("outcome", look.UNKNOWN))
+        what = entry.get("statement") or entry.get("dag_id") or entry.get("target") or look.UNKNOWN
+        cells = {
+            "AT": look.plain(_at(entry, now), "dim"),
+            "OUTCOME": look.plain(outcome, OUTCOMES.get(outcome, "")),
+            "ACTION": look.plain(str(entry.get("action", look.UNKNOWN)).replace("_", " ")),
+            "WHAT": look.plain(" ".join(str(what).split())),
+            "CONTEXT": look.plain(str(entry.get("context", look.UNKNOWN)), "dim"),
+            "USER": look.plain(str(entry.get("user", look.UNKNOWN)), "dim"),
+            "REASON": look.plain(str(entry.get("reason", ""))),
+        }
+        return [cells[heading] for heading in self.headings()]
+
+    def open(self, key: str) -> None:
+        """Show the entry in full."""
+        self.action_raw()
+
+    def said(self, now: datetime) -> Text:
+        """Return also whether the chain is whole."""
+        text = super().said(now)
+        if self.found is None:
+            return text
+        report = self.found.report
+        whole = (f"● the chain of {report.lines:,} lines is whole  ", "not dim green")
+        broken = (f"✖ {report.problem}; {report.lines:,} lines before it are intact  ", "not dim red bold")
+        return Text.assemble(broken if report.problem else whole, text)
+
+
+def _at(entry: Mapping[str, Any], now: datetime) -> str:
+    try:
+        return clock(datetime.fromisoformat(str(entry.get("at"))), now)
+    except ValueError:
+        return look.UNKNOWN

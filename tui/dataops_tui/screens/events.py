@@ -1,0 +1,73 @@
+"""Events: every change of state since the console was started, and why."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+
+from rich.text import Text
+
+from dataops_core.health.events import Event
+from dataops_core.health.model import StageState, Status
+from dataops_core.health.text import STATE_COLOURS, STATE_GLYPHS, STATUS_COLOURS, STATUS_GLYPHS, words
+from dataops_tui import look
+from dataops_tui.resource import Row, SnapshotScreen
+
+LOOKS = {
+    **{words(state): (STATE_GLYPHS[state], STATE_COLOURS[state]) for state in StageState},
+    **{words(status): (STATUS_GLYPHS[status], STATUS_COLOURS[status]) for status in Status},
+    "answers": ("●", "green"),
+    "does not answer": ("✖", "red"),
+    "unhealthy": ("✖", "red"),
+}
+"""Glyph and colour of every word that a stage, a verdict or a component can be described with."""
+
+
+class EventsScreen(SnapshotScreen["deque[Event]"]):
+    """Newest first."""
+
+    CRUMB = "events"
+    FOLLOWS_TIME = False
+
+    @property
+    def found(self) -> deque[Event]:
+        """The events that are kept."""
+        return self.console.events
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return ("AT", "PIPELINE", "WHAT", "WAS", "IS", "WHY") if self.wide else ("AT", "WHAT", "WAS", "IS", "WHY")
+
+    def rows(self, found: deque[Event], now: datetime) -> Mapping[str, Row]:
+        """Return the events."""
+        return {
+            f"{event.at.isoformat()} {event.pipeline} {event.what}": Row(self._cells(event, now), event, event.bad)
+            for event in reversed(found)
+        }
+
+    def _cells(self, event: Event, now: datetime) -> list[Text]:
+        cells = {
+            "AT": look.at(event.at, now, "dim"),
+            "PIPELINE": look.plain(event.pipeline or look.UNKNOWN, "dim"),
+            "WHAT": look.plain(event.what),
+            "WAS": look.plain(event.before or look.UNKNOWN, "dim"),
+            "IS": condition(event.after),
+            "WHY": look.plain(event.why),
+        }
+        return [cells[heading] for heading in self.headings()]
+
+    def open(self, key: str) -> None:
+        """Show the stage that changed."""
+        row = self._rows.get(key)
+        event = row.about if row else None
+        if isinstance(event, Event) and event.pipeline is not None and event.what != "verdict":
+            self.console.open_stage(event.pipeline, event.what)
+        else:
+            self.action_raw()
+
+
+def condition(word: str) -> Text:
+    """Return glyph and word."""
+    glyph, colour = LOOKS.get(word, ("?", "magenta"))
+    return look.plain(f"{glyph} {word}", colour)

@@ -1,0 +1,269 @@
+"""A topic's records as they come: read from where one likes, filtered while they are read, never committed."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.widgets import Input, Static
+
+from dataops_core.health.text import count, visible
+from dataops_tui import look
+from dataops_tui.background import in_background
+from dataops_tui.messages import RecordsArrived, WorkFailed
+from dataops_tui.resource import Row, TableScreen
+from dataops_tui.widgets.filter_line import FilterLine, matcher
+
+if TYPE_CHECKING:
+    from dataops_core.clients.kafka_peek import Record, Start
+
+KEPT = 500
+"""Newest wanted records that are kept; with 16 KiB of each value at the most, under 10 MB."""
+MAX_CELL = 300
+"""Characters of a value that are shown in the table; below it stands more."""
+PEEKING = "reading the records"
+NEVER = datetime.min.replace(tzinfo=UTC)
+FORMS = ("auto", "text", "hex")
+
+
+class PlaceLine(Input):
+    """Asks where to begin."""
+
+    BINDINGS = [Binding("escape", "close", "Cancel", id="place.close", tooltip="Read on as before")]
+
+    def __init__(self) -> None:
+        super().__init__(
+            id="start", placeholder="tail 50, beginning, end, offset 120, 15m (ago) or an ISO time", compact=True
+        )
+        self.display = False
+
+    def action_close(self) -> None:
+        """Go back to the records."""
+        self.display = False
+        self.screen.query_one("#rows").focus()
+
+
+class PeekScreen(TableScreen["deque[Record]"]):
+    """Newest record first; the one under the cursor is shown in full below."""
+
+    FOLLOWS_TIME = False
+
+    BINDINGS = [
+        Binding("f", "start", "From", id="peek.from", tooltip="Read from another place: tail, offset, time"),
+        Binding("p", "pause", "Pause", id="peek.pause", tooltip="Hold still, or go on"),
+        Binding("e", "form", "Form", id="peek.form", tooltip="Show values as JSON or text, as text, or as hex"),
+    ]
+
+    def __init__(self, topic: str, start: str = "tail", partition: int | None = None) -> None:
+        super().__init__()
+        self._topic = topic
+        self._start = start
+        self._partition = partition
+        self._records: deque[Record] = deque(maxlen=KEPT)
+        self._read = 0
+        self._filled = -1
+        self._number = 0
+        self._stop = Event()
+        self._keep: Callable[[str], bool] = matcher("")
+        self._form = FORMS[0]
+        self._paused = False
+        self._failed: str | None = None
+
+    def crumb(self) -> str:
+        """Return what is read."""
+        return f"{self._topic} records" if self._partition is None else f"{self._topic}-{self._partition} records"
+
+    def compose_more(self) -> ComposeResult:
+        """Add the record under the cursor, and the line for where to begin."""
+        with VerticalScroll(id="record", can_focus=False):
+            yield Static(id="about")
+        yield PlaceLine()
+
+    @property
+    def found(self) -> deque[Record]:
+        """The records that are kept."""
+        return self._records
+
+    def on_mount(self) -> None:
+        """Start to read."""
+        super().on_mount()
+        self.begin()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+
+    def begin(self) -> None:
+        """Read anew, from the place that was chosen."""
+        self._stop.set()
+        self._stop, self._failed, self._paused = Event(), None, False
+        self._number += 1
+        self._read = 0
+        self._records.clear()
+        self.fill()
+        number, stop, name, partition = self._number, self._stop, self._topic, self._partition
+
+        def work() -> None:
+            from dataops_core.clients.kafka_peek import parse_start, peek  # noqa: PLC0415 - not before the first frame
+
+            begin: Start = parse_start(self._start, datetime.now(UTC))
+
+            def wanted(record: Record) -> bool:
+                return (partition is None or record.partition == partition) and self._keep(_searched(record))
+
+            for records, read in peek(self.console.kafka, name, begin, stop, wanted):
+                if read:  # waits until they are taken in: a busy topic must not flood a slow terminal
+                    self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
+
+        in_background(self, PEEKING, work)
+
+    def _take(self, message: RecordsArrived) -> None:
+        if message.peek == self._number:
+            self._records.extend(message.records)
+            self._read += message.read
+
+    @on(WorkFailed)
+    def _complain(self, message: WorkFailed) -> None:
+        if message.what == PEEKING:
+            message.stop()
+            self._failed = message.error
+            self._redraw()
+
+    @on(FilterLine.Filtered)
+    def _wanted(self) -> None:
+        """From now on the reader itself looks for what is wanted, so that rare records are found in a flood."""
+        self._keep = self.query_one(FilterLine).matches
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return ("TIME", "PART", "OFFSET", "KEY", "VALUE")
+
+    def rows(self, found: deque[Record], now: datetime) -> Mapping[str, Row]:
+        """Return the records, newest first."""
+        newest_first = sorted(found, key=lambda r: (r.time or NEVER, r.offset), reverse=True)
+        return {f"{r.partition}-{r.offset}": Row(self._record(r, now), partial(_about, r)) for r in newest_first}
+
+    def _record(self, record: Record, now: datetime) -> list[Text]:
+        value = self._text(record.value)
+        return [
+            look.at(record.time, now, "dim"),
+            look.number(record.partition),
+            look.number(record.offset),
+            look.plain(self._text(record.key)[:60], "cyan"),
+            Text("(tombstone)", "dim") if record.value is None else look.plain(value[:MAX_CELL]),
+        ]
+
+    def _text(self, data: bytes | None) -> str:
+        from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
+
+        if data is None:
+            return ""
+        match self._form:
+            case "hex":
+                return data.hex(" ")
+            case "text":
+                return data.decode(errors="replace")
+            case _:
+                return decode(data)[1]
+
+    def draw(self, now: datetime) -> None:
+        """Take in what has come since the last look, unless the reader holds still."""
+        if not self._paused and self._read != self._filled:
+            self._filled = self._read
+            on_top = self.table.cursor_row == 0
+            self.fill()
+            if on_top:  # who looks at the newest record goes on looking at the newest
+                self.table.move_cursor(row=0, animate=False)
+            return
+        super().draw(now)
+
+    def draw_more(self, now: datetime) -> None:
+        """Show the record under the cursor in full."""
+        key = self.table.cursor_key
+        record = next((r for r in self._records if f"{r.partition}-{r.offset}" == key), None)
+        about = self.query_one("#about", Static)
+        about.update(self._in_full(record) if record is not None else "")
+
+    def _in_full(self, record: Record) -> Text:
+        from dataops_core.clients.kafka_peek import MAX_BYTES, decode  # noqa: PLC0415 - as above
+
+        kind, _ = decode(record.value)
+        lines = [Text.assemble(("key  ", "bold"), look.plain(self._text(record.key) or look.UNKNOWN, "cyan"))]
+        for name, content in record.headers:
+            lines.append(Text.assemble(("header  ", "bold"), look.plain(f"{name} = {self._text(content)}")))
+        size = "" if record.size is None else f" of {count(record.size)} bytes"
+        cut = f", the first {count(MAX_BYTES)} are kept" if (record.size or 0) > MAX_BYTES else ""
+        lines.append(Text.assemble(("value  ", "bold"), (f"{kind}{size}{cut}", "dim")))
+        value = self._text(record.value)
+        if kind == "json" and self._form == "auto":
+            value = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+        lines += [look.plain(line.expandtabs()) for line in value.splitlines()]
+        return Text("\n").join(lines)
+
+    def said(self, now: datetime) -> Text:
+        """Return where it was begun, and how many records there were."""
+        text = Text(f"from {self._start}: {count(self._read)} read, {count(len(self._records))} kept", "dim")
+        if self.query_one(FilterLine).value:
+            text.append("  only what matches")
+        text.append(f"  as {self._form}  ")
+        if self._failed is not None:
+            return Text.assemble(look.plain(self._failed, "red"), "  ", text)
+        text.append(
+            "‖ paused (p goes on)" if self._paused else "● live", "not dim yellow" if self._paused else "not dim green"
+        )
+        return text
+
+    def action_pause(self) -> None:
+        """Hold still, or go on; what comes meanwhile is kept."""
+        self._paused = not self._paused
+        self._redraw()
+
+    def action_form(self) -> None:
+        """Show the values in another form."""
+        self._form = FORMS[(FORMS.index(self._form) + 1) % len(FORMS)]
+        self.fill()
+
+    def action_start(self) -> None:
+        """Ask where to begin."""
+        line = self.query_one(PlaceLine)
+        line.value = ""
+        line.display = True
+        line.focus()
+
+    @on(Input.Submitted, "#start")
+    def _start_chosen(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(PlaceLine).action_close()
+        self._start = event.value.strip() or "tail"
+        self.begin()
+
+
+def _searched(record: Record) -> str:
+    parts = [record.key, record.value, *(content for _, content in record.headers)]
+    names = " ".join(name for name, _ in record.headers)
+    return f"{names} " + " ".join(part.decode(errors="replace") for part in parts if part is not None)
+
+
+def _about(record: Record) -> dict[str, object]:
+    from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
+
+    kind, value = decode(record.value)
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "time": record.time,
+        "key": decode(record.key)[1],
+        "headers": {name: decode(content)[1] for name, content in record.headers},
+        "kind": kind,
+        "value": json.loads(value) if kind == "json" else visible(value),
+    }

@@ -1,0 +1,238 @@
+"""Iceberg's tables: what was committed, what points to it, how they are made, and how large their files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Static
+
+from dataops_core.health.text import count, duration
+from dataops_tui import look
+from dataops_tui.resource import ResourceScreen, Row
+
+if TYPE_CHECKING:
+    from dataops_core.clients.iceberg_inspect import FileSizes, TableDetail, TableSnapshot, TableSummary
+
+BAR = 30
+"""Columns of the longest bar of the histogram."""
+ROWS = 100
+"""Rows that a look at a snapshot asks for."""
+SECTIONS = ("snapshots", "refs", "schema", "files", "properties")
+
+
+class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
+    """All tables of all catalogs of the context."""
+
+    CRUMB = "tables"
+    EVERY = 30.0
+
+    def fetch(self) -> dict[str, tuple[TableSummary, ...]]:
+        """Ask the catalogs."""
+        from dataops_core.clients.iceberg_inspect import tables  # noqa: PLC0415 - not before the first frame
+
+        found = {name: tables(client) for name, client in self.console.need_catalogs().items()}
+        self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
+        return found
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        narrow = ("TABLE", "COMMITTED", "ROWS", "FILES")
+        return (*narrow, "SIZE", "PER FILE", "SNAPSHOTS") if self.wide else narrow
+
+    def rows(self, found: dict[str, tuple[TableSummary, ...]], now: datetime) -> Mapping[str, Row]:
+        """Return the tables."""
+        return {
+            f"{catalog}.{table.name}": Row(
+                [
+                    look.plain(f"{catalog}.{table.name}"),
+                    look.when(table.committed_at, now),
+                    look.number(table.records),
+                    look.number(table.files),
+                    look.size(table.size),
+                    look.size(table.size / table.files if table.size and table.files else None),
+                    look.number(table.snapshots),
+                ][: len(self.headings())],
+                table,
+            )
+            for catalog, tables in found.items()
+            for table in tables
+        }
+
+    def open(self, key: str) -> None:
+        """Show the table."""
+        self.console.drill(f"tables {key}", TableDetailScreen(key))
+
+
+class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
+    """One table, a section at a time."""
+
+    EVERY = 30.0
+    BINDINGS = [
+        Binding("1", "section('snapshots')", "Snapshots", id="iceberg.snapshots", tooltip="Show what was committed"),
+        Binding("2", "section('refs')", "Refs", id="iceberg.refs", tooltip="Show branches and tags"),
+        Binding("3", "section('schema')", "Schema", id="iceberg.schema", tooltip="Show columns and partitioning"),
+        Binding("4", "section('files')", "Files", id="iceberg.files", tooltip="Show the files by size"),
+        Binding("5", "section('properties')", "Properties", id="iceberg.properties", tooltip="Show the properties"),
+    ]
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._catalog, _, self._table = name.partition(".")
+        self._section = SECTIONS[0]
+
+    def crumb(self) -> str:
+        """Return the table's name."""
+        return self._table
+
+    def compose_more(self) -> ComposeResult:
+        """Add what there is to know about the section."""
+        yield Static(id="section")
+
+    def fetch(self) -> tuple[TableDetail, FileSizes]:
+        """Ask the catalog."""
+        from dataops_core.clients.iceberg_inspect import file_sizes, table  # noqa: PLC0415 - as above
+
+        client = self.console.need_catalog(self._catalog)
+        return table(client, self._table), file_sizes(client, self._table)
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings of the section."""
+        match self._section:
+            case "snapshots":
+                narrow = ("AT", "OPERATION", "ADDED", "ROWS", "SNAPSHOT")
+                return (*narrow, "FILES", "REFS", "BY") if self.wide else narrow
+            case "refs":
+                return ("NAME", "KIND", "AT", "KEPT FOR", "SNAPSHOT")
+            case "schema":
+                return ("ID", "COLUMN", "TYPE", "NULL", "PARTITION", "SORT", "DOC")
+            case "files":
+                return ("UP TO", "FILES", "SIZE", "ROWS", "SHARE OF FILES")
+            case _:
+                return ("PROPERTY", "VALUE")
+
+    def rows(self, found: tuple[TableDetail, FileSizes], now: datetime) -> Mapping[str, Row]:
+        """Return the rows of the section."""
+        detail, sizes = found
+        match self._section:
+            case "snapshots":
+                width = len(self.headings())
+                return {str(s.snapshot_id): Row(_snapshot(s, now)[:width], s) for s in detail.snapshots}
+            case "refs":
+                return {
+                    ref.name: Row(
+                        [
+                            look.plain(ref.name, "bold"),
+                            look.plain(ref.kind),
+                            look.at(ref.at, now),
+                            look.plain("always" if ref.max_age is None else duration(ref.max_age)),
+                            look.plain(str(ref.snapshot_id), "dim"),
+                        ],
+                        ref,
+                    )
+                    for ref in detail.refs
+                }
+            case "schema":
+                return {
+                    column.name: Row(
+                        [
+                            look.number(column.field_id),
+                            look.plain(column.name, "bold" if column.partitioned else ""),
+                            look.plain(column.kind, "cyan"),
+                            Text("never" if column.required else "yes", "" if column.required else "dim"),
+                            look.plain(column.partitioned or ""),
+                            look.plain(column.sorted or ""),
+                            look.plain(column.doc or "", "dim"),
+                        ],
+                        column,
+                    )
+                    for column in detail.columns
+                }
+            case "files":
+                return _histogram(sizes)
+            case _:
+                return {
+                    name: Row([look.plain(name), look.plain(value)], {name: value})
+                    for name, value in detail.properties.items()
+                }
+
+    def draw_more(self, now: datetime) -> None:
+        """Show which section this is, and its sum."""
+        tabs = Text("  ").join(
+            Text(f"{number} {name}", "bold reverse" if name == self._section else "dim")
+            for number, name in enumerate(SECTIONS, start=1)
+        )
+        about = look.plain(self._about(*self.found), "dim") if self.found else Text()
+        self.query_one("#section", Static).update(Text.assemble(tabs, "\n", about))
+
+    def _about(self, detail: TableDetail, sizes: FileSizes) -> str:
+        match self._section:
+            case "snapshots":
+                return f"{detail.location}  format {detail.format_version}; Enter looks at a snapshot with SQL"
+            case "schema":
+                return f"{detail.schemas} schemas and {detail.specs} partition specs so far"
+            case "files":
+                deletes = (
+                    f"{count(sizes.position_deletes)} position and {count(sizes.equality_deletes)} equality deletes"
+                )
+                part = "" if sizes.read == sizes.manifests else f", of which {count(sizes.read)} were read"
+                return f"{count(sum(sizes.files))} data files, {deletes}, {count(sizes.manifests)} manifests{part}"
+            case _:
+                return ""
+
+    def action_section(self, name: str) -> None:
+        """Show another section."""
+        self._section = name
+        self.fill()
+
+    def open(self, key: str) -> None:
+        """Look at the table as it was at the snapshot, or at the branch or tag, with SQL."""
+        if self._section not in ("snapshots", "refs"):
+            self.action_raw()
+            return
+        literal = "'" + key.replace("'", "''") + "'"
+        version = key if self._section == "snapshots" else literal
+        parts = [self._catalog, *self._table.split(".")]
+        name = ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+        self.console.open_sql(f"SELECT * FROM {name} FOR VERSION AS OF {version} LIMIT {ROWS}")
+
+
+def _snapshot(snapshot: TableSnapshot, now: datetime) -> list[Text]:
+    colour = "bold green" if snapshot.current else "" if snapshot.on_branch else "dim"
+    removed = snapshot.count("deleted-records")
+    added = snapshot.count("added-records")
+    by = snapshot.summary.get("spark.app.id") or snapshot.summary.get("trino_query_id") or look.UNKNOWN
+    change = look.Figure(f"+{count(added or 0)}" + (f" -{count(removed)}" if removed else ""), added)
+    return [
+        look.at(snapshot.at, now, colour),
+        look.plain((snapshot.operation or look.UNKNOWN) + (" ● current" if snapshot.current else ""), colour),
+        change,
+        look.number(snapshot.count("total-records")),
+        look.plain(str(snapshot.snapshot_id), "dim"),
+        look.number(snapshot.count("total-data-files")),
+        look.plain(", ".join(snapshot.refs), "bold"),
+        look.plain(by, "dim"),
+    ]
+
+
+def _histogram(sizes: FileSizes) -> dict[str, Row]:
+    from dataops_core.clients.iceberg_inspect import BUCKETS  # noqa: PLC0415 - as above
+
+    names = [f"up to {look.size(most).plain}" for most in BUCKETS] + [f"over {look.size(BUCKETS[-1]).plain}"]
+    most = max(sizes.files, default=0) or 1
+    return {
+        name: Row(
+            [
+                look.plain(name),
+                look.number(sizes.files[n]),
+                look.size(sizes.sizes[n]),
+                look.number(sizes.records[n]),
+                Text("█" * round(BAR * sizes.files[n] / most), "cyan"),
+            ]
+        )
+        for n, name in enumerate(names)
+    }

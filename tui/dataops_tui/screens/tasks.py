@@ -1,0 +1,265 @@
+"""The tasks of one run, when they waited and when they worked; and the log of one of them, as it grows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import RichLog, Static
+
+from dataops_core.health.text import clock, count
+from dataops_tui import look
+from dataops_tui.background import in_background
+from dataops_tui.base import ConsoleScreen
+from dataops_tui.messages import Fetched, WorkFailed
+from dataops_tui.resource import FETCHING, ResourceScreen, Row
+
+if TYPE_CHECKING:
+    from dataops_core.clients.airflow_runs import LogLine, LogPart, TaskInstance
+
+BAR = 40
+"""Columns of the time line."""
+LOG_EVERY = 2.0
+"""Seconds between two looks at a log that grows."""
+LOG_LINES = 10_000
+"""Newest lines of a log that are kept."""
+LEVELS = {"error": "red", "critical": "red bold", "warning": "yellow", "debug": "dim"}
+
+
+class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
+    """The tasks of one run, first started first."""
+
+    MARKABLE = True
+    BINDINGS = [
+        Binding("l", "open", "Log", id="tasks.log", show=False, tooltip="Follow the task's log"),
+        Binding("x", "clear", "Clear", id="tasks.clear", tooltip="Have the task or the marked ones run again"),
+    ]
+
+    def __init__(self, dag_id: str, run_id: str) -> None:
+        super().__init__()
+        self._dag_id = dag_id
+        self._run_id = run_id
+
+    def crumb(self) -> str:
+        """Return the run's id."""
+        return self._run_id
+
+    def fetch(self) -> tuple[TaskInstance, ...]:
+        """Ask Airflow."""
+        from dataops_core.clients.airflow_runs import task_instances  # noqa: PLC0415 - not before the first frame
+
+        return task_instances(self.console.need_airflow(), self._dag_id, self._run_id)
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        narrow = ("STATE", "TASK", "TRY", "WAITED", "TOOK")
+        return (*narrow, "QUEUED ░ RUNNING █", "OPERATOR") if self.wide else narrow
+
+    def rows(self, found: tuple[TaskInstance, ...], now: datetime) -> Mapping[str, Row]:
+        """Return the tasks."""
+        times = [at for task in found for at in (task.queued_at, task.started_at, task.ended_at) if at is not None]
+        running = any(task.started_at is not None and task.ended_at is None for task in found)
+        begin, end = min(times, default=now), now if running else max(times, default=now)
+        rows = {}
+        for task in found:
+            cells = [
+                look.task_state(task.state or "none"),
+                look.plain(task.key),
+                Text(f"{task.tries} of {task.max_tries + 1}"),
+                look.seconds(_between(task.queued_at, task.started_at or (now if task.state == "queued" else None))),
+                look.seconds(_between(task.started_at, task.ended_at or now)),
+                _bar(task, begin, end),
+                look.plain(task.operator or look.UNKNOWN, "dim"),
+            ]
+            rows[task.key] = Row(cells[: len(self.headings())], task, task.state in ("failed", "upstream_failed"))
+        return rows
+
+    def open(self, key: str) -> None:
+        """Follow the task's log."""
+        row = self._rows.get(key)
+        if row is not None:
+            self.console.drill(f"dags {self._dag_id}", LogScreen(self._dag_id, self._run_id, row.about))
+
+    def url(self, key: str | None) -> str | None:
+        """Return the task's page in Airflow."""
+        page = f"dags/{quote(self._dag_id)}/runs/{quote(self._run_id)}/tasks"
+        return self.console.airflow_page(page, key.partition("[")[0] if key else None)
+
+    def action_clear(self) -> None:
+        """Have the chosen tasks run again, and what comes after them."""
+        airflow, chosen = self.console.airflow, self.table.chosen
+        if airflow is None or not chosen or self.found is None:
+            return
+        tasks = [task for task in self.found if task.key in chosen]
+        call = f'POST {airflow.target}/api/v2/dags/{self._dag_id}/clearTaskInstances {{"dag_run_id": "{self._run_id}", '
+        preview = f'{call}"task_ids": {[task.key for task in tasks]}, "include_downstream": true}}'
+        clear = partial(self.console.gate.clear_failed, airflow, self._dag_id, self._run_id, tasks)
+
+        def do(confirmed: str | None) -> str:
+            return f"{clear(confirmed=confirmed)} tasks of {self._run_id} run again"
+
+        self.console.act(f"Clear {look.few(chosen)} and what comes after", preview, do)
+        self.table.unmark()
+
+
+class LogScreen(ConsoleScreen):
+    """The log of a task's newest try."""
+
+    FOLLOWS_TIME = False
+
+    BINDINGS = [
+        Binding("escape", "dismiss", "Back", id="log.back", tooltip="Back to the tasks"),
+        Binding("f", "follow", "Follow", id="log.follow", tooltip="Stay at the end, or hold still"),
+        Binding("c", "copy", "Copy", id="log.copy", tooltip="Copy the log"),
+        Binding("g", "top", "Top", id="log.top", show=False, tooltip="First line"),
+        Binding("G", "bottom", "Bottom", id="log.bottom", show=False, tooltip="Last line"),
+    ]
+
+    def __init__(self, dag_id: str, run_id: str, task: TaskInstance) -> None:
+        super().__init__()
+        self._dag_id = dag_id
+        self._run_id = run_id
+        self._instance = task
+        self._token: str | None = None
+        self._ended = False
+        self._asked = False
+        self._failed: str | None = None
+        self._seen: datetime | None = None
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+
+    def crumb(self) -> str:
+        """Return the task."""
+        return f"{self._instance.key} log"
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out: the log, and how far it is."""
+        yield RichLog(id="log", max_lines=LOG_LINES, wrap=True, markup=False, highlight=False)
+        yield Static(id="said")
+
+    def on_mount(self) -> None:
+        """Fetch now, and go on until the log has ended."""
+        super().on_mount()
+        self.query_one(RichLog).focus()
+        self.load()
+        self.set_interval(LOG_EVERY, self.load)
+
+    def load(self) -> None:
+        """Fetch what is new, unless the last fetch still goes on or the log has ended."""
+        if self._asked or self._ended:
+            return
+        self._asked = True
+        context, token = self.console.context_name, self._token
+
+        def work() -> None:
+            from dataops_core.clients.airflow_runs import log  # noqa: PLC0415 - as above
+
+            part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)
+            self.post_message(Fetched(context, part, look.utc_now()))
+
+        in_background(self, FETCHING, work)
+
+    @on(Fetched)
+    def _grown(self, message: Fetched) -> None:
+        part: LogPart = message.value
+        self._asked, self._failed, self._seen = False, None, message.at
+        self._token, self._ended = part.token, part.token is None
+        now = look.utc_now()
+        for line in part.lines:
+            text = _line(line, now)
+            self._lines.append(text.plain)
+            self.query_one(RichLog).write(text)
+        self._redraw()
+
+    @on(WorkFailed)
+    def _complain(self, message: WorkFailed) -> None:
+        message.stop()
+        self._asked, self._failed = False, message.error
+        self._redraw()
+
+    def draw(self, now: datetime) -> None:
+        """Show how far the log is."""
+        said = Text(f"try {max(self._instance.tries, 1)}, {count(len(self._lines))} lines", "dim")
+        said.append(f"  seen {look.ago(self._seen, now)}" if self._seen else "  loading …")
+        if self._ended:
+            said.append("  the end", "not dim")
+        elif self.query_one(RichLog).auto_scroll:
+            said.append("  ● follows", "not dim green")
+        else:
+            said.append("  ‖ holds still (f follows)", "not dim yellow")
+        if self._failed is not None:
+            said = Text.assemble(look.plain(self._failed, "red"), "  ", said)
+        self.query_one("#said", Static).update(said)
+
+    def action_follow(self) -> None:
+        """Stay at the end from now on, or hold still."""
+        log = self.query_one(RichLog)
+        log.auto_scroll = not log.auto_scroll
+        if log.auto_scroll:
+            log.scroll_end(animate=False)
+        self._redraw()
+
+    def action_copy(self) -> None:
+        """Copy the log through the terminal (OSC 52)."""
+        self.app.copy_to_clipboard("\n".join(self._lines))
+        self.notify(f"copied {count(len(self._lines))} lines", timeout=2)
+
+    def action_top(self) -> None:
+        """Go to the first line."""
+        self.query_one(RichLog).auto_scroll = False
+        self.query_one(RichLog).scroll_home(animate=False)
+        self._redraw()
+
+    def action_bottom(self) -> None:
+        """Go to the last line, and stay there."""
+        self.query_one(RichLog).auto_scroll = True
+        self.query_one(RichLog).scroll_end(animate=False)
+        self._redraw()
+
+
+def _between(begin: datetime | None, end: datetime | None) -> float | None:
+    return max(0.0, (end - begin).total_seconds()) if begin is not None and end is not None else None
+
+
+def _bar(task: TaskInstance, begin: datetime, end: datetime) -> Text:
+    """Draw when a task waited and when it worked, on the time line of its run."""
+    span = max((end - begin).total_seconds(), 1.0)
+
+    def column(at: datetime | None) -> int:
+        return round(BAR * min(max(((at or end) - begin).total_seconds() / span, 0.0), 1.0))
+
+    if task.queued_at is None and task.started_at is None:
+        return Text("")
+    started = column(task.started_at)
+    queued = min(column(task.queued_at), started) if task.queued_at is not None else started
+    ended = max(column(task.ended_at), started + 1) if task.started_at is not None else started
+    _, colour = look.TASK_STATES.get(task.state or "none", look.OTHER_STATE)
+    return Text.assemble(" " * queued, ("░" * (started - queued), "cyan"), ("█" * (ended - started), colour))
+
+
+def _line(line: LogLine, now: datetime) -> Text:
+    at = f"{clock(line.at, now)} " if line.at else ""
+    colour = LEVELS.get((line.level or "").lower(), "")
+    text = Text.assemble((at, "dim"), look.plain(f"{line.level.upper()} " if line.level else "", colour))
+    text.append_text(Text("\n").join(look.plain(part.expandtabs(), colour) for part in line.text.splitlines() or [""]))
+    for detail in _tracebacks(line.more.get("error_detail")):
+        text.append("\n").append_text(look.plain(detail, "red"))
+    return text
+
+
+def _tracebacks(details: object) -> list[str]:
+    """Return the lines of the exceptions that Airflow puts beside a line."""
+    lines = []
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict):
+            frames = detail.get("frames") or []
+            lines += [f"  {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}" for frame in frames]
+            lines.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
+    return lines

@@ -1,0 +1,98 @@
+"""Xray: who reads what, as a tree from the sources on, with the state of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+
+from dataops_core.health.events import BAD
+from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealth
+from dataops_tui import look
+from dataops_tui.resource import Row, SnapshotScreen
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of the tree.
+
+    Attributes:
+        branch: The lines that lead to it.
+        again: Whether the stage has been drawn in full further up: it reads several.
+    """
+
+    pipeline: str
+    stage: StageHealth
+    branch: str
+    again: bool
+
+
+class XrayScreen(SnapshotScreen[HealthSnapshot]):
+    """All pipelines of the context."""
+
+    CRUMB = "xray"
+
+    @property
+    def found(self) -> HealthSnapshot | None:
+        """The newest health snapshot."""
+        return self.snapshot
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return ("LINEAGE", "KIND", "STATE", "LAG", "WHY") if self.wide else ("LINEAGE", "STATE", "LAG")
+
+    def rows(self, found: HealthSnapshot, now: datetime) -> Mapping[str, Row]:
+        """Return the tree, one row for each line."""
+        rows: dict[str, Row] = {}
+        for pipeline in found.pipelines:
+            title = Text.assemble(look.status(pipeline.verdict.status), "  ", look.plain(pipeline.name, "bold"))
+            blank = [Text("")] * (len(self.headings()) - 1)
+            rows[pipeline.name] = Row([title, *blank], pipeline.verdict, pipeline.verdict.check_id is not None)
+            for number, node in enumerate(tree(pipeline)):
+                faulty = node.stage.state in BAD
+                rows[f"{pipeline.name}/{node.stage.name}/{number}"] = Row(self._cells(node), node, faulty)
+        return rows
+
+    def _cells(self, node: Node) -> list[Text]:
+        stage = node.stage
+        name = Text.assemble(
+            (node.branch, "dim"), look.plain(stage.name), (" (see above)" if node.again else "", "dim")
+        )
+        cells = {
+            "LINEAGE": name,
+            "KIND": look.plain(stage.kind.value.replace("_", " "), "dim"),
+            "STATE": look.state(stage.state),
+            "LAG": look.seconds(stage.hop_lag),
+            "WHY": look.plain(look.reason(stage), "dim"),
+        }
+        return [cells[heading] for heading in self.headings()]
+
+    def open(self, key: str) -> None:
+        """Show the stage."""
+        node = self._rows[key].about
+        if isinstance(node, Node):
+            self.console.open_stage(node.pipeline, node.stage.name)
+
+
+def tree(pipeline: PipelineHealth) -> Iterator[Node]:
+    """Yield the lines of a pipeline's tree; a stage that reads several is drawn in full once."""
+    readers: dict[str, list[StageHealth]] = {stage.name: [] for stage in pipeline.stages}
+    for stage in pipeline.stages:
+        for upstream in stage.reads:
+            readers[upstream].append(stage)
+    drawn: set[str] = set()
+
+    def walk(stage: StageHealth, lead: str, *, last: bool) -> Iterator[Node]:
+        again = stage.name in drawn
+        drawn.add(stage.name)
+        yield Node(pipeline.name, stage, lead + ("└─ " if last else "├─ "), again)
+        if not again:
+            below = readers[stage.name]
+            for reader in below:
+                yield from walk(reader, lead + ("   " if last else "│  "), last=reader is below[-1])
+
+    sources = [stage for stage in pipeline.stages if not stage.reads]
+    for source in sources:
+        yield from walk(source, "", last=source is sources[-1])

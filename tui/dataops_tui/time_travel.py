@@ -1,0 +1,264 @@
+"""Looking at the past: back and forth through a recording, and back to what is now."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import App
+from textual.binding import Binding
+from textual.reactive import reactive
+
+from dataops_core.actions import Gate
+from dataops_core.errors import DataopsError
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.text import clock
+from dataops_tui.background import in_background
+from dataops_tui.messages import Connected, HistoryRead, MomentRead, SnapshotArrived
+
+if TYPE_CHECKING:  # a recording is read once somebody looks into it
+    from dataops_core.health.recording import Change, Gap, Moment, Recording
+    from dataops_tui.app import Watching
+
+
+@dataclass(frozen=True)
+class History:
+    """What is recorded.
+
+    Attributes:
+        moments: Oldest first.
+        changes: What changed, in the order of the moments.
+        gaps: When nothing was recorded.
+    """
+
+    recording: Recording
+    moments: tuple[Moment, ...]
+    changes: tuple[Change, ...]
+    gaps: tuple[Gap, ...]
+
+    @classmethod
+    def read(cls, recording: Recording) -> History:
+        """Read it; raises RecordingError."""
+        changes = tuple(change for change in recording.changes() if change.before is not None)
+        return cls(recording, recording.moments(), changes, recording.gaps())
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """The moments in which something changed."""
+        changed = {change.moment for change in self.changes}
+        return tuple(index for index, moment in enumerate(self.moments) if moment.id in changed)
+
+    def index_at(self, at: datetime) -> int:
+        """Return the first moment that is not before a time."""
+        return bisect_left(self.moments, at, key=lambda moment: moment.at)
+
+    def turn(self, index: int, step: int) -> int:
+        """Return the next moment after another one, or before it, in which something changed; else the end."""
+        place = bisect_left(self.turns, index + (1 if step > 0 else 0)) - (0 if step > 0 else 1)
+        if 0 <= place < len(self.turns):
+            return self.turns[place]
+        return len(self.moments) - 1 if step > 0 else 0
+
+
+@dataclass(frozen=True)
+class Past:
+    """A moment that is looked at.
+
+    Attributes:
+        index: Which moment of the history it is.
+        replay: Whether there is nothing but the recording.
+    """
+
+    history: History
+    index: int
+    snapshot: HealthSnapshot
+    replay: bool
+
+
+Move = Callable[[History, int], int]
+"""From a moment to another one."""
+
+
+class TimeTravel(App[None]):
+    """Shows the newest health snapshot, or one of the past; while it is the past, nothing can be changed."""
+
+    BINDINGS = [
+        Binding(
+            "left_square_bracket",
+            "travel(-1)",
+            "Earlier",
+            id="time.earlier",
+            key_display="[",
+            show=False,
+            tooltip="One look back in time",
+        ),
+        Binding(
+            "right_square_bracket",
+            "travel(1)",
+            "Later",
+            id="time.later",
+            key_display="]",
+            show=False,
+            tooltip="One look forward in time; after the newest one it is live again",
+        ),
+        Binding(
+            "left_curly_bracket",
+            "travel_to_change(-1)",
+            "Change before",
+            id="time.change_before",
+            key_display="{",
+            show=False,
+            tooltip="Back to when something changed",
+        ),
+        Binding(
+            "right_curly_bracket",
+            "travel_to_change(1)",
+            "Next change",
+            id="time.next_change",
+            key_display="}",
+            show=False,
+            tooltip="Forward to when something changed",
+        ),
+        Binding("escape", "live", "Live", id="time.live", show=False, tooltip="From the past back to what is now"),
+    ]
+    context_name: str
+    monitor: Watching | None
+    snapshot: reactive[HealthSnapshot | None]
+    past: reactive[Past | None] = reactive(None)
+    """The moment of the past that was read; see `looked_at`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._history: History | None = None
+        self._wanted: int | None = None
+        self._reading = False
+        self._said: str | None = None
+
+    @property
+    def looked_at(self) -> Past | None:
+        """The moment of the past that is shown; `None` while it is live."""
+        past = self.past
+        return past if past is not None and past.snapshot.context == self.context_name else None
+
+    @property
+    def replays(self) -> bool:
+        """Whether there is nothing but a recording."""
+        return self.monitor is not None and self.monitor.replays
+
+    @property
+    def gate(self) -> Gate:
+        """What actions pass; none does while the past is shown."""
+        past = self.looked_at
+        if past is None:
+            return self._gate
+        at = clock(past.snapshot.taken_at, past.snapshot.taken_at)
+        mend = "a recording cannot be changed" if past.replay else "Esc goes back to what is now"
+        return self._gate.held(f"the console shows the past ({at}): {mend}")
+
+    @gate.setter
+    def gate(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def action_travel(self, step: int) -> None:
+        """Go one look back, or forth."""
+        self._travel(step, lambda _, index: index + step)
+
+    def action_travel_to_change(self, step: int) -> None:
+        """Go back or forth to when something changed."""
+        self._travel(step, lambda history, index: history.turn(index, step))
+
+    def action_live(self) -> None:
+        """Go back to what is now."""
+        if self.replays:
+            self.notify("there is nothing but the recording; q leaves")
+            return
+        self._history = self._wanted = self.past = None
+
+    def _travel(self, step: int, move: Move) -> None:
+        if self._wanted is not None and self._history is not None and self.looked_at is not None:
+            self._seek(self._history, move(self._history, self._wanted))
+        elif step > 0:
+            self.notify("this is live: [ goes back in time", markup=False)
+        elif self.monitor is None:
+            self.notify("still connecting; try again in a moment")
+        else:
+            self._read_history(self.monitor, move)
+
+    def _seek(self, history: History, index: int) -> None:
+        last = len(history.moments) - 1
+        if index > last and not self.replays:
+            self.action_live()
+            return
+        if not 0 <= index <= last:
+            self.notify(f"this is the {'end' if index > last else 'beginning'} of the recording", timeout=1)
+        self._wanted = min(max(index, 0), last)
+        self._read_moment(history, self._wanted)
+
+    def _read_history(self, monitor: Watching, move: Move) -> None:
+        if self._reading:
+            return
+        self._reading = True
+
+        def work() -> None:
+            try:
+                self.post_message(HistoryRead(History.read(monitor.recording()), move))
+            except DataopsError as error:
+                self.post_message(HistoryRead(None, move, str(error)))
+
+        in_background(self, "reading the recording", work)
+
+    @on(HistoryRead)
+    def _history_read(self, message: HistoryRead) -> None:
+        self._reading = False
+        history = message.history
+        if history is None or not history.moments:
+            self.notify(message.error or "nothing has been recorded yet", severity="warning", markup=False)
+            return
+        self._history = history
+        now = history.index_at(self.snapshot.taken_at) if self.snapshot else len(history.moments)
+        self._seek(history, message.move(history, now))
+
+    def _read_moment(self, history: History, index: int) -> None:
+        if self._reading:
+            return  # once that moment is there, the newest one that is wanted is read
+        self._reading = True
+
+        def work() -> None:
+            try:
+                snapshot = history.recording.snapshot(history.moments[index].id)
+                self.post_message(MomentRead(Past(history, index, snapshot, self.replays)))
+            except DataopsError as error:
+                self.post_message(MomentRead(None, str(error)))
+
+        in_background(self, "reading the recording", work)
+
+    @on(MomentRead)
+    def _moment_read(self, message: MomentRead) -> None:
+        self._reading = False
+        if self._wanted is None or self._history is None:
+            return  # it is live again
+        if message.past is None:
+            self.notify(message.error or "it cannot be read", severity="error", markup=False)
+            self._wanted = self.past.index if self.past else None
+            return
+        self.past = message.past
+        if self._wanted != message.past.index:
+            self._read_moment(self._history, self._wanted)
+
+    @on(Connected)
+    def _source_is_there(self) -> None:
+        self._history = self._wanted = self.past = None
+        if self.monitor is not None and self.monitor.replays:
+            self._read_history(self.monitor, lambda _history, _index: 0)
+
+    @on(SnapshotArrived)
+    def _say_what_is_not_recorded(self) -> None:
+        said = self.monitor.not_recorded if self.monitor is not None else None
+        if said is not None and said != self._said:
+            self.notify(f"not recording: {said}", severity="warning", timeout=10, markup=False)
+        self._said = said
