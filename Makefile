@@ -9,13 +9,12 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
-PROMTOOL := $(or $(shell command -v promtool),.local/tools/bin/promtool)
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }'
 
 ##### Main
 
@@ -69,11 +68,13 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 
 ##### Development
 
-.PHONY: install check dashboards docs golden lint-metrics fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; 5 minutes on 2 cores
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
+dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
+	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
 docs: install ## write the parts of the docs that come from the code
@@ -81,8 +82,6 @@ docs: install ## write the parts of the docs that come from the code
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
-lint-metrics: monitoring-tools ## check the golden exposition with promtool
-	$(PROMTOOL) check metrics < tests/unit/golden/exporter.prom
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt

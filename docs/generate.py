@@ -200,7 +200,7 @@ PLACES = {
     "stage": "Stage",
     "table": "Tables of rows",
     "tasks": "Tasks of a run, beside those of lists",
-    "text": "A row in full (`y`)",
+    "text": "A text on top of the screen",
     "time": "The past",
     "topic": "One topic, beside those of lists",
     "topics": "Topics, beside those of lists",

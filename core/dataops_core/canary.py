@@ -105,8 +105,8 @@ class Passage:
     """How a canary passed one hop.
 
     Attributes:
-        after: Seconds from sending until it was seen here; `None` if it was not.
-        took: Seconds of these since the hops before had seen it.
+        after: Seconds from when the topic had it until it was seen here; `None` if it was not.
+        took: Seconds of these since the hops before had seen it; for the topic, how long it took to send it.
         error: Why it could not be told.
     """
 
@@ -182,7 +182,7 @@ def _in_trino(client: TrinoClient, statement: str) -> Look:
 def follow(
     hops: Sequence[Hop],
     sent: Sent,
-    began: float,
+    sending: float,
     timeout: float,
     on_seen: Callable[[str, float], None] = lambda _hop, _after: None,
     grace: float = GRACE,
@@ -194,15 +194,16 @@ def follow(
     Args:
         hops: Where to look, upstream first.
         sent: Where the record is.
-        began: When it was sent, by `time.monotonic`.
-        timeout: Seconds from then on after which nothing is looked for any more.
+        sending: Seconds that it took to send it.
+        timeout: Seconds after which nothing is looked for any more.
         on_seen: Called with a hop and its seconds, in the order in which they see it.
         grace: Seconds that the others are looked at on after the last hop has seen it.
 
     Returns:
         The passage of the topic, and that of each hop.
     """
-    passages = [Passage(sent.topic, Outcome.SEEN, (took := time.monotonic() - began), took)]
+    began = time.monotonic()
+    passages = [Passage(sent.topic, Outcome.SEEN, 0.0, sending)]
     stop = Event()
     watches = [_Watch(hop, sent, began, stop) for hop in hops]
     waited_for = list(watches)
@@ -230,7 +231,7 @@ class _Watch:
     def __init__(self, hop: Hop, sent: Sent, began: float, stop: Event) -> None:
         self.hop = hop
         self.after: float | None = None
-        self.error: str | None = None
+        self.error: str | None = "no answer yet"
         self._sent, self._began, self._stop = sent, began, stop
         Thread(target=self._run, name=f"canary {hop.name}", daemon=True).start()
 

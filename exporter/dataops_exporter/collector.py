@@ -124,15 +124,13 @@ def picker_samples(picker: Picker) -> Iterator[Sample]:
 
 def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     label = (pipeline.name,)
-    verdict = pipeline.verdict
     yield metrics.PIPELINE_DATA_AGE, label, pipeline.data_age
     yield metrics.PIPELINE_SOURCE_AGE, label, pipeline.source_age
     yield metrics.PIPELINE_OBJECTIVE, label, pipeline.objective
     for status in Status:
-        yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(verdict.status is status)
-    if verdict.check_id is not None:
-        labels = (pipeline.name, verdict.stage or "", verdict.check_id, verdict.component or "")
-        yield metrics.PIPELINE_FINDING, labels, 1.0
+        yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
+    if (found := pipeline.verdict).check_id is not None:
+        yield metrics.PIPELINE_FINDING, (pipeline.name, found.check_id, found.stage or "", found.component or ""), 1.0
     for stage in pipeline.stages:
         yield from _stage(stage, (pipeline.name, stage.name, SYSTEM[stage.kind]))
 

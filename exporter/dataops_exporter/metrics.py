@@ -53,7 +53,7 @@ PIPELINE_FINDING = Metric(
     "dataops_pipeline_finding",
     "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that does not answer,"
     " where that is the cause; `stage` and `component` are empty where there is none.",
-    ("pipeline", "stage", "check_id", "component"),
+    ("pipeline", "check_id", "stage", "component"),
 )
 STAGE_LAG = Metric(
     "dataops_stage_lag_seconds", "Progress of what the stage reads minus progress of the stage itself.", STAGE

@@ -35,7 +35,7 @@ def test_it_arrives_and_each_hop_is_timed(stack: Stack, landing: None) -> None:
     # how long each takes is this machine's; that it was seen is what counts
     assert set(outcomes.values()) <= {"seen", "late"}, (told, said)
     assert code == (0 if set(outcomes.values()) == {"seen"} else 1)
-    assert all(p["after"] > 0 and p["took"] >= 0 for p in told["passages"])
+    assert all(p["after"] > 0 and p["took"] >= 0 for p in told["passages"][1:])
     (row,) = stack.sql(f"SELECT * FROM lake.bronze.readings WHERE logger_id = '{told['id']}'")
     assert (row["partition"], row["offset"]) == (told["partition"], told["offset"])
 

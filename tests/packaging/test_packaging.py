@@ -109,6 +109,8 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
         "|".join(("/ro" + "ot/", "/wo" + "rk/", "pypi" + r"\.org", "repo1" + r"\.maven", "registry" + r"\.npmjs"))
     )
     for name in files:
+        if (ROOT / name).is_symlink():
+            continue  # what it leads to is another one of the files
         text = (ROOT / name).read_bytes().decode("utf-8", "replace")
         found = forbidden.search(text)
         assert found is None, f"{name}: {found[0] if found else ''}"

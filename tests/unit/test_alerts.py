@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
-from tests.monitoring import ALERTS, NAMES, RUNBOOKS, alerts, program, rules, unknown_in
+from tests.monitoring import ALERTS, NAMES, ROOT, RUNBOOKS, alerts, program, rules, unknown_in
 
 from dataops_core.cli.app import app as dataops
 
@@ -84,6 +84,16 @@ def test_a_runbook_has_its_four_parts_and_names_commands_that_exist(path: Path) 
                 break
             assert word in group.commands, f"dataops {command}"
             group = group.commands[word]
+
+
+def test_the_examples_for_prometheus_are_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/prometheus.md").read_text(), re.DOTALL)
+    configurations = [block for block in blocks if re.search(r"^(scrape_configs|remote_write):", block, re.MULTILINE)]
+    assert len(configurations) == 3
+    for number, block in enumerate(configurations):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(block)
+        run(program("promtool"), "check", "config", "--syntax-only", str(path))
 
 
 def test_the_routing_example_is_valid_and_sends_each_severity_where_it_belongs() -> None:

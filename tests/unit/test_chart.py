@@ -62,6 +62,14 @@ def test_an_example_is_valid_and_so_are_its_settings(path: Path, tmp_path: Path)
         assert find_problems(settings) == ()
 
 
+def test_the_values_in_the_docs_are_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/prometheus.md").read_text(), re.DOTALL)
+    values = [yaml.safe_load(block) for block in blocks if "serviceMonitor:" in block]
+    assert values
+    for found in values:
+        jsonschema.validate(found, SCHEMA)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.exposition import FILES, GOLDEN, text
+from tests.monitoring import program
 
 from dataops_exporter import dialects
 from dataops_exporter.metrics import METRICS, Metric
-
-ABBREVIATED = re.compile(r"_(s|ms|us|ns|sec|min|b|kb|mb|gb|milliseconds|minutes|hours|days|percent)(_|$)")
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -25,21 +25,23 @@ def test_each_metric_of_the_list_is_in_it(file: str, listed: tuple[Metric, ...])
     assert {metric.name for metric in listed} == served
 
 
+def test_promtool_has_nothing_to_say_about_our_metrics() -> None:
+    golden = (GOLDEN / "exporter.prom").read_text()
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=golden, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, ""), "the dialects' names are what they are"
+
+
 def test_no_name_is_given_twice() -> None:
     names = [metric.name for metric in (*METRICS, *dialects.METRICS)]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_names_follow_the_conventions_that_promtool_checks(metric: Metric) -> None:
-    assert re.fullmatch(r"dataops_[a-z][a-z0-9_]*[a-z0-9]", metric.name), "snake case, our prefix"
+def test_names_follow_the_conventions_that_promtool_does_not_check(metric: Metric) -> None:
+    assert metric.name.startswith("dataops_")
     assert metric.help.endswith(".")
-    assert metric.name.endswith("_total") == (metric.kind == "counter")
-    assert metric.name.endswith("_info") == (metric.kind == "info")
-    assert not metric.name.endswith(("_count", "_sum", "_bucket")), "those are of histograms"
-    assert not re.search(r"_(gauge|counter|metric)(_|$)", metric.name), "a name does not say its type"
-    assert not ABBREVIATED.search(metric.name), "base units, written out"
-    assert not {"le", "quantile", "job", "instance"} & set(metric.labels)
     for unit in ("timestamp", "age", "duration", "eta"):
         if f"_{unit}" in metric.name:
             assert metric.name.endswith("_seconds")

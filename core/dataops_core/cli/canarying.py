@@ -38,9 +38,10 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
     hops = hops_of(pipeline, pipeline.canary, made, clients)
     began, sent_at = time.monotonic(), datetime.now(UTC)
     sent = gate.send_canary(clients.need("kafka"), made.topic, made.key, made.value, confirmed)
+    sending = time.monotonic() - began
     say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:
-        passages = follow(hops, sent, began, timeout or pipeline.canary.timeout, _say_seen)
+        passages = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _say_seen)
     except KeyboardInterrupt:
         say(f"dataops: interrupted; {made.id} goes on")
         return Exit.INTERRUPTED

@@ -276,10 +276,13 @@ def _claim(path: Path) -> int:
         raise RecordingError(f"{lock} cannot be written: {(error.strerror or 'unwritable').lower()}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "another one"
         os.close(descriptor)
         raise RecordingError(f"process {holder} records into {path} already") from error
+    except OSError as error:
+        os.close(descriptor)
+        raise RecordingError(f"{lock} cannot be locked: {(error.strerror or 'no locks here').lower()}") from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
@@ -290,7 +293,6 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
         if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-            db.execute("PRAGMA page_size = 8192")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.executescript(TABLES)
         check_header(db, path)

@@ -30,6 +30,8 @@ SPEED_UP = 60
 STATE_HOURS = 3
 """How long `detect_excursions` remembers a logger that is silent: 180 hours of simulated time."""
 AIRFLOW_USER = "operator"
+TOOLS = ROOT / ".local" / "tools" / "bin"
+"""Where `make monitoring-tools` puts Prometheus where it is not installed."""
 SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 AIRFLOW_PARTS = {
     "airflow-api": ("api-server",),
@@ -58,7 +60,7 @@ def programs(layout: Layout) -> tuple[Program, ...]:
         _kafka(layout),
         _store(layout),
     ]
-    prometheus = shutil.which("prometheus")
+    prometheus = shutil.which("prometheus", path=os.pathsep.join((os.environ["PATH"], str(TOOLS))))
     if prometheus:
         found.insert(0, _prometheus(layout, prometheus))
     return tuple(found)
@@ -399,8 +401,8 @@ def _prometheus(layout: Layout, program: str) -> Program:
     folder = layout.dir("prometheus")
     target = f"127.0.0.1:{layout.port('exporter')}"
     (folder / "prometheus.yml").write_text(
-        "global:\n  scrape_interval: 15s\nscrape_configs:\n  - job_name: dataops\n"
-        f"    static_configs:\n      - targets: ['{target}']\n"
+        f"global:\n  scrape_interval: 15s\nrule_files: ['{ROOT / 'dashboards/alerts/rules.yml'}']\nscrape_configs:\n"
+        f"  - job_name: dataops\n    static_configs:\n      - targets: ['{target}']\n"
     )
     listen = f"127.0.0.1:{layout.port('prometheus')}"
     argv = (

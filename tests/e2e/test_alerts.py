@@ -1,0 +1,151 @@
+"""A stopped Spark job makes one alert arrive at a receiver, the right one, through real Prometheus and Alertmanager.
+
+The rules and the routing are those that ship, with their waiting times cut short: `promtool test rules` covers those.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.e2e.conftest import PORT_BASE, Stack, until
+from tests.e2e.test_outages import LAND, flows
+from tests.monitoring import ALERTS, program
+
+from dataops_local.layout import Layout
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+
+class Receiver:
+    """A webhook; it keeps each alert that arrives, by the path that it arrives at."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[dict[str, Any]]] = {}
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                seen.setdefault(self.path, []).extend(body["alerts"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def alerts(self) -> set[tuple[str, str, str, str]]:
+        """Return what has arrived, but for the Watchdog: receiver, status, alert and stage."""
+        return {
+            (path, alert["status"], alert["labels"]["alertname"], alert["labels"].get("stage", ""))
+            for path, alerts in self.seen.items()
+            for alert in alerts
+            if path != "/watchdog"
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(*command: str, log: Path) -> Iterator[None]:
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture
+def flowing(stack: Stack) -> Iterator[Stack]:
+    """The stack, once all of it flows."""
+    stack.local("start", "simulator")
+    try:
+        until("data reaches gold", stack.probe, flows, within=600)
+        yield stack
+    finally:
+        stack.local("stop", "simulator")
+
+
+@pytest.fixture
+def receiver(flowing: Stack, tmp_path: Path) -> Iterator[Receiver]:
+    """Prometheus that scrapes the stack's exporter, Alertmanager, and what it sends to."""
+    receiver = Receiver()
+    prometheus, alertmanager = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    rules = yaml.safe_load((ALERTS / "rules.yml").read_text())
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        for wait in {"for", "keep_firing_for"} & set(rule):
+            rule[wait] = "10s"
+    target = f"127.0.0.1:{Layout(flowing.state, PORT_BASE).port('exporter')}"
+    scraping = {
+        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
+        "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": [{"job_name": "dataops-exporter", "static_configs": [{"targets": [target]}]}],
+    }
+    routing = yaml.safe_load((ALERTS / "alertmanager.yml").read_text())
+    routing["route"] |= {"group_wait": "1s", "group_interval": "2s"}
+    for sink in routing["receivers"]:
+        for webhook in sink.get("webhook_configs", []):
+            webhook["url"] = f"{receiver.url}/{sink['name']}"
+    for name, content in {"rules": rules, "prometheus": scraping, "alertmanager": routing}.items():
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(content))
+    with ExitStack() as programs:
+        programs.callback(receiver.server.server_close)
+        programs.callback(receiver.server.shutdown)
+        programs.enter_context(
+            running(
+                program("alertmanager"),
+                f"--config.file={tmp_path / 'alertmanager.yml'}",
+                f"--storage.path={tmp_path / 'alertmanager'}",
+                f"--web.listen-address={alertmanager}",
+                "--cluster.listen-address=",
+                log=tmp_path / "alertmanager.log",
+            )
+        )
+        programs.enter_context(
+            running(
+                program("prometheus"),
+                f"--config.file={tmp_path / 'prometheus.yml'}",
+                f"--storage.tsdb.path={tmp_path / 'prometheus'}",
+                f"--web.listen-address={prometheus}",
+                "--rules.alert.resend-delay=5s",  # what is sent before Alertmanager is known is lost
+                log=tmp_path / "prometheus.log",
+            )
+        )
+        yield receiver
+
+
+def test_a_stopped_spark_job_raises_the_one_alert_and_it_resolves(flowing: Stack, receiver: Receiver) -> None:
+    until("the Watchdog arrives", lambda: receiver.seen.get("/watchdog"), bool, within=60)
+    flowing.local("stop", LAND)
+    try:
+        firing = ("/page", "firing", "DataopsStageStuck", LAND)
+        until("the page", receiver.alerts, lambda seen: firing in seen, within=120)
+    finally:
+        flowing.local("start", LAND)
+    resolved = ("/page", "resolved", "DataopsStageStuck", LAND)
+    until("the end of it", receiver.alerts, lambda seen: resolved in seen, within=300)
+    assert receiver.alerts() == {firing, resolved}, "one cause, one alert"
+    page = receiver.seen["/page"][0]
+    assert page["labels"]["check_id"] == f"{LAND}/stuck"
+    assert page["labels"]["severity"] == "critical"
+    assert page["annotations"]["runbook_url"].endswith("/DataopsStageStuck.md")
