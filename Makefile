@@ -28,18 +28,20 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
 	$(PY) -m tests.bench.layout
+bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
+	$(PY) -m tests.bench.probes
 
 ##### The local stack
 

@@ -29,6 +29,7 @@ import dataops_tui
 from dataops_core.cli.app import app as dataops
 from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
 from dataops_core.config.load import sections
+from dataops_core.health.checks import CHECKS, FAILURES, UNKNOWN
 from dataops_exporter.__main__ import parser
 from dataops_exporter.dialects import METRICS as DIALECTS
 from dataops_exporter.metrics import METRICS, Metric
@@ -266,7 +267,27 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def checks() -> Iterator[str]:
+    """Yield what can be wrong with stages and components, and what to do about it."""
+    yield _table(
+        ("check", "of", "severity", "what is wrong", "remedy"),
+        [
+            (f"`{c.name}`", ", ".join(f"`{kind}`" for kind in c.on), c.severity.value, c.meaning, c.remedy)
+            for c in CHECKS
+        ],
+    )
+    yield "A probe that fails gives one of these, of the component where that does not answer, else of the stage:\n"
+    yield _table(
+        ("check", "what is wrong", "remedy"),
+        [
+            (f"`{f.name}`", f.meaning, f.remedy.format(name="the component", target="its address"))
+            for f in (*FAILURES, UNKNOWN)
+        ],
+    )
+
+
 PARTS = {
+    "checks": checks,
     "commands": commands,
     "settings": settings,
     "metrics": metrics,

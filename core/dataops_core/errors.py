@@ -5,7 +5,8 @@ DataopsError
 ├── ClientError            a component did not do what was asked
 │   ├── Unreachable        no connection: refused, no route, name unknown
 │   ├── TimedOut           no answer within the deadline
-│   ├── AuthenticationFailed
+│   ├── AuthenticationFailed   it does not take our credentials (401)
+│   ├── PermissionDenied   it knows us, and we may not do that (403)
 │   ├── NotFound           the component answers, but has no such topic, table, DAG …
 │   ├── BadAnswer          the answer is not what the protocol says (HTML with 200, truncated JSON, …)
 │   └── QueryFailed        Trino refused or failed a statement
@@ -40,25 +41,44 @@ class ConfigError(DataopsError):
 class ClientError(DataopsError):
     """A component did not do what was asked."""
 
+    kind: str | None = None
+    """The error as a word, for findings; see `dataops_core.health.model.ProbeResult`."""
+
 
 class Unreachable(ClientError):
     """No connection to the component."""
+
+    kind = "unreachable"
 
 
 class TimedOut(ClientError):
     """The component did not answer within the deadline."""
 
+    kind = "timed_out"
+
 
 class AuthenticationFailed(ClientError):
     """The component refused our credentials."""
+
+    kind = "credentials_refused"
+
+
+class PermissionDenied(ClientError):
+    """The component knows us, and does not let us do that."""
+
+    kind = "permission_denied"
 
 
 class NotFound(ClientError):
     """The component has no such object."""
 
+    kind = "not_found"
+
 
 class BadAnswer(ClientError):
     """The answer is not what the protocol says."""
+
+    kind = "bad_answer"
 
 
 class QueryFailed(ClientError):

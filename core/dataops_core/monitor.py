@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
 from dataops_core.config import Settings, TrinoViewStage, context_of
-from dataops_core.errors import DataopsError
+from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.fold import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
@@ -61,7 +61,9 @@ class _Runner:
             if isinstance(seen, Observation):
                 result = replace(result, success=True, observation=seen)
             else:
-                result = replace(result, success=True, detail=seen.detail, failure=seen.failure)
+                result = replace(result, success=True, detail=seen.detail, observation=seen.observation)
+        except ClientError as error:
+            result = replace(result, error=str(error), error_kind=error.kind)
         except DataopsError as error:
             result = replace(result, error=str(error))
         except Exception as error:  # noqa: BLE001 - a probe with a bug must not end the others
@@ -89,6 +91,7 @@ class _Runner:
                 started_at=self._began_at,
                 duration=waited,
                 error=f"{self.probe.template.component}: no answer within {self._deadline:g} s",
+                error_kind=TimedOut.kind,
             )
 
 
@@ -109,6 +112,7 @@ class Monitor:
         self.pipelines = {name: p for name, p in settings.pipelines.items() if p.context == self.context}
         self.latest: HealthSnapshot | None = None
         """The newest snapshot; `None` before the first one."""
+        self._thresholds = chosen.thresholds
         self._refresh = settings.refresh
         self._deadline = settings.probe_timeout
         self._runners = [_Runner(probe, settings.probe_timeout) for probe in self._probes(settings.refresh)]
@@ -173,7 +177,8 @@ class Monitor:
 
     def _fold(self) -> HealthSnapshot:
         results = [result for runner in self._runners if (result := runner.report()) is not None]
-        self.latest = fold(self.latest, results, self.pipelines, datetime.now(UTC), self.context)
+        now = datetime.now(UTC)
+        self.latest = fold(self.latest, results, self.pipelines, now, self.context, self._thresholds)
         return self.latest
 
     def _probes(self, refresh: float) -> list[Probe]:

@@ -232,7 +232,9 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
                 lambda s: down(s, "lake", blind) and s["stages"][LAND]["state"] == "stuck",
                 within=90,
             )
-            assert_others_live(seen, {"lake"}, ["logger-readings", LAND, "conform_readings", "assess_shipments"])
+            assert_others_live(
+                seen, {"lake", "lake store"}, ["logger-readings", LAND, "conform_readings", "assess_shipments"]
+            )
             assert seen["stages"]["logger-readings"]["state"] == "caught_up"
             assert seen["stages"]["trino.shipment_exposure"]["state"] in ("unknown", "failed")
             assert seen["verdict"]["stage"] == LAND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -15,12 +16,28 @@ from typing import Any
 import pytest
 
 from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.alerts import Alert, AlertsClient
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
-from dataops_core.clients.spark_checkpoint import read_checkpoint
+from dataops_core.clients.spark_checkpoint import Standing, State, read_checkpoint
 from dataops_core.clients.trino import TrinoClient
-from dataops_core.config import AirflowSettings, CatalogSettings, KafkaSettings, SecretSource, TrinoSettings
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+from dataops_core.config import (
+    AirflowSettings,
+    AlertsSettings,
+    CatalogSettings,
+    KafkaSettings,
+    SecretSource,
+    TrinoSettings,
+)
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
 
 DEADLINE = 1.0
 ASK: dict[str, Callable[[str], Any]] = {
@@ -28,6 +45,8 @@ ASK: dict[str, Callable[[str], Any]] = {
     "airflow dags": lambda url: AirflowClient(AirflowSettings(url=url, token="t"), DEADLINE).dags(),
     "trino": lambda url: TrinoClient(TrinoSettings(url=url), DEADLINE).info(),
     "trino query": lambda url: list(TrinoClient(TrinoSettings(url=url), DEADLINE).query("SELECT 1").batches()),
+    "prometheus": lambda url: AlertsClient("prometheus", AlertsSettings(url=url, token="t"), DEADLINE).alerts(),
+    "alertmanager": lambda url: AlertsClient("alertmanager", AlertsSettings(url=url, token="t"), DEADLINE).alerts(),
     "catalog": lambda url: CatalogClient(
         "lake", CatalogSettings(properties={"type": "rest", "uri": url}), DEADLINE
     ).ping(),
@@ -120,7 +139,7 @@ def test_a_server_that_hangs_times_out(who: str, silent_port: int) -> None:
 
 @pytest.mark.parametrize("who", ASK)
 @pytest.mark.parametrize(
-    "body", [b"<html><body>Welcome</body></html>", b'{"truncated": ', b"[]", b"null", b'{"other": "product"}']
+    "body", [b"<html><body>Welcome</body></html>", b'{"truncated": ', b"[7]", b"null", b'{"other": "product"}']
 )
 def test_a_server_that_lies_gives_a_bad_answer(who: str, body: bytes, answer: Callable[..., Answer]) -> None:
     kind = "text/html" if body.startswith(b"<") else "application/json"
@@ -132,10 +151,13 @@ def test_a_server_that_fails_gives_a_bad_answer(who: str, answer: Callable[..., 
     fails(lambda: ASK[who](answer(500, b"oops", "text/plain").url), BadAnswer)
 
 
-@pytest.mark.parametrize("who", ["airflow", "catalog"])
-def test_a_server_that_refuses_us_is_named_and_the_secret_is_not(who: str, answer: Callable[..., Answer]) -> None:
-    body = json.dumps({"detail": "no", "error": {"message": "no", "type": "x", "code": 401}}).encode()
-    fails(lambda: ASK[who](answer(401, body).url), AuthenticationFailed)
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationFailed), (403, PermissionDenied)])
+@pytest.mark.parametrize("who", ASK)
+def test_who_we_are_and_what_we_may_do_are_told_apart(
+    who: str, status: int, kind: type[ClientError], answer: Callable[..., Answer]
+) -> None:
+    body = json.dumps({"detail": "no", "error": {"message": "no", "type": "x", "code": status}}).encode()
+    fails(lambda: ASK[who](answer(status, body).url), kind)
 
 
 def test_airflow_s_token_is_read_anew_after_it_was_refused(tmp_path: Path, answer: Callable[..., Answer]) -> None:
@@ -153,23 +175,42 @@ def test_airflow_s_token_is_read_anew_after_it_was_refused(tmp_path: Path, answe
 def test_airflow_s_health_leaves_out_parts_that_do_not_run(answer: Callable[..., Answer]) -> None:
     body = {
         "metadatabase": {"status": "healthy"},
-        "scheduler": {"status": "unhealthy", "latest_scheduler_heartbeat": None},
+        "scheduler": {"status": "unhealthy", "latest_scheduler_heartbeat": "2026-01-05T03:00:00+00:00"},
         "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
         "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": None},
     }
     found = ASK["airflow"](answer(200, json.dumps(body).encode()).url)
     assert found.unhealthy == ("scheduler",)
     assert "triggerer" not in found.parts
+    assert found.heartbeats == {"scheduler": datetime(2026, 1, 5, 3, tzinfo=UTC)}
 
 
-def test_kafka_that_is_down_or_hangs_is_said_in_time(closed_port: int, silent_port: int) -> None:
+def test_kafka_that_is_down_is_told_apart_from_one_that_hangs(closed_port: int, silent_port: int) -> None:
     down = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{closed_port}"), DEADLINE)
     for ask in (down.cluster, lambda: down.topic("orders"), lambda: down.group("g", "orders")):
-        with pytest.raises((Unreachable, TimedOut)):
-            ask()
+        assert "Connection refused" in fails(ask, Unreachable)
     hung = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{silent_port}"), DEADLINE)
-    with pytest.raises((Unreachable, TimedOut)):
-        hung.topic("orders")
+    assert "no answer within 1 s" in fails(lambda: hung.topic("orders"), TimedOut)
+
+
+def test_prometheus_and_alertmanager_tell_the_alerts_that_fire(answer: Callable[..., Answer]) -> None:
+    labels = {"alertname": "Lag", "stage": "land"}
+    firing = {
+        "labels": labels,
+        "annotations": {"summary": "late"},
+        "state": "firing",
+        "activeAt": "2026-01-05T03:00:00Z",
+    }
+    pending = {**firing, "state": "pending"}
+    body = json.dumps({"status": "success", "data": {"alerts": [pending, firing]}}).encode()
+    at = datetime(2026, 1, 5, 3, tzinfo=UTC)
+    assert ASK["prometheus"](answer(200, body).url) == (Alert("Lag", {"stage": "land"}, "late", at),)
+    body = json.dumps([{"labels": labels, "annotations": {}, "startsAt": "2026-01-05T03:00:00Z"}]).encode()
+    server = answer(200, body)
+    assert ASK["alertmanager"](server.url) == (Alert("Lag", {"stage": "land"}, "", at),)
+    path, headers = server.asked[0]
+    assert "active=true" in path
+    assert headers["Authorization"] == "Bearer t"
 
 
 def checkpoint(folder: Path, planned: int, committed: int) -> Path:
@@ -193,6 +234,39 @@ def test_a_checkpoint_tells_what_is_planned_and_what_is_committed(tmp_path: Path
     assert (found.planned.number, found.committed.number) == (3, 2)
     assert found.committed.offsets == {"orders": {0: 30, 1: 5}}
     assert abs((found.committed.at - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_a_watermark_that_stands_still_is_told_by_the_batches_that_brought_records(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, planned=5, committed=5)
+    for number, (watermark, end) in enumerate([(100, 1), (200, 2), (900, 3), (900, 4), (900, 4), (900, 5)]):
+        lines = ["v1", json.dumps({"batchWatermarkMs": watermark * 1000}), json.dumps({"orders": {"0": end}})]
+        plan = folder / "offsets" / str(number)
+        plan.write_text("\n".join(lines))
+        os.utime(plan, (1000 + 60 * number, 1000 + 60 * number))
+        os.utime(folder / "commits" / str(number), (1007 + 60 * number, 1007 + 60 * number))
+    found = read_checkpoint(str(folder))
+    assert found.planned is not None
+    assert found.planned.watermark == datetime.fromtimestamp(900, UTC)
+    assert found.standing == Standing(seconds=120.0, batches=2), "batches 3 and 5; batch 4 brought nothing"
+    assert found.durations == (7.0,) * 6
+
+
+def test_a_query_without_a_watermark_or_state_has_none(tmp_path: Path) -> None:
+    found = read_checkpoint(str(checkpoint(tmp_path, planned=3, committed=2)))
+    assert found.planned is not None
+    assert (found.planned.watermark, found.standing, found.state) == (None, None, None)
+
+
+def test_the_state_of_a_query_is_measured_on_disk(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, planned=0, committed=0)
+    for partition, sizes in (("0", {"10": 100, "20": 400}), ("1", {"10": 50, "20": 200})):
+        (folder / "state" / "0" / partition).mkdir(parents=True)
+        for version, size in sizes.items():
+            whole = folder / "state" / "0" / partition / f"{version}.snapshot"
+            whole.write_bytes(b"x" * size)
+            os.utime(whole, (1000 * int(version), 1000 * int(version)))
+        (folder / "state" / "0" / partition / "21.delta").write_bytes(b"x" * 5)
+    assert read_checkpoint(str(folder)).state == State(760, snapshot_bytes=600, snapshot_bytes_before=150, span=10_000)
 
 
 def test_a_checkpoint_that_is_missing_empty_or_not_spark_s(tmp_path: Path) -> None:

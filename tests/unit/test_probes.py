@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+import pytest
 from tests.orders import T0, seconds
 
-from dataops_core.clients.airflow import Dag, DagRun, DagState
+from dataops_core.clients.airflow import AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
+from dataops_core.clients.trino import Node, QuerySummary, TrinoInfo
 from dataops_core.config import DagStage
-from dataops_core.probes.airflow import observe_dag
+from dataops_core.errors import ClientError, PermissionDenied, TimedOut
+from dataops_core.probes import trino
+from dataops_core.probes.airflow import observe_airflow, observe_dag
 
 STAGE = DagStage(name="conform", kind="dag", dag_id="conform")
 
@@ -17,10 +22,26 @@ STAGE = DagStage(name="conform", kind="dag", dag_id="conform")
 class Airflow:
     """Runs, newest first, each with its state and those of its tasks."""
 
-    runs: list[tuple[str, dict[str, str]]]
+    runs: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    its: dict[str, object] = field(default_factory=dict)
+    slots: tuple[Pool, ...] = ()
+    failing: tuple[FailedFile, ...] = ()
+    refuses: ClientError | None = None
+
+    def health(self) -> AirflowHealth:
+        return AirflowHealth({"scheduler": "unhealthy", "metadatabase": "healthy"}, {"scheduler": T0 - seconds(90)})
+
+    def pools(self) -> tuple[Pool, ...]:
+        if self.refuses is not None:
+            raise self.refuses
+        return self.slots
+
+    def failed_files(self) -> tuple[FailedFile, ...]:
+        return self.failing
 
     def dag(self, dag_id: str) -> DagState:
         dag = Dag(dag_id, paused=False, schedule=None, owners=(), tags=(), import_errors=False)
+        dag = replace(dag, **self.its)  # type: ignore[arg-type]
         return DagState(dag, tuple(self._run(n, state) for n, (state, _) in enumerate(self.runs)))
 
     def tasks(self, dag_id: str, run_id: str, state: str, limit: int = 100) -> tuple[str, ...]:
@@ -46,3 +67,95 @@ def test_a_failed_run_names_its_failed_tasks_and_leaves_the_progress_where_it_wa
     seen = observe_dag(STAGE, Airflow(runs))  # type: ignore[arg-type]
     assert seen.failure == "its newest run 0 failed in task load"
     assert seen.progress_time == T0 - seconds(60)
+
+
+def test_a_dag_tells_when_it_is_due_how_long_it_takes_and_why_its_file_fails() -> None:
+    its = {"file": "conform.py", "import_errors": True, "next_run_after": T0 + seconds(300), "paused": True}
+    broken = FailedFile("conform.py", "NameError: name 'x' is not defined", T0)
+    airflow = Airflow([("running", {}), ("success", {"load": "success"})], its, failing=(broken,))
+    seen = observe_dag(STAGE, airflow)  # type: ignore[arg-type]
+    assert seen.figure("next_run_due") == (T0 + seconds(300)).timestamp()
+    assert seen.figure("run_duration_median") == 5
+    assert seen.figure("run_started_at") == T0.timestamp()
+    assert seen.fact("import_error") == "conform.py: NameError: name 'x' is not defined"
+    assert (seen.fact("active_run"), seen.fact("paused")) == ("0", "yes")
+    assert (seen.figure("runs_running"), seen.figure("runs_failed")) == (1, 0)
+
+
+def test_airflow_tells_its_heartbeats_its_full_pools_and_the_files_that_fail() -> None:
+    pools = (Pool("default_pool", 16, 0, 5), Pool("endless", -1, -1, 9), Pool("free", 4, 2, 0))
+    detail, seen = observe_airflow(Airflow(slots=pools, failing=(FailedFile("x.py", "SyntaxError", T0),)))  # type: ignore[arg-type]
+    assert detail == "metadatabase healthy"
+    assert seen.figure("scheduler_heartbeat") == (T0 - seconds(90)).timestamp()
+    assert seen.fact("scheduler") == "unhealthy"
+    assert seen.fact("pools_full") == "default_pool (16 slots taken, 5 tasks wait)"
+    assert (seen.figure("pool_slots"), seen.figure("pool_slots_open")) == (20, 2)
+    assert seen.fact("import_error_files") == "x.py (SyntaxError)"
+
+
+def test_airflow_that_lets_us_see_its_health_alone_is_seen_so_far() -> None:
+    _, seen = observe_airflow(Airflow(refuses=PermissionDenied("no")))  # type: ignore[arg-type]
+    assert seen.fact("scheduler") == "unhealthy"
+    assert seen.fact("pools_full") is None
+    assert seen.figure("pool_slots") is None, "unknown is not none"
+
+
+def query(query_id: str, state: str, age: float, **more: object) -> QuerySummary:
+    now = datetime.now(UTC)
+    made = QuerySummary(query_id, state, "ann", "global", now - seconds(age), None, None, None)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+@dataclass
+class Trino:
+    """A cluster with these queries; counts how often it is asked."""
+
+    running: tuple[QuerySummary, ...] = ()
+    refuses: ClientError | None = None
+    asked: int = 0
+
+    def info(self) -> TrinoInfo:
+        return TrinoInfo("476", starting=False, uptime="3m")
+
+    def nodes(self, within: float) -> tuple[Node, ...]:
+        self.asked += 1
+        if self.refuses is not None:
+            raise self.refuses
+        return (Node("c1", True, "active"), Node("w1", False, "active"), Node("w2", False, "inactive"))
+
+    def queries(self, within: float) -> tuple[QuerySummary, ...]:
+        return self.running
+
+
+def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() -> None:
+    lately, long_ago = datetime.now(UTC) - seconds(10), datetime.now(UTC) - seconds(400)
+    cluster = Trino(
+        (
+            query("q1", "QUEUED", 50),
+            query("q2", "WAITING_FOR_RESOURCES", 90),
+            query("q3", "PLANNING", 40),
+            query("q4", "RUNNING", 5),
+            query("q5", "FAILED", 60, ended=lately, error="ICEBERG_CANNOT_OPEN_SPLIT", error_type="EXTERNAL"),
+            query("q6", "FAILED", 60, ended=lately, error="SYNTAX_ERROR", error_type="USER_ERROR"),
+            query(
+                "q7", "FAILED", 600, ended=long_ago, error="EXCEEDED_TIME_LIMIT", error_type="INSUFFICIENT_RESOURCES"
+            ),
+        )
+    )
+    load = trino.Load()
+    detail, seen = trino.observe_trino(cluster, load)  # type: ignore[arg-type]
+    assert detail == "version 476, up 3m"
+    assert (seen.figure("nodes_active"), seen.figure("nodes_inactive"), seen.fact("nodes_inactive")) == (2, 1, "w2")
+    assert (seen.figure("queries_queued"), seen.figure("queries_running")) == (2, 2)
+    assert seen.figure("queued_longest") == pytest.approx(90, abs=5)
+    assert seen.fact("queued") == "q2 of ann is waiting for resources in resource group global"
+    assert seen.fact("planning") == "q3 of ann is planning in resource group global"
+    assert seen.figure("queries_failed_recent") == 1
+    assert seen.fact("failed") == "ICEBERG_CANNOT_OPEN_SPLIT (1)"
+    trino.observe_trino(cluster, load)  # type: ignore[arg-type]
+    assert cluster.asked == 1, "asking costs Trino real work"
+
+
+def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:
+    _, seen = trino.observe_trino(Trino(refuses=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
+    assert seen.figures == ()

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.rows import writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
 from dataops_core.probes import Clients
+from dataops_core.rows import writer
 
 COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
 
@@ -58,7 +58,7 @@ def _say_seen(hop: str, after: float) -> None:
 
 
 def _write_table(journey: Journey) -> None:
-    out = writer("table")
+    out = writer("table", write)
     out.rows(COLUMNS, [_row(passage) for passage in journey.passages])
     out.end(COLUMNS)
 

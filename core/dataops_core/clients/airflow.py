@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -14,7 +14,9 @@ import airflow_client.client as sdk
 import urllib3
 from airflow_client.client.api.dag_api import DAGApi
 from airflow_client.client.api.dag_run_api import DagRunApi
+from airflow_client.client.api.import_error_api import ImportErrorApi
 from airflow_client.client.api.monitor_api import MonitorApi
+from airflow_client.client.api.pool_api import PoolApi
 from airflow_client.client.api.task_instance_api import TaskInstanceApi
 from airflow_client.client.exceptions import ApiException
 from airflow_client.client.models.dag_collection_response import DAGCollectionResponse
@@ -22,8 +24,17 @@ from airflow_client.client.models.dag_run_response import DAGRunResponse
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 from pydantic import ValidationError
 
+from dataops_core.clients.reasons import innermost, line
 from dataops_core.config import AirflowSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 T = TypeVar("T")
@@ -36,9 +47,11 @@ class AirflowHealth:
     Attributes:
         parts: Status by part (`metadatabase`, `scheduler`, `dag_processor`, `triggerer`); a part that does not run has
             no status and is left out.
+        heartbeats: When each part was heard of last, where Airflow tells.
     """
 
     parts: Mapping[str, str]
+    heartbeats: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def unhealthy(self) -> tuple[str, ...]:
@@ -73,6 +86,8 @@ class Dag:
     Attributes:
         schedule: Its schedule in words, where it has one.
         import_errors: Whether its file fails to load at present.
+        file: Its file, as in Airflow's import errors: relative to its bundle.
+        next_run_after: When the schedule's next run is to be made; `None` where no time is set.
     """
 
     dag_id: str
@@ -81,6 +96,39 @@ class Dag:
     owners: tuple[str, ...]
     tags: tuple[str, ...]
     import_errors: bool
+    file: str | None = None
+    next_run_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A DAG file that fails to load.
+
+    Attributes:
+        file: Its path, relative to its bundle.
+        reason: The last line of the trace.
+        at: When it failed last.
+    """
+
+    file: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of task slots.
+
+    Attributes:
+        slots: How many it has; -1 for no limit.
+        open: Slots that are free.
+        waiting: Tasks that wait for one: queued or scheduled.
+    """
+
+    name: str
+    slots: int
+    open: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +158,31 @@ class AirflowClient:
         """Return what Airflow says of its parts; raises ClientError."""
         found = self._call(lambda api: MonitorApi(api).get_health(_request_timeout=self._timeout))
         parts = {part: getattr(found, part) for part in PARTS}
-        return AirflowHealth({part: info.status for part, info in parts.items() if info is not None and info.status})
+        there = {part: info for part, info in parts.items() if info is not None and info.status}
+        beats = {part: _at(getattr(info, f"latest_{part}_heartbeat", None)) for part, info in there.items()}
+        return AirflowHealth(
+            {part: info.status for part, info in there.items()},
+            {part: at for part, at in beats.items() if at is not None},
+        )
+
+    def failed_files(self, limit: int = 100) -> tuple[FailedFile, ...]:
+        """Return the DAG files that fail to load, the newest failure first; raises ClientError."""
+        page = self._call(
+            lambda api: ImportErrorApi(api).get_import_errors(
+                limit=limit, order_by=["-timestamp"], _request_timeout=self._timeout
+            )
+        )
+        return tuple(
+            FailedFile(error.filename, _last_line(error.stack_trace), error.timestamp) for error in page.import_errors
+        )
+
+    def pools(self, limit: int = 100) -> tuple[Pool, ...]:
+        """Return the pools of task slots; raises ClientError."""
+        page = self._call(lambda api: PoolApi(api).get_pools(limit=limit, _request_timeout=self._timeout))
+        return tuple(
+            Pool(pool.name, pool.slots, pool.open_slots, pool.queued_slots + pool.scheduled_slots)
+            for pool in page.pools
+        )
 
     def dags(self) -> tuple[Dag, ...]:
         """Return all DAGs, by id; raises ClientError."""
@@ -168,13 +240,13 @@ class AirflowClient:
         except ApiException as error:
             raise self._refused(error) from error
         except (ValidationError, ValueError, TypeError, AttributeError) as error:
-            raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {_line(error)}") from error
+            raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {line(error)}") from error
         except urllib3.exceptions.NewConnectionError as error:  # of all things a subclass of TimeoutError
-            raise Unreachable(f"airflow {self.target}: cannot be reached: {_reason(error)}") from error
+            raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
         except urllib3.exceptions.TimeoutError as error:
             raise TimedOut(f"airflow {self.target}: no answer within {self._timeout:g} s") from error
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"airflow {self.target}: cannot be reached: {_reason(error)}") from error
+            raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
 
     def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
         try:
@@ -192,8 +264,10 @@ class AirflowClient:
 
     def _refused(self, error: ApiException) -> ClientError:
         detail = _detail(error)
-        if error.status in (401, 403):
+        if error.status == 401:
             return AuthenticationFailed(f"airflow {self.target}: refused our credentials ({error.status}): {detail}")
+        if error.status == 403:
+            return PermissionDenied(f"airflow {self.target}: denies us permission ({error.status}): {detail}")
         if error.status == 404:
             return NotFound(f"airflow {self.target}: {detail}")
         return BadAnswer(f"airflow {self.target}: {error.status}: {detail}")
@@ -231,6 +305,8 @@ def _dag(dag: Any) -> Dag:  # noqa: ANN401 - two generated classes with the same
         owners=tuple(dag.owners or ()),
         tags=tuple(tag.name for tag in dag.tags or ()),
         import_errors=bool(dag.has_import_errors),
+        file=dag.relative_fileloc,
+        next_run_after=dag.next_dagrun_run_after,
     )
 
 
@@ -248,19 +324,17 @@ def _run(run: DAGRunResponse) -> DagRun:
     )
 
 
+def _at(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _last_line(trace: str) -> str:
+    return line(next((text for text in reversed(trace.splitlines()) if text.strip()), ""))
+
+
 def _detail(error: ApiException) -> str:
     try:
         detail = json.loads(error.body or "")["detail"]
     except (ValueError, KeyError, TypeError):
         detail = error.reason
-    return _line(detail if isinstance(detail, str) else json.dumps(detail))
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def _reason(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return error.strerror if isinstance(error, OSError) and error.strerror else _line(error)
+    return line(detail if isinstance(detail, str) else json.dumps(detail))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar
 
-import pyiceberg.io.pyarrow  # noqa: F401 - slow to import: here, and not within the deadline of a probe
 import requests
+from pyarrow.fs import FileType
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
@@ -19,6 +19,7 @@ from pyiceberg.exceptions import (
     NoSuchIcebergTableError,
     NoSuchNamespaceError,
     NoSuchTableError,
+    NotInstalledError,
     OAuthError,
     RESTError,
     UnauthorizedError,
@@ -26,14 +27,26 @@ from pyiceberg.exceptions import (
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import ManifestContent, ManifestFile
+from pyiceberg.io.pyarrow import PyArrowFileIO  # slow to import: here, and not within the deadline of a probe
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table.snapshots import Operation, Snapshot
 from pyparsing import ParseBaseException
 from requests.adapters import HTTPAdapter
 
+from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
+from dataops_core.clients.reasons import innermost, line
 from dataops_core.config import CatalogSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, QueryFailed, TimedOut, Unreachable
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+    QueryFailed,
+    TimedOut,
+    Unreachable,
+)
 
 PROGRESS_PROPERTY = "dataops.progress-time"
 """Commit property in which a job says up to when it has taken data in."""
@@ -41,10 +54,36 @@ OLDEST_PROPERTY = "dataops.oldest-time"
 """Commit property in which a job says how old the oldest record of the commit is."""
 QUERY_PROPERTIES = ("spark.sql.streaming.queryId", "dataops.query-id")
 """Commit properties in which a streaming query says who it is: Iceberg's own sink, and a job that commits by itself."""
+EPOCH_PROPERTIES = ("spark.sql.streaming.epochId", "dataops.epoch-id")
+"""Commit properties in which a streaming query says which batch it is, in the same order."""
+SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT = "history.expire.max-snapshot-age-ms", 5 * 86_400_000
+"""Table property that says how long expiry leaves a snapshot, and Iceberg's own value for it."""
 HISTORY = 1000
 """How many snapshots back the advances and the writers of a table are told."""
-MANIFEST_CACHE = 4096
-"""Manifests whose upper bounds are remembered; a manifest never changes."""
+RECENT = timedelta(hours=1)
+"""How far back records count as recent."""
+
+STORE_ERRORS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
+    (
+        (
+            "InvalidAccessKeyId",
+            "INVALID_ACCESS_KEY_ID",
+            "SIGNATURE_DOES_NOT_MATCH",
+            "SignatureDoesNotMatch",
+            "EXPIRED_TOKEN",
+            "ExpiredToken",
+            "INVALID_CLIENT_TOKEN_ID",
+            "UNRECOGNIZED_CLIENT",
+            "HTTP response code 401",
+        ),
+        AuthenticationFailed,
+        "refused our credentials",
+    ),
+    (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denies us permission"),
+    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
+    (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
+)
+"""What Arrow says of an object store's error, and what it is."""
 
 T = TypeVar("T")
 
@@ -78,6 +117,21 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class Epoch:
+    """A batch of a streaming query that is committed in a table.
+
+    Attributes:
+        query_id: The query's id.
+        number: The batch's number.
+        at: When it was committed.
+    """
+
+    query_id: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TableState:
     """A table's current state, from its metadata.
 
@@ -90,8 +144,20 @@ class TableState:
         upper_bound: Largest value of the progress column; `None` where not asked for or not known.
         records: Rows, delete files not counted off.
         data_files: Data files.
+        data_bytes: What they take.
         delete_files: Delete files.
         snapshots: Snapshots that are kept.
+        refs: Branches and tags.
+        oldest_snapshot: When the oldest snapshot that is kept was committed.
+        oldest_unneeded: The same of the oldest that no branch or tag names.
+        snapshot_age: Seconds that expiry leaves a snapshot, by the table's own properties.
+        compacted_at: When a compaction was committed last, as far back as snapshots are kept.
+        records_added_recent: Rows that were added within `RECENT`; compaction adds none.
+        epoch: The newest batch of a streaming query that is committed in it.
+        files: What the manifests of the current snapshot say; `None` without a snapshot, or where they cannot be read.
+        metadata_bytes: Size of the metadata file; `None` where the store does not tell.
+        missing: Paths of data files of the current snapshot that were looked for and are not there.
+        store_error: Why the files could not be looked at; `None` if they could.
     """
 
     identifier: str
@@ -103,8 +169,20 @@ class TableState:
     upper_bound: datetime | None
     records: int | None
     data_files: int | None
+    data_bytes: int | None
     delete_files: int | None
     snapshots: int
+    refs: int
+    oldest_snapshot: datetime | None
+    oldest_unneeded: datetime | None
+    snapshot_age: float
+    compacted_at: datetime | None
+    records_added_recent: int
+    epoch: Epoch | None
+    files: TableFiles | None
+    metadata_bytes: int | None
+    missing: tuple[str, ...]
+    store_error: str | None
 
 
 class CatalogClient:
@@ -120,23 +198,66 @@ class CatalogClient:
         self.name = name
         uri = settings.properties.get("uri")
         self.target = uri if isinstance(uri, str) and "${" not in uri else name
+        warehouse = settings.properties.get("warehouse")
+        self.warehouse = warehouse if isinstance(warehouse, str) and "://" in warehouse else None
+        """Where the tables lie, if the settings name a place of an object store or file system."""
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
         self._catalog: Catalog | None = None
+        self._watches: dict[str, FileWatch] = {}
 
     def ping(self) -> int:
         """Return the number of namespaces; raises ClientError."""
         return self._call(lambda catalog: len(catalog.list_namespaces()))
 
-    def table(self, identifier: str, progress_column: str | None = None) -> TableState:
+    def store(self) -> None:
+        """Ask the object store, or file system, for the warehouse.
+
+        Raises:
+            NotFound: It answers, and there is no such place.
+            ClientError: It does not answer, or refuses us.
+        """
+        if self.warehouse is None:
+            raise NotFound(f"catalog {self.name}: the settings name no warehouse of an object store")
+        properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
+        where = f"store {self.warehouse}" + (f" at {at}" if (at := properties.get("s3.endpoint")) else "")
+        properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
+        properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
+        scheme, netloc, path = PyArrowFileIO.parse_location(self.warehouse)
+        try:
+            found = PyArrowFileIO(properties).fs_by_scheme(scheme, netloc).get_file_info(path)
+        except OSError as error:
+            raise _store_error(where, line(error)) from error
+        if found.type is FileType.NotFound:
+            raise NotFound(f"{where}: there is no such place")
+
+    def table(
+        self, identifier: str, progress_column: str | None = None, *, small: float = 0.0, check: int = 0
+    ) -> TableState:
         """Return a table's state; raises NotFound or another ClientError.
 
         Args:
             identifier: `namespace.table`.
             progress_column: Timestamp column whose upper bound to read where the commits carry no stamp.
+            small: Bytes below which a data file is small.
+            check: Data files to ask the store for; other ones each time.
         """
-        return self._call(lambda catalog: _state(catalog.load_table(identifier), identifier, progress_column))
+        watch = self._watches.setdefault(identifier, FileWatch())
+
+        def state(catalog: Catalog) -> TableState:
+            return _state(catalog.load_table(identifier), identifier, progress_column, small, watch, check)
+
+        return self._call(state)
+
+    def records_added(self, identifier: str) -> int:
+        """Return the rows that were added to a table within `RECENT`; raises NotFound or another ClientError."""
+
+        def added(catalog: Catalog) -> int:
+            table = catalog.load_table(identifier)
+            return _added(_history(table, table.current_snapshot()))
+
+        return self._call(added)
 
     def ask(self, question: Callable[[Catalog], T]) -> T:
         """Ask something further; raises ClientError."""
@@ -156,7 +277,7 @@ class CatalogClient:
         try:
             condition = parse(where)
         except ParseBaseException as error:
-            raise QueryFailed(f"the condition {where!r} cannot be read: {_line(error)}") from error
+            raise QueryFailed(f"the condition {where!r} cannot be read: {line(error)}") from error
         return self._call(lambda catalog: _holds(catalog.load_table(identifier), condition))
 
     def _call(self, ask: Callable[[Catalog], T]) -> T:
@@ -188,17 +309,29 @@ class CatalogClient:
         try:
             yield
         except (NoSuchTableError, NoSuchIcebergTableError, NoSuchNamespaceError) as error:
-            raise NotFound(f"{where}: {_line(error)}") from error
-        except (UnauthorizedError, ForbiddenError, OAuthError) as error:
+            raise NotFound(f"{where}: {line(error)}") from error
+        except (UnauthorizedError, OAuthError) as error:
             raise AuthenticationFailed(f"{where}: refused our credentials") from error
+        except ForbiddenError as error:
+            raise PermissionDenied(f"{where}: {line(error)}") from error
+        except NotInstalledError as error:
+            raise ConfigError(f"{where}: {line(error)}") from error
         except requests.exceptions.Timeout as error:
             raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
         except requests.exceptions.ConnectionError as error:
-            raise Unreachable(f"{where}: cannot be reached: {_reason(error)}") from error
+            raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
         except (RESTError, ValueError, KeyError, TypeError, requests.exceptions.RequestException) as error:
-            raise BadAnswer(f"{where}: {_line(error)}") from error
+            raise BadAnswer(f"{where}: {line(error)}") from error
         except OSError as error:
-            raise Unreachable(f"{where}: a metadata file cannot be read: {_line(error)}") from error
+            raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error
+
+
+def _store_error(where: str, text: str) -> ClientError:
+    """Return our own error for what Arrow says; it has the store's word for it in the text only."""
+    for words, kind, said in STORE_ERRORS:
+        if any(word in text for word in words):
+            return kind(f"{where}: {said}")
+    return BadAnswer(f"{where}: {text}")
 
 
 class _DeadlineCatalog(RestCatalog):
@@ -232,14 +365,32 @@ def _holds(table: Table, condition: BooleanExpression) -> bool:
     return bool(table.scan(row_filter=condition, limit=1).to_arrow().num_rows)
 
 
-def _state(table: Table, identifier: str, progress_column: str | None) -> TableState:
+def _state(
+    table: Table, identifier: str, progress_column: str | None, small: float, watch: FileWatch, check: int
+) -> TableState:
     snapshot = table.current_snapshot()
     summary = _summary(snapshot)
     history = _history(table, snapshot)
     commits = tuple(_commits(history))
-    bound = None
-    if snapshot is not None and progress_column is not None and not commits:
-        bound = _upper_bound(table, snapshot, progress_column)
+    bound_of = _column(table, progress_column) if progress_column is not None and not commits else None
+    files: TableFiles | None = None
+    missing: tuple[str, ...] = ()
+    held: int | None = None
+    error: str | None = None
+    try:
+        if snapshot is not None:
+            files = table_files(table, snapshot, small, bound_of)
+            missing = watch.look(table, snapshot, check) if check else ()
+        held = _length(table.metadata_location, _Metadata(table.io))
+    except FileNotFoundError as raised:  # a manifest, or the list of them
+        missing = (line(raised),)
+    except OSError as raised:
+        if bound_of is not None:  # without the bound there is no progress
+            raise
+        error = line(raised)
+    named = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    times = sorted((s.timestamp_ms, s.snapshot_id) for s in table.metadata.snapshots)
+    unneeded = next((at for at, snapshot_id in times if snapshot_id not in named), None)
     return TableState(
         identifier=identifier,
         snapshot_id=snapshot.snapshot_id if snapshot else None,
@@ -247,12 +398,57 @@ def _state(table: Table, identifier: str, progress_column: str | None) -> TableS
         summary=summary,
         commits=commits,
         writers=tuple(_writers(history)),
-        upper_bound=bound,
+        upper_bound=_time(files.upper_bound) if files else None,
         records=_count(summary, "total-records") if snapshot else 0,
         data_files=_count(summary, "total-data-files") if snapshot else 0,
+        data_bytes=_count(summary, "total-files-size") if snapshot else 0,
         delete_files=_count(summary, "total-delete-files") if snapshot else 0,
         snapshots=len(table.metadata.snapshots),
+        refs=len(table.metadata.refs),
+        oldest_snapshot=_millis(times[0][0]) if times else None,
+        oldest_unneeded=_millis(unneeded) if unneeded is not None else None,
+        snapshot_age=float(table.properties.get(SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT)) / 1000,
+        compacted_at=next((_millis(s.timestamp_ms) for s in reversed(history) if _compaction(s)), None),
+        records_added_recent=_added(history),
+        epoch=_epoch(history),
+        files=files,
+        metadata_bytes=held,
+        missing=missing,
+        store_error=error,
     )
+
+
+class _Metadata(ByPath):
+    """The means to read a metadata file."""
+
+    def __init__(self, io: FileIO) -> None:
+        self.io = io
+
+
+@lru_cache(maxsize=256)
+def _length(path: str, source: _Metadata) -> int:
+    """Return the size of a metadata file, which never changes."""
+    return len(source.io.new_input(path))
+
+
+def _compaction(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
+
+
+def _added(history: Iterable[Snapshot]) -> int:
+    since = (datetime.now(UTC) - RECENT).timestamp() * 1000
+    recent = [s for s in history if s.timestamp_ms >= since and not _compaction(s)]
+    return sum(_count(_summary(s), "added-records") or 0 for s in recent)
+
+
+def _epoch(history: Sequence[Snapshot]) -> Epoch | None:
+    for snapshot in reversed(history):
+        summary = _summary(snapshot)
+        query = next((summary[name] for name in QUERY_PROPERTIES if name in summary), None)
+        epoch = next((number for name in EPOCH_PROPERTIES if (number := _count(summary, name)) is not None), None)
+        if query is not None and epoch is not None:
+            return Epoch(query, epoch, _millis(snapshot.timestamp_ms))
+    return None
 
 
 def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
@@ -285,40 +481,15 @@ def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:
         last = query_id
 
 
-def _upper_bound(table: Table, snapshot: Snapshot, column: str) -> datetime | None:
+def _column(table: Table, name: str) -> int:
     try:
-        field = table.schema().find_field(column)
+        return table.schema().find_field(name).field_id
     except ValueError as error:
-        raise NotFound(f"table {'.'.join(table.name())} has no column {column}") from error
-    bounds = [
-        _manifest_bound(manifest.manifest_path, field.field_id, _Manifest(manifest, table.io))
-        for manifest in snapshot.manifests(table.io)
-        if manifest.content is ManifestContent.DATA
-    ]
-    # Timestamps are microseconds: 8 bytes, little endian, signed (Iceberg spec, appendix D).
-    micros = max((int.from_bytes(bound, "little", signed=True) for bound in bounds if bound is not None), default=None)
-    return datetime.fromtimestamp(micros / 1e6, UTC) if micros is not None else None
+        raise NotFound(f"table {'.'.join(table.name())} has no column {name}") from error
 
 
-class _Manifest:
-    """A manifest with the means to read it; all are equal, so that a cache goes by the path beside it."""
-
-    def __init__(self, manifest: ManifestFile, io: FileIO) -> None:
-        self.manifest, self.io = manifest, io
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Manifest)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=MANIFEST_CACHE)
-def _manifest_bound(path: str, field_id: int, manifest: _Manifest) -> bytes | None:  # noqa: ARG001 - the cache's key
-    entries = manifest.manifest.fetch_manifest_entry(manifest.io, discard_deleted=True)
-    bounds = [(entry.data_file.upper_bounds or {}).get(field_id) for entry in entries]
-    known = [bound for bound in bounds if bound is not None]
-    return max(known, key=lambda bound: int.from_bytes(bound, "little", signed=True), default=None)
+def _time(bound: bytes | None) -> datetime | None:
+    return datetime.fromtimestamp(signed(bound) / 1e6, UTC) if bound is not None else None
 
 
 def _summary(snapshot: Snapshot | None) -> dict[str, str]:
@@ -342,14 +513,3 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:  # another tool's idea of a stamp is no stamp
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost reason of a chain of wrapped connection errors."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return error.strerror if isinstance(error, OSError) and error.strerror else _line(error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, cast
 
@@ -17,20 +19,37 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
     AdminClient,
+    ClusterMetadata,
+    ConfigResource,
     OffsetSpec,
+    ResourceType,
 )
 
 from dataops_core.config import KafkaSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
 
-_AUTHENTICATION = (
-    KafkaError._AUTHENTICATION,
-    KafkaError._SSL,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
+RECENT = timedelta(minutes=5)
+"""How far back a partition's records count as recent."""
+RETENTION_KEPT = 60.0
+"""Seconds that a topic's retention is remembered."""
+CALL_SIZE = 1000
+"""Partitions that are asked about in one call: the library's work grows with the square of it."""
+
+_AUTHENTICATION = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED)
+_DENIED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -53,6 +72,7 @@ class Cluster:
         cluster_id: Its id.
         brokers: Number of brokers that answer.
         controller: Node id of the controller; `None` where there is none.
+        partitions: Partitions of all its topics.
         offline: Partitions without a leader, `topic-partition`.
         under_replicated: Partitions with fewer in-sync replicas than replicas.
     """
@@ -60,6 +80,7 @@ class Cluster:
     cluster_id: str
     brokers: int
     controller: int | None
+    partitions: int
     offline: tuple[str, ...]
     under_replicated: tuple[str, ...]
 
@@ -72,19 +93,33 @@ class PartitionOffsets:
         low: Low watermark: the first offset that is still there.
         high: High watermark: the offset after the newest record.
         newest: Largest record timestamp; `None` for an empty partition.
+        recent: Records that came within `RECENT`.
     """
 
     low: int
     high: int
     newest: datetime | None
+    recent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TopicOffsets:
-    """A topic's partitions by number."""
+    """A topic's partitions by number.
+
+    Attributes:
+        partitions: Those that have a leader.
+        topic_id: Its id, which a topic made anew does not share; `None` where the broker does not tell.
+        offline: Partitions without a leader.
+        under_replicated: Partitions with a leader, and with fewer in-sync replicas than replicas.
+        brokers: Number of brokers that are alive.
+    """
 
     topic: str
     partitions: Mapping[int, PartitionOffsets]
+    topic_id: str | None = None
+    offline: tuple[int, ...] = ()
+    under_replicated: tuple[int, ...] = ()
+    brokers: int | None = None
 
     @property
     def newest(self) -> datetime | None:
@@ -95,6 +130,19 @@ class TopicOffsets:
     def high(self) -> int:
         """Sum of the high watermarks: it grows with every record."""
         return sum(p.high for p in self.partitions.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a topic keeps records.
+
+    Attributes:
+        seconds: Age from which records are deleted; `None` if age deletes none.
+        by_size: Whether records are deleted because a partition has grown too large.
+    """
+
+    seconds: float | None
+    by_size: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +170,36 @@ class Sent:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """A consumer group with all that it has committed.
+
+    Attributes:
+        state: The coordinator's word, e.g. `STABLE`, `EMPTY`.
+        members: Number of members.
+        lag: Records that wait, never negative, by topic and partition; without those that it has never committed.
+    """
+
+    group: str
+    state: str
+    members: int
+    lag: Mapping[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The whole cluster at one instant.
+
+    Attributes:
+        watermarks: Low and high watermark by topic and partition; partitions without a leader are left out.
+        groups: Consumer groups by id.
+    """
+
+    cluster: Cluster
+    watermarks: Mapping[tuple[str, int], tuple[int, int]]
+    groups: Mapping[str, GroupLag]
+
+
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -137,6 +215,8 @@ class KafkaClient:
         self._lock = Lock()
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
+        self._no_broker: str | None = None
+        self._retention: dict[str, tuple[float, Retention]] = {}
 
     @contextmanager
     def admin(self) -> Iterator[AdminClient]:
@@ -153,32 +233,104 @@ class KafkaClient:
         """Return the cluster's state; raises ClientError."""
         with self._errors():
             admin = self._client()
-            found = admin.describe_cluster(request_timeout=self._timeout).result(self._timeout)
+            # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
+            return _cluster(admin.list_topics(timeout=self._timeout))
+
+    def survey(self) -> Survey:
+        """Return the watermarks of all partitions and the lag of all groups; raises ClientError.
+
+        Commits are read before end offsets, so that no lag is negative.
+        """
+        with self._errors():
+            admin = self._client()
+            listed = admin.list_consumer_groups(request_timeout=self._timeout)
             metadata = admin.list_topics(timeout=self._timeout)
-            parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
-            return Cluster(
-                cluster_id=str(found.cluster_id),
-                brokers=len(found.nodes),
-                controller=found.controller.id if found.controller else None,
-                offline=tuple(name for name, p in parts if p.leader < 0),
-                under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
+            groups = [group.group_id for group in listed.result(self._timeout).valid]
+            described = admin.describe_consumer_groups(groups, request_timeout=self._timeout) if groups else {}
+            committing = {group: self._committed(admin, group) for group in groups}
+            committed = {group: future.result(self._timeout).topic_partitions for group, future in committing.items()}
+            led = [
+                (name, partition.id)
+                for name, topic in metadata.topics.items()
+                for partition in topic.partitions.values()
+                if partition.leader in metadata.brokers
+            ]
+            low, high = self._offsets(admin, led, OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            return Survey(
+                cluster=_cluster(metadata),
+                watermarks={at: (low[at].offset, high[at].offset) for at in led},
+                groups={
+                    group: GroupLag(
+                        group=group,
+                        state=about.state.name,
+                        members=len(about.members),
+                        lag={
+                            (tp.topic, tp.partition): max(0, high[tp.topic, tp.partition].offset - tp.offset)
+                            for tp in committed[group]
+                            if tp.offset >= 0 and (tp.topic, tp.partition) in high
+                        },
+                    )
+                    for group, future in described.items()
+                    if (about := future.result(self._timeout)) is not None
+                },
             )
 
+    def _committed(self, admin: AdminClient, group: str) -> Future[Any]:
+        """Ask for what a group has committed; the library takes one group a call."""
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout)
+        return asked[group]
+
     def topic(self, name: str) -> TopicOffsets:
-        """Return a topic's watermarks and newest times; raises NotFound or another ClientError."""
+        """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
         with self._errors():
-            numbers = self._partitions(name)
             admin = self._client()
-            low = self._offsets(admin, name, numbers, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-            newest = self._offsets(admin, name, numbers, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
-            high = self._offsets(admin, name, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            asked = admin.describe_topics(TopicCollection([name]), request_timeout=self._timeout)
+            metadata = admin.list_topics(name, timeout=self._timeout)
+            found = metadata.topics[name]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            led = [p for p in found.partitions.values() if p.leader in metadata.brokers]
+            numbers = sorted(p.id for p in led)
+            since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
+            low, newest, recent, high = self._offsets(
+                admin,
+                [(name, n) for n in numbers],
+                OffsetSpec.earliest(),  # type: ignore[no-untyped-call]
+                OffsetSpec.max_timestamp(),  # type: ignore[no-untyped-call]
+                OffsetSpec.for_timestamp(since),
+                OffsetSpec.latest(),  # type: ignore[no-untyped-call]
+            )
             return TopicOffsets(
                 topic=name,
                 partitions={
-                    n: PartitionOffsets(low=low[n].offset, high=high[n].offset, newest=time_of(newest[n].timestamp))
-                    for n in numbers
+                    n: PartitionOffsets(
+                        low=low[at].offset,
+                        high=high[at].offset,
+                        newest=time_of(newest[at].timestamp),
+                        recent=max(0, high[at].offset - recent[at].offset) if recent[at].offset >= 0 else 0,
+                    )
+                    for n, at in ((n, (name, n)) for n in numbers)
                 },
+                topic_id=str(asked[name].result(self._timeout).topic_id),
+                offline=tuple(sorted(found.partitions.keys() - set(numbers))),
+                under_replicated=tuple(sorted(p.id for p in led if len(p.isrs) < len(p.replicas))),
+                brokers=len(metadata.brokers),
             )
+
+    def retention(self, topic: str) -> Retention:
+        """Return how long a topic keeps records, as it was within the last minute; raises ClientError."""
+        known = self._retention.get(topic)
+        if known is not None and time.monotonic() - known[0] < RETENTION_KEPT:
+            return known[1]
+        with self._errors():
+            resource = ConfigResource(ResourceType.TOPIC, topic)
+            asked = self._client().describe_configs([resource], request_timeout=self._timeout)
+            found = {name: entry.value for name, entry in asked[resource].result(self._timeout).items()}
+        deletes = "delete" in found.get("cleanup.policy", "delete")
+        millis, size = int(found.get("retention.ms", -1)), int(found.get("retention.bytes", -1))
+        retention = Retention(millis / 1000 if deletes and millis >= 0 else None, deletes and size >= 0)
+        self._retention[topic] = (time.monotonic(), retention)
+        return retention
 
     def timestamps_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, datetime | None]:
         """Return the timestamp of the first record at or after an offset, by partition.
@@ -213,10 +365,7 @@ class KafkaClient:
         """Return a group's commits on a topic; raises ClientError."""
         with self._errors():
             admin = self._client()
-            asked = admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout
-            )
-            offsets = next(iter(asked.values())).result(self._timeout).topic_partitions
+            offsets = self._committed(admin, group).result(self._timeout).topic_partitions
             described = admin.describe_consumer_groups([group], request_timeout=self._timeout)
             about = described[group].result(self._timeout)
             if about.state is ConsumerGroupState.DEAD:
@@ -275,10 +424,21 @@ class KafkaClient:
                 raise KafkaException(error)
             return Sent(topic, cast("int", message.partition()), cast("int", message.offset()))
 
-    def _offsets(self, admin: AdminClient, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
-        wanted = {TopicPartition(topic, n): spec for n in partitions}
-        asked = admin.list_offsets(wanted, request_timeout=self._timeout)
-        return {tp.partition: future.result(self._timeout) for tp, future in asked.items()}
+    def _offsets(
+        self, admin: AdminClient, partitions: Sequence[tuple[str, int]], *specs: OffsetSpec
+    ) -> list[dict[tuple[str, int], Any]]:
+        """Return what each of the specifications gives for each partition; all calls are under way together."""
+        asked = [
+            [
+                admin.list_offsets({TopicPartition(*at): spec for at in some}, request_timeout=self._timeout)
+                for some in _chunks(partitions)
+            ]
+            for spec in specs
+        ]
+        return [
+            {(tp.topic, tp.partition): future.result(self._timeout) for call in calls for tp, future in call.items()}
+            for calls in asked
+        ]
 
     def _partitions(self, topic: str) -> list[int]:
         metadata = self._client().list_topics(topic, timeout=self._timeout).topics[topic]
@@ -306,6 +466,9 @@ class KafkaClient:
 
     def _on_error(self, error: KafkaError) -> None:
         self._refused = error if error.code() in _AUTHENTICATION else None
+        if error.code() in (KafkaError._TRANSPORT, KafkaError._RESOLVE):
+            reason = error.str().partition(" (after ")[0].rpartition(": ")[2]
+            self._no_broker = None if "timed out" in reason else reason  # what takes connections is there, and hangs
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -315,9 +478,13 @@ class KafkaClient:
         except KafkaException as raised:
             raise self._translated(raised.args[0]) from raised
         except TimeoutError as raised:
-            raise TimedOut(f"kafka {self.target}: no answer within {self._timeout:g} s") from raised
+            raise self._translated(KafkaError(KafkaError._TIMED_OUT)) from raised
+        self._no_broker = None
 
     def _translated(self, error: KafkaError) -> ClientError:
+        admin = self._admin
+        if admin is not None:
+            admin.poll(0)  # only now are we told what the library met with: `_on_error`
         code, text = error.code(), " ".join(error.str().split())
         refused, self._refused = self._refused, None
         if code in _AUTHENTICATION or (refused is not None and code in (*_UNREACHABLE, *_TIMED_OUT)):
@@ -325,13 +492,32 @@ class KafkaClient:
                 self._admin = None  # a rotated secret is read anew
             why = " ".join(refused.str().split()) if refused is not None else text
             return AuthenticationFailed(f"kafka {self.target}: {why}")
-        if code in _UNREACHABLE:
+        if code in _DENIED:
+            return PermissionDenied(f"kafka {self.target}: {text}")
+        if code in _UNREACHABLE or (self._no_broker and code in _TIMED_OUT):
+            text = self._no_broker or text
             return Unreachable(f"kafka {self.target}: no broker can be reached: {text}")
         if code in _TIMED_OUT:
             return TimedOut(f"kafka {self.target}: no answer within {self._timeout:g} s")
         if code in _NOT_FOUND:
             return NotFound(f"kafka {self.target}: {text}")
         return BadAnswer(f"kafka {self.target}: {text}")
+
+
+def _cluster(metadata: ClusterMetadata) -> Cluster:
+    parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
+    return Cluster(
+        cluster_id=str(metadata.cluster_id),
+        brokers=len(metadata.brokers),
+        controller=metadata.controller_id if metadata.controller_id >= 0 else None,
+        partitions=len(parts),
+        offline=tuple(name for name, p in parts if p.leader < 0),
+        under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
+    )
+
+
+def _chunks(partitions: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
+    return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 
 def time_of(millis: int) -> datetime | None:

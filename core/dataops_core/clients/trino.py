@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,17 +16,21 @@ import requests
 import trino
 from trino.auth import BasicAuthentication
 
+from dataops_core.clients.reasons import line
 from dataops_core.config import TrinoSettings, resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ClientError,
     NotFound,
+    PermissionDenied,
     QueryFailed,
     TimedOut,
     Unreachable,
 )
 
+SOURCE = "dataops"
+"""What we call ourselves to Trino."""
 BATCH = 500
 """Rows that are handed over at once."""
 SOURCE = "dataops"
@@ -175,6 +179,40 @@ class QueryDetail:
     failure: str
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the cluster.
+
+    Attributes:
+        state: `active`, `inactive`, `shutting_down` …
+    """
+
+    node_id: str
+    coordinator: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySummary:
+    """A query that Trino runs, or ran.
+
+    Attributes:
+        state: Trino's word: QUEUED, WAITING_FOR_RESOURCES, PLANNING, RUNNING, FINISHED, FAILED …
+        resource_group: Resource group in which it waits or runs, e.g. `global`.
+        error: Trino's name of the error of a failed one, e.g. `EXCEEDED_TIME_LIMIT`.
+        error_type: Who is to blame: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
+    """
+
+    query_id: str
+    state: str
+    user: str
+    resource_group: str
+    created: datetime
+    ended: datetime | None
+    error: str | None
+    error_type: str | None
+
+
 class QueryHandle:
     """A statement that runs: read it from one thread, watch and cancel it from others."""
 
@@ -290,6 +328,10 @@ class TrinoClient:
         """Return what the coordinator says of itself; raises ClientError."""
         with self.errors():
             answer = requests.get(f"{self.target}/v1/info", timeout=self._timeout)
+            if answer.status_code == 401:
+                raise AuthenticationFailed(f"trino {self.target}: refused our credentials (401)")
+            if answer.status_code == 403:
+                raise PermissionDenied(f"trino {self.target}: denies us permission (403)")
             if answer.status_code != 200:
                 raise BadAnswer(f"trino {self.target}: HTTP {answer.status_code}")
             found = answer.json()
@@ -298,6 +340,27 @@ class TrinoClient:
                 starting=bool(found["starting"]),
                 uptime=str(found.get("uptime", "")),
             )
+
+    def nodes(self, within: float) -> tuple[Node, ...]:
+        """Return the nodes that Trino knows; raises ClientError."""
+        rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)
+        return tuple(Node(node_id, coordinator, state) for node_id, coordinator, state in rows)
+
+    def query_summaries(self, within: float) -> tuple[QuerySummary, ...]:
+        """Return the queries that Trino remembers and that wait, are planned, run or have failed; not our own.
+
+        Raises:
+            ClientError: It does not answer, or refuses us.
+        """
+        rows = self.fetch(
+            "SELECT query_id, state, user, array_join(resource_group_id, '.'), created, \"end\", error_code, error_type"
+            f" FROM system.runtime.queries WHERE state <> 'FINISHED' AND coalesce(source, '') <> '{SOURCE}'",
+            within,
+        )
+        return tuple(
+            QuerySummary(query_id, state, user, group or "", _utc(created), _utc(ended) if ended else None, error, kind)
+            for query_id, state, user, group, created, ended, error, kind in rows
+        )
 
     def query(self, statement: str) -> QueryHandle:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
@@ -415,21 +478,21 @@ class TrinoClient:
         except trino.exceptions.TrinoQueryError as error:
             raise QueryFailed(_said(error)) from error
         except trino.exceptions.TrinoAuthError as error:
-            raise AuthenticationFailed(f"{where}: {_line(error)}") from error
+            raise AuthenticationFailed(f"{where}: {line(error)}") from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
             raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
         except requests.exceptions.JSONDecodeError as error:
-            raise BadAnswer(f"{where}: the answer is not Trino's: {_line(error)}") from error
+            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
         except (requests.exceptions.ConnectionError, trino.exceptions.TrinoConnectionError) as error:
             raise self._no_connection(error) from error
         except trino.exceptions.HttpError as error:
-            text = _line(error)
-            kind = AuthenticationFailed if "401" in text or "403" in text else BadAnswer
+            text = line(error)
+            kind = AuthenticationFailed if "401" in text else PermissionDenied if "403" in text else BadAnswer
             raise kind(f"{where}: {text}") from error
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
-            raise BadAnswer(f"{where}: {_line(error)}") from error
+            raise BadAnswer(f"{where}: {line(error)}") from error
         except (AttributeError, KeyError, ValueError, TypeError) as error:
-            raise BadAnswer(f"{where}: the answer is not Trino's: {_line(error)}") from error
+            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
 
     def _no_connection(self, error: BaseException) -> ClientError:
         chain: list[BaseException] = [error]
@@ -438,7 +501,7 @@ class TrinoClient:
         if any(isinstance(e, requests.exceptions.Timeout | TimeoutError) for e in chain):
             return TimedOut(f"trino {self.target}: no answer within {self._timeout:g} s")
         last = chain[-1]
-        reason = last.strerror if isinstance(last, OSError) and last.strerror else _line(last)
+        reason = last.strerror if isinstance(last, OSError) and last.strerror else line(last)
         return Unreachable(f"trino {self.target}: cannot be reached: {reason}")
 
 
@@ -499,9 +562,9 @@ def _bytes(text: str | None) -> int:
     return round(_quantity(text, {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}))
 
 
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
 def _said(error: trino.exceptions.TrinoQueryError) -> str:
-    return f"{error.error_name}: {_line(error.message)}"
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())[:300]
+    return f"{error.error_name}: {line(error.message)}"

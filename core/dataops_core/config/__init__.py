@@ -3,6 +3,7 @@
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config, find_problems, load_settings
 from dataops_core.config.model import (
     AirflowSettings,
+    AlertsSettings,
     CanaryHop,
     CanarySettings,
     CatalogSettings,
@@ -15,6 +16,7 @@ from dataops_core.config.model import (
     IcebergTableStage,
     KafkaSettings,
     PipelineSettings,
+    ReaderStage,
     RecorderSettings,
     Secret,
     SecretSource,
@@ -25,6 +27,7 @@ from dataops_core.config.model import (
     Stage,
     StageBase,
     TableSelection,
+    Thresholds,
     TopicSelection,
     TopicStage,
     TrinoSettings,
@@ -35,6 +38,7 @@ from dataops_core.config.secret import resolve_secret
 __all__ = [
     "ENVIRONMENT",
     "AirflowSettings",
+    "AlertsSettings",
     "CanaryHop",
     "CanarySettings",
     "CatalogSettings",
@@ -47,6 +51,7 @@ __all__ = [
     "IcebergTableStage",
     "KafkaSettings",
     "PipelineSettings",
+    "ReaderStage",
     "RecorderSettings",
     "Secret",
     "SecretSource",
@@ -57,6 +62,7 @@ __all__ = [
     "Stage",
     "StageBase",
     "TableSelection",
+    "Thresholds",
     "TopicSelection",
     "TopicStage",
     "TrinoSettings",

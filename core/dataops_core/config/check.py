@@ -9,6 +9,8 @@ from string import Template
 from urllib.parse import urlsplit
 
 from dataops_core.config.model import (
+    AirflowSettings,
+    AlertsSettings,
     CanaryHop,
     CanarySettings,
     ContextSettings,
@@ -49,12 +51,15 @@ def _context_problems(context: ContextSettings) -> Iterator[str]:
             if not host or not port.isdecimal():
                 yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
                 break
-    if (airflow := context.airflow) is not None:
-        yield from _url_problems("airflow.url", airflow.url)
-        if airflow.token is not None and (airflow.username is not None or airflow.password is not None):
-            yield "airflow: has a token and a user name or password; keep one of the two ways"
-        elif (airflow.username is None) != (airflow.password is None):
-            yield "airflow: username and password come together"
+    for name in ("airflow", "prometheus", "alertmanager"):
+        service: AirflowSettings | AlertsSettings | None = getattr(context, name)
+        if service is None:
+            continue
+        yield from _url_problems(f"{name}.url", service.url)
+        if service.token is not None and (service.username is not None or service.password is not None):
+            yield f"{name}: has a token and a user name or password; keep one of the two ways"
+        elif (service.username is None) != (service.password is None):
+            yield f"{name}: username and password come together"
     if (trino := context.trino) is not None:
         yield from _url_problems("trino.url", trino.url)
         if trino.password is not None and not trino.url.startswith("https://"):
@@ -110,8 +115,10 @@ def _reads_problems(stage: Stage, earlier: Collection[str], all_names: Collectio
 
 
 def _target_problems(stage: Stage) -> Iterator[str]:
-    if isinstance(stage, IcebergTableStage) and not _has_parts(stage.table, at_least=2):
-        yield ".table: must be namespace.table"
+    if isinstance(stage, IcebergTableStage):
+        for key, table in (("table", stage.table), ("rejects", stage.rejects)):
+            if table is not None and not _has_parts(table, at_least=2):
+                yield f".{key}: must be namespace.table"
     if isinstance(stage, TrinoViewStage) and not _has_parts(stage.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
 

@@ -111,6 +111,30 @@ class CatalogSettings(Section):
     """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
 
 
+class AlertsSettings(Section):
+    """A Prometheus or an Alertmanager, of which the active alerts are shown."""
+
+    url: str
+    """Base URL, without `/api`."""
+    username: str | None = None
+    """With `password`: HTTP basic authentication."""
+    password: Secret | None = Field(default=None, repr=False)
+    """Password for `username`."""
+    token: Secret | None = Field(default=None, repr=False)
+    """A bearer token, instead of user name and password."""
+
+
+class Thresholds(Section):
+    """From when on something is wrong with a component."""
+
+    trino_queued_max: float = Field(default=30.0, gt=0)
+    """Seconds that a query may wait in Trino's queue, or for resources."""
+    trino_planning_max: float = Field(default=30.0, gt=0)
+    """Seconds that Trino may plan a query."""
+    trino_failed_max: int = Field(default=3, ge=0)
+    """Queries that may fail within five minutes for another reason than the user's own statement."""
+
+
 class ContextSettings(Section):
     """One environment: where its components are, and what may be done to them."""
 
@@ -126,6 +150,12 @@ class ContextSettings(Section):
     """The Trino coordinator."""
     catalogs: dict[str, CatalogSettings] = {}
     """Iceberg catalogs by name."""
+    prometheus: AlertsSettings | None = None
+    """A Prometheus whose firing alerts are shown."""
+    alertmanager: AlertsSettings | None = None
+    """An Alertmanager whose active alerts are shown."""
+    thresholds: Thresholds = Thresholds()
+    """From when on something is wrong with a component."""
 
 
 class StageBase(Section):
@@ -150,18 +180,39 @@ class TopicStage(StageBase):
     """Always `topic`."""
     topic: str
     """The topic's name."""
+    hot_partition_factor: float = Field(default=5.0, gt=1)
+    """How many times as many records as the other partitions have on average one may have got in five minutes."""
+    clock_ahead_max: float = Field(default=60.0, gt=0)
+    """Seconds that the newest record's timestamp may lie in the future."""
 
 
-class SparkQueryStage(StageBase):
+class ReaderStage(StageBase):
+    """What all readers of a topic have."""
+
+    retention_left_min: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the topic's retention that must be left before the oldest waiting record is deleted."""
+
+
+class SparkQueryStage(ReaderStage):
     """A Spark Structured Streaming query, seen through its checkpoint."""
 
     kind: Literal["spark_query"]
     """Always `spark_query`."""
     checkpoint: LocalPath
     """Folder of the query's checkpoint."""
+    trigger: float | None = Field(default=None, gt=0)
+    """Seconds between two batches, as the query is told; a checkpoint does not tell."""
+    watermark_stall_after: float = Field(default=600.0, gt=0)
+    """Seconds that the event-time watermark may stand still while batches with records are committed."""
+    clock_ahead_max: float = Field(default=60.0, gt=0)
+    """Seconds that the event-time watermark may lie in the future."""
+    state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
+    """Bytes that the query's state may take."""
+    state_growth_max: float = Field(default=2.0, gt=1)
+    """How many times as large the state may be as the oldest one that the checkpoint keeps, from 64 MiB on."""
 
 
-class ConsumerGroupStage(StageBase):
+class ConsumerGroupStage(ReaderStage):
     """A Kafka consumer group on one topic."""
 
     kind: Literal["consumer_group"]
@@ -183,6 +234,27 @@ class IcebergTableStage(StageBase):
     """`namespace.table`."""
     progress_column: str | None = None
     """Timestamp column whose upper bound is the progress time, where commits carry no stamp."""
+    rejects: str | None = None
+    """`namespace.table` of the same catalog into which records go that could not be read."""
+    rejects_max: float = Field(default=0.05, ge=0, le=1)
+    """Share of the last hour's records that may be rejected."""
+    small_file_bytes: float = Field(default=16 * 2.0**20, gt=0)
+    """Bytes below which a data file is small."""
+    small_files_max: int = Field(default=5000, ge=0)
+    """Small data files that the table may have."""
+    compaction_after: float = Field(default=86400.0, gt=0)
+    """Seconds after which too many small files mean that compaction does not run."""
+    snapshots_max: int = Field(default=20_000, ge=1)
+    """Snapshots that the table may keep."""
+    snapshot_age_max: float | None = Field(default=None, gt=0)
+    """Seconds that a snapshot may be kept which no branch or tag needs; twice the table's
+    `history.expire.max-snapshot-age-ms` where not given."""
+    delete_files_max: int = Field(default=1000, ge=0)
+    """Delete files that the table may have."""
+    metadata_bytes_max: float = Field(default=64 * 2.0**20, gt=0)
+    """Bytes that the table's metadata file may have."""
+    files_checked: int = Field(default=8, ge=0)
+    """Data files that each look asks the store for, going round; 0 for none."""
 
 
 class DagStage(StageBase):
@@ -192,6 +264,13 @@ class DagStage(StageBase):
     """Always `dag`."""
     dag_id: str
     """The DAG's id."""
+    late_after: float = Field(default=120.0, gt=0)
+    """Seconds after which a run that is due by the schedule, and was not made, is late."""
+    queued_max: float = Field(default=300.0, gt=0)
+    """Seconds that a run may be queued."""
+    run_max: float | None = Field(default=None, gt=0)
+    """Seconds that a run may take; three times the median of the last successes, and 5 minutes at least, where not
+    given."""
 
 
 class TrinoViewStage(StageBase):

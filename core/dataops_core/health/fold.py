@@ -10,14 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from dataops_core.config import PipelineSettings, Stage, TrinoViewStage
+from dataops_core.config import PipelineSettings, Stage, Thresholds, TrinoViewStage
+from dataops_core.health.checks import Look, find
 from dataops_core.health.model import (
     ComponentHealth,
+    Finding,
     HealthSnapshot,
     Observation,
     PipelineHealth,
     ProbeResult,
     Sample,
+    Severity,
     StageHealth,
     StageKind,
     StageState,
@@ -26,6 +29,7 @@ from dataops_core.health.state import Reading, judge
 from dataops_core.health.trend import mean_rate, slope
 from dataops_core.health.verdict import conclude
 
+DEFAULTS = Thresholds()
 HISTORY = timedelta(minutes=5)
 """How far back a stage's samples go."""
 TREND_WINDOW = timedelta(seconds=60)
@@ -40,6 +44,7 @@ def fold(
     pipelines: Mapping[str, PipelineSettings],
     now: datetime,
     context: str,
+    thresholds: Thresholds = DEFAULTS,
 ) -> HealthSnapshot:
     """Conclude a health snapshot.
 
@@ -49,8 +54,9 @@ def fold(
         pipelines: The pipelines of the context, by name.
         now: The time of the snapshot.
         context: Name of the context.
+        thresholds: From when on something is wrong with its components.
     """
-    components = _components(previous, results, now)
+    components = _components(previous, results, thresholds, now)
     folded = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
@@ -61,29 +67,44 @@ def fold(
 
 
 def _components(
-    previous: HealthSnapshot | None, results: Iterable[ProbeResult], now: datetime
+    previous: HealthSnapshot | None, results: Iterable[ProbeResult], thresholds: Thresholds, now: datetime
 ) -> tuple[ComponentHealth, ...]:
     before = {c.name: c for c in previous.components} if previous else {}
-    found = []
-    for result in results:
-        if result.stage is not None:
-            continue
-        healthy = result.success and result.failure is None
-        last = before.get(result.component)
-        found.append(
-            ComponentHealth(
-                name=result.component,
-                kind=result.probe,
-                target=result.target,
-                reachable=result.success,
-                error=result.error if not result.success else result.failure,
-                detail=result.detail,
-                checked_at=result.started_at,
-                duration=result.duration,
-                since=last.since if last and (last.error is None) == healthy else now,
-            )
+    return tuple(
+        _component(result, before.get(result.component), thresholds, now) for result in results if result.stage is None
+    )
+
+
+def _component(
+    result: ProbeResult, last: ComponentHealth | None, thresholds: Thresholds, now: datetime
+) -> ComponentHealth:
+    found: tuple[Finding, ...] = ()
+    if result.success and result.observation is not None:
+        look = Look(
+            subject=result.component,
+            seen=result.observation,
+            previous=last.observation if last else None,
+            upstream=(),
+            told=last.findings if last else (),
+            now=now,
         )
-    return tuple(found)
+        found = find(result.probe, thresholds, look)
+    idle = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
+    error = idle if result.success else result.error
+    return ComponentHealth(
+        name=result.component,
+        kind=result.probe,
+        target=result.target,
+        reachable=result.success,
+        error=error,
+        error_kind=result.error_kind,
+        detail=result.detail,
+        checked_at=result.started_at,
+        duration=result.duration,
+        since=last.since if last and (last.error is None) == (error is None) else now,
+        observation=result.observation or (last.observation if last else None),
+        findings=found,
+    )
 
 
 def _pipeline(
@@ -142,6 +163,11 @@ def _stage(
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
     rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
+    found: tuple[Finding, ...] = ()
+    if seen is not None and error is None:
+        before, told = (last.observation, last.findings) if last else (None, ())
+        look = Look(stage.name, seen, before, tuple(upstream), told, now)
+        found = find(stage.kind, stage, look)
     reading = Reading(
         stage=stage,
         observation=seen,
@@ -152,6 +178,7 @@ def _stage(
         lag_trend=lag_trend,
         waiting_since=passed_on_at,
         previous=last,
+        findings=found,
     )
     state, reason, since = judge(reading, now)
     lagging = state in (StageState.BEHIND, StageState.SLOW)
@@ -166,6 +193,7 @@ def _stage(
         observation=seen or (last.observation if last else None),
         observed_at=seen.observed_at if seen else (last.observed_at if last else None),
         error=error,
+        error_kind=result.error_kind if result else None,
         probe_duration=result.duration if result else None,
         progress_time=progress,
         hop_lag=hop_lag,
@@ -173,6 +201,7 @@ def _stage(
         inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),
         eta=_eta(seen, hop_lag, lag_trend, record_trend) if lagging and seen else None,
         samples=samples,
+        findings=found,
     )
 
 

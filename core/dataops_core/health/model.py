@@ -24,6 +24,11 @@ class StageKind(StrEnum):
     TRINO_VIEW = "trino_view"
 
 
+def store_of(catalog: str) -> str:
+    """Return the name of the object store in which the tables of a catalog lie, as a component."""
+    return f"{catalog} store"
+
+
 class StageState(StrEnum):
     """How a stage is doing. Shown as glyph and word, never by colour alone."""
 
@@ -87,6 +92,77 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something further that a probe saw, in words: what a `Figure` cannot hold.
+
+    Attributes:
+        name: Snake case, unique within the observation, e.g. `topic_id`.
+        text: The words, in one line.
+    """
+
+    name: str
+    text: str
+
+
+class Severity(StrEnum):
+    """What a finding does to the verdict."""
+
+    CRITICAL = "critical"
+    """Data is lost or cannot pass: the stage has failed, or the component does not do its work."""
+    WARNING = "warning"
+    """Data is at risk: a warning, unless something is stuck or slow."""
+    ADVICE = "advice"
+    """Upkeep is due: a warning only when nothing else is wrong."""
+    NOTE = "note"
+    """Never a warning by itself: it says why a stage is stuck, slow or behind, or is told beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a finding.
+
+    Attributes:
+        text: One sentence.
+        command: The exact shell command, where there is one.
+        dag_id: The DAG to trigger from the console, where that is the remedy.
+    """
+
+    text: str
+    command: str | None = None
+    dag_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a stage or a component.
+
+    Attributes:
+        check: Name of the check in `dataops_core.health.checks`, e.g. `small-files`.
+        subject: Name of the stage or component.
+        severity: What it does to the verdict.
+        sentence: What is wrong, without the subject, with numbers.
+        since: Since when, as far as can be told.
+        evidence: Further numbers and times, one line each.
+        remedy: What to do.
+        explains: Whether it is the reason why a stage is stuck, slow or behind, where it is.
+    """
+
+    check: str
+    subject: str
+    severity: Severity
+    sentence: str
+    since: datetime | None = None
+    evidence: tuple[str, ...] = ()
+    remedy: Remedy | None = None
+    explains: bool = False
+
+    @property
+    def check_id(self) -> str:
+        """Stable id of the finding."""
+        return f"{self.subject}/{self.check}"
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
     """One advance of a stage's output, as the stage itself recorded it: for a table, one commit.
 
@@ -137,6 +213,7 @@ class Observation:
         writer_change: The newest change of the streaming query that writes; `None` if none is known.
         notes: Evidence in words, one short line each, most telling first.
         figures: Further numbers.
+        facts: Further words, for checks; `notes` are for people.
     """
 
     stage: str
@@ -153,6 +230,15 @@ class Observation:
     writer_change: WriterChange | None = None
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+    def figure(self, name: str) -> float | None:
+        """Return a figure; `None` where it is not known."""
+        return next((f.value for f in self.figures if f.name == name), None)
+
+    def fact(self, name: str) -> str | None:
+        """Return a fact; `None` where it is not known."""
+        return next((f.text for f in self.facts if f.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +246,7 @@ class ProbeResult:
     """How one run of one probe went.
 
     Attributes:
-        probe: Kind of probe: the stage kind for a stage, or `kafka`, `airflow`, `trino`, `iceberg` for a component.
+        probe: Kind of probe: the stage kind for a stage, else the kind of the component.
         target: What was probed, without secrets: `pipeline/stage` for a stage, an address for a component.
         pipeline: Name of the pipeline, for a stage.
         stage: Name of the stage, for a stage.
@@ -169,9 +255,10 @@ class ProbeResult:
         duration: Seconds that it took, or has taken so far when it ran into its deadline.
         success: Whether the component answered with what was asked. "No data" is a success.
         error: Why not, in one line without secrets.
-        observation: What was seen of the stage; `None` when `success` is false or for a component.
+        error_kind: The same as a word: `unreachable`, `timed_out`, `credentials_refused`, `permission_denied`,
+            `bad_answer`, `not_found`; `None` for any other reason.
+        observation: What was seen of the stage, or of the component; `None` when `success` is false.
         detail: For a component, one line about it (version, nodes).
-        failure: For a component that answers but says it is unhealthy: what it says.
     """
 
     probe: str
@@ -183,9 +270,9 @@ class ProbeResult:
     pipeline: str | None = None
     stage: str | None = None
     error: str | None = None
+    error_kind: str | None = None
     observation: Observation | None = None
     detail: str | None = None
-    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +302,7 @@ class StageHealth:
         observation: Newest successful observation; may be older than the snapshot: see `observed_at`.
         observed_at: When that observation was made; `None` if there has never been one.
         error: Why the newest run of the probe failed; `None` if it did not.
+        error_kind: As in `ProbeResult`.
         probe_duration: Seconds that the newest run took.
         progress_time: Everything that entered the pipeline up to then has passed the stage; never later than the
             progress time of what it reads.
@@ -224,6 +312,7 @@ class StageHealth:
         eta: Seconds until caught up at the present rates; `None` if not shrinking or not known.
         affected_by: Name of the upstream stage that is to blame, where this one only suffers.
         samples: Recent history, oldest first.
+        findings: What is wrong with it, besides what `state` says; the worst first.
     """
 
     name: str
@@ -236,6 +325,7 @@ class StageHealth:
     observation: Observation | None = None
     observed_at: datetime | None = None
     error: str | None = None
+    error_kind: str | None = None
     probe_duration: float | None = None
     progress_time: datetime | None = None
     hop_lag: float | None = None
@@ -244,6 +334,7 @@ class StageHealth:
     eta: float | None = None
     affected_by: str | None = None
     samples: tuple[Sample, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +342,19 @@ class ComponentHealth:
     """Whether a component answers.
 
     Attributes:
-        name: `kafka`, `airflow`, `trino`, or a catalog's name.
-        kind: `kafka`, `airflow`, `trino` or `iceberg`.
+        name: `kafka`, `airflow`, `trino`, a catalog's name or that of its store (`lake store`), `prometheus` or
+            `alertmanager`.
+        kind: `kafka`, `airflow`, `trino`, `iceberg`, `store`, `prometheus` or `alertmanager`.
         target: Its address, without secrets.
         reachable: `None` before the first answer or deadline.
-        error: Why it is not reachable, or what it says is wrong with itself.
+        error: Why it is not reachable, or why it does not do its work.
+        error_kind: As in `ProbeResult`.
         detail: One line about it.
         checked_at: When it was last asked.
         duration: Seconds that it took to answer.
-        since: Since when `reachable` has its value.
+        since: Since when it has been well, or not.
+        observation: What was seen of it when it answered last.
+        findings: What is wrong with it; the worst first.
     """
 
     name: str
@@ -267,25 +362,13 @@ class ComponentHealth:
     target: str
     reachable: bool | None
     error: str | None = None
+    error_kind: str | None = None
     detail: str | None = None
     checked_at: datetime | None = None
     duration: float | None = None
     since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What to do about a finding.
-
-    Attributes:
-        text: One sentence.
-        command: The exact shell command, where there is one.
-        dag_id: The DAG to trigger from the console, where that is the remedy.
-    """
-
-    text: str
-    command: str | None = None
-    dag_id: str | None = None
+    observation: Observation | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +377,8 @@ class Verdict:
 
     Attributes:
         status: Conclusion for the pipeline.
-        check_id: Stable id of the finding: `<stage>/<state>`, `<stage>/checkpoint-lost`, `<stage>/objective` or
-            `<component>/unreachable`; `None` when all is well.
+        check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` where no
+            check knows the cause; `None` when all is well.
         stage: The stage to blame.
         component: The component that does not answer, where that is the cause.
         sentence: The verdict in one sentence.

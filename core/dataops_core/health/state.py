@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dataops_core.config import Stage, TrinoViewStage
-from dataops_core.health.model import Activity, Observation, StageHealth, StageState
+from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageState
 from dataops_core.health.text import count, duration
 
 RISING = 0.05
@@ -26,6 +26,7 @@ class Reading:
         lag_trend: Seconds of hop lag gained per second.
         waiting_since: Since when the oldest input waits, where that is known.
         previous: The stage's health before.
+        findings: What the checks have found.
     """
 
     stage: Stage
@@ -37,6 +38,7 @@ class Reading:
     lag_trend: float | None
     waiting_since: datetime | None
     previous: StageHealth | None
+    findings: tuple[Finding, ...] = ()
 
 
 def judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
@@ -54,8 +56,9 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
     seen = reading.observation
     if seen is None or reading.error is not None:
         return StageState.UNKNOWN, reading.error or "not seen", None
-    if seen.failure is not None:
-        return StageState.FAILED, seen.failure, seen.advanced_at
+    failed = _failed(seen, reading.findings)
+    if failed is not None:
+        return StageState.FAILED, *failed
     if seen.progress_time is None:
         return _without_progress(reading, seen, now)
     if not reading.upstream:
@@ -64,6 +67,13 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
         blind = ", ".join(s.name for s in reading.upstream if s.progress_time is None)
         return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {blind} is not known", None
     return _compared(reading, seen, reading.hop_lag, now)
+
+
+def _failed(seen: Observation, findings: tuple[Finding, ...]) -> tuple[str, datetime | None] | None:
+    critical = next((f for f in findings if f.severity is Severity.CRITICAL), None)
+    if critical is not None:
+        return critical.sentence, critical.since
+    return (seen.failure, seen.advanced_at) if seen.failure is not None else None
 
 
 def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:

@@ -53,6 +53,16 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def size(number: float) -> str:
+    """Return a number of bytes with its largest unit: `512 B`, `1.5 KiB`, `12 MiB`."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+    power = 0
+    while number >= 1024 and power < len(units) - 1:
+        number, power = number / 1024, power + 1
+    digits = 1 if power and number < 10 else 0
+    return f"{number:.{digits}f} {units[power]}"
+
+
 def clock(at: datetime, now: datetime) -> str:
     """Return a time in UTC, with the date unless it is today's: `10:02:11Z`."""
     at = at.astimezone(UTC)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from dataops_core.config import DagStage, PipelineSettings, Stage
+from dataops_core.errors import Unreachable
+from dataops_core.health.checks import failure_of
 from dataops_core.health.model import (
-    Activity,
     ComponentHealth,
+    Finding,
     Remedy,
+    Severity,
     StageHealth,
+    StageKind,
     StageState,
     Status,
     Verdict,
+    store_of,
 )
 from dataops_core.health.text import clock, count, duration, words
 
 CRITICAL = (StageState.FAILED, StageState.STUCK)
-WRITER_CHANGE_FOR = timedelta(days=1)
-"""How long a lost checkpoint is said: whoever is on call next must still see it."""
+LAGGING = (StageState.STUCK, StageState.SLOW, StageState.BEHIND)
 
 
 def downstream(stages: Sequence[Stage], name: str) -> tuple[str, ...]:
@@ -41,24 +46,95 @@ def conclude(
     """Return the verdict.
 
     The first stage, upstream first, that has failed or is stuck is to blame; then the first that is slow; then what
-    cannot be told is said; then a checkpoint that was lost; then the first stage that is behind. A slow stage is never
-    the reason why one below it has failed, so it does not hide it.
+    cannot be told is said; then what puts data at risk; then the first stage that is behind; then the promise on the
+    data age; then the upkeep that is due. A slow stage is never the reason why one below it has failed, so it does not
+    hide it.
     """
     to_blame = next((s for s in stages if s.state in CRITICAL), None) or next(
         (s for s in stages if s.state is StageState.SLOW), None
     )
-    unknown = [s for s in stages if s.state is StageState.UNKNOWN]
     if to_blame is not None:
         return _blame(settings, to_blame, stages, components, now)
+    unknown = [s for s in stages if s.state is StageState.UNKNOWN]
     if unknown:
         return _unknown(settings, unknown, components, previous, now)
-    rewritten = next((s for s in stages if _lost_checkpoint(s, now) is not None), None)
-    if rewritten is not None:
-        return _checkpoint_lost(settings, rewritten, stages, now)
+    found = _findings(stages, components)
+    risk = next((f for f in found if f.severity in (Severity.CRITICAL, Severity.WARNING)), None)
+    if risk is not None:
+        return _warn(settings, risk, found, stages)
     behind = next((s for s in stages if s.state is StageState.BEHIND), None)
     if behind is not None:
         return _blame(settings, behind, stages, components, now)
-    return _fine(settings, stages, previous, now)
+    late = _too_old(settings, stages, previous, now)
+    if late is not None:
+        return late
+    upkeep = next((f for f in found if f.severity is Severity.ADVICE), None)
+    return _warn(settings, upkeep, found, stages) if upkeep is not None else _fine(stages, now)
+
+
+def _findings(stages: tuple[StageHealth, ...], components: tuple[ComponentHealth, ...]) -> list[Finding]:
+    """Return the findings of the pipeline's stages and of the components that answer for them, by their weight.
+
+    What a stage tells itself, its component need not tell again; a component that does not do its work comes before
+    what it causes at a stage.
+    """
+    at_stages = [f for s in stages for f in s.findings]
+    told = {f.check for f in at_stages}
+    needed = {name for s in stages for name in _answer_for(s)}
+    at_components = [f for c in components if c.name in needed for f in c.findings if f.check not in told]
+    critical = [f for f in at_components if f.severity is Severity.CRITICAL]
+    others = [f for f in at_components if f.severity is not Severity.CRITICAL]
+    return [*critical, *at_stages, *others]
+
+
+def _answer_for(stage: StageHealth) -> tuple[str, ...]:
+    """Return the names of the components that a stage needs."""
+    match stage.kind:
+        case StageKind.ICEBERG_TABLE:
+            return stage.component, store_of(stage.component)
+        case StageKind.SPARK_QUERY:  # its lag is measured in Kafka
+            return stage.component, "kafka"
+        case _:
+            return (stage.component,)
+
+
+def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Finding | None:
+    """Return the finding that says why a stage has failed or lags; `None` where none does."""
+    if health.state is StageState.FAILED:
+        return next((f for f in health.findings if f.sentence == health.reason), None)
+    if health.state not in LAGGING:
+        return None
+    return next((f for f in _findings((health,), components) if f.explains), None)
+
+
+def _warn(
+    settings: PipelineSettings,
+    finding: Finding,
+    found: Sequence[Finding],
+    stages: tuple[StageHealth, ...],
+) -> Verdict:
+    stage = next((s for s in stages if s.name == finding.subject), None)
+    suffering = [s.name for s in stages if finding.subject in _answer_for(s)] if stage is None else []
+    hurt = {finding.subject, *suffering}
+    for name in tuple(hurt):
+        hurt.update(downstream(settings.stages, name))
+    return Verdict(
+        status=Status.WARNING,
+        check_id=finding.check_id,
+        stage=stage.name if stage else None,
+        sentence=f"{finding.subject}: {finding.sentence}",
+        since=finding.since,
+        evidence=(
+            *finding.evidence,
+            *(
+                f"also: {f.subject}: {f.sentence}"
+                for f in found
+                if f is not finding and f.severity is not Severity.NOTE
+            ),
+        ),
+        blast_radius=tuple(s.name for s in stages if s.name in hurt and s.name != finding.subject),
+        remedy=finding.remedy,
+    )
 
 
 def _blame(
@@ -76,20 +152,38 @@ def _blame(
     if health.eta is not None:
         sentence += f"; caught up in about {duration(health.eta)}"
     down = _out_of_reach(health, settings, stages, components)
-    unreachable = tuple(f"{c.name} does not answer: {c.error or 'no reason given'}" for c in down)
+    unreachable = tuple(_does_not_answer(c) for c in down)
+    # What does not answer is why a stage lags; that it has failed, a check knows better.
+    cause = None if down and health.state is not StageState.FAILED else _cause(health, components)
     if unreachable:
         sentence += f"; {unreachable[0]}"
+    elif cause is not None and cause.sentence not in health.reason:
+        sentence += f"; {_told(cause, health)}"
     return Verdict(
         status=Status.CRITICAL if health.state in CRITICAL else Status.WARNING,
-        check_id=f"{health.name}/{words(health.state).replace(' ', '-')}",
+        check_id=cause.check_id if cause else f"{health.name}/{words(health.state).replace(' ', '-')}",
         stage=health.name,
         component=down[0].name if down else None,
         sentence=sentence,
         since=health.since,
-        evidence=(*_evidence(health, now), *unreachable, *_elsewhere(health, hurt, stages, now)),
+        evidence=(
+            *_evidence(health, now),
+            *(cause.evidence if cause else ()),
+            *unreachable,
+            *_elsewhere(health, cause, hurt, stages, components),
+        ),
         blast_radius=hurt,
-        remedy=_bring_back(down[0]) if down else _remedy(settings, health),
+        remedy=_bring_back(down[0]) if down and cause is None else _remedy(settings, health, cause),
     )
+
+
+def _does_not_answer(component: ComponentHealth) -> str:
+    predicate = failure_of(component.error_kind or Unreachable.kind).predicate
+    return f"{component.name} {predicate}: {component.error or 'no reason given'}"
+
+
+def _told(finding: Finding, health: StageHealth) -> str:
+    return finding.sentence if finding.subject == health.name else f"{finding.subject}: {finding.sentence}"
 
 
 def _predicate(health: StageHealth) -> str:
@@ -123,12 +217,16 @@ def _out_of_reach(
     """Return the components that the stage needs and that do not answer: its own, or that of a direct neighbour."""
     by_name = {s.name: s for s in stages}
     neighbours = [s.name for s in settings.stages if health.name in s.reads] + list(health.reads)
-    needed = dict.fromkeys([health.component, *(by_name[name].component for name in neighbours)])
+    needed = dict.fromkeys(name for s in (health, *(by_name[n] for n in neighbours)) for name in _answer_for(s))
     return tuple(c for name in needed for c in components if c.name == name and c.reachable is False)
 
 
 def _elsewhere(
-    health: StageHealth, hurt: tuple[str, ...], stages: tuple[StageHealth, ...], now: datetime
+    health: StageHealth,
+    cause: Finding | None,
+    hurt: tuple[str, ...],
+    stages: tuple[StageHealth, ...],
+    components: tuple[ComponentHealth, ...],
 ) -> tuple[str, ...]:
     """Name what is wrong besides, so that one finding does not hide another."""
     found = []
@@ -136,47 +234,11 @@ def _elsewhere(
         where = " (downstream)" if stage.name in hurt else ""
         if stage.name != health.name and stage.state in (*CRITICAL, StageState.SLOW, StageState.UNKNOWN):
             found.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
-        if (text := _lost_checkpoint(stage, now)) is not None:
-            found.append(f"also: {stage.name}{where}: {text}")
+    for finding in _findings(stages, components):
+        where = " (downstream)" if finding.subject in hurt else ""
+        if finding != cause and finding.severity is not Severity.NOTE:
+            found.append(f"also: {finding.subject}{where}: {finding.sentence}")
     return tuple(found)
-
-
-def _lost_checkpoint(health: StageHealth, now: datetime) -> str | None:
-    """Say that the query that writes is a new one, where that is not long ago.
-
-    A query's id lives in its checkpoint (Spark's `metadata` file). A new id over the same table means that the
-    checkpoint was lost or replaced, and that what the old one had written may have been written again.
-    """
-    change = health.observation.writer_change if health.observation else None
-    if change is None or now - change.at > WRITER_CHANGE_FOR:
-        return None
-    return (
-        f"a new streaming query writes to it since {clock(change.at, now)} ({change.new[:8]}, before {change.old[:8]}):"
-        " the checkpoint was lost or replaced"
-    )
-
-
-def _checkpoint_lost(
-    settings: PipelineSettings, health: StageHealth, stages: tuple[StageHealth, ...], now: datetime
-) -> Verdict:
-    change = health.observation.writer_change if health.observation else None
-    return Verdict(
-        status=Status.WARNING,
-        check_id=f"{health.name}/checkpoint-lost",
-        stage=health.name,
-        sentence=f"{health.name}: {_lost_checkpoint(health, now)}",
-        since=change.at if change else None,
-        evidence=tuple(
-            f"{s.name}: {text}"
-            for s in stages
-            if s.name != health.name and (text := _lost_checkpoint(s, now)) is not None
-        ),
-        blast_radius=downstream(settings.stages, health.name),
-        remedy=Remedy(
-            text="Compare the table's count of (partition, offset) with its count of distinct ones: more means that"
-            " records were written twice. Keep checkpoints where they are not lost."
-        ),
-    )
 
 
 def _unknown(
@@ -187,16 +249,19 @@ def _unknown(
     now: datetime,
 ) -> Verdict:
     first = unknown[0]
-    down = next((c for c in components if c.reachable is False and c.name in {s.component for s in unknown}), None)
+    needed = {name for s in unknown for name in _answer_for(s)}
+    down = next((c for c in components if c.reachable is False and c.name in needed), None)
     blind = ", ".join(s.name for s in unknown)
     if down is not None:
-        check_id = f"{down.name}/unreachable"
-        sentence = f"{down.name} does not answer, so the state of {blind} is unknown: {down.error}"
-        remedy = _bring_back(down)
+        failure = failure_of(down.error_kind or Unreachable.kind)
+        check_id = f"{down.name}/{failure.name}"
+        sentence = f"{down.name} {failure.predicate}, so the state of {blind} is unknown: {down.error}"
+        remedy: Remedy | None = _bring_back(down)
     else:
-        check_id = f"{first.name}/unknown"
+        failure = failure_of(first.error_kind)
+        check_id = f"{first.name}/{failure.name}"
         sentence = f"the state of {blind} is unknown: {first.reason}"
-        remedy = None
+        remedy = Remedy(failure.remedy.format(name=first.component, target=first.component)) if first.error else None
     since = down.since if down else first.since
     return Verdict(
         status=Status.UNKNOWN,
@@ -211,48 +276,57 @@ def _unknown(
     )
 
 
-def _fine(
+def _too_old(
     settings: PipelineSettings, stages: tuple[StageHealth, ...], previous: Verdict | None, now: datetime
-) -> Verdict:
-    ages = [(now - s.progress_time).total_seconds() for s in stages if s.progress_time is not None]
-    age = max(ages, default=None)
+) -> Verdict | None:
+    """Return the verdict on data that is older than promised; `None` where it is not."""
+    age = _age(stages, now)
     idle = stages[0].state is StageState.IDLE
-    if settings.objective is not None and age is not None and age > settings.objective and not idle:
-        slowest = max(stages, key=lambda s: s.hop_lag or 0.0)
-        check_id = f"{slowest.name}/objective"
-        lag = duration(slowest.hop_lag or 0.0)
-        return Verdict(
-            status=Status.WARNING,
-            check_id=check_id,
-            stage=slowest.name,
-            sentence=f"the data is {duration(age)} old, more than the promised {duration(settings.objective)}: "
-            f"{slowest.name} owns {lag} of it",
-            since=previous.since if previous and previous.check_id == check_id else now,
-            evidence=tuple(f"{s.name}: {duration(s.hop_lag)}" for s in stages if s.hop_lag is not None),
-            blast_radius=downstream(settings.stages, slowest.name),
-        )
-    if idle:
+    if settings.objective is None or age is None or age <= settings.objective or idle:
+        return None
+    slowest = max(stages, key=lambda s: s.hop_lag or 0.0)
+    check_id = f"{slowest.name}/objective"
+    lag = duration(slowest.hop_lag or 0.0)
+    return Verdict(
+        status=Status.WARNING,
+        check_id=check_id,
+        stage=slowest.name,
+        sentence=f"the data is {duration(age)} old, more than the promised {duration(settings.objective)}: "
+        f"{slowest.name} owns {lag} of it",
+        since=previous.since if previous and previous.check_id == check_id else now,
+        evidence=tuple(f"{s.name}: {duration(s.hop_lag)}" for s in stages if s.hop_lag is not None),
+        blast_radius=downstream(settings.stages, slowest.name),
+    )
+
+
+def _fine(stages: tuple[StageHealth, ...], now: datetime) -> Verdict:
+    age = _age(stages, now)
+    if stages[0].state is StageState.IDLE:
         return Verdict(status=Status.OK, sentence=f"all data has passed; nothing new arrives: {stages[0].reason}")
     sentence = "data flows" if age is None else f"data flows: the newest complete data is {duration(age)} old"
     return Verdict(status=Status.OK, sentence=sentence)
 
 
+def _age(stages: tuple[StageHealth, ...], now: datetime) -> float | None:
+    return max(((now - s.progress_time).total_seconds() for s in stages if s.progress_time is not None), default=None)
+
+
 def _bring_back(down: ComponentHealth) -> Remedy:
-    return Remedy(text=f"Bring {down.name} at {down.target} back, or correct its address in the settings.")
+    failure = failure_of(down.error_kind or Unreachable.kind)
+    return Remedy(text=failure.remedy.format(name=down.name, target=down.target))
 
 
-def _remedy(settings: PipelineSettings, health: StageHealth) -> Remedy | None:
+def _remedy(settings: PipelineSettings, health: StageHealth, cause: Finding | None) -> Remedy | None:
     stage = next(s for s in settings.stages if s.name == health.name)
-    activity = health.observation.activity if health.observation else Activity.UNKNOWN
-    if isinstance(stage, DagStage):
-        if activity is Activity.PAUSED:
-            return Remedy(text=f"Unpause the DAG {stage.dag_id}.", command=stage.remedy)
-        if health.state in CRITICAL:
-            return Remedy(
-                text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
-                command=stage.remedy or f"dataops dag trigger {stage.dag_id}",
-                dag_id=stage.dag_id,
-            )
+    if cause is not None and cause.remedy is not None:
+        own = stage.remedy if health.state in CRITICAL else None
+        return replace(cause.remedy, command=cause.remedy.command or own)
+    if isinstance(stage, DagStage) and health.state in CRITICAL:
+        return Remedy(
+            text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
+            command=stage.remedy or f"dataops dag trigger {stage.dag_id}",
+            dag_id=stage.dag_id,
+        )
     if stage.remedy is not None and health.state in CRITICAL:
         return Remedy(text=f"Start {stage.name} again, and look at its log.", command=stage.remedy)
     return None

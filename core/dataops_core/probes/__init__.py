@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.alerts import AlertsClient
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import ContextSettings, Stage
 from dataops_core.errors import ConfigError
-from dataops_core.health.model import Observation, StageKind
-from dataops_core.probes import airflow, iceberg, kafka, spark, trino
+from dataops_core.health.model import Observation, StageKind, store_of
+from dataops_core.probes import airflow, alerts, iceberg, kafka, spark, trino
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Clients:
     airflow: AirflowClient | None = None
     trino: TrinoClient | None = None
     catalogs: Mapping[str, CatalogClient] = field(default_factory=dict)
+    alerts: Mapping[str, AlertsClient] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: ContextSettings, timeout: float) -> Clients:
@@ -38,6 +41,11 @@ class Clients:
             airflow=AirflowClient(context.airflow, timeout) if context.airflow else None,
             trino=TrinoClient(context.trino, timeout) if context.trino else None,
             catalogs={name: CatalogClient(name, catalog, timeout) for name, catalog in context.catalogs.items()},
+            alerts={
+                name: AlertsClient(name, settings, timeout)
+                for name, settings in (("prometheus", context.prometheus), ("alertmanager", context.alertmanager))
+                if settings is not None
+            },
         )
 
     def need(self, what: str) -> Any:  # noqa: ANN401 - one of the clients
@@ -54,11 +62,11 @@ class ComponentReport:
 
     Attributes:
         detail: One line about it.
-        failure: Why it calls itself unhealthy; `None` if it does not.
+        observation: What was seen of it.
     """
 
     detail: str
-    failure: str | None = None
+    observation: Observation | None = None
 
 
 def component_of(stage: Stage) -> str:
@@ -94,15 +102,23 @@ def component_probes(clients: Clients) -> dict[str, tuple[str, str, Callable[[],
     """Return a probe for each component that is configured: by name its kind, its target, and how to ask."""
     found: dict[str, tuple[str, str, Callable[[], ComponentReport]]] = {}
     if clients.kafka is not None:
-        found["kafka"] = ("kafka", clients.kafka.target, _asking(kafka.report, clients.kafka))
+        found["kafka"] = ("kafka", clients.kafka.target, _asking(kafka.observe_cluster, clients.kafka))
     for name, catalog in clients.catalogs.items():
-        found[name] = ("iceberg", catalog.target, _asking(iceberg.report, catalog))
+        found[name] = ("iceberg", catalog.target, _asking(iceberg.observe_catalog, catalog))
+        if catalog.warehouse is not None:
+            found[store_of(name)] = ("store", catalog.warehouse, _asking(iceberg.observe_store, catalog))
     if clients.airflow is not None:
-        found["airflow"] = ("airflow", clients.airflow.target, _asking(airflow.report, clients.airflow))
+        found["airflow"] = ("airflow", clients.airflow.target, _asking(airflow.observe_airflow, clients.airflow))
     if clients.trino is not None:
-        found["trino"] = ("trino", clients.trino.target, _asking(trino.report, clients.trino))
+        found["trino"] = (
+            "trino",
+            clients.trino.target,
+            _asking(partial(trino.observe_trino, load=trino.Load()), clients.trino),
+        )
+    for name, source in clients.alerts.items():
+        found[name] = (name, source.target, _asking(alerts.observe_alerts, source))
     return found
 
 
-def _asking(report: Callable[[Any], tuple[str, str | None]], client: object) -> Callable[[], ComponentReport]:
-    return lambda: ComponentReport(*report(client))
+def _asking(observe: Callable[[Any], tuple[str, Observation]], client: object) -> Callable[[], ComponentReport]:
+    return lambda: ComponentReport(*observe(client))

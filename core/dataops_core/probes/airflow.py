@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from statistics import median
 
-from dataops_core.clients.airflow import PARTS, AirflowClient, DagRun, DagState
+from dataops_core.clients.airflow import PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
 from dataops_core.config import DagStage
-from dataops_core.errors import ClientError
-from dataops_core.health.model import Activity, Figure, Observation, ProgressSource
+from dataops_core.errors import ClientError, PermissionDenied
+from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 
 LOOK_AT = 3
 """Successful runs that are looked at for one that did something."""
@@ -33,7 +35,8 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
         activity=_activity(state, active),
         failure=_failure(client, state, finished, active),
         notes=_notes(state, succeeded, active),
-        figures=_figures(succeeded),
+        figures=tuple(_figures(state, succeeded, active)),
+        facts=tuple(_facts(client, state, active)),
     )
 
 
@@ -50,9 +53,7 @@ def _activity(state: DagState, active: DagRun | None) -> Activity:
 
 
 def _failure(client: AirflowClient, state: DagState, finished: DagRun | None, active: DagRun | None) -> str | None:
-    if state.dag.import_errors:
-        return "its file fails to load (import error)"
-    if finished is None or finished.state != "failed" or active is not None:
+    if finished is None or finished.state != "failed" or active is not None or state.dag.import_errors:
         return None
     try:
         tasks = client.tasks(finished.dag_id, finished.run_id, "failed")
@@ -73,15 +74,70 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
     return tuple(notes)
 
 
-def _figures(succeeded: DagRun | None) -> tuple[Figure, ...]:
-    if succeeded is None or succeeded.started_at is None or succeeded.ended_at is None:
-        return ()
-    return (Figure("run_duration", (succeeded.ended_at - succeeded.started_at).total_seconds(), "s"),)
+def _figures(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> Iterator[Figure]:
+    if succeeded is not None and (took := _took(succeeded)) is not None:
+        yield Figure("run_duration", took, "s")
+    durations = [took for run in state.runs if run.state == "success" and (took := _took(run)) is not None]
+    if durations:
+        yield Figure("run_duration_median", median(durations), "s")
+    for run_state in ("queued", "running", "failed"):
+        yield Figure(f"runs_{run_state}", sum(run.state == run_state for run in state.runs))
+    times = {
+        "next_run_due": state.dag.next_run_after,
+        "run_queued_at": active.queued_at if active else None,
+        "run_started_at": active.started_at if active else None,
+    }
+    yield from (Figure(name, at.timestamp(), "timestamp") for name, at in times.items() if at is not None)
 
 
-def report(client: AirflowClient) -> tuple[str, str | None]:
-    """Return one line about Airflow, and which of its parts are not well."""
+def _took(run: DagRun) -> float | None:
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return (run.ended_at - run.started_at).total_seconds()
+
+
+def _facts(client: AirflowClient, state: DagState, active: DagRun | None) -> Iterator[Fact]:
+    if active is not None:
+        yield Fact("active_run", active.run_id)
+    if state.dag.paused:
+        yield Fact("paused", "yes")
+    if state.dag.import_errors:
+        yield Fact("import_error", _import_error(client, state.dag.file))
+
+
+def _import_error(client: AirflowClient, file: str | None) -> str:
+    try:
+        failed = next((f for f in client.failed_files() if f.file == file), None)
+    except ClientError:  # that it fails stands without the reason
+        failed = None
+    return f"{failed.file}: {failed.reason}" if failed else file or "import error"
+
+
+def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> tuple[list[Figure], list[Fact]]:
+    full = [f"{p.name} ({p.slots} slots taken, {p.waiting} tasks wait)" for p in pools if p.open == 0 and p.waiting]
+    facts = [Fact("pools_full", ", ".join(full))] if full else []
+    if failed:
+        facts.append(Fact("import_error_files", ", ".join(f"{f.file} ({f.reason})" for f in failed[:3])))
+    return [
+        Figure("pool_slots", sum(pool.slots for pool in pools if pool.slots > 0)),
+        Figure("pool_slots_open", sum(pool.open for pool in pools if pool.open > 0)),
+        Figure("tasks_waiting_for_slot", sum(pool.waiting for pool in pools)),
+        Figure("import_errors", len(failed)),
+    ], facts
+
+
+def observe_airflow(client: AirflowClient) -> tuple[str, Observation]:
+    """Return one line about Airflow, and what was seen of it."""
+    now = datetime.now(UTC)
     health = client.health()
-    if health.unhealthy:
-        return "unhealthy", "no heartbeat: " + ", ".join(part.replace("_", " ") for part in health.unhealthy)
-    return ", ".join(part.replace("_", " ") for part in PARTS if part in health.parts) + " healthy", None
+    figures = [Figure(f"{part}_heartbeat", at.timestamp(), "timestamp") for part, at in health.heartbeats.items()]
+    facts = [Fact(part, status) for part, status in health.parts.items()]
+    try:
+        more, words = _load(client.pools(), client.failed_files())
+        figures += more
+        facts += words
+    except PermissionDenied:  # to see pools and import errors are rights of their own
+        pass
+    well = ", ".join(part.replace("_", " ") for part in PARTS if health.parts.get(part) == "healthy")
+    detail = f"{well} healthy" if well else "unhealthy"
+    return detail, Observation(stage="airflow", observed_at=now, figures=tuple(figures), facts=tuple(facts))

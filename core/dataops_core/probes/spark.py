@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from statistics import median
 
 from dataops_core.clients.kafka import KafkaClient
-from dataops_core.clients.spark_checkpoint import read_checkpoint
+from dataops_core.clients.spark_checkpoint import Checkpoint, read_checkpoint
 from dataops_core.config import SparkQueryStage
-from dataops_core.health.model import Activity, Figure, Observation, ProgressSource
+from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.health.text import duration
-from dataops_core.probes.kafka import overtaken, waiting
+from dataops_core.probes.kafka import reader_facts, reader_figures, waiting
 
 
 def observe_query(stage: SparkQueryStage, client: KafkaClient) -> Observation:
@@ -43,10 +45,28 @@ def observe_query(stage: SparkQueryStage, client: KafkaClient) -> Observation:
         advanced_at=committed.at if committed else None,
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
-        failure=next((text for text in map(overtaken, waits) if text), None),
         notes=tuple(notes),
-        figures=(
-            Figure("batch_committed", committed.number if committed else -1),
-            Figure("batch_planned", planned.number if planned else -1),
-        ),
+        figures=(*_figures(checkpoint), *reader_figures(waits)),
+        facts=(Fact("query_id", checkpoint.query_id), *reader_facts(waits, client)),
     )
+
+
+def _figures(checkpoint: Checkpoint) -> Iterator[Figure]:
+    planned, committed, state = checkpoint.planned, checkpoint.committed, checkpoint.state
+    yield Figure("batch_committed", committed.number if committed else -1)
+    yield Figure("batch_planned", planned.number if planned else -1)
+    if checkpoint.durations:
+        yield Figure("batch_duration", median(checkpoint.durations), "s")
+        yield Figure("batch_duration_last", checkpoint.durations[-1], "s")
+        yield Figure("batches_timed", len(checkpoint.durations))
+    if planned is not None and planned.watermark is not None:
+        yield Figure("watermark", planned.watermark.timestamp(), "timestamp")
+    if checkpoint.standing is not None:
+        yield Figure("watermark_stood", checkpoint.standing.seconds, "s")
+        yield Figure("watermark_batches", checkpoint.standing.batches)
+    if state is not None:
+        yield Figure("state_bytes", state.bytes, "bytes")
+        if state.snapshot_bytes is not None and state.snapshot_bytes_before is not None:
+            yield Figure("state_snapshot_bytes", state.snapshot_bytes, "bytes")
+            yield Figure("state_snapshot_bytes_before", state.snapshot_bytes_before, "bytes")
+            yield Figure("state_snapshot_span", state.span, "s")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from dataops_core.clients.trino import TrinoClient
+from dataops_core.clients.trino import Node, QuerySummary, TrinoClient
 from dataops_core.config import TrinoViewStage
-from dataops_core.errors import NotFound, QueryFailed
-from dataops_core.health.model import Observation, ProgressSource
+from dataops_core.errors import NotFound, QueryFailed, TimedOut
+from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
 
 WITHIN = 8.0
 """Seconds that a probing query may take."""
+LOAD_EVERY = timedelta(seconds=30)
+"""How seldom nodes and queries are asked for."""
+FAILED_WITHIN = timedelta(minutes=5)
+"""How far back failed queries count."""
+WAITING = ("QUEUED", "WAITING_FOR_RESOURCES", "DISPATCHING")
+RUNNING = ("PLANNING", "STARTING", "RUNNING", "FINISHING")
 NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FOUND", "COLUMN_NOT_FOUND")
 
 
@@ -27,7 +35,8 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     snapshots, history = (_quoted(".".join([*prefix, f"{name}${kind}"])) for kind in ("snapshots", "history"))
     try:
         rows = client.fetch(
-            f"SELECT committed_at, element_at(summary, 'dataops.progress-time') FROM {snapshots}"
+            "SELECT committed_at, element_at(summary, 'dataops.progress-time'), CAST(snapshot_id AS varchar)"
+            f" FROM {snapshots}"
             # A branch has snapshots too, which a query on the table does not see: what waits for its audit.
             f" WHERE snapshot_id IN (SELECT snapshot_id FROM {history} WHERE is_current_ancestor)"
             " ORDER BY committed_at DESC LIMIT 20",
@@ -37,17 +46,22 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         if not str(error).startswith(NOT_THERE):
             raise
         return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
-    stamped = next(((at, stamp) for at, stamp in rows if stamp), None)
+    stamped = next(((at, stamp) for at, stamp, _ in rows if stamp), None)
+    facts = (
+        Fact("relation", ".".join(stage.relation.split(".")[1:])),
+        *(Fact("snapshot_id", row[2]) for row in rows[:1]),
+    )
     if stamped is None:
         if not rows:
             return Observation(stage=stage.name, observed_at=now, position=0, notes=("the table has no snapshot yet",))
-        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",))
+        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), facts=facts)
     return Observation(
         stage=stage.name,
         observed_at=now,
         progress_time=datetime.fromisoformat(stamped[1]),
         progress_source=ProgressSource.STAMPED,
         advanced_at=stamped[0].astimezone(UTC),
+        facts=facts,
     )
 
 
@@ -55,8 +69,80 @@ def _quoted(relation: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in relation.split("."))
 
 
-def report(client: TrinoClient) -> tuple[str, str | None]:
-    """Return one line about the coordinator."""
+def observe_trino(client: TrinoClient, load: Load) -> tuple[str, Observation]:
+    """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
+    now = datetime.now(UTC)
     info = client.info()
+    facts = [Fact("starting", "yes")] if info.starting else []
+    figures: tuple[Figure, ...] = ()
+    if not info.starting:
+        figures, more = load.seen(client, now)
+        facts += more
     detail = f"version {info.version}, up {info.uptime}"
-    return detail, "it has not finished to start" if info.starting else None
+    return detail, Observation(stage="trino", observed_at=now, figures=figures, facts=tuple(facts))
+
+
+class Load:
+    """What Trino has to do, asked for seldom, because asking costs it real work."""
+
+    def __init__(self) -> None:
+        self._asked: datetime | None = None
+        self._seen: tuple[tuple[Figure, ...], tuple[Fact, ...]] = ((), ())
+
+    def seen(self, client: TrinoClient, now: datetime) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
+        """Return figures and facts that are not older than `LOAD_EVERY`; nothing where we may not know."""
+        if self._asked is None or now - self._asked >= LOAD_EVERY:
+            self._asked = now
+            try:
+                self._seen = _load(client.nodes(WITHIN / 2), client.query_summaries(WITHIN / 2), now)
+            except (QueryFailed, TimedOut):  # it answers `/v1/info`, and what it cannot do is seen at the views
+                self._seen = ((), ())
+        return self._seen
+
+
+def _load(
+    nodes: Sequence[Node], queries: Sequence[QuerySummary], now: datetime
+) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
+    waiting = sorted((q for q in queries if q.state in WAITING), key=_created)
+    planning = sorted((q for q in queries if q.state == "PLANNING"), key=_created)
+    failed = sorted((q for q in queries if _failed_lately(q, now)), key=lambda q: q.ended or now)
+    lost = [node.node_id for node in nodes if node.state != "active"]
+    figures = [
+        Figure("nodes_active", len(nodes) - len(lost)),
+        Figure("nodes_inactive", len(lost)),
+        Figure("queries_running", sum(q.state in RUNNING for q in queries)),
+        Figure("queries_queued", len(waiting)),
+        Figure("queries_failed_recent", len(failed)),
+    ]
+    facts = []
+    if lost:
+        facts.append(Fact("nodes_inactive", ", ".join(lost[:5])))
+    for name, found in (("queued", waiting), ("planning", planning)):
+        if found:
+            oldest = found[0]
+            figures.append(Figure(f"{name}_longest", (now - oldest.created).total_seconds(), "s"))
+            figures.append(Figure(f"{name}_since", oldest.created.timestamp(), "timestamp"))
+            group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
+            why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
+            facts.append(
+                Fact(name, f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}")
+            )
+    if failed:
+        newest = failed[-1]
+        figures.append(Figure("query_failed_at", (newest.ended or now).timestamp(), "timestamp"))
+        reasons = Counter(q.error or q.error_type or "" for q in failed)
+        facts.append(Fact("failed", ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3))))
+    return tuple(figures), tuple(facts)
+
+
+def _created(query: QuerySummary) -> datetime:
+    return query.created
+
+
+def _failed_lately(query: QuerySummary, now: datetime) -> bool:
+    return (
+        query.state == "FAILED"
+        and query.error_type != "USER_ERROR"
+        and query.ended is not None
+        and now - query.ended <= FAILED_WITHIN
+    )

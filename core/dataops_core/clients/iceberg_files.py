@@ -1,0 +1,221 @@
+"""The files of an Iceberg table: how many, how large, and whether they are there; never a scan.
+
+What a manifest says is remembered by its path, because a manifest never changes: after a commit only the manifest list
+and what is new in it are read.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from pyiceberg.avro.file import AvroFile
+from pyiceberg.avro.resolver import ReadSchemaResolver, SchemaPartnerAccessor
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import MANIFEST_ENTRY_SCHEMAS, ManifestContent, ManifestEntryStatus, ManifestFile
+from pyiceberg.schema import Schema, visit_with_partner
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.typedef import Record
+from pyiceberg.types import IcebergType, NestedField, StructType
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+MANIFESTS_KEPT = 4096
+"""Manifests of which the files' sizes are remembered, 8 bytes each."""
+PATHS_KEPT = 8
+"""Manifests of which the files' paths are remembered."""
+STATUS, DATA_FILE = 0, 2
+PATH, RECORDS, SIZE, UPPER_BOUNDS = 100, 103, 104, 128
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """The live data files of a snapshot.
+
+    Attributes:
+        manifests: Manifests in its manifest list.
+        data_files: Data files.
+        held: Bytes that they take.
+        small: Those that are smaller than asked for.
+        records: Rows in them, delete files not counted off.
+        upper_bound: Largest value of the column that was asked for, as Iceberg writes it in a manifest.
+    """
+
+    manifests: int
+    data_files: int
+    held: int
+    small: int
+    records: int
+    upper_bound: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """What one manifest says of its live files."""
+
+    sizes: array[int]
+    records: int
+    upper_bound: bytes | None
+
+
+class ByPath:
+    """The means to read a file that never changes; all are equal, so that a cache goes by the path beside it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByPath)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class _Manifest(ByPath):
+    """A manifest with the means to read it."""
+
+    def __init__(self, manifest: ManifestFile, io: FileIO) -> None:
+        self.manifest, self.io = manifest, io
+
+
+class _List(ByPath):
+    """A manifest list with the means to read it."""
+
+    def __init__(self, snapshot: Snapshot, io: FileIO) -> None:
+        self.snapshot, self.io = snapshot, io
+
+
+def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | None = None) -> TableFiles:
+    """Return what the manifests of a snapshot say.
+
+    Args:
+        table: The table.
+        snapshot: One of its snapshots.
+        small: Bytes below which a file is small.
+        bound_of: Id of the column whose upper bound to return.
+    """
+    manifests = _data_manifests(table, snapshot)
+
+    def summary(manifest: ManifestFile) -> _Summary:
+        return _summary(manifest.manifest_path, bound_of, _Manifest(manifest, table.io))
+
+    found = list(ExecutorFactory.get_or_create().map(summary, manifests))
+    bounds = [s.upper_bound for s in found if s.upper_bound is not None]
+    return TableFiles(
+        manifests=len(manifests),
+        data_files=sum(len(s.sizes) for s in found),
+        held=sum(sum(s.sizes) for s in found),
+        small=sum(sum(size < small for size in s.sizes) for s in found),
+        records=sum(s.records for s in found),
+        upper_bound=max(bounds, key=signed, default=None),
+    )
+
+
+class FileWatch:
+    """Asks the store for a few data files of a table at each look, going round; remembers which were not there."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._next: tuple[int, int] = (0, 0)
+        self._missing: dict[str, str] = {}
+
+    def look(self, table: Table, snapshot: Snapshot, number: int) -> tuple[str, ...]:
+        """Look for so many files of the snapshot; return the paths of all that are known to be missing."""
+        manifests = _data_manifests(table, snapshot)
+        with self._lock:
+            live = {m.manifest_path for m in manifests}
+            again = {path: at for path, at in self._missing.items() if at in live}
+            due = {path: at for at, path in self._due(manifests, table.io, number)}
+            asked = {**due, **again}
+            there = ExecutorFactory.get_or_create().map(lambda path: table.io.new_input(path).exists(), asked)
+            self._missing = {
+                path: at for (path, at), is_there in zip(asked.items(), there, strict=True) if not is_there
+            }
+            return tuple(self._missing)
+
+    def _due(self, manifests: Sequence[ManifestFile], io: FileIO, number: int) -> Iterator[tuple[str, str]]:
+        """Yield the manifest and path of the next files, at most one round."""
+        at, first = self._next
+        for step in range(len(manifests) + 1):  # the first one may be half done
+            if step or at >= len(manifests):
+                at, first = (at + 1 if at + 1 < len(manifests) else 0), 0
+            manifest = manifests[at]
+            paths = _paths(manifest.manifest_path, _Manifest(manifest, io))
+            some = paths[first : first + number]
+            yield from ((manifest.manifest_path, path) for path in some)
+            number -= len(some)
+            self._next = (at, first + len(some))
+            if number <= 0:
+                return
+
+
+def _data_manifests(table: Table, snapshot: Snapshot) -> list[ManifestFile]:
+    listed = _manifest_list(snapshot.manifest_list, _List(snapshot, table.io))
+    return [manifest for manifest in listed if manifest.content is ManifestContent.DATA]
+
+
+@lru_cache(maxsize=64)
+def _manifest_list(path: str, source: _List) -> list[ManifestFile]:  # noqa: ARG001 - the cache's key
+    return source.snapshot.manifests(source.io)
+
+
+@lru_cache(maxsize=MANIFESTS_KEPT)
+def _summary(path: str, bound_of: int | None, source: _Manifest) -> _Summary:  # noqa: ARG001 - the cache's key
+    sizes = array("q")
+    records, bound = 0, None
+    fields = (SIZE, RECORDS) if bound_of is None else (SIZE, RECORDS, UPPER_BOUNDS)
+    for file in _live(source, fields):
+        sizes.append(file[0])
+        records += file[1]
+        if bound_of is not None:
+            value = (file[2] or {}).get(bound_of)
+            if value is not None and (bound is None or signed(value) > signed(bound)):
+                bound = value
+    return _Summary(sizes, records, bound)
+
+
+@lru_cache(maxsize=PATHS_KEPT)
+def _paths(path: str, source: _Manifest) -> tuple[str, ...]:  # noqa: ARG001 - the cache's key
+    return tuple(file[0] for file in _live(source, (PATH,)))
+
+
+def _live(source: _Manifest, fields: tuple[int, ...]) -> Iterator[Record]:
+    """Yield these fields of each live entry's data file; what is not asked for is skipped, not decoded."""
+    with AvroFile[Record](source.io.new_input(source.manifest.manifest_path)) as entries:
+        entries.reader = visit_with_partner(  # type: ignore[misc] # as PyIceberg itself calls it
+            entries.schema, _projection(fields), ReadSchemaResolver({}), _Accessor()
+        )
+        for entry in entries:
+            if entry[0] != ManifestEntryStatus.DELETED.value:
+                yield entry[1]
+
+
+class _Accessor(SchemaPartnerAccessor):
+    """Lets what has parts (struct, map, list) be left out of what is read; PyIceberg's own refuses to."""
+
+    def field_partner(self, partner: IcebergType | None, field_id: int, field_name: str) -> IcebergType | None:
+        return None if partner is None else super().field_partner(partner, field_id, field_name)
+
+    def map_key_partner(self, partner_map: IcebergType | None) -> IcebergType | None:
+        return None if partner_map is None else super().map_key_partner(partner_map)
+
+    def map_value_partner(self, partner_map: IcebergType | None) -> IcebergType | None:
+        return None if partner_map is None else super().map_value_partner(partner_map)
+
+    def list_element_partner(self, partner_list: IcebergType | None) -> IcebergType | None:
+        return None if partner_list is None else super().list_element_partner(partner_list)
+
+
+@lru_cache(maxsize=8)
+def _projection(fields: tuple[int, ...]) -> Schema:
+    entry = MANIFEST_ENTRY_SCHEMAS[2]
+    data_file = entry.find_field(DATA_FILE)
+    file: Any = data_file.field_type
+    some = StructType(*(next(f for f in file.fields if f.field_id == wanted) for wanted in fields))
+    return Schema(entry.find_field(STATUS), NestedField(DATA_FILE, data_file.name, some, required=True))
+
+
+def signed(bound: bytes) -> int:
+    """Return a bound of a timestamp: microseconds, 8 bytes, little endian, signed (Iceberg spec, appendix D)."""
+    return int.from_bytes(bound, "little", signed=True)

@@ -1,0 +1,30 @@
+"""All checks: the one list that findings, docs and tests go by. Pure functions of an observation and its thresholds."""
+
+from __future__ import annotations
+
+from dataops_core.health.checks import airflow, alerts, iceberg, kafka, spark, trino
+from dataops_core.health.checks.base import Check, Look, findings
+from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN, Failure, failure_of
+from dataops_core.health.model import Finding
+
+CHECKS: tuple[Check, ...] = (
+    *kafka.CHECKS,
+    *spark.CHECKS,
+    *iceberg.CHECKS,
+    *airflow.CHECKS,
+    *trino.CHECKS,
+    *alerts.CHECKS,
+)
+
+__all__ = ["CHECKS", "FAILURES", "UNKNOWN", "Check", "Failure", "Look", "failure_of", "find"]
+
+
+def find(kind: str, settings: object, look: Look) -> tuple[Finding, ...]:
+    """Return what is wrong with a stage or component, the worst first.
+
+    Args:
+        kind: Kind of the stage or component.
+        settings: The stage's settings, or the context's thresholds for a component.
+        look: What was seen.
+    """
+    return findings(CHECKS, kind, settings, look)

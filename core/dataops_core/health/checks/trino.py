@@ -1,0 +1,141 @@
+"""Checks of what Trino serves, and of Trino itself."""
+
+from __future__ import annotations
+
+from dataops_core.config import Thresholds, TrinoViewStage
+from dataops_core.health.checks.base import Check, Found, Look, numbered
+from dataops_core.health.model import Severity, StageKind
+from dataops_core.health.text import clock, count, duration
+
+
+def _stale(stage: TrinoViewStage, look: Look) -> Found | None:
+    served = look.seen.fact("snapshot_id")
+    for table in look.upstream:
+        newest = table.observation
+        if served is None or table.kind is not StageKind.ICEBERG_TABLE or newest is None:
+            continue
+        current, committed = newest.fact("snapshot_id"), newest.figure("committed_at")
+        same = look.seen.fact("relation") == newest.fact("table")
+        if not same or current in (None, served) or committed is None:
+            continue
+        # Asked in this order, Trino cannot know of a commit that came after it was asked.
+        late = look.seen.observed_at.timestamp() - committed
+        if late > stage.lag_ok:
+            return Found(
+                f"Trino serves snapshot {served}, though {current} was committed {duration(late)} before it was asked",
+                command=f"dataops sql 'CALL {stage.relation.split('.')[0]}.system.flush_metadata_cache()'",
+            )
+    return None
+
+
+def _starting(thresholds: Thresholds, look: Look) -> Found | None:
+    return Found("it has not finished to start") if look.seen.fact("starting") else None
+
+
+def _no_workers(thresholds: Thresholds, look: Look) -> Found | None:
+    if look.seen.figure("nodes_active") != 0:
+        return None
+    return Found(f"no node is active; {numbered(look.figure('nodes_inactive'), 'node')} known")
+
+
+def _nodes_lost(thresholds: Thresholds, look: Look) -> Found | None:
+    lost, active = look.figure("nodes_inactive"), look.figure("nodes_active")
+    if not lost or not active:
+        return None
+    return Found(f"{numbered(lost, 'node')} of {count(lost + active)} not active: {look.seen.fact('nodes_inactive')}")
+
+
+def _queued(thresholds: Thresholds, look: Look) -> Found | None:
+    waits = look.figure("queued_longest")
+    if waits <= thresholds.trino_queued_max:
+        return None
+    queued, running = look.figure("queries_queued"), look.figure("queries_running")
+    return Found(
+        f"{numbered(queued, 'query')} in the queue, the oldest for {duration(waits)}: {look.seen.fact('queued')}",
+        evidence=(f"queries running: {count(running)}",),
+        since=look.time("queued_since"),
+    )
+
+
+def _planning(thresholds: Thresholds, look: Look) -> Found | None:
+    plans = look.figure("planning_longest")
+    if plans <= thresholds.trino_planning_max:
+        return None
+    return Found(f"a query is being planned for {duration(plans)}: {look.seen.fact('planning')}")
+
+
+def _failing(thresholds: Thresholds, look: Look) -> Found | None:
+    failed = look.figure("queries_failed_recent")
+    if failed <= thresholds.trino_failed_max:
+        return None
+    at = look.time("query_failed_at")
+    return Found(
+        f"{numbered(failed, 'query')} failed within five minutes, not by their own fault: {look.seen.fact('failed')}",
+        evidence=(f"the newest one at {clock(at, look.now)}",) if at else (),
+    )
+
+
+CHECKS = (
+    Check(
+        "stale-metadata",
+        ("trino_view",),
+        Severity.WARNING,
+        "Trino serves an older snapshot than the catalog has.",
+        "Flush Trino's metadata cache; shorten or switch off the catalog's metadata cache.",
+        _stale,
+        explains=True,
+    ),
+    Check(
+        "starting",
+        ("trino",),
+        Severity.CRITICAL,
+        "Trino has not finished to start, and takes no query.",
+        "Wait a minute; look at the coordinator's log if it stays.",
+        _starting,
+        explains=True,
+    ),
+    Check(
+        "no-workers",
+        ("trino",),
+        Severity.CRITICAL,
+        "Trino has no active node: it accepts queries, and they wait.",
+        "Start workers; look at their log and at discovery.uri.",
+        _no_workers,
+        explains=True,
+    ),
+    Check(
+        "queries-queued",
+        ("trino",),
+        Severity.WARNING,
+        "Queries wait in Trino's queue, or for resources.",
+        "Look what runs (`:queries`), cancel what need not; raise the resource group's limit, or add workers.",
+        _queued,
+        explains=True,
+    ),
+    Check(
+        "planning-slow",
+        ("trino",),
+        Severity.WARNING,
+        "Trino plans a query for long, which mostly means slow metadata: a catalog, a metastore, too many files.",
+        "Look at the catalog's answer times; compact the tables of the query.",
+        _planning,
+        explains=True,
+    ),
+    Check(
+        "queries-failed",
+        ("trino",),
+        Severity.WARNING,
+        "Queries fail for lack of resources, or by errors of Trino or of what it reads.",
+        "Look at the failures (`:queries`); a store or catalog that is away fails them all.",
+        _failing,
+        explains=True,
+    ),
+    Check(
+        "nodes-lost",
+        ("trino",),
+        Severity.ADVICE,
+        "Nodes that Trino knows are not active.",
+        "Look at the log of these nodes.",
+        _nodes_lost,
+    ),
+)

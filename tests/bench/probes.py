@@ -1,0 +1,261 @@
+"""`make bench-probes`: a full look at a large Kafka, and at a table of many files, against what others take for it.
+
+Kafka alone is started, in a folder and on ports of its own, and stopped at the end. kminion, where it is on the path or
+named by KMINION, scrapes the same broker in the same run. All figures that matter are ratios within this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import NewTopic
+from pyiceberg.catalog import load_catalog
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.typedef import Record
+from pyiceberg.types import LongType, NestedField, StringType
+from tests.brokers import Brokers
+
+from dataops_core.clients import iceberg_files
+from dataops_core.clients.kafka import KafkaClient
+from dataops_core.config import KafkaSettings
+
+PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
+KMINION_PORT = 180
+"""Offset of the port on which kminion is scraped."""
+
+
+def timed(what: Callable[[], Any], times: int) -> tuple[float, Any]:
+    """Return the median of the seconds that something takes, and its last result."""
+    took = []
+    result = None
+    for _ in range(times):
+        began = time.perf_counter()
+        result = what()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took), result
+
+
+# Kafka
+
+
+def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[str, Any]:
+    """Compare a survey of the whole cluster with a scrape of kminion."""
+    with tempfile.TemporaryDirectory() as folder:
+        brokers = Brokers(Path(folder), PORT_BASE)
+        try:
+            brokers.start()
+            fill(brokers, topics, partitions, groups)
+            client = KafkaClient(KafkaSettings(bootstrap_servers=brokers.servers), timeout=30)
+            client.survey()
+            ours, survey = timed(client.survey, times)
+            found: dict[str, Any] = {
+                "partitions": len(survey.watermarks),
+                "groups": len(survey.groups),
+                "survey_seconds": round(ours, 3),
+            }
+            command = os.environ.get("KMINION") or shutil.which("kminion")
+            if command is None:
+                return {**found, "kminion": "not found: name it with KMINION"}
+            with kminion(command, brokers.servers, Path(folder)) as scrape:
+                theirs, text = timed(scrape, times)
+            lags = {(group.group, *at): lag for group in survey.groups.values() for at, lag in group.lag.items()}
+            return {
+                **found,
+                "kminion_seconds": round(theirs, 3),
+                "survey_to_kminion": round(ours / theirs, 2),
+                "equal_lags": lags == kminion_lags(text),
+            }
+        finally:
+            brokers.stop()
+
+
+def fill(brokers: Brokers, topics: int, partitions: int, groups: int) -> None:
+    """Make topics with a few records, and groups that have committed on 50 partitions each."""
+    names = [f"topic-{n:04d}" for n in range(topics)]
+    for start in range(0, topics, 100):
+        some = [NewTopic(name, partitions, 1) for name in names[start : start + 100]]
+        for made in brokers.admin.create_topics(some, request_timeout=120, operation_timeout=60).values():
+            made.result(120)
+    for name in names[:20]:
+        brokers.produce(name, 100)
+    admin = brokers.admin
+    committing = []
+    for n in range(groups):
+        at = [TopicPartition(names[(n + k) % topics], p, 0) for k in range(5) for p in range(partitions)]
+        committing.append(admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(f"group-{n:03d}", at)]))
+    for asked in committing:
+        for future in asked.values():
+            future.result(120)
+
+
+@contextmanager
+def kminion(command: str, servers: str, folder: Path) -> Iterator[Callable[[], str]]:
+    """Run kminion on the brokers; yield what scrapes it."""
+    port = PORT_BASE + KMINION_PORT
+    settings = {
+        "kafka": {"brokers": [servers]},
+        "minion": {
+            "consumerGroups": {"scrapeMode": "adminApi", "granularity": "partition"},
+            "topics": {"granularity": "partition"},
+            "logDirs": {"enabled": False},
+        },
+        "exporter": {"host": "127.0.0.1", "port": port},
+        "logger": {"level": "error"},
+    }
+    path = folder / "kminion.yaml"
+    path.write_text(json.dumps(settings))
+    url = f"http://127.0.0.1:{port}/metrics"
+    process = subprocess.Popen(
+        [command], env={**os.environ, "CONFIG_FILEPATH": str(path)}, stdout=subprocess.DEVNULL, stderr=sys.stderr
+    )
+
+    def scrape() -> str:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read().decode()
+
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                scrape()
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+                time.sleep(0.5)
+        yield scrape
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def kminion_lags(text: str) -> dict[tuple[str, str, int], int]:
+    """Return what kminion says of the lag by group, topic and partition."""
+    found = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition("{")
+        if name == "kminion_kafka_consumer_group_topic_partition_lag":
+            labels, _, value = rest.rpartition("} ")
+            pairs = dict(pair.split("=", 1) for pair in labels.split(","))
+            group, topic, partition = (pairs[key].strip('"') for key in ("group_id", "topic_name", "partition_id"))
+            found[group, topic, int(partition)] = int(float(value))
+    return found
+
+
+# Iceberg
+
+
+def bench_table(files: int, times: int) -> dict[str, Any]:
+    """Compare the health of a table with PyIceberg's own list of its files, cold and after one more commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = table_of(Path(folder), files)
+
+        def forget() -> None:
+            for cache in (iceberg_files._summary, iceberg_files._manifest_list, iceberg_files._paths):
+                cache.cache_clear()
+
+        def ours() -> iceberg_files.TableFiles:
+            snapshot = table.current_snapshot()
+            assert snapshot is not None
+            return iceberg_files.table_files(table, snapshot, small=2**24)
+
+        def cold() -> iceberg_files.TableFiles:
+            forget()
+            return ours()
+
+        theirs, scanned = timed(table.inspect.data_files, max(1, times // 3))
+        ours_cold, found = timed(cold, times)
+        equal = (found.data_files, found.held, found.records) == (
+            scanned.num_rows,
+            sum(scanned["file_size_in_bytes"].to_pylist()),
+            sum(scanned["record_count"].to_pylist()),
+        )
+        warm = []
+        for _ in range(times):
+            table.append(pa.table({"id": [1], "name": ["x"]}, schema=table.schema().as_arrow()))
+            took, found = timed(ours, 1)
+            warm.append(took)
+        ours_warm = statistics.median(warm)
+        return {
+            "data_files": scanned.num_rows,
+            "manifests": found.manifests,
+            "inspect_seconds": round(theirs, 3),
+            "cold_seconds": round(ours_cold, 3),
+            "inspect_to_cold": round(theirs / ours_cold, 1),
+            "after_a_commit_seconds": round(ours_warm, 4),
+            "inspect_to_after_a_commit": round(theirs / ours_warm),
+            "equal_figures": equal and found.data_files == scanned.num_rows + times,
+        }
+
+
+def table_of(folder: Path, files: int) -> Table:
+    """Return a table whose metadata knows so many data files, 1,000 in each manifest; the files need not be there."""
+    catalog = load_catalog("bench", type="sql", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/lake")
+    catalog.create_namespace("b")
+    table = catalog.create_table("b.t", Schema(NestedField(1, "id", LongType()), NestedField(2, "name", StringType())))
+    for start in range(0, files, 1000):
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            for n in range(start, min(files, start + 1000)):
+                append.append_data_file(data_file(table, n))
+    return table
+
+
+def data_file(table: Table, number: int) -> DataFile:
+    """Return a data file with the statistics that a writer leaves."""
+    columns = {1: 400 + number, 2: 700 + number}
+    found = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"{table.location()}/data/part-{number:08d}-5d2e7f0a.parquet",
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        record_count=1000 + number % 7,
+        file_size_in_bytes=1_000_000 + number,
+        column_sizes=columns,
+        value_counts=dict.fromkeys(columns, 1000),
+        null_value_counts=dict.fromkeys(columns, 0),
+        nan_value_counts={},
+        lower_bounds={1: number.to_bytes(8, "little"), 2: b"aaaa"},
+        upper_bounds={1: (number + 1000).to_bytes(8, "little"), 2: b"zzzz"},
+        split_offsets=[4],
+    )
+    found.spec_id = table.spec().spec_id
+    return found
+
+
+def main() -> None:
+    """Run the benchmarks and print what they found as JSON."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--topics", type=int, default=1000)
+    options.add_argument("--partitions", type=int, default=10, help="of each topic")
+    options.add_argument("--groups", type=int, default=200)
+    options.add_argument("--files", type=int, default=100_000)
+    options.add_argument("--times", type=int, default=9)
+    options.add_argument("--only", choices=("kafka", "iceberg"))
+    chosen = options.parse_args()
+    found: dict[str, Any] = {}
+    if chosen.only != "iceberg":
+        found["kafka"] = bench_kafka(chosen.topics, chosen.partitions, chosen.groups, chosen.times)
+    if chosen.only != "kafka":
+        found["iceberg"] = bench_table(chosen.files, chosen.times)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What the probes see on the real components beyond progress: the figures that checks go by."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import Stack, until
+
+pytestmark = pytest.mark.stack
+
+
+def figures(seen: dict[str, Any]) -> dict[str, float]:
+    return {figure["name"]: figure["value"] for figure in seen["observation"]["figures"]}
+
+
+def facts(seen: dict[str, Any]) -> dict[str, str]:
+    return {fact["name"]: fact["text"] for fact in seen["observation"]["facts"]}
+
+
+def test_components_tell_their_nodes_parts_and_brokers(stack: Stack) -> None:
+    seen = until(
+        "everything answers", stack.probe, lambda s: all(c["reachable"] for c in s["components"].values()), 120
+    )
+    components = seen["components"]
+    assert set(components) == {"kafka", "lake", "lake store", "airflow", "trino"}
+    assert figures(components["kafka"]) | {"partitions": 0} == {
+        "brokers": 1,
+        "partitions": 0,
+        "offline_partitions": 0,
+        "under_replicated_partitions": 0,
+    }
+    assert figures(components["trino"])["nodes_active"] == 1
+    assert figures(components["trino"])["queries_queued"] == 0
+    assert {facts(components["airflow"])[part] for part in ("metadatabase", "scheduler", "dag_processor")} == {
+        "healthy"
+    }
+    assert time.time() - figures(components["airflow"])["scheduler_heartbeat"] < 60
+    assert figures(components["airflow"])["pool_slots"] > 0
+
+
+def test_stages_tell_what_the_checks_go_by(stack: Stack) -> None:
+    seen = until(
+        "bronze has files",
+        stack.probe,
+        lambda s: (
+            s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
+        ),
+        180,
+    )
+    stages = seen["stages"]
+    topic, query, table = (figures(stages[name]) for name in ("logger-readings", "land_readings", "bronze.readings"))
+    assert (topic["partitions"], topic["offline_partitions"], topic["brokers"]) == (4, 0, 1)
+    assert facts(stages["logger-readings"])["topic_id"]
+    assert query["batch_duration"] > 0
+    assert query["retention"] == 7 * 86_400
+    assert table["small_files"] == table["data_files"] > 0
+    assert table["missing_files"] == 0
+    assert table["metadata_bytes"] > 0
+    assert facts(stages["bronze.readings"])["query_id"] == facts(stages["land_readings"])["query_id"]
+    assert "runs_running" in figures(stages["conform_readings"])
+    assert facts(stages["trino.shipment_exposure"])["relation"] == "gold.shipment_exposure"
+
+
+def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
+    """Airflow's scheduler counts as lost once it was not heard of for its health check's threshold (30 s)."""
+    stack.local("stop", "airflow-scheduler")
+    try:
+        seen = until(
+            "the scheduler is missed",
+            stack.probe,
+            lambda s: any(f["check"] == "scheduler-lost" for f in s["components"]["airflow"]["findings"]),
+            120,
+        )
+        (finding,) = [f for f in seen["components"]["airflow"]["findings"] if f["check"] == "scheduler-lost"]
+        assert finding["severity"] == "critical"
+        assert "last heartbeat:" in finding["evidence"][0]
+        assert seen["exit"] != 0
+    finally:
+        stack.local("start", "airflow-scheduler")
+    until("it is back", stack.probe, lambda s: not s["components"]["airflow"]["findings"], 120)

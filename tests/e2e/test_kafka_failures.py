@@ -1,0 +1,232 @@
+"""What goes wrong in Kafka, made to happen on real brokers: where it is found, why, and that nothing else is blamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from tests.brokers import Brokers
+from tests.e2e.conftest import until
+
+from dataops_core.clients.kafka import GroupLag, KafkaClient
+from dataops_core.config import KafkaSettings, Settings
+from dataops_core.health.model import PipelineHealth, StageState, Status
+from dataops_core.monitor import Monitor
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000"))
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """Return two brokers; the last test of this file kills the second."""
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"), PORT_BASE)
+    try:
+        brokers.start(1)
+        brokers.start(2)
+        yield brokers
+    finally:
+        brokers.stop()
+
+
+def monitor(kafka: Brokers, *stages: dict[str, Any]) -> Monitor:
+    """Return a monitor of a pipeline of these stages; the first is the topic that the others read."""
+    first, *others = stages
+    return Monitor(
+        Settings.model_validate(
+            {
+                "contexts": {"test": {"kafka": {"bootstrap_servers": kafka.servers}}},
+                "pipelines": {
+                    "p": {"context": "test", "stages": [first, *({"reads": [first["name"]], **s} for s in others)]}
+                },
+            }
+        )
+    )
+
+
+def topic(name: str) -> dict[str, Any]:
+    return {"name": name, "kind": "topic", "topic": name}
+
+
+def group(name: str, reads: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "consumer_group", "group": name, "topic": reads, **more}
+
+
+def seen(watch: Monitor) -> PipelineHealth:
+    (pipeline,) = watch.once().pipelines
+    return pipeline
+
+
+def blamed(pipeline: PipelineHealth) -> set[str]:
+    return {s.name for s in pipeline.stages if s.state in (StageState.FAILED, StageState.STUCK)}
+
+
+def commit(kafka: Brokers, name: str, topic_name: str, offsets: dict[int, int]) -> None:
+    consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": name, "log_level": 0})
+    consumer.commit(offsets=[TopicPartition(topic_name, p, at) for p, at in offsets.items()], asynchronous=False)
+    consumer.close()
+
+
+def checkpoint(folder: Path, reads: str, offsets: dict[str, int]) -> str:
+    for log, text in (
+        ("offsets", "\n".join(["v1", '{"batchWatermarkMs":0}', json.dumps({reads: offsets})])),
+        ("commits", 'v1\n{"nextBatchWatermarkMs":0}'),
+    ):
+        (folder / log).mkdir(parents=True)
+        (folder / log / "0").write_text(text)
+    (folder / "metadata").write_text('{"id":"q"}')
+    return str(folder)
+
+
+def test_all_is_well_at_first(kafka: Brokers) -> None:
+    kafka.topic("well", 3)
+    for partition in range(3):
+        kafka.produce("well", 100, partition)
+    commit(kafka, "well-reader", "well", {0: 100, 1: 100, 2: 100})
+    watch = monitor(kafka, topic("well"), group("well-reader", "well"))
+    pipeline = seen(watch)
+    assert pipeline.verdict.status is Status.OK
+    source = pipeline.stage("well").observation
+    assert source is not None
+    assert source.figure("records_recent") == 300
+    assert (source.figure("brokers"), source.figure("offline_partitions")) == (2, 0)
+    assert watch.latest is not None
+    (component,) = watch.latest.components
+    assert (component.detail or "").startswith("2 brokers, controller "), "KRaft names any broker"
+
+
+def test_a_survey_has_all_watermarks_and_all_lags(kafka: Brokers) -> None:
+    kafka.topic("surveyed", 2)
+    kafka.produce("surveyed", 50, 1)
+    commit(kafka, "surveyor", "surveyed", {1: 20})
+    found = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)).survey()
+    assert (found.watermarks["surveyed", 0], found.watermarks["surveyed", 1]) == ((0, 0), (0, 50))
+    assert found.groups["surveyor"] == GroupLag("surveyor", "EMPTY", 0, {("surveyed", 1): 30})
+    assert found.cluster.partitions == len(found.watermarks)
+    assert found.cluster.brokers == 2
+
+
+def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:
+    kafka.topic("overtaken")
+    kafka.produce("overtaken", 100)
+    commit(kafka, "slow-reader", "overtaken", {0: 10})
+    deleted = kafka.admin.delete_records([TopicPartition("overtaken", 0, 60)])
+    for future in deleted.values():
+        future.result(20)
+    pipeline = seen(monitor(kafka, topic("overtaken"), group("slow-reader", "overtaken")))
+    verdict = pipeline.verdict
+    assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "slow-reader/retention-overtook")
+    assert "50 records that it had not read are gone in partition 0" in verdict.sentence
+    assert blamed(pipeline) == {"slow-reader"}
+
+
+def test_retention_that_is_about_to_overtake_a_reader(kafka: Brokers) -> None:
+    kafka.topic("expiring", retention_ms="100000", message_timestamp_type="CreateTime")
+    kafka.produce("expiring", 5, at=time.time() - 90)
+    kafka.produce("expiring", 5)
+    commit(kafka, "late-reader", "expiring", {0: 1})
+    stage = group("late-reader", "expiring", stall_after=1000, lag_ok=1000)
+    pipeline = seen(monitor(kafka, topic("expiring"), stage))
+    verdict = pipeline.verdict
+    assert (verdict.status, verdict.check_id) == (Status.WARNING, "late-reader/retention-near")
+    assert "retention deletes records of expiring after 1 m 40 s" in verdict.sentence
+    assert verdict.remedy is not None
+    assert f"--bootstrap-server {kafka.servers} --alter" in (verdict.remedy.command or "")
+    assert blamed(pipeline) == set()
+
+
+def test_a_topic_that_was_made_anew_under_its_readers(kafka: Brokers, tmp_path: Path) -> None:
+    kafka.topic("anew")
+    kafka.produce("anew", 100)
+    query = {
+        "name": "query",
+        "kind": "spark_query",
+        "checkpoint": checkpoint(tmp_path / "checkpoint", "anew", {"0": 100}),
+    }
+    watch = monitor(kafka, topic("anew"), query)
+    assert seen(watch).verdict.status is Status.OK
+    kafka.admin.delete_topics(["anew"])["anew"].result(20)
+    until("gone", lambda: "anew" in kafka.admin.list_topics(timeout=5).topics, lambda there: not there, 20)
+    kafka.topic("anew")
+    kafka.produce("anew", 3)
+    verdict = seen(watch).verdict
+    assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "query/topic-recreated")
+    assert "anew-0 was read up to 100, and ends at 3" in verdict.sentence
+    assert any("also: anew: was deleted and made anew" in line for line in verdict.evidence)
+    kafka.produce("anew", 200)
+    later = seen(watch).verdict
+    assert later.check_id == "anew/topic-recreated", "it has grown beyond the old position: the topic's id still tells"
+
+
+def test_a_partition_that_gets_nearly_everything(kafka: Brokers) -> None:
+    kafka.topic("skewed", 4)
+    kafka.produce("skewed", 5000, 2)
+    for partition in (0, 1, 3):
+        kafka.produce("skewed", 10, partition)
+    commit(kafka, "even-reader", "skewed", {0: 10, 1: 10, 2: 5000, 3: 10})
+    verdict = seen(monitor(kafka, topic("skewed"), group("even-reader", "skewed"))).verdict
+    assert (verdict.status, verdict.check_id) == (Status.WARNING, "skewed/hot-partition")
+    assert "partition 2 got 5,000 of 5,030 records" in verdict.sentence
+
+
+def test_a_producer_whose_clock_is_ahead(kafka: Brokers) -> None:
+    kafka.topic("ahead", message_timestamp_type="CreateTime", message_timestamp_after_max_ms="9000000")
+    kafka.produce("ahead", 1, at=time.time() + 7200)
+    verdict = seen(monitor(kafka, topic("ahead"))).verdict
+    assert (verdict.status, verdict.check_id) == (Status.WARNING, "ahead/clock-ahead")
+
+
+def test_a_group_without_a_commit_is_told_apart_from_one_without_a_member(kafka: Brokers) -> None:
+    kafka.topic("read")
+    kafka.produce("read", 10)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka.servers,
+            "group.id": "readers",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    consumer.subscribe(["read"])
+    try:
+        assert until("a record", lambda: consumer.poll(1.0), lambda message: message is not None, 30) is not None
+        stage = group("readers", "read", stall_after=0.001)
+        never = seen(monitor(kafka, topic("read"), stage)).stage("readers")
+        assert [f.check for f in never.findings] == ["never-committed"]
+        assert never.observation is not None
+        assert never.observation.lag_records is None, "what was never committed is not a huge lag"
+        consumer.commit(asynchronous=False)
+    finally:
+        consumer.close()
+    verdict = seen(monitor(kafka, topic("read"), stage)).verdict
+    assert (verdict.status, verdict.check_id, verdict.stage) == (Status.CRITICAL, "readers/no-members", "readers")
+    assert "no consumer is in the group" in verdict.sentence
+
+
+def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
+    kafka.topic("replicated", replicas=[[1, 2]])
+    kafka.topic("unreplicated", replicas=[[1], [2]])
+    kafka.produce("replicated", 10)
+    kafka.produce("unreplicated", 10)
+    kafka.kill(2)
+    under = until(
+        "under-replicated",
+        lambda: seen(monitor(kafka, topic("replicated"))),
+        lambda pipeline: pipeline.verdict.status is not Status.OK,
+        30,
+    )
+    assert (under.verdict.status, under.verdict.check_id) == (Status.WARNING, "replicated/under-replicated")
+    assert "live brokers: 1" in under.verdict.evidence
+    offline = seen(monitor(kafka, topic("unreplicated")))
+    assert (offline.verdict.status, offline.verdict.check_id) == (Status.CRITICAL, "unreplicated/offline-partitions")
+    assert "1 partition of 2 offline, without a leader: 1" in offline.verdict.sentence
+    source = offline.stage("unreplicated").observation
+    assert source is not None
+    assert source.figure("records_kept") == 10, "what can be read is read"

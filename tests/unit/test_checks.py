@@ -1,0 +1,679 @@
+"""Each check finds what it is there for, on its own stage and nowhere else; and not what is only near it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.orders import T0, seconds
+
+from dataops_core.config import PipelineSettings
+from dataops_core.health.checks import CHECKS, FAILURES
+from dataops_core.health.fold import fold
+from dataops_core.health.model import (
+    Activity,
+    Fact,
+    Figure,
+    HealthSnapshot,
+    Observation,
+    PipelineHealth,
+    ProbeResult,
+    StageState,
+    Status,
+    WriterChange,
+)
+
+MIB = 2**20
+PIPELINE = PipelineSettings.model_validate(
+    {
+        "context": "test",
+        "stages": [
+            {"name": "orders", "kind": "topic", "topic": "orders"},
+            {"name": "billing", "kind": "consumer_group", "group": "billing", "topic": "orders", "reads": ["orders"]},
+            {"name": "land", "kind": "spark_query", "checkpoint": "/c", "trigger": 5, "reads": ["orders"]},
+            {"name": "bronze", "kind": "iceberg_table", "catalog": "lake", "table": "b.o", "reads": ["land"]},
+            {"name": "conform", "kind": "dag", "dag_id": "conform", "reads": ["bronze"], "lag_ok": 300},
+            {"name": "silver", "kind": "iceberg_table", "catalog": "lake", "table": "s.o", "reads": ["conform"]},
+            {"name": "view", "kind": "trino_view", "relation": "lake.s.o", "reads": ["silver"], "every": 10},
+        ],
+    }
+)
+COMPONENTS = {
+    "orders": "kafka",
+    "billing": "kafka",
+    "land": "spark",
+    "bronze": "lake",
+    "conform": "airflow",
+    "silver": "lake",
+    "view": "trino",
+}
+KINDS = {
+    "kafka": "kafka",
+    "lake": "iceberg",
+    "lake store": "store",
+    "airflow": "airflow",
+    "trino": "trino",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+}
+
+
+def observation(name: str, now: datetime, **more: Any) -> Observation:
+    """Return what is seen of a stage that is well, with figures and facts by name."""
+    figures: Mapping[str, float] = more.pop("figures", {})
+    facts: Mapping[str, str] = more.pop("facts", {})
+    seen = Observation(name, now, progress_time=now, position=1, lag_records=0, advanced_at=now)
+    return replace(
+        seen,
+        figures=tuple(Figure(n, value) for n, value in figures.items()),
+        facts=tuple(Fact(n, text) for n, text in facts.items()),
+        **more,
+    )
+
+
+def look(
+    changes: Mapping[str, Observation], now: datetime = T0, previous: HealthSnapshot | None = None, **failed: str
+) -> HealthSnapshot:
+    """Return the snapshot of a pipeline that is well but for these stages and components."""
+    results = []
+    for name, component in [*COMPONENTS.items(), *((c, c) for c in KINDS)]:
+        is_stage = name in COMPONENTS
+        kind = failed.get(name.replace(" ", "_"))
+        results.append(
+            ProbeResult(
+                probe="" if is_stage else KINDS[name],
+                target=f"{name}:1",
+                component=component,
+                started_at=now,
+                duration=0.1,
+                success=kind is None,
+                pipeline="p" if is_stage else None,
+                stage=name if is_stage else None,
+                error=None if kind is None else f"{name}: {kind}",
+                error_kind=kind,
+                observation=None if kind is not None else changes.get(name) or observation(name, now),
+            )
+        )
+    return fold(previous, results, {"p": PIPELINE}, now, "test")
+
+
+def ago(number: float) -> float:
+    return (T0 - seconds(number)).timestamp()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One failure.
+
+    Attributes:
+        check: Name of the check that must find it.
+        at: The stage or component where it is.
+        seen: How what is seen there differs from all being well.
+        status: The verdict's status.
+        says: What the sentence must say.
+        near: The figures of something that is only near it, and that must not be found.
+        command: What the remedy's command must hold.
+    """
+
+    check: str
+    at: str
+    seen: Mapping[str, Any]
+    status: Status
+    says: str
+    near: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+
+def figures(**values: float) -> dict[str, Any]:
+    return {"figures": values}
+
+
+KAFKA = {"bootstrap_servers": "kafka:9092"}
+SMALL = {"data_files": 9000, "data_file_bytes": 9000 * MIB, "small_files": 8000}
+CASES = [
+    Case(
+        "offline-partitions",
+        "orders",
+        {
+            "figures": {"partitions": 4, "offline_partitions": 2, "brokers": 1},
+            "facts": {"offline": "1, 3", **KAFKA},
+        },
+        Status.CRITICAL,
+        "2 partitions of 4 offline, without a leader: 1, 3",
+        figures(partitions=4, offline_partitions=0),
+        "kafka-topics --bootstrap-server kafka:9092 --describe --topic orders --unavailable-partitions",
+    ),
+    Case(
+        "under-replicated",
+        "orders",
+        {"figures": {"partitions": 4, "under_replicated_partitions": 1}, "facts": {"under_replicated": "2", **KAFKA}},
+        Status.WARNING,
+        "1 partition of 4 with fewer in-sync replicas than replicas: 2",
+        figures(partitions=4, under_replicated_partitions=0),
+        "--under-replicated-partitions",
+    ),
+    Case(
+        "clock-ahead",
+        "orders",
+        {"progress_time": T0 + seconds(7200)},
+        Status.WARNING,
+        "2 h 00 m ahead of now",
+        {"progress_time": T0 + seconds(59)},
+    ),
+    Case(
+        "hot-partition",
+        "orders",
+        figures(
+            partitions=4, records_recent=10_000, recent_window=300, hottest_partition=2, hottest_partition_records=9_100
+        ),
+        Status.WARNING,
+        "partition 2 got 9,100 of 10,000 records in 5 m 00 s (91%)",
+        figures(partitions=4, records_recent=10_000, hottest_partition=2, hottest_partition_records=6_000),
+    ),
+    Case(
+        "retention-overtook",
+        "billing",
+        {"figures": {"records_lost": 1200}, "facts": {"lost": "0"}},
+        Status.CRITICAL,
+        "1,200 records that it had not read are gone in partition 0",
+    ),
+    Case(
+        "retention-overtook",
+        "land",
+        {"figures": {"records_lost": 7}, "facts": {"lost": "0, 1"}},
+        Status.CRITICAL,
+        "7 records that it had not read are gone in partition 0, 1",
+    ),
+    Case(
+        "topic-recreated",
+        "billing",
+        {"facts": {"beyond_end": "orders-0 was read up to 500, and ends at 3", **KAFKA}},
+        Status.CRITICAL,
+        "orders-0 was read up to 500, and ends at 3",
+        {"facts": KAFKA},
+        "--group billing --topic orders --reset-offsets --to-earliest --execute",
+    ),
+    Case(
+        "retention-near",
+        "billing",
+        {
+            "pending_since": T0 - seconds(90),
+            "figures": {"retention": 100, "members": 1},
+            "facts": {"retention_topic": "orders", **KAFKA},
+        },
+        Status.WARNING,
+        "its oldest waiting record is 1 m 30 s old, and retention deletes records of orders after 1 m 40 s",
+        {"pending_since": T0 - seconds(70), "figures": {"retention": 100}, "facts": KAFKA},
+        "--add-config retention.ms=200000",
+    ),
+    Case(
+        "retention-near",
+        "land",
+        {"figures": {"records_until_lost": 10, "records_kept": 1000}, "facts": {"retention_topic": "orders", **KAFKA}},
+        Status.WARNING,
+        "it reads 10 records behind the beginning of orders",
+        figures(records_until_lost=900, records_kept=1000),
+        "--delete-config retention.bytes",
+    ),
+    Case(
+        "clock-ahead",
+        "land",
+        figures(watermark=ago(-3600)),
+        Status.WARNING,
+        "1 h 00 m ahead of now: records with a right clock count as late",
+        figures(watermark=ago(-59)),
+    ),
+    Case(
+        "watermark-frozen",
+        "land",
+        figures(watermark=ago(5000), watermark_stood=1200, watermark_batches=40, batch_committed=77),
+        Status.WARNING,
+        "since 20 m 00 s, while 40 batches with new records were committed",
+        figures(watermark=ago(5000), watermark_stood=599, watermark_batches=40),
+    ),
+    Case(
+        "state-growth",
+        "land",
+        figures(state_snapshot_bytes=300 * MIB, state_snapshot_bytes_before=100 * MIB, state_snapshot_span=3600),
+        Status.WARNING,
+        "its state has grown from 100 MiB to 300 MiB within 1 h 00 m",
+        figures(state_snapshot_bytes=150 * MIB, state_snapshot_bytes_before=100 * MIB),
+    ),
+    Case(
+        "state-large",
+        "land",
+        figures(state_bytes=11 * 2**30),
+        Status.WARNING,
+        "its state takes 11 GiB, more than 10 GiB",
+        figures(state_bytes=9 * 2**30),
+    ),
+    Case(
+        "batch-longer-than-trigger",
+        "land",
+        figures(batch_duration=7.5, batch_duration_last=9, batches_timed=10),
+        Status.WARNING,
+        "a batch takes 7.5 s, longer than its trigger of 5 s",
+        figures(batch_duration=4.9, batch_duration_last=9, batches_timed=10),
+    ),
+    Case(
+        "missing-files",
+        "bronze",
+        {
+            "figures": {"missing_files": 1, "data_files": 10, "files_checked": 8},
+            "facts": {"missing": "s3://x/1.parquet"},
+        },
+        Status.CRITICAL,
+        "1 file not in the store that its current snapshot needs: s3://x/1.parquet",
+        figures(missing_files=0, data_files=10),
+    ),
+    Case(
+        "checkpoint-lost",
+        "bronze",
+        {"writer_change": WriterChange(at=T0 - seconds(60), old="old-query", new="new-query")},
+        Status.WARNING,
+        "a new streaming query writes to it since 02:59:00Z",
+        {"writer_change": WriterChange(at=T0 - timedelta(days=2), old="old-query", new="new-query")},
+    ),
+    Case(
+        "poison-records",
+        "bronze",
+        figures(records_rejected_recent=100, records_added_recent=900),
+        Status.WARNING,
+        "100 of 1,000 records of the last hour could not be read (10%)",
+        figures(records_rejected_recent=40, records_added_recent=960),
+    ),
+    Case(
+        "expiry-not-running",
+        "bronze",
+        figures(snapshots=900, oldest_unneeded_snapshot=ago(11 * 86400), snapshot_age_setting=5 * 86400),
+        Status.WARNING,
+        "it keeps 900 snapshots; the oldest that nothing needs is 11 d 00 h old: expiry does not run",
+        figures(snapshots=900, oldest_unneeded_snapshot=ago(9 * 86400), snapshot_age_setting=5 * 86400),
+        "EXECUTE expire_snapshots",
+    ),
+    Case(
+        "compaction-not-running",
+        "bronze",
+        figures(**SMALL, oldest_snapshot=ago(3 * 86400), compacted=ago(2 * 86400)),
+        Status.WARNING,
+        "8,000 of 9,000 data files are smaller than 16 MiB, and none were compacted for 2 d 00 h",
+        figures(**{**SMALL, "small_files": 4000}, oldest_snapshot=ago(3 * 86400)),
+        "dataops sql 'ALTER TABLE lake.b.o EXECUTE optimize'",
+    ),
+    Case(
+        "small-files",
+        "bronze",
+        figures(**SMALL, oldest_snapshot=ago(3 * 86400), compacted=ago(3600)),
+        Status.WARNING,
+        "8,000 of 9,000 data files are smaller than 16 MiB",
+        figures(**{**SMALL, "small_files": 5000}, oldest_snapshot=ago(3 * 86400)),
+        "EXECUTE optimize",
+    ),
+    Case(
+        "delete-files",
+        "silver",
+        figures(delete_files=1500, data_files=20),
+        Status.WARNING,
+        "1,500 delete files beside 20 data files",
+        figures(delete_files=900, data_files=20),
+        "ALTER TABLE lake.s.o EXECUTE optimize",
+    ),
+    Case(
+        "metadata-large",
+        "silver",
+        figures(metadata_bytes=80 * MIB, snapshots=10),
+        Status.WARNING,
+        "its metadata file has 80 MiB",
+        figures(metadata_bytes=60 * MIB, snapshots=10),
+    ),
+    Case(
+        "import-error",
+        "conform",
+        {"facts": {"import_error": "conform.py: NameError: x"}},
+        Status.CRITICAL,
+        "its file fails to load: conform.py: NameError: x",
+    ),
+    Case(
+        "dag-late",
+        "conform",
+        figures(next_run_due=ago(600)),
+        Status.WARNING,
+        "its run of 02:50:00Z is 10 m 00 s late: Airflow has not made it",
+        {"figures": {"next_run_due": ago(600)}, "facts": {"paused": "yes"}, "activity": Activity.PAUSED},
+        "dataops dag trigger conform",
+    ),
+    Case(
+        "run-too-long",
+        "conform",
+        {
+            "activity": Activity.RUNNING,
+            "figures": {"run_started_at": ago(4000), "run_duration_median": 600},
+            "facts": {"active_run": "r9"},
+        },
+        Status.WARNING,
+        "its run r9 runs for 1 h 06 m, longer than 30 m 00 s",
+        {"activity": Activity.RUNNING, "figures": {"run_started_at": ago(1700), "run_duration_median": 600}},
+    ),
+    Case(
+        "run-queued",
+        "conform",
+        {"activity": Activity.QUEUED, "figures": {"run_queued_at": ago(400)}, "facts": {"active_run": "r9"}},
+        Status.WARNING,
+        "its run r9 is queued for 6 m 40 s",
+        {"activity": Activity.QUEUED, "figures": {"run_queued_at": ago(200)}, "facts": {"active_run": "r9"}},
+    ),
+    Case(
+        "no-controller",
+        "kafka",
+        {"facts": {"controller": "none"}},
+        Status.WARNING,
+        "kafka: the cluster has no controller",
+    ),
+    Case(
+        "offline-partitions",
+        "kafka",
+        {"figures": {"partitions": 9, "offline_partitions": 1}, "facts": {"offline": "other-0"}},
+        Status.WARNING,
+        "1 partition of 9 offline, without a leader: other-0",
+    ),
+    Case(
+        "under-replicated",
+        "kafka",
+        {
+            "figures": {"partitions": 9, "under_replicated_partitions": 2},
+            "facts": {"under_replicated": "other-0, other-1"},
+        },
+        Status.WARNING,
+        "2 partitions of 9 with fewer in-sync replicas",
+    ),
+    *(
+        Case(
+            f"{part.replace('_', '-')}-lost",
+            "airflow",
+            {"figures": {f"{part}_heartbeat": ago(90)}, "facts": {part: "unhealthy"}},
+            Status.WARNING,
+            f"airflow: no heartbeat of the {part.replace('_', ' ')}",
+            {"facts": {part: "healthy"}},
+        )
+        for part in ("scheduler", "dag_processor", "triggerer")
+    ),
+    Case(
+        "metadatabase-lost",
+        "airflow",
+        {"facts": {"metadatabase": "unhealthy"}},
+        Status.WARNING,
+        "Airflow cannot use its metadata database",
+    ),
+    Case(
+        "pool-full",
+        "airflow",
+        {"facts": {"pools_full": "default_pool (16 slots taken, 5 tasks wait)"}},
+        Status.WARNING,
+        "no slot is free while tasks wait: default_pool (16 slots taken, 5 tasks wait)",
+    ),
+    Case("starting", "trino", {"facts": {"starting": "yes"}}, Status.WARNING, "trino: it has not finished to start"),
+    Case(
+        "no-workers",
+        "trino",
+        figures(nodes_active=0, nodes_inactive=2),
+        Status.WARNING,
+        "no node is active; 2 nodes known",
+        figures(nodes_active=1),
+    ),
+    Case(
+        "nodes-lost",
+        "trino",
+        {"figures": {"nodes_active": 2, "nodes_inactive": 1}, "facts": {"nodes_inactive": "w3"}},
+        Status.WARNING,
+        "1 node of 3 not active: w3",
+    ),
+    Case(
+        "queries-queued",
+        "trino",
+        {
+            "figures": {"queries_queued": 4, "queued_longest": 95, "queries_running": 1},
+            "facts": {"queued": "q1 of ann is queued in resource group global"},
+        },
+        Status.WARNING,
+        "4 queries in the queue, the oldest for 1 m 35 s: q1 of ann is queued in resource group global",
+        figures(queries_queued=4, queued_longest=20),
+    ),
+    Case(
+        "planning-slow",
+        "trino",
+        {"figures": {"planning_longest": 45}, "facts": {"planning": "q2 of ann is planning"}},
+        Status.WARNING,
+        "a query is being planned for 45 s: q2 of ann is planning",
+        figures(planning_longest=20),
+    ),
+    Case(
+        "queries-failed",
+        "trino",
+        {"figures": {"queries_failed_recent": 5}, "facts": {"failed": "ICEBERG_CANNOT_OPEN_SPLIT (5)"}},
+        Status.WARNING,
+        "5 queries failed within five minutes, not by their own fault: ICEBERG_CANNOT_OPEN_SPLIT (5)",
+        figures(queries_failed_recent=3),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.at}-{case.check}")
+def test_what_is_wrong_is_found_where_it_is_and_nowhere_else(case: Case) -> None:
+    snapshot = look({case.at: observation(case.at, T0, **case.seen)})
+    (pipeline,) = snapshot.pipelines
+    verdict = pipeline.verdict
+    assert verdict.check_id == f"{case.at}/{case.check}"
+    assert verdict.status is case.status
+    assert case.says in verdict.sentence
+    assert verdict.stage == (case.at if case.at in COMPONENTS else None)
+    assert verdict.remedy is not None
+    assert verdict.remedy.text
+    assert case.command in (verdict.remedy.command or "")
+    assert not [line for line in verdict.evidence if line.startswith("also:")]
+    found = [f.check_id for s in pipeline.stages for f in s.findings]
+    found += [f.check_id for c in snapshot.components for f in c.findings]
+    assert found == [verdict.check_id], "one cause gives one finding"
+    blamed = {s.name for s in pipeline.stages if s.state in (StageState.FAILED, StageState.STUCK)}
+    assert blamed == ({case.at} if case.status is Status.CRITICAL else set())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.near], ids=lambda case: f"{case.at}-{case.check}")
+def test_what_is_only_near_it_is_not_found(case: Case) -> None:
+    snapshot = look({case.at: observation(case.at, T0, **case.near)})
+    found = [f.check for s in snapshot.pipelines[0].stages for f in s.findings]
+    found += [f.check for c in snapshot.components for f in c.findings]
+    assert case.check not in found
+
+
+def stopped(name: str, **more: Any) -> Observation:
+    """Return what is seen of a stage that has taken nothing in for 10 minutes."""
+    since = T0 - seconds(600)
+    return observation(
+        name, T0, **{"progress_time": since, "lag_records": 5000, "pending_since": since, "advanced_at": since, **more}
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "seen", "component", "check_id", "says"),
+    [
+        (
+            "billing",
+            figures(members=0, partitions_committed=4),
+            {},
+            "billing/no-members",
+            "no consumer is in the group",
+        ),
+        (
+            "billing",
+            {**figures(members=2, partitions_committed=0), "progress_time": None, "lag_records": None},
+            {},
+            "billing/never-committed",
+            "has 2 members, and has never committed an offset on orders",
+        ),
+        (
+            "billing",
+            figures(members=2, partitions_committed=4, partitions=4, hottest_partition=3, hottest_partition_lag=4900),
+            {},
+            "billing/hot-partition",
+            "partition 3 holds 4,900 of 5,000 waiting records (98%)",
+        ),
+        (
+            "land",
+            figures(batch_duration=90, batches_timed=9),
+            {},
+            "land/batch-longer-than-trigger",
+            "a batch takes 90.0 s",
+        ),
+        (
+            "conform",
+            {"activity": Activity.PAUSED, "lag_records": None, "pending_since": None},
+            {},
+            "conform/paused",
+            "it is paused",
+        ),
+        (
+            "conform",
+            {"figures": {"next_run_due": ago(500)}, "lag_records": None},
+            {"facts": {"scheduler": "unhealthy"}},
+            "airflow/scheduler-lost",
+            "airflow: no heartbeat of the scheduler",
+        ),
+        (
+            "view",
+            {"lag_records": None, "pending_since": None},
+            {"figures": {"queries_queued": 4, "queued_longest": 95}, "facts": {"queued": "q1"}},
+            "trino/queries-queued",
+            "4 queries in the queue",
+        ),
+    ],
+)
+def test_a_stage_that_is_stuck_is_blamed_for_the_reason_that_is_known(
+    at: str, seen: dict[str, Any], component: dict[str, Any], check_id: str, says: str
+) -> None:
+    changes = {at: stopped(at, **seen)}
+    if component:
+        changes[COMPONENTS[at]] = observation(COMPONENTS[at], T0, **component)
+    before = look(
+        {at: observation(at, T0 - seconds(600), progress_time=None, activity=Activity.WAITING)}, T0 - seconds(600)
+    )
+    snapshot = look(changes, previous=before)
+    verdict = snapshot.pipelines[0].verdict
+    assert (verdict.status, verdict.stage, verdict.check_id) == (Status.CRITICAL, at, check_id)
+    assert says in verdict.sentence
+    assert verdict.remedy is not None
+    assert states(snapshot.pipelines[0])[at] is StageState.STUCK
+
+
+def states(pipeline: PipelineHealth) -> dict[str, StageState]:
+    return {s.name: s.state for s in pipeline.stages}
+
+
+def test_what_only_explains_is_no_warning_by_itself() -> None:
+    for at, seen in (
+        ("billing", figures(members=0, partitions_committed=4)),
+        ("conform", {"activity": Activity.PAUSED, "facts": {"paused": "yes"}}),
+        ("prometheus", {**figures(alerts_firing=2), "notes": ("Lag since …", "Disk since …")}),
+        ("alertmanager", figures(alerts_firing=1)),
+        ("airflow", {**figures(import_errors=1), "facts": {"import_error_files": "x.py (NameError)"}}),
+    ):
+        snapshot = look({at: observation(at, T0, **seen)})
+        assert snapshot.status is Status.OK, at
+        told = [f for s in snapshot.pipelines[0].stages for f in s.findings]
+        told += [f for c in snapshot.components for f in c.findings]
+        assert len(told) == 1, at
+
+
+def test_trino_that_serves_an_older_snapshot_than_the_catalog_has_is_told_from_the_two_ids() -> None:
+    def at(committed: float, served: str) -> PipelineHealth:
+        table = observation(
+            "silver", T0, figures={"committed_at": ago(committed)}, facts={"table": "s.o", "snapshot_id": "2"}
+        )
+        view = observation("view", T0, facts={"relation": "s.o", "snapshot_id": served})
+        return look({"silver": table, "view": view}).pipelines[0]
+
+    verdict = at(100, "1").verdict
+    assert verdict.check_id == "view/stale-metadata"
+    assert "Trino serves snapshot 1, though 2 was committed 1 m 40 s before it was asked" in verdict.sentence
+    assert at(100, "2").verdict.status is Status.OK
+    assert at(5, "1").verdict.status is Status.OK, "a commit of just now may have come after the query"
+
+
+def test_a_batch_that_the_table_has_and_the_checkpoint_does_not_is_told_from_the_two_numbers() -> None:
+    def at(epoch: int, known: int, age: float, query: str = "q1") -> PipelineHealth:
+        land = observation("land", T0, figures={"batch_committed": known}, facts={"query_id": "q1"})
+        table = observation(
+            "bronze", T0, figures={"epoch": epoch, "epoch_committed_at": ago(age)}, facts={"query_id": query}
+        )
+        return look({"land": land, "bronze": table}).pipelines[0]
+
+    verdict = at(8, 7, 60).verdict
+    assert verdict.check_id == "bronze/commit-state-unknown"
+    assert "batch 8 is in the table since 02:59:00Z, and the checkpoint of land ends with batch 7" in verdict.sentence
+    for well in (at(8, 8, 60), at(8, 7, 5), at(8, 7, 60, "q0")):
+        assert well.verdict.status is Status.OK
+
+
+def test_a_topic_made_anew_is_said_for_a_day() -> None:
+    def seen(topic_id: str, now: datetime) -> dict[str, Observation]:
+        return {"orders": observation("orders", now, facts={"topic_id": topic_id})}
+
+    snapshot = look(seen("a", T0))
+    assert snapshot.status is Status.OK
+    later = T0 + seconds(5)
+    snapshot = look(seen("b", later), later, snapshot)
+    assert snapshot.pipelines[0].verdict.check_id == "orders/topic-recreated"
+    assert "its id is b, before a" in snapshot.pipelines[0].verdict.sentence
+    much_later = T0 + timedelta(hours=23)
+    snapshot = look(seen("b", much_later), much_later, snapshot)
+    assert snapshot.pipelines[0].verdict.since == later
+    next_day = T0 + timedelta(hours=25)
+    assert look(seen("b", next_day), next_day, snapshot).status is Status.OK
+
+
+@pytest.mark.parametrize("failure", [f for f in FAILURES if f.kind != "not_found"], ids=lambda f: f.name)
+def test_each_way_in_which_a_component_fails_is_told_apart(failure: Any) -> None:
+    snapshot = look({}, trino=failure.kind, view=failure.kind)
+    verdict = snapshot.pipelines[0].verdict
+    assert (verdict.status, verdict.check_id) == (Status.UNKNOWN, f"trino/{failure.name}")
+    assert verdict.sentence.startswith(f"trino {failure.predicate}, so the state of view is unknown")
+    assert verdict.remedy is not None
+    assert "trino" in verdict.remedy.text
+    assert [n for n, state in states(snapshot.pipelines[0]).items() if state is StageState.UNKNOWN] == ["view"]
+
+
+def test_a_store_that_is_away_is_named_though_its_catalog_answers() -> None:
+    verdict = look({}, lake_store="unreachable", bronze="unreachable").pipelines[0].verdict
+    assert verdict.check_id == "lake store/unreachable"
+
+
+def test_a_stage_that_is_not_there_is_told_apart_from_one_that_cannot_be_seen() -> None:
+    verdict = look({}, bronze="not_found").pipelines[0].verdict
+    assert verdict.check_id == "bronze/not-found"
+    assert verdict.remedy is not None
+
+
+def test_what_is_at_risk_comes_before_what_is_behind_and_upkeep_after_it() -> None:
+    behind = observation("land", T0, progress_time=T0 - seconds(100), advanced_at=T0, lag_records=5)
+    due = observation("silver", T0, figures={"delete_files": 5000})
+    risk = observation("conform", T0, figures={"next_run_due": ago(600)})
+    assert look({"land": behind, "silver": due}).pipelines[0].verdict.check_id == "land/behind"
+    both = look({"land": behind, "silver": due, "conform": risk}).pipelines[0].verdict
+    assert both.check_id == "conform/dag-late"
+    assert any(line.startswith("also: silver: 5,000 delete files") for line in both.evidence)
+
+
+def test_the_same_finding_keeps_the_time_of_the_first_one() -> None:
+    due = {"figures": {"delete_files": 5000}}
+    first = look({"silver": observation("silver", T0, **due)})
+    later = T0 + seconds(30)
+    second = look({"silver": observation("silver", later, **due)}, later, first)
+    assert second.pipelines[0].verdict.since == T0
+
+
+def test_every_check_is_made_to_find_something_here() -> None:
+    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors"}
+    elsewhere |= {"stale-metadata", "commit-state-unknown"}
+    assert {check.name for check in CHECKS} - elsewhere == {case.check for case in CASES}
