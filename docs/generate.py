@@ -170,8 +170,8 @@ def keys() -> Iterator[str]:
 
 
 PLACES = {
-    "alerts": "Alerts, beside those of lists",
     "app": "Everywhere",
+    "alerts": "Alerts, beside those of lists",
     "ask": "One line is asked for",
     "command": "Command line (`:`)",
     "dags": "DAGs, beside those of lists",
@@ -187,6 +187,7 @@ PLACES = {
     "pick": "Choosing one of many",
     "place": "Records of a topic: where to begin (`f`)",
     "plan": "SQL: plan",
+    "queries": "Queries, beside those of lists",
     "result": "SQL: rows",
     "runs": "Runs of a DAG, beside those of lists",
     "sql": "SQL",

@@ -35,6 +35,7 @@ from dataops_tui.screens.dags import DagsScreen
 from dataops_tui.screens.events import EventsScreen
 from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
+from dataops_tui.screens.queries import QueriesScreen
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
@@ -110,6 +111,7 @@ class DataopsApp(TimeTravel, Navigator):
         "events": EventsScreen,
         "xray": XrayScreen,
         "audit": AuditScreen,
+        "queries": QueriesScreen,
     }
     DEFAULT_MODE = "pipelines"
     BINDINGS = [
@@ -375,15 +377,15 @@ class DataopsApp(TimeTravel, Navigator):
             self.monitor.refresh()
         self._load()
 
-    def open_sql(self, statement: str) -> None:
-        """Run a statement on the SQL screen."""
-        self._go_sql(statement)
+    def open_sql(self, statement: str, *, run: bool = True) -> None:
+        """Put a statement into a tab of the SQL screen of its own, and run it."""
+        self._go_sql(statement, run=run)
 
-    def _go_sql(self, statement: str) -> None:
+    def _go_sql(self, statement: str, *, run: bool = True) -> None:
         async def go() -> None:
             await self.switch_mode("sql")
             if statement and isinstance(self.screen, SqlScreen):
-                self.screen.put(statement)
+                self.screen.put(statement, run=run)
 
         self.call_next(go)
 

@@ -48,6 +48,7 @@ PLACES: Mapping[str, Place] = {
     ),
     "groups": Place("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
     "tables": Place("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
+    "queries": Place("queries", "what Trino runs, whoever has sent it, and why it waits"),
     "alerts": Place("alerts", "what is wrong right now"),
     "events": Place("events", "every change of state, and why"),
     "xray": Place("xray", "who reads what, as a tree"),

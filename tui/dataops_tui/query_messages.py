@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -12,7 +11,7 @@ from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
-    from dataops_core.clients.trino import QueryDetail, ServerQuery
+    from dataops_core.clients.trino import QueryDetail
 
 
 @dataclass
@@ -60,22 +59,8 @@ class StatisticsReady(Message):
 
 
 @dataclass
-class QueriesLoaded(Message):
-    """What Trino runs, newest first."""
-
-    queries: tuple[ServerQuery, ...]
-    at: datetime
-
-
-@dataclass
 class QueryDetailLoaded(Message):
-    """One query in full."""
+    """One query in full; `edit` tells that it is to be opened in the SQL screen."""
 
     detail: QueryDetail
-
-
-@dataclass
-class QueryKilled(Message):
-    """Trino has ended a query."""
-
-    query_id: str
+    edit: bool

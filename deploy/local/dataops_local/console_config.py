@@ -51,7 +51,7 @@ password = {{ file = {secret["airflow-password"]} }}
 url = "{layout.url("trino")}"
 catalog = "lake"
 schema = "gold"
-saved_queries = [{json.dumps(str(ROOT / "pipeline" / "sql"))}]
+saved_queries = [{json.dumps(str(ROOT / "pipeline" / "dataops_pipeline" / "sql"))}]
 
 [contexts.local.catalogs.lake.properties]
 type = "rest"

@@ -1,0 +1,165 @@
+"""Queries: what Trino runs, whoever has sent it, why it waits, and ending it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import on
+from textual.binding import Binding
+
+from dataops_core.errors import ClientError
+from dataops_core.health.text import visible
+from dataops_tui import look
+from dataops_tui.background import in_background
+from dataops_tui.dialogs.text import TextDialog
+from dataops_tui.query_messages import QueryDetailLoaded
+from dataops_tui.resource import ResourceScreen, Row
+
+if TYPE_CHECKING:
+    from dataops_core.clients.trino import ServerQuery, TrinoClient
+
+Queries = tuple["ServerQuery", ...]
+_STATES = {"FINISHED": "green", "FAILED": "red", "QUEUED": "yellow", "WAITING_FOR_RESOURCES": "yellow"}
+_GLYPHS = {"FINISHED": "●", "FAILED": "✖", "QUEUED": "○", "WAITING_FOR_RESOURCES": "○"}
+HEADINGS = ("QUERY", "STATE", "TOOK", "WHY", "USER", "STATEMENT")
+WIDE_HEADINGS = (*HEADINGS[:-1], "SOURCE", "QUEUED", "CPU", "SPLITS", "ROWS", "READ", "MEMORY", "AGE", "STATEMENT")
+_SHOWN = 300
+"""Characters of a statement in the table."""
+
+
+class QueriesScreen(ResourceScreen["Queries"]):
+    """The coordinator's own list: it answers also while no query is let in."""
+
+    CRUMB = "queries"
+    MARKABLE = True
+    EVERY = 2.0
+    BINDINGS = [
+        Binding("ctrl+k", "kill", "Kill", id="queries.kill", tooltip="End the query under the cursor, or the marked"),
+        Binding("a", "ended", "Ended", id="queries.ended", tooltip="Show also what has ended, or only what goes on"),
+        Binding("e", "edit", "SQL", id="queries.edit", tooltip="Open its statement in the SQL screen"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._with_ended = True
+
+    def fetch(self) -> Queries:
+        """Ask the coordinator."""
+        return self._trino().queries()
+
+    def _trino(self) -> TrinoClient:
+        trino = self.console.trino
+        if trino is None:
+            raise ClientError(self.console.why_not("Trino"))
+        return trino
+
+    def headings(self) -> tuple[str, ...]:
+        """Return the headings."""
+        return WIDE_HEADINGS if self.wide else HEADINGS
+
+    def rows(self, found: Queries, now: datetime) -> Mapping[str, Row]:
+        """Return the queries, those that go on first."""
+        shown = sorted((q for q in found if self._with_ended or not q.ended), key=lambda q: q.ended)
+        return {query.query_id: Row(self._cells(query, found, now), query, bool(query.error)) for query in shown}
+
+    def _cells(self, query: ServerQuery, found: Queries, now: datetime) -> list[Text]:
+        colour = _STATES.get(query.state, "cyan")
+        why = query.error or query.why_waiting(found)
+        cells = {
+            "QUERY": look.plain(query.query_id),
+            "STATE": Text(f"{_GLYPHS.get(query.state, '◐')} {visible(query.state.lower().replace('_', ' '))}", colour),
+            "USER": look.plain(query.user),
+            "SOURCE": look.plain(query.source or look.UNKNOWN, "dim"),
+            "AGE": look.when(query.created, now),
+            "TOOK": look.seconds(query.elapsed),
+            "QUEUED": look.seconds(query.queued),
+            "CPU": look.seconds(query.cpu),
+            "SPLITS": look.plain(f"{query.splits_done}/{query.splits_total}"),
+            "ROWS": look.number(query.rows),
+            "READ": look.size(query.bytes),
+            "MEMORY": look.size(query.memory),
+            "WHY": look.plain(why, "red" if query.error else "yellow"),
+            "STATEMENT": look.plain(" ".join(query.statement.split())[:_SHOWN], "dim"),
+        }
+        return [cells[heading] for heading in self.headings()]
+
+    def url(self, key: str | None) -> str | None:
+        """Return the query's page in Trino's own console."""
+        trino = self.console.trino
+        return f"{trino.target}/ui/query.html?{key}" if key and trino else None
+
+    def open(self, key: str) -> None:
+        """Show the whole statement, and why it has failed or waits."""
+        self._look_at(key, edit=False)
+
+    def _look_at(self, key: str, *, edit: bool) -> None:
+        trino = self._trino_or_say()
+        if trino is None:
+            return
+
+        def work() -> None:
+            self.post_message(QueryDetailLoaded(trino.query_detail(key), edit))
+
+        in_background(self, f"looking at {key}", work)
+
+    def _trino_or_say(self) -> TrinoClient | None:
+        try:
+            return self._trino()
+        except ClientError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return None
+
+    @on(QueryDetailLoaded)
+    def _show_detail(self, message: QueryDetailLoaded) -> None:
+        detail, query = message.detail, message.detail.query
+        if message.edit:
+            self.console.open_sql(detail.statement, run=False)
+            return
+        why = query.why_waiting(self.found or ())
+        lines = [
+            f"{query.state.lower()}  {query.user}  {query.source}  {query.resource_group}".rstrip(),
+            *([f"{query.error}: {detail.failure}"] if detail.failure else []),
+            *([why] if why else []),
+            "",
+            detail.statement,
+        ]
+        self.app.push_screen(TextDialog(query.query_id, "\n".join(lines)))
+
+    def action_ended(self) -> None:
+        """Show also what has ended, or only what goes on."""
+        self._with_ended = not self._with_ended
+        self.fill()
+
+    def action_edit(self) -> None:
+        """Open the statement under the cursor in the SQL screen, without running it."""
+        key = self.table.cursor_key
+        if key is not None:
+            self._look_at(key, edit=True)
+
+    def action_kill(self) -> None:
+        """End queries, once it is confirmed."""
+        going_on = {query.query_id: query for query in self.found or () if not query.ended}
+        chosen = [going_on[key] for key in self.table.chosen if key in going_on]
+        trino = self._trino_or_say()
+        if trino is None:
+            return
+        if not chosen:
+            self.notify("there is nothing to end: put the cursor on a query that goes on", severity="warning")
+            return
+        gate = self.console.gate
+        ids = [query.query_id for query in chosen]
+        preview = "\n".join(
+            f"PUT {trino.target}/v1/query/{query.query_id}/killed\n    {query.user}: "
+            + " ".join(query.statement.split())[:_SHOWN]
+            for query in chosen
+        )
+
+        def do(typed: str | None) -> str:
+            for query_id in ids:
+                gate.kill_query(trino, query_id, typed)
+            return f"ended {look.few(ids)}"
+
+        self.console.act(f"End {look.few(ids)}", preview, do)
