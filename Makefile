@@ -39,7 +39,7 @@ bench: bench-pipeline bench-layout bench-probes bench-exporter ## all benchmarks
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
-	$(PY) -m tests.bench.layout
+	PYTHONPATH=deploy/local $(PY) -m tests.bench.layout
 bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
 	$(PY) -m tests.bench.probes
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH

@@ -659,6 +659,12 @@ def exporter() -> list[Panel]:
             unit="reqps",
         ),
         graph(
+            "Survey of Kafka",
+            "Kinds of errors because of which the newest survey lacks a group or a partition.",
+            {"{{job}}": f"max by (job) (dataops_exporter_survey_failures{of()})"},
+            unit="short",
+        ),
+        graph(
             "Objects told of",
             "Topics, groups, tables and DAGs: exported, denied by the settings, or dropped.",
             {"{{kind}}: {{outcome}}": f"max by (kind, outcome) (dataops_exporter_objects{of()})"},

@@ -39,7 +39,7 @@ def settings(**context: Any) -> Settings:
                     **context,
                 }
             },
-            "pipelines": {"p": {**orders.CHAIN.model_dump(exclude_unset=True), "context": "test"}},
+            "pipelines": {"p": {**orders.CHAIN.model_dump(exclude_unset=True, by_alias=True), "context": "test"}},
         }
     )
 

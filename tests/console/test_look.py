@@ -20,7 +20,7 @@ from dataops_tui.web import is_ours
 
 
 def looking(folder: Path, **console: object) -> Console:
-    raw = settings().model_dump(exclude_unset=True)
+    raw = settings().model_dump(exclude_unset=True, by_alias=True)
     return make_console(folder, Settings.model_validate({**raw, "console": console}))
 
 

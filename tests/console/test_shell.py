@@ -86,7 +86,7 @@ async def test_the_browser_or_the_address(console: Console, monkeypatch: pytest.
 
 
 async def test_a_command_goes_to_another_context_and_back(console: Console) -> None:
-    raw = settings().model_dump(exclude_unset=True)
+    raw = settings().model_dump(exclude_unset=True, by_alias=True)
     raw["contexts"]["prod"] = {"production": True, "airflow": {"url": "http://other"}}
     raw["default_context"] = "test"
     monitors: dict[str, FakeMonitor] = {}
@@ -219,4 +219,4 @@ async def test_an_audit_file_that_is_not_there_is_empty_and_one_that_cannot_be_r
     other = make_console(console.audit.parent)
     async with other.app.run_test(size=(80, 24), notifications=True) as pilot:
         await command(pilot, "audit")
-        await until_shown(other.app, lambda text: "cannot be read: is a directory" in text, "why")
+        await until_shown(other.app, lambda text: "is a directory" in text, "why")

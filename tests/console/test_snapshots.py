@@ -40,7 +40,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 def replaying(recorded: Recording, **console: object) -> DataopsApp:
     settings = settings_of(recorded)
-    settings = Settings.model_validate({**settings.model_dump(exclude_unset=True), "console": console})
+    settings = Settings.model_validate({**settings.model_dump(exclude_unset=True, by_alias=True), "console": console})
     return DataopsApp(settings, recorded.context, lambda: Replay(recorded))
 
 

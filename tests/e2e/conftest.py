@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from dataops_pipeline.jobs.streaming import TOPIC
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -95,6 +98,21 @@ def until(what: str, look: Callable[[], T], good: Callable[[T], bool], within: f
             pytest.fail(f"not within {within:.0f} s: {what}; last seen: {last}")
         time.sleep(1)
     return last
+
+
+def high_watermarks(stack: Stack) -> dict[int, int]:
+    """Return the offset after the newest record, by partition."""
+    consumer = Consumer({"bootstrap.servers": stack.env["BOREAL_KAFKA"], "group.id": "tests"})
+    try:
+        partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+        return {n: consumer.get_watermark_offsets(TopicPartition(TOPIC, n), timeout=10)[1] for n in partitions}
+    finally:
+        consumer.close()
+
+
+def sent_since(before: dict[int, int]) -> str:
+    """Return the SQL condition of the records that came after these high watermarks."""
+    return " OR ".join(f'("partition" = {n} AND "offset" >= {offset})' for n, offset in before.items())
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Stack, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(1800)]
 
 FIRST: dict[str, dict[str, Any]] = {
     "reconcile_logger_dumps": {},
@@ -58,10 +58,11 @@ def contents(stack: Stack) -> dict[str, tuple[int, str]]:
 
 def test_each_dag_runs_twice_with_the_same_result(stack: Stack) -> None:
     run(stack, "load_reference_data")
-    arguments = ["--as-fast-as-possible", "--readings", "30000", "--start", "2013-03-01"]
-    subprocess.run(
-        [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, check=True, timeout=300
-    )
+    day = ["--start", "2013-03-01"]
+    for arguments in (["run", "--no-dumps", "--as-fast-as-possible", "--readings", "30000", *day], ["dumps", *day]):
+        subprocess.run(
+            [sys.executable, "-m", "dataops_pipeline.simulator", *arguments], env=stack.env, check=True, timeout=600
+        )
     landed = "SELECT count(*) AS n FROM lake.bronze.readings WHERE measured_at < TIMESTAMP '2013-03-15 00:00:00 UTC'"
     until("all is landed", lambda: stack.sql(landed)[0]["n"], lambda n: n >= 29_000, within=180)
     run(stack, "conform_readings")

@@ -18,11 +18,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import Consumer, TopicPartition
-from tests.e2e.conftest import Stack, until
+from tests.e2e.conftest import Stack, high_watermarks, sent_since, until
 
 from dataops_pipeline.catalog import open_catalog
-from dataops_pipeline.jobs.streaming import TOPIC
 from dataops_pipeline.settings import JobSettings
 
 KILLS = int(os.environ.get("DATAOPS_KILLS", "20"))
@@ -34,16 +32,6 @@ RATE = 1_500
 """Records per second, about: the load during the kills."""
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900 + 90 * KILLS)]
-
-
-def high_watermarks(stack: Stack) -> dict[int, int]:
-    """Return the offset after the newest record, by partition."""
-    consumer = Consumer({"bootstrap.servers": stack.env["BOREAL_KAFKA"], "group.id": "tests"})
-    try:
-        partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-        return {n: consumer.get_watermark_offsets(TopicPartition(TOPIC, n), timeout=10)[1] for n in partitions}
-    finally:
-        consumer.close()
 
 
 def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp_path: Path) -> None:
@@ -70,7 +58,7 @@ def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp
     sent = json.loads((tmp_path / "summary.json").read_text())
     assert sent["records_sent"] > RATE * BETWEEN[0] * KILLS / 2
 
-    since = " OR ".join(f'("partition" = {n} AND "offset" >= {offset})' for n, offset in before.items())
+    since = sent_since(before)
     counted = (
         'SELECT count(*) AS records, count(DISTINCT ("partition", "offset")) AS distinct_records'
         f" FROM lake.bronze.%s WHERE {since}"

@@ -123,7 +123,7 @@ class Trino:
             raise self.refuses
         return (Node("c1", True, "active"), Node("w1", False, "active"), Node("w2", False, "inactive"))
 
-    def queries(self, within: float) -> tuple[QuerySummary, ...]:
+    def query_summaries(self, within: float) -> tuple[QuerySummary, ...]:
         return self.running
 
 
