@@ -36,6 +36,7 @@ def query(query_id: str, state: str = "RUNNING", **more: object) -> ServerQuery:
         memory=2_000_000,
         blocked=(),
         error="",
+        error_type="",
     )
     return replace(made, **more)  # type: ignore[arg-type]
 

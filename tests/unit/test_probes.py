@@ -9,7 +9,7 @@ import pytest
 from tests.orders import T0, seconds
 
 from dataops_core.clients.airflow import AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
-from dataops_core.clients.trino import Node, QuerySummary, TrinoInfo
+from dataops_core.clients.trino import Node, ServerQuery, TrinoInfo
 from dataops_core.config import DagStage
 from dataops_core.errors import ClientError, PermissionDenied, TimedOut
 from dataops_core.probes import trino
@@ -100,17 +100,19 @@ def test_airflow_that_lets_us_see_its_health_alone_is_seen_so_far() -> None:
     assert seen.figure("pool_slots") is None, "unknown is not none"
 
 
-def query(query_id: str, state: str, age: float, **more: object) -> QuerySummary:
-    now = datetime.now(UTC)
-    made = QuerySummary(query_id, state, "ann", "global", now - seconds(age), None, None, None)
-    return replace(made, **more)  # type: ignore[arg-type]
+def query(query_id: str, state: str, age: float, **more: object) -> ServerQuery:
+    created = datetime.now(UTC) - seconds(age)
+    text = {"source": "test", "statement": "", "error": "", "error_type": "", "resource_group": "global"}
+    counts = dict.fromkeys(("queued", "cpu", "splits_done", "splits_total", "rows", "bytes", "memory"), 0)
+    made = {"query_id": query_id, "state": state, "user": "ann", "created": created, "elapsed": age, "blocked": ()}
+    return ServerQuery(**{**text, **counts, **made, **more})  # type: ignore[arg-type]
 
 
 @dataclass
 class Trino:
     """A cluster with these queries; counts how often it is asked."""
 
-    running: tuple[QuerySummary, ...] = ()
+    running: tuple[ServerQuery, ...] = ()
     refuses: ClientError | None = None
     asked: int = 0
 
@@ -123,23 +125,21 @@ class Trino:
             raise self.refuses
         return (Node("c1", True, "active"), Node("w1", False, "active"), Node("w2", False, "inactive"))
 
-    def query_summaries(self, within: float) -> tuple[QuerySummary, ...]:
+    def queries(self) -> tuple[ServerQuery, ...]:
         return self.running
 
 
 def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() -> None:
-    lately, long_ago = datetime.now(UTC) - seconds(10), datetime.now(UTC) - seconds(400)
     cluster = Trino(
         (
             query("q1", "QUEUED", 50),
             query("q2", "WAITING_FOR_RESOURCES", 90),
             query("q3", "PLANNING", 40),
             query("q4", "RUNNING", 5),
-            query("q5", "FAILED", 60, ended=lately, error="ICEBERG_CANNOT_OPEN_SPLIT", error_type="EXTERNAL"),
-            query("q6", "FAILED", 60, ended=lately, error="SYNTAX_ERROR", error_type="USER_ERROR"),
-            query(
-                "q7", "FAILED", 600, ended=long_ago, error="EXCEEDED_TIME_LIMIT", error_type="INSUFFICIENT_RESOURCES"
-            ),
+            query("ours", "QUEUED", 500, source="dataops"),
+            query("q5", "FAILED", 60, elapsed=50, error="ICEBERG_CANNOT_OPEN_SPLIT", error_type="EXTERNAL"),
+            query("q6", "FAILED", 60, elapsed=50, error="SYNTAX_ERROR", error_type="USER_ERROR"),
+            query("q7", "FAILED", 600, elapsed=200, error="EXCEEDED_TIME_LIMIT", error_type="INSUFFICIENT_RESOURCES"),
         )
     )
     load = trino.Load()

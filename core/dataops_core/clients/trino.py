@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -33,8 +33,6 @@ SOURCE = "dataops"
 """What we call ourselves to Trino."""
 BATCH = 500
 """Rows that are handed over at once."""
-SOURCE = "dataops"
-"""What Trino calls our queries' source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,8 @@ class ServerQuery:
         bytes: Bytes that were read.
         memory: Bytes that it holds now.
         blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
-        error: Trino's name of the error, where it has failed.
+        error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
+        error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
     """
 
     query_id: str
@@ -146,6 +145,7 @@ class ServerQuery:
     memory: int
     blocked: tuple[str, ...]
     error: str
+    error_type: str
 
     @property
     def ended(self) -> bool:
@@ -190,27 +190,6 @@ class Node:
     node_id: str
     coordinator: bool
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuerySummary:
-    """A query that Trino runs, or ran.
-
-    Attributes:
-        state: Trino's word: QUEUED, WAITING_FOR_RESOURCES, PLANNING, RUNNING, FINISHED, FAILED …
-        resource_group: Resource group in which it waits or runs, e.g. `global`.
-        error: Trino's name of the error of a failed one, e.g. `EXCEEDED_TIME_LIMIT`.
-        error_type: Who is to blame: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
-    """
-
-    query_id: str
-    state: str
-    user: str
-    resource_group: str
-    created: datetime
-    ended: datetime | None
-    error: str | None
-    error_type: str | None
 
 
 class QueryHandle:
@@ -345,22 +324,6 @@ class TrinoClient:
         """Return the nodes that Trino knows; raises ClientError."""
         rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)
         return tuple(Node(node_id, coordinator, state) for node_id, coordinator, state in rows)
-
-    def query_summaries(self, within: float) -> tuple[QuerySummary, ...]:
-        """Return the queries that Trino remembers and that wait, are planned, run or have failed; not our own.
-
-        Raises:
-            ClientError: It does not answer, or refuses us.
-        """
-        rows = self.fetch(
-            "SELECT query_id, state, user, array_join(resource_group_id, '.'), created, \"end\", error_code, error_type"
-            f" FROM system.runtime.queries WHERE state <> 'FINISHED' AND coalesce(source, '') <> '{SOURCE}'",
-            within,
-        )
-        return tuple(
-            QuerySummary(query_id, state, user, group or "", _utc(created), _utc(ended) if ended else None, error, kind)
-            for query_id, state, user, group, created, ended, error, kind in rows
-        )
 
     def query(self, statement: str) -> QueryHandle:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
@@ -545,6 +508,7 @@ def _server_query(found: Mapping[str, Any]) -> ServerQuery:
         memory=_bytes(stats.get("totalMemoryReservation")),
         blocked=tuple(blocked),
         error=str((found.get("errorCode") or {}).get("name") or ""),
+        error_type=str(found.get("errorType") or ""),
     )
 
 
@@ -560,10 +524,6 @@ def _seconds(text: str | None) -> float:
 
 def _bytes(text: str | None) -> int:
     return round(_quantity(text, {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}))
-
-
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
 
 
 def _said(error: trino.exceptions.TrinoQueryError) -> str:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from dataops_core.clients.trino import Node, QuerySummary, TrinoClient
+from dataops_core.clients.trino import SOURCE, Node, ServerQuery, TrinoClient
 from dataops_core.config import TrinoViewStage
-from dataops_core.errors import NotFound, QueryFailed, TimedOut
+from dataops_core.errors import ClientError, NotFound, QueryFailed
 from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
 
 WITHIN = 8.0
@@ -94,23 +94,24 @@ class Load:
         if self._asked is None or now - self._asked >= LOAD_EVERY:
             self._asked = now
             try:
-                self._seen = _load(client.nodes(WITHIN / 2), client.query_summaries(WITHIN / 2), now)
-            except (QueryFailed, TimedOut):  # it answers `/v1/info`, and what it cannot do is seen at the views
+                self._seen = _load(client.nodes(WITHIN / 2), client.queries(), now)
+            except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
                 self._seen = ((), ())
         return self._seen
 
 
 def _load(
-    nodes: Sequence[Node], queries: Sequence[QuerySummary], now: datetime
+    nodes: Sequence[Node], queries: Sequence[ServerQuery], now: datetime
 ) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
-    waiting = sorted((q for q in queries if q.state in WAITING), key=_created)
-    planning = sorted((q for q in queries if q.state == "PLANNING"), key=_created)
-    failed = sorted((q for q in queries if _failed_lately(q, now)), key=lambda q: q.ended or now)
+    others = [q for q in queries if q.source != SOURCE]
+    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -q.elapsed)
+    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -q.elapsed)
+    failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
     lost = [node.node_id for node in nodes if node.state != "active"]
     figures = [
         Figure("nodes_active", len(nodes) - len(lost)),
         Figure("nodes_inactive", len(lost)),
-        Figure("queries_running", sum(q.state in RUNNING for q in queries)),
+        Figure("queries_running", sum(q.state in RUNNING for q in others)),
         Figure("queries_queued", len(waiting)),
         Figure("queries_failed_recent", len(failed)),
     ]
@@ -120,29 +121,23 @@ def _load(
     for name, found in (("queued", waiting), ("planning", planning)):
         if found:
             oldest = found[0]
-            figures.append(Figure(f"{name}_longest", (now - oldest.created).total_seconds(), "s"))
-            figures.append(Figure(f"{name}_since", oldest.created.timestamp(), "timestamp"))
+            figures.append(Figure(f"{name}_longest", oldest.elapsed, "s"))
+            figures.append(Figure(f"{name}_since", now.timestamp() - oldest.elapsed, "timestamp"))
             group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
             why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
             facts.append(
                 Fact(name, f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}")
             )
     if failed:
-        newest = failed[-1]
-        figures.append(Figure("query_failed_at", (newest.ended or now).timestamp(), "timestamp"))
-        reasons = Counter(q.error or q.error_type or "" for q in failed)
+        figures.append(Figure("query_failed_at", failed[-1][0].timestamp(), "timestamp"))
+        reasons = Counter(q.error or q.error_type for _, q in failed)
         facts.append(Fact("failed", ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3))))
     return tuple(figures), tuple(facts)
 
 
-def _created(query: QuerySummary) -> datetime:
-    return query.created
-
-
-def _failed_lately(query: QuerySummary, now: datetime) -> bool:
-    return (
-        query.state == "FAILED"
-        and query.error_type != "USER_ERROR"
-        and query.ended is not None
-        and now - query.ended <= FAILED_WITHIN
-    )
+def _failed_lately(query: ServerQuery, now: datetime) -> datetime | None:
+    """Return when a query failed, where that was lately and not its user's fault."""
+    if query.state != "FAILED" or query.error_type == "USER_ERROR" or query.created is None:
+        return None
+    ended = query.created + timedelta(seconds=query.elapsed)
+    return ended if now - ended <= FAILED_WITHIN else None

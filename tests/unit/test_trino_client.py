@@ -1,0 +1,86 @@
+"""The Trino client against a server that speaks the protocol."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from tests.trino_server import Script, TrinoServer, listed
+
+from dataops_core.clients.trino import TrinoClient
+from dataops_core.config import TrinoSettings
+from dataops_core.errors import ClientError, NotFound, QueryFailed
+
+
+@pytest.fixture
+def server() -> Iterator[TrinoServer]:
+    def pages() -> Iterator[list[list[int]]]:
+        number = 0
+        while True:
+            yield [[number]]
+            number += 1
+
+    server = TrinoServer(lambda _: Script(pages=pages(), queued=1))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(server: TrinoServer) -> TrinoClient:
+    return TrinoClient(TrinoSettings(url=server.url), 5.0)
+
+
+def test_what_trino_runs_is_told_newest_first_in_base_units(server: TrinoServer, client: TrinoClient) -> None:
+    failed = {"errorType": "EXTERNAL", "errorCode": {"name": "ICEBERG_CANNOT_OPEN_SPLIT", "code": 1}}
+    blocked = {"fullyBlocked": True, "blockedReasons": ["WAITING_FOR_MEMORY"], "createTime": "2026-01-05T11:00:00.000Z"}
+    server.others = [
+        listed("q_failed", "FAILED", "SELECT 1", **failed),
+        listed("q_blocked", "RUNNING", "SELECT 2", stats=blocked),
+    ]
+    newest, oldest = client.queries()
+    assert (newest.query_id, newest.blocked, newest.error) == ("q_blocked", ("WAITING_FOR_MEMORY",), "")
+    assert newest.created == datetime(2026, 1, 5, 11, tzinfo=UTC)
+    assert (oldest.error, oldest.error_type) == ("ICEBERG_CANNOT_OPEN_SPLIT", "EXTERNAL")
+    assert (oldest.elapsed, oldest.queued, oldest.cpu) == pytest.approx((90.0, 2.5, 0.7))
+    assert (oldest.bytes, oldest.memory, oldest.resource_group) == (1_572_864, 2 * 2**30, "global.adhoc")
+
+
+def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(
+    server: TrinoServer, client: TrinoClient
+) -> None:
+    server.others = [listed("q_1", "RUNNING", "SELECT 1"), listed("q_2", "FINISHED", "SELECT 2")]
+    client.kill("q_1", "it blocks the upkeep")
+    assert server.killed == [("q_1", "it blocks the upkeep")]
+    with pytest.raises(QueryFailed):
+        client.kill("q_2", "too late")
+    with pytest.raises(NotFound):
+        client.kill("q_3", "never heard of")
+
+
+def test_a_query_that_is_stopped_while_it_streams_is_cancelled_in_the_server(
+    server: TrinoServer, client: TrinoClient
+) -> None:
+    handle = client.query("SELECT id FROM endless")
+    first = threading.Event()
+    failures: list[ClientError] = []
+
+    def read() -> None:
+        try:
+            for rows in handle.batches():
+                assert rows
+                first.set()
+        except ClientError as error:
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(10)
+    progress = handle.progress()
+    assert progress is not None
+    assert (progress.splits_done, progress.splits_total) == (3, 8)
+    handle.stop()
+    reader.join(10)
+    assert not reader.is_alive()
+    assert set(server.cancelled) == {"q_1"}
