@@ -16,7 +16,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
 
-from dataops_core.clients.kafka import KafkaClient, time_of
+from dataops_core.clients.kafka import KafkaClient, in_calls, time_of
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
 
@@ -240,9 +240,9 @@ def _topics(client: KafkaClient, only: str | None) -> tuple[Topic, ...]:
 def _offsets(
     admin: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec, timeout: float
 ) -> dict[tuple[str, int], Any]:
-    if not partitions:
-        return {}
-    asked = admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=timeout)
+    asked: dict[TopicPartition, Any] = {}
+    for some in in_calls(partitions):
+        asked |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=timeout)
     return {(tp.topic, tp.partition): future.result(timeout) for tp, future in asked.items()}
 
 
