@@ -22,15 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import NewTopic
 from pyiceberg.catalog import load_catalog
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType
-from tests.brokers import Brokers
+from tests.bench.broker import broker, fill
 
 from dataops_core.clients import iceberg_files
 from dataops_core.clients.kafka import KafkaClient
@@ -58,60 +56,36 @@ def timed(what: Callable[[], Any], times: int) -> tuple[float, Any]:
 
 def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[str, Any]:
     """Compare a survey of the whole cluster with a scrape of kminion."""
-    with tempfile.TemporaryDirectory() as folder:
-        brokers = Brokers(Path(folder), PORT_BASE)
-        try:
-            brokers.start()
-            fill(brokers, topics, partitions, groups)
-            client = KafkaClient(KafkaSettings(bootstrap_servers=brokers.servers), timeout=30)
+    with broker(PORT_BASE) as kafka, tempfile.TemporaryDirectory() as folder:
+        fill(kafka, topics=topics, partitions=partitions, groups=groups)
+        client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.bootstrap), timeout=30)
 
-            def look() -> KafkaSurvey:
-                return survey(client, lambda _: True, lambda _: True)
+        def look() -> KafkaSurvey:
+            return survey(client, lambda _: True, lambda _: True)
 
-            look()
-            ours, seen = timed(look, times)
-            found: dict[str, Any] = {
-                "partitions": sum(map(len, seen.topics.values())),
-                "groups": len(seen.groups),
-                "survey_seconds": round(ours, 3),
-            }
-            command = os.environ.get("KMINION") or shutil.which("kminion")
-            if command is None:
-                return {**found, "kminion": "not found: name it with KMINION"}
-            with kminion(command, brokers.servers, Path(folder)) as scrape:
-                theirs, text = timed(scrape, times)
-            lags = {
-                (name, *at): seen.lag(at, offset)
-                for name, group in seen.groups.items()
-                for at, offset in (group.committed or {}).items()
-            }
-            return {
-                **found,
-                "kminion_seconds": round(theirs, 3),
-                "survey_to_kminion": round(ours / theirs, 2),
-                "equal_lags": lags == kminion_lags(text),
-            }
-        finally:
-            brokers.stop()
-
-
-def fill(brokers: Brokers, topics: int, partitions: int, groups: int) -> None:
-    """Make topics with a few records, and groups that have committed on 50 partitions each."""
-    names = [f"topic-{n:04d}" for n in range(topics)]
-    for start in range(0, topics, 100):
-        some = [NewTopic(name, partitions, 1) for name in names[start : start + 100]]
-        for made in brokers.admin.create_topics(some, request_timeout=120, operation_timeout=60).values():
-            made.result(120)
-    for name in names[:20]:
-        brokers.produce(name, 100)
-    admin = brokers.admin
-    committing = []
-    for n in range(groups):
-        at = [TopicPartition(names[(n + k) % topics], p, 0) for k in range(5) for p in range(partitions)]
-        committing.append(admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(f"group-{n:03d}", at)]))
-    for asked in committing:
-        for future in asked.values():
-            future.result(120)
+        look()
+        ours, seen = timed(look, times)
+        found: dict[str, Any] = {
+            "partitions": sum(map(len, seen.topics.values())),
+            "groups": len(seen.groups),
+            "survey_seconds": round(ours, 3),
+        }
+        command = os.environ.get("KMINION") or shutil.which("kminion")
+        if command is None:
+            return {**found, "kminion": "not found: name it with KMINION"}
+        with kminion(command, kafka.bootstrap, Path(folder)) as scrape:
+            theirs, text = timed(scrape, times)
+        lags = {
+            (name, *at): seen.lag(at, offset)
+            for name, group in seen.groups.items()
+            for at, offset in (group.committed or {}).items()
+        }
+        return {
+            **found,
+            "kminion_seconds": round(theirs, 3),
+            "survey_to_kminion": round(ours / theirs, 2),
+            "equal_lags": lags == kminion_lags(text),
+        }
 
 
 @contextmanager
