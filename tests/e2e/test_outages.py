@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 
 from dataops_core.config import load_settings
 from dataops_core.health.model import StageHealth
-from dataops_core.monitor import Monitor
+from dataops_core.recorded import RecordedMonitor
 from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -63,7 +63,9 @@ def flows(seen: Seen) -> bool:
 async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
     """Run the console on the stack; fails if it froze meanwhile."""
     settings = load_settings(stack.config)
-    app = DataopsApp(settings, None, lambda: Monitor(settings))
+    recorder = settings.recorder.model_copy(update={"folder": stack.state / "recordings"})
+    settings = settings.model_copy(update={"recorder": recorder})
+    app = DataopsApp(settings, None, lambda: RecordedMonitor(settings))
     async with app.run_test(size=(160, 48)) as pilot, heartbeat() as gaps:
         await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, "all stages", 60)
         yield pilot
