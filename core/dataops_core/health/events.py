@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, StageState
-from dataops_core.health.text import words
+from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState
+from dataops_core.health.text import answers, words
 
 BAD = frozenset((StageState.SLOW, StageState.STUCK, StageState.FAILED, StageState.UNKNOWN))
 """States in which something is wrong with a stage."""
@@ -81,8 +81,8 @@ def _stages(before: PipelineHealth | None, after: PipelineHealth, at: datetime) 
 def _components(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterator[Event]:
     known = {component.name: component for component in before.components} if before else {}
     for component in after.components:
-        old = _condition(known[component.name]) if component.name in known else None
-        new = _condition(component)
+        old = answers(known[component.name]) if component.name in known else None
+        new = answers(component)
         bad = new in ("does not answer", "unhealthy")
         if new != old and (bad or old is not None):
             yield Event(
@@ -94,11 +94,3 @@ def _components(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterato
                 why=component.error or component.detail or "",
                 bad=bad,
             )
-
-
-def _condition(component: ComponentHealth) -> str:
-    if component.reachable is None:
-        return "unknown"
-    if not component.reachable:
-        return "does not answer"
-    return "answers" if component.error is None else "unhealthy"

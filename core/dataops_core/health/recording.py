@@ -24,7 +24,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
-from dataops_core.health.model import SCHEMA_VERSION, ComponentHealth, HealthSnapshot, Status
+from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
+from dataops_core.health.text import answers
 
 APPLICATION_ID = 0x444F5053
 """What tells a recording from other SQLite files: `DOPS`."""
@@ -125,15 +126,6 @@ def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
     for component in snapshot.components:
         found[Subject.COMPONENT, "", component.name] = answers(component)
     return found
-
-
-def answers(component: ComponentHealth) -> str:
-    """Return in words whether a component answers."""
-    if component.reachable is None:
-        return "unknown"
-    if not component.reachable:
-        return "does not answer"
-    return "answers" if component.error is None else "unhealthy"
 
 
 def to_bytes(snapshot: HealthSnapshot) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dataops_core.health.model import StageState, Status
+from dataops_core.health.model import ComponentHealth, StageState, Status
 
 STATE_GLYPHS = {
     StageState.CAUGHT_UP: "●",
@@ -75,3 +75,12 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def answers(component: ComponentHealth) -> str:
+    """Return in words whether a component answers."""
+    if component.reachable is None:
+        return "unknown"
+    if not component.reachable:
+        return "does not answer"
+    return "answers" if component.error is None else "unhealthy"
