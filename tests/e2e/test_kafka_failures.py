@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
@@ -176,6 +176,32 @@ def test_a_partition_that_gets_nearly_everything(kafka: Brokers) -> None:
     verdict = seen(monitor(kafka, topic("skewed"), group("even-reader", "skewed"))).verdict
     assert (verdict.status, verdict.check_id) == (Status.WARNING, "skewed/hot-partition")
     assert "partition 2 got 5,000 of 5,030 records" in verdict.sentence
+
+
+def test_what_waits_behind_a_quiet_time_and_a_transaction(kafka: Brokers) -> None:
+    """The marks of a transaction have offsets and are no records: looking for one does not wait for the deadline."""
+    kafka.topic("quiet")
+    hour_ago = time.time() - 3600
+    kafka.produce("quiet", 3, at=hour_ago)
+    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": "t", "log_level": 0})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce("quiet", b"{}", timestamp=int((hour_ago + 60) * 1000))
+    producer.commit_transaction(20)  # offset 3, and its mark at 4
+    commit(kafka, "at-the-mark", "quiet", {0: 4})
+    began = time.monotonic()
+    stage = seen(monitor(kafka, topic("quiet"), group("at-the-mark", "quiet"))).stage("at-the-mark")
+    assert stage.observation is not None
+    assert stage.observation.pending_since is None
+    assert time.monotonic() - began < 5, "it looked until the deadline for a record that there is not"
+
+    kafka.produce("quiet", 1)
+    stage = seen(monitor(kafka, topic("quiet"), group("at-the-mark", "quiet"))).stage("at-the-mark")
+    assert stage.observation is not None
+    assert stage.observation.pending_since is not None
+    assert stage.observation.newest_passed is not None
+    assert stage.observation.newest_passed.timestamp() == pytest.approx(hour_ago + 60, abs=0.01)
+    assert stage.observation.pending_since.timestamp() > hour_ago + 3000
 
 
 def test_a_producer_whose_clock_is_ahead(kafka: Brokers) -> None:

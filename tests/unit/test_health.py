@@ -86,6 +86,20 @@ def test_a_stopped_query_is_named_from_one_look_and_what_it_hurts_is_affected_no
     assert verdict.remedy.command == "start land"
 
 
+def test_a_query_that_stops_after_a_quiet_hour_is_blamed_alone() -> None:
+    seen = stopped(T0, T0 - seconds(25))
+    hour_ago = T0 - seconds(3600)
+    seen["land"] = replace(seen["land"], newest_passed=hour_ago, advanced_at=hour_ago)
+    seen["bronze"] = Observation("bronze", T0, progress_time=hour_ago, position=990, advanced_at=hour_ago)
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.verdict.check_id == "land/stuck"
+    assert pipeline.stage("bronze").state is StageState.CAUGHT_UP
+    assert pipeline.stage("bronze").hop_lag == 0, "it has all that the query has passed"
+
+    lacking = replace(seen["bronze"], progress_time=hour_ago - seconds(1))
+    assert see({**seen, "bronze": lacking}).pipeline("p").stage("bronze").state is StageState.STUCK
+
+
 def test_a_query_that_stopped_just_now_is_not_stuck_yet() -> None:
     pipeline = see(stopped(T0, T0 - seconds(15))).pipeline("p")
     assert pipeline.stage("land").state is StageState.CAUGHT_UP

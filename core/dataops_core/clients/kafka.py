@@ -277,31 +277,35 @@ class KafkaClient:
     def timestamps_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, datetime | None]:
         """Return the timestamp of the first record at or after an offset, by partition.
 
-        `None` where there is no such record within the deadline. One record of each partition is read, by a consumer
-        without a group, so nothing is committed.
+        `None` where there is no such record, or none within the deadline. One record of each partition is read, by a
+        consumer without a group, so nothing is committed.
 
         Raises:
             ClientError: The cluster does not answer.
         """
         if not offsets:
             return {}
-        found: dict[int, datetime | None] = dict.fromkeys(offsets)
-        with self.consumer(**{"queued.min.messages": 1, "fetch.message.max.bytes": 65536}) as consumer:
+        found: dict[int, datetime | None] = {}
+        properties = {
+            "queued.min.messages": 1,
+            "fetch.message.max.bytes": 65536,
+            "enable.partition.eof": True,  # the last offsets may be a transaction's marks, which are no records
+        }
+        with self.consumer(**properties) as consumer:
             consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
             deadline = datetime.now(UTC).timestamp() + self._timeout
-            while None in found.values():
+            while len(found) < len(offsets):
                 left = deadline - datetime.now(UTC).timestamp()
                 message = consumer.poll(left) if left > 0 else None
                 if message is None:
                     break
-                error = message.error()
-                if error is not None:
+                error, number = message.error(), cast("int", message.partition())
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
-                number = cast("int", message.partition())
-                if found[number] is None:
-                    found[number] = time_of(message.timestamp()[1])
+                if number not in found:
+                    found[number] = time_of(message.timestamp()[1]) if error is None else None
                     consumer.incremental_unassign([TopicPartition(topic, number)])
-        return found
+        return {number: found.get(number) for number in offsets}
 
     def group(self, group: str, topic: str) -> GroupOffsets:
         """Return a group's commits on a topic; raises ClientError."""

@@ -225,6 +225,8 @@ def _progress(
     Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
     upstream tells when its own advances happened, the first one that this stage has not taken in says how old the
     oldest waiting record is; without that, a stage behind a source that was quiet for an hour would seem an hour late.
+    Likewise where the upstream tells the newest record that it has passed: a stage that has it lacks nothing, however
+    much later the upstream's oldest waiting record is.
     """
     own = seen.progress_time
     if not upstream:
@@ -235,7 +237,9 @@ def _progress(
     ceiling, slowest = min(known, key=itemgetter(0))
     waiting_since = seen.pending_since
     if own < ceiling and slowest.observation is not None:
-        advances = slowest.observation.advances
+        passed, advances = slowest.observation.newest_passed, slowest.observation.advances
+        if passed is not None and own >= passed:
+            own = ceiling
         for earlier, advance in zip((None, *advances), advances, strict=False):
             if advance.progress_time <= own:
                 continue

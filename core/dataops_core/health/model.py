@@ -206,6 +206,8 @@ class Observation:
         lag_records: Records that wait in front of the stage; never negative.
         pending_since: Pipeline-entry time of the oldest record that waits in front of the stage; `None` if none waits
             or it is not known.
+        newest_passed: Pipeline-entry time of the newest record that has passed, where something waits: between it and
+            `pending_since` there is nothing. `None` if nothing waits or it is not known.
         advanced_at: When the stage's output last advanced, by the system's own record (time of a commit, end of a run).
         advances: The stage's recent advances, oldest first; tell a reader what of it is still to be taken in.
         activity: What the worker is doing now.
@@ -223,6 +225,7 @@ class Observation:
     position: int | None = None
     lag_records: int | None = None
     pending_since: datetime | None = None
+    newest_passed: datetime | None = None
     advanced_at: datetime | None = None
     advances: tuple[Advance, ...] = field(default=(), repr=False)
     activity: Activity = Activity.UNKNOWN

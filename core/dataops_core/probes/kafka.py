@@ -23,6 +23,7 @@ class Waiting:
         topic: The topic.
         behind: Records that wait, by partition; partitions without any are left out.
         since: Timestamp of the oldest; `None` if none waits or it could not be read.
+        passed: Timestamp of the newest record that the reader has read; `None` if none waits or it could not be read.
         lost: Records that are gone before they were read, by partition: retention has overtaken the reader.
         beyond_end: Position and high watermark, by partition in which the reader stands beyond the end.
         retention: How long the topic keeps records; `None` if we may not know.
@@ -33,6 +34,7 @@ class Waiting:
     topic: TopicOffsets
     behind: Mapping[int, int]
     since: datetime | None
+    passed: datetime | None
     lost: Mapping[int, int]
     beyond_end: Mapping[int, tuple[int, int]]
     retention: Retention | None
@@ -61,16 +63,26 @@ def waiting(client: KafkaClient, topic: TopicOffsets, position: Mapping[int, int
             starts[number] = start
             if offsets.low > 0:
                 distances.append((start - offsets.low, offsets.high - offsets.low))
-    times = client.timestamps_at(topic.topic, starts).values()
+    read = {number: at - 1 for number, at in position.items() if _holds(topic, number, at - 1)} if starts else {}
     return Waiting(
         topic=topic,
         behind={number: topic.partitions[number].high - start for number, start in starts.items()},
-        since=min((t for t in times if t is not None), default=None),
+        since=min(_times(client, topic, starts), default=None),
+        passed=max(_times(client, topic, read), default=None),
         lost=lost,
         beyond_end=beyond_end,
         retention=_retention(client, topic.topic),
         distance=min(distances, key=lambda pair: pair[0] / pair[1], default=None),
     )
+
+
+def _holds(topic: TopicOffsets, partition: int, offset: int) -> bool:
+    found = topic.partitions.get(partition)
+    return found is not None and found.low <= offset < found.high
+
+
+def _times(client: KafkaClient, topic: TopicOffsets, offsets: Mapping[int, int]) -> Iterator[datetime]:
+    yield from (at for at in client.timestamps_at(topic.topic, offsets).values() if at is not None)
 
 
 def _retention(client: KafkaClient, topic: str) -> Retention | None:
@@ -197,6 +209,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
         position=sum(group.committed.values()),
         lag_records=wait.records,
         pending_since=wait.since,
+        newest_passed=wait.passed,
         activity=Activity.RUNNING if group.members else Activity.UNKNOWN,
         notes=(state,),
         figures=(*figures, *reader_figures([wait])),

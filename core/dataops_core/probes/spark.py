@@ -27,6 +27,7 @@ def observe_query(stage: SparkQueryStage, client: KafkaClient) -> Observation:
     waits = [waiting(client, topic, done.get(name, {})) for name, topic in topics.items()]
     records = sum(wait.records for wait in waits)
     since = min((wait.since for wait in waits if wait.since is not None), default=None)
+    passed = max((wait.passed for wait in waits if wait.passed is not None), default=None)
     newest = max((topic.newest for topic in topics.values() if topic.newest is not None), default=None)
     in_flight = planned is not None and (committed is None or planned.number > committed.number)
     notes = []
@@ -42,6 +43,7 @@ def observe_query(stage: SparkQueryStage, client: KafkaClient) -> Observation:
         position=sum(end for partitions in done.values() for end in partitions.values()),
         lag_records=records,
         pending_since=since,
+        newest_passed=passed,
         advanced_at=committed.at if committed else None,
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
