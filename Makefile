@@ -24,7 +24,7 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not chaos and not upkeep and not helm"
+	$(PY) -m pytest -m "not upkeep and not helm"
 
 ##### Longer runs
 
@@ -32,7 +32,7 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
-	$(PY) -m pytest -m chaos
+	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
 bench: bench-pipeline bench-layout bench-probes bench-exporter ## all benchmarks: ratios within one run
