@@ -86,6 +86,7 @@ def build(path: Path) -> None:
     if unused := sorted(figures.keys() - used):
         raise SystemExit(f"figures.toml: no slide uses {', '.join(unused)}")
     _name_sections(presentation)
+    _tidy(presentation)
     properties = presentation.core_properties
     properties.title, properties.author = (
         "DataOps TUI: where is the data stuck, and since when?",
@@ -114,6 +115,21 @@ def _name_sections(presentation: Any) -> None:  # noqa: ANN401 - python-pptx's o
         members = etree.SubElement(section, f"{{{_SECTIONS}}}sldIdLst")
         for _ in made:
             etree.SubElement(members, f"{{{_SECTIONS}}}sldId", id=next(ids).get("id"))
+
+
+def _tidy(presentation: Any) -> None:  # noqa: ANN401 - as above
+    """Leave out what python-pptx's template brings of its own deck, and name the master of the notes."""
+    for part in (presentation.part, presentation.part.package):
+        relations = part._rels  # noqa: SLF001 - python-pptx drops only what its own shapes refer to
+        for name, relation in list(relations.items()):
+            if relation.reltype.endswith(("/printerSettings", "/thumbnail", "/extended-properties")):
+                relations.pop(name)
+    root = presentation.part._element  # noqa: SLF001 - python-pptx writes no list of them
+    root.find(qn("p:sldSz")).attrib.pop("type", None)
+    (notes,) = (name for name, r in presentation.part.rels.items() if r.reltype.endswith("/notesMaster"))
+    masters = etree.Element(qn("p:notesMasterIdLst"))
+    etree.SubElement(masters, qn("p:notesMasterId")).set(qn("r:id"), notes)
+    root.find(qn("p:sldMasterIdLst")).addnext(masters)
 
 
 def _settle(part: Part) -> None:

@@ -114,7 +114,7 @@ class Slide:
 
         def value(found: re.Match[str]) -> str:
             self.used.add(found[1])
-            return self._figures[found[1]].value.replace(" ", "\u00a0")  # a figure and its unit stay together
+            return re.sub(r" (?=\S{1,2}$)", "\u00a0", self._figures[found[1]].value)  # its unit stays with it
 
         return _PLACE.sub(value, text).replace("{{", "{")
 
@@ -361,6 +361,7 @@ class Slide:
         labels.position = XL_LABEL_POSITION.OUTSIDE_END
         labels.font.size, labels.font.bold = Pt(size), True
         labels.font.color.rgb = rgb("bright")
+        labels._element.find(f"{qn('c:txPr')}/{qn('a:bodyPr')}").set("wrap", "none")  # noqa: SLF001 - nor has it this
         for number, colour in enumerate(colours):
             point = plot.series[0].points[number].format.fill
             point.solid()

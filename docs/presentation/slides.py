@@ -411,7 +411,7 @@ def pipeline(slide: Slide) -> None:
     excursions = node(4.55, rescue, "excursions", "table", "green", 1.45)
     alert = node(6.35, rescue, "excursions", "Kafka topic", "blue", 1.6)
     dispatcher = _reader(slide, 8.2, rescue, 1.7, "Dispatcher", "in seconds")
-    officer = _reader(slide, 11.18, rescue, 1.55, "Quality", "in minutes")
+    officer = _reader(slide, 11.18, rescue, 1.55, "Quality officer", "in minutes")
     for lane in ((land, bronze, conform, silver, assess, gold), (raw, reconcile), (detect, excursions, alert, dispatcher)):
         slide.connect(lane)
     slide.arrow(topic, land, elbow=True)
@@ -436,7 +436,7 @@ def pipeline(slide: Slide) -> None:
 
 
 def _reader(slide: Slide, x: float, y: float, w: float, who: str, when: str) -> Shape:
-    return slide.box(x, y, w, 0.8, [f"**{who}**", when], fill="panel", align="center", anchor="middle", gap=1)
+    return slide.box(x, y, w, 0.8, [f"**{who}**", when], fill="panel", align="center", anchor="middle", gap=1, inset=0.05)
 
 
 def reasons(slide: Slide) -> None:
@@ -885,8 +885,9 @@ def demo(slide: Slide) -> None:
 ##### Appendix: Q&A
 
 
-def _answers(slide: Slide, title: str, pairs: Sequence[tuple[str, str]]) -> None:
+def _answers(slide: Slide, title: str, pairs: Sequence[tuple[str, str]], rests_on: Sequence[str]) -> None:
     slide.title(title)
+    slide.rests_on(*rests_on)
     for at, (question, answer) in enumerate(pairs):
         x, y = MARGIN + at % 2 * 6.18, 1.55 + at // 2 * 1.78
         slide.card(x, y, 5.95, 1.62, question, answer, size=16, heading_size=17)
@@ -905,7 +906,7 @@ def answers_product(slide: Slide) -> None:
         ("Why a terminal?", "It runs where the engineer is at night: behind ssh, in a pod, on a bad line. A web page is one option away, read-only."),
         ("What does looking cost the systems?", "Metadata, never a scan. Manifests are remembered; Trino's coordinator is asked, seldom."),
         ("Who wakes me, and how often?", "One page for one cause. A test stops a job on the real stack and counts what the receiver gets."),
-    ])
+    ], rests_on=("idle", "stale_figure", "one_gate", "terminal", "look_cost", "metadata_only", "one_page"))
 
 
 def answers_pipeline(slide: Slide) -> None:
@@ -917,7 +918,7 @@ def answers_pipeline(slide: Slide) -> None:
         ("A reading is missing. Is the box in range?", "Not known. Beyond {evidence} of a reading there is no evidence, and the verdict is to investigate."),
         ("What breaks first at {load_100}?", "The assessment, which reads all of silver, and then the state of the excursions."),
         ("Can you prove what was known at release?", "By tag, and a tag is spared by expiry. We say audit trail; nobody here says compliant."),
-    ])
+    ], rests_on=("not_for_volume", "python_not_measured", "excursion_twice", "clock", "breaks_first", "by_tag", "trail"))
 
 
 def answers_storage(slide: Slide) -> None:
@@ -929,7 +930,7 @@ def answers_storage(slide: Slide) -> None:
         ("Is the catalog a single point of failure?", "Yes. Commits wait while it is away, and nothing is lost. In production take one with several processes."),
         ("Why Trino, when Spark has SQL?", "One engine for people, without a session each, and upkeep without Spark. Not measured against each other yet."),
         ("A new field appears. What stops?", "Nothing. The reading counts, the column is added when the job starts, older rows have null."),
-    ])
+    ], rests_on=("hdfs", "hdfs_falls", "catalog_single", "why_trino", "trino_not_measured", "new_field"))
 
 
 SECTIONS: Mapping[str, tuple[Callable[[Slide], None], ...]] = {
