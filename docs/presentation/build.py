@@ -44,16 +44,17 @@ def load_figures(path: Path = HERE / "figures.toml") -> dict[str, Figure]:
     return found
 
 
-def stale(figures: Mapping[str, Figure], root: Path = ROOT) -> Iterator[str]:
-    """Yield a line for each figure that its document no longer tells so."""
+def stale(figures: Mapping[str, Figure], slides: Mapping[str, list[int]], root: Path = ROOT) -> Iterator[str]:
+    """Yield a line for each figure that its document no longer tells so, with the slides that use it."""
     for name, figure in figures.items():
+        where = f"{name} (slides {', '.join(map(str, slides.get(name, ['none'])))})"
         if figure.value not in figure.quote:
-            yield f"{name}: the value {figure.value!r} is no part of its quote {figure.quote!r}"
+            yield f"{where}: the value {figure.value!r} is no part of its quote {figure.quote!r}"
         text = (root / figure.document).read_text()
         if _flat(figure.quote) not in _flat(text):
             near = difflib.get_close_matches(figure.quote, text.splitlines(), 1, 0.4)
             now = f"; near to it is now: {near[0]!r}" if near else ""
-            yield f"{name}: {figure.document} no longer says {figure.quote!r}{now}"
+            yield f"{where}: {figure.document} no longer says {figure.quote!r}{now}"
 
 
 def _flat(text: str) -> str:
@@ -68,21 +69,22 @@ def build(path: Path) -> None:
             picture of the console is an old one.
     """
     figures = load_figures()
-    if lines := list(stale(figures)):
-        raise SystemExit("\n".join(["figures.toml is stale; mend it, and look at the slides that use it:", *lines]))
     if not picture.current(SCREEN, PICTURE):
         raise SystemExit(f"{PICTURE.name} is not drawn from {SCREEN.name} as it is now: run `make deck`")
     presentation = pptx.Presentation()
     dress(presentation)
     total = sum(len(made) for made in SECTIONS.values())
-    used: set[str] = set()
+    used: dict[str, list[int]] = {}
     for at, (section, made) in enumerate(SECTIONS.items()):
         for make in made:
             slide = Slide(presentation.slides.add_slide(presentation.slide_layouts[0]), figures)
             make(slide)
             documents = list(dict.fromkeys(f.document for name, f in figures.items() if name in slide.used))
             furnish(slide, at, section, len(presentation.slides), total, documents)
-            used |= slide.used
+            for name in slide.used:
+                used.setdefault(name, []).append(len(presentation.slides))
+    if lines := list(stale(figures, used)):
+        raise SystemExit("\n".join(["figures.toml is stale; mend it, and look at the slides that use it:", *lines]))
     if unused := sorted(figures.keys() - used):
         raise SystemExit(f"figures.toml: no slide uses {', '.join(unused)}")
     _name_sections(presentation)

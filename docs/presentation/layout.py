@@ -251,6 +251,18 @@ class Slide:
         made.line.color.rgb = rgb(colour)
         made.line.width = Pt(width)
 
+    def curve(self, points: Sequence[tuple[float, float]], colour: str) -> None:
+        """Draw a thick line through points."""
+        (x, y), *others = points
+        builder = self._shapes.build_freeform(Inches(x), Inches(y))
+        builder.add_line_segments([(Inches(x), Inches(y)) for x, y in others], close=False)
+        made = builder.convert_to_shape()
+        made.name = "curve"
+        made.shadow.inherit = False
+        made.fill.background()
+        made.line.color.rgb = rgb(colour)
+        made.line.width = Pt(3.5)
+
     def arrow(
         self,
         begin: Shape,

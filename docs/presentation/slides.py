@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -133,20 +134,27 @@ def boxes(slide: Slide) -> None:
         ("Flight", "A scheduled passenger flight; readings come late and in bursts", "line"),
         ("Delivery", "The logger's whole memory lands as a file in the object store", "line"),
     ]
-    shapes = [
-        slide.box(MARGIN + at * 3.11, TOP, 2.8, 1.75, [f"**{name}**", text], edge=edge, size=16, gap=6)
+    slide.connect([
+        slide.box(MARGIN + at * 3.11, TOP, 2.8, 1.42, [f"**{name}**", text], edge=edge, size=15, gap=4)
         for at, (name, text, edge) in enumerate(steps)
-    ]
-    slide.connect(shapes)
+    ])
+    slide.text(MARGIN, 3.5, 3.6, 0.3, "Temperature in a box: a drawing", size=14, colour="muted")
+    slide.box(MARGIN, 4.2, INNER, 0.38, "its range", fill="green-tint", size=14, colour="green", align="right", anchor="middle",
+              shape=MSO_SHAPE.RECTANGLE, name="band")
+    warm = [(x / 10, 4.4 - 0.72 * math.exp(-(((x / 10 - 6.7) / (1.1 if x < 67 else 1.7)) ** 2))) for x in range(6, 118)]
+    out = [at for at, (_, y) in enumerate(warm) if y < 4.2]
+    for first, last, colour in ((0, out[0], "green"), (out[0], out[-1], "red"), (out[-1], len(warm) - 1, "green")):
+        slide.curve(warm[first : last + 1], colour)
+    slide.text(7.6, 3.5, 5.1, 0.3, "<red>one long delay: the dose is gone, and nobody has seen it</>", size=14)
     figures = [
         ("{boxes_a_day}", "boxes a day, to a hundred towns"),
         ("{reading_minutes} min", "between two readings of a logger"),
-        ("{range}", "the range of a product, for example"),
+        ("{range}", "a product's range, for example"),
         ("{departures}", "real departures to replay"),
     ]
     for at, (value, label) in enumerate(figures):
-        _figure(slide, MARGIN + at * 3.11, 4.05, 2.8, value, label)
-    slide.box(MARGIN, 5.75, INNER, 0.95, ["**Two promises**: intervene while it can still be saved, and prove it later.",
+        _figure(slide, MARGIN + at * 3.11, 4.75, 2.9, value, label)
+    slide.box(MARGIN, 5.95, INNER, 0.85, ["**Two promises**: intervene while it can still be saved, and prove it later.",
               "{tolerated} minutes outside of the range may be nothing; {ruined_after} may be the end of {doses} doses."],
               fill="panel", size=16, anchor="middle", gap=3)
     slide.notes(1, """
@@ -363,9 +371,9 @@ def stores(slide: Slide) -> None:
     _lead(slide, "Where readings and verdicts are kept, and who can read them.")
     _options(slide, [
         ("**Delta Lake**", "yyyppy", "**Provable.** Time travel, but no tags and branches for a lot's release; its best tools are one vendor's"),
-        ("**Hudi**", "yyyppp", "**Provable.** Strongest in upserts by key from streams, which is not our need; the release of lots is"),
+        ("**Hudi**", "yyyppp", "**Provable.** Strongest in upserts by key from streams; the release of lots weighs more here"),
         ("**A warehouse**", "pyppny", "**Open.** Little to run, but one engine owns the only copy, and Spark's state stays outside of it"),
-        ("**HDFS** for the files", "yyyypn", "**One team.** Falls with its NameNode, grows with compute; fast on machines of one's own. Not tried here"),
+        ("**HDFS** for the files", "yyyypn", "**One team.** Falls with its NameNode, grows with compute; fast on own machines. Not tried here"),
         ("**Iceberg on S3**", "yyyyyp", "**Chosen.** Tags, branches and hidden partitions, three engines on one catalog; its price is upkeep of small files"),
     ])
     slide.rests_on("formats", "hdfs", "hdfs_falls")
@@ -455,7 +463,8 @@ def reasons(slide: Slide) -> None:
         ("Prometheus", "Promises as burn rates; one alert for one cause; dashboards as code.", "muted"),
     ]
     for at, (name, text, accent) in enumerate(cards):
-        slide.card(MARGIN + at % 4 * 3.09, TOP + at // 4 * 2.35, 2.86, 2.15, name, text, accent=accent, size=15, heading_size=18)
+        slide.card(MARGIN + at % 4 * 3.09, TOP + at // 4 * 2.35, 2.86, 2.15, name, text, accent=accent, size=16, heading_size=18)
+    slide.rests_on("not_for_volume", "why_trino", "formats")
     slide.notes(1, """
         We asked of each part: what breaks when we take it out?
 
@@ -555,7 +564,7 @@ def scale(slide: Slide) -> None:
                 centred=range(1, 5))
     slide.text(8.2, TOP, 4.5, 0.34, "What gives way first", size=16, bold=True, colour="bright")
     steps = [
-        ("{load_10}", "small files: upkeep has to run hourly, and does", "amber"),
+        ("{load_10}", "small files: upkeep must run hourly, and does", "amber"),
         ("{load_10}", "the MERGE of conform: sort silver by logger, run less often", "amber"),
         ("{load_100}", "assess reads all of silver: make it incremental", "red"),
         ("{load_100}", "state is no memory any more: RocksDB, running summaries", "red"),
@@ -597,7 +606,7 @@ def speed(slide: Slide) -> None:
     told = ", ".join(f"{name} {{{key}}}" for name, key in zip(names, keys, strict=True))
     slide.bars(MARGIN - 0.1, TOP + 0.35, 7.5, 3.2, values, colours=("muted", "amber", "muted", "blue"), size=16,
                alt=slide.filled(f"Bars of records a second: {told}"))
-    slide.card(8.3, TOP, 4.43, 1.62, "Seen in time", "An excursion was seen {excursion_seen} after its reading; the promise is a trigger of {promise_excursion}.", accent="green", size=16)
+    slide.card(8.3, TOP, 4.43, 1.62, "Seen in time", "Excursions were seen {excursion_seen} after their readings; promised are {promise_excursion}.", accent="green", size=16)
     slide.card(8.3, TOP + 1.8, 4.43, 1.75, "Landing misses its aim", "{landed_ratio} of the plain read, where {landed_aim} was the aim. The time went into telling what is wrong with a record.", accent="amber", size=16)
     slide.box(MARGIN, 5.75, INNER, 0.95, ["**Since then** the parser is {parser_gain} as fast in one run; landing as a whole has not been measured again.", "Even so it lands more than the {world} records a second of all trackers of the world."], fill="panel", size=16, anchor="middle", gap=3)
     slide.rests_on("backlog", "landing_again", "not_for_volume")
@@ -708,7 +717,7 @@ def pros_and_cons(slide: Slide) -> None:
         slide.bar(x, TOP, 5.95, 0.07, colour)
         slide.text(x + 0.25, TOP + 0.2, 5.4, 0.36, heading, size=20, colour=colour, bold=True)
         slide.text(x + 0.25, TOP + 0.72, 5.45, 4.0, lines, size=16, gap=9)
-    slide.rests_on("catalog_single", "trail")
+    slide.rests_on("catalog_single", "trail", "no_spark_cluster", "excursions_one_machine", "no_cluster_yet", "no_grafana")
     slide.notes(1.5, """
         For it: it names the cause, and the figures add up. Exactly once is not a setting but a property of the commits. Nobody has
         to install anything at the systems. A lot's release can be read for {tag_years}. And all of it runs on a laptop, so a new
@@ -758,7 +767,8 @@ def future(slide: Slide) -> None:
         slide.bar(x, TOP, 3.9, 0.07, colour)
         slide.text(x + 0.22, TOP + 0.2, 3.5, 0.36, heading, size=20, colour=colour, bold=True)
         slide.text(x + 0.22, TOP + 0.72, 3.5, 4.0, lines, size=16, gap=10)
-    slide.rests_on("python_not_measured", "trino_not_measured", "keys_not_measured")
+    slide.rests_on("python_not_measured", "trino_not_measured", "keys_not_measured", "no_spark_cluster", "excursions_one_machine",
+                   "not_on_a_cluster", "no_grafana", "connected_to_none", "gold_whole", "hdfs", "catalog_single")
     slide.notes(1, """
         Three steps. First show what we claim but have not shown: a real cluster, a real Grafana, and
         the measurement that everybody asks for, Spark against plain Python on the same job.
@@ -867,7 +877,7 @@ def demo(slide: Slide) -> None:
     slide.rests_on("replay", "replay_ready")
     slide.notes(3.5, """
         Before the talk: make demo, at least ten minutes ahead, until the verdict is ok; try the replay of the incident that
-        ships once. Terminal with a large font, slides on the other screen.
+        ships once. In the second terminal: alias dataops='.venv/bin/dataops --config .local/demo/dataops.toml'. Terminal with a large font, slides on the other screen.
 
         Zero to thirty seconds: stop land readings. While the console waits for its evidence, tell that input advances and output
         does not; that is what stuck means, and idle is something else.
