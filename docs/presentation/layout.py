@@ -18,6 +18,7 @@ from lxml import etree
 from pptx.chart.data import CategoryChartData
 from pptx.dml.color import RGBColor
 from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION, XL_TICK_LABEL_POSITION, XL_TICK_MARK
+from pptx.enum.dml import MSO_LINE
 from pptx.enum.shapes import MSO_CONNECTOR, MSO_SHAPE
 from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
 from pptx.oxml.ns import qn
@@ -113,15 +114,19 @@ class Slide:
         """Put the figures in."""
 
         def value(found: re.Match[str]) -> str:
-            self.used.add(found[1])
-            return re.sub(r" (?=\S{1,2}$)", "\u00a0", self._figures[found[1]].value)  # its unit stays with it
+            return re.sub(r" (?=\S{1,2}$)", "\u00a0", self._figure(found[1]).value)  # its unit stays with it
 
         return _PLACE.sub(value, text).replace("{{", "{")
 
     def number(self, name: str) -> float:
         """Return a figure to plot."""
+        return self._figure(name).number
+
+    def _figure(self, name: str) -> Figure:
+        if name not in self._figures:
+            raise SystemExit(f"slides.py: figures.toml has no {name!r}")
         self.used.add(name)
-        return self._figures[name].number
+        return self._figures[name]
 
     def holds(self, statement: str, true: bool) -> None:
         """Refuse to go on when the figures no longer bear out a statement.
@@ -135,7 +140,8 @@ class Slide:
 
     def rests_on(self, *names: str) -> None:
         """Say what else in the documents must stand for this slide to be true."""
-        self.used.update(names)
+        for name in names:
+            self._figure(name)
 
     def title(self, text: str, place: tuple[float, float, float, float] | None = None, size: float = 28) -> None:
         """Set the title, which outlines and screen readers go by; elsewhere and larger where it is said."""
@@ -211,8 +217,7 @@ class Slide:
             made.line.color.rgb = rgb(edge)
             made.line.width = Pt(1.5)
             if dashed:
-                line: Any = made.line._get_or_add_ln()  # noqa: SLF001 - python-pptx sets the dash of a new line only
-                etree.SubElement(line, qn("a:prstDash")).set("val", "dash")
+                made.line.dash_style = MSO_LINE.DASH
         _insets(made.text_frame, inset, min(inset, 0.08))
         self._write(made.text_frame, text, size, colour, bold, align, anchor, gap)
         return made
@@ -270,7 +275,6 @@ class Slide:
         *,
         sides: tuple[str, str] = ("right", "left"),
         colour: str = "muted",
-        dashed: bool = False,
         elbow: bool = False,
     ) -> None:
         """Connect two shapes, so that the line follows when one is moved."""
@@ -282,8 +286,6 @@ class Slide:
         made.line.color.rgb = rgb(colour)
         made.line.width = Pt(2)
         line = made.line._get_or_add_ln()  # noqa: SLF001 - python-pptx has no heads of arrows
-        if dashed:
-            etree.SubElement(line, qn("a:prstDash")).set("val", "dash")
         etree.SubElement(line, qn("a:tailEnd")).set("type", "triangle")
 
     def connect(self, shapes: Sequence[Shape], sides: tuple[str, str] = ("right", "left")) -> None:

@@ -698,7 +698,7 @@ def pros_and_cons(slide: Slide) -> None:
     _lead(slide, "What holds today on the left; what it costs, or has not shown, on the right.")
     good = [
         "**Names the cause**, upstream first, with evidence and remedy",
-        "**Exact in its tables**: offsets travel in the commits; proved under kills",
+        "**Exact in its tables**: offsets travel in the commits, and it held under kills",
         "**No agent**, and metadata only: nothing to install at the systems",
         "**Proof by tag**, kept for {tag_years}, spared by upkeep",
         "**One code** for stream, replay and backfill",
