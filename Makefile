@@ -77,6 +77,12 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 	@rm -f tui/dataops_tui/incident.sqlite
 	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
 
+##### The team's pages
+
+.PHONY: pages
+pages: install ## write the team's pages as Confluence takes them (storage format), into .local/confluence
+	@$(TEAM) pages .local/confluence
+
 ##### Development
 
 .PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
