@@ -79,9 +79,11 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 
 ##### The team's pages
 
-.PHONY: pages
+.PHONY: pages publish
 pages: install ## write the team's pages as Confluence takes them (storage format), into .local/confluence
 	@$(TEAM) pages .local/confluence
+publish: install ## tell what would be changed in Jira and Confluence; with ARGS=--apply change it
+	@$(TEAM) publish $(ARGS)
 
 ##### Development
 

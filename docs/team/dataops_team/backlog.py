@@ -12,6 +12,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from dataops_core.errors import DataopsError
+
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
@@ -24,7 +26,7 @@ class State(StrEnum):
     DONE = "done"
 
 
-class BadBacklog(Exception):
+class BadBacklog(DataopsError):
     """The backlog cannot be read; the text says where and why."""
 
 

@@ -8,14 +8,12 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-from dataops_team.backlog import Backlog, Item, State
-from dataops_team.markup import adf, plain, wiki
+from dataops_team.backlog import Backlog, State
+from dataops_team.issues import STATUS, issue, labels, summary
+from dataops_team.markup import wiki
 
 MADE = "<!-- Made from backlog.toml by `make docs`: change it there. -->\n"
-LABEL = "dataops-tui"
-STATUS = {State.TODO: "To Do", State.DOING: "In Progress", State.DONE: "Done"}
 # The file's own ids, to tie children to their parents; they stay the same when an entry is added.
 _CSV_IDS = {"E": 1000, "S": 2000, "T": 3000}
 
@@ -93,35 +91,9 @@ def jira_bulk(backlog: Backlog, kind: str, project: str = "DOT") -> str:
     """
     items = list(backlog.items())
     keys = {item.id: f"{project}-{number}" for number, item in enumerate(items, 1)}
-    issues = [
-        {
-            "fields": {
-                "project": {"key": project},
-                "issuetype": {"name": kind},
-                **({"parent": {"key": keys[item.parent]}} if item.parent else {}),
-                **fields(item),
-            }
-        }
-        for item in items
-        if item.kind == kind
-    ]
-    lines = ",\n".join(json.dumps(issue, ensure_ascii=False) for issue in issues)
+    issues = [issue(item, project, {"name": kind}, keys.get(item.parent or "")) for item in items if item.kind == kind]
+    lines = ",\n".join(json.dumps(body, ensure_ascii=False) for body in issues)
     return f'{{"issueUpdates": [\n{lines}\n]}}\n'
-
-
-def fields(item: Item) -> dict[str, Any]:
-    """Return what a Jira issue says of an item, but for where it belongs."""
-    return {"summary": summary(item), "description": adf(item.description), "labels": list(labels(item))}
-
-
-def summary(item: Item) -> str:
-    """Return the summary of an item's issue; it begins with the item's id."""
-    return f"{item.id}: {plain(item.title)}"
-
-
-def labels(item: Item) -> tuple[str, str]:
-    """Return the labels of an item's issue: the project's, and the one that finds it again."""
-    return LABEL, f"{LABEL}-{item.id}"
 
 
 def contents(backlog: Backlog, folder: Path) -> dict[str, str]:

@@ -29,6 +29,7 @@ TREE = {
         "docs/team/sprints.md",
         "docs/team/definitions.md",
         "docs/team/status/README.md",
+        "docs/team/publishing.md",
     ),
     "docs/decisions/README.md": ("docs/decisions/[0-9]*.md",),
     "docs/alerts.md": ("dashboards/runbooks/*.md",),
@@ -87,5 +88,5 @@ def _signed(body: str, source: str) -> str:
     digest = hashlib.sha256(body.encode()).hexdigest()[:16]
     return (
         f"{body}<p><em>Made from <code>{source}</code> (content <code>{digest}</code>). "
-        "Change it there: what is changed here is lost when it is published next.</em></p>\n"
+        "Change it there: what is changed here is lost when that changes.</em></p>\n"
     )

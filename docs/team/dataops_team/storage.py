@@ -14,11 +14,13 @@ from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
+from dataops_core.errors import DataopsError
+
 # What Confluence's code macro colours, of what our pages have.
 _LANGUAGES = {"bash", "python", "sql", "yaml"}
 
 
-class BadPage(Exception):
+class BadPage(DataopsError):
     """A page has something that Confluence cannot show; the text says what and where."""
 
 
