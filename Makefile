@@ -25,18 +25,18 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not chaos and not upkeep and not helm"
+	$(PY) -m pytest -m "not upkeep and not helm"
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
-	$(PY) -m pytest -m chaos
+	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout bench-probes bench-exporter ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
@@ -45,6 +45,10 @@ bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups a
 	$(PY) -m tests.bench.probes
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
+bench-spark: install fetch ## the same job in plain Python, in Arrow and in Spark, and where they cross
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.spark_or_python
+bench-sql: install fetch ## what a table's layout, a query's form and the engine change, on the same readings
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.sql
 
 ##### Images
 

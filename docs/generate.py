@@ -149,7 +149,7 @@ def metrics() -> Iterator[str]:
     """Yield the table of metrics, and one for each dialect."""
     yield from _metrics(METRICS)
     for dialect in dict.fromkeys(metric.dialect for metric in DIALECTS):
-        yield f"### Dialect `{dialect}`\n"
+        yield f"## Dialect `{dialect}`\n"
         yield from _metrics(metric for metric in DIALECTS if metric.dialect == dialect)
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from dataops_core.health.model import StageState, Status
 from dataops_core.health.recording import Recording, to_bytes
 from dataops_core.health.timeline import read_timeline
 from dataops_tui.replay import SHIPPED, settings_of
-
-pytestmark = pytest.mark.skipif(not SHIPPED.exists(), reason="`make incident` has not recorded it yet")
 
 
 def test_it_tells_of_the_query_that_stood_still_for_two_minutes() -> None:

@@ -398,6 +398,7 @@ class KafkaClient:
     def _client(self) -> AdminClient:
         with self._lock:
             if self._admin is None:
+                self._refused = None
                 self._admin = AdminClient(self._properties())
             return self._admin
 
@@ -414,8 +415,10 @@ class KafkaClient:
         }
 
     def _on_error(self, error: KafkaError) -> None:
-        self._refused = error if error.code() in _AUTHENTICATION else None
-        if error.code() in (KafkaError._TRANSPORT, KafkaError._RESOLVE):
+        if error.code() in _AUTHENTICATION:
+            self._refused = error
+        elif error.code() in (KafkaError._TRANSPORT, KafkaError._RESOLVE) and "SSL" not in error.str():
+            self._refused = None
             reason = error.str().partition(" (after ")[0].rpartition(": ")[2]
             self._no_broker = None if "timed out" in reason else reason  # what takes connections is there, and hangs
 
@@ -428,14 +431,14 @@ class KafkaClient:
             raise self._translated(raised.args[0]) from raised
         except TimeoutError as raised:
             raise self._translated(KafkaError(KafkaError._TIMED_OUT)) from raised
-        self._no_broker = None
+        self._no_broker = self._refused = None
 
     def _translated(self, error: KafkaError) -> ClientError:
-        admin = self._admin
-        if admin is not None:
-            admin.poll(0)  # only now are we told what the library met with: `_on_error`
+        with self._lock:  # whoever polls beside us has to have been told first
+            if self._admin is not None:
+                self._admin.poll(0)  # only now are we told what the library met with: `_on_error`
         code, text = error.code(), " ".join(error.str().split())
-        refused, self._refused = self._refused, None
+        refused = self._refused  # left for what waits for the same client beside us
         if code in _AUTHENTICATION or (refused is not None and code in (*_UNREACHABLE, *_TIMED_OUT)):
             with self._lock:
                 self._admin = None  # a rotated secret is read anew

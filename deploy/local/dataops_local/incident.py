@@ -16,7 +16,7 @@ from dataops_core.health.model import Status
 from dataops_core.health.recorder import cut
 from dataops_core.health.recording import Recording
 from dataops_local.errors import LocalError
-from dataops_local.layout import ROOT, Layout
+from dataops_local.layout import DEFAULT_STATE, ROOT, Layout
 from dataops_local.stack import Stack
 
 VICTIM = "land_readings"
@@ -88,4 +88,4 @@ def _until_well(path: Path, lasting: float, within: float) -> None:
 def _portable(text: str, layout: Layout) -> str:
     """Return a text without where this stack happens to be, so that its commands are those of the demo."""
     elsewhere = f" STATE={shlex.quote(str(layout.state))} PORT_BASE={layout.port_base}"
-    return text.replace(elsewhere, "").replace(f"{ROOT}/", "")
+    return text.replace(elsewhere, "").replace(str(layout.state), str(DEFAULT_STATE)).replace(f"{ROOT}/", "")

@@ -63,10 +63,12 @@ class JiraProject:
         changed = [item for item in items if item.id in there and not _current(item, there)]
         moved = [item for item in items if item.state is not _state(there.get(item.id))]
         if apply:
-            self._create(created, types, there, log)
+            refused = self._create(created, types, there, log)
+            self._wait_until_found(set(there) - before, items, log)
+            if refused:
+                raise BadAnswer(f"Jira: not created: {', '.join(refused)}"[:LONGEST])
             self._update(changed, there, log)
-            self._move(moved, there, log)
-            self._wait_until_found(created, items, log)
+            self._move(reversed(moved), there, log)  # children first: some workflows keep a parent open until then
         else:
             for verb, some in (("create", created), ("update", changed), ("move", moved)):
                 for item in some:
@@ -113,7 +115,8 @@ class JiraProject:
 
     def _create(
         self, items: Iterable[Item], types: Mapping[str, dict[str, str]], there: dict[str, Issue], log: Log
-    ) -> None:
+    ) -> list[str]:
+        """Create issues, parents first, and add them to those that are there; return what was refused, and why."""
         for kind, issue_type in types.items():
             wave = [item for item in items if item.kind == kind]
             for start in range(0, len(wave), BULK):
@@ -126,8 +129,8 @@ class JiraProject:
                     there[item.id] = Issue(new["key"], _parent(item, there), None, CATEGORY[State.TODO])
                     log.change("create", f"{new['key']} for {item.id}: {item.title}")
                 if failed:
-                    reasons = (f"{batch[number].id}: {'; '.join(texts(error))}" for number, error in failed.items())
-                    raise BadAnswer(f"Jira: not created: {', '.join(reasons)}"[:LONGEST])
+                    return [f"{batch[number].id}: {'; '.join(texts(error))}" for number, error in failed.items()]
+        return []
 
     def _update(self, items: Iterable[Item], there: Mapping[str, Issue], log: Log) -> None:
         for item in items:
@@ -150,15 +153,13 @@ class JiraProject:
             self._api.send("POST", f"/issue/{key}/transitions", {"transition": {"id": fits[0]["id"]}})
             log.change("move", f"{key} for {item.id} to {item.state}")
 
-    def _wait_until_found(self, created: list[Item], items: Iterable[Item], log: Log) -> None:
+    def _wait_until_found(self, created: set[str], items: Iterable[Item], log: Log) -> None:
         """Wait until Jira's search shows what was created: it lags behind, and a next run would create it twice."""
-        for _ in range(_LOOKS if created else 0):
-            missing = {item.id for item in created} - set(self._find(items))
-            if not missing:
+        for _ in range(_LOOKS):
+            if not created or created <= set(self._find(items)):
                 return
             self._api.sleep(_BETWEEN_LOOKS)
-        if created:
-            log.note("Jira's search does not show all that was created yet: wait some minutes before the next run")
+        log.note("the search does not show all that was created yet: wait some minutes before the next run")
 
 
 def _read(answer: Mapping[str, Any]) -> Issue:

@@ -1,0 +1,57 @@
+"""The site of the docs: `make site`. Pages stay plain Markdown, whose links work in a clone as well."""
+
+from __future__ import annotations
+
+from dataops_core import version as package
+
+project = "DataOps TUI"
+release = package.version()
+extensions = ["myst_parser"]
+root_doc = "README"
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**.md",
+    "dashboards/runbooks/*.md",
+    "deploy/helm/*/README.md",
+]
+myst_heading_anchors = 4
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_copy_source = False
+html_show_copyright = False
+
+CONTENTS = {
+    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/scenario"],
+    "Concepts": ["docs/model", "docs/recorder", "docs/canary", "docs/qa"],
+    "Reference": ["docs/console", "docs/cli", "docs/configuration", "docs/metrics", "docs/alerts"],
+    "Operations": [
+        "docs/exporter",
+        "docs/openshift",
+        "deploy/helm/dataops-exporter/README",
+        "docs/prometheus",
+        "dashboards/runbooks/*",
+    ],
+    "Boreal Bridge": ["docs/boreal-bridge", "docs/pipeline", "docs/scaling", "docs/sql", "docs/local-stack"],
+    "Behind it": [
+        "docs/architecture",
+        "docs/decisions/*",
+        "docs/presentation/README",
+        "docs/team/**",
+        "CONTRIBUTING",
+        "CHANGELOG",
+    ],
+}
+"""The site's table of contents: the pages themselves need none."""
+
+
+def setup(app: object) -> None:
+    """Have the table of contents appended to the first page."""
+    app.connect("source-read", _with_contents)  # type: ignore[attr-defined]
+
+
+def _with_contents(_: object, page: str, text: list[str]) -> None:
+    if page == root_doc:
+        for caption, pages in CONTENTS.items():
+            text[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n"

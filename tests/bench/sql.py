@@ -1,0 +1,177 @@
+"""`make bench-sql`: what the layout of a table, the form of a query and the engine change, on the same readings.
+
+Trino says how many bytes it read and how many splits it made, which no other load on the machine changes; times are
+ratios within the run. Starts the store and Trino of the local stack in a folder and on ports of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import trino
+from pyiceberg.catalog import Catalog
+from pyspark.sql import SparkSession
+from tests.bench.layout import seconds
+from tests.bench.pipeline import environment, stack
+
+from dataops_pipeline.catalog import open_catalog
+from dataops_pipeline.session import spark_session
+from dataops_pipeline.settings import JobSettings
+from dataops_pipeline.simulator import records
+from dataops_pipeline.simulator.boxes import Settings
+
+COLUMNS = ["logger_id", "sequence", "measured_at", "temperature_c", "gateway_id", "received_at"]
+FIRST = pd.Timestamp("2013-07-01")
+DAY = "TIMESTAMP '2013-07-05 00:00:00' AND measured_at < TIMESTAMP '2013-07-06 00:00:00'"
+AVERAGE = "SELECT avg(temperature_c) FROM lake.bench.{table}"
+TABLES = {"plain": False, "by_day": True, "small_files": True}
+"""The tables, and whether they are partitioned; `small_files` has the rows of `by_day` in many more files."""
+SMALL = 100_000
+"""Bytes that a file of `small_files` has about."""
+
+WINDOW = """
+SELECT count(*), avg(temperature_c) FROM (
+  SELECT temperature_c, row_number() OVER (PARTITION BY logger_id, sequence ORDER BY received_at) AS delivery
+  FROM lake.bench.{table}) WHERE delivery = 1"""
+GROUPED = """
+SELECT count(*), avg(first_c) FROM (
+  SELECT min_by(temperature_c, received_at) AS first_c FROM lake.bench.{table} GROUP BY logger_id, sequence)"""
+READING = "logger_id || cast(sequence AS varchar)"
+
+QUERIES = {
+    "day, no partitions": ("plain", f"{AVERAGE} WHERE measured_at >= {DAY}"),
+    "day, partitions": ("by_day", f"{AVERAGE} WHERE measured_at >= {DAY}"),
+    "day, as date()": ("by_day", f"{AVERAGE} WHERE date(measured_at) = DATE '2013-07-05'"),
+    "day, as text": ("by_day", f"{AVERAGE} WHERE date_format(measured_at, '%Y-%m-%d') = '2013-07-05'"),
+    "all, one column": ("by_day", AVERAGE),
+    "all, small files": ("small_files", AVERAGE),
+    "all, every column": (
+        "by_day",
+        f"SELECT {', '.join(f'max({name})' for name in COLUMNS)} FROM lake.bench.{{table}}",
+    ),
+    "first delivery, by window": ("by_day", WINDOW),
+    "first delivery, by min_by": ("by_day", GROUPED),
+    "distinct, exact": ("by_day", f"SELECT count(DISTINCT {READING}) FROM lake.bench.{{table}}"),
+    "distinct, approximate": ("by_day", f"SELECT approx_distinct({READING}) FROM lake.bench.{{table}}"),
+}
+"""What is asked: the table, and the query."""
+ENGINES = ("day, partitions", "all, one column", "first delivery, by window")
+"""Queries that Spark is asked too."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How Trino ran a query: what it read from the store, in how many splits, and the median seconds."""
+
+    read: int
+    splits: int
+    seconds: float
+    pushed_down: bool
+
+
+def write(catalog: Catalog, days: int) -> int:
+    """Write the tables, one commit a day; return how many rows each has."""
+    settings = Settings(garbage=0, duplicates=0, conflicts=0, lost=0)
+    catalog.create_namespace_if_not_exists("bench")
+    count = 0
+    for day in pd.date_range(FIRST, periods=days):
+        rows = records.window(settings, day)[COLUMNS].sort_values(["logger_id", "sequence"])
+        times = {name: rows[name].astype("datetime64[us]") for name in ("measured_at", "received_at")}
+        batch = pa.Table.from_pandas(rows.assign(**times), preserve_index=False)
+        count += batch.num_rows
+        for name, partitioned in TABLES.items():
+            table = f"bench.{name}"
+            if not catalog.table_exists(table):
+                size = {"write.target-file-size-bytes": str(SMALL)} if name == "small_files" else {}
+                made = catalog.create_table(table, batch.schema, properties=size)
+                if partitioned:
+                    with made.update_spec() as spec:
+                        spec.add_field("measured_at", "day")
+            catalog.load_table(table).append(batch)
+    return count
+
+
+def ask(connection: trino.dbapi.Connection, query: str, rounds: int) -> Run:
+    """Run a query in Trino, first once to warm up."""
+    stats: dict[str, Any] = {}
+
+    def run() -> None:
+        cursor = connection.cursor()
+        cursor.execute(query)
+        cursor.fetchall()
+        stats.update(cursor.stats)
+
+    run()
+    took = [seconds(run) for _ in range(rounds)]
+    plan = connection.cursor()
+    plan.execute(f"EXPLAIN {query}")
+    text = plan.fetchall()[0][0]
+    return Run(stats["physicalInputBytes"], stats["totalSplits"], statistics.median(took), "constraint on [" in text)
+
+
+def by_engine(ask_trino: Callable[[str], float], spark: SparkSession, rounds: int) -> dict[str, float]:
+    """Return how long Spark takes for a query as a ratio to Trino, both warm."""
+    found = {}
+    for name in ENGINES:
+        table, query = QUERIES[name]
+        text = query.format(table=table)
+        spark.sql(text).collect()
+        took = statistics.median(seconds(lambda text=text: spark.sql(text).collect()) for _ in range(rounds))
+        found[name] = took / ask_trino(name)
+    return found
+
+
+def main() -> None:
+    """Run it and write the figures as JSON."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--days", type=int, default=30, help="days of readings (default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=5, help="times that each query runs (default: %(default)s)")
+    chosen = options.parse_args()
+    with stack() as state:
+        environment(state)
+        settings = JobSettings.from_env()
+        catalog = open_catalog(settings)
+        rows = write(catalog, chosen.days)
+        port = int(settings.trino.rpartition(":")[2])
+        connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="bench")
+        runs = {
+            name: ask(connection, query.format(table=table), chosen.rounds) for name, (table, query) in QUERIES.items()
+        }
+        spark = spark_session(settings, "bench-sql", memory="1536m")
+        try:
+            engines = by_engine(lambda name: runs[name].seconds, spark, chosen.rounds)
+        finally:
+            spark.stop()
+        connection.close()
+        files = {name: len(list(catalog.load_table(f"bench.{name}").scan().plan_files())) for name in TABLES}
+    base = runs["all, one column"]
+    print(
+        json.dumps(
+            {
+                "rows": rows,
+                "files": files,
+                "queries": {
+                    name: {
+                        "bytes_read": run.read,
+                        "splits": run.splits,
+                        "time_to_all_one_column": round(run.seconds / base.seconds, 2),
+                        "filter_reaches_the_table": run.pushed_down,
+                    }
+                    for name, run in runs.items()
+                },
+                "spark_to_trino": {name: round(ratio, 2) for name, ratio in engines.items()},
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

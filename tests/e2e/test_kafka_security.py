@@ -1,0 +1,275 @@
+"""A broker that lets in only whom it knows: TLS with SCRAM and OAUTHBEARER, and what is said where it does not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from tests.brokers import Brokers
+from tests.e2e.conftest import until
+
+from dataops_core.config import Settings
+from dataops_core.health.model import HealthSnapshot, StageState, Status
+from dataops_core.monitor import Monitor
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000")) + 300
+SCRAM, OAUTH = PORT_BASE + 1, PORT_BASE + 2
+TOPIC = "guarded"
+READS = ((ResourceType.TOPIC, TOPIC, AclOperation.READ), (ResourceType.TOPIC, TOPIC, AclOperation.DESCRIBE_CONFIGS))
+PACKAGE = "org.apache.kafka.common.security"
+
+
+def as_base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class TokenServer:
+    """An identity provider: who has the client's secret gets a token that it has signed."""
+
+    secret = "a-secret-of-the-client"
+
+    def __init__(self) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        tokens = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                expected = "Basic " + base64.b64encode(f"dataops:{tokens.secret}".encode()).decode()
+                good = self.headers["Authorization"] == expected
+                answer = {"access_token": tokens.token(), "token_type": "Bearer", "expires_in": 300} if good else {}
+                body = json.dumps(answer or {"error": "invalid_client"}).encode()
+                self.send_response(200 if good else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/token"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def token(self) -> str:
+        """Return a JWT (RFC 7519), signed with RS256 (RFC 7518)."""
+        now = int(time.time())
+        claims = {"sub": "dataops", "iss": "tests", "aud": "kafka", "iat": now, "exp": now + 300}
+        parts = [as_base64(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "k"}, claims)]
+        signature = self._key.sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
+        return ".".join([*parts, as_base64(signature)])
+
+    def keys(self) -> str:
+        """Return the key to check tokens with, as a JWKS (RFC 7517)."""
+        numbers = self._key.public_key().public_numbers()
+        n, e = (as_base64(number.to_bytes((number.bit_length() + 7) // 8, "big")) for number in (numbers.n, numbers.e))
+        return json.dumps({"keys": [{"kty": "RSA", "kid": "k", "use": "sig", "alg": "RS256", "n": n, "e": e}]})
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Guarded:
+    """The broker, the authority that signed its certificate, and the identity provider that it believes."""
+
+    def __init__(self, folder: Path, tokens: TokenServer) -> None:
+        self.folder = folder
+        self.tokens = tokens
+        self.brokers = Brokers(folder / "stack", PORT_BASE + 50)
+        authority, other = trustme.CA(), trustme.CA()
+        self.ca, self.other_ca = folder / "ca.pem", folder / "other-ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca))
+        other.cert_pem.write_to_path(str(self.other_ca))
+        certificate = authority.issue_cert("127.0.0.1")
+        key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+        store = folder / "broker.pem"
+        store.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + b"".join(part.bytes() for part in certificate.cert_chain_pems)
+        )
+        jwks = folder / "jwks.json"
+        jwks.write_text(tokens.keys())
+        scram, oauth = "listener.name.scram", "listener.name.oauth"
+        plain = self.brokers.layout.port("kafka")
+        controller = self.brokers.layout.port("kafka controller")
+        shown = f"PLAINTEXT://127.0.0.1:{plain},SCRAM://127.0.0.1:{SCRAM},OAUTH://127.0.0.1:{OAUTH}"
+        properties = {
+            "listeners": f"{shown},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": shown,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_SSL,OAUTH:SASL_SSL",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": store,
+            f"{scram}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            f"{scram}.scram-sha-512.sasl.jaas.config": f"{PACKAGE}.scram.ScramLoginModule required;",
+            f"{oauth}.sasl.enabled.mechanisms": "OAUTHBEARER",
+            f"{oauth}.oauthbearer.sasl.jaas.config": f"{PACKAGE}.oauthbearer.OAuthBearerLoginModule required;",
+            f"{oauth}.oauthbearer.sasl.server.callback.handler.class": (
+                f"{PACKAGE}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+            ),
+            "sasl.oauthbearer.jwks.endpoint.url": jwks.as_uri(),
+            "sasl.oauthbearer.expected.audience": "kafka",
+            "sasl.oauthbearer.expected.issuer": "tests",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+        written = self.brokers.layout.dir("kafka") / "server.properties"
+        with written.open("a") as end:  # the last one of a name counts
+            end.writelines(f"{name}={value}\n" for name, value in properties.items())
+        self.allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks.as_uri()}"
+        self.allowed += f" -Dorg.apache.kafka.sasl.oauthbearer.allowed.files={jwks}"
+
+    def user(self, name: str, password: str) -> None:
+        """Make a user, or give one another password."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        asked = self.brokers.admin.alter_user_scram_credentials(
+            [UserScramCredentialUpsertion(name, info, password.encode())]
+        )
+        asked[name].result(20)
+
+    def allow(self, name: str) -> None:
+        """Let a user read the topic."""
+        bindings = [
+            AclBinding(kind, what, ResourcePatternType.LITERAL, f"User:{name}", "*", may, AclPermissionType.ALLOW)
+            for kind, what, may in READS
+        ]
+        for done in self.brokers.admin.create_acls(bindings).values():
+            done.result(20)
+
+    def look(self, port: int, **properties: Any) -> Monitor:
+        """Return a monitor that comes in with these properties; `_` stands for `.` in their names."""
+        given = {name.replace("_", "."): value for name, value in properties.items()}
+        return Monitor(
+            Settings.model_validate(
+                {
+                    "contexts": {
+                        "test": {
+                            "kafka": {
+                                "bootstrap_servers": f"127.0.0.1:{port}",
+                                "properties": {
+                                    "security.protocol": "SASL_SSL",
+                                    "ssl.ca.location": str(self.ca),
+                                    **given,
+                                },
+                            }
+                        }
+                    },
+                    "pipelines": {
+                        "p": {"context": "test", "stages": [{"name": TOPIC, "kind": "topic", "topic": TOPIC}]}
+                    },
+                }
+            )
+        )
+
+    def scram(self, user: str, password: object, **properties: Any) -> Monitor:
+        return self.look(
+            SCRAM, sasl_mechanism="SCRAM-SHA-512", sasl_username=user, sasl_password=password, **properties
+        )
+
+    def oauth(self, secret: str) -> Monitor:
+        return self.look(
+            OAUTH,
+            sasl_mechanism="OAUTHBEARER",
+            sasl_oauthbearer_method="oidc",
+            sasl_oauthbearer_client_id="dataops",
+            sasl_oauthbearer_client_secret=secret,
+            sasl_oauthbearer_token_endpoint_url=self.tokens.url,
+        )
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    tokens = TokenServer()
+    guarded = Guarded(tmp_path_factory.mktemp("guarded"), tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", guarded.allowed)
+        try:
+            guarded.brokers.start()
+            guarded.brokers.topic(TOPIC)
+            guarded.brokers.produce(TOPIC, 10)
+            guarded.user("reader", "first")
+            guarded.allow("reader")
+            guarded.allow("dataops")
+            yield guarded
+        finally:
+            guarded.brokers.stop()
+            tokens.stop()
+
+
+def status(snapshot: HealthSnapshot) -> Status:
+    return snapshot.pipelines[0].verdict.status
+
+
+def refused(snapshot: HealthSnapshot, check: str, *secrets: str) -> str:
+    """Assert that nothing is known and why, in one line without secrets; return the line."""
+    (pipeline,) = snapshot.pipelines
+    assert (pipeline.verdict.status, pipeline.verdict.check_id) == (Status.UNKNOWN, f"kafka/{check}")
+    assert pipeline.stages[0].state is StageState.UNKNOWN
+    assert "\n" not in pipeline.verdict.sentence
+    for secret in secrets:
+        assert secret not in repr(snapshot)
+    return pipeline.verdict.sentence
+
+
+def test_scram_lets_a_user_in_and_a_rotated_password_is_picked_up(guarded: Guarded) -> None:
+    password = guarded.folder / "password"
+    password.write_text("first")
+    watch = guarded.scram("reader", {"file": str(password)})
+    until("it is let in", watch.once, lambda seen: status(seen) is Status.OK, 30)
+
+    guarded.user("reader", "second")
+    fresh = guarded.scram("reader", {"file": str(password)})
+    seen = until("it is refused", fresh.once, lambda seen: status(seen) is Status.UNKNOWN, 30)
+    assert "reader" not in refused(seen, "credentials-refused", "first", "second")
+    password.write_text("second")
+    until("it is let in with the new one", fresh.once, lambda seen: status(seen) is Status.OK, 30)
+
+
+def test_an_unknown_authority_is_refused(guarded: Guarded) -> None:
+    watch = guarded.scram("reader", "second", ssl_ca_location=str(guarded.other_ca))
+    assert "certificate verify failed" in refused(watch.once(), "credentials-refused", "second")
+
+
+def test_who_may_not_read_is_told_so(guarded: Guarded) -> None:
+    guarded.user("stranger", "third")
+    watch = guarded.scram("stranger", "third")
+    (pipeline,) = watch.once().pipelines
+    assert pipeline.verdict.status is Status.UNKNOWN
+    assert "third" not in repr(pipeline)
+    guarded.allow("stranger")
+    until("it may read now", watch.once, lambda seen: status(seen) is Status.OK, 30)
+
+
+def test_a_token_of_the_identity_provider_lets_in(guarded: Guarded) -> None:
+    watch = guarded.oauth(guarded.tokens.secret)
+    until("it is let in", watch.once, lambda seen: status(seen) is Status.OK, 30)
+
+
+def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:
+    watch = guarded.oauth("a-wrong-secret")
+    refused(watch.once(), "credentials-refused", "a-wrong-secret", guarded.tokens.secret)

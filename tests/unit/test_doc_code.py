@@ -1,0 +1,140 @@
+"""Every code block in the docs runs in a test, or says here why not."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dataops_core.cli.app import main as dataops
+from dataops_core.config import find_problems
+from dataops_exporter import __main__ as exporter
+from dataops_exporter.web import WebConfig
+from dataops_tui.__main__ import main as console
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "dashboards/runbooks/*.md", "deploy/helm/*/*.md")
+    for path in ROOT.glob(pattern)
+)
+CHECKED_ELSEWHERE = {
+    ("sql", "docs/sql.md"): "tests/e2e/test_sql.py runs it on the real Trino",
+    ("sql", "docs/boreal-bridge.md"): "tests/e2e/test_sql.py runs it on the real Trino",
+    ("yaml", "docs/prometheus.md"): "tests/unit/test_alerts.py gives it to promtool, test_chart.py to the schema",
+}
+NOT_RUN = {
+    "amtool": "tests/unit/test_alerts.py runs it",
+    "curl": "needs the running stack; tests/e2e/test_alerts.py reads the same page",
+    "echo": "the shell's own",
+    "helm": "needs a cluster; `make helm-test` renders and lints the chart",
+    "pip": "tests/packaging installs the wheel with and without the console",
+    "sed": "only feeds dataops",
+    "spark-submit": "tests/e2e/test_spark_cluster.py runs it with the local stack's jars",
+}
+"""Programs that are not ours, and why their lines are not run here."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, its text, and where it begins."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks() -> Iterator[Block]:
+    fence = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+    for path in PAGES:
+        text = path.read_text()
+        assert text.count("```") % 2 == 0, path
+        for found in fence.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield Block(str(path.relative_to(ROOT)), line, found[2], found[3])
+
+
+BLOCKS = list(blocks())
+
+
+def test_there_is_no_block_that_nobody_checks() -> None:
+    assert len(BLOCKS) > 30
+    known = {"sh", "console", "toml", "yaml", "sql", "text"}
+    assert [str(b) for b in BLOCKS if b.language not in known] == [], "name the language; `text` is no code"
+    for language, page in CHECKED_ELSEWHERE:
+        assert any(b.language == language and b.page == page for b in BLOCKS), page
+    elsewhere = [b for b in BLOCKS if b.language == "sql" and ("sql", b.page) not in CHECKED_ELSEWHERE]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize("page", sorted({b.page for b in BLOCKS if b.language == "toml"}))
+def test_settings_are_valid(page: str, tmp_path: Path) -> None:
+    """A page's blocks are parts of one file; one that names no context is about something else."""
+    text = "\n".join(b.text for b in BLOCKS if b.page == page and b.language == "toml")
+    path = tmp_path / "dataops.toml"
+    path.write_text(text if "[contexts." in text else f"[contexts.prod]\n{text}")
+    assert find_problems(path) == ()
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in BLOCKS if b.language == "yaml" and ("yaml", b.page) not in CHECKED_ELSEWHERE], ids=str
+)
+def test_a_web_configuration_is_valid(block: Block) -> None:
+    WebConfig.model_validate(yaml.safe_load(block.text))
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """Yield the words of each command in a block of shell; of a `console`, what is typed at its prompts."""
+    text = block.text.replace("\\\n", " ")
+    if block.language == "console":
+        text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
+    for line in text.splitlines():
+        words = shlex.shlex(line, posix=True, punctuation_chars=True)
+        words.whitespace_split = True
+        command: list[str] = []
+        for word in words:
+            if set(word) <= set("();<>|&"):
+                yield command
+                command = []
+            else:
+                command.append(word)
+        yield command
+
+
+SHELL = [b for b in BLOCKS if b.language in ("sh", "console")]
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_commands_exist_and_take_these_options(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    found = [command for command in commands(block) if command]
+    assert found
+    for program, *arguments in found:
+        match program.rpartition("/")[2]:
+            case "make":
+                names = [word for word in arguments if "=" not in word]
+                assert names
+                assert set(names) <= targets, program
+            case "dataops":
+                # a command's words are all parsed before its help is printed
+                assert dataops([*arguments, "--help"]) == 0, capsys.readouterr().err
+            case "dataops-tui":
+                assert console([*arguments, "--help"]) == 0, capsys.readouterr().err
+            case "dataops-exporter":
+                exporter.parser().parse_args(arguments)
+            case other:
+                assert other in NOT_RUN, f"{other}: run it in a test, or say why not"
+
+
+def test_what_is_not_run_is_still_written_somewhere() -> None:
+    programs = {command[0].rpartition("/")[2] for block in SHELL for command in commands(block) if command}
+    assert set(NOT_RUN) <= programs
