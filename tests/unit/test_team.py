@@ -9,8 +9,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import dataops_team.__main__
 from dataops_team import files
+from dataops_team.__main__ import app
 from dataops_team.backlog import Backlog, BadBacklog, State, load_backlog
 from dataops_team.markup import adf, plain, wiki
 
@@ -53,6 +56,15 @@ def test_a_stale_file_is_named_and_written(tmp_path: Path) -> None:
     assert files.write(BACKLOG, tmp_path, check=True) == []
     (tmp_path / "tasks.md").write_text("old")
     assert files.write(BACKLOG, tmp_path, check=True) == ["tasks.md"]
+
+
+def test_the_command_says_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "backlog.toml").write_text(SMALL)
+    monkeypatch.setattr(dataops_team.__main__, "TEAM", tmp_path)
+    run = CliRunner().invoke
+    assert (run(app, ["write", "--check"]).exit_code, len(list(tmp_path.iterdir()))) == (1, 1)
+    assert "written: epic.md, stories.md, tasks.md" in run(app, ["write"]).output
+    assert (run(app, ["write", "--check"]).exit_code, run(app, ["write"]).output) == (0, "")
 
 
 def small(tmp_path: Path, old: str = "", new: str = "") -> Backlog:
@@ -153,6 +165,19 @@ def test_bulk_bodies_sent_in_order_to_an_empty_project_find_their_parents() -> N
             batch[f"DOT-{number}"] = kind
         keys |= batch
     assert len(keys) == len(list(BACKLOG.items()))
+
+
+def test_more_tasks_than_jira_creates_at_once_are_spread(tmp_path: Path) -> None:
+    more = "\n".join(f'T{n} = {{ stories = ["S2"], what = "more" }}' for n in range(4, 60))
+    backlog = small(tmp_path, 'what = "three" }\n', f'what = "three" }}\n{more}\n')
+    bodies = {name: json.loads(body)["issueUpdates"] for name, body in files.jira_bulk(backlog).items()}
+    assert {name: len(issues) for name, issues in bodies.items()} == {
+        "bulk-1-epics.json": 1,
+        "bulk-2-stories.json": 2,
+        "bulk-3-tasks.json": 50,
+        "bulk-4-tasks.json": 9,
+    }
+    assert bodies["bulk-4-tasks.json"][-1]["fields"]["parent"] == {"key": "DOT-3"}
 
 
 MARKDOWN = "**Goal.** Run `make x` and *look*\nat it.\n\n- one\n- `two`"

@@ -7,7 +7,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
+from dataops_team.__main__ import app
 from dataops_team.pages import Page, digest_in, read_pages
 from dataops_team.storage import BadPage, anchors, links, storage, title_of
 
@@ -93,6 +95,15 @@ def test_html_is_refused_with_its_place(html: str) -> None:
 def test_a_page_needs_one_title() -> None:
     with pytest.raises(BadPage, match=r"docs/a\.md: .* has 2"):
         title_of("# A\n\n# B\n", "docs/a.md")
+
+
+def test_the_command_writes_each_page(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["pages", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.xhtml")} == {
+        str(Path(page.source).with_suffix(".xhtml")) for page in PAGES
+    }
+    assert (tmp_path / "docs/team/faq.xhtml").read_text() == next(p.body for p in PAGES if p.title.endswith(": FAQ"))
 
 
 def test_the_digest_changes_with_the_page() -> None:

@@ -191,6 +191,13 @@ def test_a_workflow_without_a_way_is_told(atlassian: Atlassian, jira: JiraProjec
         jira.publish(FEW, apply=True)
 
 
+def test_children_move_before_their_parents(atlassian: Atlassian, jira: JiraProject) -> None:
+    jira.publish(FEW, apply=True)
+    keys = by_id(atlassian)
+    moves = [line.split("/")[5] for line in atlassian.writes() if line.endswith("/transitions")]
+    assert moves == [keys["T1"], keys["S1"], keys["E1"]]
+
+
 def test_a_project_that_is_not_there(atlassian: Atlassian) -> None:
     project = JiraProject(Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN), "X")
     with pytest.raises(NotFound, match=r"has no such thing.* \(404\): No project could be found"):

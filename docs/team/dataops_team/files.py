@@ -10,10 +10,11 @@ from datetime import date
 from pathlib import Path
 
 from dataops_team.backlog import Backlog, State
-from dataops_team.issues import STATUS, issue, labels, summary
+from dataops_team.issues import BULK, STATUS, issue, labels, summary
 from dataops_team.markup import wiki
 
 MADE = "<!-- Made from backlog.toml by `make docs`: change it there. -->\n"
+_BULK_NAMES = {"Epic": "epics", "Story": "stories", "Sub-task": "tasks"}
 # The file's own ids, to tie children to their parents; they stay the same when an entry is added.
 _CSV_IDS = {"E": 1000, "S": 2000, "T": 3000}
 
@@ -84,16 +85,22 @@ def jira_csv(backlog: Backlog) -> str:
     return out.getvalue()
 
 
-def jira_bulk(backlog: Backlog, kind: str, project: str = "DOT") -> str:
-    """Return the body of `POST /rest/api/3/issue/bulk` for all items of one kind.
+def jira_bulk(backlog: Backlog, project: str = "DOT") -> dict[str, str]:
+    """Return the bodies of `POST /rest/api/3/issue/bulk` by the names of their files: a kind of issue in each.
 
     Parents have the keys that they get when the bodies are sent in order to an empty project.
     """
     items = list(backlog.items())
     keys = {item.id: f"{project}-{number}" for number, item in enumerate(items, 1)}
-    issues = [issue(item, project, {"name": kind}, keys.get(item.parent or "")) for item in items if item.kind == kind]
-    lines = ",\n".join(json.dumps(body, ensure_ascii=False) for body in issues)
-    return f'{{"issueUpdates": [\n{lines}\n]}}\n'
+    bodies: dict[str, str] = {}
+    for kind, name in _BULK_NAMES.items():
+        issues = [
+            issue(item, project, {"name": kind}, keys.get(item.parent or "")) for item in items if item.kind == kind
+        ]
+        for start in range(0, len(issues), BULK):
+            lines = ",\n".join(json.dumps(body, ensure_ascii=False) for body in issues[start : start + BULK])
+            bodies[f"bulk-{len(bodies) + 1}-{name}.json"] = f'{{"issueUpdates": [\n{lines}\n]}}\n'
+    return bodies
 
 
 def contents(backlog: Backlog, folder: Path) -> dict[str, str]:
@@ -104,9 +111,7 @@ def contents(backlog: Backlog, folder: Path) -> dict[str, str]:
         "tasks.md": tasks_page(backlog),
         "status/README.md": status_page(backlog, (path.stem for path in folder.glob("status/[0-9]*.md"))),
         "jira/import.csv": jira_csv(backlog),
-        "jira/bulk-1-epics.json": jira_bulk(backlog, "Epic"),
-        "jira/bulk-2-stories.json": jira_bulk(backlog, "Story"),
-        "jira/bulk-3-tasks.json": jira_bulk(backlog, "Sub-task"),
+        **{f"jira/{name}": body for name, body in jira_bulk(backlog).items()},
     }
 
 

@@ -12,6 +12,8 @@ from dataops_team.markup import adf, plain
 LABEL = "dataops-tui"
 PROPERTY = "dataops-tui"
 """The issue property that keeps the digest of what was published."""
+BULK = 50
+"""Issues that Jira creates at once."""
 STATUS = {State.TODO: "To Do", State.DOING: "In Progress", State.DONE: "Done"}
 CATEGORY = {State.TODO: "new", State.DOING: "indeterminate", State.DONE: "done"}
 """Jira's categories of statuses, which are the same whatever a workflow calls its statuses."""

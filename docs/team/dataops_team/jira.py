@@ -10,11 +10,9 @@ from dataops_core.clients.reasons import LONGEST
 from dataops_core.errors import BadAnswer, NotFound
 from dataops_team.api import Api, texts
 from dataops_team.backlog import Item, State
-from dataops_team.issues import CATEGORY, LABEL, PROPERTY, content, issue, labels
+from dataops_team.issues import BULK, CATEGORY, LABEL, PROPERTY, content, issue, labels
 from dataops_team.log import Log
 
-BULK = 50
-"""Issues that Jira creates at once."""
 _LEVELS = {"Epic": 1, "Story": 0, "Sub-task": -1}
 _LOOKS, _BETWEEN_LOOKS = 24, 5.0
 
