@@ -67,6 +67,10 @@ def test_the_command_says_what_is_stale(tmp_path: Path, monkeypatch: pytest.Monk
     assert (run(app, ["write", "--check"]).exit_code, run(app, ["write"]).output) == (0, "")
 
 
+def test_a_bar_breaks_no_table(tmp_path: Path) -> None:
+    assert "| T3 | S2 | `a \\| b` | todo |" in files.tasks_page(small(tmp_path, '"three"', '"`a | b`"'))
+
+
 def small(tmp_path: Path, old: str = "", new: str = "") -> Backlog:
     path = tmp_path / "backlog.toml"
     assert old in SMALL
@@ -86,6 +90,7 @@ def small(tmp_path: Path, old: str = "", new: str = "") -> Backlog:
         ("done = 2026-01-04", "done = 2026-01-01", "tasks.T2: Value error, done on 2026-01-01, before"),
         ("done = 2026-01-04", 'done = "soon"', "tasks.T2.done"),
         ('title = "all"', "title = ", "line 3"),
+        ("T3 = ", "X3 = ", "tasks.X3"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, old: str, new: str, says: str) -> None:

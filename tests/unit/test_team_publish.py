@@ -305,6 +305,14 @@ def test_an_error_is_one_line_without_the_token(
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"issueTypes": [{"hierarchyLevel": 1}]}'])
+def test_an_answer_of_another_form_is_one_line(atlassian: Atlassian, text: str) -> None:
+    atlassian.instead.append(Answer(200, text))
+    api = Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN)
+    with pytest.raises(BadAnswer, match=r"^Jira: an answer has not the form that the API promises"), api.understood():
+        JiraProject(api, "DOT").publish(FEW, apply=True)
+
+
 def test_it_waits_as_long_as_it_is_asked_to(atlassian: Atlassian, jira: JiraProject, waited: list[float]) -> None:
     atlassian.instead += [
         Answer(429, "", {"Retry-After": "7"}),

@@ -72,9 +72,13 @@ def publish(
         )
     token = _token(token_file)
     if project:
-        JiraProject(Api("Jira", site, "/rest/api/3", email, token), project).publish(items, apply=apply)
+        jira = Api("Jira", site, "/rest/api/3", email, token)
+        with jira.understood():
+            JiraProject(jira, project).publish(items, apply=apply)
     if space:
-        ConfluenceSpace(Api("Confluence", site, "/wiki/api/v2", email, token), space).publish(all_pages, apply=apply)
+        confluence = Api("Confluence", site, "/wiki/api/v2", email, token)
+        with confluence.understood():
+            ConfluenceSpace(confluence, space).publish(all_pages, apply=apply)
 
 
 def _token(file: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from dataops_core.clients.reasons import LONGEST, innermost
+from dataops_core.clients.reasons import LONGEST, innermost, line
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -54,7 +56,7 @@ class Api:
         parts = urlsplit(site)
         if not parts.hostname or (parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost")):
             raise ConfigError(f"{site}: a site's address begins with https://, so that nobody reads the token")
-        self.name = name
+        self._name = name
         self.sleep = sleep
         self._base = site.rstrip("/") + base
         self._timeout = timeout
@@ -71,8 +73,17 @@ class Api:
         """Send a body and return the answer, `None` where there is none; raises ClientError."""
         return self._call(method, path, json=body)
 
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Raise BadAnswer where an answer that is JSON has not the form that the API promises."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__} {line(error)}"
+            raise BadAnswer(f"{self._name}: an answer has not the form that the API promises ({reason})") from error
+
     def _call(self, method: str, path: str, **what: Any) -> Any:  # noqa: ANN401 - handed on to requests
-        where = f"{self.name}: {method} {path}"
+        where = f"{self._name}: {method} {path}"
         answer = self._answer(where, method, path, what)
         if not answer.ok or answer.is_redirect:
             raise self._error(where, answer)
@@ -117,7 +128,7 @@ class Api:
 def _wait(answer: requests.Response) -> float:
     try:
         return Retry().parse_retry_after(answer.headers.get("Retry-After", "5"))
-    except Exception:  # noqa: BLE001 - urllib3 has an error of its own for a header that is neither seconds nor a date
+    except InvalidHeader:
         return 5.0
 
 

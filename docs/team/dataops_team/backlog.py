@@ -85,9 +85,9 @@ class Task(_Entry):
 class Backlog(_Entry):
     """Everything, each by its id: `E1`, `S1`, `T1`."""
 
-    epics: dict[str, Epic]
-    stories: dict[str, Story]
-    tasks: dict[str, Task]
+    epics: dict[Annotated[str, StringConstraints(pattern=r"^E\d+$")], Epic]
+    stories: dict[Annotated[str, StringConstraints(pattern=r"^S\d+$")], Story]
+    tasks: dict[Annotated[str, StringConstraints(pattern=r"^T\d+$")], Task]
 
     @model_validator(mode="after")
     def _refers_to_what_is_there(self) -> Self:
