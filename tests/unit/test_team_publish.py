@@ -401,7 +401,7 @@ def test_the_command_tells_an_error_in_one_line(atlassian: Atlassian) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "query", "body"),
     [
-        ("POST", "/rest/api/3/search", {}, {"jql": "x"}),
+        ("PATCH", "/rest/api/3/issue/DOT-1", {}, {"fields": {}}),
         ("POST", "/rest/api/3/search/jql", {}, {"jql": "x", "startAt": 0}),
         ("POST", "/rest/api/3/issue/bulk", {}, {"issueUpdates": "x"}),
         ("PUT", "/rest/api/3/issue/DOT-1", {"notify": ["false"]}, {"fields": {}}),
