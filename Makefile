@@ -9,6 +9,7 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
+TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -80,9 +81,17 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 	@rm -f tui/dataops_tui/incident.sqlite
 	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
 
+##### The team's pages
+
+.PHONY: pages publish
+pages: install ## write the team's pages as Confluence takes them (storage format), into .local/confluence
+	@$(TEAM) pages .local/confluence
+publish: install ## tell what would be changed in Jira and Confluence; with ARGS=--apply change it
+	@$(TEAM) publish $(ARGS)
+
 ##### Development
 
-.PHONY: install check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -91,6 +100,8 @@ dashboard-pictures: install ## draw the dashboards from the local stack's Promet
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
+animation: install ## draw the shipped incident as docs/images/incident.gif
+	$(PY) docs/animation.py
 deck: install ## write the presentation from its source
 	$(PY) docs/presentation/build.py
 deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF and PNG; needs LibreOffice
@@ -98,8 +109,11 @@ deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF a
 	@mkdir -p .local/deck && rm -f .local/deck/*.png
 	soffice -env:UserInstallation=file://$(CURDIR)/.local/deck/profile --headless --convert-to pdf --outdir .local/deck docs/presentation/dataops-tui.pptx
 	pdftoppm -r 96 -png .local/deck/dataops-tui.pdf .local/deck/slide
-docs: install ## write the parts of the docs that come from the code
+docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
 	$(PY) docs/generate.py
+	$(TEAM) write
+site: install ## the docs as a site, into .local/site
+	$(PY) -m sphinx -q -n -W --keep-going -c docs -b html . .local/site
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition

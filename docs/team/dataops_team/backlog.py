@@ -1,0 +1,191 @@
+"""The backlog as it stands in `backlog.toml`: epics, their stories, their tasks, and how far each is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from dataops_core.errors import DataopsError
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class State(StrEnum):
+    """How far something is."""
+
+    TODO = "todo"
+    DOING = "doing"
+    DONE = "done"
+
+
+class BadBacklog(DataopsError):
+    """The backlog cannot be read; the text says where and why."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Epic(_Entry):
+    """A goal that takes several stories."""
+
+    title: Text
+    goal: Text
+    why_now: Text | None = None
+    hypothesis: Text | None = None
+    done_when: Texts
+    out_of_scope: Text | None = None
+
+
+class Story(_Entry):
+    """What somebody gets, and how it is accepted."""
+
+    epic: str
+    role: Text = Field(alias="as")
+    want: Text
+    so_that: Text
+    accepted_when: Texts
+
+
+class Task(_Entry):
+    """A piece of work; it belongs to the first of its stories, and serves the others too.
+
+    Attributes:
+        begun: The day on which work began; that of `done` where none is given.
+        done: The day on which it was done.
+    """
+
+    begun: date | None = None
+    done: date | None = None
+    stories: Texts
+    what: Text
+
+    @model_validator(mode="after")
+    def _ends_after_it_began(self) -> Self:
+        if self.begun and self.done and self.done < self.begun:
+            raise ValueError(f"done on {self.done}, before it was begun on {self.begun}")
+        return self
+
+    def state(self, day: date = date.max) -> State:
+        """Return how far it was at the end of a day, or how far it is."""
+        if self.done and self.done <= day:
+            return State.DONE
+        begun = self.begun or self.done
+        return State.DOING if begun and begun <= day else State.TODO
+
+
+class Backlog(_Entry):
+    """Everything, each by its id: `E1`, `S1`, `T1`."""
+
+    epics: dict[Annotated[str, StringConstraints(pattern=r"^E\d+$")], Epic]
+    stories: dict[Annotated[str, StringConstraints(pattern=r"^S\d+$")], Story]
+    tasks: dict[Annotated[str, StringConstraints(pattern=r"^T\d+$")], Task]
+
+    @model_validator(mode="after")
+    def _refers_to_what_is_there(self) -> Self:
+        for name, story in self.stories.items():
+            if story.epic not in self.epics:
+                raise ValueError(f"{name} names the epic {story.epic}, which is not there")
+        for name, task in self.tasks.items():
+            for story_name in task.stories:
+                if story_name not in self.stories:
+                    raise ValueError(f"{name} names the story {story_name}, which is not there")
+        served = {story for task in self.tasks.values() for story in task.stories}
+        for name in self.stories:
+            if name not in served:
+                raise ValueError(f"{name} has no task")
+        for name in self.epics:
+            if not self.stories_of(name):
+                raise ValueError(f"{name} has no story")
+        return self
+
+    def stories_of(self, epic: str) -> dict[str, Story]:
+        """Return the stories of an epic."""
+        return {name: story for name, story in self.stories.items() if story.epic == epic}
+
+    def tasks_of(self, epic: str) -> dict[str, Task]:
+        """Return the tasks whose first story belongs to an epic."""
+        return {name: task for name, task in self.tasks.items() if self.stories[task.stories[0]].epic == epic}
+
+    def story_state(self, name: str) -> State:
+        """Return how far a story is: as its tasks are."""
+        return _state_of(task.state() for task in self.tasks.values() if name in task.stories)
+
+    def epic_state(self, name: str) -> State:
+        """Return how far an epic is: as its stories are."""
+        return _state_of(self.story_state(story) for story in self.stories_of(name))
+
+    def items(self) -> Iterator[Item]:
+        """Yield each epic, then each story, then each task, as an issue of Jira: parents come before their children."""
+        for name, epic in self.epics.items():
+            yield Item(name, "Epic", None, epic.title, self.epic_state(name), _describe_epic(epic))
+        for name, story in self.stories.items():
+            yield Item(name, "Story", story.epic, story.want, self.story_state(name), _describe_story(story))
+        for name, task in self.tasks.items():
+            yield Item(name, "Sub-task", task.stories[0], task.what, task.state(), _describe_task(task))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An epic, a story or a task, as an issue tracker sees it.
+
+    Attributes:
+        kind: Jira's usual name of the issue type.
+        parent: The id of the item above it.
+        title: Markdown, on one line.
+        description: Markdown: paragraphs and lists.
+    """
+
+    id: str
+    kind: str
+    parent: str | None
+    title: str
+    state: State
+    description: str
+
+
+def load_backlog(path: Path) -> Backlog:
+    """Read the backlog; raises BadBacklog."""
+    try:
+        return Backlog.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise BadBacklog(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadBacklog(f"{path}: {where + ': ' if where else ''}{first['msg']}") from error
+
+
+def _state_of(parts: Iterable[State]) -> State:
+    states = set(parts)
+    return states.pop() if len(states) == 1 else State.DOING
+
+
+def _describe_epic(epic: Epic) -> str:
+    paragraphs = [f"**Goal.** {epic.goal}"]
+    if epic.why_now:
+        paragraphs.append(f"**Why now.** {epic.why_now}")
+    if epic.hypothesis:
+        paragraphs.append(f"**Hypothesis.** {epic.hypothesis}")
+    paragraphs.append("**Done when**\n\n" + "\n".join(f"- {text}" for text in epic.done_when))
+    if epic.out_of_scope:
+        paragraphs.append(f"**Out of scope.** {epic.out_of_scope}")
+    return "\n\n".join(paragraphs)
+
+
+def _describe_story(story: Story) -> str:
+    criteria = "\n".join(f"- {text}" for text in story.accepted_when)
+    return f"As {story.role}, I want {story.want}, so that {story.so_that}.\n\n**Accepted when**\n\n{criteria}"
+
+
+def _describe_task(task: Task) -> str:
+    others = f"\n\nServes {', '.join(task.stories[1:])} too." if task.stories[1:] else ""
+    return task.what[0].upper() + task.what[1:] + "." + others

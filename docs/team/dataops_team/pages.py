@@ -1,0 +1,92 @@
+"""The pages that the team keeps in Confluence: which of the repository's Markdown, and what stands under what."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataops_team.storage import storage, title_of
+
+PROJECT = "docs/team/project.md"
+# What stands under a page; a pattern takes each file that it finds.
+TREE = {
+    PROJECT: (
+        "docs/team/press-release.md",
+        "docs/team/faq.md",
+        "docs/scenario.md",
+        "docs/qa.md",
+        "docs/team/mail/*.md",
+        "docs/architecture.md",
+        "docs/model.md",
+        "docs/decisions/README.md",
+        "docs/alerts.md",
+        "docs/team/epic.md",
+        "docs/team/stories.md",
+        "docs/team/tasks.md",
+        "docs/team/sprints.md",
+        "docs/team/definitions.md",
+        "docs/team/status/README.md",
+        "docs/team/publishing.md",
+    ),
+    "docs/decisions/README.md": ("docs/decisions/[0-9]*.md",),
+    "docs/alerts.md": ("dashboards/runbooks/*.md",),
+    "docs/team/status/README.md": ("docs/team/status/[0-9]*.md",),
+}
+_NAME = "DataOps TUI"
+_FOOTER = re.compile(r"\(content <code>([0-9a-f]{16})</code>\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as Confluence is to have it.
+
+    Attributes:
+        source: Its Markdown, as a path in the repository.
+        parent: The source of the page above it.
+        body: Storage format; its last line tells where it comes from, and a digest of what stands above.
+    """
+
+    source: str
+    title: str
+    parent: str | None
+    body: str
+
+
+def read_pages(root: Path) -> list[Page]:
+    """Read all pages, each after the one above it; raises BadPage."""
+    sources = dict(_sources(root))
+    texts = {source: (root / source).read_text(encoding="utf-8") for source in sources}
+    titles = {source: _full_title(title_of(text, source)) for source, text in texts.items()}
+    return [
+        Page(source, titles[source], parent, _signed(storage(texts[source], source, titles), source))
+        for source, parent in sources.items()
+    ]
+
+
+def digest_in(body: str) -> str | None:
+    """Return the digest that a page's body carries, `None` where it was not published by us."""
+    found = _FOOTER.findall(body)
+    return found[-1] if found else None
+
+
+def _sources(root: Path) -> Iterator[tuple[str, str | None]]:
+    yield PROJECT, None
+    for parent, patterns in TREE.items():
+        for pattern in patterns:
+            for path in sorted(root.glob(pattern)):
+                yield path.relative_to(root).as_posix(), parent
+
+
+def _full_title(title: str) -> str:
+    return title if _NAME in title else f"{_NAME}: {title}"
+
+
+def _signed(body: str, source: str) -> str:
+    digest = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return (
+        f"{body}<p><em>Made from <code>{source}</code> (content <code>{digest}</code>). "
+        "Change it there: what is changed here is lost when that changes.</em></p>\n"
+    )
