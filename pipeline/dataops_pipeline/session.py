@@ -11,16 +11,23 @@ from pyspark.sql import SparkSession
 
 from dataops_pipeline.settings import CATALOG, JobSettings
 
-JVM_OPTIONS = (
-    # Short jobs on few cores: the optimizing compiler would cost more than it gains.
-    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m"
+LONG_JVM_OPTIONS = (
+    "-XX:+UseSerialGC"
     # Iceberg's vectorized Parquet reader casts Netty buffers that Java 24 and later replace unless this is allowed.
     " --sun-misc-unsafe-memory-access=allow"
 )
+"""Of a job that goes on: what the optimizing compiler costs comes back."""
+JVM_OPTIONS = f"{LONG_JVM_OPTIONS} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m"
+"""Of a short job on few cores: the optimizing compiler would cost more than it gains."""
 
 
 def spark_session(
-    settings: JobSettings, app: str, *, memory: str = "768m", conf: Mapping[str, str] | None = None
+    settings: JobSettings,
+    app: str,
+    *,
+    memory: str = "768m",
+    conf: Mapping[str, str] | None = None,
+    goes_on: bool = False,
 ) -> SparkSession:
     """Return a session with the catalog `lake`.
 
@@ -30,10 +37,11 @@ def spark_session(
         app: The application's name.
         memory: The driver's heap, where this process starts the driver.
         conf: Further settings; one that is named here counts instead of the usual one.
+        goes_on: Whether this process runs for long.
     """
     options = _catalog(settings)
     if settings.spark_master:
-        options |= _local(settings, memory)
+        options |= _local(settings, memory, LONG_JVM_OPTIONS if goes_on else JVM_OPTIONS)
         # Spark's workers would be of whatever `python3` is.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
@@ -64,7 +72,7 @@ def _catalog(settings: JobSettings) -> dict[str, str]:
     }
 
 
-def _local(settings: JobSettings, memory: str) -> dict[str, str]:
+def _local(settings: JobSettings, memory: str, java_options: str) -> dict[str, str]:
     """Return what a driver on this machine needs, few cores and the Java of the local stack in mind."""
     jars = Path(settings.spark_jars)
     # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
@@ -72,8 +80,7 @@ def _local(settings: JobSettings, memory: str) -> dict[str, str]:
     return {
         "spark.master": settings.spark_master,
         "spark.driver.extraClassPath": ":".join([*map(str, first), f"{jars}/*"]),
-        "spark.driver.extraJavaOptions": JVM_OPTIONS,
-        "spark.executor.extraJavaOptions": JVM_OPTIONS,
+        "spark.driver.extraJavaOptions": java_options,
         "spark.driver.memory": memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -33,6 +33,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_site_has_every_page_and_no_dead_link(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-c", "docs", "-b", "dummy", ".", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_make_target_and_simulator_option_is_described() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     makefile = (ROOT / "Makefile").read_text()

@@ -29,6 +29,11 @@ from dataops_pipeline.transforms import readings
 MAX_OFFSETS = 75_000
 """Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
 
+CONF = {
+    # A batch is kept for a few seconds: packing it costs more than the memory is worth.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+}
+
 END_OFFSETS = "dataops.end-offsets"
 """Commit property: up to which offset (exclusive) of each partition the table has the topic's records; JSON."""
 
@@ -132,6 +137,7 @@ def stream(settings: JobSettings) -> str:
         lambda spark: start(spark, settings),
         writes=(tables.READINGS, tables.REJECTED),
         readers=(tables.SILVER, tables.EXPOSURE),
+        conf=CONF,
     )
 
 

@@ -113,7 +113,7 @@ def keep_running(
         conf: Further settings of the session.
     """
     stop = _told_to_stop()
-    spark = spark_session(settings, name, memory=memory, conf=conf)
+    spark = spark_session(settings, name, memory=memory, conf=conf, goes_on=True)
     query: StreamingQuery | None = None
     failures = 0
     waited_for = ""
