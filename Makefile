@@ -91,7 +91,7 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -100,6 +100,13 @@ dashboard-pictures: install ## draw the dashboards from the local stack's Promet
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
+deck: install ## write the presentation from its source
+	$(PY) docs/presentation/build.py
+deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF and PNG; needs LibreOffice
+	@for tool in soffice pdftoppm; do command -v $$tool > /dev/null || { echo "$$tool is missing: apt-get install --no-install-recommends libreoffice-impress poppler-utils fonts-liberation" >&2; exit 1; }; done
+	@mkdir -p .local/deck && rm -f .local/deck/*.png
+	soffice -env:UserInstallation=file://$(CURDIR)/.local/deck/profile --headless --convert-to pdf --outdir .local/deck docs/presentation/dataops-tui.pptx
+	pdftoppm -r 96 -png .local/deck/dataops-tui.pdf .local/deck/slide
 docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
 	$(PY) docs/generate.py
 	$(TEAM) write
