@@ -91,7 +91,7 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -100,6 +100,8 @@ dashboard-pictures: install ## draw the dashboards from the local stack's Promet
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
+animation: install ## draw the shipped incident as docs/images/incident.gif
+	$(PY) docs/animation.py
 deck: install ## write the presentation from its source
 	$(PY) docs/presentation/build.py
 deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF and PNG; needs LibreOffice
@@ -110,6 +112,8 @@ deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF a
 docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
 	$(PY) docs/generate.py
 	$(TEAM) write
+site: install ## the docs as a site, into .local/site
+	$(PY) -m sphinx -q -n -W --keep-going -c docs -b html . .local/site
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
