@@ -28,14 +28,14 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	$(PY) -m pytest -m chaos
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout bench-probes bench-exporter ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-tui ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
@@ -44,6 +44,10 @@ bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups a
 	$(PY) -m tests.bench.probes
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
+bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tui
+.local/bench/%: | $(UV)
+	@$(UV) venv --quiet --python $(PYTHON) $@ && $(UV) pip install --quiet --python $@/bin/python $* || { rm -rf $@; exit 1; }
 
 ##### Images
 
