@@ -29,14 +29,14 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql
+.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(PY) -m tests.bench.pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
@@ -49,6 +49,10 @@ bench-spark: install fetch ## the same job in plain Python, in Arrow and in Spar
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.spark_or_python
 bench-sql: install fetch ## what a table's layout, a query's form and the engine change, on the same readings
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.sql
+bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tui
+.local/bench/%: | $(UV)
+	@$(UV) venv --quiet --python $(PYTHON) $@ && $(UV) pip install --quiet --python $@/bin/python $* || { rm -rf $@; exit 1; }
 
 ##### Images
 

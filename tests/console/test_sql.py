@@ -59,11 +59,34 @@ async def open_sql(console: Console, pilot, text: str = "") -> SqlScreen:
     return screen
 
 
+def behind(console: Console, text: str) -> object:
+    """Return the colour behind a text."""
+    for strip in console.app.screen._compositor.render_strips():
+        for segment in strip:
+            if text in segment.text and segment.style is not None:
+                return segment.style.bgcolor
+    pytest.fail(f"not on the screen: {text}")
+
+
 async def run(console: Console, pilot, statement: str) -> SqlScreen:
     screen = await open_sql(console, pilot, statement)
     await pilot.press("f5")
     await pilot.pause()
     return screen
+
+
+async def test_one_sees_which_row_the_cursor_is_on(console: Console) -> None:
+    console.trino.next = FakeQuery([(1, "alpha"), (2, "beta"), (3, "gamma")])
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30)) as pilot:
+        await run(console, pilot, "SELECT * FROM t")
+        await until_shown(console.app, lambda text: "3 rows" in text, "the rows")
+        await pilot.press("f6", "down")
+        await until_shown(
+            console.app,
+            lambda _: behind(console, "alpha") == behind(console, "gamma") != behind(console, "beta"),
+            "the cursor on the second row",
+        )
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ from dataops_tui.keys import check_keys
 from dataops_tui.replay import SHIPPED, Replay, settings_of
 from dataops_tui.web import serve
 
+COLLECT = (5_000, 5, 20)
+"""When Python looks for garbage: more seldom than by default, because the console stands still while it does."""
+SWITCH = 0.0005
+"""Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
 USAGE = 2
 """Exit code of wrong use or settings."""
 
@@ -85,6 +90,8 @@ def console(
 
         return RecordedMonitor(settings, context)
 
+    gc.set_threshold(*COLLECT)
+    sys.setswitchinterval(SWITCH)
     DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch).run()
 
 

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from dataops_core.actions import SqlRisk
 from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
     from dataops_core.clients.trino import QueryDetail
+
+
+@dataclass
+class Classified(Message):
+    """What a statement that is to run may do."""
+
+    statement: str
+    risk: SqlRisk
 
 
 @dataclass

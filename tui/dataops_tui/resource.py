@@ -14,7 +14,6 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Static
 
 from dataops_core.health.text import duration
 from dataops_core.values import plain
@@ -25,6 +24,7 @@ from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.messages import Fetched, WorkFailed
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.live_table import Cells, LiveTable
+from dataops_tui.widgets.words import Words
 
 T = TypeVar("T")
 WIDE = 120
@@ -110,7 +110,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         yield LiveTable(id="rows", markable=self.MARKABLE)
         yield FilterLine()
         yield from self.compose_more()
-        yield Static(id="said")
+        yield Words(id="said")
 
     def compose_more(self) -> ComposeResult:
         """Add what stands beside the table."""
@@ -168,7 +168,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def draw(self, now: datetime) -> None:
         """Show what changes with the clock and the cursor."""
         self.draw_more(now)
-        self.query_one("#said", Static).update(self.said(now))
+        self.query_one("#said", Words).show(self.said(now))
 
     @on(FilterLine.Filtered)
     def _filtered(self) -> None:

@@ -2,6 +2,6 @@
 
 from dataops_core.actions.audit import AuditReport, default_audit_path, verify_audit
 from dataops_core.actions.gate import Gate, parse_conf
-from dataops_core.actions.sql import SqlRisk, classify_sql
+from dataops_core.actions.risk import SqlRisk
 
-__all__ = ["AuditReport", "Gate", "SqlRisk", "classify_sql", "default_audit_path", "parse_conf", "verify_audit"]
+__all__ = ["AuditReport", "Gate", "SqlRisk", "default_audit_path", "parse_conf", "verify_audit"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.actions.audit import append, default_audit_path
-from dataops_core.actions.sql import SqlRisk, classify_sql, one_statement, without_secrets
+from dataops_core.actions.risk import SqlRisk
 from dataops_core.config import ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
 
@@ -78,6 +78,12 @@ class Gate:
         Raises:
             ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
         """
+        from dataops_core.actions.sql import (  # noqa: PLC0415 - the SQL parser takes as long as all the rest
+            classify_sql,
+            one_statement,
+            without_secrets,
+        )
+
         risk = SqlRisk.UNKNOWN
         entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}
         try:

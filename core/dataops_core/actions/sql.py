@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import ClassVar
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import SqlglotError
 
+from dataops_core.actions.risk import SqlRisk
 from dataops_core.errors import ActionRefused
-
-
-class SqlRisk(StrEnum):
-    """What a statement may do."""
-
-    READ = "read"
-    WRITE = "write"
-    """Changes data, or runs a procedure."""
-    DDL = "ddl"
-    """Changes tables, views, roles or grants."""
-    UNKNOWN = "unknown"
-    """Not understood, so taken for the worst."""
 
 
 class _Dialect(Trino):

@@ -10,7 +10,8 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-from dataops_core.actions import Gate, classify_sql
+from dataops_core.actions import Gate
+from dataops_core.actions.sql import classify_sql
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.clients.trino import QueryHandle, TrinoClient

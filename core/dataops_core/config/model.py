@@ -38,7 +38,9 @@ class Section(BaseModel):
     Errors keep what was put in to themselves: it may be a secret.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class SecretSource(Section):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from platformdirs import user_data_path, user_state_path
 
-from dataops_core.actions.sql import without_secrets
 from dataops_core.errors import DataopsError
 
 MOST = 2_000
@@ -64,6 +63,8 @@ class History:
 
     def add(self, ran: Ran) -> None:
         """Keep a statement; raises LibraryFailed."""
+        from dataops_core.actions.sql import without_secrets  # noqa: PLC0415 - brings the SQL parser
+
         if len(ran.statement) > LONGEST:
             return
         line = json.dumps(asdict(ran) | {"statement": without_secrets(ran.statement)}, ensure_ascii=False) + "\n"

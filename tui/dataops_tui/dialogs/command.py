@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -27,6 +28,10 @@ class Command:
     about: str
 
 
+MOST = 50
+"""Completions that are shown: more than one looks through, and each costs time."""
+
+
 class CommandPrompt(ModalScreen[str | None]):
     """Asks for a command; returns what was typed, or `None`."""
 
@@ -46,13 +51,14 @@ class CommandPrompt(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out: completions above the line."""
         with Vertical(id="prompt"):
-            yield OptionList(id="completions")
+            options = OptionList(*self._options(""), id="completions")
+            options.can_focus = False
+            options.highlighted = 0
+            yield options
             yield Input(id="line", placeholder="a command, e.g. dags", compact=True)
 
     def on_mount(self) -> None:
-        """Start with everything that can be typed."""
-        self.query_one(OptionList).can_focus = False
-        self._complete("")
+        """Start in the line."""
         self.query_one(Input).focus()
 
     @on(Input.Changed)
@@ -89,12 +95,20 @@ class CommandPrompt(ModalScreen[str | None]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     def _complete(self, typed: str) -> None:
-        typed = typed.strip().lower()
-        starts = [c for c in self._commands if c.text.lower().startswith(typed)]
-        has = [c for c in self._commands if typed in c.text.lower() and c not in starts]
-        width = max((len(c.text) for c in self._commands), default=0)
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(f"{c.text:<{width}}  [dim]{c.about}[/]", id=c.text) for c in (*starts, *has)])
+        options.add_options(self._options(typed))
         if options.option_count:
             options.highlighted = 0
+
+    def _options(self, typed: str) -> list[Option]:
+        """Return what can be typed, what begins as it was typed first."""
+        typed = typed.strip().lower()
+        found = [c for c in self._commands if typed in c.text.lower()]
+        found.sort(key=lambda c: not c.text.lower().startswith(typed))
+        shown = found[:MOST]
+        width = max((len(c.text) for c in shown), default=0)
+        options = [Option(Text.assemble(f"{c.text:<{width}}  ", (c.about, "dim")), id=c.text) for c in shown]
+        if len(found) > MOST:
+            options.append(Option(Text(f"{len(found) - MOST:,} more: type on", "dim"), disabled=True))
+        return options

@@ -10,12 +10,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, Status
 from dataops_core.health.text import clock
 from dataops_tui import look
 from dataops_tui.resource import Row, SnapshotScreen
+from dataops_tui.widgets.words import Words
 
 ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
@@ -61,7 +61,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
     def compose_more(self) -> ComposeResult:
         """Add what the finding under the cursor rests on."""
         with VerticalScroll(id="evidence", can_focus=False):
-            yield Static(id="because")
+            yield Words(id="because")
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -85,19 +85,19 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     def draw_more(self, now: datetime) -> None:
         """Show the evidence and the remedy."""
-        because = self.query_one("#because", Static)
+        because = self.query_one("#because", Words)
         if self.found == ():
-            because.update(look.plain("● nothing is wrong", "green"))
+            because.show(look.plain("● nothing is wrong", "green"))
             return
         finding = self.finding
         if finding is None:
-            because.update("")
+            because.show(Text())
             return
         lines = [look.plain(finding.sentence, "bold")]
         lines += [look.plain(f"since {clock(finding.since, now)}", "dim")] if finding.since else []
         lines += [look.plain(f"· {line}") for line in finding.evidence]
         lines += [look.plain(f"remedy  {finding.remedy}")] if finding.remedy else []
-        because.update(Text("\n").join(lines))
+        because.show(Text("\n").join(lines))
 
     @property
     def finding(self) -> Alert | None:

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Static
 
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.tasks import TasksScreen
 from dataops_tui.widgets.live_table import LiveTable
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.airflow import Dag, DagRun
@@ -39,7 +39,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def compose_more(self) -> ComposeResult:
         """Add the runs of the DAG under the cursor."""
-        yield Static(id="runs-title")
+        yield Words(id="runs-title")
         yield LiveTable(id="runs")
 
     def fetch(self) -> tuple[tuple[Dag, ...], tuple[DagRun, ...]]:
@@ -68,7 +68,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         """Show the newest runs of the DAG under the cursor."""
         chosen = self.table.cursor_key
         title = f"newest runs of {chosen}" if chosen else ""
-        self.query_one("#runs-title", Static).update(look.plain(title, "bold"))
+        self.query_one("#runs-title", Words).show(look.plain(title, "bold"))
         runs = self._runs(chosen)[:STRIP] if chosen else []
         self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
 

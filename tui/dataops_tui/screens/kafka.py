@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Static
 
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.peek import PeekScreen
 from dataops_tui.widgets.live_table import LiveTable
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.kafka_peek import Group, Partition, Topic
@@ -80,7 +80,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
 
     def compose_more(self) -> ComposeResult:
         """Add the groups."""
-        yield Static(id="groups-title")
+        yield Words(id="groups-title")
         yield LiveTable(id="groups")
 
     def fetch(self) -> tuple[Topic, tuple[Group, ...]]:
@@ -106,7 +106,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
         }
         states = {group.name: group for group in (self.found[1] if self.found else ())}
         title = "consumer groups" if reading else "no consumer group has committed to this topic" if self.found else ""
-        self.query_one("#groups-title", Static).update(Text(title, "bold" if reading else "dim"))
+        self.query_one("#groups-title", Words).show(Text(title, "bold" if reading else "dim"))
         self.query_one("#groups", LiveTable).show(
             ("GROUP", "STATE", "MEMBERS", "LAG", "LARGEST LAG"),
             {

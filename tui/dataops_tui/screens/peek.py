@@ -15,7 +15,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from dataops_core.health.text import count, visible
 from dataops_tui import look
@@ -23,6 +23,7 @@ from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
 from dataops_tui.resource import Row, TableScreen
 from dataops_tui.widgets.filter_line import FilterLine, matcher
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.kafka_peek import Record, Start
@@ -86,7 +87,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
     def compose_more(self) -> ComposeResult:
         """Add the record under the cursor, and the line for where to begin."""
         with VerticalScroll(id="record", can_focus=False):
-            yield Static(id="about")
+            yield Words(id="about")
         yield PlaceLine()
 
     @property
@@ -191,8 +192,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         """Show the record under the cursor in full."""
         key = self.table.cursor_key
         record = next((r for r in self._records if f"{r.partition}-{r.offset}" == key), None)
-        about = self.query_one("#about", Static)
-        about.update(self._in_full(record) if record is not None else "")
+        self.query_one("#about", Words).show(self._in_full(record) if record is not None else Text())
 
     def _in_full(self, record: Record) -> Text:
         from dataops_core.clients.kafka_peek import MAX_BYTES, decode  # noqa: PLC0415 - as above

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from rich.color import Color
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
-from textual.widgets import Static
 
 from dataops_core.health.model import ComponentHealth, PipelineHealth, StageHealth, Status
 from dataops_core.health.text import STATE_COLOURS, clock, duration
@@ -20,6 +19,7 @@ from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.live_table import LiveTable
+from dataops_tui.widgets.words import Words
 
 WIDE = 120
 """Columns from which on the table has room for trends and reasons."""
@@ -54,13 +54,13 @@ class PipelinesScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out: pipelines (where there are several), verdict, chain, evidence, components."""
         yield LiveTable(id="pipelines")
-        yield Static(id="title")
-        yield Static(id="verdict")
+        yield Words(id="title")
+        yield Words(id="verdict")
         yield ChainTable(id="chain")
         yield FilterLine()
         with VerticalScroll(id="evidence", can_focus=False):
-            yield Static(id="because")
-        yield Static(id="components")
+            yield Words(id="because")
+        yield Words(id="components")
 
     def on_mount(self) -> None:
         """Start on the chain."""
@@ -109,17 +109,17 @@ class PipelinesScreen(ConsoleScreen):
         overview.display = len(snapshot.pipelines) > 1
         if overview.display:
             overview.show(("STATUS", "PIPELINE", "DATA AGE", "VERDICT"), _overview(snapshot.pipelines))
-        self.query_one("#title", Static).update(_title(pipeline))
-        verdict = self.query_one("#verdict", Static)
+        self.query_one("#title", Words).show(_title(pipeline))
+        verdict = self.query_one("#verdict", Words)
         verdict.display = True
-        verdict.update(_verdict(pipeline))
+        verdict.show(_verdict(pipeline))
         verdict.set_classes(f"-{pipeline.verdict.status.value}")
         headings = WIDE_HEADINGS if self.size.width >= WIDE else NARROW_HEADINGS
         keep = self.query_one(FilterLine).matches
         stages = [s for s in pipeline.stages if keep(f"{s.name} {s.kind.value} {look.state(s.state).plain}")]
         self.query_one("#chain", LiveTable).show(headings, {s.name: _stage(s, now, headings) for s in stages})
-        self.query_one("#because", Static).update(self._because(pipeline, now))
-        self.query_one("#components", Static).update(_components(snapshot.components))
+        self.query_one("#because", Words).show(self._because(pipeline, now))
+        self.query_one("#components", Words).show(_components(snapshot.components))
 
     def _draw_nothing(self) -> None:
         app = self.console
@@ -128,9 +128,9 @@ class PipelinesScreen(ConsoleScreen):
         else:
             stages = sum(len(p.stages) for p in app.settings.pipelines.values() if p.context == app.context_name)
             text = f"Looking at {stages} stages for the first time …"
-        self.query_one("#title", Static).update(look.plain(text))
+        self.query_one("#title", Words).show(look.plain(text))
 
-    def _because(self, pipeline: PipelineHealth, now: datetime) -> RenderableType:
+    def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
         verdict = pipeline.verdict
         lines = [look.plain(f"· {line}") for line in verdict.evidence]
         if verdict.blast_radius:
@@ -143,7 +143,7 @@ class PipelinesScreen(ConsoleScreen):
         if stage is not None:
             since = f", since {clock(stage.since, now)}" if stage.since else ""
             lines.insert(0, Text.assemble((f"{stage.name}  ", "bold"), look.plain(look.reason(stage) + since)))
-        return Group(*lines)
+        return Text("\n").join(lines)
 
     @property
     def selected(self) -> StageHealth | None:

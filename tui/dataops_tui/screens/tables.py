@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import Static
 
 from dataops_core.health.text import count, duration
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.iceberg_inspect import FileSizes, TableDetail, TableSnapshot, TableSummary
@@ -91,7 +91,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
 
     def compose_more(self) -> ComposeResult:
         """Add what there is to know about the section."""
-        yield Static(id="section")
+        yield Words(id="section")
 
     def fetch(self) -> tuple[TableDetail, FileSizes]:
         """Ask the catalog."""
@@ -167,7 +167,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
             for number, name in enumerate(SECTIONS, start=1)
         )
         about = look.plain(self._about(*self.found), "dim") if self.found else Text()
-        self.query_one("#section", Static).update(Text.assemble(tabs, "\n", about))
+        self.query_one("#section", Words).show(Text.assemble(tabs, "\n", about))
 
     def _about(self, detail: TableDetail, sizes: FileSizes) -> str:
         match self._section:

@@ -13,7 +13,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import RichLog, Static
+from textual.widgets import RichLog
 
 from dataops_core.health.text import clock, count
 from dataops_tui import look
@@ -21,6 +21,7 @@ from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.messages import Fetched, WorkFailed
 from dataops_tui.resource import FETCHING, ResourceScreen, Row
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.airflow_runs import LogLine, LogPart, TaskInstance
@@ -142,7 +143,7 @@ class LogScreen(ConsoleScreen):
     def compose_body(self) -> ComposeResult:
         """Lay out: the log, and how far it is."""
         yield RichLog(id="log", max_lines=LOG_LINES, wrap=True, markup=False, highlight=False)
-        yield Static(id="said")
+        yield Words(id="said")
 
     def on_mount(self) -> None:
         """Fetch now, and go on until the log has ended."""
@@ -196,7 +197,7 @@ class LogScreen(ConsoleScreen):
             said.append("  ‖ holds still (f follows)", "not dim yellow")
         if self._failed is not None:
             said = Text.assemble(look.plain(self._failed, "red"), "  ", said)
-        self.query_one("#said", Static).update(said)
+        self.query_one("#said", Words).show(said)
 
     def action_follow(self) -> None:
         """Stay at the end from now on, or hold still."""

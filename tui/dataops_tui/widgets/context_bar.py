@@ -78,7 +78,7 @@ class ContextBar(Static):
         bar.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         bar.add_column(no_wrap=True, justify="right")
         bar.add_row(left, right)
-        self.update(bar)
+        self.update(bar, layout=False)
 
 
 def _when(past: Past) -> str:

@@ -153,7 +153,8 @@ class ResultTable(ScrollView, can_focus=True):
             cells.append((text, null if value is None else base))
         line = self._line(count(index + 1), cells, base, width)
         if index == self.cursor:
-            line = line.apply_style(self.get_component_rich_style("result--cursor"))
+            behind = Style(bgcolor=self.get_component_rich_style("result--cursor").bgcolor)
+            line = Strip(Segment.apply_style(line, post_style=behind), line.cell_length)
         return line
 
     def _columns_in_view(self) -> tuple[int, int]:

@@ -17,8 +17,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import ContentSwitcher, Static, Tree
 
-from dataops_core.actions import classify_sql
-from dataops_core.actions.sql import SqlRisk
+from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
 from dataops_core.health.text import count, duration, visible
 from dataops_core.sql.completion import Completion, Listing, Place, complete
@@ -36,10 +35,11 @@ from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.dialogs.pick import Answer, AskDialog
 from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.messages import QueryEnded, WorkFailed
-from dataops_tui.query_messages import ExportProgress, NamesLoaded, ResultBegan, StatisticsReady, WhyQueued
+from dataops_tui.query_messages import Classified, ExportProgress, NamesLoaded, ResultBegan, StatisticsReady, WhyQueued
 from dataops_tui.widgets.plan_tree import PlanTree, described
 from dataops_tui.widgets.result_table import ResultTable
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
+from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.trino import QueryHandle, QueryProgress, TrinoClient
@@ -74,6 +74,7 @@ class SqlPane(Vertical):
         self._handle: QueryHandle | None = None
         self._result: Result | None = None
         self._statement = ""
+        self._risk = SqlRisk.UNKNOWN
         self._began = 0.0
         self._waiting: deque[str] = deque()
         self._of = 0
@@ -98,7 +99,7 @@ class SqlPane(Vertical):
         """Lay out: editor, progress, and either rows, a plan, or the stages of a query that has no rows yet."""
         yield self.editor
         yield self._completions
-        yield Static(Text(_HINT, "dim"), classes="progress")
+        yield Words(Text(_HINT, "dim"), classes="progress")
         with ContentSwitcher(initial="rows"):
             yield ResultTable(id="rows")
             yield PlanTree(id="plan")
@@ -148,12 +149,24 @@ class SqlPane(Vertical):
             self._run_next()
 
     def _run_next(self) -> None:
-        trino, gate = self.console.trino, self.console.gate
-        if trino is None:
-            return
         statement = self._waiting.popleft()
-        risk = classify_sql(statement)
-        word = gate.confirmation(risk)
+        self.busy, self._handle = True, None
+
+        def work() -> None:
+            from dataops_core.actions.sql import classify_sql  # noqa: PLC0415 - a third of a second, once
+
+            self.post_message(Classified(statement, classify_sql(statement)))
+
+        in_background(self, RUNNING, work)
+
+    @on(Classified)
+    def _confirm(self, message: Classified) -> None:
+        trino, statement, risk = self.console.trino, message.statement, message.risk
+        if trino is None:
+            self._leave_off()
+            return
+        self._risk = risk
+        word = self.console.gate.confirmation(risk)
         if word is None:
             self._start(trino, statement, None)
             return
@@ -164,9 +177,15 @@ class SqlPane(Vertical):
             if typed is not None:
                 self._start(trino, statement, typed)
             else:
-                self._waiting.clear()
+                self._leave_off()
 
         self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
+
+    def _leave_off(self) -> None:
+        """Run nothing further."""
+        self.busy = False
+        self._waiting.clear()
+        self.sql.refresh_bindings()
 
     def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
         self._number += 1
@@ -245,7 +264,7 @@ class SqlPane(Vertical):
         self._remember(outcome, rows)
         if outcome != "finished":
             self._waiting.clear()
-        elif classify_sql(self._statement) is SqlRisk.DDL:
+        elif self._risk is SqlRisk.DDL:
             self.sql.names.forget()
         if self._waiting:
             self._run_next()
@@ -275,9 +294,7 @@ class SqlPane(Vertical):
     def _complain(self, message: WorkFailed) -> None:
         message.stop()
         if message.what == RUNNING:
-            self.busy = False
-            self._waiting.clear()
-            self.sql.refresh_bindings()
+            self._leave_off()
         self.say(message.error, "red")
 
     def cancel(self) -> None:
@@ -336,7 +353,7 @@ class SqlPane(Vertical):
 
     def say(self, text: str, style: str) -> None:
         """Say how things stand."""
-        self.query_one(".progress", Static).update(look.plain(text, style))
+        self.query_one(".progress", Words).show(look.plain(text, style))
 
     def _show(self, what: str) -> None:
         switcher = self.query_one(ContentSwitcher)

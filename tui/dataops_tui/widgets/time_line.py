@@ -33,7 +33,7 @@ class TimeLine(Static):
         self.display = past is not None
         if past is not None:
             width = self.app.size.width - 2  # of its padding; its own size is not known before it is shown
-            self.update(Group(_bar(past, width), _changes(past, width)))
+            self.update(Group(_bar(past, width), _changes(past, width)), layout=False)
 
 
 def _bar(past: Past, width: int) -> Text:

@@ -1,0 +1,30 @@
+"""Text that changes often."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import Static
+
+
+class Words(Static):
+    """Is drawn anew only where its text differs, and has the screen laid out anew only where it takes other lines.
+
+    A layout draws the whole screen: once a second, and with each key, that is what keys would wait for.
+    """
+
+    def show(self, text: Text) -> None:
+        """Show a text."""
+        if _looks(text) == self._looks:
+            return
+        self._looks = _looks(text)
+        self.update(text, layout=False)
+        width, height = self.content_size
+        if not width or self.visual.get_height(self.styles.get_rules(), width) != height:
+            self.refresh(layout=True)
+
+    _looks: object = None
+
+
+def _looks(text: Text) -> object:
+    """Return all that a text's look depends on; texts count as equal also where their styles differ."""
+    return text.plain, text.style, text.spans, text.justify
