@@ -9,26 +9,22 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import trino
-from pyiceberg.catalog import Catalog
-from pyspark.sql import SparkSession
-from tests.bench.layout import seconds
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+from tests.bench.layout import readings, seconds
 from tests.bench.pipeline import environment, stack
 
-from dataops_pipeline.catalog import open_catalog
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
-from dataops_pipeline.simulator import records
-from dataops_pipeline.simulator.boxes import Settings
 
 COLUMNS = ["logger_id", "sequence", "measured_at", "temperature_c", "gateway_id", "received_at"]
-FIRST = pd.Timestamp("2013-07-01")
 DAY = "TIMESTAMP '2013-07-05 00:00:00' AND measured_at < TIMESTAMP '2013-07-06 00:00:00'"
 AVERAGE = "SELECT avg(temperature_c) FROM lake.bench.{table}"
 TABLES = {"plain": False, "by_day": True, "small_files": True}
@@ -76,26 +72,20 @@ class Run:
     pushed_down: bool
 
 
-def write(catalog: Catalog, days: int) -> int:
-    """Write the tables, one commit a day; return how many rows each has."""
-    settings = Settings(garbage=0, duplicates=0, conflicts=0, lost=0)
-    catalog.create_namespace_if_not_exists("bench")
-    count = 0
-    for day in pd.date_range(FIRST, periods=days):
-        rows = records.window(settings, day)[COLUMNS].sort_values(["logger_id", "sequence"])
-        times = {name: rows[name].astype("datetime64[us]") for name in ("measured_at", "received_at")}
-        batch = pa.Table.from_pandas(rows.assign(**times), preserve_index=False)
-        count += batch.num_rows
-        for name, partitioned in TABLES.items():
-            table = f"bench.{name}"
-            if not catalog.table_exists(table):
-                size = {"write.target-file-size-bytes": str(SMALL)} if name == "small_files" else {}
-                made = catalog.create_table(table, batch.schema, properties=size)
-                if partitioned:
-                    with made.update_spec() as spec:
-                        spec.add_field("measured_at", "day")
-            catalog.load_table(table).append(batch)
-    return count
+def write(spark: SparkSession, rows: DataFrame, days: int) -> dict[str, int]:
+    """Write the tables, one commit a day; return how many data files each has."""
+    spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
+    columns = ", ".join(f"{name} {kind.replace('_ntz', '')}" for name, kind in rows.dtypes)
+    for name, partitioned in TABLES.items():
+        spark.sql(
+            f"CREATE TABLE lake.bench.{name} ({columns}) USING iceberg"
+            + (" PARTITIONED BY (days(measured_at))" if partitioned else "")
+            + (f" TBLPROPERTIES ('write.target-file-size-bytes'='{SMALL}')" if name == "small_files" else "")
+        )
+        for day in pd.date_range("2013-07-01", periods=days):
+            of_day = rows.where(F.to_date("received_at") == F.lit(f"{day:%Y-%m-%d}").cast("date"))
+            of_day.writeTo(f"lake.bench.{name}").option("fanout-enabled", "true").append()
+    return {name: spark.table(f"lake.bench.{name}.files").count() for name in TABLES}
 
 
 def ask(connection: trino.dbapi.Connection, query: str, rounds: int) -> Run:
@@ -116,16 +106,16 @@ def ask(connection: trino.dbapi.Connection, query: str, rounds: int) -> Run:
     return Run(stats["physicalInputBytes"], stats["totalSplits"], statistics.median(took), "constraint on [" in text)
 
 
-def by_engine(ask_trino: Callable[[str], float], spark: SparkSession, rounds: int) -> dict[str, float]:
-    """Return how long Spark takes for a query as a ratio to Trino, both warm."""
-    found = {}
-    for name in ENGINES:
-        table, query = QUERIES[name]
-        text = query.format(table=table)
-        spark.sql(text).collect()
-        took = statistics.median(seconds(lambda text=text: spark.sql(text).collect()) for _ in range(rounds))
-        found[name] = took / ask_trino(name)
-    return found
+def in_spark(spark: SparkSession, query: str, rounds: int) -> float:
+    """Return the median seconds that Spark takes for a query, once it is warm."""
+    spark.sql(query).collect()
+    return statistics.median(seconds(lambda: spark.sql(query).collect()) for _ in range(rounds))
+
+
+def text(name: str) -> str:
+    """Return the text of a query."""
+    table, query = QUERIES[name]
+    return query.format(table=table)
 
 
 def main() -> None:
@@ -134,28 +124,27 @@ def main() -> None:
     options.add_argument("--days", type=int, default=30, help="days of readings (default: %(default)s)")
     options.add_argument("--rounds", type=int, default=5, help="times that each query runs (default: %(default)s)")
     chosen = options.parse_args()
-    with stack() as state:
+    with stack() as state, tempfile.TemporaryDirectory() as folder:
         environment(state)
         settings = JobSettings.from_env()
-        catalog = open_catalog(settings)
-        rows = write(catalog, chosen.days)
-        port = int(settings.trino.rpartition(":")[2])
-        connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="bench")
-        runs = {
-            name: ask(connection, query.format(table=table), chosen.rounds) for name, (table, query) in QUERIES.items()
-        }
         spark = spark_session(settings, "bench-sql", memory="1536m")
         try:
-            engines = by_engine(lambda name: runs[name].seconds, spark, chosen.rounds)
+            rows = readings(spark, Path(folder), chosen.days).persist()
+            files = write(spark, rows, chosen.days)
+            count = rows.count()
+            rows.unpersist()
+            port = int(settings.trino.rpartition(":")[2])
+            connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="bench")
+            runs = {name: ask(connection, text(name), chosen.rounds) for name in QUERIES}
+            connection.close()
+            engines = {name: in_spark(spark, text(name), chosen.rounds) / runs[name].seconds for name in ENGINES}
         finally:
             spark.stop()
-        connection.close()
-        files = {name: len(list(catalog.load_table(f"bench.{name}").scan().plan_files())) for name in TABLES}
     base = runs["all, one column"]
     print(
         json.dumps(
             {
-                "rows": rows,
+                "rows": count,
                 "files": files,
                 "queries": {
                     name: {

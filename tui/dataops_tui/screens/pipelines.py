@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.color import Color
@@ -131,18 +132,17 @@ class PipelinesScreen(ConsoleScreen):
         self.query_one("#title", Words).show(look.plain(text))
 
     def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
-        verdict = pipeline.verdict
-        lines = [look.plain(f"· {line}") for line in verdict.evidence]
-        if verdict.blast_radius:
-            lines.append(Text.assemble(("affected  ", "bold"), look.plain(", ".join(verdict.blast_radius))))
-        if verdict.remedy is not None:
-            lines.append(Text.assemble(("remedy  ", "bold"), look.plain(verdict.remedy.text)))
-            if verdict.remedy.command is not None:
-                lines.append(look.plain(f"$ {verdict.remedy.command}", "cyan"))
+        verdict, remedy = pipeline.verdict, pipeline.verdict.remedy
+        lines = []
         stage = self.selected
         if stage is not None:
             since = f", since {clock(stage.since, now)}" if stage.since else ""
-            lines.insert(0, Text.assemble((f"{stage.name}  ", "bold"), look.plain(look.reason(stage) + since)))
+            lines.append(Text.assemble((f"{stage.name}  ", "bold"), look.plain(look.reason(stage) + since)))
+        lines += _named("evidence", verdict.evidence)
+        lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
+        lines += _named("remedy", [remedy.text] if remedy else [])
+        if remedy is not None and remedy.command is not None:
+            lines.append(look.plain(f"{'':<10}$ {remedy.command}", "cyan"))
         return Text("\n").join(lines)
 
     @property
@@ -174,6 +174,13 @@ class PipelinesScreen(ConsoleScreen):
         else:
             self.app.copy_to_clipboard(remedy.command)
             self.notify("copied the command")
+
+
+def _named(name: str, texts: Sequence[str]) -> list[Text]:
+    """Return what the verdict tells under a name, which stands before the first of its lines."""
+    return [
+        Text.assemble((f"{'' if number else name:<10}", "bold"), look.plain(text)) for number, text in enumerate(texts)
+    ]
 
 
 def _overview(pipelines: tuple[PipelineHealth, ...]) -> dict[str, list[RenderableType]]:
