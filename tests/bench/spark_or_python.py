@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -96,7 +97,7 @@ def spark(path: Path) -> Result:
 WAYS: dict[str, Callable[[Path], Result]] = {"python": plain, "arrow": arrow, "spark": spark}
 
 
-def run(way: str, path: Path, timeout: float) -> dict[str, float | str]:
+def run(way: str, path: Path, timeout: float) -> dict[str, Any]:
     """Run one way in a process of its own; return its seconds, its memory and a digest of its result."""
     began = time.monotonic()
     command = [sys.executable, "-m", "tests.bench.spark_or_python", "--way", way, "--file", str(path)]
@@ -116,18 +117,39 @@ def one(way: str, path: Path) -> None:
     print(json.dumps({"memory_mb": peak, "result": digest}))
 
 
+def plot(found: dict[int, dict[str, dict[str, Any]]], target: Path) -> None:
+    """Draw seconds and memory by size, both logarithmic."""
+    import matplotlib as mpl  # the runs start without
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "same each time"
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for panel, key, title in zip(panels, ("seconds", "memory_mb"), ("Seconds", "Memory, MB"), strict=True):
+        for way, mark in zip(WAYS, "os^", strict=True):
+            sizes = [size for size, ways in found.items() if key in ways[way]]
+            panel.loglog(sizes, [found[size][way][key] for size in sizes], marker=mark, label=way)
+        panel.set_title(title)
+        panel.set_xlabel("deliveries")
+        panel.grid(visible=True, which="major", alpha=0.3)
+    panels[0].legend()
+    figure.savefig(target, metadata={"Date": None})
+
+
 def main() -> None:
     """Run all and write the figures as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--largest", type=int, default=SIZES[-1], help="deliveries at the most (default: %(default)s)")
     options.add_argument("--timeout", type=float, default=900, help="seconds for one run (default: %(default)s)")
+    options.add_argument("--plot", type=Path, help="picture to draw, as SVG")
     options.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.way is not None:
         one(chosen.way, chosen.file)
         return
-    found = {}
+    found: dict[int, dict[str, dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for size in (size for size in SIZES if size <= chosen.largest):
             path = Path(folder) / f"{size}.parquet"
@@ -137,6 +159,8 @@ def main() -> None:
             if len(results) != 1:
                 sys.exit(f"{size} deliveries: the ways disagree: {results}")
             path.unlink()
+    if chosen.plot is not None:
+        plot(found, chosen.plot)
     print(json.dumps(found, indent=2))
 
 

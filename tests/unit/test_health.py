@@ -191,6 +191,15 @@ def test_an_unreachable_store_is_named_beside_the_query_that_hangs_on_it() -> No
     assert any(line.startswith("also: bronze is unknown (downstream)") for line in verdict.evidence)
 
 
+def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
+    seen = results({**healthy(T0), "land": "no checkpoint at /c/land: the query has never run"}, T0)
+    seen = [replace(result, error_kind="not_found") if result.stage == "land" else result for result in seen]
+    verdict = fold(None, seen, {"p": CHAIN}, T0, "test").pipeline("p").verdict
+    assert (verdict.status, verdict.check_id) == (Status.UNKNOWN, "land/not-found")
+    assert verdict.remedy is not None
+    assert verdict.remedy.command == "start land"
+
+
 def test_no_probe_result_at_all_is_unknown() -> None:
     snapshot = fold(None, [], {"p": CHAIN}, T0, "test")
     assert set(states(snapshot.pipeline("p")).values()) == {"unknown"}

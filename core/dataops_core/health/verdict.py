@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from dataops_core.config import DagStage, PipelineSettings, Stage
-from dataops_core.errors import Unreachable
+from dataops_core.errors import NotFound, Unreachable
 from dataops_core.health.checks import failure_of
 from dataops_core.health.model import (
     ComponentHealth,
@@ -268,7 +268,11 @@ def _unknown(
         failure = failure_of(first.error_kind)
         check_id = f"{first.name}/{failure.name}"
         sentence = f"the state of {blind} is unknown: {first.reason}"
-        remedy = Remedy(failure.remedy.format(name=first.component, target=first.component)) if first.error else None
+        text = failure.remedy.format(name=first.component, target=first.component)
+        # What is not there yet may only have to be started.
+        there = first.error_kind != NotFound.kind
+        command = None if there else next(s.remedy for s in settings.stages if s.name == first.name)
+        remedy = Remedy(text, command=command) if first.error else None
     since = down.since if down else first.since
     return Verdict(
         status=Status.UNKNOWN,

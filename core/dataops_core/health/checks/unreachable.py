@@ -65,7 +65,7 @@ FAILURES = (
         "not-found",
         "has no such object",
         "The topic, checkpoint, table, DAG or relation of the stage is not there.",
-        "Correct its name in the settings, or make it.",
+        "Make or start it, or correct its name in the settings.",
     ),
 )
 UNKNOWN = Failure(
