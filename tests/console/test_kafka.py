@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -15,6 +16,7 @@ from tests.screen import shown, until_shown
 
 from dataops_core.clients import kafka_peek
 from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Start, Topic
+from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import NotFound, Unreachable
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen, TopicsScreen
 from dataops_tui.screens.peek import PeekScreen
@@ -36,6 +38,10 @@ RECORDS = [
     record(2, bytes((0, 255, 16))),
     record(3, None, b"gone"),
     record(4, b"y" * 400, partition=1),
+]
+BY_SCHEMA = [
+    replace(record(0, b"\0\0\0\0\7\x0e"), decoded=Decoded(7, text='{"id": 7, "town": "Ausable"}')),
+    replace(record(1, b"\0\0\0\0\x08\1"), decoded=Decoded(8, reason="schema registry http://r: knows no schema 8")),
 ]
 
 
@@ -73,13 +79,20 @@ class FakeKafka:
         return next(group for group in self.groups(client) if group.name == name)
 
     def peek(
-        self, client: object, name: str, start: Start, stop: Event, keep: Callable[[Record], bool]
+        self,
+        client: object,
+        name: str,
+        start: Start,
+        stop: Event,
+        keep: Callable[[Record], bool],
+        registry: SchemaRegistry | None,
     ) -> Iterator[tuple[list[Record], int]]:
         self.starts.append(start)
         self.stops.append(stop)
         if name == "nowhere":
             raise NotFound("kafka kafka:1: no topic nowhere")
-        yield [r for r in RECORDS if keep(r)], len(RECORDS)
+        records = BY_SCHEMA if name == "by-schema" else RECORDS
+        yield [r for r in records if keep(r)], len(records)
         while not stop.wait(0.02):
             more, self.later = self.later, []
             yield [r for r in more if keep(r)], len(more)
@@ -153,6 +166,23 @@ async def test_records_are_decoded_and_what_is_in_them_steers_nothing(console: C
         assert '"offset": 0' in console.app.clipboard
         await pilot.press("escape", "c")
         assert console.app.clipboard == "0-0"
+
+
+async def test_what_names_a_schema_is_shown_by_it_or_as_hex_with_the_reason(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "peek by-schema")
+        text = await until_shown(console.app, lambda text: "not decoded: " in text, "the newest record in full")
+        assert "schema registry http://r: knows no schema 8" in text
+        assert "00 00 00 00 08 01" in text
+        await pilot.press("G")
+        text = await until_shown(console.app, lambda text: "schema 7 of 6 bytes" in text, "the oldest record in full")
+        assert '{"id": 7, "town": "Ausable"}' in text
+        assert '  "town": "Ausable"' in text
+        await pilot.press("y")
+        await until_shown(console.app, lambda text: '"schema_id": 7' in text, "the record as JSON")
+        await pilot.press("escape", "slash", *"ausable", "enter")
+        text = await until_shown(console.app, lambda text: "only what matches" in text, "the filter")
+        assert "00 00 00 00 08 01" not in text
 
 
 async def test_a_peek_goes_on_holds_still_and_begins_elsewhere(console: Console, kafka: FakeKafka) -> None:

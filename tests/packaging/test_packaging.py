@@ -94,8 +94,11 @@ def imported(code: str) -> set[str]:
         ("import dataops_tui.__main__, dataops_tui.replay", HEAVY),
         ("import dataops_exporter.collector, dataops_exporter.server", HEAVY),
         ("import dataops_exporter.__main__", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_pipeline"}),
-        ("import dataops_core.monitor", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_exporter"}),
-        ("import dataops_tui.app", {*HEAVY, "dataops_pipeline", "dataops_exporter"} - {"textual"}),
+        (
+            "import dataops_core.monitor",
+            {"textual", "pyspark", "airflow", "fastavro", "dataops_tui", "dataops_exporter"},
+        ),
+        ("import dataops_tui.app", {*HEAVY, "sqlglot", "dataops_pipeline", "dataops_exporter"} - {"textual"}),
         ("import dataops_pipeline.simulator.__main__", {"textual", "dataops_core", "dataops_tui", "pyspark"}),
     ],
 )

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.clients.airflow_runs import Param
     from dataops_core.clients.iceberg import CatalogClient
     from dataops_core.clients.kafka import KafkaClient
+    from dataops_core.clients.schema_registry import SchemaRegistry
     from dataops_core.clients.trino import TrinoClient
     from dataops_core.health.recording import Recording
     from dataops_core.probes import Clients
@@ -234,6 +235,11 @@ class DataopsApp(TimeTravel, Navigator):
         if found is None:
             raise ClientError(self.why_not("Kafka"))
         return found
+
+    @property
+    def schema_registry(self) -> SchemaRegistry | None:
+        """The schema registry; `None` where there is none."""
+        return self.monitor.clients.schema_registry if self.monitor else None
 
     def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
         """Say why there is no client of that name."""

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
 
 from dataops_core.clients.kafka import KafkaClient, in_calls, time_of
+from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
 
@@ -126,6 +127,8 @@ class Record:
     Attributes:
         time: Its timestamp.
         size: Bytes of its value before anything was cut off; `None` for a tombstone.
+        decoded_key: What its key is by the schema that it names; `None` where it names none.
+        decoded: The same of its value.
     """
 
     partition: int
@@ -135,6 +138,8 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     size: int | None
+    decoded_key: Decoded | None = None
+    decoded: Decoded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +183,15 @@ def parse_start(text: str, now: datetime) -> Start:
     return Start(time=at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
-def decode(data: bytes | None) -> tuple[str, str]:
-    """Return what kind of bytes these are, and them as text: `null`, `json` (one line), `text` or `hex`."""
+def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str]:
+    """Return what kind of bytes these are, and them as text: `null`, `json` (one line), `text` or `hex`.
+
+    What a schema says goes first: `schema` (JSON in one line), or `hex` where it cannot be followed.
+    """
     if data is None:
         return "null", ""
+    if decoded is not None:
+        return ("hex", data.hex(" ")) if decoded.text is None else ("schema", decoded.text)
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -310,6 +320,7 @@ def peek(
     start: Start,
     stop: Event,
     keep: Callable[[Record], bool] = lambda _: True,
+    registry: SchemaRegistry | None = None,
 ) -> Iterator[tuple[list[Record], int]]:
     """Read a topic's records from `start` on, and go on with new ones until told to stop.
 
@@ -319,6 +330,7 @@ def peek(
         start: Where to begin.
         stop: Set it to stop.
         keep: Which records are wanted.
+        registry: Decodes what names a schema; reading waits for it, for a few seconds at the most.
 
     Yields:
         The wanted records of the last moment, and how many were read for them; also when there were none.
@@ -342,7 +354,7 @@ def peek(
                 error = message.error()
                 if error is not None:
                     raise KafkaException(error)
-                records.append(_record(message))
+                records.append(_record(message, registry))
             yield [record for record in records if keep(record)], len(records)
 
 
@@ -358,21 +370,29 @@ def _begin(consumer: Consumer, name: str, numbers: Sequence[int], start: Start, 
     return found
 
 
-def _record(message: Message) -> Record:
-    key, value = _cut(message.key()), message.value()
+def _record(message: Message, registry: SchemaRegistry | None) -> Record:
+    key, value = message.key(), message.value()
     return Record(
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         time=time_of(message.timestamp()[1]),
-        key=key,
+        key=_cut(key),
         value=_cut(value),
         headers=tuple((header, _cut(content)) for header, content in _headers(message)),
         size=len(value) if value is not None else None,
+        decoded_key=_decoded(key, registry),
+        decoded=_decoded(value, registry),
     )
 
 
 def _headers(message: Message) -> Sequence[tuple[str, str | bytes | None]]:
     return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+
+
+def _decoded(data: str | bytes | None, registry: SchemaRegistry | None) -> Decoded | None:
+    if registry is None or not isinstance(data, bytes):
+        return None
+    return registry.decode(data)
 
 
 def _cut(data: str | bytes | None) -> bytes | None:

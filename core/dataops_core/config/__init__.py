@@ -19,6 +19,7 @@ from dataops_core.config.model import (
     PipelineSettings,
     ReaderStage,
     RecorderSettings,
+    SchemaRegistrySettings,
     Secret,
     SecretSource,
     Section,
@@ -33,6 +34,7 @@ from dataops_core.config.model import (
     TopicStage,
     TrinoSettings,
     TrinoViewStage,
+    WebSettings,
 )
 from dataops_core.config.secret import resolve_secret
 
@@ -55,6 +57,7 @@ __all__ = [
     "PipelineSettings",
     "ReaderStage",
     "RecorderSettings",
+    "SchemaRegistrySettings",
     "Secret",
     "SecretSource",
     "Section",
@@ -69,6 +72,7 @@ __all__ = [
     "TopicStage",
     "TrinoSettings",
     "TrinoViewStage",
+    "WebSettings",
     "context_of",
     "find_config",
     "find_problems",

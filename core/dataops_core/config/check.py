@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from dataops_core.config.model import (
     AirflowSettings,
-    AlertsSettings,
     CanaryHop,
     CanarySettings,
     ContextSettings,
@@ -19,6 +18,7 @@ from dataops_core.config.model import (
     Settings,
     Stage,
     TrinoViewStage,
+    WebSettings,
 )
 
 CANARY_FIELDS = ("id", "now")
@@ -51,8 +51,8 @@ def _context_problems(context: ContextSettings) -> Iterator[str]:
             if not host or not port.isdecimal():
                 yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
                 break
-    for name in ("airflow", "prometheus", "alertmanager"):
-        service: AirflowSettings | AlertsSettings | None = getattr(context, name)
+    for name in ("airflow", "prometheus", "alertmanager", "schema_registry"):
+        service: AirflowSettings | WebSettings | None = getattr(context, name)
         if service is None:
             continue
         yield from _url_problems(f"{name}.url", service.url)

@@ -113,17 +113,28 @@ class CatalogSettings(Section):
     """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
 
 
-class AlertsSettings(Section):
-    """A Prometheus or an Alertmanager, of which the active alerts are shown."""
+class WebSettings(Section):
+    """A service that is asked over HTTP."""
 
     url: str
-    """Base URL, without `/api`."""
+    """Base URL."""
     username: str | None = None
     """With `password`: HTTP basic authentication."""
     password: Secret | None = Field(default=None, repr=False)
     """Password for `username`."""
     token: Secret | None = Field(default=None, repr=False)
     """A bearer token, instead of user name and password."""
+
+
+class AlertsSettings(WebSettings):
+    """A Prometheus or an Alertmanager, of which the active alerts are shown."""
+
+    url: str
+    """Base URL, without `/api`."""
+
+
+class SchemaRegistrySettings(WebSettings):
+    """A Confluent Schema Registry, by which the records of a topic are decoded."""
 
 
 class Thresholds(Section):
@@ -146,6 +157,8 @@ class ContextSettings(Section):
     """Ask for the context's name before an action that changes something."""
     kafka: KafkaSettings | None = None
     """The Kafka cluster."""
+    schema_registry: SchemaRegistrySettings | None = None
+    """The schema registry of the Kafka cluster."""
     airflow: AirflowSettings | None = None
     """The Airflow API server."""
     trino: TrinoSettings | None = None

@@ -11,6 +11,7 @@ from dataops_core.clients.airflow import AirflowClient
 from dataops_core.clients.alerts import AlertsClient
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.schema_registry import SchemaRegistry
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import ContextSettings, Stage
 from dataops_core.errors import ConfigError
@@ -23,6 +24,7 @@ class Clients:
     """The clients of one context; `None` where a component is not configured."""
 
     kafka: KafkaClient | None = None
+    schema_registry: SchemaRegistry | None = None
     airflow: AirflowClient | None = None
     trino: TrinoClient | None = None
     catalogs: Mapping[str, CatalogClient] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class Clients:
         """
         return cls(
             kafka=KafkaClient(context.kafka, timeout) if context.kafka else None,
+            schema_registry=SchemaRegistry(context.schema_registry, timeout) if context.schema_registry else None,
             airflow=AirflowClient(context.airflow, timeout) if context.airflow else None,
             trino=TrinoClient(context.trino, timeout) if context.trino else None,
             catalogs={name: CatalogClient(name, catalog, timeout) for name, catalog in context.catalogs.items()},

@@ -27,6 +27,7 @@ from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.clients.kafka_peek import Record, Start
+    from dataops_core.clients.schema_registry import Decoded
 
 KEPT = 500
 """Newest wanted records that are kept; with 16 KiB of each value at the most, under 10 MB."""
@@ -35,6 +36,8 @@ MAX_CELL = 300
 PEEKING = "reading the records"
 NEVER = datetime.min.replace(tzinfo=UTC)
 FORMS = ("auto", "text", "hex")
+JSON = ("json", "schema")
+"""Kinds of values whose text is JSON."""
 
 
 class PlaceLine(Input):
@@ -122,7 +125,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
             def wanted(record: Record) -> bool:
                 return (partition is None or record.partition == partition) and self._keep(_searched(record))
 
-            for records, read in peek(self.console.kafka, name, begin, stop, wanted):
+            registry = self.console.schema_registry
+            for records, read in peek(self.console.kafka, name, begin, stop, wanted, registry):
                 if read:  # waits until they are taken in: a busy topic must not flood a slow terminal
                     self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
 
@@ -155,16 +159,16 @@ class PeekScreen(TableScreen["deque[Record]"]):
         return {f"{r.partition}-{r.offset}": Row(self._record(r, now), partial(_about, r)) for r in newest_first}
 
     def _record(self, record: Record, now: datetime) -> list[Text]:
-        value = self._text(record.value)
+        value = self._text(record.value, record.decoded)
         return [
             look.at(record.time, now, "dim"),
             look.number(record.partition),
             look.number(record.offset),
-            look.plain(self._text(record.key)[:60], "cyan"),
+            look.plain(self._text(record.key, record.decoded_key)[:60], "cyan"),
             Text("(tombstone)", "dim") if record.value is None else look.plain(value[:MAX_CELL]),
         ]
 
-    def _text(self, data: bytes | None) -> str:
+    def _text(self, data: bytes | None, decoded: Decoded | None = None) -> str:
         from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
 
         if data is None:
@@ -175,7 +179,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
             case "text":
                 return data.decode(errors="replace")
             case _:
-                return decode(data)[1]
+                return decode(data, decoded)[1]
 
     def draw(self, now: datetime) -> None:
         """Take in what has come since the last look, unless the reader holds still."""
@@ -197,15 +201,19 @@ class PeekScreen(TableScreen["deque[Record]"]):
     def _in_full(self, record: Record) -> Text:
         from dataops_core.clients.kafka_peek import MAX_BYTES, decode  # noqa: PLC0415 - as above
 
-        kind, _ = decode(record.value)
-        lines = [Text.assemble(("key  ", "bold"), look.plain(self._text(record.key) or look.UNKNOWN, "cyan"))]
+        kind, _ = decode(record.value, record.decoded)
+        key = self._text(record.key, record.decoded_key)
+        lines = [Text.assemble(("key  ", "bold"), look.plain(key or look.UNKNOWN, "cyan"))]
         for name, content in record.headers:
             lines.append(Text.assemble(("header  ", "bold"), look.plain(f"{name} = {self._text(content)}")))
         size = "" if record.size is None else f" of {count(record.size)} bytes"
         cut = f", the first {count(MAX_BYTES)} are kept" if (record.size or 0) > MAX_BYTES else ""
-        lines.append(Text.assemble(("value  ", "bold"), (f"{kind}{size}{cut}", "dim")))
-        value = self._text(record.value)
-        if kind == "json" and self._form == "auto":
+        kind_of = f"schema {record.decoded.schema_id}" if record.decoded and kind == "schema" else kind
+        lines.append(Text.assemble(("value  ", "bold"), (f"{kind_of}{size}{cut}", "dim")))
+        reasons = [found.reason for found in (record.decoded_key, record.decoded) if found is not None and found.reason]
+        lines += [look.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
+        value = self._text(record.value, record.decoded)
+        if kind in JSON and self._form == "auto":
             value = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
         lines += [look.plain(line.expandtabs()) for line in value.splitlines()]
         return Text("\n").join(lines)
@@ -249,21 +257,23 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
 
 def _searched(record: Record) -> str:
+    decoded = " ".join(part.text for part in (record.decoded_key, record.decoded) if part is not None and part.text)
     parts = [record.key, record.value, *(content for _, content in record.headers)]
     names = " ".join(name for name, _ in record.headers)
-    return f"{names} " + " ".join(part.decode(errors="replace") for part in parts if part is not None)
+    return f"{names} {decoded} " + " ".join(part.decode(errors="replace") for part in parts if part is not None)
 
 
 def _about(record: Record) -> dict[str, object]:
     from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
 
-    kind, value = decode(record.value)
+    kind, value = decode(record.value, record.decoded)
     return {
         "partition": record.partition,
         "offset": record.offset,
         "time": record.time,
-        "key": decode(record.key)[1],
+        "key": decode(record.key, record.decoded_key)[1],
         "headers": {name: decode(content)[1] for name, content in record.headers},
         "kind": kind,
-        "value": json.loads(value) if kind == "json" else visible(value),
+        "schema_id": record.decoded.schema_id if record.decoded is not None else None,
+        "value": json.loads(value) if kind in JSON else visible(value),
     }

@@ -1,0 +1,186 @@
+"""A schema registry: what it knows is decoded, and whatever goes wrong is one line beside the bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import fastavro
+import pytest
+
+from dataops_core.clients.schema_registry import SchemaRegistry
+from dataops_core.config import SchemaRegistrySettings
+
+TOWN = {"type": "record", "name": "Town", "namespace": "b", "fields": [{"name": "name", "type": "string"}]}
+READING = {
+    "type": "record",
+    "name": "Reading",
+    "fields": [
+        {"name": "logger", "type": "string"},
+        {"name": "celsius", "type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "note", "type": ["null", "string"]},
+    ],
+}
+READ = {"logger": "L-é", "celsius": Decimal("5.25"), "at": datetime(2013, 7, 1, 12, tzinfo=UTC), "note": None}
+
+
+class Registry:
+    """Answers the two paths that a reader asks: schemas by their id, and versions of subjects."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.authorised: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                outer.authorised.append(self.headers.get("Authorization"))
+                found = outer.answers.get(self.path)
+                body = json.dumps(found if found is not None else {"error_code": 40403, "message": "?"}).encode()
+                self.send_response(200 if found is not None else 404)
+                self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def knows(self, schema_id: int, schema: object, **more: Any) -> None:
+        self.answers[f"/schemas/ids/{schema_id}"] = {"schema": json.dumps(schema), **more}
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    found = Registry()
+    yield found
+    found.close()
+
+
+def client(url: str, timeout: float = 3.0, **settings: Any) -> SchemaRegistry:
+    return SchemaRegistry(SchemaRegistrySettings(url=url, **settings), timeout)
+
+
+def framed(schema_id: int, data: bytes) -> bytes:
+    return b"\0" + schema_id.to_bytes(4) + data
+
+
+def written(schema_id: int, schema: Any, value: object) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), value)
+    return framed(schema_id, out.getvalue())
+
+
+def why_not(of: SchemaRegistry, data: bytes) -> str:
+    found = of.decode(data)
+    assert found is not None
+    assert found.text is None
+    assert found.reason is not None
+    assert "\n" not in found.reason
+    return found.reason
+
+
+@pytest.mark.parametrize("data", [None, b"", b"\0\0\0\7", b'{"id": 7}', b"\1\0\0\0\7x"])
+def test_what_names_no_schema_is_left_alone(data: bytes | None) -> None:
+    assert client("http://127.0.0.1:1").decode(data) is None
+
+
+def test_a_record_is_decoded_and_its_schema_is_asked_for_once(registry: Registry) -> None:
+    registry.knows(258, READING)
+    ours = client(registry.url, token="t")
+    for _ in range(3):
+        found = ours.decode(written(258, READING, READ))
+        assert found is not None
+        assert found.schema_id == 258
+        assert found.text == '{"logger": "L-é", "celsius": "5.25", "at": "2013-07-01T12:00:00+00:00", "note": null}'
+    assert registry.asked == ["/schemas/ids/258"]
+    assert registry.authorised == ["Bearer t"]
+
+
+def test_a_schema_that_refers_to_others_is_put_together(registry: Registry) -> None:
+    flight = {"type": "record", "name": "Flight", "fields": [{"name": "to", "type": "b.Town"}]}
+    registry.knows(3, flight, references=[{"name": "b.Town", "subject": "towns/all", "version": 2}])
+    registry.answers["/subjects/towns%2Fall/versions/2"] = {"schema": json.dumps(TOWN)}
+    whole = {"type": "record", "name": "Flight", "fields": [{"name": "to", "type": TOWN}]}
+    found = client(registry.url).decode(written(3, whole, {"to": {"name": "Ausable"}}))
+    assert found is not None
+    assert found.text == '{"to": {"name": "Ausable"}}'
+
+
+def test_schemas_that_refer_to_each_other_without_an_end_are_said(registry: Registry) -> None:
+    again = [{"name": "b.Town", "subject": "towns", "version": 1}]
+    registry.knows(4, TOWN, references=again)
+    registry.answers["/subjects/towns/versions/1"] = {"schema": json.dumps(TOWN), "references": again}
+    assert "without an end" in why_not(client(registry.url), framed(4, b"x"))
+
+
+def test_json_is_read_and_protobuf_is_not(registry: Registry) -> None:
+    registry.knows(5, {}, schemaType="JSON")
+    registry.knows(6, "", schemaType="PROTOBUF")
+    found = client(registry.url).decode(framed(5, b'{"id": 7}'))
+    assert found is not None
+    assert found.text == '{"id": 7}'
+    assert why_not(client(registry.url), framed(6, b"x")) == "schema 6 is PROTOBUF, which is not decoded here"
+
+
+def test_a_schema_that_is_not_known_is_asked_for_once_and_others_are_decoded(registry: Registry) -> None:
+    registry.knows(2, "string")
+    ours = client(registry.url)
+    for _ in range(3):
+        assert why_not(ours, framed(1, b"x")) == f"schema registry {registry.url}: knows no schema 1"
+    found = ours.decode(written(2, "string", "é"))
+    assert found is not None
+    assert found.text == '"é"'
+    assert registry.asked == ["/schemas/ids/1", "/schemas/ids/2"]
+
+
+def test_bytes_that_do_not_fit_are_said_and_their_schema_stays_known(registry: Registry) -> None:
+    registry.knows(1, READING)
+    ours = client(registry.url)
+    assert why_not(ours, framed(1, b"\xff\xff")).startswith("the bytes do not fit schema 1: ")
+    assert ours.decode(written(1, READING, READ)) != ours.decode(framed(1, b""))
+
+
+@pytest.mark.parametrize("answer", [{"schema": "{"}, {"schema": '{"type": "nonsense"}'}, {"schema": 7}, ["x"], "x"])
+def test_a_registry_that_lies_is_said(registry: Registry, answer: object) -> None:
+    registry.answers["/schemas/ids/1"] = answer
+    assert why_not(client(registry.url), framed(1, b"x")).startswith(f"schema registry {registry.url}: ")
+
+
+def test_a_registry_that_is_down_or_hangs_is_said_and_not_asked_for_each_record() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        hung = client(url, timeout=0.5)
+        for schema_id in range(1, 50):
+            assert why_not(hung, framed(schema_id, b"x")) == f"schema registry {url}: no answer within 0.5 s"
+        silent.settimeout(0.0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # there was no second question
+            silent.accept()
+    down = client(url)
+    assert "cannot be reached" in why_not(down, framed(1, b"x"))
+    assert "cannot be reached" in why_not(down, framed(2, b"x"))
+
+
+def test_no_secret_is_in_what_is_said() -> None:
+    secret = "hunter2"
+    ours = client("http://127.0.0.1:1", username="u", password=secret)
+    assert secret not in why_not(ours, framed(1, b"x"))
