@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,6 +28,8 @@ class FakeRuns:
 
     def __init__(self) -> None:
         self.paused: list[tuple[str, bool]] = []
+        self.backfills: list[dict[str, str]] = []
+        self.dates: tuple[datetime, ...] = ()
         self.cleared: list[tuple[str, str, list[str]]] = []
         self.tokens: list[str | None] = []
         self.parts: list[LogPart] = []
@@ -61,6 +63,15 @@ class FakeRuns:
             raise self.failure
         self.paused.append((dag_id, paused))
 
+    def backfill_dates(self, client: object, body: Mapping[str, str]) -> tuple[datetime, ...]:
+        if self.failure is not None:
+            raise self.failure
+        return self.dates
+
+    def backfill(self, client: object, body: Mapping[str, str]) -> int:
+        self.backfills.append(dict(body))
+        return 7
+
     def clear_failed(self, client: object, dag_id: str, run_id: str, tasks: Sequence[TaskInstance] = ()) -> int:
         self.cleared.append((dag_id, run_id, [task.key for task in tasks]))
         return 2
@@ -69,7 +80,7 @@ class FakeRuns:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
     fake = FakeRuns()
-    for name in ("params", "task_instances", "log", "set_paused", "clear_failed"):
+    for name in ("params", "task_instances", "log", "set_paused", "clear_failed", "backfill", "backfill_dates"):
         monkeypatch.setattr(airflow_runs, name, getattr(fake, name))
     return fake
 
@@ -155,6 +166,43 @@ async def test_dags_are_paused_together_once_it_is_confirmed(console: Console, r
         await until_shown(console.app, lambda text: "unpaused assess" in text, "that it goes on")
     assert runs.paused == [("assess", False)]
     assert outcomes(console) == [("unpause_dag", "allowed"), ("unpause_dag", "done")]
+
+
+async def test_a_backfill_shows_its_runs_before_it_is_confirmed(console: Console, runs: FakeRuns) -> None:
+    runs.dates = tuple(datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 13))
+    async with console.app.run_test(size=(120, 36), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        await pilot.press("b")
+        await until_shown(console.app, lambda text: "first and last date" in text, "the question")
+        line = console.app.screen.query_one(Input)
+        line.value = "2026-01-12"
+        await pilot.press("enter")
+        await until_shown(console.app, lambda text: "type the first and the last date" in text, "what is wrong")
+        line.value = "2026-01-01..2026-01-12 failed"
+        await pilot.press("enter")
+        text = await until_shown(
+            console.app, lambda text: "POST http://airflow/api/v2/backfills" in text, "the preview"
+        )
+        assert "12 runs" in text
+        assert "2026-01-10T00:00:00" in text
+        assert "and 2 more" in text
+        assert runs.backfills == []
+        await pilot.press("shift+tab", "enter")
+        await until_shown(console.app, lambda text: "backfill 7 of" in text, "that it was done")
+    (sent,) = runs.backfills
+    assert (sent["from_date"], sent["reprocess_behavior"]) == ("2026-01-01T00:00:00+00:00", "failed")
+    assert outcomes(console) == [("backfill_dag", "allowed"), ("backfill_dag", "done")]
+
+
+async def test_a_backfill_of_nothing_asks_nothing(console: Console, runs: FakeRuns) -> None:
+    async with console.app.run_test(size=(120, 36), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        await pilot.press("b", "enter")
+        await until_shown(console.app, lambda text: "would run nothing" in text, "that there is nothing to run")
+        runs.failure = BadAnswer("it has no schedule")
+        await pilot.press("b", "enter")
+        await until_shown(console.app, lambda text: "asking what a backfill" in text, "why not")
+    assert runs.backfills == []
 
 
 async def test_failed_tasks_run_again_once_it_is_confirmed(console: Console, runs: FakeRuns) -> None:

@@ -63,6 +63,22 @@ def test_stages_tell_what_the_checks_go_by(stack: Stack) -> None:
     assert facts(stages["trino.shipment_exposure"])["relation"] == "gold.shipment_exposure"
 
 
+def test_a_backfill_says_its_dates_and_makes_their_runs(stack: Stack) -> None:
+    day = ("load_reference_data", "--from", "2026-11-01", "--to", "2026-11-02")
+    planned = stack.dataops("dag", "backfill", *day, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    dates = planned.stdout.splitlines()
+    assert dates[0] == "2026-11-01T00:00:00+00:00"
+    refused = stack.dataops("dag", "backfill", *day)
+    assert refused.returncode == 2
+    assert 'confirm with "yes"' in refused.stderr
+    made = stack.dataops("dag", "backfill", *day, "--yes")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines() == dates
+    again = stack.dataops("dag", "backfill", *day, "--dry-run")
+    assert (again.returncode, again.stdout) == (0, ""), "each of these dates has its run now"
+
+
 def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
     """Airflow's scheduler counts as lost once it was not heard of for its health check's threshold (30 s)."""
     stack.local("stop", "airflow-scheduler")

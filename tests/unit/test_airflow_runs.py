@@ -11,10 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from dataops_core.actions import Backfill
 from dataops_core.clients.airflow import AirflowClient
-from dataops_core.clients.airflow_runs import clear_failed, log, params, set_paused, task_instances
+from dataops_core.clients.airflow_runs import (
+    backfill,
+    backfill_dates,
+    clear_failed,
+    log,
+    params,
+    set_paused,
+    task_instances,
+)
 from dataops_core.config import AirflowSettings
-from dataops_core.errors import BadAnswer, NotFound
+from dataops_core.errors import ActionRefused, BadAnswer, NotFound
 
 AT = "2026-01-05T03:00:00Z"
 
@@ -172,3 +181,37 @@ def test_an_answer_that_is_no_log_is_a_bad_answer(airflow: Airflow) -> None:
         airflow.answers["GET", f"{path}/t/logs/1"] = lie
         with pytest.raises(BadAnswer):
             log(airflow.client, "d", "r", task)
+
+
+def test_a_backfill_is_asked_for_and_made_for_the_same_dates(airflow: Airflow) -> None:
+    wanted = Backfill.typed("d", "2026-01-01..2026-01-02 completed")
+    dates = [{"logical_date": f"2026-01-0{day}T00:00:00Z"} for day in (1, 2)]
+    airflow.answers["POST", "/api/v2/backfills/dry_run"] = {"backfills": dates, "total_entries": 2}
+    airflow.answers["POST", "/api/v2/backfills"] = {
+        "id": 7, "dag_id": "d", "dag_display_name": "d", "from_date": AT, "to_date": AT, "is_paused": False,
+        "reprocess_behavior": "completed", "max_active_runs": 10, "created_at": AT, "completed_at": None,
+        "updated_at": AT, "dag_run_conf": {},
+    }  # fmt: skip
+    assert [date.day for date in backfill_dates(airflow.client, wanted.body)] == [1, 2]
+    assert backfill(airflow.client, wanted.body) == 7
+    bodies = [body for _, _, _, body in airflow.asked]
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["reprocess_behavior"] == "completed"
+    assert bodies[0]["from_date"].startswith("2026-01-01T00:00:00")
+    airflow.answers.clear()
+    with pytest.raises(NotFound):
+        backfill_dates(airflow.client, wanted.body)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("2026-01-01", "first and the last date"),
+        ("2026-01-02..2026-01-01", "ends before it begins"),
+        ("yesterday..2026-01-01", '"yesterday" is no date'),
+        ("2026-01-01..2026-01-02 all", '"all" is none of none, failed, completed'),
+    ],
+)
+def test_what_is_no_backfill_is_refused(typed: str, said: str) -> None:
+    with pytest.raises(ActionRefused, match=said):
+        Backfill.typed("d", typed)

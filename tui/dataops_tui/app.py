@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
@@ -16,9 +18,9 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from dataops_core.actions import Gate
+from dataops_core.actions import Backfill, Gate
 from dataops_core.config import DagStage, Settings, context_of
-from dataops_core.errors import ClientError
+from dataops_core.errors import ActionRefused, ClientError
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_tui.background import in_background
@@ -26,7 +28,8 @@ from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
-from dataops_tui.messages import Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
+from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.navigation import Navigator
 from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
@@ -56,6 +59,8 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 
 CONNECTING = "still connecting; try again in a moment"
+BACKFILL_SHOWN = 10
+"""Dates of a backfill that are named before it is confirmed."""
 EVENTS = 1000
 """Changes of state that are kept."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
@@ -457,6 +462,53 @@ class DataopsApp(TimeTravel, Navigator):
                 self._trigger(airflow, dag_id, dialog.conf, typed)
 
         self.push_screen(dialog, confirmed)
+
+    def backfill(self, dag_id: str | None) -> None:
+        """Have a DAG run for a time that has passed, once Airflow has said which runs that are and it is confirmed."""
+        airflow = self.airflow
+        if dag_id is None or airflow is None:
+            self.notify("no DAG here: put the cursor on one" if airflow else self.why_not("Airflow"), severity="error")
+            return
+
+        def check(typed: str) -> tuple[str, bool]:
+            try:
+                Backfill.typed(dag_id, typed)
+            except ActionRefused as refusal:
+                return str(refusal), False
+            return "", False
+
+        def asked(answer: Answer | None) -> None:
+            if answer is not None:
+                self._plan_backfill(airflow, Backfill.typed(dag_id, answer.text))
+
+        today = datetime.now(UTC).date()
+        title = f"Backfill {dag_id}: first and last date; add `failed` or `completed` to run those again"
+        self.push_screen(AskDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
+
+    def _plan_backfill(self, airflow: AirflowClient, wanted: Backfill) -> None:
+        def work() -> None:
+            from dataops_core.clients.airflow_runs import backfill_dates  # noqa: PLC0415 - as above
+
+            self.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
+
+        in_background(self, f"asking what a backfill of {wanted.dag_id} runs", work)
+
+    @on(BackfillPlanned)
+    def _planned(self, message: BackfillPlanned) -> None:
+        wanted, dates = message.wanted, message.dates
+        if not dates:
+            self.notify(f"a backfill of {wanted.dag_id} would run nothing: each of these dates has its run")
+            return
+        runs = f"{len(dates)} run{'s' if len(dates) != 1 else ''}"
+        shown = [date.isoformat() for date in dates[:BACKFILL_SHOWN]]
+        more = [f"and {len(dates) - BACKFILL_SHOWN} more"] if len(dates) > BACKFILL_SHOWN else []
+        call = f"POST {message.airflow.target}/api/v2/backfills {json.dumps(wanted.body)}"
+
+        def do(confirmed: str | None) -> str:
+            number = self.gate.backfill(message.airflow, wanted, confirmed)
+            return f"backfill {number} of {wanted.dag_id}: {runs}"
+
+        self.act(f"Backfill {wanted.dag_id}: {runs}", "\n".join([call, *shown, *more]), do)
 
     def _trigger(self, airflow: AirflowClient, dag_id: str, conf: dict[str, object], confirmed: str | None) -> None:
         def work() -> None:

@@ -11,7 +11,8 @@ from textual.message import Message
 from dataops_core.health.model import HealthSnapshot
 
 if TYPE_CHECKING:
-    from dataops_core.clients.airflow import DagRun
+    from dataops_core.actions import Backfill
+    from dataops_core.clients.airflow import AirflowClient, DagRun
     from dataops_core.clients.airflow_runs import Param
     from dataops_core.clients.kafka_peek import Record
     from dataops_tui.app import Watching
@@ -83,6 +84,15 @@ class ParamsLoaded(Message):
     """The parameters that a DAG declares."""
 
     params: tuple[Param, ...]
+
+
+@dataclass
+class BackfillPlanned(Message):
+    """Airflow has said which dates a backfill would run."""
+
+    airflow: AirflowClient
+    wanted: Backfill
+    dates: tuple[datetime, ...]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.actions.audit import append, default_audit_path
+from dataops_core.actions.backfill import Backfill
 from dataops_core.actions.risk import SqlRisk
 from dataops_core.config import ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
@@ -217,6 +218,22 @@ class Gate:
         what = f"clearing tasks of {dag_id} has them run again"
         return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
 
+    def backfill(self, client: AirflowClient, wanted: Backfill, confirmed: str | None = None) -> int:
+        """Have a DAG run for a time that has passed; returns the backfill's id.
+
+        Args:
+            client: Where it is.
+            wanted: What is to be run.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        entry = {"action": "backfill_dag", "target": client.target, **wanted.body}
+        what = f"a backfill of {wanted.dag_id} starts runs"
+        return self._do(entry, what, confirmed, partial(_backfill, client, wanted))
+
     def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
         """Do what changes something, once it is allowed; whatever comes of it is audited."""
         try:
@@ -261,6 +278,12 @@ def _clear(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[Task
     from dataops_core.clients.airflow_runs import clear_failed  # noqa: PLC0415 - as above
 
     return clear_failed(client, dag_id, run_id, tasks)
+
+
+def _backfill(client: AirflowClient, wanted: Backfill) -> int:
+    from dataops_core.clients.airflow_runs import backfill  # noqa: PLC0415 - as above
+
+    return backfill(client, wanted.body)
 
 
 def _shown(name: str, value: object) -> object:

@@ -291,6 +291,32 @@ def dag_trigger(
     )
 
 
+@dag_app.command("backfill")
+def dag_backfill(
+    context: _Context,
+    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG; it needs a schedule by time.")],
+    start: Annotated[str, typer.Option("--from", metavar="DATE", help="First date, in UTC without a zone.")],
+    end: Annotated[str, typer.Option("--to", metavar="DATE", help="Last date.")],
+    again: Annotated[
+        str, typer.Option(metavar="RUNS", help="Also dates that have a run: none, failed or completed ones.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write the dates that would run.")] = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Run a DAG for a time that has passed, and write the dates and the backfill's id.
+
+    It wants to be confirmed, and is audited.
+    Exit codes: 0 done, 1 no such DAG or Airflow refuses it, 2 wrong use or settings or refused, 3 no connection,
+    4 timed out, 130 interrupted.
+    """
+    from dataops_core.actions import Backfill
+    from dataops_core.cli import dags
+
+    wanted = Backfill.of(dag_id, start, end, again)
+    return dags.backfill(context.obj, wanted, dry_run=dry_run, confirmed=confirm or ("yes" if yes else None))
+
+
 @config_app.command("validate")
 def config_validate(context: _Context) -> int:
     """Check the settings, and name all that is wrong with them.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dataops_core.actions import Gate
+from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.clients.airflow import AirflowClient, DagRun
+from dataops_core.clients.airflow_runs import backfill_dates
 from dataops_core.config import ContextSettings, context_of, find_config, load_settings
 from dataops_core.errors import ClientError, ConfigError, TimedOut, Unreachable
 from dataops_core.health.text import duration
@@ -56,6 +57,23 @@ def trigger(
         return Exit.OK
     say(f"dataops: the run has failed{_failed_tasks(airflow, run)}")
     return Exit.FAILED
+
+
+def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirmed: str | None) -> int:
+    """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
+    name, context, airflow = _open(invocation)
+    dates = backfill_dates(airflow, wanted.body)
+    for date in dates:
+        write(f"{date.isoformat()}\n")
+    if dry_run or not dates:
+        say(f"dataops: {len(dates)} runs of {wanted.dag_id} would be made")
+        return Exit.OK
+    gate = Gate(name, context)
+    word = gate.confirmation()
+    if word is not None and confirmed is None and can_ask():
+        confirmed = ask_word(f'This makes {len(dates)} runs of {wanted.dag_id} in the context "{name}".', word)
+    say(f"dataops: backfill {gate.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} is under way")
+    return Exit.OK
 
 
 def _open(invocation: Invocation) -> tuple[str, ContextSettings, AirflowClient]:

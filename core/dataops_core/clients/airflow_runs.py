@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any
 
 from airflow_client.client import ApiClient
+from airflow_client.client.api.backfill_api import BackfillApi
 from airflow_client.client.api.dag_api import DAGApi
 from airflow_client.client.api.task_instance_api import TaskInstanceApi
 from airflow_client.client.exceptions import ApiException
+from airflow_client.client.models.backfill_post_body import BackfillPostBody
 from airflow_client.client.models.clear_task_instances_body import ClearTaskInstancesBody
 from airflow_client.client.models.clear_task_instances_body_task_ids_inner import ClearTaskInstancesBodyTaskIdsInner
 from airflow_client.client.models.dag_patch_body import DAGPatchBody
@@ -186,6 +188,30 @@ def clear_failed(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequenc
         lambda api, timeout: TaskInstanceApi(api).post_clear_task_instances(dag_id, body, _request_timeout=timeout)
     )
     return len(answer.task_instances)
+
+
+def backfill_dates(client: AirflowClient, body: Mapping[str, str]) -> tuple[datetime, ...]:
+    """Return the dates that a backfill would run; raises ClientError.
+
+    Args:
+        client: Airflow.
+        body: What is asked for; see `Backfill.body`.
+    """
+    wanted = BackfillPostBody.model_validate(dict(body))
+    answer = client.ask(lambda api, timeout: BackfillApi(api).create_backfill_dry_run(wanted, _request_timeout=timeout))
+    return tuple(run.logical_date for run in answer.backfills if run.logical_date is not None)
+
+
+def backfill(client: AirflowClient, body: Mapping[str, str]) -> int:
+    """Have the runs of a time that has passed made; returns the backfill's id; raises ClientError.
+
+    Args:
+        client: Airflow.
+        body: What is asked for; see `Backfill.body`.
+    """
+    wanted = BackfillPostBody.model_validate(dict(body))
+    answer = client.ask(lambda api, timeout: BackfillApi(api).create_backfill(wanted, _request_timeout=timeout))
+    return int(answer.id)
 
 
 def _marker(task: TaskInstance) -> Any:  # noqa: ANN401 - the API takes an id, or an id with a number

@@ -34,6 +34,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     MARKABLE = True
     BINDINGS = [
         Binding("t", "trigger", "Trigger", id="dags.trigger", tooltip="Trigger the DAG under the cursor"),
+        Binding("b", "backfill", "Backfill", id="dags.backfill", tooltip="Run the DAG for a time that has passed"),
         Binding("p", "pause", "Pause", id="dags.pause", tooltip="Pause the DAG or the marked ones, or let them go on"),
     ]
 
@@ -87,6 +88,10 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         """Trigger the DAG under the cursor."""
         self.console.trigger(self.table.cursor_key)
 
+    def action_backfill(self) -> None:
+        """Have the DAG under the cursor run for a time that has passed."""
+        self.console.backfill(self.table.cursor_key)
+
     def action_pause(self) -> None:
         """Pause the chosen DAGs, or let them go on if the first one is paused."""
         airflow, chosen = self.console.airflow, self.table.chosen
@@ -112,6 +117,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
     MARKABLE = True
     BINDINGS = [
         Binding("t", "trigger", "Trigger", id="runs.trigger", tooltip="Trigger the DAG"),
+        Binding("b", "backfill", "Backfill", id="runs.backfill", tooltip="Run the DAG for a time that has passed"),
         Binding("x", "clear", "Clear failed", id="runs.clear", tooltip="Have the failed tasks of the runs run again"),
     ]
 
@@ -146,6 +152,10 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
     def action_trigger(self) -> None:
         """Trigger the DAG."""
         self.console.trigger(self._dag_id)
+
+    def action_backfill(self) -> None:
+        """Have the DAG run for a time that has passed."""
+        self.console.backfill(self._dag_id)
 
     def action_clear(self) -> None:
         """Have the failed tasks of the chosen runs run again."""
