@@ -82,7 +82,7 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 
 ##### Development
 
-.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick distclean
+.PHONY: install check dashboard-pictures dashboards docs golden fmt helm-tools lock monitoring-tools quick screenshots distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -93,6 +93,9 @@ dashboards: install ## write Grafana's dashboards anew
 	$(PY) dashboards/generate.py
 docs: install ## write the parts of the docs that come from the code
 	$(PY) docs/generate.py
+
+screenshots: install ## draw the pictures of the console in docs/images/console from made-up data
+	PYTHONPATH=. $(PY) -m tests.screenshots
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition
