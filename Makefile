@@ -95,7 +95,7 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick site distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
@@ -118,6 +118,9 @@ docs: install ## write the parts of the docs that come from the code, and what c
 	$(TEAM) write
 site: install ## the docs as a site, into .local/site
 	$(PY) -m sphinx -q -n -W --keep-going -c docs -b html . .local/site
+
+screenshots: install ## draw the pictures of the console in docs/images/console from made-up data
+	PYTHONPATH=. $(PY) -m tests.screenshots
 
 golden: install ## write the exporter's golden expositions anew
 	PYTHONPATH=. $(PY) -m tests.exposition

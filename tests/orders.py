@@ -122,7 +122,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def stuck() -> HealthSnapshot:
+def stuck(previous: HealthSnapshot | None = None) -> HealthSnapshot:
     """Return a snapshot in which `land` is stuck for two minutes."""
     at = now()
     since = at - seconds(120)
@@ -131,4 +131,4 @@ def stuck() -> HealthSnapshot:
         "land", at, progress_time=since, position=500, lag_records=12_345, pending_since=since, advanced_at=since
     )
     seen["bronze"] = Observation("bronze", at, progress_time=since, position=500, advanced_at=since)
-    return see(seen, at)
+    return see(seen, at, previous)

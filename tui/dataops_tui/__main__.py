@@ -88,7 +88,9 @@ def console(
             return Replay(recording)
         from dataops_core.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
-        return RecordedMonitor(settings, context)
+        monitor = RecordedMonitor(settings, context)
+        gc.freeze()  # the vendors' modules live for ever: no need to look through them again and again
+        return monitor
 
     gc.set_threshold(*COLLECT)
     sys.setswitchinterval(SWITCH)

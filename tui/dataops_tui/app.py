@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections import deque
@@ -177,7 +176,6 @@ class DataopsApp(TimeTravel, Navigator):
             if before is not None:
                 before.stop()
             monitor = watch()
-            gc.freeze()  # the vendors' modules live for ever: the collector need not look through them again and again
             monitor.start(arrived)
             self.post_message(Connected(monitor, context))
 
