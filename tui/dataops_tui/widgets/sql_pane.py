@@ -50,6 +50,8 @@ MAX_ROWS = 1_000_000
 """Rows that are kept; a query with more is stopped there, and that is said."""
 MAX_BYTES = 2 << 30
 """Bytes of rows on disk, after compression, beyond which a query is stopped."""
+REST = 0.002
+"""Seconds of rest after each batch of rows, so that what is drawn and typed has its turn."""
 WATCH_EVERY = 0.25
 """Seconds between two looks at the query that runs, and at the rows that have come."""
 ASK_WHY_EVERY = 2.0
@@ -222,6 +224,7 @@ class SqlPane(Vertical):
                     break
                 if handle.cancelled:
                     break
+                time.sleep(REST)
             if result is None and handle.columns:
                 self.post_message(ResultBegan(number, Result(handle.columns, MAX_ROWS, MAX_BYTES)))
         except DataopsError as error:
