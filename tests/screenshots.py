@@ -1,7 +1,7 @@
 """`make screenshots`: a picture of each place of the console, drawn from made-up data at a fixed time.
 
-No service is asked: the clients are those that the console's tests use. The clock stands still, so that the same code
-draws the same files.
+No service is asked: the clients are those that the console's tests use. The clock stands still, so that figures
+of age do not change. Their files are not the same bytes each time.
 """
 
 from __future__ import annotations

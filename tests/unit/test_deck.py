@@ -130,12 +130,12 @@ def test_the_build_tells_which_figure_is_stale_and_where_it_is_used(tmp_path: Pa
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "README.md", tmp_path)
     document = tmp_path / "docs/pipeline.md"
-    document.write_text(document.read_text().replace("9,900 records |", "9,950 records |"))
+    document.write_text(document.read_text().replace("21,500 records |", "21,550 records |"))
     done = _build(tmp_path / "docs/presentation/build.py", tmp_path / "deck.pptx")
     assert done.returncode == 1
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("landed_rate"))
     assert line.startswith("landed_rate (slides 15, 16): docs/pipeline.md no longer says '| landed into bronze")
-    assert "9,950 records" in line, "what the document says now"
+    assert "21,550 records" in line, "what the document says now"
     assert not (tmp_path / "deck.pptx").exists()
 
 
