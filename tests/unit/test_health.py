@@ -191,6 +191,28 @@ def test_an_unreachable_store_is_named_beside_the_query_that_hangs_on_it() -> No
     assert any(line.startswith("also: bronze is unknown (downstream)") for line in verdict.evidence)
 
 
+def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there() -> None:
+    """It stood still for a minute, and its first commit since then falls between the two looks."""
+    since, later, latest = T0 - seconds(60), T0 + seconds(5), T0 + seconds(10)
+    before = see(stopped(T0, since))
+    seen = healthy(later)
+    seen["land"] = Observation(
+        "land", later, progress_time=later, position=7000, lag_records=0, advanced_at=later - seconds(1)
+    )
+    old = replace(stopped(T0, since)["bronze"], observed_at=later - seconds(2))
+    seen["bronze"] = old
+    first = see(seen, later, before)
+    assert first.pipeline("p").stage("bronze").state is not StageState.STUCK
+
+    seen = {**healthy(latest), "land": replace(seen["land"], observed_at=latest), "bronze": old}
+    second = see(seen, latest, first)
+    assert second.pipeline("p").stage("bronze").state is not StageState.STUCK, "it has not been looked at since"
+
+    seen["bronze"] = replace(old, observed_at=latest)
+    third = see(seen, latest, second)
+    assert third.pipeline("p").verdict.check_id == "bronze/stuck", "now it was, and has not got it"
+
+
 def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
     seen = results({**healthy(T0), "land": "no checkpoint at /c/land: the query has never run"}, T0)
     seen = [replace(result, error_kind="not_found") if result.stage == "land" else result for result in seen]

@@ -118,9 +118,9 @@ def _pipeline(
 ) -> PipelineHealth:
     by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
     stages: dict[str, StageHealth] = {}
+    earlier = {s.name: s for s in before.stages} if before else {}
     for stage in settings.stages:
-        last = next((s for s in before.stages if s.name == stage.name), None) if before else None
-        stages[stage.name] = _stage(stage, by_stage.get(stage.name), last, stages, now)
+        stages[stage.name] = _stage(stage, by_stage.get(stage.name), earlier, stages, now)
     verdict = conclude(settings, tuple(stages.values()), components, before.verdict if before else None, now)
     suffering = set(verdict.blast_radius) if verdict.stage else set()
     shown = tuple(
@@ -150,14 +150,20 @@ def _age(progress: Sequence[datetime | None], now: datetime) -> float | None:
 def _stage(
     stage: Stage,
     result: ProbeResult | None,
-    last: StageHealth | None,
+    earlier: Mapping[str, StageHealth],
     above: Mapping[str, StageHealth],
     now: datetime,
 ) -> StageHealth:
+    last = earlier.get(stage.name)
     seen = result.observation if result and result.success else None
     error = _why_unknown(stage, result, seen, now)
     upstream = [above[name] for name in stage.reads]
-    progress, passed_on_at, hop_lag = (None, None, None) if seen is None or error else _progress(seen, upstream)
+    progress, passed_on_at, hop_lag = (None, None, None)
+    if seen is not None and not error:
+        progress, passed_on_at, hop_lag = _progress(seen, [_as_of(seen, s, earlier.get(s.name)) for s in upstream])
+        # The same look as before, and only the upstream was looked at anew: nothing more is known of this stage.
+        if last is not None and last.observed_at == seen.observed_at and any(_overtakes(seen, s) for s in upstream):
+            progress, hop_lag = last.progress_time, last.hop_lag
     samples = _samples(seen, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
@@ -215,6 +221,19 @@ def _why_unknown(stage: Stage, result: ProbeResult | None, seen: Observation | N
     if age > STALE_AFTER + pause:
         return f"last seen {age.total_seconds():.0f} s ago"
     return None
+
+
+def _overtakes(seen: Observation, upstream: StageHealth) -> bool:
+    """Tell whether the upstream has passed something on after the stage was looked at, which it may have by now."""
+    advanced_at = upstream.observation.advanced_at if upstream.observation else None
+    return advanced_at is not None and advanced_at > seen.observed_at
+
+
+def _as_of(seen: Observation, upstream: StageHealth, before: StageHealth | None) -> StageHealth:
+    """Return the upstream as far as it had come when the stage was looked at, where that is known."""
+    if before is None or before.progress_time is None or not _overtakes(seen, upstream):
+        return upstream
+    return before
 
 
 def _progress(
