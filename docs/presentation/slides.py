@@ -547,7 +547,7 @@ def faults(slide: Slide) -> None:
 def scale(slide: Slide) -> None:
     """What it takes when the load grows."""
     slide.title("Scalability: configuration up to a point, then design")
-    _lead(slide, "Worked out from the measured rates on two busy cores. The jobs have not been run on a cluster yet.")
+    _lead(slide, "Worked out from rates measured on two cores. Of clusters, one with a single worker has been tried.")
     sizes = ("1", "10", "100", "1000")
     rows = [["load", *(f"{{load_{n}}}" for n in sizes)]]
     rows += [
