@@ -110,16 +110,6 @@ def _is_quoted(name: str, text: Column) -> Column:
     return text.rlike(f'"{name}"\\s*:\\s*"')
 
 
-def _number(name: str, text: Column, quoted_numbers: bool) -> Column:
-    """Return the value of a field that is a number; null where it is none."""
-    number = F.col(f"typed.{name}")
-    if not quoted_numbers:
-        return number
-    sent = _tokens(text).getItem(name)
-    unquoted = F.when(sent.rlike(f"\\A{_NUMBERS[name]}\\z"), sent.try_cast(_FIELDS[name]))
-    return F.when(_is_quoted(name, text), unquoted).otherwise(number)
-
-
 def _reason(text: Column, quoted_numbers: bool) -> Column:
     """Return why a record is no reading; null for a good one."""
     times = [F.when(F.col(name).isNull(), f"wrong-type: {name}") for name in _TIMES]
