@@ -208,9 +208,45 @@ def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there()
     second = see(seen, latest, first)
     assert second.pipeline("p").stage("bronze").state is not StageState.STUCK, "it has not been looked at since"
 
+    seen["bronze"] = replace(old, observed_at=later - seconds(1.5))
+    slow = see(seen, latest, first)
+    assert slow.pipeline("p").stage("bronze").state is not StageState.STUCK, "this look began before the commit, too"
+
     seen["bronze"] = replace(old, observed_at=latest)
     third = see(seen, latest, second)
     assert third.pipeline("p").verdict.check_id == "bronze/stuck", "now it was, and has not got it"
+
+
+def first_record(now: datetime, since: datetime, *, passed: bool) -> dict[str, Observation]:
+    """The table is empty: records wait since then, the first of all, or the query has already let some through."""
+    seen = stopped(now, since)
+    seen["land"] = replace(seen["land"], newest_passed=since - seconds(1) if passed else None)
+    return {**seen, "bronze": Observation("bronze", now, position=0)}
+
+
+def test_an_empty_table_is_not_stuck_while_its_query_has_let_nothing_through() -> None:
+    seen = first_record(T0, T0 - seconds(60), passed=False)
+    first = see(seen)
+    for snapshot in (first, see(seen, T0, first)):
+        pipeline = snapshot.pipeline("p")
+        assert pipeline.verdict.check_id == "land/stuck"
+        assert pipeline.stage("bronze").reason == "nothing has arrived yet"
+
+
+def test_an_empty_table_is_stuck_once_it_has_missed_something_for_the_stall_time_and_not_before() -> None:
+    hour = T0 + seconds(3600)
+    nothing = {name: Observation(name, T0, position=0) for name in ("orders", "land", "bronze")}
+    unknown = see({**healthy(T0), **nothing, "bronze": "connection refused"})
+    quiet = see({**healthy(T0), **nothing}, T0, unknown)
+    assert quiet.pipeline("p").stage("bronze").state is StageState.IDLE
+    arrived = see(first_record(hour, hour, passed=True), hour, quiet)
+    assert arrived.pipeline("p").stage("bronze").state is StageState.BEHIND, (
+        "whatever it did before, it waits since now"
+    )
+    later = hour + seconds(21)
+    seen = see(first_record(later, hour, passed=True), later, arrived).pipeline("p").stage("bronze")
+    assert (seen.state, seen.since) == (StageState.STUCK, hour)
+    assert seen.reason == "input waits, and nothing has ever passed"
 
 
 def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:

@@ -6,13 +6,14 @@ Everything here is a pure function of the previous snapshot, the newest probe re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 from dataops_core.config import PipelineSettings, Stage, Thresholds, TrinoViewStage
 from dataops_core.health.checks import Look, find
 from dataops_core.health.model import (
+    Advance,
     ComponentHealth,
     Finding,
     HealthSnapshot,
@@ -160,11 +161,8 @@ def _stage(
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
     if seen is not None and not error:
-        progress, passed_on_at, hop_lag = _progress(seen, [_as_of(seen, s, earlier.get(s.name)) for s in upstream])
-        # The same look as before, and only the upstream was looked at anew: nothing more is known of this stage.
-        if last is not None and last.observed_at == seen.observed_at and any(_overtakes(seen, s) for s in upstream):
-            progress, hop_lag = last.progress_time, last.hop_lag
-    samples = _samples(seen, hop_lag, last, now)
+        progress, passed_on_at, hop_lag = _progress(seen, [_reached(s, seen.observed_at) for s in upstream])
+    samples = _samples(seen, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
@@ -223,22 +221,30 @@ def _why_unknown(stage: Stage, result: ProbeResult | None, seen: Observation | N
     return None
 
 
-def _overtakes(seen: Observation, upstream: StageHealth) -> bool:
-    """Tell whether the upstream has passed something on after the stage was looked at, which it may have by now."""
-    advanced_at = upstream.observation.advanced_at if upstream.observation else None
-    return advanced_at is not None and advanced_at > seen.observed_at
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """How far an upstream stage had come when its reader was looked at; all as in `Observation`."""
+
+    progress_time: datetime | None
+    newest_passed: datetime | None
+    advances: tuple[Advance, ...]
 
 
-def _as_of(seen: Observation, upstream: StageHealth, before: StageHealth | None) -> StageHealth:
-    """Return the upstream as far as it had come when the stage was looked at, where that is known."""
-    if before is None or before.progress_time is None or not _overtakes(seen, upstream):
-        return upstream
-    return before
+def _reached(upstream: StageHealth, at: datetime) -> _Reached:
+    """Return how far the upstream had come by then, as far as its history tells.
+
+    What it has passed on since then its reader cannot have shown yet, and does not lack.
+    """
+    seen = upstream.observation
+    advances = seen.advances if seen is not None else ()
+    if seen is not None and seen.advanced_at is not None and seen.advanced_at > at:
+        then = next((s for s in reversed(upstream.samples) if s.at <= at and s.progress_time is not None), None)
+        if then is not None:
+            return _Reached(then.progress_time, then.newest_passed, advances)
+    return _Reached(upstream.progress_time, seen.newest_passed if seen is not None else None, advances)
 
 
-def _progress(
-    seen: Observation, upstream: Sequence[StageHealth]
-) -> tuple[datetime | None, datetime | None, float | None]:
+def _progress(seen: Observation, upstream: Sequence[_Reached]) -> tuple[datetime | None, datetime | None, float | None]:
     """Return progress time, since when input waits, and hop lag in seconds.
 
     Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
@@ -255,11 +261,10 @@ def _progress(
         return own, None, None
     ceiling, slowest = min(known, key=itemgetter(0))
     waiting_since = seen.pending_since
-    if own < ceiling and slowest.observation is not None:
-        passed, advances = slowest.observation.newest_passed, slowest.observation.advances
-        if passed is not None and own >= passed:
+    if own < ceiling:
+        if slowest.newest_passed is not None and own >= slowest.newest_passed:
             own = ceiling
-        for earlier, advance in zip((None, *advances), advances, strict=False):
+        for earlier, advance in zip((None, *slowest.advances), slowest.advances, strict=False):
             if advance.progress_time <= own:
                 continue
             if earlier is not None:  # else the first advance that waits lies before what we know
@@ -271,12 +276,24 @@ def _progress(
 
 
 def _samples(
-    seen: Observation | None, hop_lag: float | None, last: StageHealth | None, now: datetime
+    seen: Observation | None,
+    progress: datetime | None,
+    hop_lag: float | None,
+    last: StageHealth | None,
+    now: datetime,
 ) -> tuple[Sample, ...]:
     kept = tuple(s for s in last.samples if now - s.at <= HISTORY) if last else ()
     if seen is None or (kept and kept[-1].at >= seen.observed_at):
         return kept
-    return (*kept, Sample(at=seen.observed_at, lag=hop_lag, lag_records=seen.lag_records, position=seen.position))
+    newest = Sample(
+        at=seen.observed_at,
+        lag=hop_lag,
+        lag_records=seen.lag_records,
+        position=seen.position,
+        progress_time=progress,
+        newest_passed=seen.newest_passed,
+    )
+    return (*kept, newest)
 
 
 def _eta(seen: Observation, hop_lag: float | None, lag_trend: float | None, record_trend: float | None) -> float | None:

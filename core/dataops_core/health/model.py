@@ -287,12 +287,16 @@ class Sample:
         lag: Hop lag in seconds.
         lag_records: Records in front of the stage.
         position: As in `Observation`.
+        progress_time: As in `StageHealth`.
+        newest_passed: As in `Observation`.
     """
 
     at: datetime
     lag: float | None
     lag_records: int | None
     position: int | None
+    progress_time: datetime | None = None
+    newest_passed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,10 +86,11 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
 def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
     if isinstance(reading.stage, TrinoViewStage) and seen.position != 0:
         return StageState.UNKNOWN, "it answers, but does not tell how fresh its data is", None
-    if not any(s.progress_time for s in reading.upstream):
+    if not any(_has_passed(s) for s in reading.upstream):
         return StageState.IDLE, "nothing has arrived yet", None
-    started = reading.previous.since if reading.previous else None
-    waiting_since = started or reading.waiting_since
+    previous = reading.previous
+    waited_before = previous is not None and previous.state in (StageState.BEHIND, StageState.STUCK)
+    waiting_since = previous.since if previous is not None and waited_before else reading.waiting_since
     if (
         waiting_since is not None
         and seen.activity is not Activity.RUNNING
@@ -97,6 +98,13 @@ def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tup
     ):
         return StageState.STUCK, "input waits, and nothing has ever passed" + _activity(seen), waiting_since
     return StageState.BEHIND, "input waits, and nothing has passed yet" + _activity(seen), now
+
+
+def _has_passed(upstream: StageHealth) -> bool:
+    """Tell whether anything is known to have passed: where the first record of all waits, progress is its time."""
+    seen = upstream.observation
+    at_the_beginning = seen is not None and bool(seen.lag_records) and seen.newest_passed is None
+    return upstream.progress_time is not None and not at_the_beginning
 
 
 def _compared(

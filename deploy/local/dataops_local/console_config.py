@@ -110,6 +110,7 @@ name = "bronze.readings"
 kind = "iceberg_table"
 catalog = "lake"
 table = "bronze.readings"
+rejects = "bronze.rejected_readings"
 progress_column = "kafka_timestamp"
 reads = ["land_readings"]
 
