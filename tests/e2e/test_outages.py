@@ -38,7 +38,7 @@ STAGES = [
 """Those of a stack without `detect_excursions`, which is a branch of its own."""
 AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 FLOWS = ("caught_up", "idle", "behind")
-BURST = 300_000
+BURST = 450_000
 """Records: several batches of `land_readings`, so that there is something to catch up on."""
 FREEZE = 5.0
 """Seconds that the event loop may stand still: less than a probe may take, more than a loaded machine does."""

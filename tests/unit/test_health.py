@@ -249,6 +249,49 @@ def test_an_empty_table_is_stuck_once_it_has_missed_something_for_the_stall_time
     assert seen.reason == "input waits, and nothing has ever passed"
 
 
+def outage(now: datetime, run: datetime) -> dict[str, Observation]:
+    """Nothing was landed between 700 s and 12 s ago; conform has run then or since."""
+    advances = (
+        Advance(now - seconds(705), now - seconds(710), now - seconds(715)),
+        Advance(now - seconds(700), now - seconds(702), now - seconds(709)),
+        Advance(now - seconds(12), now - seconds(13), now - seconds(701)),
+    )
+    bronze = Observation(
+        "bronze", now, progress_time=advances[-1].progress_time, advanced_at=advances[-1].at, advances=advances
+    )
+    taken = max(advance.progress_time for advance in advances if advance.at < run)
+    return {
+        **healthy(now),
+        "land": Observation(
+            "land",
+            now,
+            progress_time=now - seconds(10),
+            lag_records=1,
+            advanced_at=now - seconds(11),
+            newest_passed=advances[-1].progress_time,
+        ),
+        "bronze": bronze,
+        "conform": Observation("conform", now, progress_time=run, advanced_at=run + seconds(30)),
+        "silver": Observation("silver", now, progress_time=taken, advanced_at=run + seconds(30)),
+        "view": Observation("view", now, progress_time=taken, advanced_at=run + seconds(30)),
+    }
+
+
+def test_a_run_has_taken_what_was_there_when_it_started_and_its_table_is_not_blamed_for_the_rest() -> None:
+    pipeline = see(outage(T0, run=T0 - seconds(200))).pipeline("p")
+    assert pipeline.stage("bronze").hop_lag == 0
+    assert pipeline.stage("conform").progress_time == T0 - seconds(701)
+    assert pipeline.stage("conform").state is StageState.BEHIND
+    assert pipeline.stage("silver").state is StageState.CAUGHT_UP
+    assert pipeline.verdict.check_id == "conform/behind"
+
+
+def test_a_run_after_the_newest_advance_lacks_nothing_however_old_that_is() -> None:
+    pipeline = see(outage(T0, run=T0 - seconds(5))).pipeline("p")
+    assert [pipeline.stage(name).hop_lag for name in ("bronze", "conform")] == [0, 0]
+    assert pipeline.verdict.status is Status.OK
+
+
 def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
     seen = results({**healthy(T0), "land": "no checkpoint at /c/land: the query has never run"}, T0)
     seen = [replace(result, error_kind="not_found") if result.stage == "land" else result for result in seen]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from dataops_core.config import PipelineSettings, Stage, Thresholds, TrinoViewStage
+from dataops_core.config import DagStage, PipelineSettings, Stage, Thresholds, TrinoViewStage
 from dataops_core.health.checks import Look, find
 from dataops_core.health.model import (
     Advance,
@@ -27,7 +27,7 @@ from dataops_core.health.model import (
     StageState,
 )
 from dataops_core.health.state import Reading, judge
-from dataops_core.health.trend import mean_rate, slope
+from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import conclude
 
 DEFAULTS = Thresholds()
@@ -161,7 +161,9 @@ def _stage(
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
     if seen is not None and not error:
-        progress, passed_on_at, hop_lag = _progress(seen, [_reached(s, seen.observed_at) for s in upstream])
+        reached = [_reached(s, seen.observed_at) for s in upstream]
+        own = _taken(seen.progress_time, reached) if isinstance(stage, DagStage) else seen.progress_time
+        progress, passed_on_at, hop_lag = _progress(own, seen.pending_since, reached)
     samples = _samples(seen, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
@@ -203,7 +205,7 @@ def _stage(
         hop_lag=hop_lag,
         rate=rate,
         inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),
-        eta=_eta(seen, hop_lag, lag_trend, record_trend) if lagging and seen else None,
+        eta=_eta(recent) if lagging else None,
         samples=samples,
         findings=found,
     )
@@ -244,7 +246,25 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
     return _Reached(upstream.progress_time, seen.newest_passed if seen is not None else None, advances)
 
 
-def _progress(seen: Observation, upstream: Sequence[_Reached]) -> tuple[datetime | None, datetime | None, float | None]:
+def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
+    """Return the progress of a run that started then: it has taken what its upstream held at that time, no more.
+
+    Without the upstream's advances, that is taken to be all that had entered the pipeline by then.
+    """
+    if started is None:
+        return None
+    taken = started
+    for reached in upstream:
+        for earlier, advance in zip((None, *reached.advances), reached.advances, strict=False):
+            if advance.at > started:
+                taken = min(taken, advance.oldest or (earlier.progress_time if earlier else taken))
+                break
+    return taken
+
+
+def _progress(
+    own: datetime | None, waiting_since: datetime | None, upstream: Sequence[_Reached]
+) -> tuple[datetime | None, datetime | None, float | None]:
     """Return progress time, since when input waits, and hop lag in seconds.
 
     Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
@@ -253,14 +273,12 @@ def _progress(seen: Observation, upstream: Sequence[_Reached]) -> tuple[datetime
     Likewise where the upstream tells the newest record that it has passed: a stage that has it lacks nothing, however
     much later the upstream's oldest waiting record is.
     """
-    own = seen.progress_time
     if not upstream:
         return own, None, 0.0 if own is not None else None
     known = [(s.progress_time, s) for s in upstream if s.progress_time is not None]
     if own is None or len(known) < len(upstream):
         return own, None, None
     ceiling, slowest = min(known, key=itemgetter(0))
-    waiting_since = seen.pending_since
     if own < ceiling:
         if slowest.newest_passed is not None and own >= slowest.newest_passed:
             own = ceiling
@@ -296,9 +314,7 @@ def _samples(
     return (*kept, newest)
 
 
-def _eta(seen: Observation, hop_lag: float | None, lag_trend: float | None, record_trend: float | None) -> float | None:
-    if seen.lag_records and record_trend is not None and record_trend < 0:
-        return seen.lag_records / -record_trend
-    if seen.lag_records is None and hop_lag and lag_trend is not None and lag_trend < 0:
-        return hop_lag / -lag_trend
-    return None
+def _eta(recent: Sequence[Sample]) -> float | None:
+    if recent and recent[-1].lag_records:
+        return time_left([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
+    return time_left([(s.at, s.lag) for s in recent if s.lag is not None])

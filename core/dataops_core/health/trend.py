@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from statistics import linear_regression
 
 MIN_SPAN = 4.0
@@ -17,6 +18,18 @@ def slope(points: Sequence[tuple[datetime, float]]) -> float | None:
     start = points[0][0]
     seconds = [(at - start).total_seconds() for at, _ in points]
     return linear_regression(seconds, [float(value) for _, value in points]).slope
+
+
+def time_left(points: Sequence[tuple[datetime, float]]) -> float | None:
+    """Return the seconds until a value is at zero, if it goes on as it has since its newest peak.
+
+    `None` where it has not fallen at least twice since: one fall may be one batch or one run, which tells no rate.
+    """
+    peak = max(range(len(points)), key=lambda i: (points[i][1], i), default=0)
+    falling = points[peak:]
+    falls = sum(later[1] < earlier[1] for earlier, later in pairwise(falling))
+    trend = slope(falling)
+    return falling[-1][1] / -trend if falls >= 2 and trend is not None and trend < 0 else None
 
 
 def mean_rate(points: Sequence[tuple[datetime, int]]) -> float | None:
