@@ -286,6 +286,22 @@ def test_a_run_has_taken_what_was_there_when_it_started_and_its_table_is_not_bla
     assert pipeline.verdict.check_id == "conform/behind"
 
 
+def test_a_run_before_the_first_advance_of_all_has_taken_nothing_and_its_table_has_nothing_to_show() -> None:
+    seen = outage(T0, run=T0 - seconds(200))
+    first = Advance(T0 - seconds(12), T0 - seconds(13), T0 - seconds(14), first=True)
+    seen["bronze"] = replace(seen["bronze"], advances=(first,))
+    seen |= {name: Observation(name, T0, position=0) for name in ("silver", "view")}
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.verdict.check_id == "conform/behind"
+    assert pipeline.stage("conform").reason == "input waits, and nothing has passed yet"
+    assert {pipeline.stage(name).reason for name in ("silver", "view")} == {"nothing has arrived yet"}
+
+    later = T0 + seconds(5)
+    seen |= {"conform": Observation("conform", later, progress_time=T0, advanced_at=later)}
+    seen |= {name: Observation(name, later, position=0) for name in ("silver", "view")}
+    assert see(seen, later).pipeline("p").verdict.check_id == "silver/behind", "now there was something to pass"
+
+
 def test_a_run_after_the_newest_advance_lacks_nothing_however_old_that_is() -> None:
     pipeline = see(outage(T0, run=T0 - seconds(5))).pipeline("p")
     assert [pipeline.stage(name).hop_lag for name in ("bronze", "conform")] == [0, 0]

@@ -254,3 +254,18 @@ def test_a_catalog_whose_library_is_missing_says_what_to_install() -> None:
     client = CatalogClient("lake", CatalogSettings(properties={"type": "hive", "uri": "thrift://127.0.0.1:1"}))
     with pytest.raises(ConfigError, match=r"pip install 'pyiceberg\[hive\]'"):
         client.ping()
+
+
+def test_the_first_commit_of_all_is_known_as_such_until_it_has_expired(
+    append: Callable[..., Table], tmp_path: Path
+) -> None:
+    def firsts() -> list[bool]:
+        observation = seen(tmp_path).stages[0].observation
+        assert observation is not None
+        return [advance.first for advance in observation.advances]
+
+    append(1)
+    table = append(3, **{"dataops.progress-time": AT.isoformat()})
+    assert firsts() == [True, False, False], "what upkeep commits before is no advance"
+    table.maintenance.expire_snapshots().by_ids([s.snapshot_id for s in table.snapshots()[:2]]).commit()
+    assert firsts() == [False, False]

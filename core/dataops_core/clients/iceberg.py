@@ -96,11 +96,13 @@ class Commit:
         at: When it was committed.
         progress_time: Up to when the table has taken data in since then.
         oldest: How old the oldest record of the commit is.
+        first: Whether the table is known to have had none before it.
     """
 
     at: datetime
     progress_time: datetime
     oldest: datetime | None
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,13 +463,15 @@ def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
     return tuple(reversed(found))
 
 
-def _commits(history: Iterable[Snapshot]) -> Iterator[Commit]:
+def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
     """Yield the stamped commits; upkeep (compaction …) carries no stamp."""
+    first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
     for snapshot in history:
         summary = _summary(snapshot)
         stamp = _instant(summary.get(PROGRESS_PROPERTY))
         if stamp is not None:
-            yield Commit(_millis(snapshot.timestamp_ms), stamp, _instant(summary.get(OLDEST_PROPERTY)))
+            yield Commit(_millis(snapshot.timestamp_ms), stamp, _instant(summary.get(OLDEST_PROPERTY)), first)
+            first = False
 
 
 def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:

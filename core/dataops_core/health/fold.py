@@ -249,17 +249,17 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
     """Return the progress of a run that started then: it has taken what its upstream held at that time, no more.
 
-    Without the upstream's advances, that is taken to be all that had entered the pipeline by then.
+    Without the upstream's advances, that is taken to be all that had entered the pipeline by then. `None` where there
+    was nothing yet.
     """
     if started is None:
         return None
-    taken = started
-    for reached in upstream:
-        for earlier, advance in zip((None, *reached.advances), reached.advances, strict=False):
-            if advance.at > started:
-                taken = min(taken, advance.oldest or (earlier.progress_time if earlier else taken))
-                break
-    return taken
+    untaken = [next((a for a in reached.advances if a.at > started), None) for reached in upstream]
+    if untaken and all(advance is not None and advance.first for advance in untaken):
+        return None
+    return min(
+        (started, *(advance.oldest for advance in untaken if advance is not None and advance.oldest is not None))
+    )
 
 
 def _progress(

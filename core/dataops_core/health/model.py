@@ -170,11 +170,13 @@ class Advance:
         at: When the output advanced.
         progress_time: The stage's progress time from then on.
         oldest: Pipeline-entry time of the oldest record that this advance let through; `None` if not recorded.
+        first: Whether the stage is known to have let nothing through before it.
     """
 
     at: datetime
     progress_time: datetime
     oldest: datetime | None = None
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

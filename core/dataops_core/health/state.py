@@ -59,7 +59,7 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
     failed = _failed(seen, reading.findings)
     if failed is not None:
         return StageState.FAILED, *failed
-    if seen.progress_time is None:
+    if reading.progress_time is None:
         return _without_progress(reading, seen, now)
     if not reading.upstream:
         return _source(reading, seen, now)

@@ -27,7 +27,7 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
         position=table.records,
         # A commit of upkeep is no progress.
         advanced_at=stamped.at if stamped else table.committed_at,
-        advances=tuple(Advance(c.at, c.progress_time, c.oldest) for c in table.commits),
+        advances=tuple(Advance(c.at, c.progress_time, c.oldest, c.first) for c in table.commits),
         writer_change=_writer_change(table.writers),
         notes=(unreadable,) if unreadable else (),
         figures=tuple(_figures(table, stage.files_checked, rejected)),
