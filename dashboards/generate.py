@@ -531,8 +531,8 @@ def tables() -> list[Panel]:
         ),
         note(
             "Look closer",
-            'Ask Trino: `dataops sql "SELECT * FROM lake.bronze.\\"readings$snapshots\\" ORDER BY committed_at DESC'
-            ' LIMIT 5"`, or `:sql` in the console.',
+            'Ask Trino: `dataops sql \'SELECT * FROM lake.bronze."readings$snapshots" ORDER BY committed_at DESC'
+            " LIMIT 5'`, or `:sql` in the console.",
             height=4,
         ),
     ]

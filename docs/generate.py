@@ -64,7 +64,8 @@ def _command(path: str, command: Any) -> Iterator[str]:  # noqa: ANN401 - click'
             rows.append((f"`{parameter.metavar or parameter.name.upper()}{many}`", parameter.help))
         else:
             value = "" if parameter.is_flag else f" {parameter.metavar or _choices(parameter)}"
-            rows.append((f"`{', '.join(parameter.opts)}{value}`", parameter.help))
+            known = "" if parameter.is_flag or parameter.default is None else f" Default: `{parameter.default}`."
+            rows.append((f"`{', '.join(parameter.opts)}{value}`", f"{parameter.help}{known}"))
     rows.append(("`-h, --help`", "Show the help and exit."))
     yield _table(("argument or option", "what"), rows)
     for name, inner in getattr(command, "commands", {}).items():
@@ -79,7 +80,9 @@ def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
 def settings() -> Iterator[str]:
     """Yield each table of the settings with its keys, and the environment variables."""
     first_stage = True
+    known: dict[tuple[str, ...], type[Section]] = {}
     for at, model in sections():
+        known[at] = model
         if model is SecretSource:
             continue  # described in words, once
         if issubclass(model, StageBase):
@@ -89,8 +92,10 @@ def settings() -> Iterator[str]:
             own = {name: f for name, f in model.model_fields.items() if name not in StageBase.model_fields}
             yield from _section(f'`[[pipelines.NAME.stages]]` with `kind = "{at[-1]}"`', model, own)
         else:
-            place = ".".join(at).replace("*", "NAME")
-            yield from _section(f"`[{place}]`" if place else "Top level", model, model.model_fields)
+            listed = at[-1:] == ("*",) and get_origin(known[at[:-2]].model_fields[at[-2]].annotation) is tuple
+            place = ".".join(at[:-1] if listed else at).replace("*", "NAME")
+            title = f"`[[{place}]]`" if listed else f"`[{place}]`" if place else "Top level"
+            yield from _section(title, model, model.model_fields)
     yield "### Environment variables\n"
     rows = [(f"`{variable}`", f"outranks `{key}`") for key, variable in ENVIRONMENT.items()]
     yield _table(("variable", "what"), [("`DATAOPS_CONFIG`", "the settings file"), *rows])

@@ -136,4 +136,4 @@ def test_the_web_mode_without_its_library_says_what_to_install(
     config = tmp_path / "dataops.toml"
     config.write_text('[contexts.dev]\nkafka = { bootstrap_servers = "kafka:1" }\n')
     assert main(["--config", str(config), "--web"]) == 2
-    assert 'pip install "dataops-tui[web]"' in capsys.readouterr().err
+    assert "pip install '.[web]' in a clone" in capsys.readouterr().err

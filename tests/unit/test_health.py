@@ -249,6 +249,18 @@ def test_an_empty_table_is_stuck_once_it_has_missed_something_for_the_stall_time
     assert seen.reason == "input waits, and nothing has ever passed"
 
 
+def test_a_table_that_tells_no_progress_is_unknown_however_long_and_never_stuck() -> None:
+    later = T0 + seconds(60)
+    snapshot = see({**healthy(T0), "bronze": Observation("bronze", T0, position=990, advanced_at=T0)})
+    seen = {**healthy(later), "bronze": Observation("bronze", later, position=1990, advanced_at=later)}
+    pipeline = see(seen, later, snapshot).pipeline("p")
+    assert pipeline.stage("bronze").state is StageState.UNKNOWN
+    assert pipeline.stage("bronze").reason == (
+        "it has rows, but no commit carries a stamp, and no progress_column is named"
+    )
+    assert pipeline.verdict.status is Status.UNKNOWN
+
+
 def outage(now: datetime, run: datetime) -> dict[str, Observation]:
     """Nothing was landed between 700 s and 12 s ago; conform has run then or since."""
     advances = (

@@ -29,7 +29,9 @@ def serve(arguments: Sequence[str], port: int) -> None:
         server = import_module("textual_serve.server").Server
         web = import_module("aiohttp.web")
     except ImportError as error:
-        raise ConfigError("the web mode needs textual-serve", hint='pip install "dataops-tui[web]"') from error
+        raise ConfigError(
+            "the web mode needs textual-serve", hint="pip install '.[web]' in a clone of dataops-tui"
+        ) from error
 
     @web.middleware  # type: ignore[untyped-decorator] # it is imported only where it is needed
     async def only_from_here(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dataops_core.config import Stage, TrinoViewStage
+from dataops_core.config import IcebergTableStage, Stage, TrinoViewStage
 from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageState
 from dataops_core.health.text import count, duration
 
@@ -86,6 +86,10 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
 def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
     if isinstance(reading.stage, TrinoViewStage) and seen.position != 0:
         return StageState.UNKNOWN, "it answers, but does not tell how fresh its data is", None
+    if isinstance(reading.stage, IcebergTableStage) and seen.position:
+        column = reading.stage.progress_column
+        bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
+        return StageState.UNKNOWN, f"it has rows, but no commit carries a stamp, and {bound}", None
     if not any(_has_passed(s) for s in reading.upstream):
         return StageState.IDLE, "nothing has arrived yet", None
     previous = reading.previous
