@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.fold import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
+
+log = logging.getLogger(__name__)
 
 OnSnapshot = Callable[[HealthSnapshot], None]
 
@@ -171,7 +174,12 @@ class Monitor:
             while time.monotonic() < settle and not all(runner.settled for runner in self._runners):
                 if self._stop.wait(0.02):
                     return
-            on_snapshot(self._fold())
+            try:
+                snapshot = self._fold()
+            except Exception as error:  # noqa: BLE001 - what cannot be concluded now must not end the watching
+                log.error("no conclusion from what was seen: %s: %s", type(error).__name__, error)  # noqa: TRY400
+            else:
+                on_snapshot(snapshot)
             forced = self._wake.wait(self._refresh)
             self._wake.clear()
 

@@ -1,11 +1,11 @@
-"""Rows of a query as text and as JSON; the same in the command line and in the console."""
+"""Values as text and as JSON, the same in the command line and in the console; and the time that a text tells."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 Columns = Sequence[tuple[str, str]]
@@ -49,6 +49,17 @@ def as_text(value: object) -> str:
     """Return a value as one text: `true`, ISO times, JSON for what has parts."""
     value = plain(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def instant(text: str | None) -> datetime | None:
+    """Return the time that a commit's stamp tells, in UTC where it names no zone; `None` where it tells none."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:  # another tool's idea of a stamp is no stamp
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def is_number(kind: str) -> bool:

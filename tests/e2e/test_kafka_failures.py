@@ -192,7 +192,9 @@ def test_what_waits_behind_a_quiet_time_and_a_transaction(kafka: Brokers) -> Non
     began = time.monotonic()
     stage = seen(monitor(kafka, topic("quiet"), group("at-the-mark", "quiet"))).stage("at-the-mark")
     assert stage.observation is not None
+    assert stage.observation.lag_records == 0
     assert stage.observation.pending_since is None
+    assert stage.state in (StageState.IDLE, StageState.CAUGHT_UP), "a mark is no record that waits"
     assert time.monotonic() - began < 5, "it looked until the deadline for a record that there is not"
 
     kafka.produce("quiet", 1)
@@ -202,6 +204,23 @@ def test_what_waits_behind_a_quiet_time_and_a_transaction(kafka: Brokers) -> Non
     assert stage.observation.newest_passed is not None
     assert stage.observation.newest_passed.timestamp() == pytest.approx(hour_ago + 60, abs=0.01)
     assert stage.observation.pending_since.timestamp() > hour_ago + 3000
+
+
+def test_what_an_open_transaction_has_written_waits(kafka: Brokers) -> None:
+    """Who reads what is committed cannot read it, and does not pass it: a hung producer must not look like an end."""
+    kafka.topic("open")
+    kafka.produce("open", 3, at=time.time() - 3600)
+    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": "open", "log_level": 0})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce("open", b"{}")
+    producer.flush(20)
+    commit(kafka, "before-it", "open", {0: 3})
+    stage = seen(monitor(kafka, topic("open"), group("before-it", "open"))).stage("before-it")
+    assert stage.observation is not None
+    assert stage.observation.lag_records == 1
+    assert stage.state is StageState.UNKNOWN
+    producer.abort_transaction(20)
 
 
 def test_a_producer_whose_clock_is_ahead(kafka: Brokers) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dataops_core.actions import Backfill
-from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.airflow import AirflowClient, DagRun
 from dataops_core.clients.airflow_runs import (
     backfill,
     backfill_dates,
@@ -130,6 +130,22 @@ def test_the_tasks_of_a_run_over_several_pages(airflow: Airflow) -> None:
     )  # fmt: skip
     assert found[1].state is None
     assert [query["offset"] for _, _, query, _ in airflow.asked] == [["0"], ["100"]]
+
+
+def test_the_tasks_of_a_run_that_goes_on_and_what_has_a_time_comes_first(airflow: Airflow) -> None:
+    some = [instance("later", None), instance("waits", "queued"), instance("done", "success")]
+    some[1] |= {"queued_when": AT}
+    some[2] |= {"start_date": AT, "end_date": AT}
+    airflow.answers["GET", "/api/v2/dags/d/dagRuns/r/taskInstances"] = {"task_instances": some, "total_entries": 3}
+    assert [task.key for task in task_instances(airflow.client, "d", "r")] == ["done", "waits", "later"]
+
+
+def test_what_a_run_did_is_asked_for_once(airflow: Airflow) -> None:
+    path = "/api/v2/dags/d/dagRuns/r/taskInstances"
+    airflow.answers["GET", path] = {"task_instances": [instance("t", "success")], "total_entries": 1}
+    run = DagRun("d", "r", "success", "manual", None, None, None, None, None)
+    assert [airflow.client.did_something(run) for _ in range(3)] == [True] * 3
+    assert len(airflow.asked) == 1
 
 
 def test_a_log_in_parts(airflow: Airflow) -> None:

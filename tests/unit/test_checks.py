@@ -649,6 +649,21 @@ def test_a_store_that_is_away_is_named_though_its_catalog_answers() -> None:
     assert verdict.check_id == "lake store/unreachable"
 
 
+def test_a_store_that_is_away_is_no_green_though_the_catalog_tells_all() -> None:
+    verdict = look({}, lake_store="unreachable").pipelines[0].verdict
+    assert (verdict.status, verdict.check_id) == (Status.UNKNOWN, "lake store/unreachable")
+
+
+def test_a_look_that_failed_does_not_make_a_finding_forgotten() -> None:
+    snapshot = look({"orders": observation("orders", T0, facts={"topic_id": "a"})})
+    for n, failure in enumerate((None, "timed_out", None), start=1):
+        at = T0 + seconds(5 * n)
+        failed = {} if failure is None else {"orders": failure}
+        snapshot = look({"orders": observation("orders", at, facts={"topic_id": "b"})}, at, snapshot, **failed)
+    verdict = snapshot.pipelines[0].verdict
+    assert (verdict.check_id, verdict.since) == ("orders/topic-recreated", T0 + seconds(5))
+
+
 def test_a_stage_that_is_not_there_is_told_apart_from_one_that_cannot_be_seen() -> None:
     verdict = look({}, bronze="not_found").pipelines[0].verdict
     assert verdict.check_id == "bronze/not-found"

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.config import (
+    CatalogSettings,
     SecretSource,
+    TopicStage,
     context_of,
     find_config,
     find_problems,
     load_settings,
     resolve_secret,
 )
-from dataops_core.errors import ConfigError
+from dataops_core.errors import ConfigError, DataopsError
 
 GOOD = """
 [contexts.prod.kafka]
@@ -138,6 +142,21 @@ def test_secrets_come_from_variables_files_and_commands(tmp_path: Path, monkeypa
     path.write_text("from-file\n")
     assert resolve_secret(SecretSource(file=str(path))) == "from-file"
     assert resolve_secret(SecretSource(command=("printf", "from-command"))) == "from-command"
+
+
+def test_a_password_in_a_catalog_s_address_is_not_its_name() -> None:
+    settings = CatalogSettings(properties={"type": "sql", "uri": "postgresql+psycopg2://u:hunter2@db.invalid/cat"})
+    client = CatalogClient("lake", settings)
+    assert client.target == "postgresql+psycopg2://***@db.invalid/cat"
+    with pytest.raises(DataopsError) as caught:
+        client.ping()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_time_is_a_number_that_one_can_reckon_with(value: str) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        TopicStage.model_validate({"name": "t", "kind": "topic", "topic": "t", "stall_after": float(value)})
 
 
 def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None:

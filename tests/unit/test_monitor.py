@@ -104,6 +104,31 @@ def test_a_probe_that_fails_says_why(
     assert said in (snapshot.pipeline("p").stage("b").error or "")
 
 
+def test_what_cannot_be_concluded_once_does_not_end_the_watching(
+    steered: dict[str, Callable[[], Observation]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds = iter([OverflowError("too far")])
+    fold = Monitor._fold
+
+    def sometimes(self: Monitor) -> HealthSnapshot:
+        for error in rounds:
+            raise error
+        return fold(self)
+
+    monkeypatch.setattr(Monitor, "_fold", sometimes)
+    arrived = threading.Event()
+    monitor = Monitor(SETTINGS)
+    monitor.start(lambda _: arrived.set())
+    try:
+        monitor.refresh()
+        assert arrived.wait(20)
+    finally:
+        monitor.stop()
+    assert [record.getMessage() for record in caplog.records] == [
+        "no conclusion from what was seen: OverflowError: too far"
+    ]
+
+
 def test_it_watches_until_it_is_stopped_and_keeps_what_was_seen_with_its_age(
     steered: dict[str, Callable[[], Observation]],
 ) -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from tests.orders import T0, seconds
 
-from dataops_core.clients.airflow import AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
+from dataops_core.clients.airflow import NEWEST, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
 from dataops_core.clients.trino import Node, ServerQuery, TrinoInfo
-from dataops_core.config import DagStage
+from dataops_core.config import DagStage, TrinoViewStage
 from dataops_core.errors import ClientError, PermissionDenied, TimedOut
 from dataops_core.probes import trino
 from dataops_core.probes.airflow import observe_airflow, observe_dag
@@ -47,6 +47,9 @@ class Airflow:
     def tasks(self, dag_id: str, run_id: str, state: str, limit: int = 100) -> tuple[str, ...]:
         return tuple(task for task, its in self.runs[int(run_id)][1].items() if its == state)[:limit]
 
+    def did_something(self, run: DagRun) -> bool:
+        return bool(self.tasks(run.dag_id, run.run_id, "success", limit=1))
+
     def _run(self, number: int, state: str) -> DagRun:
         at = T0 - seconds(60 * number)
         return DagRun("conform", str(number), state, "scheduled", at, at, at + seconds(5), None, None)
@@ -59,7 +62,36 @@ def test_a_run_that_skipped_all_its_tasks_took_in_nothing() -> None:
     assert seen.failure is None
     seen = observe_dag(STAGE, Airflow([("success", {"load": "skipped"})]))  # type: ignore[arg-type]
     assert seen.progress_time is None
-    assert "no run has done anything yet" in seen.notes
+    assert "none of its last 1 runs had anything to do" in seen.notes
+    assert seen.fact("last_work") is None, "there is none before"
+
+
+def test_a_run_that_did_something_is_found_behind_many_that_did_not_or_its_absence_is_no_proof() -> None:
+    idle = ("success", {"load": "skipped"})
+    seen = observe_dag(STAGE, Airflow([*[idle] * 15, ("success", {"load": "success"})]))  # type: ignore[arg-type]
+    assert seen.progress_time == T0 - seconds(60 * 15)
+    seen = observe_dag(STAGE, Airflow([idle] * NEWEST))  # type: ignore[arg-type]
+    assert seen.fact("last_work") is not None, "there may be one before those that are looked at"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "told"),
+    [
+        ("2026-01-05T03:00:00", datetime(2026, 1, 5, 3, tzinfo=UTC)),
+        ("2026-01-05T04:00:00+01:00", datetime(2026, 1, 5, 3, tzinfo=UTC)),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_a_stamp_without_a_zone_is_in_utc_and_one_that_is_no_time_is_none(
+    stamp: str | None, told: datetime | None
+) -> None:
+    class Served:
+        def fetch(self, statement: str, within: float) -> list[tuple[object, ...]]:
+            return [(T0, stamp, "7")] if "snapshots" in statement else [(1,)]
+
+    stage = TrinoViewStage(name="view", kind="trino_view", relation="lake.s.o")
+    assert trino.observe_view(stage, Served()).progress_time == told  # type: ignore[arg-type]
 
 
 def test_a_failed_run_names_its_failed_tasks_and_leaves_the_progress_where_it_was() -> None:

@@ -40,6 +40,12 @@ PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 T = TypeVar("T")
 
 
+NEWEST = 20
+"""Runs of a DAG that are asked for at each look."""
+REMEMBERED = 10_000
+"""Runs of which it is remembered whether they did something."""
+
+
 @dataclass(frozen=True, slots=True)
 class AirflowHealth:
     """What Airflow says of itself.
@@ -153,6 +159,7 @@ class AirflowClient:
         self._timeout = timeout
         self._lock = Lock()
         self._api: sdk.ApiClient | None = None
+        self._did_something: dict[tuple[str, str, datetime | None], bool] = {}
 
     def health(self) -> AirflowHealth:
         """Return what Airflow says of its parts; raises ClientError."""
@@ -201,7 +208,7 @@ class AirflowClient:
         dag = self._call(lambda api: DAGApi(api).get_dag(dag_id, _request_timeout=self._timeout))
         return DagState(_dag(dag), self.runs(dag_id))
 
-    def runs(self, dag_id: str, limit: int = 20) -> tuple[DagRun, ...]:
+    def runs(self, dag_id: str, limit: int = NEWEST) -> tuple[DagRun, ...]:
         """Return a DAG's newest runs, newest first; `~` means all DAGs; raises ClientError."""
         page = self._call(
             lambda api: DagRunApi(api).get_dag_runs(
@@ -223,6 +230,16 @@ class AirflowClient:
         )
         return tuple(task.task_id for task in page.task_instances)
 
+    def did_something(self, run: DagRun) -> bool:
+        """Tell whether a task of an ended run succeeded; each run is asked for once. Raises ClientError."""
+        key = (run.dag_id, run.run_id, run.ended_at)
+        known = self._did_something.get(key)
+        if known is None:
+            if len(self._did_something) >= REMEMBERED:
+                self._did_something.clear()
+            known = self._did_something[key] = bool(self.tasks(run.dag_id, run.run_id, "success", limit=1))
+        return known
+
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
         """Start a run of a DAG with these parameters; raises NotFound or another ClientError."""
         body = TriggerDAGRunPostBody(logical_date=None, conf=dict(conf or {}))
@@ -239,7 +256,7 @@ class AirflowClient:
             return self._ask(ask)
         except ApiException as error:
             raise self._refused(error) from error
-        except (ValidationError, ValueError, TypeError, AttributeError) as error:
+        except (ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {line(error)}") from error
         except urllib3.exceptions.NewConnectionError as error:  # of all things a subclass of TimeoutError
             raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error

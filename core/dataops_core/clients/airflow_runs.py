@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -119,7 +119,8 @@ def task_instances(client: AirflowClient, dag_id: str, run_id: str) -> tuple[Tas
         found += [_task(task) for task in answer.task_instances]
         if not answer.task_instances or len(found) >= (answer.total_entries or 0):
             break
-    return tuple(sorted(found, key=lambda task: (task.started_at is None, task.started_at or task.queued_at, task.key)))
+    never = datetime.max.replace(tzinfo=UTC)
+    return tuple(sorted(found, key=lambda t: (t.started_at or never, t.queued_at or never, t.key)))
 
 
 def log(client: AirflowClient, dag_id: str, run_id: str, task: TaskInstance, token: str | None = None) -> LogPart:

@@ -35,7 +35,7 @@ from requests.adapters import HTTPAdapter
 
 from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
 from dataops_core.clients.reasons import innermost, line
-from dataops_core.config import CatalogSettings, resolve_secret
+from dataops_core.config import CatalogSettings, resolve_secret, without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -47,6 +47,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.values import instant
 
 PROGRESS_PROPERTY = "dataops.progress-time"
 """Commit property in which a job says up to when it has taken data in."""
@@ -199,7 +200,7 @@ class CatalogClient:
     def __init__(self, name: str, settings: CatalogSettings, timeout: float = 8.0) -> None:
         self.name = name
         uri = settings.properties.get("uri")
-        self.target = uri if isinstance(uri, str) and "${" not in uri else name
+        self.target = without_user_info(uri) if isinstance(uri, str) and "${" not in uri else name
         warehouse = settings.properties.get("warehouse")
         self.warehouse = warehouse if isinstance(warehouse, str) and "://" in warehouse else None
         """Where the tables lie, if the settings name a place of an object store or file system."""
@@ -468,9 +469,9 @@ def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
     first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
     for snapshot in history:
         summary = _summary(snapshot)
-        stamp = _instant(summary.get(PROGRESS_PROPERTY))
+        stamp = instant(summary.get(PROGRESS_PROPERTY))
         if stamp is not None:
-            yield Commit(_millis(snapshot.timestamp_ms), stamp, _instant(summary.get(OLDEST_PROPERTY)), first)
+            yield Commit(_millis(snapshot.timestamp_ms), stamp, instant(summary.get(OLDEST_PROPERTY)), first)
             first = False
 
 
@@ -507,13 +508,3 @@ def _count(summary: dict[str, str], name: str) -> int | None:
 
 def _millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:  # another tool's idea of a stamp is no stamp
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -176,6 +176,20 @@ class Sent:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class FirstRecords:
+    """The first record at or after an offset of each partition; a partition that did not answer in time is in neither.
+
+    Attributes:
+        at: Its timestamp, by partition; `None` for a record that has none.
+        ends: Where the end was met instead, by partition: beyond a transaction's marks, but before what an open
+            transaction has written.
+    """
+
+    at: Mapping[int, datetime | None]
+    ends: Mapping[int, int]
+
+
 class KafkaClient:
     """A Kafka cluster; safe to share between threads.
 
@@ -274,18 +288,18 @@ class KafkaClient:
         self._retention[topic] = (time.monotonic(), retention)
         return retention
 
-    def timestamps_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, datetime | None]:
-        """Return the timestamp of the first record at or after an offset, by partition.
+    def first_records(self, topic: str, offsets: Mapping[int, int]) -> FirstRecords:
+        """Return what is told of the first record at or after an offset of each partition.
 
-        `None` where there is no such record, or none within the deadline. One record of each partition is read, by a
-        consumer without a group, so nothing is committed.
+        One record of each partition is read, by a consumer without a group, so nothing is committed.
 
         Raises:
             ClientError: The cluster does not answer.
         """
         if not offsets:
-            return {}
+            return FirstRecords({}, {})
         found: dict[int, datetime | None] = {}
+        ends: dict[int, int] = {}
         properties = {
             "queued.min.messages": 1,
             "fetch.message.max.bytes": 65536,
@@ -294,7 +308,7 @@ class KafkaClient:
         with self.consumer(**properties) as consumer:
             consumer.assign([TopicPartition(topic, n, at) for n, at in offsets.items()])
             deadline = datetime.now(UTC).timestamp() + self._timeout
-            while len(found) < len(offsets):
+            while len(found) + len(ends) < len(offsets):
                 left = deadline - datetime.now(UTC).timestamp()
                 message = consumer.poll(left) if left > 0 else None
                 if message is None:
@@ -302,10 +316,14 @@ class KafkaClient:
                 error, number = message.error(), cast("int", message.partition())
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
-                if number not in found:
-                    found[number] = time_of(message.timestamp()[1]) if error is None else None
-                    consumer.incremental_unassign([TopicPartition(topic, number)])
-        return {number: found.get(number) for number in offsets}
+                if number in found or number in ends:
+                    continue
+                if error is None:
+                    found[number] = time_of(message.timestamp()[1])
+                else:
+                    ends[number] = cast("int", message.offset())
+                consumer.incremental_unassign([TopicPartition(topic, number)])
+        return FirstRecords(found, ends)
 
     def group(self, group: str, topic: str) -> GroupOffsets:
         """Return a group's commits on a topic; raises ClientError."""

@@ -36,7 +36,7 @@ from dataops_core.config.model import (
     TrinoViewStage,
     WebSettings,
 )
-from dataops_core.config.secret import resolve_secret
+from dataops_core.config.secret import resolve_secret, without_user_info
 
 __all__ = [
     "ENVIRONMENT",
@@ -78,4 +78,5 @@ __all__ = [
     "find_problems",
     "load_settings",
     "resolve_secret",
+    "without_user_info",
 ]

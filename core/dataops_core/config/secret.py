@@ -121,8 +121,13 @@ def masked(secret: Secret) -> str | dict[str, Any]:
     return secret if _ONLY_PLACEHOLDERS.fullmatch(secret) else MASK
 
 
+def without_user_info(url: str) -> str:
+    """Return an address with what stands before its `@`, user and password, masked."""
+    return _USER_INFO.sub(f"{MASK}@", url)
+
+
 def masked_property(name: str, value: Secret) -> str | dict[str, Any]:
     """Return a client property for showing: as it is only where its name is known to hold no secret."""
     if name in _PLAIN_PROPERTIES and isinstance(value, str):
-        return _USER_INFO.sub(f"{MASK}@", value)
+        return without_user_info(value)
     return masked(value)

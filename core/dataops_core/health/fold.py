@@ -170,10 +170,10 @@ def _stage(
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
     rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
     found: tuple[Finding, ...] = ()
+    told = last.told if last else ()
     if seen is not None and error is None:
-        before, told = (last.observation, last.findings) if last else (None, ())
-        look = Look(stage.name, seen, before, tuple(upstream), told, now)
-        found = find(stage.kind, stage, look)
+        look = Look(stage.name, seen, last.observation if last else None, tuple(upstream), told, now)
+        told = found = find(stage.kind, stage, look)
     reading = Reading(
         stage=stage,
         observation=seen,
@@ -208,6 +208,7 @@ def _stage(
         eta=_eta(recent) if lagging else None,
         samples=samples,
         findings=found,
+        told=told,
     )
 
 

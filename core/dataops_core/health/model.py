@@ -322,6 +322,7 @@ class StageHealth:
         affected_by: Name of the upstream stage that is to blame, where this one only suffers.
         samples: Recent history, oldest first.
         findings: What is wrong with it, besides what `state` says; the worst first.
+        told: The findings of the newest look that succeeded, for since when they last.
     """
 
     name: str
@@ -344,6 +345,7 @@ class StageHealth:
     affected_by: str | None = None
     samples: tuple[Sample, ...] = ()
     findings: tuple[Finding, ...] = ()
+    told: tuple[Finding, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,12 +84,9 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
 
 
 def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
-    if isinstance(reading.stage, TrinoViewStage) and seen.position != 0:
-        return StageState.UNKNOWN, "it answers, but does not tell how fresh its data is", None
-    if isinstance(reading.stage, IcebergTableStage) and seen.position:
-        column = reading.stage.progress_column
-        bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
-        return StageState.UNKNOWN, f"it has rows, but no commit carries a stamp, and {bound}", None
+    untold = _untold(reading.stage, seen)
+    if untold is not None:
+        return StageState.UNKNOWN, untold, None
     if not any(_has_passed(s) for s in reading.upstream):
         return StageState.IDLE, "nothing has arrived yet", None
     previous = reading.previous
@@ -102,6 +99,21 @@ def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tup
     ):
         return StageState.STUCK, "input waits, and nothing has ever passed" + _activity(seen), waiting_since
     return StageState.BEHIND, "input waits, and nothing has passed yet" + _activity(seen), now
+
+
+def _untold(stage: Stage, seen: Observation) -> str | None:
+    """Return why the progress of a stage is not known, though something may have passed; `None` if it is not so."""
+    if isinstance(stage, TrinoViewStage) and seen.position != 0:
+        return "it answers, but does not tell how fresh its data is"
+    if isinstance(stage, IcebergTableStage) and seen.position:
+        column = stage.progress_column
+        bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
+        return f"it has rows, but no commit carries a stamp, and {bound}"
+    if seen.fact("last_work") is not None:
+        return "none of its newest runs had anything to do, and what it did before is not known"
+    if seen.lag_records and seen.pending_since is None and seen.position:
+        return "records wait, and how old the oldest is could not be read"
+    return None
 
 
 def _has_passed(upstream: StageHealth) -> bool:

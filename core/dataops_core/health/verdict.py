@@ -55,7 +55,9 @@ def conclude(
     )
     if to_blame is not None:
         return _blame(settings, to_blame, stages, components, now)
-    unknown = [s for s in stages if s.state is StageState.UNKNOWN]
+    stores = {c.name for c in components if c.kind == "store" and c.reachable is False}
+    # A catalog tells a table's progress while the files that it speaks of are out of reach.
+    unknown = [s for s in stages if s.state is StageState.UNKNOWN or stores.intersection(_answer_for(s))]
     if unknown:
         return _unknown(settings, unknown, components, previous, now)
     found = _findings(stages, components)

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-from dataops_core.clients.airflow import PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
+from dataops_core.clients.airflow import NEWEST, PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
 from dataops_core.config import DagStage
 from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
-
-LOOK_AT = 3
-"""Successful runs that are looked at for one that did something."""
 
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
@@ -42,8 +39,7 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
 
 def _did_something(client: AirflowClient, state: DagState) -> DagRun | None:
     """Return the newest successful run of which a task succeeded; one that skipped them all is a success to Airflow."""
-    successful = [run for run in state.runs if run.state == "success"][:LOOK_AT]
-    return next((run for run in successful if client.tasks(run.dag_id, run.run_id, "success", limit=1)), None)
+    return next((run for run in state.runs if run.state == "success" and client.did_something(run)), None)
 
 
 def _activity(state: DagState, active: DagRun | None) -> Activity:
@@ -70,7 +66,8 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
     if state.dag.paused:
         notes.append("the DAG is paused")
     if succeeded is None:
-        notes.append("no run has done anything yet")
+        done = [run for run in state.runs if run.state == "success"]
+        notes.append(f"none of its last {len(done)} runs had anything to do" if done else "no run has succeeded yet")
     return tuple(notes)
 
 
@@ -99,6 +96,8 @@ def _took(run: DagRun) -> float | None:
 def _facts(client: AirflowClient, state: DagState, active: DagRun | None) -> Iterator[Fact]:
     if active is not None:
         yield Fact("active_run", active.run_id)
+    if len(state.runs) >= NEWEST and not any(client.did_something(r) for r in state.runs if r.state == "success"):
+        yield Fact("last_work", "before the runs that are looked at")
     if state.dag.paused:
         yield Fact("paused", "yes")
     if state.dag.import_errors:

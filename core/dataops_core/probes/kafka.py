@@ -63,12 +63,16 @@ def waiting(client: KafkaClient, topic: TopicOffsets, position: Mapping[int, int
             starts[number] = start
             if offsets.low > 0:
                 distances.append((start - offsets.low, offsets.high - offsets.low))
+    first = client.first_records(topic.topic, starts)
+    # Only the marks of transactions lie there, which nobody reads.
+    done = {number for number, end in first.ends.items() if end >= topic.partitions[number].high}
+    starts = {number: start for number, start in starts.items() if number not in done}
     read = {number: at - 1 for number, at in position.items() if _holds(topic, number, at - 1)} if starts else {}
     return Waiting(
         topic=topic,
         behind={number: topic.partitions[number].high - start for number, start in starts.items()},
-        since=min(_times(client, topic, starts), default=None),
-        passed=max(_times(client, topic, read), default=None),
+        since=min((at for at in first.at.values() if at is not None), default=None),
+        passed=max((at for at in client.first_records(topic.topic, read).at.values() if at is not None), default=None),
         lost=lost,
         beyond_end=beyond_end,
         retention=_retention(client, topic.topic),
@@ -79,10 +83,6 @@ def waiting(client: KafkaClient, topic: TopicOffsets, position: Mapping[int, int
 def _holds(topic: TopicOffsets, partition: int, offset: int) -> bool:
     found = topic.partitions.get(partition)
     return found is not None and found.low <= offset < found.high
-
-
-def _times(client: KafkaClient, topic: TopicOffsets, offsets: Mapping[int, int]) -> Iterator[datetime]:
-    yield from (at for at in client.timestamps_at(topic.topic, offsets).values() if at is not None)
 
 
 def _retention(client: KafkaClient, topic: str) -> Retention | None:

@@ -10,6 +10,7 @@ from dataops_core.clients.trino import SOURCE, Node, ServerQuery, TrinoClient
 from dataops_core.config import TrinoViewStage
 from dataops_core.errors import ClientError, NotFound, QueryFailed
 from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
+from dataops_core.values import instant
 
 WITHIN = 8.0
 """Seconds that a probing query may take."""
@@ -46,7 +47,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         if not str(error).startswith(NOT_THERE):
             raise
         return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
-    stamped = next(((at, stamp) for at, stamp, _ in rows if stamp), None)
+    stamped = next(((at, told) for at, stamp, _ in rows if (told := instant(stamp)) is not None), None)
     facts = (
         Fact("relation", ".".join(stage.relation.split(".")[1:])),
         *(Fact("snapshot_id", row[2]) for row in rows[:1]),
@@ -58,7 +59,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     return Observation(
         stage=stage.name,
         observed_at=now,
-        progress_time=datetime.fromisoformat(stamped[1]),
+        progress_time=stamped[1],
         progress_source=ProgressSource.STAMPED,
         advanced_at=stamped[0].astimezone(UTC),
         facts=facts,

@@ -22,8 +22,7 @@ def _stale(stage: TrinoViewStage, look: Look) -> Found | None:
         late = look.seen.observed_at.timestamp() - committed
         if late > stage.lag_ok:
             return Found(
-                f"Trino serves snapshot {served}, though {current} was committed {duration(late)} before it was asked",
-                command=f"dataops sql 'CALL {stage.relation.split('.')[0]}.system.flush_metadata_cache()'",
+                f"Trino serves snapshot {served}, though {current} was committed {duration(late)} before it was asked"
             )
     return None
 
@@ -81,7 +80,7 @@ CHECKS = (
         ("trino_view",),
         Severity.WARNING,
         "Trino serves an older snapshot than the catalog has.",
-        "Flush Trino's metadata cache; shorten or switch off the catalog's metadata cache.",
+        "Shorten or switch off this catalog's caches in Trino's configuration; a restart of its coordinator empties them.",
         _stale,
         explains=True,
     ),
