@@ -80,7 +80,7 @@ CHECKS = (
         ("trino_view",),
         Severity.WARNING,
         "Trino serves an older snapshot than the catalog has.",
-        "Shorten or switch off the catalog's caches in Trino's configuration; a restart of its coordinator empties them.",
+        "Shorten or switch off the catalog's caches in Trino's configuration; a restart of Trino empties them.",
         _stale,
         explains=True,
     ),
