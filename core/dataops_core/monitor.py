@@ -186,7 +186,7 @@ class Monitor:
     def _fold(self) -> HealthSnapshot:
         results = [result for runner in self._runners if (result := runner.report()) is not None]
         now = datetime.now(UTC)
-        self.latest = fold(self.latest, results, self.pipelines, now, self.context, self._thresholds)
+        self.latest = fold(self.latest, results, self.pipelines, now, self.context, self._thresholds, self._refresh)
         return self.latest
 
     def _probes(self, refresh: float) -> list[Probe]:

@@ -344,6 +344,15 @@ def test_an_observation_that_grew_old_is_no_observation() -> None:
     assert pipeline.stage("view").state is not StageState.CAUGHT_UP
 
 
+def test_who_looks_seldom_is_shown_what_was_seen_a_round_ago() -> None:
+    later = T0 + seconds(125)
+    snapshot = fold(None, results(healthy(T0), T0), {"p": CHAIN}, later, "test", refresh=120)
+    assert snapshot.pipeline("p").stage("orders").error is None
+    later = T0 + seconds(241)
+    snapshot = fold(None, results(healthy(T0), T0), {"p": CHAIN}, later, "test", refresh=120)
+    assert snapshot.pipeline("p").stage("orders").error == "last seen 241 s ago"
+
+
 def test_after_a_restart_the_lag_falls_and_there_is_an_eta_then_it_is_caught_up() -> None:
     snapshot = None
     for step in range(5):

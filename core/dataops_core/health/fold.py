@@ -46,6 +46,7 @@ def fold(
     now: datetime,
     context: str,
     thresholds: Thresholds = DEFAULTS,
+    refresh: float = 0.0,
 ) -> HealthSnapshot:
     """Conclude a health snapshot.
 
@@ -56,12 +57,16 @@ def fold(
         now: The time of the snapshot.
         context: Name of the context.
         thresholds: From when on something is wrong with its components.
+        refresh: Seconds between two rounds of probes.
     """
+    fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # what is slow is told a round later
     components = _components(previous, results, thresholds, now)
     folded = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
-        folded.append(_pipeline(name, settings, before=before, results=results, components=components, now=now))
+        folded.append(
+            _pipeline(name, settings, before=before, results=results, components=components, now=now, fresh=fresh)
+        )
     return HealthSnapshot(
         taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
     )
@@ -116,12 +121,15 @@ def _pipeline(
     results: Sequence[ProbeResult],
     components: tuple[ComponentHealth, ...],
     now: datetime,
+    fresh: timedelta,
 ) -> PipelineHealth:
     by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
     stages: dict[str, StageHealth] = {}
     earlier = {s.name: s for s in before.stages} if before else {}
     for stage in settings.stages:
-        stages[stage.name] = _stage(stage, by_stage.get(stage.name), earlier, stages, now)
+        result = by_stage.get(stage.name)
+        error = _why_unknown(stage, result, now, fresh)
+        stages[stage.name] = _stage(stage, result, error, earlier, stages, now)
     verdict = conclude(settings, tuple(stages.values()), components, before.verdict if before else None, now)
     suffering = set(verdict.blast_radius) if verdict.stage else set()
     shown = tuple(
@@ -151,13 +159,13 @@ def _age(progress: Sequence[datetime | None], now: datetime) -> float | None:
 def _stage(
     stage: Stage,
     result: ProbeResult | None,
+    error: str | None,
     earlier: Mapping[str, StageHealth],
     above: Mapping[str, StageHealth],
     now: datetime,
 ) -> StageHealth:
     last = earlier.get(stage.name)
     seen = result.observation if result and result.success else None
-    error = _why_unknown(stage, result, seen, now)
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
     if seen is not None and not error:
@@ -212,14 +220,15 @@ def _stage(
     )
 
 
-def _why_unknown(stage: Stage, result: ProbeResult | None, seen: Observation | None, now: datetime) -> str | None:
+def _why_unknown(stage: Stage, result: ProbeResult | None, now: datetime, fresh: timedelta) -> str | None:
     if result is None:
         return "not probed yet"
+    seen = result.observation
     if not result.success or seen is None:
         return result.error or "the probe gave no reason"
     pause = timedelta(seconds=stage.every) if isinstance(stage, TrinoViewStage) else timedelta(0)
     age = now - seen.observed_at
-    if age > STALE_AFTER + pause:
+    if age > fresh + pause:
         return f"last seen {age.total_seconds():.0f} s ago"
     return None
 
