@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+DEEPEST_SHOWN = 100
+"""Levels of a value that are shown as JSON: far below where Python's own reader and writer of it give up."""
+
 Columns = Sequence[tuple[str, str]]
 Row = tuple[Any, ...]
 Rows = Sequence[Row]
@@ -49,6 +52,16 @@ def as_text(value: object) -> str:
     """Return a value as one text: `true`, ISO times, JSON for what has parts."""
     value = plain(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def too_deep(value: object) -> bool:
+    """Tell whether a value of JSON or Avro is nested deeper than `DEEPEST_SHOWN` levels."""
+    level = [value]
+    for _ in range(DEEPEST_SHOWN):
+        level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
+        if not level:
+            return False
+    return any(isinstance(v, dict | list) for v in level)
 
 
 def instant(text: str | None) -> datetime | None:

@@ -15,6 +15,7 @@ from dataops_core.actions.audit import append
 from dataops_core.config import Settings
 from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
+from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.filter_line import matcher
 
@@ -138,6 +139,14 @@ async def test_back_and_forward(console: Console) -> None:
         await pilot.press("plus", "alt+right")
         await pilot.pause()
         assert console.app.current_mode == "xray"
+
+
+async def test_a_name_with_a_blank_or_a_word_too_many_is_one_name(console: Console) -> None:
+    async with console.app.run_test(size=SIZES[0], notifications=True) as pilot:
+        for typed, screen in (("kafka orders 15m", TopicScreen), ("groups my group", GroupScreen)):
+            await command(pilot, typed)
+            await pilot.pause()
+            assert isinstance(console.app.screen, screen)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -15,6 +15,7 @@ from typing import Any
 import fastavro
 import pytest
 
+from dataops_core.clients.kafka_peek import decode
 from dataops_core.clients.schema_registry import SchemaRegistry
 from dataops_core.config import SchemaRegistrySettings
 
@@ -123,6 +124,17 @@ def test_a_schema_that_refers_to_others_is_put_together(registry: Registry) -> N
     found = client(registry.url).decode(written(3, whole, {"to": {"name": "Ausable"}}))
     assert found is not None
     assert found.text == '{"to": {"name": "Ausable"}}'
+
+
+def test_a_value_that_is_nested_too_deep_is_said(registry: Registry) -> None:
+    registry.answers["/schemas/ids/9"] = {"schema": "{}", "schemaType": "JSON"}
+    deep = b"[" * 600 + b"]" * 600
+    assert "deep" in why_not(client(registry.url), framed(9, deep))
+
+
+@pytest.mark.parametrize("data", [b"[" * 16_000, b"[" * 500 + b"]" * 500])
+def test_a_record_that_is_nested_too_deep_is_text(data: bytes) -> None:
+    assert decode(data)[0] == "text"
 
 
 def test_schemas_that_refer_to_each_other_without_an_end_are_said(registry: Registry) -> None:

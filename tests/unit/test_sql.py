@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -223,6 +224,18 @@ def test_values_of_all_types_come_back_as_they_were() -> None:
     assert result.row(0) == result.row(CHUNK_ROWS) == row
 
 
+def test_rows_that_come_after_it_was_closed_are_not_kept_and_the_reader_ends() -> None:
+    result = Result(COLUMNS, 10_000, 1 << 30)
+    result.append([(n, "x") for n in range(300)])
+    result.close()
+    room: list[bool] = []
+    reader = threading.Thread(target=lambda: room.append(result.append([(0, "x")] * CHUNK_ROWS)), daemon=True)
+    reader.start()
+    reader.join(10)
+    assert room == [False]
+    assert len(result) == 0
+
+
 def test_more_rows_than_are_kept_are_left_out_and_that_is_said() -> None:
     result = Result(COLUMNS, 1000, 1 << 30)
     assert result.append([(n, "x") for n in range(600)])
@@ -376,11 +389,22 @@ def test_nothing_is_overwritten_unasked_and_a_failure_leaves_nothing(tmp_path: P
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["out.csv"]
 
 
-@pytest.mark.parametrize("typed", ["out", "out.xlsx", "no/such/folder/out.csv", ""])
+@pytest.mark.parametrize(
+    "typed", ["out", "out.xlsx", "no/such/folder/out.csv", "", "~nobody-of-that-name/x.csv", "x" * 300 + ".csv"]
+)
 def test_a_file_that_cannot_be_is_refused(typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ExportRefused):
         export_path(typed)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    with pytest.raises(ExportRefused, match="permission denied"):
+        export_path("x.csv")
 
 
 # --- plans ---------------------------------------------------------------------------------------------------

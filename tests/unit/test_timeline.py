@@ -80,6 +80,24 @@ def test_an_incident_goes_on_over_a_gap_and_says_so(tmp_path: Path) -> None:
     assert incident.unknown_for == 5 * 8
 
 
+def test_a_pipeline_that_was_renamed_is_told_under_both_names(tmp_path: Path) -> None:
+    for number, name in enumerate(("before", "after", "before")):
+        recorder = record(tmp_path / "r.sqlite")
+        for snapshot in looks(80, T0 + timedelta(hours=number)):
+            (pipeline,) = snapshot.pipelines
+            probes = tuple(replace(p, pipeline=name if p.pipeline else None) for p in snapshot.probes)
+            recorder.write(replace(snapshot, pipelines=(replace(pipeline, name=name),), probes=probes))
+        recorder.close()
+    timeline = read_timeline(Recording(tmp_path / "r.sqlite"))
+    assert timeline.pipelines == ("before", "after")
+    told = [(incident.pipeline, incident.seen) for incident in timeline.incidents]
+    stuck = T0 + seconds(5 * 44)
+    assert told == [
+        ("before", stuck), ("after", stuck + timedelta(hours=1)), ("before", stuck + timedelta(hours=2)),
+    ]  # fmt: skip
+    assert all(incident.end is not None for incident in timeline.incidents)
+
+
 def test_the_report_for_people(timeline: Timeline) -> None:
     text = as_markdown(timeline)
     assert "# What happened in `test`" in text

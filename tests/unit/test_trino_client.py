@@ -47,6 +47,21 @@ def test_what_trino_runs_is_told_newest_first_in_base_units(server: TrinoServer,
     assert (oldest.bytes, oldest.memory, oldest.resource_group) == (1_572_864, 2 * 2**30, "global.adhoc")
 
 
+@pytest.mark.parametrize("error", [OverflowError("date value out of range"), RuntimeError("odd")])
+def test_an_answer_that_cannot_be_read_is_no_empty_answer(
+    client: TrinoClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Handle:
+        def batches(self) -> Iterator[list[tuple[int]]]:
+            with client.errors():
+                raise error
+            yield []
+
+    monkeypatch.setattr(client, "query", lambda statement: Handle())
+    with pytest.raises(ClientError):
+        client.fetch("SELECT 1", 5)
+
+
 def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(
     server: TrinoServer, client: TrinoClient
 ) -> None:

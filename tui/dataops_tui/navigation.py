@@ -125,7 +125,9 @@ class Navigator(App[None]):
         place = PLACES.get(ALIASES.get(verb, verb))
         if place is None or (not rest and not place.alone) or (rest and place.screen is None):
             return False
-        inner = place.screen(*rest.split(maxsplit=1)) if place.screen and rest else None
+        rest = rest.strip()  # one name, which may hold blanks; only the peek is told where to begin as well
+        words = rest.split(maxsplit=1) if place.screen is PeekScreen else [rest]
+        inner = place.screen(*words) if place.screen and rest else None
 
         async def show() -> None:
             await self.switch_mode(place.mode)

@@ -16,7 +16,7 @@ from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.clients.trino import QueryHandle, TrinoClient
 from dataops_core.config import context_of, find_config, load_settings
-from dataops_core.errors import ClientError, ConfigError, TimedOut
+from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
 from dataops_core.rows import writer
 
@@ -115,6 +115,8 @@ class _Reader:
             self._put(None)
         except ClientError as error:
             self._put(error)
+        except Exception as error:  # noqa: BLE001 - who waits for the rows must hear of it
+            self._put(BadAnswer(f"the answer could not be read: {type(error).__name__}: {error}"))
 
     def _put(self, item: Batch | ClientError | None) -> bool:
         while not self._closed.is_set():

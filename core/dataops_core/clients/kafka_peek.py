@@ -20,6 +20,7 @@ from dataops_core.clients.kafka import KafkaClient, in_calls, time_of
 from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
+from dataops_core.values import too_deep
 
 MAX_BYTES = 16_384
 """Bytes of a key, a value or a header that are kept; the record says how many there were."""
@@ -198,9 +199,10 @@ def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str
         return "hex", data.hex(" ")
     if text[:1] in ("{", "[", '"'):
         try:
-            return "json", json.dumps(json.loads(text), ensure_ascii=False)
-        except ValueError:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
             return "text", text
+        return ("text", text) if too_deep(found) else ("json", json.dumps(found, ensure_ascii=False))
     readable = all(c.isprintable() or c in "\t\r\n" for c in text)
     return ("text", text) if readable else ("hex", data.hex(" "))
 

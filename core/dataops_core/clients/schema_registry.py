@@ -17,7 +17,7 @@ from urllib.parse import quote
 from dataops_core.clients.web import get_json
 from dataops_core.config import WebSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound
-from dataops_core.values import plain
+from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
 
 HEADER = 5
 """Bytes before what was written: the zero and the schema's id."""
@@ -81,6 +81,8 @@ class SchemaRegistry:
             value = _fitting(lambda: schemaless_reader(io.BytesIO(data), schema["parsed"], None), schema_id)
         else:
             raise BadAnswer(f"schema {schema_id} is {kind}, which is not decoded here")
+        if too_deep(value):
+            raise BadAnswer(f"it is nested deeper than {DEEPEST_SHOWN} levels")
         return json.dumps(plain(value), ensure_ascii=False)
 
     def _schema(self, schema_id: int) -> Mapping[str, Any]:

@@ -419,6 +419,8 @@ class TrinoClient:
                     rows.extend(batch)
             except ClientError as error:
                 failed.append(error)
+            except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
+                failed.append(BadAnswer(f"trino {self.target}: {type(error).__name__}: {line(error)}"))
             finally:
                 done.set()
 
@@ -454,8 +456,10 @@ class TrinoClient:
             raise kind(f"{where}: {text}") from error
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
             raise BadAnswer(f"{where}: {line(error)}") from error
-        except (AttributeError, KeyError, ValueError, TypeError) as error:
+        except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
             raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
+        except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
+            raise BadAnswer(f"{where}: a value of the answer cannot be held: {line(error)}") from error
 
     def _no_connection(self, error: BaseException) -> ClientError:
         chain: list[BaseException] = [error]

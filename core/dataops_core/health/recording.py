@@ -95,10 +95,12 @@ class Age:
 
     Attributes:
         data_age: In seconds; `None` where it was not known.
+        there: Whether the pipeline was configured then.
     """
 
     at: datetime
     data_age: float | None
+    there: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,17 @@ class Recording:
             rows = db.execute(
                 "SELECT at, ages FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
             ).fetchall()
-            return tuple(Age(instant(at), json.loads(ages).get(pipeline)) for at, ages in rows)
+            known = [(instant(at), json.loads(ages)) for at, ages in rows]
+            return tuple(Age(at, ages.get(pipeline), pipeline in ages) for at, ages in known)
+
+    def watched(self, since: datetime | None = None, until: datetime | None = None) -> tuple[str, ...]:
+        """Return the names of the pipelines between two times, those that were there first first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT ages FROM snapshots WHERE at BETWEEN ? AND ? GROUP BY session ORDER BY min(at), min(id)",
+                _between(since, until),
+            ).fetchall()
+            return tuple(dict.fromkeys(name for (ages,) in rows for name in json.loads(ages)))
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
         """Return when nothing was recorded although there is something before and after."""

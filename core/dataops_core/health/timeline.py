@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from dataops_core.errors import RecordingError
@@ -121,7 +122,7 @@ def read_timeline(recording: Recording, since: datetime | None = None, until: da
     start, end = moments[0].at, moments[-1].at
     gaps = recording.gaps(start, end)
     told = _Told(recording, moments, recording.changes(start, end), gaps)
-    names = tuple(pipeline.name for pipeline in recording.snapshot(moments[0].id).pipelines)
+    names = recording.watched(start, end)
     incidents = [incident for name in names for incident in told.incidents(name)]
     return Timeline(
         context=recording.context,
@@ -159,13 +160,24 @@ class _Told:
             yield self._incident(pipeline, findings)
 
     def _findings(self, pipeline: str) -> Iterator[Finding]:
-        """Yield the verdicts on a pipeline, one after the other."""
-        last = self._verdict(0, pipeline)
-        starts = [(0, last.check_id or last.status.value)]
+        """Yield the verdicts on a pipeline, one after the other; it may have been configured for a part of the time."""
+        ages = self._recording.ages(pipeline, self._moments[0].at, self._moments[-1].at)
+        there = {age.at for age in ages if age.there}
+        known = [index for index, moment in enumerate(self._moments) if moment.at in there]
+        for _, run in groupby(enumerate(known), key=lambda pair: pair[1] - pair[0]):
+            indexes = [index for _, index in run]
+            yield from self._findings_of(pipeline, indexes[0], indexes[-1] + 1)
+
+    def _findings_of(self, pipeline: str, first: int, beyond: int) -> Iterator[Finding]:
+        """Yield the verdicts on a pipeline from one moment to before another."""
+        last = self._verdict(first, pipeline)
+        starts = [(first, last.check_id or last.status.value)]
         for change in self._changes:
             if change.subject is Subject.VERDICT and change.pipeline == pipeline and change.after != starts[-1][1]:
-                starts.append((self._index[change.moment], change.after))
-        ends = [*(index for index, _ in starts[1:]), len(self._moments)]
+                index = self._index[change.moment]
+                if first < index < beyond:
+                    starts.append((index, change.after))
+        ends = [*(index for index, _ in starts[1:]), beyond]
         for (begin, _), end in zip(starts, ends, strict=True):
             yield Finding(
                 start=self._moments[begin].at,

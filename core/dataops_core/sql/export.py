@@ -28,8 +28,17 @@ def export_path(typed: str) -> Path:
     """Return the file that somebody has typed.
 
     Raises:
-        ExportRefused: Its name does not say the format, or its folder is not there.
+        ExportRefused: Its name does not say the format, or its folder is not there or not to be looked at.
     """
+    try:
+        return _export_path(typed)
+    except RuntimeError as error:
+        raise ExportRefused(f'"{typed}" names nobody\'s home folder') from error
+    except OSError as error:
+        raise ExportRefused(f"{typed}: {(error.strerror or 'it cannot be looked at').lower()}") from error
+
+
+def _export_path(typed: str) -> Path:
     path = Path(typed.strip()).expanduser()
     if path.suffix.lower() not in FORMATS:
         raise ExportRefused(f'"{typed}" does not say the format', hint=f"end it in {', '.join(FORMATS)}")
@@ -37,6 +46,7 @@ def export_path(typed: str) -> Path:
         raise ExportRefused(f"{path} is a folder")
     if not path.parent.is_dir():
         raise ExportRefused(f"there is no folder {path.parent}")
+    path.exists()  # what cannot be looked at cannot be written
     return path
 
 

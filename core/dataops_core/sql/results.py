@@ -74,7 +74,7 @@ class Result:
         return self._full
 
     def append(self, rows: list[Row]) -> bool:
-        """Keep some rows; returns whether there is room for more.
+        """Keep some rows; returns whether there is room for more, which there is not once it is closed.
 
         Raises:
             SpillFailed: They cannot be written.
@@ -83,9 +83,11 @@ class Result:
         self._full = self._full or len(rows) > room
         rows = rows[:room]
         with self._lock:
+            if self._file.closed:
+                return False
             self._open.extend(rows)
             self._rows += len(rows)
-        while len(self._open) >= CHUNK_ROWS:
+        while len(self._open) >= CHUNK_ROWS and not self._file.closed:
             self._write(self._open[:CHUNK_ROWS])
         if self._size >= self._max_bytes:
             self._full = True
