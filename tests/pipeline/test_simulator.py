@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from dataops_pipeline.settings import JobError, JobSettings
 from dataops_pipeline.simulator import records, reference, source
+from dataops_pipeline.simulator import replay as replay_module
 from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, calibrations, cool, shipments, temperatures
 from dataops_pipeline.simulator.records import CONFLICT, DUPLICATE, GARBAGE, READING
 from dataops_pipeline.simulator.replay import Position, Replay, Truth, chunks
@@ -215,6 +218,23 @@ def test_a_position_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
     replay = Replay("127.0.0.1:9", None, path, None)
     with pytest.raises(SystemExit, match="is not a position"):
         replay.run(SMALL, Position("2013-07-01", 0), 1)
+
+
+def test_what_the_broker_has_not_taken_is_in_no_position_and_no_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "GIVE_UP", 0.1)
+    monkeypatch.setattr(replay_module, "GIVE_UP_TRUTH", 0.1)
+    state = tmp_path / "position.json"
+    for truth in (None, Truth(tmp_path / "truth")):
+        replay = Replay("127.0.0.1:9", None, state, truth)
+        stop = threading.Timer(1, replay.stop.set)
+        stop.start()
+        with nullcontext() if truth is None else pytest.raises(SystemExit, match="the broker is away"):
+            replay.run(SMALL, Position("2013-07-01", 0), 10)
+        stop.join()
+        assert not state.exists()
+    assert not (tmp_path / "truth" / "summary.json").exists()
 
 
 def test_the_truth_is_counted_as_it_is_written(tmp_path: Path, window: pd.DataFrame) -> None:

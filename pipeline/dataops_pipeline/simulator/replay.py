@@ -27,6 +27,8 @@ CHUNK = 5_000
 GIVE_UP = 15.0
 """Seconds without a record taken after which a replay that is told to stop does so: a broker that was killed is back in
 less."""
+GIVE_UP_TRUTH = 90.0
+"""The same where the truth is noted, which must not hold what Kafka never got: a busy machine takes its time."""
 SAVE_EVERY = 5.0
 """Seconds between two notes of the position."""
 
@@ -187,12 +189,20 @@ class Replay:
                 break
             if time.monotonic() - self._saved > SAVE_EVERY:
                 self._save(at)
-        self._flush()
+        self._finish(last)
+
+    def _finish(self, last: Position) -> None:
+        """Wait until all that was sent has arrived, and note the position and the truth; only where it has."""
+        taken = self._flush()
         if self._dumps is not None:
             self._dumps.finish(self.stop)
-        if self.sent:
+        if self.sent and taken:
             self._save(last)
         if self._truth is not None:
+            if not taken:
+                raise SystemExit(
+                    "error: the broker is away: the truth holds more than it has taken, and is not written"
+                )
             self._truth.close()
 
     def _send(self, chunk: pd.DataFrame) -> int:
@@ -245,22 +255,25 @@ class Replay:
         self._saved = time.monotonic()
         if self._state is None:
             return
-        self._flush()
+        if not self._flush():
+            return
         part = self._state.with_suffix(".part")
         dumped = self._dumps.done if self._dumps is not None else self._dumped
         part.write_text(json.dumps({**asdict(position), "dumps": None if dumped is None else str(dumped)}))
         part.replace(self._state)
 
-    def _flush(self) -> None:
-        """Wait until Kafka has everything; told to stop, only as long as it takes something."""
-        left, patience = len(self._producer), time.monotonic() + GIVE_UP
+    def _flush(self) -> bool:
+        """Wait until Kafka has everything; told to stop, only as long as it takes something. Tells whether it has."""
+        give_up = GIVE_UP if self._truth is None else GIVE_UP_TRUTH
+        left, patience = len(self._producer), time.monotonic() + give_up
         while (remaining := self._producer.flush(1.0)) > 0:
-            if remaining < left:
-                left, patience = remaining, time.monotonic() + GIVE_UP
-            elif self.stop.is_set() and time.monotonic() > patience:
+            if remaining < left or not self.stop.is_set():
+                left, patience = remaining, time.monotonic() + give_up
+            elif time.monotonic() > patience:
                 log.warning("stopping while the broker is away: what it has not taken is sent again next time")
-                return
+                return False
         self._away = False
+        return True
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
