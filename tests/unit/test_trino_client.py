@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from tests.trino_server import Script, TrinoServer, listed
 
+from dataops_core.cli.querying import _Reader
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import TrinoSettings
-from dataops_core.errors import ClientError, NotFound, QueryFailed
+from dataops_core.errors import BadAnswer, ClientError, NotFound, QueryFailed
 
 
 @pytest.fixture
@@ -99,3 +100,15 @@ def test_a_query_that_is_stopped_while_it_streams_is_cancelled_in_the_server(
     reader.join(10)
     assert not reader.is_alive()
     assert set(server.cancelled) == {"q_1"}
+
+
+def test_who_reads_a_query_hears_of_what_nobody_foresaw() -> None:
+    class Handle:
+        def batches(self) -> Iterator[list[tuple[int]]]:
+            yield [(1,)]
+            raise RuntimeError("odd")
+
+    rows = iter(_Reader(Handle(), None))  # type: ignore[arg-type]
+    assert next(rows) == [(1,)]
+    with pytest.raises(BadAnswer, match="RuntimeError: odd"):
+        next(rows)

@@ -110,7 +110,7 @@ def _untold(stage: Stage, seen: Observation) -> str | None:
         bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
         return f"it has rows, but no commit carries a stamp, and {bound}"
     if seen.fact("last_work") is not None:
-        return "none of its newest runs had anything to do, and what it did before is not known"
+        return "none of its newest runs has done anything, and what was before them is not known"
     if seen.lag_records and seen.pending_since is None and seen.position:
         return "records wait, and how old the oldest is could not be read"
     return None

@@ -33,7 +33,7 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
         failure=_failure(client, state, finished, active),
         notes=_notes(state, succeeded, active),
         figures=tuple(_figures(state, succeeded, active)),
-        facts=tuple(_facts(client, state, active)),
+        facts=tuple(_facts(client, state, succeeded, active)),
     )
 
 
@@ -66,8 +66,8 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
     if state.dag.paused:
         notes.append("the DAG is paused")
     if succeeded is None:
-        done = [run for run in state.runs if run.state == "success"]
-        notes.append(f"none of its last {len(done)} runs had anything to do" if done else "no run has succeeded yet")
+        idle = any(run.state == "success" for run in state.runs)
+        notes.append("its successful runs had nothing to do" if idle else "no run has succeeded yet")
     return tuple(notes)
 
 
@@ -93,10 +93,10 @@ def _took(run: DagRun) -> float | None:
     return (run.ended_at - run.started_at).total_seconds()
 
 
-def _facts(client: AirflowClient, state: DagState, active: DagRun | None) -> Iterator[Fact]:
+def _facts(client: AirflowClient, state: DagState, succeeded: DagRun | None, active: DagRun | None) -> Iterator[Fact]:
     if active is not None:
         yield Fact("active_run", active.run_id)
-    if len(state.runs) >= NEWEST and not any(client.did_something(r) for r in state.runs if r.state == "success"):
+    if succeeded is None and len(state.runs) >= NEWEST:
         yield Fact("last_work", "before the runs that are looked at")
     if state.dag.paused:
         yield Fact("paused", "yes")
