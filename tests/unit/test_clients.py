@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,9 +55,11 @@ ASK: dict[str, Callable[[str], Any]] = {
 
 
 class Answer:
-    """A web server that gives one answer to everything."""
+    """A web server that gives one answer to everything, over TLS if it is given a context."""
 
-    def __init__(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    def __init__(
+        self, status: int, body: bytes, kind: str = "application/json", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         outer = self
 
@@ -76,7 +79,9 @@ class Answer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

@@ -103,6 +103,26 @@ def test_the_file_is_found_by_flag_variable_or_place(
         ('["__.*"]', '["__.*", "("]', "exporter.topics.deny[1]: must be a valid regular expression"),
         ('["__.*"]', '["__.*"]\ngranularity = "group"', "exporter.topics.granularity: must be 'topic' or 'partition'"),
         ("[pipelines.orders]", "[pipelines.orders", "not TOML"),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.catalogs.lake.tls]\nca_file = "ca.pem"\n[pipelines.orders]',
+            "catalogs.lake.tls: the address does not begin with https://",
+        ),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.airflow]\nurl = "https://a"\ntls = { key_file = "key.pem" }\n[pipelines.orders]',
+            "contexts.prod.airflow.tls: has a `key_file` without a `cert_file`",
+        ),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.trino]\nurl = "http://t"\ntoken = "t"\n[pipelines.orders]',
+            "trino.token: Trino takes a token over https:// only",
+        ),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.trino]\nurl = "https://t"\ntoken = "t"\npassword = "p"\n[pipelines.orders]',
+            "trino: has a token and a password; keep one of the two ways",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_place(file: Path, old: str, new: str, said: str) -> None:

@@ -25,6 +25,7 @@ from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRun
 from pydantic import ValidationError
 
 from dataops_core.clients.reasons import innermost, line
+from dataops_core.clients.tls import tls_context
 from dataops_core.config import AirflowSettings, resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -281,6 +282,8 @@ class AirflowClient:
 
     def _refused(self, error: ApiException) -> ClientError:
         detail = _detail(error)
+        if error.status == 0:  # what its library makes of a failure of TLS
+            return Unreachable(f"airflow {self.target}: cannot be reached: {detail}")
         if error.status == 401:
             return AuthenticationFailed(f"airflow {self.target}: refused our credentials ({error.status}): {detail}")
         if error.status == 403:
@@ -294,17 +297,21 @@ class AirflowClient:
             if self._api is None:
                 configuration = sdk.Configuration(host=self.target, access_token=self._token())
                 configuration.retries = False  # the next round is our retry
+                if (tls := self._settings.tls) is not None:
+                    configuration.ssl_ca_cert = tls.ca_file
+                    configuration.cert_file, configuration.key_file = tls.cert_file, tls.key_file
                 self._api = sdk.ApiClient(configuration)
             return self._api
 
     def _token(self) -> str | None:
         settings = self._settings
+        context = tls_context(settings.tls, f"airflow {self.target}") if settings.tls is not None else None
         if settings.token is not None:
             return resolve_secret(settings.token)
         if settings.username is None or settings.password is None:
             return None
         credentials = {"username": settings.username, "password": resolve_secret(settings.password)}
-        answer = urllib3.PoolManager(retries=False).request(
+        answer = urllib3.PoolManager(retries=False, ssl_context=context).request(
             "POST", f"{self.target}/auth/token", json=credentials, timeout=self._timeout
         )
         if answer.status in (401, 403):

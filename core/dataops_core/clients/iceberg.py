@@ -35,6 +35,7 @@ from requests.adapters import HTTPAdapter
 
 from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
 from dataops_core.clients.reasons import innermost, line
+from dataops_core.clients.tls import tls_context
 from dataops_core.config import CatalogSettings, resolve_secret, without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -296,15 +297,30 @@ class CatalogClient:
     def _open(self) -> Catalog:
         with self._lock:
             if self._catalog is None:
-                properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
+                properties: dict[str, Any] = {
+                    key: resolve_secret(value) for key, value in self._settings.properties.items()
+                }
                 properties.setdefault("py-io-impl", "pyiceberg.io.pyarrow.PyArrowFileIO")
                 properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
                 properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
+                if (tls := self._tls()) is not None:
+                    properties["ssl"] = tls
                 if properties.get("type") == "rest":
                     self._catalog = _DeadlineCatalog(self.name, self._timeout, **properties)
                 else:
                     self._catalog = load_catalog(self.name, **properties)
             return self._catalog
+
+    def _tls(self) -> dict[str, Any] | None:
+        """Return the certificates as PyIceberg's property `ssl` has them."""
+        if (tls := self._settings.tls) is None:
+            return None
+        tls_context(tls, f"catalog {self.name}")  # PyIceberg would say less
+        key = tls.key_file or tls.cert_file
+        return {
+            **({"cabundle": tls.ca_file} if tls.ca_file else {}),
+            **({"client": {"cert": tls.cert_file, "key": key}} if tls.cert_file else {}),
+        }
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -347,20 +363,23 @@ class _DeadlineCatalog(RestCatalog):
     def _create_session(self) -> requests.Session:
         session = super()._create_session()
         for prefix in ("http://", "https://"):
-            session.mount(prefix, _DeadlineAdapter(self._timeout))
+            session.mount(prefix, _DeadlineAdapter(self._timeout, session.verify))
         return session
 
 
 class _DeadlineAdapter(HTTPAdapter):
-    """Sends each request with a deadline, and never a second time."""
+    """Sends each request with a deadline, and never a second time; the environment outranks no authority of ours."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, verify: bool | str) -> None:
         self._timeout = timeout
+        self._verify = verify
         super().__init__(max_retries=0)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401 - as its base class
         """Send a request; see `HTTPAdapter.send`."""
         options["timeout"] = options.get("timeout") or self._timeout
+        if isinstance(self._verify, str):
+            options["verify"] = self._verify
         return super().send(request, **options)
 
 

@@ -14,9 +14,10 @@ from urllib.parse import quote, urlsplit
 
 import requests
 import trino
-from trino.auth import BasicAuthentication
+from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
 
 from dataops_core.clients.reasons import line
+from dataops_core.clients.tls import TlsSession
 from dataops_core.config import TrinoSettings, resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -306,7 +307,8 @@ class TrinoClient:
     def info(self) -> TrinoInfo:
         """Return what the coordinator says of itself; raises ClientError."""
         with self.errors():
-            answer = requests.get(f"{self.target}/v1/info", timeout=self._timeout)
+            with self._session() as session:
+                answer = session.get(f"{self.target}/v1/info", timeout=self._timeout)
             if answer.status_code == 401:
                 raise AuthenticationFailed(f"trino {self.target}: refused our credentials (401)")
             if answer.status_code == 403:
@@ -329,13 +331,13 @@ class TrinoClient:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
         url = urlsplit(self.target)
         secure = url.scheme == "https"
-        credentials = self._credentials()
         connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host=url.hostname or "",
             port=url.port or (443 if secure else 8080),
             http_scheme=url.scheme,
             user=self._settings.user,
-            auth=BasicAuthentication(*credentials) if credentials else None,
+            auth=self._authentication(),
+            http_session=self._session(),
             source=SOURCE,
             catalog=self._settings.catalog,
             schema=self._settings.db_schema,
@@ -372,14 +374,16 @@ class TrinoClient:
             self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
-        answer = requests.request(
-            method,
-            self.target + path,
-            data=body,
-            headers={"X-Trino-User": self._settings.user, "X-Trino-Source": SOURCE, "Content-Type": "text/plain"},
-            auth=self._credentials(),
-            timeout=self._timeout,
-        )
+        with self._session() as session:
+            if (authentication := self._authentication()) is not None:
+                authentication.set_http_session(session)
+            answer = session.request(
+                method,
+                self.target + path,
+                data=body,
+                headers={"X-Trino-User": self._settings.user, "X-Trino-Source": SOURCE, "Content-Type": "text/plain"},
+                timeout=self._timeout,
+            )
         match answer.status_code:
             case 200 | 202 | 204:
                 return answer
@@ -392,10 +396,16 @@ class TrinoClient:
             case status:
                 raise BadAnswer(f"trino {self.target}: HTTP {status}")
 
-    def _credentials(self) -> tuple[str, str] | None:
-        if self._settings.password is None:
-            return None
-        return self._settings.user, resolve_secret(self._settings.password)
+    def _session(self) -> requests.Session:
+        return TlsSession(self._settings.tls, f"trino {self.target}")
+
+    def _authentication(self) -> Authentication | None:
+        settings = self._settings
+        if settings.token is not None:
+            return JWTAuthentication(resolve_secret(settings.token))
+        if settings.password is not None:
+            return BasicAuthentication(settings.user, resolve_secret(settings.password))
+        return None
 
     def fetch(self, statement: str, within: float) -> list[tuple[Any, ...]]:
         """Run a small statement and return its rows.

@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from dataops_core.clients.reasons import innermost
+from dataops_core.clients.tls import TlsSession
 from dataops_core.config import WebSettings, resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, PermissionDenied, TimedOut, Unreachable
 
@@ -25,9 +26,10 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
         ClientError: It does not answer, or not with JSON.
     """
     try:
-        answer = requests.get(
-            settings.url.rstrip("/") + path, headers=_headers(settings), auth=_basic(settings), timeout=timeout
-        )
+        with TlsSession(settings.tls, where) as session:
+            answer = session.get(
+                settings.url.rstrip("/") + path, headers=_headers(settings), auth=_basic(settings), timeout=timeout
+            )
         if answer.status_code == 200:
             return answer.json()
     except requests.exceptions.Timeout as error:

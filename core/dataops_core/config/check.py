@@ -14,9 +14,12 @@ from dataops_core.config.model import (
     CanarySettings,
     ContextSettings,
     IcebergTableStage,
+    KafkaSettings,
     PipelineSettings,
     Settings,
     Stage,
+    TlsSettings,
+    TrinoSettings,
     TrinoViewStage,
     WebSettings,
 )
@@ -46,24 +49,44 @@ def no_such(what: str, name: str, known: Collection[str]) -> str:
 
 def _context_problems(context: ContextSettings) -> Iterator[str]:
     if context.kafka is not None:
-        for server in context.kafka.bootstrap_servers.split(","):
-            host, _, port = server.strip().rpartition(":")
-            if not host or not port.isdecimal():
-                yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
-                break
+        yield from _kafka_problems(context.kafka)
     for name in ("airflow", "prometheus", "alertmanager", "schema_registry"):
         service: AirflowSettings | WebSettings | None = getattr(context, name)
-        if service is None:
-            continue
-        yield from _url_problems(f"{name}.url", service.url)
-        if service.token is not None and (service.username is not None or service.password is not None):
-            yield f"{name}: has a token and a user name or password; keep one of the two ways"
-        elif (service.username is None) != (service.password is None):
-            yield f"{name}: username and password come together"
-    if (trino := context.trino) is not None:
-        yield from _url_problems("trino.url", trino.url)
-        if trino.password is not None and not trino.url.startswith("https://"):
-            yield "trino.password: Trino takes a password over https:// only; change trino.url, or drop the password"
+        if service is not None:
+            yield from _service_problems(name, service)
+    if context.trino is not None:
+        yield from _trino_problems(context.trino)
+    for name, catalog in context.catalogs.items():
+        uri = catalog.properties.get("uri")
+        if isinstance(uri, str) and "${" not in uri:
+            yield from _tls_problems(f"catalogs.{name}", uri, catalog.tls)
+
+
+def _kafka_problems(kafka: KafkaSettings) -> Iterator[str]:
+    for server in kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
+            return
+
+
+def _service_problems(name: str, service: AirflowSettings | WebSettings) -> Iterator[str]:
+    yield from _url_problems(f"{name}.url", service.url)
+    yield from _tls_problems(name, service.url, service.tls)
+    if service.token is not None and (service.username is not None or service.password is not None):
+        yield f"{name}: has a token and a user name or password; keep one of the two ways"
+    elif (service.username is None) != (service.password is None):
+        yield f"{name}: username and password come together"
+
+
+def _trino_problems(trino: TrinoSettings) -> Iterator[str]:
+    yield from _url_problems("trino.url", trino.url)
+    yield from _tls_problems("trino", trino.url, trino.tls)
+    for key in ("password", "token"):
+        if getattr(trino, key) is not None and not trino.url.startswith("https://"):
+            yield f"trino.{key}: Trino takes a {key} over https:// only; change trino.url, or drop the {key}"
+    if trino.password is not None and trino.token is not None:
+        yield "trino: has a token and a password; keep one of the two ways"
 
 
 def _url_problems(place: str, url: str) -> Iterator[str]:
@@ -76,6 +99,11 @@ def _url_problems(place: str, url: str) -> Iterator[str]:
         yield f"{place}: must be a URL such as https://host:8443"
     elif parts.username is not None or parts.password is not None:
         yield f"{place}: has a user name or password in it; give them in keys of their own"
+
+
+def _tls_problems(place: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
+    if tls is not None and not url.startswith("https://"):
+        yield f"{place}.tls: the address does not begin with https://, so no certificate is used"
 
 
 def _pipeline_problems(pipeline: PipelineSettings, settings: Settings) -> Iterator[str]:

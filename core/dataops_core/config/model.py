@@ -72,6 +72,23 @@ Secret = Annotated[
 ]
 
 
+class TlsSettings(Section):
+    """TLS of an `https://` address: whom we trust, and the certificate that we show. Files are in PEM form."""
+
+    ca_file: LocalPath | None = None
+    """Authorities that may sign the server's certificate; the public ones where not given."""
+    cert_file: LocalPath | None = None
+    """Our own certificate, for servers that ask for one (mTLS)."""
+    key_file: LocalPath | None = None
+    """Its private key, without a password; where not given, `cert_file` holds it as well."""
+
+    @model_validator(mode="after")
+    def _key_of_something(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("has a `key_file` without a `cert_file`")
+        return self
+
+
 class KafkaSettings(Section):
     """A Kafka cluster."""
 
@@ -92,6 +109,8 @@ class AirflowSettings(Section):
     """Password for `username`."""
     token: Secret | None = Field(default=None, repr=False)
     """A bearer token, instead of user name and password."""
+    tls: TlsSettings | None = None
+    """Certificates, for an `https://` address."""
 
 
 class TrinoSettings(Section):
@@ -103,6 +122,10 @@ class TrinoSettings(Section):
     """The user that statements run as."""
     password: Secret | None = Field(default=None, repr=False)
     """Password for `user` (needs HTTPS)."""
+    token: Secret | None = Field(default=None, repr=False)
+    """A JSON web token, instead of a password (needs HTTPS)."""
+    tls: TlsSettings | None = None
+    """Certificates, for an `https://` address."""
     catalog: str | None = None
     """Default catalog of the SQL editor."""
     db_schema: str | None = Field(default=None, alias="schema")
@@ -116,6 +139,8 @@ class CatalogSettings(Section):
 
     properties: dict[str, Secret] = Field(repr=False)
     """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
+    tls: TlsSettings | None = None
+    """Certificates, for a REST catalog with an `https://` address."""
 
 
 class WebSettings(Section):
@@ -129,6 +154,8 @@ class WebSettings(Section):
     """Password for `username`."""
     token: Secret | None = Field(default=None, repr=False)
     """A bearer token, instead of user name and password."""
+    tls: TlsSettings | None = None
+    """Certificates, for an `https://` address."""
 
 
 class AlertsSettings(WebSettings):
