@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, DeltaTriggerTimetable, Param
 
+BRONZE = Asset("iceberg://lake/bronze/readings")
 SILVER = Asset("iceberg://lake/silver/readings")
+EXPOSURE = Asset("iceberg://lake/gold/shipment_exposure")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
 
 COMMON = {
@@ -25,12 +28,13 @@ COMMON = {
 }
 
 
-def job(dag: DAG, outlets: list[Asset] | None = None) -> BashOperator:
+def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -> BashOperator:
     """Return the task that runs the job of a DAG's name; $BOREAL_PYTHON is the Python that has it.
 
     Args:
         dag: Its parameters reach the job as `BOREAL_PARAM_<NAME>`, and by the environment only: what comes from outside
             is never part of the command, so a shell never reads it.
+        inlets: What it reads.
         outlets: What it writes.
     """
     # Airflow's own PYTHONPATH must not reach the project's environment.
@@ -45,7 +49,8 @@ def job(dag: DAG, outlets: list[Asset] | None = None) -> BashOperator:
         },
         append_env=True,
         skip_on_exit_code=99,  # a job that comes too early
-        outlets=outlets,
+        inlets=list(inlets),
+        outlets=list(outlets),
     )
 
 
@@ -55,7 +60,7 @@ with DAG(
     doc_md="Flights, weather, airports, products and shipments from the object store into `bronze`, replaced whole.",
     **COMMON,
 ) as dag:
-    job(dag, [REFERENCE])
+    job(dag, outlets=[REFERENCE])
 
 with DAG(
     "conform_readings",
@@ -64,7 +69,7 @@ with DAG(
     doc_md="What is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,
 ) as dag:
-    job(dag, [SILVER])
+    job(dag, [BRONZE, REFERENCE], [SILVER])
 
 with DAG(
     "reconcile_logger_dumps",
@@ -77,7 +82,7 @@ with DAG(
     },
     **COMMON,
 ) as dag:
-    job(dag, [SILVER])
+    job(dag, [SILVER], [SILVER])
 
 with DAG(
     "assess_shipments",
@@ -88,7 +93,7 @@ with DAG(
     ),
     **COMMON,
 ) as dag:
-    job(dag)
+    job(dag, [SILVER, REFERENCE], [EXPOSURE])
 
 INSTANT = {"type": "string", "format": "date-time"}
 RECALIBRATION = {
@@ -136,7 +141,7 @@ with DAG(
     ),
     **COMMON,
 ) as dag:
-    job(dag, [SILVER])
+    job(dag, [SILVER], [SILVER])
 
 with DAG(
     "create_views",
@@ -144,7 +149,7 @@ with DAG(
     doc_md="The quality officer's views in `gold`, from the files in `sql`, once the tables that they read are there.",
     **COMMON,
 ) as dag:
-    job(dag)
+    job(dag, [SILVER])
 
 with DAG(
     "maintain_tables",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +64,44 @@ def test_stages_tell_what_the_checks_go_by(stack: Stack) -> None:
     assert facts(stages["bronze.readings"])["query_id"] == facts(stages["land_readings"])["query_id"]
     assert "runs_running" in figures(stages["conform_readings"])
     assert facts(stages["trino.shipment_exposure"])["relation"] == "gold.shipment_exposure"
+
+
+def test_the_doctor_finds_each_connection_and_each_object(stack: Stack) -> None:
+    done = stack.dataops("doctor", "-o", "json")
+    assert done.returncode == 0, done.stdout
+    found = {each["name"]: each for each in json.loads(done.stdout)["diagnoses"]}
+    assert {name for name, each in found.items() if each["kind"] == "component"} == {
+        "kafka", "lake", "lake store", "airflow", "trino",
+    }  # fmt: skip
+    assert found["boreal-bridge/bronze.readings"]["target"] == "lake"
+    assert [step["layer"] for step in found["kafka"]["steps"]][-1] == "brokers"
+    for name in ("lake", "lake store", "airflow", "trino"):
+        layers = [step["layer"] for step in found[name]["steps"]]
+        assert layers == ["name", "tcp", "tls", "protocol", "authentication", "permission"], name
+
+
+def test_settings_are_proposed_from_what_runs(stack: Stack, tmp_path: Path) -> None:
+    until(
+        "bronze has files",
+        stack.probe,
+        lambda s: (
+            s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
+        ),
+        180,
+    )
+    checkpoint = stack.state / "checkpoints" / "land_readings"
+    done = stack.dataops("config", "init", "--checkpoint", str(checkpoint))
+    assert done.returncode == 0, done.stderr
+    (pipeline,) = tomllib.loads(done.stdout)["pipelines"].values()
+    by_name = {each["name"]: each for each in pipeline["stages"]}
+    chain = {name: by_name[name].get("reads") for name in ("land_readings", "bronze.readings", "conform_readings")}
+    assert chain["land_readings"] == ["logger-readings"]
+    assert chain["bronze.readings"] == ["land_readings"]
+    assert "bronze.readings" in chain["conform_readings"]
+    file = tmp_path / "dataops.toml"
+    file.write_text(stack.config.read_text().partition("[pipelines.")[0] + done.stdout)
+    valid = stack.dataops("--config", str(file), "config", "validate")  # the last --config counts
+    assert valid.returncode == 0, valid.stderr
 
 
 def test_a_backfill_says_its_dates_and_makes_their_runs(stack: Stack) -> None:

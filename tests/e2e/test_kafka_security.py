@@ -30,6 +30,7 @@ from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
 from dataops_core.config import Settings
+from dataops_core.doctor import Diagnosis, Layer, Result, diagnose
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
 
@@ -161,30 +162,39 @@ class Guarded:
         for done in self.brokers.admin.create_acls(bindings).values():
             done.result(20)
 
-    def look(self, port: int, **properties: Any) -> Monitor:
-        """Return a monitor that comes in with these properties; `_` stands for `.` in their names."""
+    def settings(self, port: int, **properties: Any) -> Settings:
+        """Return settings that come in with these properties; `_` stands for `.` in their names."""
         given = {name.replace("_", "."): value for name, value in properties.items()}
-        return Monitor(
-            Settings.model_validate(
-                {
-                    "contexts": {
-                        "test": {
-                            "kafka": {
-                                "bootstrap_servers": f"127.0.0.1:{port}",
-                                "properties": {
-                                    "security.protocol": "SASL_SSL",
-                                    "ssl.ca.location": str(self.ca),
-                                    **given,
-                                },
-                            }
+        return Settings.model_validate(
+            {
+                "contexts": {
+                    "test": {
+                        "kafka": {
+                            "bootstrap_servers": f"127.0.0.1:{port}",
+                            "properties": {
+                                "security.protocol": "SASL_SSL",
+                                "ssl.ca.location": str(self.ca),
+                                **given,
+                            },
                         }
-                    },
-                    "pipelines": {
-                        "p": {"context": "test", "stages": [{"name": TOPIC, "kind": "topic", "topic": TOPIC}]}
-                    },
-                }
-            )
+                    }
+                },
+                "pipelines": {"p": {"context": "test", "stages": [{"name": TOPIC, "kind": "topic", "topic": TOPIC}]}},
+            }
         )
+
+    def look(self, port: int, **properties: Any) -> Monitor:
+        """Return a monitor that comes in with these properties."""
+        return Monitor(self.settings(port, **properties))
+
+    def doctor(self, port: int, **properties: Any) -> Diagnosis:
+        """Return what the doctor says of the broker; SCRAM with the right password, if not told else."""
+        who = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "patient", "sasl_password": "fourth"}
+        settings = self.settings(port, **{**who, **properties})
+        found, stage = diagnose(settings.contexts["test"], settings.pipelines, 8)
+        assert found.result is stage.result
+        assert "fourth" not in repr((found, stage))
+        return found
 
     def scram(self, user: str, password: object, **properties: Any) -> Monitor:
         return self.look(
@@ -214,6 +224,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             guarded.brokers.produce(TOPIC, 10)
             guarded.user("reader", "first")
             guarded.allow("reader")
+            guarded.user("patient", "fourth")
+            guarded.allow("patient")
             guarded.allow("dataops")
             yield guarded
         finally:
@@ -273,3 +285,30 @@ def test_a_token_of_the_identity_provider_lets_in(guarded: Guarded) -> None:
 def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:
     watch = guarded.oauth("a-wrong-secret")
     refused(watch.once(), "credentials-refused", "a-wrong-secret", guarded.tokens.secret)
+
+
+@pytest.mark.parametrize(
+    ("properties", "layer", "mend"),
+    [
+        ({"ssl_ca_location": "other"}, Layer.TLS, 'name the authority that has signed it: kafka.properties."ssl.ca'),
+        ({"security_protocol": "SASL_PLAINTEXT"}, Layer.PROTOCOL, f"It speaks TLS at port {SCRAM}: set"),
+        ({"sasl_password": "wrong"}, Layer.AUTHENTICATION, "Renew the credentials of kafka"),
+    ],
+)
+def test_the_doctor_says_which_layer_fails(
+    guarded: Guarded, properties: dict[str, str], layer: Layer, mend: str
+) -> None:
+    given = {key: str(guarded.other_ca) if value == "other" else value for key, value in properties.items()}
+    found = guarded.doctor(SCRAM, **given)
+    assert (found.steps[-1].layer, found.steps[-1].result) == (layer, Result.FAILED), found.steps
+    assert mend in (found.steps[-1].mend or "")
+
+
+def test_the_doctor_finds_all_well_and_tries_what_the_broker_advertises(guarded: Guarded) -> None:
+    found = guarded.doctor(SCRAM)
+    assert found.result is Result.OK, found.steps
+    assert [step.layer for step in found.steps] == [
+        Layer.NAME, Layer.TCP, Layer.TLS, Layer.PROTOCOL, Layer.AUTHENTICATION, Layer.PERMISSION, Layer.BROKERS,
+    ]  # fmt: skip
+    assert "certificate until" in found.steps[2].detail
+    assert found.steps[-1].detail == f"127.0.0.1:{SCRAM}"

@@ -249,6 +249,24 @@ def canary(
     )
 
 
+@app.command()
+def doctor(
+    context: _Context,
+    components: Annotated[list[str] | None, typer.Argument(metavar="COMPONENT", help="All if none named.")] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """Try each connection layer by layer, say which layer fails, and the mend.
+
+    Layers: the settings' secrets and files, name, TCP, TLS, protocol, authentication, permission, the addresses that
+    Kafka's brokers name, and the object of each stage. Nothing is changed.
+    Exit codes: 0 all is well, or will be a while, 1 something fails, 2 wrong use or settings, 130 interrupted.
+    Example: dataops --context prod doctor kafka
+    """
+    from dataops_core.cli import doctoring
+
+    return doctoring.doctor(context.obj, components or [], as_json=output is ListOutput.JSON)
+
+
 @dag_app.command("list")
 def dag_list(
     context: _Context,
@@ -337,6 +355,51 @@ def config_show(context: _Context) -> int:
     from dataops_core.cli import settings
 
     return settings.show(context.obj)
+
+
+@config_app.command("init")
+def config_init(
+    context: _Context,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap servers.")] = None,
+    airflow: Annotated[str | None, typer.Option(metavar="URL", help="Airflow's API server.")] = None,
+    airflow_user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="User of Airflow; the password is $AIRFLOW_PASSWORD.")
+    ] = None,
+    trino: Annotated[str | None, typer.Option(metavar="URL", help="Trino's coordinator.")] = None,
+    catalog: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=URL", help="An Iceberg REST catalog; may be repeated.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="A Spark query's checkpoint; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; else standard output.")
+    ] = None,
+) -> int:
+    """Propose settings for a live stack: look at all components, and link what they say hangs together.
+
+    Without an address, the components of the settings are asked, with their credentials, and only pipelines are
+    written. Links come from groups' commits, checkpoints, the tables' commits and the assets that DAGs declare, never
+    from names; what is not known is said in remarks. Nothing is changed, and no file overwritten.
+    Exit codes: 0 done, 1 no such checkpoint, 2 wrong use or settings, 3 a checkpoint cannot be read, 130 interrupted.
+    Example: dataops config init --kafka localhost:9092 --catalog lake=http://localhost:8181 -o dataops.toml
+    """
+    from dataops_core.cli import proposing
+
+    addresses = {"kafka": kafka, "airflow": airflow, "airflow_user": airflow_user, "trino": trino}
+    return proposing.init(context.obj, addresses, catalog or [], checkpoint or [], output)
+
+
+@config_app.command("schema")
+def config_schema() -> int:
+    """Write the JSON Schema of the settings file, by which an editor completes and checks it.
+
+    Exit codes: 0 done, 2 wrong use.
+    Example: dataops config schema > dataops.schema.json
+    """
+    from dataops_core.cli import proposing
+
+    return proposing.schema()
 
 
 @audit_app.command("verify")

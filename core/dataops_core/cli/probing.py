@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 
 from rich.console import Console, RenderableType
@@ -65,13 +66,17 @@ def _choose(settings: Settings, context: str, names: list[str]) -> Settings:
 
 def as_text(snapshot: HealthSnapshot) -> str:
     """Return a snapshot for people: the verdicts first, then what they rest on."""
+    pipelines = (part for pipeline in snapshot.pipelines for part in _pipeline(pipeline, snapshot.taken_at))
+    return printed([*pipelines, _components(snapshot.components)])
+
+
+def printed(parts: Iterable[RenderableType]) -> str:
+    """Return texts, in Rich's markup, and tables as the terminal shows them."""
     # Without a terminal nothing is cut off: whoever reads a pipe or a file wants all of it.
     console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
     with console.capture() as captured:
-        for pipeline in snapshot.pipelines:
-            for part in _pipeline(pipeline, snapshot.taken_at):
-                console.print(part, soft_wrap=isinstance(part, str))
-        console.print(_components(snapshot.components))
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
@@ -82,9 +87,9 @@ def _pipeline(pipeline: PipelineHealth, now: datetime) -> list[RenderableType]:
     age = UNKNOWN if pipeline.data_age is None else duration(pipeline.data_age)
     promised = "" if pipeline.objective is None else f" (promised: {duration(pipeline.objective)})"
     return [
-        f"{status}  [bold]{_safe(pipeline.name)}[/]  {_safe(verdict.sentence)}",
+        f"{status}  [bold]{safe(pipeline.name)}[/]  {safe(verdict.sentence)}",
         f"  data age: {age}{promised}",
-        *(f"  {_safe(line)}" for line in _because(verdict)),
+        *(f"  {safe(line)}" for line in _because(verdict)),
         "",
         _stages(pipeline.stages, now),
         "",
@@ -103,23 +108,23 @@ def _because(verdict: Verdict) -> list[str]:
 
 
 def _stages(stages: tuple[StageHealth, ...], now: datetime) -> Table:
-    table = _table("STAGE", "STATE", ">LAG", ">WAITING", ">RATE", ">SEEN", "WHY")
+    rows = table("STAGE", "STATE", ">LAG", ">WAITING", ">RATE", ">SEEN", "WHY")
     for stage in stages:
         waiting = stage.observation.lag_records if stage.observation else None
-        table.add_row(
-            _safe(stage.name),
+        rows.add_row(
+            safe(stage.name),
             f"[{STATE_COLOURS[stage.state]}]{STATE_GLYPHS[stage.state]} {words(stage.state)}[/]",
             UNKNOWN if stage.hop_lag is None else duration(stage.hop_lag),
             UNKNOWN if waiting is None else count(waiting),
             UNKNOWN if stage.rate is None else f"{count(stage.rate)}/s",
             "never" if stage.observed_at is None else _ago(stage.observed_at, now),
-            _safe(stage.reason + (f" (because of {stage.affected_by})" if stage.affected_by else "")),
+            safe(stage.reason + (f" (because of {stage.affected_by})" if stage.affected_by else "")),
         )
-    return table
+    return rows
 
 
 def _components(components: tuple[ComponentHealth, ...]) -> Table:
-    table = _table("COMPONENT", "STATE", ">TOOK", "ABOUT")
+    rows = table("COMPONENT", "STATE", ">TOOK", "ABOUT")
     for component in components:
         if component.reachable is None:
             state = "[magenta]? unknown[/]"
@@ -129,21 +134,23 @@ def _components(components: tuple[ComponentHealth, ...]) -> Table:
             state = "[red]✖ does not answer[/]"
         took = UNKNOWN if component.duration is None else f"{component.duration * 1000:.0f} ms"
         about = component.error or component.detail or component.target
-        table.add_row(_safe(component.name), state, took, _safe(about))
-    return table
+        rows.add_row(safe(component.name), state, took, safe(about))
+    return rows
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+def table(*headings: str) -> Table:
+    """Return a table without lines; a heading that begins with `>` stands to the right."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         right = heading.startswith(">")
-        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
-    return table
+        made.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
+    return made
 
 
 def _ago(at: datetime, now: datetime) -> str:
     return f"{duration(max(0.0, (now - at).total_seconds()))} ago"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Return a text of others that neither Rich nor the terminal takes for more than text."""
     return escape(visible(text))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
 
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import ENVIRONMENT, SecretSource, Section, find_config, find_problems, load_settings
 from dataops_core.config.secret import masked, masked_property
+from dataops_core.config.toml import toml_key, toml_value
 
 SECRETS = ("password", "token")
 """Keys whose value is a secret, wherever they stand."""
@@ -53,33 +52,16 @@ def _lines(section: Section, prefix: str) -> Iterator[str]:
         elif isinstance(value, dict):
             for inner, item in value.items():
                 if isinstance(item, Section) and not isinstance(item, SecretSource):
-                    yield from _lines(item, f"{key}.{_key(inner)}.")
+                    yield from _lines(item, f"{key}.{toml_key(inner)}.")
                 else:
-                    yield f"{key}.{_key(inner)} = {_toml(masked_property(inner, item))}"
+                    yield f"{key}.{toml_key(inner)} = {toml_value(masked_property(inner, item))}"
         elif name in SECRETS:
-            yield f"{key} = {_toml(masked(value))}"
+            yield f"{key} = {toml_value(masked(value))}"
         else:
-            yield f"{key} = {_toml(value)}{_origin(section, name, prefix)}"
+            yield f"{key} = {toml_value(value)}{_origin(section, name, prefix)}"
 
 
 def _origin(section: Section, name: str, prefix: str) -> str:
     if not prefix and os.environ.get(ENVIRONMENT.get(name, "")):
         return f"  # from {ENVIRONMENT[name]}"
     return "" if name in section.model_fields_set else "  # default"
-
-
-def _key(name: str) -> str:
-    return name if name.isascii() and name.replace("-", "_").isidentifier() else json.dumps(name)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, Section):
-        pairs = ((field.alias or name, getattr(value, name)) for name, field in type(value).model_fields.items())
-        value = {name: item for name, item in pairs if item is not None}
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(name)} = {_toml(item)}" for name, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, re.Pattern):
-        value = value.pattern
-    return json.dumps(value, ensure_ascii=False)  # texts, numbers and booleans are written in TOML as in JSON

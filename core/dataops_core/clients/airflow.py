@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import airflow_client.client as sdk
 import urllib3
+from airflow_client.client.api.asset_api import AssetApi
 from airflow_client.client.api.dag_api import DAGApi
 from airflow_client.client.api.dag_run_api import DagRunApi
 from airflow_client.client.api.import_error_api import ImportErrorApi
@@ -19,6 +20,8 @@ from airflow_client.client.api.monitor_api import MonitorApi
 from airflow_client.client.api.pool_api import PoolApi
 from airflow_client.client.api.task_instance_api import TaskInstanceApi
 from airflow_client.client.exceptions import ApiException
+from airflow_client.client.models.asset_collection_response import AssetCollectionResponse
+from airflow_client.client.models.asset_response import AssetResponse
 from airflow_client.client.models.dag_collection_response import DAGCollectionResponse
 from airflow_client.client.models.dag_run_response import DAGRunResponse
 from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
@@ -105,6 +108,21 @@ class Dag:
     import_errors: bool
     file: str | None = None
     next_run_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DagAsset:
+    """An asset, as DAGs declare what they read and write.
+
+    Attributes:
+        writers: DAGs with a task that has it as an outlet.
+        readers: DAGs that it starts, or with a task that has it as an inlet.
+    """
+
+    name: str
+    uri: str
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +218,18 @@ class AirflowClient:
             found += [_dag(dag) for dag in page.dags]
             if not page.dags or len(found) >= page.total_entries:
                 return tuple(found)
+
+    def assets(self) -> tuple[DagAsset, ...]:
+        """Return all assets that DAGs declare, by name; raises ClientError."""
+        found: list[DagAsset] = []
+        while True:
+            page = self._call(partial(self._page_of_assets, offset=len(found)))
+            found += [_asset(asset) for asset in page.assets]
+            if not page.assets or len(found) >= page.total_entries:
+                return tuple(found)
+
+    def _page_of_assets(self, api: sdk.ApiClient, offset: int) -> AssetCollectionResponse:
+        return AssetApi(api).get_assets(limit=100, offset=offset, order_by=["name"], _request_timeout=self._timeout)
 
     def _page_of_dags(self, api: sdk.ApiClient, offset: int) -> DAGCollectionResponse:
         return DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
@@ -332,6 +362,12 @@ def _dag(dag: Any) -> Dag:  # noqa: ANN401 - two generated classes with the same
         file=dag.relative_fileloc,
         next_run_after=dag.next_dagrun_run_after,
     )
+
+
+def _asset(asset: AssetResponse) -> DagAsset:
+    writers = {task.dag_id for task in asset.producing_tasks}
+    readers = {dag.dag_id for dag in asset.scheduled_dags} | {task.dag_id for task in asset.consuming_tasks}
+    return DagAsset(asset.name, asset.uri, tuple(sorted(writers)), tuple(sorted(readers)))
 
 
 def _run(run: DAGRunResponse) -> DagRun:

@@ -235,6 +235,12 @@ class KafkaClient:
                 under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
             )
 
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Return host and port that each broker names for itself, by node id; raises ClientError."""
+        with self._errors():
+            brokers = self._client().list_topics(timeout=self._timeout).brokers
+            return tuple((str(brokers[node].host), brokers[node].port) for node in sorted(brokers))
+
     def topic(self, name: str) -> TopicOffsets:
         """Return a topic's watermarks, newest times and replicas; raises NotFound or another ClientError."""
         with self._errors():

@@ -61,6 +61,13 @@ class SchemaRegistry:
         self._schemas: dict[int, Mapping[str, Any]] = {}
         self._failed: dict[int | None, tuple[float, str]] = {}
 
+    def ping(self) -> str:
+        """Return the kinds of schemas that it knows; raises ClientError."""
+        kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
+        if not isinstance(kinds, list):
+            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
+        return ", ".join(map(str, kinds))
+
     def decode(self, data: bytes | None) -> Decoded | None:
         """Return what bytes are by the schema that they name; `None` where they name none."""
         if data is None or len(data) < HEADER or data[0] != 0:

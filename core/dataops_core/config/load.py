@@ -125,6 +125,26 @@ def _tag(member: object) -> str | None:
     return str(get_args(kind.annotation)[0]) if kind else None
 
 
+def settings_of(raw: Mapping[str, Any], folder: Path, where: str) -> Settings:
+    """Return the settings of tables that are in no file.
+
+    Args:
+        raw: The tables.
+        folder: Where relative paths start.
+        where: What to call them in errors.
+
+    Raises:
+        ConfigError: The first thing that is wrong.
+    """
+    try:
+        settings = Settings.model_validate(raw, context=folder.absolute())
+    except ValidationError as error:
+        raise ConfigError(_line(where, _telling(error)[0], raw)) from None
+    for problem in contradictions(settings):
+        raise ConfigError(f"{where}: {problem}")
+    return settings
+
+
 def _load(path: Path) -> tuple[Settings | None, tuple[str, ...]]:
     raw, problem = _read(path)
     if raw is None:
@@ -160,7 +180,7 @@ def _telling(error: ValidationError) -> list[ErrorDetails]:
     ]
 
 
-def _line(path: Path, details: ErrorDetails, raw: Mapping[str, Any]) -> str:
+def _line(path: Path | str, details: ErrorDetails, raw: Mapping[str, Any]) -> str:
     at = details["loc"]
     if at and at[0] in ENVIRONMENT and os.environ.get(ENVIRONMENT[str(at[0])]):
         return f"environment variable {ENVIRONMENT[str(at[0])]}: {_what(details)}"

@@ -1,0 +1,156 @@
+"""`dataops config init` and `dataops config schema`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.terminal import Exit, say, write
+from dataops_core.config import Settings, context_of, find_config, load_settings
+from dataops_core.config.load import settings_of
+from dataops_core.config.toml import toml_key, toml_value
+from dataops_core.errors import ConfigError
+from dataops_core.health.model import HealthSnapshot, StageState
+from dataops_core.monitor import Monitor
+from dataops_core.probes import Clients
+from dataops_core.proposal import Proposal, ProposedStage, propose
+
+AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable
+SHOWN = 20
+"""Objects that nothing is known of which are listed."""
+
+
+def init(
+    invocation: Invocation,
+    addresses: Mapping[str, str | None],
+    catalogs: Sequence[str],
+    checkpoints: Sequence[Path],
+    output: Path | None,
+) -> int:
+    """Write settings with a pipeline for what hangs together in a live stack.
+
+    Args:
+        invocation: Names the context: of the settings that there are, or of the new ones.
+        addresses: `kafka`, `airflow`, `airflow_user` and `trino`; without any, those of the settings are used.
+        catalogs: `NAME=ADDRESS` of REST catalogs.
+        checkpoints: Folders of Spark queries' checkpoints.
+        output: File to write; standard output where not given. What is there is not overwritten.
+    """
+    if output is not None and output.exists():
+        raise ConfigError(f"{output} is there already", hint="name another file, or remove it")
+    given = any(addresses.values()) or bool(catalogs)
+    if given:
+        name = invocation.context or "default"
+        tables = _tables(addresses, catalogs)
+        base = settings_of({"contexts": {name: tables}}, Path(), "the addresses given")
+    else:
+        path = find_config(invocation.config)
+        base = load_settings(path)
+        name, _ = context_of(base, invocation.context)
+    found = propose(Clients.of(base.contexts[name], base.probe_timeout), [str(p.absolute()) for p in checkpoints])
+    head = _context_lines(name, tables) if given else [f"# For {path}: append what you want of it."]
+    text = "\n".join([*head, *_lines(found, name)]) + "\n"
+    proposed = {**({"contexts": {name: tables}} if given else {}), **tomllib.loads(text)}
+    settings = _checked(proposed, base, name)
+    if output is None:
+        write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+    _tell(found, settings, name, output)
+    return Exit.OK
+
+
+def schema() -> int:
+    """Write the JSON Schema of the settings file."""
+    found = Settings.model_json_schema()
+    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    found["title"] = "dataops.toml"
+    write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    return Exit.OK
+
+
+def _tables(addresses: Mapping[str, str | None], catalogs: Sequence[str]) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    if kafka := addresses.get("kafka"):
+        tables["kafka"] = {"bootstrap_servers": kafka}
+    if airflow := addresses.get("airflow"):
+        tables["airflow"] = {"url": airflow}
+        if user := addresses.get("airflow_user"):
+            tables["airflow"] |= {"username": user, "password": AIRFLOW_PASSWORD}
+    if trino := addresses.get("trino"):
+        tables["trino"] = {"url": trino}
+    for catalog in catalogs:
+        name, equals, uri = catalog.partition("=")
+        if not (name and equals and uri):
+            raise ConfigError(f'"{catalog}" is no catalog', hint="write NAME=ADDRESS: lake=http://catalog:8181")
+        tables.setdefault("catalogs", {})[name] = {"properties": {"type": "rest", "uri": uri}}
+    return tables
+
+
+def _checked(proposed: dict[str, Any], base: Settings, name: str) -> Settings:
+    """Return the settings with what is proposed; the proposal alone has to be valid as well."""
+    contexts = proposed.get("contexts") or {name: base.contexts[name].model_dump(by_alias=True, exclude_unset=True)}
+    return settings_of({**proposed, "contexts": contexts}, Path(), "the proposal")
+
+
+def _context_lines(name: str, tables: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Proposed by `dataops config init`: look it through, then try `dataops doctor` and `dataops probe`."
+    yield from _table(f"contexts.{toml_key(name)}", tables)
+
+
+def _table(place: str, values: Mapping[str, Any]) -> Iterator[str]:
+    plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    if plain:
+        yield ""
+        yield f"[{place}]"
+        yield from (f"{toml_key(key)} = {toml_value(value)}" for key, value in plain.items())
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _table(f"{place}.{toml_key(key)}", value)
+
+
+def _lines(found: Proposal, context: str) -> Iterator[str]:
+    for name, stages in found.pipelines.items():
+        place = f"pipelines.{toml_key(name)}"
+        yield from (
+            "",
+            f"[{place}]",
+            f"context = {toml_value(context)}",
+            "# objective = 900  # seconds: how old the data may be at the last stage",
+        )
+        for stage in stages:
+            yield from _stage_lines(place, stage)
+    if found.unlinked:
+        more = len(found.unlinked) - SHOWN
+        yield ""
+        yield "# Nothing tells who reads or writes these:"
+        yield from (f"# - {' '.join(one.split())}" for one in found.unlinked[:SHOWN])
+        if more > 0:
+            yield f"# - and {more} more"
+
+
+def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
+    yield ""
+    yield from (f"# {remark}" for remark in stage.remarks)
+    yield f"[[{place}.stages]]"
+    yield from (f"{key} = {toml_value(value)}" for key, value in stage.settings.items())
+    if stage.reads:
+        yield f"reads = {toml_value(stage.reads)}"
+
+
+def _tell(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
+    """Say on standard error what was found, and whether it works."""
+    for failure in found.failures:
+        say(f"dataops: not asked: {failure}")
+    stages = sum(map(len, found.pipelines.values()))
+    if not stages:
+        say("dataops: nothing hangs together as far as Kafka, the checkpoints, the tables and the assets tell")
+        return
+    seen: HealthSnapshot = Monitor(settings, context).once()
+    known = [stage for pipeline in seen.pipelines for stage in pipeline.stages if stage.state is not StageState.UNKNOWN]
+    next_step = f"; next: dataops --config {output} doctor" if output is not None else ""
+    say(f"dataops: {len(found.pipelines)} pipelines; {len(known)} of {stages} stages tell their state{next_step}")

@@ -1,0 +1,27 @@
+"""Settings as TOML; Python's own library only reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from dataops_core.config.model import Section
+
+
+def toml_key(name: str) -> str:
+    """Return a key, in quotes where TOML wants them."""
+    return name if name.isascii() and name.replace("-", "_").isidentifier() else json.dumps(name)
+
+
+def toml_value(value: object) -> str:
+    """Return a value in one line; a table of the settings without what is not set."""
+    if isinstance(value, Section):
+        pairs = ((field.alias or name, getattr(value, name)) for name, field in type(value).model_fields.items())
+        value = {name: item for name, item in pairs if item is not None}
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{toml_key(name)} = {toml_value(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, re.Pattern):
+        value = value.pattern
+    return json.dumps(value, ensure_ascii=False)  # texts, numbers and booleans are written in TOML as in JSON

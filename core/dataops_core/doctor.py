@@ -1,0 +1,528 @@
+"""The doctor: each connection of a context, layer by layer, and each object that its pipelines name.
+
+A probe says that a component does not answer. The doctor says up to which layer it does: is its name known, does it
+take connections, is its certificate one that we trust, does it speak the protocol, does it know us, may we read.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+from requests.utils import get_environ_proxies, select_proxy
+
+from dataops_core.clients.kafka import KafkaClient
+from dataops_core.clients.reasons import line
+from dataops_core.clients.tls import tls_context
+from dataops_core.config import ContextSettings, PipelineSettings, Stage, TlsSettings, resolve_secret
+from dataops_core.errors import ClientError, ConfigError, DataopsError
+from dataops_core.health.as_json import plain
+from dataops_core.health.checks.unreachable import failure_of
+from dataops_core.health.model import store_of
+from dataops_core.health.text import duration
+from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
+
+EXPIRES_SOON = timedelta(days=21)
+"""How long before its end a certificate is to be renewed: what renews them by itself does so after two thirds, which
+of a usual 90 days leaves 30."""
+ENVIRONMENT_AUTHORITIES = "REQUESTS_CA_BUNDLE"
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL says of an answer that is not TLS."""
+SCHEMA_VERSION = 1
+"""Version of the JSON form; raised when a field changes its meaning or goes away."""
+
+
+class Layer(StrEnum):
+    """What has to work for the next one to work."""
+
+    SETTINGS = "settings"
+    """What the settings refer to can be read: secrets, certificates."""
+    NAME = "name"
+    """The host's name is known."""
+    TCP = "tcp"
+    """It takes connections."""
+    TLS = "tls"
+    """Its certificate is one that we trust."""
+    PROTOCOL = "protocol"
+    """It answers in time, and is what we take it for."""
+    AUTHENTICATION = "authentication"
+    """It knows us."""
+    PERMISSION = "permission"
+    """We may read what the probes read."""
+    BROKERS = "brokers"
+    """The addresses that Kafka's brokers name for themselves can be reached."""
+    OBJECT = "object"
+    """The topic, group, checkpoint, table, DAG or relation of a stage is there and can be read."""
+
+
+class Result(StrEnum):
+    """What was found at a layer."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and will not for long, or not wholly."""
+    UNKNOWN = "unknown"
+    """Not tried, or in vain: what it needs has failed."""
+    FAILED = "failed"
+    NOT_USED = "not_used"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer of a connection.
+
+    Attributes:
+        detail: What was found, in one line.
+        mend: What to do about it, where something is wrong.
+    """
+
+    layer: Layer
+    result: Result
+    detail: str
+    mend: str | None = None
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """One connection, or one stage.
+
+    Attributes:
+        kind: `component` or `stage`.
+        name: The component's name; a stage's after its pipeline's, `orders/bronze.orders`.
+        target: Its address; of a stage, the component that answers for it.
+        steps: The layers that were tried, in their order; none after the first that has failed.
+    """
+
+    kind: str
+    name: str
+    target: str
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def result(self) -> Result:
+        """The worst that was found."""
+        found = {step.result for step in self.steps}
+        worst = (Result.FAILED, Result.UNKNOWN, Result.WARNING)
+        return next((result for result in worst if result in found), Result.OK)
+
+    def add(self, layer: Layer, result: Result, detail: str, mend: str | None = None) -> None:
+        """Note what was found at the next layer."""
+        self.steps.append(Step(layer, result, detail, mend))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that a component is reached at.
+
+    Attributes:
+        tls: TLS as its client has it; `None` where the address is asked without.
+        authority_key: Setting that names the authority to trust.
+        secure: What to set where it turns out to speak TLS.
+    """
+
+    host: str
+    port: int
+    tls: Callable[[], ssl.SSLContext] | None
+    authority_key: str
+    secure: str
+    proxy: str | None = None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def diagnose(
+    context: ContextSettings, pipelines: Mapping[str, PipelineSettings], timeout: float, only: Sequence[str] = ()
+) -> tuple[Diagnosis, ...]:
+    """Try each connection of a context, and look for each object that its pipelines name; nothing is changed.
+
+    All are tried beside each other, so one that hangs delays none.
+
+    Args:
+        context: Where the components are.
+        pipelines: Those of the context.
+        timeout: Deadline of each layer, in seconds.
+        only: Names of the components to try, with the stages that they answer for; all where none are named.
+
+    Returns:
+        The components first, in the order of the settings, then the stages.
+
+    Raises:
+        ConfigError: There is no such component.
+    """
+    clients = Clients.of(context, timeout)
+    probes = component_probes(clients)
+    if clients.schema_registry is not None:
+        registry = clients.schema_registry
+        probes["schema_registry"] = ("schema_registry", registry.target, lambda: ComponentReport(registry.ping()))
+    names = {*probes, "spark"}
+    for name in only:
+        if name not in names:
+            raise ConfigError(f'there is no component "{name}" in this context; there are {", ".join(sorted(names))}')
+    jobs: list[tuple[Diagnosis, Callable[[Diagnosis], None]]] = []
+    for name, (_, target, ask) in probes.items():
+        if not only or name in only:
+            jobs.append((Diagnosis("component", name, target), _component(name, context, clients, ask, timeout)))
+    for pipeline, settings in pipelines.items():
+        for stage in settings.stages:
+            if not only or component_of(stage) in only:
+                diagnosis = Diagnosis("stage", f"{pipeline}/{stage.name}", component_of(stage))
+                jobs.append((diagnosis, _stage(stage, clients)))
+    return _without_echoes(_beside_each_other(jobs, timeout))
+
+
+def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
+    """Return what was found for JSON, with times and words as plain values."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "diagnoses": [
+            {
+                "kind": each.kind,
+                "name": each.name,
+                "target": each.target,
+                "result": each.result.value,
+                "steps": [plain(step) for step in each.steps],
+            }
+            for each in diagnoses
+        ],
+    }
+
+
+def _beside_each_other(
+    jobs: Sequence[tuple[Diagnosis, Callable[[Diagnosis], None]]], timeout: float
+) -> tuple[Diagnosis, ...]:
+    threads = []
+    for diagnosis, work in jobs:
+        # No pool: what hangs must not keep the process from its end.
+        thread = Thread(target=_guarded, args=(diagnosis, work), name=f"doctor {diagnosis.name}", daemon=True)
+        thread.start()
+        threads.append(thread)
+    deadline = time.monotonic() + 3 * timeout
+    found = []
+    for (diagnosis, _), thread in zip(jobs, threads, strict=True):
+        thread.join(max(0.0, deadline - time.monotonic()))
+        seen = replace(diagnosis, steps=list(diagnosis.steps))  # a thread that is late may still add to its own
+        if thread.is_alive():
+            hung = failure_of("timed_out")
+            layer = Layer.OBJECT if seen.kind == "stage" else Layer.PROTOCOL if seen.steps else Layer.NAME
+            mend = hung.remedy.format(name=seen.name, target=seen.target)
+            seen.add(layer, Result.FAILED, f"no answer within {duration(3 * timeout)}", mend)
+        found.append(seen)
+    return tuple(found)
+
+
+def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Return what was found, where the failure of a component is told of it alone, and not of each of its stages."""
+    failed = {each.name for each in found if each.kind == "component" and each.result is Result.FAILED}
+    told = []
+    for each in found:
+        needs = {each.target, "kafka"} if each.target == "spark" else {each.target}
+        if each.kind == "stage" and each.result is Result.FAILED and needs & failed:
+            unknown = Step(Layer.OBJECT, Result.UNKNOWN, f"not looked for, as {min(needs & failed)} fails")
+            told.append(replace(each, steps=[unknown]))
+        else:
+            told.append(each)
+    return tuple(told)
+
+
+def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:
+    try:
+        work(diagnosis)
+    except ConfigError as error:
+        diagnosis.add(Layer.SETTINGS, Result.FAILED, str(error), error.hint or "Correct it in the settings.")
+    except Exception as error:  # noqa: BLE001 - one diagnosis with a bug must not cost the others
+        diagnosis.add(Layer.SETTINGS, Result.FAILED, f"the doctor itself failed: {type(error).__name__}: {line(error)}")
+
+
+def _component(
+    name: str, context: ContextSettings, clients: Clients, ask: Callable[[], ComponentReport], timeout: float
+) -> Callable[[Diagnosis], None]:
+    def work(diagnosis: Diagnosis) -> None:
+        endpoints = tuple(_endpoints(name, context))
+        if endpoints and not _reach(diagnosis, endpoints, timeout):
+            return
+        if _asked(diagnosis, ask, endpoints, timeout) and name == "kafka" and clients.kafka is not None:
+            _brokers(diagnosis, clients.kafka, timeout)
+
+    return work
+
+
+def _stage(stage: Stage, clients: Clients) -> Callable[[Diagnosis], None]:
+    def work(diagnosis: Diagnosis) -> None:
+        try:
+            seen = observe(stage, clients)
+        except ClientError as error:
+            failure = failure_of(error.kind)
+            mend = failure.remedy.format(name=diagnosis.target, target=diagnosis.target)
+            diagnosis.add(Layer.OBJECT, Result.FAILED, error.message, error.hint or mend)
+            return
+        if stage.kind == "trino_view" and seen.failure is not None:
+            diagnosis.add(Layer.OBJECT, Result.FAILED, seen.failure, "Run the view's query in the SQL screen.")
+        else:
+            diagnosis.add(Layer.OBJECT, Result.OK, "; ".join(seen.notes) or "there")
+
+    return work
+
+
+##### Where a component is
+
+
+def _endpoints(name: str, context: ContextSettings) -> Iterator[Endpoint]:
+    if name == "kafka" and context.kafka is not None:
+        yield from _kafka_endpoints(context)
+        return
+    for catalog_name, catalog in context.catalogs.items():
+        if name in (catalog_name, store_of(catalog_name)):
+            key = "uri" if name == catalog_name else "s3.endpoint"
+            url = catalog.properties.get(key)
+            if url is not None:
+                yield from _url_endpoint(resolve_secret(url), catalog.tls, f"catalogs.{catalog_name}", by_proxy=True)
+            return
+    service = getattr(context, name, None)
+    if service is not None:
+        yield from _url_endpoint(service.url, service.tls, name, by_proxy=name != "airflow")
+
+
+def _url_endpoint(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bool) -> Iterator[Endpoint]:
+    parts = urlsplit(url)
+    if not parts.hostname:  # a file, an SQLite database
+        return
+    secure = parts.scheme == "https"
+    known = {"https": 443, "http": 80, "thrift": 9083, "postgresql": 5432, "mysql": 3306}
+    port = parts.port or known.get(parts.scheme.partition("+")[0])
+    if port is None:
+        return
+    proxy = select_proxy(url, get_environ_proxies(url)) if by_proxy and parts.scheme in ("http", "https") else None
+    yield Endpoint(
+        parts.hostname,
+        port,
+        (lambda: _trusting(tls, place)) if secure else None,
+        f"{place}.tls.ca_file",
+        "an address that begins with https://",
+        None if proxy is None else urlsplit(proxy).hostname,
+    )
+
+
+def _kafka_endpoints(context: ContextSettings) -> Iterator[Endpoint]:
+    kafka = context.kafka
+    if kafka is None:
+        return
+    properties = {key: resolve_secret(value) for key, value in kafka.properties.items()}
+    secure = properties.get("security.protocol", "PLAINTEXT").upper().endswith("SSL")
+    for server in kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        yield Endpoint(
+            host.rpartition("://")[2].strip("[]"),
+            int(port),
+            (lambda: _kafka_tls(properties)) if secure else None,
+            'kafka.properties."ssl.ca.location"',
+            '"security.protocol" = "SSL" or "SASL_SSL"',
+        )
+
+
+def _kafka_tls(properties: Mapping[str, str]) -> ssl.SSLContext:
+    # A key with a password is left to librdkafka: whether the broker takes it shows at the next layer.
+    plain_key = "ssl.key.password" not in properties and "ssl.certificate.location" in properties
+    settings = TlsSettings(
+        ca_file=properties.get("ssl.ca.location"),
+        cert_file=properties.get("ssl.certificate.location") if plain_key else None,
+        key_file=properties.get("ssl.key.location") if plain_key else None,
+    )
+    context = _trusting(settings, "kafka")
+    if properties.get("ssl.ca.pem"):
+        context.load_verify_locations(cadata=properties["ssl.ca.pem"])
+    if properties.get("ssl.endpoint.identification.algorithm", "https") == "none":
+        context.check_hostname = False
+    if properties.get("enable.ssl.certificate.verification", "true").lower() == "false":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _trusting(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
+    """Return the settings' TLS; without an authority of their own, all that one of the client libraries trusts."""
+    context = tls_context(settings, where)
+    if settings is None or settings.ca_file is None:
+        context.load_verify_locations(certifi.where())
+        if os.path.isfile(named := os.environ.get(ENVIRONMENT_AUTHORITIES, "")):  # noqa: PTH113 - empty is no file
+            context.load_verify_locations(named)
+    return context
+
+
+##### Layer by layer
+
+
+def _reach(diagnosis: Diagnosis, endpoints: Sequence[Endpoint], timeout: float) -> bool:
+    """Try name, TCP and TLS of each address; return whether one of them can be used."""
+    tried = [list(_network(endpoint, timeout)) for endpoint in endpoints]
+    usable = [steps for steps in tried if steps[-1].result is not Result.FAILED]
+    # Of several servers one is enough; those that are away are said beside it.
+    diagnosis.steps += next(iter(usable), tried[0])
+    if usable:
+        for steps in tried:
+            if steps[-1].result is Result.FAILED:
+                diagnosis.steps.append(replace(steps[-1], result=Result.WARNING))
+    return bool(usable)
+
+
+def _network(endpoint: Endpoint, timeout: float) -> Iterator[Step]:
+    if endpoint.proxy is not None:
+        yield Step(Layer.TCP, Result.NOT_USED, f"through the proxy {endpoint.proxy}, as the environment says")
+        return
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        mend = "Correct the name in the settings, or add it to the DNS or to /etc/hosts."
+        yield Step(Layer.NAME, Result.FAILED, f"{endpoint.host}: {(error.strerror or line(error)).lower()}", mend)
+        return
+    yield Step(Layer.NAME, Result.OK, ", ".join(dict.fromkeys(str(at[4][0]) for at in found)))
+    began = time.monotonic()
+    try:
+        connection = socket.create_connection((endpoint.host, endpoint.port), timeout)
+    except OSError as error:
+        yield _no_connection(endpoint, error, timeout)
+        return
+    with connection:
+        yield Step(Layer.TCP, Result.OK, f"{endpoint} in {(time.monotonic() - began) * 1000:.0f} ms")
+        if endpoint.tls is None:
+            yield Step(Layer.TLS, Result.NOT_USED, "not used")
+        else:
+            yield _handshake(endpoint, connection, endpoint.tls(), timeout)
+
+
+def _no_connection(endpoint: Endpoint, error: OSError, timeout: float) -> Step:
+    if isinstance(error, TimeoutError):
+        return Step(
+            Layer.TCP,
+            Result.FAILED,
+            f"{endpoint} does not answer within {duration(timeout)}",
+            "Look whether a firewall, a network policy or a wrong address swallows the packets.",
+        )
+    return Step(
+        Layer.TCP,
+        Result.FAILED,
+        f"{endpoint}: {(error.strerror or line(error)).lower()}",
+        "Start it, or correct the port in the settings.",
+    )
+
+
+def _handshake(endpoint: Endpoint, connection: socket.socket, context: ssl.SSLContext, timeout: float) -> Step:
+    try:
+        with context.wrap_socket(connection, server_hostname=endpoint.host) as secured:
+            return _certificate(secured.getpeercert() or {}, secured.version() or "TLS")
+    except ssl.SSLCertVerificationError as error:
+        detail, mend = error.verify_message.rstrip("."), _mend_of_certificate(endpoint, error)
+    except ssl.SSLError as error:
+        detail = (error.reason or line(error)).replace("_", " ").lower()
+        mend = "Look which versions of TLS and which certificates the server takes."
+        if error.reason in NO_TLS:
+            mend = f"It does not speak TLS at port {endpoint.port}: name its TLS port, or do without TLS."
+    except TimeoutError:
+        detail = f"no handshake within {duration(timeout)}"
+        mend = "It takes connections and says nothing: look whether it hangs, or waits for another protocol."
+    except OSError as error:
+        detail = (error.strerror or line(error)).lower()
+        mend = f"Look whether it speaks TLS at port {endpoint.port}."
+    return Step(Layer.TLS, Result.FAILED, f"{endpoint}: {detail}", mend)
+
+
+def _certificate(found: Mapping[str, Any], version: str) -> Step:
+    if "notAfter" not in found:
+        return Step(Layer.TLS, Result.WARNING, f"{version}, its certificate is not verified", "Let it be verified.")
+    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+    detail = f"{version}, certificate until {ends:%Y-%m-%d}"
+    if ends - datetime.now(UTC) < EXPIRES_SOON:
+        return Step(Layer.TLS, Result.WARNING, detail, "Renew the server's certificate, and see what should have.")
+    return Step(Layer.TLS, Result.OK, detail)
+
+
+def _mend_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> str:
+    message = error.verify_message.lower()
+    if "expired" in message:
+        return "Renew the server's certificate."
+    if "mismatch" in message or "not valid for" in message:
+        return "Use a name that the certificate has, or have one made for this name."
+    return f"If you trust it, name the authority that has signed it: {endpoint.authority_key}."
+
+
+def _asked(
+    diagnosis: Diagnosis, ask: Callable[[], ComponentReport], endpoints: Sequence[Endpoint], timeout: float
+) -> bool:
+    """Ask the component what its probe asks; say at which layer that failed. Return whether it did not."""
+    try:
+        answer = ask()
+    except ClientError as error:
+        layer, before = _layer_of(error.kind)
+        for passed in before:
+            diagnosis.add(passed, Result.OK, "")
+        diagnosis.add(
+            layer, Result.FAILED, error.message, error.hint or _mend(diagnosis, error.kind, endpoints, timeout)
+        )
+        return False
+    diagnosis.add(Layer.PROTOCOL, Result.OK, answer.detail)
+    diagnosis.add(Layer.AUTHENTICATION, Result.OK, "")
+    diagnosis.add(Layer.PERMISSION, Result.OK, "")
+    return True
+
+
+def _layer_of(kind: str | None) -> tuple[Layer, tuple[Layer, ...]]:
+    """Return the layer at which an error of a client lies, and those that it shows to be well."""
+    match kind:
+        case "credentials_refused":
+            return Layer.AUTHENTICATION, (Layer.PROTOCOL,)
+        case "permission_denied":
+            return Layer.PERMISSION, (Layer.PROTOCOL, Layer.AUTHENTICATION)
+        case _:
+            return Layer.PROTOCOL, ()
+
+
+def _mend(diagnosis: Diagnosis, kind: str | None, endpoints: Sequence[Endpoint], timeout: float) -> str:
+    if kind not in ("credentials_refused", "permission_denied"):
+        for endpoint in endpoints:
+            if endpoint.tls is None and endpoint.proxy is None and _speaks_tls(endpoint, timeout):
+                return f"It speaks TLS at port {endpoint.port}: set {endpoint.secure}."
+    if kind == "not_found" and diagnosis.name == "airflow":
+        return "Airflow's API v2 is needed, which Airflow 3 has; give the address without /api/v2."
+    if kind == "not_found":
+        return "Make it, or correct it in the settings."
+    return failure_of(kind).remedy.format(name=diagnosis.name, target=diagnosis.target)
+
+
+def _speaks_tls(endpoint: Endpoint, timeout: float) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only whether it does, nothing is sent
+    try:
+        with (
+            socket.create_connection((endpoint.host, endpoint.port), timeout) as connection,
+            context.wrap_socket(connection, server_hostname=endpoint.host),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _brokers(diagnosis: Diagnosis, client: KafkaClient, timeout: float) -> None:
+    """Try the addresses that the brokers advertise: a client is sent there, whatever it was told to begin with."""
+    try:
+        addresses = client.addresses()
+    except DataopsError as error:
+        diagnosis.add(Layer.BROKERS, Result.WARNING, str(error))
+        return
+    for host, port in addresses:
+        endpoint = Endpoint(host, port, None, "", "")
+        last = list(_network(endpoint, timeout))[-1]
+        if last.result is Result.FAILED:
+            mend = "Let the broker advertise an address that can be reached from here (advertised.listeners)."
+            diagnosis.add(Layer.BROKERS, Result.FAILED, last.detail, mend)
+    if all(step.layer is not Layer.BROKERS for step in diagnosis.steps):
+        diagnosis.add(Layer.BROKERS, Result.OK, ", ".join(f"{host}:{port}" for host, port in addresses))

@@ -1,0 +1,178 @@
+"""The doctor: at which layer a connection fails, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from tests.unit.test_clients import Answer, closed_port, silent_port
+
+from dataops_core.cli.app import main
+from dataops_core.config import AirflowSettings, ContextSettings, KafkaSettings, TlsSettings, TrinoSettings
+from dataops_core.doctor import Diagnosis, Layer, Result, Step, diagnose
+
+__all__ = ["closed_port", "silent_port"]
+
+INFO = json.dumps({"nodeVersion": {"version": "999"}, "starting": False, "uptime": "1m"}).encode()
+
+
+def trino(url: str, tls: TlsSettings | None = None) -> Diagnosis:
+    (found,) = diagnose(ContextSettings(trino=TrinoSettings(url=url, tls=tls)), {}, 1.0)
+    return found
+
+
+def broken(found: Diagnosis, layer: Layer, detail: str, mend: str) -> None:
+    """Check that this layer, and none before it, has failed."""
+    *before, last = found.steps
+    assert found.result is Result.FAILED
+    assert (last.layer, last.result) == (layer, Result.FAILED), last
+    assert detail in last.detail
+    assert mend in (last.mend or "")
+    assert "\n" not in last.detail + (last.mend or "")
+    assert all(step.result is not Result.FAILED for step in before)
+
+
+@pytest.fixture
+def secured() -> Iterator[Callable[..., Answer]]:
+    """Return a maker of servers over TLS: what they answer, for which name, and until when."""
+    made: list[Answer] = []
+
+    def make(authority: trustme.CA, name: str = "127.0.0.1", ends: datetime | None = None, status: int = 200) -> Answer:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(name, not_after=ends).configure_cert(context)
+        made.append(Answer(status, INFO, tls=context))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def answer() -> Iterator[Callable[..., Answer]]:
+    made: list[Answer] = []
+
+    def make(*arguments: Any) -> Answer:
+        made.append(Answer(*arguments))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def test_a_name_that_nobody_knows() -> None:
+    broken(trino("http://no-such-host.invalid:8080"), Layer.NAME, "no-such-host.invalid: ", "Correct the name")
+
+
+def test_nobody_listens(closed_port: int) -> None:
+    found = trino(f"http://127.0.0.1:{closed_port}")
+    broken(found, Layer.TCP, f"127.0.0.1:{closed_port}: connection refused", "Start it, or correct the port")
+    assert found.steps[0] == Step(Layer.NAME, Result.OK, "127.0.0.1")
+
+
+def test_what_takes_connections_and_says_nothing(silent_port: int) -> None:
+    broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1 s", "says nothing")
+    broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no answer within 1 s", "waits for")
+
+
+def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(
+    secured: Callable[..., Answer], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    tls = TlsSettings(ca_file=str(file))
+    broken(trino(secured(authority).url), Layer.TLS, "certificate", "name the authority that has signed it: trino.tls")
+    gone = secured(authority, ends=datetime.now(UTC) - timedelta(days=1))
+    broken(trino(gone.url, tls), Layer.TLS, "certificate has expired", "Renew the server's certificate")
+    broken(trino(secured(authority, "example.org").url, tls), Layer.TLS, "mismatch", "Use a name that")
+    well = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=60)).url, tls)
+    assert [step.result for step in well.steps] == [Result.OK] * 6
+    soon = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=9)).url, tls)
+    assert soon.result is Result.WARNING
+    assert [step.layer for step in soon.steps if step.result is Result.WARNING] == [Layer.TLS]
+
+
+def test_tls_where_there_is_none_and_none_where_there_is(
+    secured: Callable[..., Answer], answer: Callable[..., Answer]
+) -> None:
+    url = answer(200, INFO).url
+    broken(trino(url.replace("http:", "https:")), Layer.TLS, "", "It does not speak TLS at port")
+    port = secured(trustme.CA()).url.rpartition(":")[2]
+    broken(trino(f"http://127.0.0.1:{port}"), Layer.PROTOCOL, "", f"It speaks TLS at port {port}: set an address that")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "layer", "mend"),
+    [
+        (401, b"{}", Layer.AUTHENTICATION, "Renew the credentials of airflow"),
+        (403, b"{}", Layer.PERMISSION, "Grant the user"),
+        (404, b"{}", Layer.PROTOCOL, "API v2 is needed"),
+        (200, b"<html>Sign in</html>", Layer.PROTOCOL, "by hand: a proxy or another service"),
+    ],
+)
+def test_what_it_answers_tells_the_layer(
+    status: int, body: bytes, layer: Layer, mend: str, answer: Callable[..., Answer]
+) -> None:
+    settings = AirflowSettings(url=answer(status, body).url, token="t")
+    (found,) = diagnose(ContextSettings(airflow=settings), {}, 1.0)
+    broken(found, layer, "", mend)
+
+
+def test_a_secret_that_is_not_there(answer: Callable[..., Answer]) -> None:
+    settings = AirflowSettings(url=answer(200, b"{}").url, token="${NO_SUCH_TOKEN}")
+    (found,) = diagnose(ContextSettings(airflow=settings), {}, 1.0)
+    broken(found, Layer.SETTINGS, "the environment variable NO_SUCH_TOKEN is not set", "settings")
+
+
+def test_of_several_brokers_each_is_tried(closed_port: int, silent_port: int) -> None:
+    def kafka(servers: str) -> Diagnosis:
+        (found,) = diagnose(ContextSettings(kafka=KafkaSettings(bootstrap_servers=servers)), {}, 1.0)
+        return found
+
+    away = f"127.0.0.1:{closed_port}"
+    broken(kafka(f"{away},no-such-host.invalid:9092"), Layer.TCP, f"{away}: connection refused", "Start it")
+    found = kafka(f"{away},127.0.0.1:{silent_port}")
+    assert Step(Layer.TCP, Result.WARNING, f"{away}: connection refused", found.steps[3].mend) in found.steps
+    assert found.steps[-1].layer is Layer.PROTOCOL
+
+
+def test_one_that_hangs_delays_no_other(silent_port: int, answer: Callable[..., Answer]) -> None:
+    context = ContextSettings(
+        airflow=AirflowSettings(url=f"http://127.0.0.1:{silent_port}", token="t"),
+        trino=TrinoSettings(url=answer(200, INFO).url),
+    )
+    by_name = {found.name: found.result for found in diagnose(context, {}, 1.0)}
+    assert by_name == {"airflow": Result.FAILED, "trino": Result.OK}
+
+
+def test_the_command_tells_the_layer_and_the_mend(
+    tmp_path: Path, closed_port: int, answer: Callable[..., Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "dataops.toml"
+    file.write_text(
+        f'probe_timeout = 1\n[contexts.dev.trino]\nurl = "{answer(200, INFO).url}"\n'
+        f'[contexts.dev.airflow]\nurl = "http://127.0.0.1:{closed_port}"\ntoken = "t"\n'
+        '[pipelines.orders]\ncontext = "dev"\n[[pipelines.orders.stages]]\nname = "build"\nkind = "dag"\ndag_id = "b"\n'
+    )
+    assert main(["--config", str(file), "doctor", "trino"]) == 0
+    assert "1 of 1 components answer" in capsys.readouterr().out
+    assert main(["--config", str(file), "doctor"]) == 1
+    said = capsys.readouterr().out
+    assert f"✖ airflow tcp: 127.0.0.1:{closed_port}: connection refused" in said
+    assert "mend: Start it, or correct the port in the settings." in said
+    assert "? not looked for, as airflow fails: orders/build" in said
+    assert "1 of 2 components answer, 0 of 1 stages are there" in said
+    assert main(["--config", str(file), "doctor", "--output", "json", "airflow"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in found["diagnoses"]] == ["airflow", "orders/build"]
+    assert found["diagnoses"][0]["steps"][-1]["layer"] == "tcp"
+    assert main(["--config", str(file), "doctor", "trinity"]) == 2
+    assert 'there is no component "trinity"' in capsys.readouterr().err
