@@ -13,6 +13,10 @@ SILVER = Asset("iceberg://lake/silver/readings")
 EXPOSURE = Asset("iceberg://lake/gold/shipment_exposure")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
 
+ONE_WRITER = "silver_readings"
+"""A pool of one slot. A MERGE that only inserts is an append, which Iceberg lets two jobs commit beside each other:
+both would add a reading that neither has seen of the other."""
+
 COMMON = {
     "start_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     "catchup": False,
@@ -30,6 +34,9 @@ COMMON = {
 
 def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -> BashOperator:
     """Return the task that runs the job of a DAG's name; $BOREAL_PYTHON is the Python that has it.
+
+    A task that writes `silver.readings` runs in the pool `ONE_WRITER`, which has to be made once: `airflow pools set
+    silver_readings 1 "one writer at a time"`.
 
     Args:
         dag: Its parameters reach the job as `BOREAL_PARAM_<NAME>`, and by the environment only: what comes from outside
@@ -51,6 +58,7 @@ def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -
         skip_on_exit_code=99,  # a job that comes too early
         inlets=list(inlets),
         outlets=list(outlets),
+        pool=ONE_WRITER if SILVER in outlets else "default_pool",
     )
 
 

@@ -20,6 +20,9 @@ LONG_JVM_OPTIONS = (
 JVM_OPTIONS = f"{LONG_JVM_OPTIONS} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m"
 """Of a short job on few cores: the optimizing compiler would cost more than it gains."""
 
+REDACTED = "(?i)secret|password|token|credential|access[.-]?key"
+"""Settings whose values Spark shows nowhere."""
+
 
 def spark_session(
     settings: JobSettings,
@@ -57,6 +60,8 @@ def _catalog(settings: JobSettings) -> dict[str, str]:
     catalog = f"spark.sql.catalog.{CATALOG}"
     return {
         "spark.sql.session.timeZone": "UTC",
+        # Spark's own expression would show the catalog's credential in its UI and event log.
+        "spark.redaction.regex": REDACTED,
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         catalog: "org.apache.iceberg.spark.SparkCatalog",
         f"{catalog}.type": "rest",

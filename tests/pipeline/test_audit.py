@@ -18,12 +18,13 @@ pytestmark = [
 ]
 
 EXPOSURE = (
-    "shipment_id string, lot string, status string, min_c double, max_c double, minutes_out_of_range double,"
-    " minutes_in_range double, minutes_without_evidence double, mean_kinetic_temperature_c double, verdict string,"
-    " reason string"
+    "shipment_id string, product_id string, lot string, status string, min_c double, max_c double,"
+    " minutes_out_of_range double, minutes_in_range double, minutes_without_evidence double,"
+    " mean_kinetic_temperature_c double, verdict string, reason string"
 )
 NAMES = [column.split()[0] for column in EXPOSURE.split(", ")]
 GOOD = {
+    "product_id": "P",
     "lot": "L1",
     "status": "delivered",
     "min_c": 4.0,
@@ -39,6 +40,10 @@ GOOD = {
 
 def exposed(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
     return spark.createDataFrame([tuple({**GOOD, **row}[name] for name in NAMES) for row in rows], EXPOSURE)
+
+
+def products(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame([("P", 2.0, 8.0)], "product_id string, min_c double, max_c double")
 
 
 def planned(spark: SparkSession, *rows: tuple[str, str]) -> DataFrame:
@@ -64,8 +69,14 @@ A, B = {"shipment_id": "A"}, {"shipment_id": "B"}
         ),
         (
             [A, {**B, "minutes_out_of_range": 1.0}],
-            [("release", "1 releases in spite of time out of range or gaps")],
+            [("release", "1 releases in spite of readings out of range or gaps")],
         ),
+        (
+            [A, {**B, "max_c": 8.1, "verdict": "investigate"}],
+            [],
+        ),
+        ([A, {**B, "max_c": 8.1}], [("release", "1 releases in spite of readings out of range or gaps")]),
+        ([A, {**B, "product_id": "Q"}], [("release", "1 releases in spite of readings out of range or gaps")]),
         ([A], [("nothing-lost", "1 published shipments are gone, such as B")]),
         ([], [("nothing-lost", "2 published shipments are gone, such as A")]),
         (
@@ -81,6 +92,7 @@ def test_each_check_that_fails_is_one_line_with_its_numbers(
         exposed(spark, *rows),
         exposed(spark, A, B),
         planned(spark, ("A", "L1"), ("B", "L1")),
+        products(spark),
         progress="2026-01-01T00:00:01.000Z",
         published_progress="2026-01-01T00:00:00.000Z",
     )
@@ -103,6 +115,7 @@ def test_progress_never_goes_back(spark: SparkSession, before: str | None, lines
         exposed(spark, A),
         exposed(spark),
         planned(spark, ("A", "L1")),
+        products(spark),
         progress="2026-01-01T00:00:00.000Z",
         published_progress=before,
     )

@@ -27,6 +27,7 @@ found = {
         "schedule": type(dag.timetable).__name__,
         "params": {name: dag.params.get_param(name).dump() for name in dag.params},
         "outlets": [asset.uri for task in dag.tasks for asset in task.outlets],
+        "pools": sorted({task.pool for task in dag.tasks}),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "documented": bool(dag.doc_md),
@@ -90,6 +91,12 @@ def test_each_job_has_a_thin_dag(dags: dict[str, Any]) -> None:
         assert dag["skips"] == [[SKIPPED]], "a job that comes too early is no failure"
         assert dag["commands"][0].endswith(f"-m dataops_pipeline.jobs.{name}")
         assert (ROOT / f"pipeline/dataops_pipeline/jobs/{name}.py").is_file()
+
+
+def test_who_writes_silver_readings_waits_for_the_others(dags: dict[str, Any]) -> None:
+    pools = {name: dag["pools"] for name, dag in dags.items() if "iceberg://lake/silver/readings" in dag["outlets"]}
+    assert set(pools) == {"conform_readings", "reconcile_logger_dumps", "recalibrate_logger"}
+    assert set(map(tuple, pools.values())) == {("silver_readings",)}
 
 
 def test_parameters_have_a_form_and_none_reaches_a_shell(dags: dict[str, Any]) -> None:

@@ -179,6 +179,14 @@ BROKEN: list[tuple[bytes, str]] = [
     (TEMPSURE.replace("1,2013-07-01T08:05", "0,2013-07-01T08:05").encode(), "bad-sequence: line 10: 0 comes after 0"),
     (TEMPSURE.replace("0,2013-07-01T08:00", "5,2013-07-01T08:00").encode(), "bad-sequence: line 10: 1 comes after 5"),
     (TEMPSURE.replace("0,2013-07-01T08:00", "a,2013-07-01T08:00").encode(), "bad-sequence: line 9: 'a'"),
+    (TEMPSURE.replace("\n2,", "\n99999999999999999999,").encode(), "bad-sequence: line 11: '99999999999999999999'"),
+    (TEMPSURE.replace("\n2,", "\n" + "9" * 5000 + ",").encode(), "bad-sequence: line 11: '9999"),
+    (
+        TEMPSURE.replace("clock,2013-07-01T18:20:11", "clock,0001-01-02T00:00:00")
+        .replace("2,2013-07-01T08:10", "2,9999-12-31T08:10")
+        .encode(),
+        "bad-time: line 11: its clock is off beyond all dates",
+    ),
     (TEMPSURE.replace("T08:05", "T25:05").encode(), "bad-time: line 10: '2013-07-01T25:05:00'"),
     (TEMPSURE.replace("-0.50", "-0,50").encode(), "truncated: line 10 has 4 cells instead of 3"),
     (TEMPSURE.replace("-0.50", "5e-1").encode(), "bad-number: line 10: '5e-1'"),

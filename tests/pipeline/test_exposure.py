@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
 from dataops_pipeline.transforms import exposure
+from dataops_pipeline.transforms.releases import complete_lots
 
 pytestmark = [
     pytest.mark.spark,
@@ -31,7 +32,7 @@ SHIPMENTS = (
 )
 SILVER = (
     "logger_id string, sequence bigint, measured_at timestamp, temperature_c double, calibration_id string,"
-    " source string, received_at timestamp"
+    " source string, received_at timestamp, gateway_id string"
 )
 CONFLICTS = "logger_id string, sequence bigint"
 
@@ -43,7 +44,16 @@ def silver(spark: SparkSession, trips: dict[str, list[Reading]], **change: Any) 
     """Make `silver.readings` of loggers; each reading is received half a minute after it was measured."""
     certificate, source = change.get("certificate", "C-1"), change.get("source", "stream")
     rows = [
-        (logger, n, T0 + at * MINUTE, celsius, certificate, source, T0 + (at + 0.5) * MINUTE)
+        (
+            logger,
+            n,
+            T0 + at * MINUTE,
+            celsius,
+            certificate,
+            source,
+            T0 + (at + 0.5) * MINUTE,
+            change.get("gateway", "g"),
+        )
         for logger, readings in trips.items()
         for n, (at, celsius) in enumerate(readings)
     ]
@@ -170,7 +180,44 @@ def test_a_shipment_is_delivered_once_its_logger_says_so(spark: SparkSession) ->
     assert assess(spark, each(9, 5.0), 90)["status"] == "waiting"
     assert assess(spark, each(10, 5.0, 5.0, 5.0), 90)["status"] == "in_transit"
     assert assess(spark, each(10, *[5.0] * 9), 90)["status"] == "delivered"
-    assert assess(spark, each(10, 5.0), 90, cancelled=True)["status"] == "cancelled"
+    assert assess(spark, each(9, *[5.0] * 11), 90, cancelled=True)["status"] == "cancelled"
+
+
+def test_a_cancelled_shipment_is_no_more_judged_before_it_is_back_than_another(spark: SparkSession) -> None:
+    row = assess(spark, each(10, 5.0), 90, cancelled=True)
+    assert row["status"] == "waiting"
+    done = complete_lots(
+        spark.createDataFrame(
+            [(row["shipment_id"], "L", row["status"], row["verdict"])],
+            "shipment_id string, lot string, status string, verdict string",
+        ),
+        shipment(spark, 90, "BL-1", cancelled=True),
+    )
+    assert not done.collect()
+
+
+def test_a_reading_out_of_range_that_stands_for_no_time_is_in_doubt(spark: SparkSession) -> None:
+    """A gateway that hands over a buffer of a logger whose clock is ahead gives several readings one time."""
+    row = assess(spark, [(0, 5.0), (10, 5.0), (20, 5.0), (20, 12.0), (20, 5.0), (30, 5.0)], 30)
+    assert (row["max_c"], row["minutes_out_of_range"]) == (12.0, 0.0)
+    assert (row["verdict"], row["reasons"]) == ("investigate", ["a reading out of range that stands for no time"])
+
+
+def test_one_gateway_whose_clock_is_ahead_ends_no_trip(spark: SparkSession) -> None:
+    trips = silver(spark, {"BL-1": each(10, 5.0), "BL-2": each(10, 5.0)})
+    ahead = silver(spark, {"BL-3": [(60 * 24, 5.0)]}, gateway="fast")
+    found = exposure.assess(
+        trips.union(ahead), spark.createDataFrame([], CONFLICTS), shipment(spark, 90, "BL-1", "BL-2"), product(spark)
+    )
+    assert {row["status"] for row in found.collect()} == {"waiting"}
+    late = silver(spark, {"BL-4": [(60 * 24, 5.0)]}, gateway="another")
+    found = exposure.assess(
+        trips.union(ahead).union(late),
+        spark.createDataFrame([], CONFLICTS),
+        shipment(spark, 90, "BL-1", "BL-2"),
+        product(spark),
+    )
+    assert {row["status"] for row in found.collect()} == {"delivered"}
 
 
 def mkt(spark: SparkSession, stays: list[tuple[float, float]]) -> float:

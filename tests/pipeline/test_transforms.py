@@ -62,7 +62,13 @@ WRONG: list[tuple[bytes | None, str]] = [
     (json.dumps(reading(sequence=10**19)).encode(), "wrong-type: sequence"),
     (json.dumps(reading(sequence=1)).replace(": 1,", ": 01,").encode(), "not-json"),
     (json.dumps(reading(measured_at="yesterday")).encode(), "wrong-type: measured_at"),
+    (json.dumps(reading(measured_at="12:00")).encode(), "wrong-type: measured_at"),
+    (json.dumps(reading(measured_at="2013-07-01T12:00:00")).encode(), "wrong-type: measured_at"),
+    (json.dumps(reading(measured_at="2013-02-30T12:00:00Z")).encode(), "wrong-type: measured_at"),
+    (json.dumps(reading(measured_at="12013-07-01T12:00:00Z")).encode(), "wrong-type: measured_at"),
     (json.dumps(reading(received_at=12)).encode(), "wrong-type: received_at"),
+    (json.dumps(reading(received_at="2013-07-02T12:00:01Z")).encode(), "out-of-range: received_at"),
+    (json.dumps(reading(received_at="2099-01-01T00:00:00Z", firmware="2")).encode(), "out-of-range: received_at"),
     (json.dumps(reading(temperature_c=999.0)).encode(), "out-of-range: temperature_c"),
     (json.dumps(reading(temperature_c=-100.1)).encode(), "out-of-range: temperature_c"),
 ]
@@ -76,8 +82,11 @@ def kafka(spark: SparkSession, values: list[bytes | None]) -> Any:
 
 def test_a_reading_is_accepted_as_it_was_sent(spark: SparkSession) -> None:
     extra = json.dumps(reading(firmware="2.1", temperature_c=-3)).encode()
-    parsed = readings.parse(kafka(spark, [json.dumps(reading()).encode(), extra]))
-    first, second = parsed.orderBy("offset").collect()
+    zoned = json.dumps(reading(measured_at="2013-07-01T08:00:00-04:00")).encode()
+    parsed = readings.parse(kafka(spark, [json.dumps(reading()).encode(), extra, zoned]))
+    first, second, third = parsed.orderBy("offset").collect()
+    assert third["reason"] is None
+    assert third["measured_at"] == first["measured_at"]
     assert first["reason"] is None
     assert first["temperature_c"] == 4.5
     assert first["measured_at"] == datetime(2013, 7, 1, 12)  # noqa: DTZ001 - Spark gives the session's time
@@ -437,3 +446,10 @@ def test_rejected_records_are_parsed_again_with_the_coordinates_that_they_came_w
     assert [tuple(row[:4]) + tuple(row[6:10]) for row in new.orderBy("offset").collect()] == [
         ("BL-1", n, T0.replace(tzinfo=None), 4.5, "logger-readings", 0, n, T0.replace(tzinfo=None)) for n in (0, 2)
     ]
+
+
+def test_a_record_of_a_topic_made_anew_is_another_one_at_the_same_offset(spark: SparkSession) -> None:
+    place = "topic string, partition int, offset bigint, kafka_timestamp timestamp"
+    landed = spark.createDataFrame([("t", 0, 1, T0 + SECOND), ("t", 0, 2, T0)], place)
+    records = spark.createDataFrame([("t", 0, 1, T0), ("t", 0, 2, T0)], place)
+    assert [row["offset"] for row in readings.not_among(records, landed).collect()] == [1]

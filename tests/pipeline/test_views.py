@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from dataops_pipeline.trino_sql import Row, StatementFailed
 from dataops_pipeline.views import create_all, queries
@@ -57,3 +58,28 @@ def test_a_view_is_made_once_and_again_when_its_text_changes(folder: Path) -> No
 def test_a_wrong_view_is_an_error_and_not_one_that_waits(folder: Path) -> None:
     with pytest.raises(StatementFailed, match="COLUMN_NOT_FOUND"):
         create_all(Trino("COLUMN_NOT_FOUND: line 1"), folder)
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_gaps_are_where_something_is_lacking_and_not_what_follows_the_delivery(spark: SparkSession) -> None:
+    """The view is plain SQL, which Spark reads as Trino does."""
+    columns = (
+        "shipment_id string, dump_readings bigint, stream_readings bigint, missing bigint, extra bigint,"
+        " different bigint, filled bigint, no_reading bigint, longest_gap_minutes double, expected_readings bigint,"
+        " reconciled_at timestamp, dump_path string"
+    )
+    rows = [
+        ("healthy", 200, 193, 7, 0, 0, 7, 3, 5.0, 200, None, "a"),  # unplugged after the delivery
+        ("died", 142, 142, 0, 0, 0, 0, 0, 5.0, 202, None, "b"),
+        ("lost", 200, 193, 7, 0, 0, 0, 0, 5.0, 200, None, "c"),
+        ("under-way", 20, 20, 0, 0, 0, 0, 0, 5.0, None, None, "d"),
+    ]
+    spark.createDataFrame(rows, columns).createOrReplaceTempView("reconciliation")
+    spark.createDataFrame(
+        [(row[0], "L", "P") for row in rows], "shipment_id string, lot string, product_id string"
+    ).createOrReplaceTempView("shipments")
+    (view,) = (query for query in queries() if query.name == "reconciliation_gaps")
+    found = spark.sql(view.text.replace("lake.silver.", "").replace("lake.bronze.", ""))
+    assert {row["shipment_id"] for row in found.collect()} == {"died", "lost"}

@@ -389,6 +389,12 @@ def migrate_airflow(layout: Layout) -> None:
     _run((str(program), "db", "migrate"), airflow_env(layout), layout.log_dir / "airflow-migrate.log")
 
 
+def make_pool(layout: Layout) -> None:
+    """Make the pool in which the DAGs write `silver.readings` one after the other."""
+    arguments = ("pools", "set", "silver_readings", "1", "one writer at a time")
+    _run((str(AIRFLOW_VENV / "bin" / "airflow"), *arguments), airflow_env(layout), layout.log_dir / "airflow-pools.log")
+
+
 def airflow_ready(layout: Layout) -> bool:
     """Tell whether all four parts of Airflow have a heartbeat."""
     health = _json(layout.url("airflow") + "/api/v2/monitor/health")

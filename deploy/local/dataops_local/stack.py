@@ -171,6 +171,7 @@ class Stack:
                 ("first record through trino",),
                 lambda: components.migrate_airflow(layout),
             ),
+            Step("airflow pools", ("airflow database",), lambda: components.make_pool(layout)),
             Step(
                 "airflow-api",
                 ("airflow database",),

@@ -76,6 +76,7 @@ def assess_all(settings: JobSettings) -> str:
             candidate,
             spark.table(tables.EXPOSURE),
             spark.table(SHIPMENTS),
+            spark.table(PRODUCTS),
             progress=stamp[PROGRESS],
             published_progress=before[1] if before else None,
         ).collect()

@@ -70,7 +70,8 @@ def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> 
     conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
     spark.sql(
         f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
-        " ON c.partition = n.partition AND c.offset = n.offset WHEN NOT MATCHED THEN INSERT *"
+        " ON c.topic = n.topic AND c.partition = n.partition AND c.offset = n.offset"
+        " AND c.kafka_timestamp = n.kafka_timestamp WHEN NOT MATCHED THEN INSERT *"
     )
     new = conform(deliveries, tables.certificates(spark)).persist()
     count, oldest = new.agg(F.count("*"), F.min(F.unix_millis("kafka_timestamp"))).collect()[0]

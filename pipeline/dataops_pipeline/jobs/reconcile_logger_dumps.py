@@ -97,7 +97,7 @@ def max_files(stated: str | None) -> int:
     """Return how many files a run takes; raises JobError."""
     if not stated:
         return MAX_FILES
-    if not stated.isdigit() or int(stated) < 1:
+    if not stated.isdecimal() or int(stated) < 1:
         raise JobError(f"{MAX_FILES_VARIABLE} is {stated!r}: give a whole number of files, 1 or more")
     return int(stated)
 

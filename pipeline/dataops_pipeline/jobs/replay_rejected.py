@@ -1,7 +1,7 @@
 """Batch: rejected records that are readings after a fix, from `bronze.rejected_readings` into `bronze.readings`, once.
 
-They go with the topic, partition and offset that they came with. Two commits: first into the one table, then out of the
-other; a run that is ended in between is mended by the next one, which finds by these three what is there already.
+They go with the topic, partition, offset and time that they came with. Two commits: first into the one table, then out
+of the other; a run that is ended in between is mended by the next one, which finds by these four what is there already.
 Neither commit carries a stamp of progress: nothing new has entered the pipeline.
 
 Settings, all by environment: `BOREAL_PARAM_QUOTED_NUMBERS` (`true`: a number that was sent as a text counts),
@@ -96,10 +96,11 @@ def _delete(spark: SparkSession, good: DataFrame) -> None:
         f"ALTER TABLE {tables.REJECTED} SET TBLPROPERTIES"
         " ('write.merge.mode'='merge-on-read', 'write.merge.isolation-level'='snapshot')"
     )
-    good.select("topic", "partition", "offset").createOrReplaceTempView("replayed")
+    good.select("topic", "partition", "offset", "kafka_timestamp").createOrReplaceTempView("replayed")
     spark.sql(
         f"MERGE INTO {tables.REJECTED} AS r USING replayed AS n"
-        " ON r.topic = n.topic AND r.partition = n.partition AND r.offset = n.offset WHEN MATCHED THEN DELETE"
+        " ON r.topic = n.topic AND r.partition = n.partition AND r.offset = n.offset"
+        " AND r.kafka_timestamp = n.kafka_timestamp WHEN MATCHED THEN DELETE"
     )
 
 

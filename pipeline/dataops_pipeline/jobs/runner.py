@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from py4j.protocol import Py4JError
-from pyiceberg.exceptions import RESTError
+from pyiceberg.exceptions import CommitFailedException, RESTError
 from pyspark.errors import PySparkException
 
 from dataops_pipeline.settings import JobError, JobSettings, NotYet
@@ -31,7 +31,7 @@ def run(job: Callable[[JobSettings], str]) -> None:
         sys.exit(SKIPPED)
     except JobError as error:
         sys.exit(f"error: {error}")
-    except (PySparkException, Py4JError, RESTError, OSError) as error:
+    except (PySparkException, Py4JError, RESTError, CommitFailedException, OSError) as error:
         sys.exit(f"error: {first_line(error)}")
     log.info("%s in %.1f s", done, time.monotonic() - began)
 

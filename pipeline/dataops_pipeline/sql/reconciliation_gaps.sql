@@ -1,5 +1,5 @@
--- Where do the stream and the logger's own memory disagree, or has nobody measured for half an hour or more? One row for
--- each such shipment. `unexplained` readings are in neither.
+-- Where do the stream and the logger's own memory disagree, or has nobody measured? One row for each such shipment.
+-- `unexplained` readings are in neither, as of a logger that has died.
 SELECT
     r.shipment_id,
     s.lot,
@@ -17,4 +17,5 @@ SELECT
     r.dump_path
 FROM lake.silver.reconciliation AS r
 JOIN lake.bronze.shipments AS s ON s.shipment_id = r.shipment_id
-WHERE r.missing > r.filled OR r.extra > 0 OR r.different > 0 OR r.no_reading > 0 OR r.longest_gap_minutes >= 30
+WHERE r.missing > r.filled OR r.extra > 0 OR r.different > 0 OR r.longest_gap_minutes >= 30
+    OR r.expected_readings > r.dump_readings

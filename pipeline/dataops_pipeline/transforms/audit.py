@@ -15,6 +15,7 @@ def audit(
     candidate: DataFrame,
     published: DataFrame,
     shipments: DataFrame,
+    products: DataFrame,
     *,
     progress: str,
     published_progress: str | None,
@@ -25,10 +26,12 @@ def audit(
         candidate: The rows of `gold.shipment_exposure` that wait to be published.
         published: The rows that it has now.
         shipments: `bronze.shipments`.
+        products: `bronze.products`.
         progress: Progress time of the candidate, ISO 8601 in UTC.
         published_progress: Likewise of what is published; `None` where nothing is.
     """
-    one = candidate.agg(
+    ranges = products.select("product_id", F.col("min_c").alias("lowest"), F.col("max_c").alias("highest"))
+    one = candidate.join(F.broadcast(ranges), "product_id", how="left").agg(
         F.count("*").alias("rows"),
         F.count_distinct("shipment_id").alias("distinct"),
         F.count_if(F.col("verdict").isNull() | F.col("reason").isNull()).alias("unjudged"),
@@ -39,7 +42,12 @@ def audit(
         ),
         F.count_if(
             (F.col("verdict") == "release")
-            & ((F.col("minutes_out_of_range") > 0) | (F.col("minutes_without_evidence") > 0))
+            & (
+                (F.col("minutes_out_of_range") > 0)
+                | (F.col("minutes_without_evidence") > 0)
+                | ~F.coalesce(F.col("min_c") >= F.col("lowest"), F.lit(False))
+                | ~F.coalesce(F.col("max_c") <= F.col("highest"), F.lit(False))
+            )
         ).alias("rash"),
     )
     lost = _missing(published, candidate, "lost")
@@ -66,7 +74,7 @@ def audit(
         (
             "release",
             F.col("rash") > 0,
-            (F.col("rash").cast("string"), " releases in spite of time out of range or gaps"),
+            (F.col("rash").cast("string"), " releases in spite of readings out of range or gaps"),
         ),
         (
             "nothing-lost",

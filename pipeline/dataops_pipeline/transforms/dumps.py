@@ -19,6 +19,8 @@ CLOCK_TOLERANCE = timedelta(minutes=2)
 """How far a logger's clock may be off before it counts as wrong; `transforms.readings` has the same."""
 MAX_OFFSET = timedelta(hours=14)
 """No place on earth is further from UTC."""
+LONGEST_NUMBER = 18
+"""Digits of a whole number that fits into a table."""
 NO_READING = ("--.-", "--,-", "---")
 """What stands where a temperature should be when the logger could measure none."""
 
@@ -356,12 +358,18 @@ def _rows(
             raise DumpError(f"two-loggers: {logger}, {cell['logger'][:60]} in one file")
         if not (cell["sequence"].isascii() and cell["sequence"].isdigit()):
             raise DumpError(f"bad-sequence: line {number}: {cell['sequence'][:20]!r}")
+        if len(cell["sequence"]) > LONGEST_NUMBER:
+            raise DumpError(f"bad-sequence: line {number}: {cell['sequence'][:20]!r}")
         sequence = int(cell["sequence"])
         if found and sequence <= found[-1].sequence:
             raise DumpError(f"bad-sequence: line {number}: {sequence} comes after {found[-1].sequence}")
         at = _time(cell.get("at") or f"{cell.get('date')} {cell.get('time')}", written, zone, f"line {number}")
         celsius = _celsius(cell["temperature"], maker.decimal, unit, f"line {number}")
-        found.append(DumpRow(sequence, at, at - correction, celsius))
+        try:
+            measured_at = at - correction
+        except OverflowError as error:
+            raise DumpError(f"bad-time: line {number}: its clock is off beyond all dates") from error
+        found.append(DumpRow(sequence, at, measured_at, celsius))
     if not found:
         raise DumpError("empty: there are no rows")
     return tuple(found)

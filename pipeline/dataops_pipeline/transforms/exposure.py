@@ -67,8 +67,7 @@ def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, prod
         F.col("delivered_at").isNull() | (F.col("measured_at") <= F.col("delivered_at"))
     )
     joined = readings.join(F.broadcast(known), "logger_id", how="inner").where(trip)
-    # The time of the pipeline: how far the gateways' clocks have come. Dumps come in whenever somebody reads them out.
-    now = readings.agg(F.max(F.when(F.col("source") == "stream", F.col("received_at"))).alias("now"))
+    now = _now(readings)
     outside = ~F.col("temperature_c").between(F.col("min_c"), F.col("max_c"))
     # A single reading may stand for no time at all: count it, and let its temperature be the mean.
     weight = F.when(F.col("minutes") > 0, F.col("minutes")).otherwise(F.lit(1e-9))
@@ -123,6 +122,18 @@ def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, prod
     )
 
 
+def _now(readings: DataFrame) -> DataFrame:
+    """Return in one row the time of the pipeline: how far the gateways' clocks have come, the fastest one left out.
+
+    One clock that is ahead must not end trips that go on. Dumps come in whenever somebody reads them out.
+    """
+    clocks = readings.where(F.col("source") == "stream").groupBy("gateway_id").agg(F.max("received_at").alias("at"))
+    fastest = F.sort_array(F.collect_list("at"), asc=False)
+    return clocks.agg(fastest.alias("clocks")).select(
+        F.coalesce(F.try_element_at("clocks", F.lit(2)), F.try_element_at("clocks", F.lit(1))).alias("now")
+    )
+
+
 def weigh(readings: DataFrame) -> DataFrame:
     """Return the readings of trips with the minutes that each stands for, and those next to it that none stands for.
 
@@ -169,7 +180,7 @@ def _total(minutes: Column) -> Column:
 
 def _status() -> Column:
     return (
-        F.when(F.col("cancelled"), "cancelled")
+        F.when(F.col("cancelled") & F.col("over"), "cancelled")
         .when(F.col("over"), "delivered")
         .when(F.col("last_reading_at") >= F.col("departed_at"), "in_transit")
         .otherwise("waiting")
@@ -187,10 +198,16 @@ def _verdict() -> Column:
 def _in_doubt() -> Column:
     return (
         (F.col("minutes_out_of_range") > 0)
+        | _seen_outside()
         | (F.col("minutes_without_evidence") > 0)
         | (F.col("conflicts") > 0)
         | (F.col("uncalibrated") > 0)
     )
+
+
+def _seen_outside() -> Column:
+    """Tell whether a reading was out of range, also one that stands for no time: the middle of three at once."""
+    return (F.col("min_seen") < F.col("min_c")) | (F.col("max_seen") > F.col("max_c"))
 
 
 def _reasons() -> Column:
@@ -199,6 +216,7 @@ def _reasons() -> Column:
     told = (
         (out > allowed, (_number(out), " min out of range, more than the ", _number(allowed), " allowed")),
         ((out > 0) & (out <= allowed), (_number(out), " min out of range, ", _number(allowed), " allowed")),
+        ((out == 0) & _seen_outside(), ("a reading out of range that stands for no time",)),
         (
             F.col("minutes_without_evidence") > 0,
             (

@@ -15,6 +15,8 @@ ROUNDED_C, ROUNDED_MICROS = 0.06, 1_000_000
 """By how much what a dump shows may differ from what its logger sent: tenths of a degree, whole seconds."""
 CANARY = "CANARY-"
 """What the id of a logger begins with that is none: its reading was sent to see how long one takes."""
+GATEWAY_TOLERANCE = "INTERVAL 1 DAY"
+"""How far ahead of the broker's clock a gateway's may be: by it the pipeline knows how late it is."""
 CLOCK_TOLERANCE = "INTERVAL 2 MINUTES"
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong."""
 
@@ -33,8 +35,11 @@ _TIMES = ("measured_at", "received_at")
 _INTEGER = r"-?(0|[1-9][0-9]*)"
 _NUMBERS = {"sequence": _INTEGER, "temperature_c": _INTEGER + r"(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
 """The fields that are numbers, and how JSON writes them."""
+_INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+"""An instant of ISO 8601: date, time and zone. Spark by itself takes "12:00" as well, and years of six digits."""
 _PLAIN = {
     **dict.fromkeys(_QUOTED, r'"[ !#-\[\]-~]*"'),
+    **dict.fromkeys(_TIMES, f'"{_INSTANT}"'),
     "sequence": r"-?(0|[1-9][0-9]{0,17})",
     "temperature_c": r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?",
 }
@@ -73,7 +78,7 @@ def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
         .withColumn("pieces", F.when(canonical, F.split(text, '"')))
         .withColumn("typed", F.when(~canonical, typed))
         .withColumns({name: _field(name, text, quoted_numbers) for name in _PIECES})
-        .withColumns({name: F.try_to_timestamp(F.col(name)) for name in _TIMES})
+        .withColumns({name: _instant(name) for name in _TIMES})
         .select(
             F.col("value").alias("payload"),
             _reason(text, quoted_numbers).alias("reason"),
@@ -101,6 +106,11 @@ def _field(name: str, text: Column, quoted_numbers: bool) -> Column:
     return F.when(F.col("canonical"), piece).otherwise(value)
 
 
+def _instant(name: str) -> Column:
+    is_one = F.col("canonical") | F.col(name).rlike(f"\\A{_INSTANT}\\z")  # the canonical form has seen to it
+    return F.when(is_one, F.try_to_timestamp(F.col(name)))
+
+
 def _tokens(text: Column) -> Column:
     """Return the fields as they were sent: a parser that is told the types turns "4.2" into 4.2."""
     return F.from_json(text, "map<string,string>", {"allowUnquotedFieldNames": "false"})
@@ -118,6 +128,7 @@ def _reason(text: Column, quoted_numbers: bool) -> Column:
         F.when(~F.col("canonical"), _malformed(text, quoted_numbers)),
         *times,
         F.when(~in_range, "out-of-range: temperature_c"),
+        F.when(F.col("received_at") > F.col("timestamp") + F.expr(GATEWAY_TOLERANCE), "out-of-range: received_at"),
     )
 
 
@@ -196,8 +207,8 @@ def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> Dat
 
 
 def not_among(records: DataFrame, landed: DataFrame) -> DataFrame:
-    """Return the records that are not there yet, by topic, partition and offset."""
-    return records.join(landed, ["topic", "partition", "offset"], how="left_anti")
+    """Return the records that are not there yet, by place and time: a topic made anew begins at offset 0 again."""
+    return records.join(landed, ["topic", "partition", "offset", "kafka_timestamp"], how="left_anti")
 
 
 def without_canaries(rows: DataFrame) -> DataFrame:
