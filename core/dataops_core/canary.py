@@ -146,7 +146,7 @@ def _hop(hop: CanaryHop, stage: Stage | None, canary: Canary, clients: Clients) 
     where = Template(hop.where or "").substitute(canary.fields)
     look: Look
     if isinstance(stage, SparkQueryStage):
-        look = _in_checkpoint(stage.checkpoint)
+        look = _in_checkpoint(stage.checkpoint, clients.need(stage.store) if stage.store is not None else None)
     elif isinstance(stage, ConsumerGroupStage):
         look = _in_group(clients.need("kafka"), stage.group)
     elif isinstance(stage, IcebergTableStage):
@@ -159,9 +159,9 @@ def _hop(hop: CanaryHop, stage: Stage | None, canary: Canary, clients: Clients) 
     return Hop(hop.name, look, hop.late_after or (stage.lag_ok if stage is not None else None))
 
 
-def _in_checkpoint(path: str) -> Look:
+def _in_checkpoint(path: str, store: CatalogClient | None) -> Look:
     def look(sent: Sent) -> bool:
-        committed = read_checkpoint(path).committed
+        committed = read_checkpoint(path, store).committed
         return committed is not None and committed.offsets.get(sent.topic, {}).get(sent.partition, 0) > sent.offset
 
     return look

@@ -79,15 +79,17 @@ def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
 
     Args:
         clients: Those of the context.
-        checkpoints: Folders of Spark queries' checkpoints: nothing else tells of a query.
+        checkpoints: Folders of Spark queries' checkpoints: nothing else tells of a query. One in an object store is
+            opened with the properties of the first catalog.
 
     Raises:
         NotFound: There is no checkpoint at one of the places.
         ClientError: One of them is not Spark's.
     """
     draft = _Draft()
-    for path in checkpoints:
-        draft.query(path, read_checkpoint(path))
+    for location in checkpoints:
+        store = next(iter(clients.catalogs), None) if "://" in location else None
+        draft.query(location, read_checkpoint(location, clients.catalogs.get(store or "")), store)
     if clients.kafka is not None:
         draft.kafka(clients.kafka)
     for name, catalog in clients.catalogs.items():
@@ -123,8 +125,9 @@ class _Draft:
             self._failures.append(str(error))
             return None
 
-    def query(self, path: str, checkpoint: Checkpoint) -> None:
-        stage = self._add(path, {"name": PurePath(path).name, "kind": "spark_query", "checkpoint": path})
+    def query(self, location: str, checkpoint: Checkpoint, store: str | None) -> None:
+        settings = {"name": PurePath(location).name, "kind": "spark_query", "checkpoint": location}
+        stage = self._add(location, settings if store is None else {**settings, "store": store})
         self._queries[checkpoint.query_id] = stage
         newest = checkpoint.planned or checkpoint.committed
         for topic in sorted(newest.offsets) if newest else ():

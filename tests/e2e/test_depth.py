@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow.fs import S3FileSystem, copy_files
 from tests.e2e.conftest import Stack, until
 
-pytestmark = pytest.mark.stack
+from dataops_core.clients.spark_checkpoint import read_checkpoint
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def readings(stack: Stack) -> None:
+    """Send some, so that each stage has had something, also where this file runs alone."""
+    arguments = ("run", "--no-dumps", "--as-fast-as-possible", "--readings", "500", "--start", "2013-03-01")
+    simulator = [sys.executable, "-m", "dataops_pipeline.simulator", *arguments]
+    subprocess.run(simulator, env=stack.env, check=True, timeout=200)
 
 
 def figures(seen: dict[str, Any]) -> dict[str, float]:
@@ -102,6 +116,32 @@ def test_settings_are_proposed_from_what_runs(stack: Stack, tmp_path: Path) -> N
     file.write_text(stack.config.read_text().partition("[pipelines.")[0] + done.stdout)
     valid = stack.dataops("--config", str(file), "config", "validate")  # the last --config counts
     assert valid.returncode == 0, valid.stderr
+
+
+def test_a_checkpoint_in_the_object_store_tells_the_same(stack: Stack, tmp_path: Path) -> None:
+    folder = stack.state / "checkpoints" / "land_readings"
+    copied = tmp_path / "land_readings"
+    shutil.copytree(folder, copied, ignore=shutil.ignore_patterns(".*", "*.tmp"))
+    store = S3FileSystem(
+        access_key=stack.env["BOREAL_S3_ACCESS_KEY"],
+        secret_key=stack.env["BOREAL_S3_SECRET_KEY"],
+        endpoint_override=stack.env["BOREAL_S3_ENDPOINT"],
+        region=stack.env["BOREAL_S3_REGION"],
+    )
+    bucket = stack.env["BOREAL_RAW"].removeprefix("s3://").split("/")[0]
+    copy_files(str(copied), f"{bucket}/checkpoints/land_readings", destination_filesystem=store)
+    here = json.dumps(str(folder))
+    there = f's3a://{bucket}/checkpoints/land_readings"\nstore = "lake'
+    text = stack.config.read_text()
+    assert text.count(here) == 1
+    file = tmp_path / "dataops.toml"
+    file.write_text(text.replace(here, f'"{there}"'))
+    done = stack.dataops("--config", str(file), "probe", "-o", "json")  # the last --config counts
+    (pipeline,) = json.loads(done.stdout)["pipelines"]
+    (query,) = [stage for stage in pipeline["stages"] if stage["name"] == "land_readings"]
+    assert query["observation"], query
+    assert facts(query)["query_id"] == read_checkpoint(str(copied)).query_id
+    assert figures(query)["batch_committed"] == max(int(f.name) for f in (copied / "commits").iterdir())
 
 
 def test_a_backfill_says_its_dates_and_makes_their_runs(stack: Stack) -> None:

@@ -34,6 +34,7 @@ from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ClientError,
+    ConfigError,
     NotFound,
     PermissionDenied,
     TimedOut,
@@ -280,6 +281,42 @@ def test_a_checkpoint_that_is_missing_empty_or_not_spark_s(tmp_path: Path) -> No
     assert read_checkpoint(str(tmp_path)).planned is None
     (tmp_path / "metadata").write_text("nonsense")
     assert "is not Spark's" in fails(lambda: read_checkpoint(str(tmp_path)), BadAnswer)
+    whole = checkpoint(tmp_path / "whole", planned=1, committed=1)
+    (whole / "offsets" / "1").unlink()
+    assert "offsets/1 is missing, although batch 1" in fails(lambda: read_checkpoint(str(whole)), BadAnswer)
     other = checkpoint(tmp_path / "other", planned=0, committed=-1)
     (other / "offsets" / "0").write_text('v1\n{}\n{"logOffset":3}')
     fails(lambda: read_checkpoint(str(other)), BadAnswer)
+
+
+def test_a_checkpoint_in_an_object_store_needs_who_opens_it() -> None:
+    with pytest.raises(ConfigError, match=r"has no `store`"):
+        read_checkpoint("s3://bucket/checkpoints/orders")
+    lake = CatalogClient("lake", CatalogSettings(properties={"type": "rest", "uri": "http://127.0.0.1:1"}), DEADLINE)
+    with pytest.raises(ConfigError, match=r"floppy://"):
+        read_checkpoint("floppy://a/orders", lake)
+
+
+def test_an_object_store_that_is_away_hangs_or_refuses_is_told_apart(
+    closed_port: int, silent_port: int, answer: Callable[..., Answer]
+) -> None:
+    def read(url: str) -> None:
+        properties = {
+            "type": "rest",
+            "uri": "http://127.0.0.1:1",
+            "s3.endpoint": url,
+            "s3.access-key-id": "a-key",
+            "s3.secret-access-key": "a-secret",
+            "s3.region": "us-east-1",
+        }
+        read_checkpoint("s3://b/orders", CatalogClient("lake", CatalogSettings(properties=properties), DEADLINE))
+
+    denied = answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>", "application/xml").url
+    for url, kind in (
+        (f"http://127.0.0.1:{closed_port}", Unreachable),
+        (f"http://127.0.0.1:{silent_port}", TimedOut),
+        (denied, PermissionDenied),
+    ):
+        line = fails(lambda url=url: read(url), kind)  # type: ignore[misc]
+        assert line.startswith("checkpoint s3://b/orders: ")
+        assert "a-secret" not in line

@@ -370,7 +370,7 @@ def config_init(
         list[str] | None, typer.Option(metavar="NAME=URL", help="An Iceberg REST catalog; may be repeated.")
     ] = None,
     checkpoint: Annotated[
-        list[Path] | None, typer.Option(metavar="FOLDER", help="A Spark query's checkpoint; may be repeated.")
+        list[str] | None, typer.Option(metavar="FOLDER", help="A Spark query's checkpoint; may be repeated.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; else standard output.")

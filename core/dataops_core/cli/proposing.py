@@ -28,7 +28,7 @@ def init(
     invocation: Invocation,
     addresses: Mapping[str, str | None],
     catalogs: Sequence[str],
-    checkpoints: Sequence[Path],
+    checkpoints: Sequence[str],
     output: Path | None,
 ) -> int:
     """Write settings with a pipeline for what hangs together in a live stack.
@@ -51,7 +51,10 @@ def init(
         path = find_config(invocation.config)
         base = load_settings(path)
         name, _ = context_of(base, invocation.context)
-    found = propose(Clients.of(base.contexts[name], base.probe_timeout), [str(p.absolute()) for p in checkpoints])
+    found = propose(
+        Clients.of(base.contexts[name], base.probe_timeout),
+        [c if "://" in c else str(Path(c).absolute()) for c in checkpoints],
+    )
     head = _context_lines(name, tables) if given else [f"# For {path}: append what you want of it."]
     text = "\n".join([*head, *_lines(found, name)]) + "\n"
     proposed = {**({"contexts": {name: tables}} if given else {}), **tomllib.loads(text)}

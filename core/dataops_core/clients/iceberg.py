@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import requests
-from pyarrow.fs import FileType
+from pyarrow.fs import FileSystem, FileType
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
@@ -35,12 +35,12 @@ from requests.adapters import HTTPAdapter
 
 from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
 from dataops_core.clients.reasons import innermost, line
+from dataops_core.clients.store import store_error
 from dataops_core.clients.tls import tls_context
 from dataops_core.config import CatalogSettings, resolve_secret, without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
-    ClientError,
     ConfigError,
     NotFound,
     PermissionDenied,
@@ -64,28 +64,6 @@ HISTORY = 1000
 """How many snapshots back the advances and the writers of a table are told."""
 RECENT = timedelta(hours=1)
 """How far back records count as recent."""
-
-STORE_ERRORS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
-    (
-        (
-            "InvalidAccessKeyId",
-            "INVALID_ACCESS_KEY_ID",
-            "SIGNATURE_DOES_NOT_MATCH",
-            "SignatureDoesNotMatch",
-            "EXPIRED_TOKEN",
-            "ExpiredToken",
-            "INVALID_CLIENT_TOKEN_ID",
-            "UNRECOGNIZED_CLIENT",
-            "HTTP response code 401",
-        ),
-        AuthenticationFailed,
-        "refused our credentials",
-    ),
-    (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denies us permission"),
-    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
-    (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
-)
-"""What Arrow says of an object store's error, and what it is."""
 
 T = TypeVar("T")
 
@@ -224,17 +202,30 @@ class CatalogClient:
         """
         if self.warehouse is None:
             raise NotFound(f"catalog {self.name}: the settings name no warehouse of an object store")
-        properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
-        where = f"store {self.warehouse}" + (f" at {at}" if (at := properties.get("s3.endpoint")) else "")
-        properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
-        properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
-        scheme, netloc, path = PyArrowFileIO.parse_location(self.warehouse)
+        endpoint = self._settings.properties.get("s3.endpoint")
+        where = f"store {self.warehouse}" + (f" at {endpoint}" if isinstance(endpoint, str) else "")
         try:
-            found = PyArrowFileIO(properties).fs_by_scheme(scheme, netloc).get_file_info(path)
+            filesystem, path = self.filesystem(self.warehouse)
+            found = filesystem.get_file_info(path)
         except OSError as error:
-            raise _store_error(where, line(error)) from error
+            raise store_error(where, error) from error
         if found.type is FileType.NotFound:
             raise NotFound(f"{where}: there is no such place")
+
+    def filesystem(self, location: str) -> tuple[FileSystem, str]:
+        """Return the file system that a location lies in, with the catalog's credentials for it, and the path there.
+
+        Raises:
+            ConfigError: A secret cannot be read, or there is no file system for such a location.
+        """
+        properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
+        properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
+        properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
+        scheme, netloc, path = PyArrowFileIO.parse_location(location)
+        try:
+            return PyArrowFileIO(properties).fs_by_scheme(scheme, netloc), path
+        except ValueError as error:
+            raise ConfigError(f"{location}: {line(error)}") from error
 
     def table(
         self, identifier: str, progress_column: str | None = None, *, small: float = 0.0, check: int = 0
@@ -343,14 +334,6 @@ class CatalogClient:
             raise BadAnswer(f"{where}: {line(error)}") from error
         except OSError as error:
             raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error
-
-
-def _store_error(where: str, text: str) -> ClientError:
-    """Return our own error for what Arrow says; it has the store's word for it in the text only."""
-    for words, kind, said in STORE_ERRORS:
-        if any(word in text for word in words):
-            return kind(f"{where}: {said}")
-    return BadAnswer(f"{where}: {text}")
 
 
 class _DeadlineCatalog(RestCatalog):

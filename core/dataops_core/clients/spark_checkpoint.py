@@ -4,22 +4,25 @@ The layout is that of Spark's `StreamExecution`: `metadata` holds the query's id
 runs (line 1 a version, line 2 the batch's own metadata, then one line of JSON for each source, with exclusive end
 offsets); `commits/N` is written once batch N is done; `state/OPERATOR/PARTITION` holds the state, where the HDFS-backed
 store writes `N.delta` and, each few batches, the whole as `N.snapshot`. The newest 100 batches are kept, unless told
-otherwise.
+otherwise. A checkpoint in an object store is laid out in the same way.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import PurePosixPath
 
-from dataops_core.errors import BadAnswer, NotFound
+from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem
+
+from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.clients.store import store_error
+from dataops_core.errors import BadAnswer, ConfigError, NotFound
 
 Offsets = Mapping[str, Mapping[int, int]]
 """End offsets (exclusive) by topic and partition."""
@@ -97,75 +100,132 @@ class Checkpoint:
     state: State | None = None
 
 
-def read_checkpoint(path: str) -> Checkpoint:
+Log = Mapping[int, datetime]
+"""When the file of each batch was written to a log."""
+
+
+def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkpoint:
     """Read a checkpoint.
+
+    Args:
+        location: A folder, or one of an object store such as `s3://bucket/checkpoints/land_orders`.
+        store: Catalog whose credentials open the object store.
 
     Raises:
         NotFound: There is none.
         BadAnswer: A file in it is not what Spark writes.
+        ConfigError: It lies in an object store, and there are no credentials for it.
+        ClientError: The object store does not answer, or refuses us.
     """
-    folder = Path(path)
-    metadata = folder / "metadata"
+    local = location.removeprefix("file://")
+    if "://" not in local:
+        filesystem, path = LocalFileSystem(), local
+    elif store is None:
+        raise ConfigError(f"{location}: the stage has no `store`", hint="name the catalog that knows the object store")
+    else:
+        filesystem, path = store.filesystem(location)
     try:
-        text = metadata.read_text()
-    except FileNotFoundError as error:
-        raise NotFound(f"no checkpoint at {path}: the query has never run, or its folder was removed") from error
+        return _Folder(filesystem, path.rstrip("/"), location).read()
     except OSError as error:
-        raise BadAnswer(f"{metadata}: {error.strerror}") from error
-    try:
-        query_id = str(json.loads(text)["id"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadAnswer(f"{metadata} is not Spark's: no query id") from error
-    # Commits first: a batch that is committed between the two looks was planned before both.
-    commits = _numbers(folder / "commits")
-    plans = _numbers(folder / "offsets")
-    newest = _batch(folder, "offsets", plans[-1]) if plans else None
-    return Checkpoint(
-        query_id=query_id,
-        planned=newest,
-        committed=_batch(folder, "commits", commits[-1]) if commits else None,
-        durations=tuple(_durations(folder, commits[-TIMED:])),
-        standing=_standing(folder, plans, newest) if newest and newest.watermark else None,
-        state=_state(str(folder / "state"), int(time.monotonic() / STATE_KEPT)),
-    )
+        raise store_error(f"checkpoint {location}", error) from error
 
 
-def _numbers(folder: Path) -> list[int]:
-    """Return the batches of a log, oldest first; temporary files and checksums have no number for a name."""
-    try:
-        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise BadAnswer(f"{folder}: {error.strerror}") from error
+class _Folder:
+    """A checkpoint's folder in a file system."""
+
+    def __init__(self, filesystem: FileSystem, path: str, location: str) -> None:
+        self._filesystem = filesystem
+        self._path = path
+        self._location = location
+
+    def read(self) -> Checkpoint:
+        query_id = self._query_id()
+        # Commits first: a batch that is committed between the two looks was planned before both.
+        commits, plans = self._log("commits"), self._log("offsets")
+        newest = self._batch(max(plans), plans, plans) if plans else None
+        return Checkpoint(
+            query_id=query_id,
+            planned=newest,
+            committed=self._batch(max(commits), plans, commits) if commits else None,
+            durations=tuple(
+                max(0.0, (commits[number] - plans[number]).total_seconds())
+                for number in sorted(commits)[-TIMED:]
+                if number in plans  # Spark purges the two logs one after the other
+            ),
+            standing=self._standing(plans, newest) if newest and newest.watermark else None,
+            state=_state(_Seen(f"{self._path}/state", time.monotonic() // STATE_KEPT, self._filesystem)),
+        )
+
+    def _query_id(self) -> str:
+        try:
+            text = _text(self._filesystem, f"{self._path}/metadata")
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"no checkpoint at {self._location}: the query has never run, or its folder was removed"
+            ) from error
+        try:
+            return str(json.loads(text)["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadAnswer(f"{self._location}/metadata is not Spark's: no query id") from error
+
+    def _log(self, name: str) -> Log:
+        """Return the batches of a log; temporary files and checksums have no number for a name."""
+        found = self._filesystem.get_file_info(FileSelector(f"{self._path}/{name}", allow_not_found=True))
+        return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
+
+    def _batch(self, number: int, plans: Log, log: Log) -> Batch:
+        """Return a batch with the time at which it was written to a log."""
+        where = f"{self._location}/offsets/{number}"
+        if number not in plans:
+            raise BadAnswer(f"{where} is missing, although batch {number} was committed")
+        try:
+            lines = _lines(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), self._filesystem))
+        except FileNotFoundError as error:
+            raise BadAnswer(f"{where} is missing, although it was there a moment ago") from error
+        offsets, watermark = _plan(lines, where)
+        return Batch(number, log[number], offsets, watermark)
+
+    def _standing(self, plans: Log, newest: Batch) -> Standing:
+        """Go back from the newest batch as long as the watermark is the same; count those that brought records."""
+        times = []
+        batch = newest
+        for number in sorted(plans, reverse=True)[1:]:
+            try:
+                earlier = self._batch(number, plans, plans)
+            except BadAnswer:  # purged meanwhile
+                break
+            if earlier.watermark != newest.watermark:
+                break
+            if batch.offsets != earlier.offsets:
+                times.append(batch.at)
+            batch = earlier
+        return Standing((times[0] - times[-1]).total_seconds() if times else 0.0, len(times))
 
 
-def _written(path: Path) -> int:
-    """Return when a file was written, in nanoseconds since the epoch."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise BadAnswer(f"{path}: {error.strerror}") from error
+def _text(filesystem: FileSystem, path: str) -> str:
+    with filesystem.open_input_stream(path) as stream:
+        return bytes(stream.read()).decode(errors="replace")
 
 
-def _batch(folder: Path, log: str, number: int) -> Batch:
-    """Return a batch with the time at which it was written to a log."""
-    plan = folder / "offsets" / str(number)
-    try:
-        offsets, watermark = _plan(plan, plan.stat().st_mtime_ns)
-    except FileNotFoundError as error:
-        raise BadAnswer(f"{plan} is missing, although batch {number} was committed") from error
-    except OSError as error:
-        raise BadAnswer(f"{plan}: {error.strerror}") from error
-    return Batch(number, _instant(_written(folder / log / str(number))), offsets, watermark)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file or folder as it was at a time, by which it is remembered; the file system itself has no identity."""
+
+    path: str
+    at: float
+    filesystem: FileSystem = field(compare=False)
 
 
 @lru_cache(maxsize=4096)
-def _plan(path: Path, written: int) -> tuple[Offsets, datetime | None]:  # noqa: ARG001 - the cache's key
-    """Read a file of `offsets`; it never changes."""
-    lines = path.read_text().splitlines()
+def _lines(file: _Seen) -> tuple[str, ...]:
+    """Return the lines of a file of `offsets`; it never changes."""
+    return tuple(_text(file.filesystem, file.path).splitlines())
+
+
+def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]:
+    """Return what a file of `offsets` says: up to where the batch reads, and its watermark."""
     if len(lines) < 3 or not lines[0].startswith("v"):
-        raise BadAnswer(f"{path} is not Spark's, or half written: {len(lines)} lines")
+        raise BadAnswer(f"{where} is not Spark's, or half written: {len(lines)} lines")
     offsets: dict[str, dict[int, int]] = {}
     for line in lines[2:]:
         try:
@@ -173,51 +233,25 @@ def _plan(path: Path, written: int) -> tuple[Offsets, datetime | None]:  # noqa:
             for topic, partitions in source.items():
                 offsets.setdefault(topic, {}).update({int(p): int(end) for p, end in partitions.items()})
         except (ValueError, AttributeError, TypeError) as error:
-            raise BadAnswer(f"{path} has a source that is not Kafka's: {line[:80]}") from error
+            raise BadAnswer(f"{where} has a source that is not Kafka's: {line[:80]}") from error
     try:
         millis = int(json.loads(lines[1]).get("batchWatermarkMs", 0))
     except (ValueError, AttributeError, TypeError) as error:
-        raise BadAnswer(f"{path} has metadata that is not Spark's: {lines[1][:80]}") from error
+        raise BadAnswer(f"{where} has metadata that is not Spark's: {lines[1][:80]}") from error
     return offsets, datetime.fromtimestamp(millis / 1000, UTC) if millis > 0 else None
 
 
-def _durations(folder: Path, committed: list[int]) -> Iterator[float]:
-    """Yield how long batches took, from the plan to the commit; Spark may purge one that we look at."""
-    for number in committed:
-        try:
-            planned = (folder / "offsets" / str(number)).stat().st_mtime_ns
-            done = (folder / "commits" / str(number)).stat().st_mtime_ns
-        except FileNotFoundError:
-            continue
-        yield max(0.0, (done - planned) / 1e9)
-
-
-def _standing(folder: Path, plans: list[int], newest: Batch) -> Standing:
-    """Go back from the newest batch as long as the watermark is the same; count those that brought records."""
-    times = []
-    batch = newest
-    for number in reversed(plans[:-1]):
-        try:
-            earlier = _batch(folder, "offsets", number)
-        except BadAnswer:  # purged meanwhile
-            break
-        if earlier.watermark != newest.watermark:
-            break
-        if batch.offsets != earlier.offsets:
-            times.append(batch.at)
-        batch = earlier
-    return Standing((times[0] - times[-1]).total_seconds() if times else 0.0, len(times))
-
-
 @lru_cache(maxsize=64)
-def _state(folder: str, minute: int) -> State | None:  # noqa: ARG001 - the cache's key
+def _state(folder: _Seen) -> State | None:
     total = 0
     wholes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    for parent, name, at in _files(folder):
-        total += at.st_size
-        stem, _, kind = name.rpartition(".")
+    for info in folder.filesystem.get_file_info(FileSelector(folder.path, allow_not_found=True, recursive=True)):
+        if not info.is_file:
+            continue
+        total += info.size
+        stem, _, kind = info.base_name.rpartition(".")
         if kind == "snapshot" and stem.isdecimal():
-            wholes[parent].append((int(stem), at.st_size, at.st_mtime))
+            wholes[str(PurePosixPath(info.path).parent)].append((int(stem), info.size, info.mtime.timestamp()))
     if not total:
         return None
     newest = [max(found) for found in wholes.values()]
@@ -228,17 +262,3 @@ def _state(folder: str, minute: int) -> State | None:  # noqa: ARG001 - the cach
         snapshot_bytes_before=sum(held for _, held, _ in oldest) if oldest else None,
         span=max((at for *_, at in newest), default=0.0) - min((at for *_, at in oldest), default=0.0),
     )
-
-
-def _files(folder: str) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Yield the files below a folder; Spark may remove one while we look."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                yield parent, name, os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118 - there may be many
-            except FileNotFoundError:
-                continue
-
-
-def _instant(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)

@@ -165,6 +165,12 @@ def _not_configured(stage: Stage, context: ContextSettings, name: str) -> Iterat
             missing = "airflow"
         case "trino_view" if context.trino is None:
             missing = "trino"
+        case "spark_query" if stage.store is not None and stage.store not in context.catalogs:
+            yield f".store: {no_such('catalog', stage.store, context.catalogs)} (in contexts.{name}.catalogs)"
+            return
+        case "spark_query" if stage.store is None and "://" in stage.checkpoint.removeprefix("file://"):
+            yield ".store: missing: name the catalog whose properties open the object store"
+            return
         case "iceberg_table" if stage.catalog not in context.catalogs:
             yield f".catalog: {no_such('catalog', stage.catalog, context.catalogs)} (in contexts.{name}.catalogs)"
             return

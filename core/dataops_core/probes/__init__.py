@@ -92,7 +92,8 @@ def observe(stage: Stage, clients: Clients) -> Observation:
         case "consumer_group":
             return kafka.observe_group(stage, clients.need("kafka"))
         case "spark_query":
-            return spark.observe_query(stage, clients.need("kafka"))
+            store = clients.need(stage.store) if stage.store is not None else None
+            return spark.observe_query(stage, clients.need("kafka"), store)
         case "iceberg_table":
             return iceberg.observe_table(stage, clients.need(stage.catalog))
         case "dag":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from statistics import median
 
+from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.spark_checkpoint import Checkpoint, read_checkpoint
 from dataops_core.config import SparkQueryStage
@@ -14,10 +15,10 @@ from dataops_core.health.text import duration
 from dataops_core.probes.kafka import reader_facts, reader_figures, waiting
 
 
-def observe_query(stage: SparkQueryStage, client: KafkaClient) -> Observation:
-    """Observe a query: what it has committed against what its topics hold."""
+def observe_query(stage: SparkQueryStage, client: KafkaClient, store: CatalogClient | None) -> Observation:
+    """Observe a query: what it has committed against what its topics hold; `store` opens its object store, if any."""
     now = datetime.now(UTC)
-    checkpoint = read_checkpoint(stage.checkpoint)
+    checkpoint = read_checkpoint(stage.checkpoint, store)
     planned, committed = checkpoint.planned, checkpoint.committed
     reads = committed or planned
     if reads is None:
