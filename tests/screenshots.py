@@ -107,14 +107,25 @@ def topics(client: object) -> tuple[Topic, ...]:
 
 def groups(client: object) -> tuple[Group, ...]:
     return (
-        Group("billing", "STABLE", 3, tuple(GroupLag("payments", n, 220_000, 11 * n) for n in range(6))),
-        Group("fraud", "STABLE", 6, tuple(GroupLag("orders", n, 410_000, 37 * n) for n in range(6))),
-        Group("mailer", "EMPTY", 0, (GroupLag("refunds", 0, 1_000, 204), GroupLag("refunds", 1, 1_000, 187))),
+        Group("billing", "STABLE", 3, tuple(GroupLag("payments", n, 220_000, 220_000 + 11 * n) for n in range(6))),
+        Group("fraud", "STABLE", 6, tuple(GroupLag("orders", n, 410_000, 410_000 + 37 * n) for n in range(6))),
+        Group(
+            "mailer",
+            "EMPTY",
+            0,
+            (GroupLag("refunds", 0, 1_000, 1_204), GroupLag("refunds", 1, 1_000, 1_187)),
+        ),
     )
 
 
 def peek(
-    client: object, name: str, start: object, stop: Event, keep: Callable[[Record], bool], registry: object
+    client: object,
+    name: str,
+    start: object,
+    stop: Event,
+    keep: Callable[[Record], bool],
+    registry: object,
+    **more: object,
 ) -> Iterator[tuple[list[Record], int]]:
     towns = ("Ausable", "Cohoes", "Elmira", "Oswego")
     found = []

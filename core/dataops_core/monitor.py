@@ -128,14 +128,15 @@ class Monitor:
         """Whether each probe has had its say: a result, or that there was no answer within the deadline."""
         return all(runner.report() is not None for runner in self._runners)
 
-    def once(self, within: float | None = None) -> HealthSnapshot:
+    def once(self, within: float | None = None, *, due_only: bool = False) -> HealthSnapshot:
         """Run all probes once and return the snapshot; it takes no longer than the deadline of a probe.
 
         Args:
             within: Seconds to wait where that is less; what has not answered by then is as it was before.
+            due_only: Leave out probes that are not due yet, as their stages' `every` says.
         """
         for runner in self._runners:
-            runner.start_if_due(now=True)
+            runner.start_if_due(now=not due_only)
         longest = self._deadline + 0.2
         deadline = time.monotonic() + (longest if within is None else min(longest, within))
         while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):

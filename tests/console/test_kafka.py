@@ -71,7 +71,7 @@ class FakeKafka:
 
     def groups(self, client: object) -> tuple[Group, ...]:
         return (
-            Group("billing", "EMPTY", 0, (GroupLag("orders", 0, 100, 1110), GroupLag("orders", 1, 44, 0))),
+            Group("billing", "EMPTY", 0, (GroupLag("orders", 0, 100, 1210), GroupLag("orders", 1, 44, 44))),
             Group("idle", "STABLE", 2, ()),
         )
 
@@ -86,12 +86,15 @@ class FakeKafka:
         stop: Event,
         keep: Callable[[Record], bool],
         registry: SchemaRegistry | None,
+        *,
+        partition: int | None,
     ) -> Iterator[tuple[list[Record], int]]:
         self.starts.append(start)
         self.stops.append(stop)
         if name == "nowhere":
             raise NotFound("kafka kafka:1: no topic nowhere")
         records = BY_SCHEMA if name == "by-schema" else RECORDS
+        records = [r for r in records if partition in (None, r.partition)]
         yield [r for r in records if keep(r)], len(records)
         while not stop.wait(0.02):
             more, self.later = self.later, []

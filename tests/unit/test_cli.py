@@ -6,23 +6,40 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer.main
 from tests.orders import healthy, now, see, stuck
 
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
-from dataops_core.config import RecorderSettings
-from dataops_core.health.model import HealthSnapshot
+from dataops_core.config import RecorderSettings, Settings
+from dataops_core.health.model import (
+    ComponentHealth,
+    Fact,
+    Figure,
+    Finding,
+    HealthSnapshot,
+    ProbeResult,
+    Remedy,
+    Severity,
+    Status,
+)
 from dataops_core.health.recorder import Recorder
+from dataops_core.monitor import Monitor, Probe, _Runner
+from dataops_core.probes import ComponentReport
 
 CONFIG = """
 probe_timeout = 3
@@ -96,7 +113,7 @@ def test_probe_ends_with_the_status(
     snapshot: HealthSnapshot,
     code: int,
 ) -> None:
-    monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda: snapshot))
+    monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda **_: snapshot))
     assert run(config, "probe") == code
     text = capsys.readouterr().out
     for stage in snapshot.pipelines[0].stages:
@@ -296,3 +313,197 @@ def test_the_program_says_its_version_and_help_without_settings(tmp_path: Path) 
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def commands(group: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command with its path."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+ALL = dict(commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_each_command_has_an_example_that_is_right(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"^ *Example: dataops (.*)$", ALL[path].help, re.MULTILINE)
+    words = shlex.split(example)
+    assert " ".join(path) in " ".join(words)
+    # a command's words are all parsed before its help is printed
+    assert cli.main([*words, "--help"]) == 0, capsys.readouterr().err
+
+
+def test_help_brings_no_client(tmp_path: Path) -> None:
+    code = "import sys; from dataops_core.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    for arguments in (["--help"], ["kafka", "peek", "--help"], ["dag", "logs", "--help"], ["why", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert {"confluent_kafka", "pyiceberg", "airflow_client", "trino", "rich"}.isdisjoint(done.stderr.split())
+
+
+def test_names_of_the_settings_are_completed(config: Path) -> None:
+    root = typer.main.get_command(cli.app)
+    with root.make_context("dataops", ["--config", str(config), "why", "x"], obj=cli.Invocation()) as context:
+        assert cli._named("stage")(context, "or") == ["orders"]
+        assert cli._named("pipeline")(context, "") == ["p"]
+        assert cli._named("context")(context, "f") == ["frozen"]
+    with root.make_context("dataops", ["--config", "/nowhere", "why", "x"], obj=cli.Invocation()) as context:
+        assert cli._named("stage")(context, "") == []
+
+
+def test_why_says_all_about_the_stage_to_blame(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = stuck()
+    (pipeline,) = snapshot.pipelines
+    stages = {stage.name: stage for stage in pipeline.stages}
+    observation = stages["land"].observation
+    assert observation is not None
+    told = replace(
+        observation,
+        figures=(Figure("state_bytes", 4096, "bytes"),),
+        facts=(Fact("query_id", "7f\x1b[31m"),),
+    )
+    land = replace(
+        stages["land"],
+        observation=told,
+        findings=(Finding("state-large", "land", Severity.WARNING, "it is large", remedy=Remedy("Trim it.", "trim")),),
+    )
+    pipeline = replace(pipeline, stages=tuple(land if s.name == "land" else s for s in pipeline.stages))
+    monkeypatch.setattr(
+        probing, "Monitor", lambda *_: SimpleNamespace(once=lambda: replace(snapshot, pipelines=(pipeline,)))
+    )
+    assert run(config, "why", "p") == 2
+    text = capsys.readouterr().out
+    for said in (
+        "CRITICAL", "land is stuck since", "(2 m 00 s ago)", "records waiting: 12,345", "affected: bronze, conform",
+        "$ start land", "hop lag", "state bytes", "4,096 bytes", r"7f\x1b[31m", "land/state-large: it is large",
+        "$ trim",
+    ):  # fmt: skip
+        assert said in text
+    assert "conform  " not in text.split("affected")[1].split("\n", 1)[1], "other stages are not told of"
+    assert run(config, "why", "p", "-o", "json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pipeline"], told["verdict"]["stage"], told["stage"]["name"]) == ("p", "land", "land")
+    assert told["verdict"]["remedy"]["command"] == "start land"
+    assert told["component"] is None
+
+
+def test_why_of_what_does_not_answer_and_of_no_pipeline(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(config, "why", "p") == 3
+    text = capsys.readouterr().out
+    assert "kafka does not answer" in text
+    assert "✖ does not answer" in text
+    assert "airflow" not in text
+    assert run(config, "why", "q") == 3
+    assert 'there is no pipeline "q"' in one_line(capsys)
+    assert run(config, "why") == 3
+    assert "PIPELINE" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "stages", "components"),
+    [
+        (["--stage", "orders"], 3, ["orders"], ["kafka"]),
+        (["--stage", "view"], 3, ["orders", "view"], ["kafka", "trino"]),
+        (["--component", "lake"], 2, [], ["lake"]),
+        (["--component", "airflow", "--component", "trino"], 2, [], ["airflow", "trino"]),
+        (["--stage", "orders", "--component", "airflow"], 3, ["orders"], ["airflow", "kafka"]),
+        (["p", "--component", "trino"], 3, ["orders", "view"], ["airflow", "kafka", "lake", "trino"]),
+    ],
+)
+def test_probe_looks_only_at_what_is_asked_for(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    stages: list[str],
+    components: list[str],
+) -> None:
+    assert run(config, "probe", *arguments, "-o", "json") == code
+    told = json.loads(capsys.readouterr().out)
+    assert [stage["name"] for pipeline in told["pipelines"] for stage in pipeline["stages"]] == stages
+    assert sorted(component["name"] for component in told["components"]) == components
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--stage", "order"], 'there is no stage "order"; did you mean "orders"?'),
+        (["q", "--stage", "orders"], 'there is no pipeline "q"'),
+        (["--component", "spark"], 'there is no component "spark"'),
+        (["--watch", "--every", "0"], "--every"),
+    ],
+)
+def test_what_is_not_there_cannot_be_probed(
+    config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert run(config, "probe", *arguments) == 3
+    assert said in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("component", "status"),
+    [
+        (ComponentHealth("k", "kafka", "k:1", reachable=True), Status.OK),
+        (ComponentHealth("k", "kafka", "k:1", reachable=None), Status.UNKNOWN),
+        (ComponentHealth("k", "kafka", "k:1", reachable=False, error="refused"), Status.CRITICAL),
+        (ComponentHealth("k", "kafka", "k:1", reachable=True, error="it is ill"), Status.CRITICAL),
+        *(
+            (ComponentHealth("k", "kafka", "k:1", reachable=True, findings=(Finding("c", "k", severity, "s"),)), status)
+            for severity, status in (
+                (Severity.CRITICAL, Status.CRITICAL),
+                (Severity.WARNING, Status.WARNING),
+                (Severity.ADVICE, Status.WARNING),
+                (Severity.NOTE, Status.OK),
+            )
+        ),
+    ],
+)
+def test_the_status_of_components_alone(component: ComponentHealth, status: Status) -> None:
+    well = ComponentHealth("t", "trino", "t:1", reachable=True)
+    assert probing._status_of((well, component)) is status
+
+
+def test_watching_ends_with_the_status_of_the_last_look(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = [see(healthy(now()), now()), stuck()]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda **_: looks.pop(0)))
+    monkeypatch.setattr(probing.time, "sleep", sleep)
+    assert run(config, "probe", "--watch", "--every", "7", "-o", "json") == 2
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [look["status"] for look in told] == ["ok", "critical"]
+    assert waits == [7, 7]
+    looks += [stuck(), see(healthy(now()), now())]
+    waits.clear()
+    assert run(config, "probe", "--watch") == 0
+    assert capsys.readouterr().out.count("STAGE") == 2
+    assert waits == [5, 5]
+
+
+def test_what_is_not_due_yet_is_left_out() -> None:
+    asked: list[str] = []
+    monitor = Monitor(Settings.model_validate({"contexts": {"c": {}}}))
+    never = ProbeResult("stage", "t", "c", now(), 0.0, success=False)
+    monitor._runners = [
+        _Runner(Probe(never, lambda: asked.append("often") or ComponentReport(""), every=0.0), 5),
+        _Runner(Probe(never, lambda: asked.append("seldom") or ComponentReport(""), every=3600.0), 5),
+    ]
+    for _ in range(2):
+        monitor.once(due_only=True)
+    assert sorted(asked) == ["often", "often", "seldom"]
+    monitor.once()
+    assert asked.count("seldom") == 2

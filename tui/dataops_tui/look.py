@@ -14,6 +14,7 @@ from dataops_core.health.text import (
     STATE_GLYPHS,
     STATUS_COLOURS,
     STATUS_GLYPHS,
+    ago,
     clock,
     count,
     duration,
@@ -80,11 +81,6 @@ def when(at: datetime | None, now: datetime, style: str = "dim") -> Figure:
 def at(time: datetime | None, now: datetime, style: str = "") -> Figure:
     """Return a time of day, with the date unless it is today's."""
     return Figure(UNKNOWN if time is None else clock(time, now), time.timestamp() if time else None, style)
-
-
-def ago(at: datetime | None, now: datetime) -> str:
-    """Return how long ago something was; `never` for `None`."""
-    return "never" if at is None else f"{duration(max(0.0, (now - at).total_seconds()))} ago"
 
 
 def reason(of: StageHealth) -> str:

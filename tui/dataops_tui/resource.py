@@ -15,7 +15,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from dataops_core.health.text import duration
+from dataops_core.health.text import ago, duration
 from dataops_core.values import plain
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -305,7 +305,7 @@ class ResourceScreen(TableScreen[T]):
         """Return how many rows there are, how old they are, and what is being done."""
         text = super().said(now)
         if self.found is not None:
-            text.append(f"  seen {look.ago(self._at, now)}")
+            text.append(f"  seen {ago(self._at, now)}")
         if self._asked is not None:
             waited = (now - self._asked).total_seconds()
             if self.found is None or waited > SLOW:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from dataops_core.cli.terminal import Exit, exit_code, say, write
 from dataops_core.errors import DataopsError
 
 PROBE_UNKNOWN = 3
-"""Exit code of `probe` where the status is unknown, which wrong use or settings also make it."""
+"""Exit code of `probe` and `why` where the status is unknown, which wrong use or settings also make it."""
 
 
 class ListOutput(StrEnum):
@@ -62,9 +62,13 @@ class _Context(typer.Context):
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(name="dataops", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_HELP)
+kafka_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Kafka's topics, groups and records.")
+tables_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Iceberg's tables.")
 dag_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Airflow's DAGs.")
 config_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="The settings.")
 audit_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="What was done and refused.")
+app.add_typer(kafka_app, name="kafka")
+app.add_typer(tables_app, name="tables")
 app.add_typer(dag_app, name="dag")
 app.add_typer(config_app, name="config")
 app.add_typer(audit_app, name="audit")
@@ -72,6 +76,33 @@ app.add_typer(audit_app, name="audit")
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm a change, outside production.")]
 ConfirmOption = Annotated[
     str | None, typer.Option("--confirm", metavar="CONTEXT", help="Confirm a change by the context's name.")
+]
+
+
+def _named(kind: str) -> Callable[[_Context, str], list[str]]:
+    """Return what completes a name from the settings, as far as these can be read."""
+
+    def complete(context: _Context, incomplete: str) -> list[str]:
+        from dataops_core.config import find_config, load_settings
+
+        try:
+            settings = load_settings(find_config(context.find_root().params.get("config")))
+        except DataopsError:
+            return []
+        stages = {stage.name for pipeline in settings.pipelines.values() for stage in pipeline.stages}
+        names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[kind]
+        return sorted(name for name in names if name.startswith(incomplete))
+
+    return complete
+
+
+PipelineArgument = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="The pipeline.", autocompletion=_named("pipeline"))
+]
+RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows.")]
+DagArgument = Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")]
+TableArgument = Annotated[
+    str, typer.Argument(metavar="TABLE", help="catalog.namespace.table; the catalog may be left out if there is one.")
 ]
 
 
@@ -92,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _usage_code(invocation: Invocation) -> int:
-    return PROBE_UNKNOWN if invocation.command == "probe" else Exit.USAGE
+    return PROBE_UNKNOWN if invocation.command in ("probe", "why") else Exit.USAGE
 
 
 def _show_version(wanted: bool) -> None:
@@ -111,7 +142,13 @@ def root(
         typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
     ] = None,
     context_name: Annotated[
-        str | None, typer.Option("--context", metavar="NAME", help="Context to use; else the default one.")
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="NAME",
+            help="Context to use; else the default one.",
+            autocompletion=_named("context"),
+        ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -129,16 +166,65 @@ def root(
 @app.command()
 def probe(
     context: _Context,
-    pipelines: Annotated[list[str] | None, typer.Argument(metavar="PIPELINE", help="All if none named.")] = None,
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PIPELINE", help="All if none named.", autocompletion=_named("pipeline")),
+    ] = None,
+    stages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stage",
+            metavar="NAME",
+            help="Look only at this stage and at what it reads; may be given again.",
+            autocompletion=_named("stage"),
+        ),
+    ] = None,
+    components: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="Show only this component; without a pipeline or stage only that is looked at; may be given again.",
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until ctrl+c.")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Between two looks; else as in the settings.")
+    ] = None,
     output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
 ) -> int:
     """Look once at all stages, and say where the data is stuck.
+
+    With --stage the verdict is on these stages and what they read, with --component alone the status is the
+    components' own. With --watch it is that of the last look, and JSON is one line for each.
+
+    Example: dataops probe --stage bronze.readings --watch --every 10
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong use or settings, 130 interrupted.
     """
     from dataops_core.cli import probing
 
-    return probing.probe(context.obj, pipelines or [], as_json=output is ListOutput.JSON)
+    asked = probing.Asked(pipelines or [], stages or [], components or [])
+    return probing.probe(context.obj, asked, watch=watch, every=every, as_json=output is ListOutput.JSON)
+
+
+@app.command()
+def why(
+    context: _Context,
+    pipeline: PipelineArgument,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """Say why a pipeline is as it is: the verdict, and all that is known of the stage or component to blame.
+
+    Where it is stuck, since when, the evidence, what is affected, the remedy, and what is wrong besides.
+
+    Example: dataops why boreal-bridge
+
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong use or settings, 130 interrupted.
+    """
+    from dataops_core.cli import probing
+
+    return probing.why(context.obj, pipeline, as_json=output is ListOutput.JSON)
 
 
 @app.command()
@@ -160,6 +246,9 @@ def sql(
     """Run one statement in Trino and write its rows as they come.
 
     What changes something wants to be confirmed, and is audited.
+
+    Example: dataops sql -o csv "SELECT * FROM bronze.readings LIMIT 5"
+
     Exit codes: 0 done, 1 the statement failed, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
     130 interrupted; the statement is then cancelled in the server.
     """
@@ -184,6 +273,9 @@ def record(
     """Look at all stages again and again, and keep each look, until ctrl+c.
 
     What is kept is bounded by age and size, see [recorder] in the settings. One process records into a file at a time.
+
+    Example: dataops record
+
     Exit codes: 0 stopped by ctrl+c or a signal, 1 the file cannot be written, 2 wrong use or settings, or somebody
     records into it already.
     """
@@ -213,6 +305,9 @@ def report(
     """Say what happened: each incident with its changes, verdicts, evidence, and how old the data was.
 
     With --file, times of the past are counted from the end of that recording, and no settings are needed.
+
+    Example: dataops report --since 2h -o json
+
     Exit codes: 0 done, 2 wrong use or settings, or there is no recording of that time.
     """
     from dataops_core.cli import recording
@@ -223,7 +318,7 @@ def report(
 @app.command()
 def canary(
     context: _Context,
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline.")],
+    pipeline: PipelineArgument,
     timeout: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
     ] = None,
@@ -235,6 +330,9 @@ def canary(
 
     It writes a record, so it wants to be confirmed, and is audited. What it is, and where it is looked for, is in the
     settings: [pipelines.NAME.canary].
+
+    Example: dataops canary boreal-bridge --yes
+
     Exit codes: 0 each hop has seen it in time, 1 it has arrived, but a hop was late or was skipped, 2 wrong use or
     settings or refused, 3 no connection, so that it is not known, 4 it has not arrived in time, 130 interrupted.
     """
@@ -267,24 +365,227 @@ def doctor(
     return doctoring.doctor(context.obj, components or [], as_json=output is ListOutput.JSON)
 
 
-@dag_app.command("list")
-def dag_list(
+@kafka_app.command("topics")
+def kafka_topics(
     context: _Context,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    wanted: Annotated[
+        str | None, typer.Option("--filter", metavar="REGEX", help="Only topics in whose name it is found.")
+    ] = None,
+    output: RowsOption = RowOutput.TABLE,
 ) -> int:
+    """List topics: partitions, replicas, what is not in sync, records, and when the newest one came.
+
+    Example: dataops kafka topics --filter '^orders'
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import kafka
+
+    return kafka.list_topics(context.obj, wanted, output.value)
+
+
+@kafka_app.command("groups")
+def kafka_groups(
+    context: _Context,
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="All if none named.")] = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """List consumer groups with their lag; of one that is named, each partition that it has committed to.
+
+    Example: dataops kafka groups billing -o json
+
+    Exit codes: 0 done, 1 no such group, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import kafka
+
+    if group is None:
+        return kafka.list_groups(context.obj, output.value)
+    return kafka.show_group(context.obj, group, output.value)
+
+
+@kafka_app.command("peek")
+def kafka_peek(
+    context: _Context,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic.")],
+    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this partition.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="An offset, 2h, 30m or 3d ago, an ISO time, beginning, end, or tail N of each partition.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Records; 10 if not given, without end with --follow.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records, until ctrl+c.")] = False,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """Read a topic's records, decoded: JSON, Avro by the schema registry, text or hex. Nothing is committed.
+
+    Without --from these are the newest records of all partitions, by time, and with --follow those that come from now
+    on; else the first ones from there, as they come. Long keys and values are cut off, and size says how long they are.
+
+    Example: dataops kafka peek orders --from 2h --limit 5
+
+    Exit codes: 0 done, 1 no such topic or partition, 2 wrong use or settings, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    from dataops_core.cli import kafka
+
+    return kafka.peek(
+        context.obj, topic, partition=partition, start=start, limit=limit, follow=follow, output=output.value
+    )
+
+
+@tables_app.command("list")
+def tables_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
+    """List the tables of all catalogs.
+
+    Example: dataops tables list -o csv
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import tables
+
+    return tables.list_tables(context.obj, output.value)
+
+
+@tables_app.command("health")
+def tables_health(
+    context: _Context,
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="catalog.namespace.table; all if none.")] = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """Say of tables what is wrong, with their files, snapshots and upkeep: the checks of a pipeline's tables.
+
+    Health is ok, unknown, or the severity of the worst finding. A table that is no stage of a pipeline is measured by
+    the usual thresholds. What is found does not change the exit code.
+
+    Example: dataops tables health lake.bronze.readings -o json
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import tables
+
+    return tables.health(context.obj, table, output.value)
+
+
+@tables_app.command("snapshots")
+def tables_snapshots(context: _Context, table: TableArgument, output: RowsOption = RowOutput.TABLE) -> int:
+    """List the snapshots that a table keeps, newest first: what each changed, what points to it, and who made it.
+
+    Example: dataops tables snapshots lake.bronze.readings
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import tables
+
+    return tables.snapshots(context.obj, table, output.value)
+
+
+@tables_app.command("files")
+def tables_files(context: _Context, table: TableArgument, output: RowsOption = RowOutput.TABLE) -> int:
+    """Count the data files of a table's current snapshot by size; the last row has those larger than all.
+
+    Example: dataops tables files bronze.readings
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import tables
+
+    return tables.files(context.obj, table, output.value)
+
+
+@dag_app.command("list")
+def dag_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
     """List all DAGs.
+
+    Example: dataops dag list -o json
 
     Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
     """
     from dataops_core.cli import dags
 
-    return dags.list_dags(context.obj, as_json=output is ListOutput.JSON)
+    return dags.list_dags(context.obj, output.value)
+
+
+@dag_app.command("runs")
+def dag_runs(
+    context: _Context,
+    dag_id: DagArgument,
+    limit: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Runs.")] = 20,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """List the newest runs of a DAG, newest first.
+
+    Example: dataops dag runs conform_readings --limit 5
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    from dataops_core.cli import dags
+
+    return dags.list_runs(context.obj, dag_id, limit, output.value)
+
+
+@dag_app.command("logs")
+def dag_logs(
+    context: _Context,
+    dag_id: DagArgument,
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run; dataops dag runs lists them.")],
+    task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The task; task[3] of a mapped one.")],
+    number: Annotated[int | None, typer.Option("--try", min=1, metavar="N", help="The newest if not given.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the log ends.")] = False,
+) -> int:
+    """Write the log of a task, with the tracebacks that Airflow keeps beside it.
+
+    Example: dataops dag logs conform_readings manual__2026-01-05T03:00:00 conform --try 1
+
+    Exit codes: 0 done, 1 no such DAG, run, task or log, 2 wrong use or settings, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    from dataops_core.cli import dags
+
+    return dags.write_log(context.obj, dag_id, run_id, task_id, number, follow=follow)
+
+
+@dag_app.command("pause")
+def dag_pause(context: _Context, dag_id: DagArgument, yes: YesOption = False, confirm: ConfirmOption = None) -> int:
+    """Pause a DAG: its schedule makes no further runs.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag pause conform_readings --yes
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    from dataops_core.cli import dags
+
+    return dags.set_paused(context.obj, dag_id, paused=True, confirmed=confirm or ("yes" if yes else None))
+
+
+@dag_app.command("unpause")
+def dag_unpause(context: _Context, dag_id: DagArgument, yes: YesOption = False, confirm: ConfirmOption = None) -> int:
+    """Let a paused DAG go on.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag unpause conform_readings --yes
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    from dataops_core.cli import dags
+
+    return dags.set_paused(context.obj, dag_id, paused=False, confirmed=confirm or ("yes" if yes else None))
 
 
 @dag_app.command("trigger")
 def dag_trigger(
     context: _Context,
-    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")],
+    dag_id: DagArgument,
     conf: Annotated[str | None, typer.Option(metavar="JSON", help="The run's parameters, a JSON object.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait.")] = 3600.0,
@@ -294,6 +595,9 @@ def dag_trigger(
     """Trigger a run of a DAG and write its run id.
 
     It wants to be confirmed, and is audited.
+
+    Example: dataops dag trigger conform_readings --wait --yes
+
     Exit codes: 0 triggered (with --wait: the run succeeded), 1 no such DAG or the run failed, 2 wrong use or settings
     or refused, 3 no connection, 4 timed out, 130 interrupted; the run itself goes on.
     """
@@ -325,6 +629,9 @@ def dag_backfill(
     """Run a DAG for a time that has passed, and write the dates and the backfill's id.
 
     It wants to be confirmed, and is audited.
+
+    Example: dataops dag backfill assess_shipments --from 2026-01-01 --to 2026-01-07 --dry-run
+
     Exit codes: 0 done, 1 no such DAG or Airflow refuses it, 2 wrong use or settings or refused, 3 no connection,
     4 timed out, 130 interrupted.
     """
@@ -339,6 +646,8 @@ def dag_backfill(
 def config_validate(context: _Context) -> int:
     """Check the settings, and name all that is wrong with them.
 
+    Example: dataops --config dataops.toml config validate
+
     Exit codes: 0 valid, 1 not valid, 2 wrong use or no settings file.
     """
     from dataops_core.cli import settings
@@ -349,6 +658,8 @@ def config_validate(context: _Context) -> int:
 @config_app.command("show")
 def config_show(context: _Context) -> int:
     """Write the settings in effect as TOML, with where each comes from; secrets are masked.
+
+    Example: dataops config show
 
     Exit codes: 0 done, 2 wrong use or settings.
     """
@@ -409,6 +720,8 @@ def audit_verify(
     """Check that each line of the audit file follows the one before it: none was changed, removed or put between.
 
     A change of the newest line shows once another one follows.
+
+    Example: dataops audit verify
 
     Exit codes: 0 the chain is whole, 1 it is not, 2 wrong use or no such file.
     """

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
 from dataops_core.cli.app import Invocation
+from dataops_core.cli.listing import write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
 from dataops_core.probes import Clients
-from dataops_core.rows import writer
 
 COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
 
@@ -49,18 +49,12 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
     if as_json:
         write(json.dumps(as_dict(journey), ensure_ascii=False, indent=2) + "\n")
     else:
-        _write_table(journey)
+        write_rows("table", COLUMNS, [_row(passage) for passage in journey.passages])
     return _exit_code(passages)
 
 
 def _say_seen(hop: str, after: float) -> None:
     say(f"seen in {hop} after {after:.1f} s")
-
-
-def _write_table(journey: Journey) -> None:
-    out = writer("table", write)
-    out.rows(COLUMNS, [_row(passage) for passage in journey.passages])
-    out.end(COLUMNS)
 
 
 def _row(passage: Passage) -> tuple[str | float | None, ...]:

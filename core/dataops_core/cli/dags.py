@@ -3,36 +3,92 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+
+import typer
 
 from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
+from dataops_core.cli.listing import listed, write_rows
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_foreign
 from dataops_core.clients.airflow import AirflowClient, DagRun
-from dataops_core.clients.airflow_runs import backfill_dates
+from dataops_core.clients.airflow_runs import LogLine, backfill_dates, log, task_instances
 from dataops_core.config import ContextSettings, context_of, find_config, load_settings
-from dataops_core.errors import ClientError, ConfigError, TimedOut, Unreachable
+from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
+from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
-from dataops_core.rows import writer
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
 ENDED = ("success", "failed")
+LOG_EVERY = 2.0
+"""Seconds between two looks at a log that grows."""
+RUN_COLUMNS = (
+    ("run_id", "varchar"),
+    ("state", "varchar"),
+    ("run_type", "varchar"),
+    ("queued_at", "timestamp"),
+    ("started_at", "timestamp"),
+    ("ended_at", "timestamp"),
+    ("seconds", "double"),
+)
 
 
-def list_dags(invocation: Invocation, *, as_json: bool) -> int:
+def list_dags(invocation: Invocation, output: str) -> int:
     """Write all DAGs."""
     _, _, airflow = _open(invocation)
     columns = [(name, "varchar") for name in ("dag_id", "state", "schedule", "tags")]
     rows = []
     for dag in airflow.dags():
         state = "import errors" if dag.import_errors else "paused" if dag.paused else "active"
-        rows.append((dag.dag_id, state, dag.schedule, list(dag.tags) if as_json else " ".join(dag.tags)))
-    out = writer("json" if as_json else "table", write)
-    if rows:
-        out.rows(columns, rows)
-    out.end(columns)
+        rows.append((dag.dag_id, state, dag.schedule, listed(dag.tags, output)))
+    write_rows(output, columns, rows)
     return Exit.OK
+
+
+def list_runs(invocation: Invocation, dag_id: str, limit: int, output: str) -> int:
+    """Write the newest runs of a DAG, newest first."""
+    _, _, airflow = _open(invocation)
+    write_rows(output, RUN_COLUMNS, [_run(run) for run in airflow.runs(dag_id, limit)])
+    return Exit.OK
+
+
+def set_paused(invocation: Invocation, dag_id: str, *, paused: bool, confirmed: str | None) -> int:
+    """Pause a DAG, or let it go on."""
+    name, context, airflow = _open(invocation)
+    gate = Gate(name, context)
+    word = gate.confirmation()
+    if word is not None and confirmed is None and can_ask():
+        what = "pauses" if paused else "unpauses"
+        confirmed = ask_word(f'This {what} {dag_id} in the context "{name}".', word)
+    gate.set_paused(airflow, [dag_id], paused=paused, confirmed=confirmed)
+    say(f"dataops: {dag_id} is {'paused' if paused else 'unpaused'}")
+    return Exit.OK
+
+
+def write_log(
+    invocation: Invocation, dag_id: str, run_id: str, task_id: str, number: int | None, *, follow: bool
+) -> int:
+    """Write the log of a task's newest try, or of another one, and go on until it ends if asked to."""
+    _, _, airflow = _open(invocation)
+    task = next((task for task in task_instances(airflow, dag_id, run_id) if task.key == task_id), None)
+    if task is None:
+        raise NotFound(f"airflow {airflow.target}: no task {task_id} in the run {run_id} of {dag_id}")
+    if number is not None and number > task.tries:
+        raise typer.BadParameter(f"--try: {task_id} has been tried {numbered(task.tries, 'time')}")
+    task = replace(task, tries=number or task.tries)
+    token = None
+    while True:
+        part = log(airflow, dag_id, run_id, task, token)
+        write_foreign("".join(f"{text}\n" for line in part.lines for text in _log_lines(line)))
+        token = part.token
+        if token is None or not (part.lines or follow):
+            return Exit.OK
+        if not part.lines:
+            time.sleep(LOG_EVERY)
 
 
 def trigger(
@@ -82,6 +138,25 @@ def _open(invocation: Invocation) -> tuple[str, ContextSettings, AirflowClient]:
     if context.airflow is None:
         raise ConfigError(f'the context "{name}" has no Airflow')
     return name, context, AirflowClient(context.airflow, settings.probe_timeout)
+
+
+def _run(run: DagRun) -> tuple[Any, ...]:
+    took = (run.ended_at or datetime.now(UTC)) - run.started_at if run.started_at is not None else None
+    return (
+        run.run_id,
+        run.state,
+        run.run_type,
+        run.queued_at,
+        run.started_at,
+        run.ended_at,
+        round(took.total_seconds(), 1) if took is not None else None,
+    )
+
+
+def _log_lines(line: LogLine) -> Iterator[str]:
+    at = f"{line.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} " if line.at else ""
+    yield f"{at}{line.level.upper() + ' ' if line.level else ''}{line.text}"
+    yield from line.traceback
 
 
 def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:

@@ -13,12 +13,12 @@ from typing import Any
 from dataops_core.actions import Gate
 from dataops_core.actions.sql import classify_sql
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
+from dataops_core.cli.listing import rows_writer
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
 from dataops_core.clients.trino import QueryHandle, TrinoClient
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
-from dataops_core.rows import writer
 
 Batch = list[tuple[Any, ...]]
 
@@ -49,7 +49,7 @@ def sql(invocation: Invocation, statement: str, *, output: str, timeout: float |
         confirmed = ask_word(f'This changes something in the context "{name}".', word)
     handle = gate.run_sql(TrinoClient(context.trino, settings.probe_timeout), statement, confirmed)
     rows = _Reader(handle, timeout)
-    out = writer(output, write)
+    out = rows_writer(output)
     try:
         for batch in rows:
             out.rows(handle.columns, batch)

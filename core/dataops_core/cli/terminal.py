@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from enum import IntEnum
 
@@ -12,6 +13,10 @@ from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed
 
 OUTPUT_CLOSED = 141
 """What a shell reports of a program that wrote into a closed pipe."""
+
+
+_CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Characters that steer a terminal; not tabs and line ends, which the forms have themselves."""
 
 
 class Exit(IntEnum):
@@ -48,6 +53,13 @@ def write(text: str) -> None:
         # Python flushes once more at its end, which must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(OUTPUT_CLOSED) from None
+
+
+def write_foreign(text: str) -> None:
+    """Write text that others wrote: a terminal gets its control characters escaped, a pipe or a file all as it is."""
+    if sys.stdout.isatty():
+        text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    write(text)
 
 
 def say(line: str) -> None:

@@ -85,6 +85,18 @@ class LogLine:
     text: str
     more: Mapping[str, Any]
 
+    @property
+    def traceback(self) -> tuple[str, ...]:
+        """Lines of the exceptions that Airflow puts beside the line."""
+        lines: list[str] = []
+        details = self.more.get("error_detail")
+        for detail in details if isinstance(details, list) else []:
+            if isinstance(detail, dict):
+                frames = detail.get("frames") or []
+                lines += [f"  {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}" for frame in frames]
+                lines.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
+        return tuple(lines)
+
 
 @dataclass(frozen=True, slots=True)
 class LogPart:

@@ -69,6 +69,11 @@ class TableSnapshot:
     refs: tuple[str, ...]
     summary: Mapping[str, str]
 
+    @property
+    def by(self) -> str | None:
+        """The Spark application or the Trino query that committed it, where the summary says."""
+        return self.summary.get("spark.app.id") or self.summary.get("trino_query_id")
+
     def count(self, name: str) -> int | None:
         """Return a number of its summary, e.g. `added-records`; `None` where it has none."""
         value = self.summary.get(name, "")

@@ -46,6 +46,9 @@ RETENTION_KEPT = 60.0
 CALL_SIZE = 1000
 """Partitions that are asked about in one call: the library's work grows with the square of it."""
 
+PARTITION_END = KafkaError._PARTITION_EOF
+"""What a consumer is told at the end of a partition, where it asks for it."""
+
 _AUTHENTICATION = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED)
 _DENIED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -320,7 +323,7 @@ class KafkaClient:
                 if message is None:
                     break
                 error, number = message.error(), cast("int", message.partition())
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error is not None and error.code() != PARTITION_END:
                     raise KafkaException(error)
                 if number in found or number in ends:
                     continue

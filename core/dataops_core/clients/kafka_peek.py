@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -16,7 +17,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
 
-from dataops_core.clients.kafka import KafkaClient, in_calls, time_of
+from dataops_core.clients.kafka import PARTITION_END, KafkaClient, in_calls, time_of
 from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
@@ -28,6 +29,8 @@ BATCH = 500
 """Records that are handed on at once, at the most."""
 POLL = 0.25
 """Seconds that a peek waits for records before it looks whether it is to stop."""
+JSON = ("json", "schema")
+"""Kinds of values whose text is JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,18 @@ class GroupLag:
 
     Attributes:
         committed: Its committed offset.
-        lag: Records between that and the high watermark; never negative.
+        high: High watermark: the offset after the newest record.
     """
 
     topic: str
     partition: int
     committed: int
-    lag: int
+    high: int
+
+    @property
+    def lag(self) -> int:
+        """Records between the committed offset and the high watermark; never negative."""
+        return max(0, self.high - self.committed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,7 @@ class Start:
     time: datetime | None = None
 
 
-PLACES = "tail 50, beginning, end, offset 120, 15m (ago) or an ISO time"
+PLACES = "tail 50, beginning, end, an offset, 15m (ago) or an ISO time"
 """What `parse_start` takes."""
 _STARTS = {"": Start(tail=20), "tail": Start(tail=20), "end": Start(tail=0), "beginning": Start(offset=0)}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -173,10 +181,10 @@ def parse_start(text: str, now: datetime) -> Start:
     text = " ".join(text.lower().split())
     if text in _STARTS:
         return _STARTS[text]
-    counted, ago = re.fullmatch(r"(tail|offset) (\d+)", text), re.fullmatch(r"(\d+) ?([smhd])", text)
+    counted, ago = re.fullmatch(r"(tail |offset )?(\d+)", text), re.fullmatch(r"(\d+) ?([smhd])( ago)?", text)
     if counted is not None:
         count = int(counted[2])
-        return Start(tail=count) if counted[1] == "tail" else Start(offset=count)
+        return Start(tail=count) if counted[1] == "tail " else Start(offset=count)
     try:
         at = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else datetime.fromisoformat(text.upper())
     except (ValueError, OverflowError):
@@ -205,6 +213,22 @@ def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str
         return ("text", text) if too_deep(found) else ("json", json.dumps(found, ensure_ascii=False))
     readable = all(c.isprintable() or c in "\t\r\n" for c in text)
     return ("text", text) if readable else ("hex", data.hex(" "))
+
+
+def as_dict(record: Record) -> dict[str, object]:
+    """Return a record with its bytes decoded; text is as it came, with its control characters."""
+    kind, value = decode(record.value, record.decoded)
+    return {
+        "time": record.time,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": None if record.key is None else decode(record.key, record.decoded_key)[1],
+        "headers": {name: decode(content)[1] for name, content in record.headers},
+        "kind": kind,
+        "schema_id": record.decoded.schema_id if record.decoded is not None else None,
+        "size": record.size,
+        "value": json.loads(value) if kind in JSON else None if kind == "null" else value,
+    }
 
 
 def topics(client: KafkaClient) -> tuple[Topic, ...]:
@@ -310,7 +334,7 @@ def _existing(admin: AdminClient, places: set[tuple[str, int]], timeout: float) 
 
 def _lags(offsets: Sequence[TopicPartition], high: Mapping[tuple[str, int], Any]) -> tuple[GroupLag, ...]:
     return tuple(
-        GroupLag(tp.topic, tp.partition, tp.offset, max(0, high[tp.topic, tp.partition].offset - tp.offset))
+        GroupLag(tp.topic, tp.partition, tp.offset, high[tp.topic, tp.partition].offset)
         for tp in sorted(offsets, key=lambda tp: (tp.topic, tp.partition))
         if (tp.topic, tp.partition) in high
     )
@@ -323,7 +347,10 @@ def peek(
     stop: Event,
     keep: Callable[[Record], bool] = lambda _: True,
     registry: SchemaRegistry | None = None,
-) -> Iterator[tuple[list[Record], int]]:
+    *,
+    partition: int | None = None,
+    follow: bool = True,
+) -> Generator[tuple[list[Record], int], None, None]:
     """Read a topic's records from `start` on, and go on with new ones until told to stop.
 
     Args:
@@ -333,12 +360,15 @@ def peek(
         stop: Set it to stop.
         keep: Which records are wanted.
         registry: Decodes what names a schema; reading waits for it, for a few seconds at the most.
+        partition: Read this one only.
+        follow: Whether to go on with new records; else reading ends at the end of each partition.
 
     Yields:
         The wanted records of the last moment, and how many were read for them; also when there were none.
 
     Raises:
-        NotFound: There is no such topic.
+        NotFound: There is no such topic or partition.
+        TimedOut: Nothing came within the deadline, not even the end; only where that is waited for.
         ClientError: The cluster does not answer.
     """
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
@@ -347,16 +377,28 @@ def peek(
         about = admin.list_topics(name, timeout=timeout).topics[name]
         if about.error is not None:
             raise NotFound(f"kafka {client.target}: no topic {name}")
-    with client.consumer(**limits) as consumer:
-        consumer.assign(_begin(consumer, name, sorted(about.partitions), start, timeout))
-        while not stop.is_set():
+    if partition is not None and partition not in about.partitions:
+        raise NotFound(f"kafka {client.target}: the topic {name} has no partition {partition}")
+    numbers = sorted(about.partitions) if partition is None else [partition]
+    left = set(numbers)
+    with client.consumer(**limits, **({} if follow else {"enable.partition.eof": True})) as consumer:
+        consumer.assign(_begin(consumer, name, numbers, start, timeout))
+        heard = time.monotonic()
+        while not stop.is_set() and left:
             messages = consumer.consume(BATCH, POLL)
             records = []
             for message in messages:
                 error = message.error()
-                if error is not None:
+                if error is None:
+                    records.append(_record(message, registry))
+                elif error.code() == PARTITION_END:
+                    left.discard(cast("int", message.partition()))
+                else:
                     raise KafkaException(error)
-                records.append(_record(message, registry))
+            if messages:
+                heard = time.monotonic()
+            elif not follow and time.monotonic() - heard > timeout:
+                raise TimeoutError
             yield [record for record in records if keep(record)], len(records)
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from dataops_core.health.model import ComponentHealth, StageState, Status
 
+UNKNOWN = "-"
+"""Shown for a figure that is not known."""
 STATE_GLYPHS = {
     StageState.CAUGHT_UP: "●",
     StageState.IDLE: "○",
@@ -68,6 +70,11 @@ def clock(at: datetime, now: datetime) -> str:
     at = at.astimezone(UTC)
     pattern = "%H:%M:%SZ" if at.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ"
     return at.strftime(pattern)
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """Return how long ago something was; `never` for `None`."""
+    return "never" if at is None else f"{duration(max(0.0, (now - at).total_seconds()))} ago"
 
 
 def visible(text: str) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
+from dataops_core.health.text import ago
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.tasks import TasksScreen
@@ -187,7 +188,7 @@ def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
     strip = Text()
     for run in reversed(runs[:STRIP]):
         strip.append_text(look.task_state(run.state)[:1])
-    newest = f"{runs[0].state} {look.ago(runs[0].started_at or runs[0].queued_at, now)}" if runs else look.UNKNOWN
+    newest = f"{runs[0].state} {ago(runs[0].started_at or runs[0].queued_at, now)}" if runs else look.UNKNOWN
     return [
         look.plain(dag.dag_id),
         state,

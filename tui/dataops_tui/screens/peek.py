@@ -17,7 +17,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
-from dataops_core.health.text import count, visible
+from dataops_core.health.text import count
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
@@ -36,8 +36,6 @@ MAX_CELL = 300
 PEEKING = "reading the records"
 NEVER = datetime.min.replace(tzinfo=UTC)
 FORMS = ("auto", "text", "hex")
-JSON = ("json", "schema")
-"""Kinds of values whose text is JSON."""
 
 
 class PlaceLine(Input):
@@ -123,10 +121,10 @@ class PeekScreen(TableScreen["deque[Record]"]):
             begin: Start = parse_start(self._start, datetime.now(UTC))
 
             def wanted(record: Record) -> bool:
-                return (partition is None or record.partition == partition) and self._keep(_searched(record))
+                return self._keep(_searched(record))
 
             registry = self.console.schema_registry
-            for records, read in peek(self.console.kafka, name, begin, stop, wanted, registry):
+            for records, read in peek(self.console.kafka, name, begin, stop, wanted, registry, partition=partition):
                 if read:  # waits until they are taken in: a busy topic must not flood a slow terminal
                     self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
 
@@ -199,7 +197,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self.query_one("#about", Words).show(self._in_full(record) if record is not None else Text())
 
     def _in_full(self, record: Record) -> Text:
-        from dataops_core.clients.kafka_peek import MAX_BYTES, decode  # noqa: PLC0415 - as above
+        from dataops_core.clients.kafka_peek import JSON, MAX_BYTES, decode  # noqa: PLC0415 - as above
 
         kind, _ = decode(record.value, record.decoded)
         key = self._text(record.key, record.decoded_key)
@@ -264,16 +262,6 @@ def _searched(record: Record) -> str:
 
 
 def _about(record: Record) -> dict[str, object]:
-    from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
+    from dataops_core.clients.kafka_peek import as_dict  # noqa: PLC0415 - as above
 
-    kind, value = decode(record.value, record.decoded)
-    return {
-        "partition": record.partition,
-        "offset": record.offset,
-        "time": record.time,
-        "key": decode(record.key, record.decoded_key)[1],
-        "headers": {name: decode(content)[1] for name, content in record.headers},
-        "kind": kind,
-        "schema_id": record.decoded.schema_id if record.decoded is not None else None,
-        "value": json.loads(value) if kind in JSON else visible(value),
-    }
+    return as_dict(record)

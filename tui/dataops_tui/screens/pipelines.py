@@ -15,7 +15,7 @@ from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
 
 from dataops_core.health.model import ComponentHealth, PipelineHealth, StageHealth, Status
-from dataops_core.health.text import STATE_COLOURS, clock, duration
+from dataops_core.health.text import STATE_COLOURS, ago, clock, duration
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
@@ -225,7 +225,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         "RATE": look.number(stage.rate, "/s"),
         "LAG, 5 MIN": _trend(stage),
         "SINCE": clock(stage.since, now) if stage.since else look.UNKNOWN,
-        "SEEN": look.right(look.ago(stage.observed_at, now), "red" if stale else "dim"),
+        "SEEN": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
         "WHY": look.plain(look.reason(stage), dim),
     }
     return [cells[heading] for heading in headings]

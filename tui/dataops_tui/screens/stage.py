@@ -13,15 +13,11 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Sparkline, Static
 
-from dataops_core.health.model import Figure, PipelineHealth, ProgressSource, StageHealth
-from dataops_core.health.text import clock, count, duration
+from dataops_core.health.figures import stage_figures
+from dataops_core.health.model import PipelineHealth, StageHealth
+from dataops_core.health.text import ago, clock, duration
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
-
-SOURCES = {
-    ProgressSource.STAMPED: "stamped into the commit by the job that wrote it",
-    ProgressSource.DERIVED: "worked out from offsets, statistics or run times",
-}
 
 
 class StageScreen(ConsoleScreen):
@@ -59,7 +55,7 @@ class StageScreen(ConsoleScreen):
             Text.assemble(look.state(stage.state), "  ", look.plain(look.reason(stage)))
         )
         self._draw_trend(stage)
-        self.query_one("#figures", Static).update(Group(_table(_figures(stage, now)), *_notes(stage, now)))
+        self.query_one("#figures", Static).update(Group(_table(stage_figures(stage, now)), *_notes(stage, now)))
 
     def _draw_trend(self, stage: StageHealth) -> None:
         points = [(sample.at, sample.lag) for sample in stage.samples if sample.lag is not None]
@@ -87,54 +83,11 @@ class StageScreen(ConsoleScreen):
             return None
 
 
-def _figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]:
-    def at(time: datetime | None) -> str:
-        return look.UNKNOWN if time is None else f"{clock(time, now)} ({look.ago(time, now)})"
-
-    def span(seconds: float | None) -> str:
-        return look.UNKNOWN if seconds is None else duration(seconds)
-
-    def rate(value: float | None) -> str:
-        return look.UNKNOWN if value is None else f"{value:,.1f} records/s"
-
-    seen = stage.observation
-    yield "kind", f"{stage.kind.value.replace('_', ' ')}, answered for by {stage.component or look.UNKNOWN}"
-    yield "reads", ", ".join(stage.reads) or "nothing: it is a source"
-    yield "in this state since", at(stage.since)
-    yield "last seen", look.ago(stage.observed_at, now)
-    if stage.error is not None:
-        yield "probe", stage.error
-    yield "progress", at(stage.progress_time)
-    if seen is not None and seen.progress_source is not None:
-        yield "", SOURCES[seen.progress_source]
-    yield "hop lag", span(stage.hop_lag)
-    if seen is not None:
-        yield "records waiting", look.UNKNOWN if seen.lag_records is None else count(seen.lag_records)
-        yield "oldest one entered", at(seen.pending_since)
-        yield "output last advanced", at(seen.advanced_at)
-    yield "passes", rate(stage.rate)
-    yield "arrives", rate(stage.inflow)
-    yield "caught up in", span(stage.eta)
-    yield "the probe took", look.UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
-    for figure in seen.figures if seen else ():
-        yield figure.name.replace("_", " "), _figure(figure, now)
-
-
-def _figure(figure: Figure, now: datetime) -> str:
-    match figure.unit:
-        case "s":
-            return duration(figure.value)
-        case "timestamp":
-            return clock(datetime.fromtimestamp(figure.value, now.tzinfo), now)
-        case _:
-            return f"{count(figure.value)} {figure.unit}".rstrip()
-
-
 def _notes(stage: StageHealth, now: datetime) -> Iterator[Text]:
     seen = stage.observation
     if seen is None:
         return
-    stale = f" (as seen {look.ago(stage.observed_at, now)})" if stage.error is not None else ""
+    stale = f" (as seen {ago(stage.observed_at, now)})" if stage.error is not None else ""
     for note in seen.notes:
         yield look.plain(f"· {note}{stale}")
     for advance in reversed(seen.advances[-5:]):

@@ -205,7 +205,6 @@ def _snapshot(snapshot: TableSnapshot, now: datetime) -> list[Text]:
     colour = "bold green" if snapshot.current else "" if snapshot.on_branch else "dim"
     removed = snapshot.count("deleted-records")
     added = snapshot.count("added-records")
-    by = snapshot.summary.get("spark.app.id") or snapshot.summary.get("trino_query_id") or look.UNKNOWN
     change = look.Figure(f"+{count(added or 0)}" + (f" -{count(removed)}" if removed else ""), added)
     return [
         look.at(snapshot.at, now, colour),
@@ -215,7 +214,7 @@ def _snapshot(snapshot: TableSnapshot, now: datetime) -> list[Text]:
         look.plain(str(snapshot.snapshot_id), "dim"),
         look.number(snapshot.count("total-data-files")),
         look.plain(", ".join(snapshot.refs), "bold"),
-        look.plain(by, "dim"),
+        look.plain(snapshot.by or look.UNKNOWN, "dim"),
     ]
 
 

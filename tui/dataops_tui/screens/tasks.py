@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import RichLog
 
-from dataops_core.health.text import clock, count
+from dataops_core.health.text import ago, clock, count
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen
@@ -188,7 +188,7 @@ class LogScreen(ConsoleScreen):
     def draw(self, now: datetime) -> None:
         """Show how far the log is."""
         said = Text(f"try {max(self._instance.tries, 1)}, {count(len(self._lines))} lines", "dim")
-        said.append(f"  seen {look.ago(self._seen, now)}" if self._seen else "  loading …")
+        said.append(f"  seen {ago(self._seen, now)}" if self._seen else "  loading …")
         if self._ended:
             said.append("  the end", "not dim")
         elif self.query_one(RichLog).auto_scroll:
@@ -250,17 +250,6 @@ def _line(line: LogLine, now: datetime) -> Text:
     colour = LEVELS.get((line.level or "").lower(), "")
     text = Text.assemble((at, "dim"), look.plain(f"{line.level.upper()} " if line.level else "", colour))
     text.append_text(Text("\n").join(look.plain(part.expandtabs(), colour) for part in line.text.splitlines() or [""]))
-    for detail in _tracebacks(line.more.get("error_detail")):
+    for detail in line.traceback:
         text.append("\n").append_text(look.plain(detail, "red"))
     return text
-
-
-def _tracebacks(details: object) -> list[str]:
-    """Return the lines of the exceptions that Airflow puts beside a line."""
-    lines = []
-    for detail in details if isinstance(details, list) else []:
-        if isinstance(detail, dict):
-            frames = detail.get("frames") or []
-            lines += [f"  {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}" for frame in frames]
-            lines.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
-    return lines

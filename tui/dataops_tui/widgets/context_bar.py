@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from dataops_core.config import ContextSettings
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import ago, clock, duration
 from dataops_tui import look
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def _place(past: Past, now: datetime) -> str:
     shown = f" {_when(past)} {clock(at, now)} "
     if past.replay:
         return f"{shown}({past.index + 1}/{len(past.history.moments)}) "
-    return f"{shown}({look.ago(at, now)}) "
+    return f"{shown}({ago(at, now)}) "

@@ -19,7 +19,7 @@ from textual.widgets import ContentSwitcher, Static, Tree
 
 from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
-from dataops_core.health.text import count, duration, visible
+from dataops_core.health.text import ago, count, duration, visible
 from dataops_core.sql.completion import Completion, Listing, Place, complete
 from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
 from dataops_core.sql.library import LibraryFailed, ran_now
@@ -556,7 +556,7 @@ def _note(offered: Completion, known: Mapping[Place, Listing], now: datetime) ->
         if listing.error:
             return listing.error
     oldest = min((listing.at for listing in listings), default=None)
-    return f"names seen {look.ago(oldest, now)}" if oldest and offered.candidates else ""
+    return f"names seen {ago(oldest, now)}" if oldest and offered.candidates else ""
 
 
 def _stages(progress: QueryProgress) -> Table:

@@ -1,0 +1,194 @@
+"""`dataops kafka`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from heapq import nlargest
+from threading import Event
+from typing import Any
+
+import typer
+
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.listing import listed, rows_writer, write_rows
+from dataops_core.cli.terminal import Exit, say
+from dataops_core.clients import kafka_peek
+from dataops_core.clients.kafka_peek import Record, Start, Topic, as_dict, parse_start
+from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.errors import ConfigError
+from dataops_core.health.text import count, visible
+from dataops_core.probes import Clients
+from dataops_core.values import Columns
+
+LIMIT = 10
+"""Records that are written where no number is given."""
+TOPIC_COLUMNS = (
+    ("topic", "varchar"),
+    ("partitions", "integer"),
+    ("replicas", "integer"),
+    ("under_replicated", "integer"),
+    ("offline", "integer"),
+    ("records", "bigint"),
+    ("newest", "timestamp"),
+)
+GROUP_COLUMNS = (
+    ("group", "varchar"),
+    ("state", "varchar"),
+    ("members", "integer"),
+    ("lag", "bigint"),
+    ("topics", "varchar"),
+)
+LAG_COLUMNS = (
+    ("topic", "varchar"),
+    ("partition", "integer"),
+    ("committed", "bigint"),
+    ("end", "bigint"),
+    ("lag", "bigint"),
+)
+RECORD_COLUMNS = (
+    ("time", "timestamp"),
+    ("partition", "integer"),
+    ("offset", "bigint"),
+    ("key", "varchar"),
+    ("headers", "varchar"),
+    ("kind", "varchar"),
+    ("schema_id", "integer"),
+    ("size", "bigint"),
+    ("value", "varchar"),
+)
+SHOWN = ("time", "partition", "offset", "key", "value")
+"""Columns of a table of records; the other forms have all."""
+
+
+def list_topics(invocation: Invocation, wanted: str | None, output: str) -> int:
+    """Write all topics, or those in whose name a regular expression is found."""
+    try:
+        pattern = re.compile(wanted or "")
+    except re.error as error:
+        raise typer.BadParameter(f"--filter: {wanted!r} is no regular expression: {error}") from None
+    found = kafka_peek.topics(_open(invocation).need("kafka"))
+    write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found if pattern.search(topic.name)])
+    return Exit.OK
+
+
+def _topic(topic: Topic) -> tuple[Any, ...]:
+    led = [p for p in topic.partitions if p.leader >= 0]
+    return (
+        topic.name,
+        len(topic.partitions),
+        max((len(p.replicas) for p in topic.partitions), default=0),
+        sum(p.faulty for p in led),
+        len(topic.partitions) - len(led),
+        topic.records,
+        topic.newest,
+    )
+
+
+def list_groups(invocation: Invocation, output: str) -> int:
+    """Write all consumer groups."""
+    rows = []
+    for group in kafka_peek.groups(_open(invocation).need("kafka")):
+        topics = sorted({lag.topic for lag in group.lags})
+        rows.append((group.name, group.state.lower(), group.members, group.lag, listed(topics, output)))
+    write_rows(output, GROUP_COLUMNS, rows)
+    return Exit.OK
+
+
+def show_group(invocation: Invocation, name: str, output: str) -> int:
+    """Write where a consumer group is in each partition that it has committed to."""
+    group = kafka_peek.group(_open(invocation).need("kafka"), name)
+    rows = [(lag.topic, lag.partition, lag.committed, lag.high, lag.lag) for lag in group.lags]
+    write_rows(output, LAG_COLUMNS, rows)
+    lag = "never committed" if group.lag is None else f"lag {count(group.lag)}"
+    say(f"{visible(name)}: {group.state.lower()}, members: {group.members}, {lag}")
+    return Exit.OK
+
+
+def peek(
+    invocation: Invocation,
+    topic: str,
+    *,
+    partition: int | None,
+    start: str | None,
+    limit: int | None,
+    follow: bool,
+    output: str,
+) -> int:
+    """Write records of a topic as they come; nothing is committed.
+
+    Without a place to begin these are the newest ones, and with `follow` those that come from now on.
+    """
+    clients = _open(invocation)
+    number = limit or LIMIT
+    begin = parse_start(start, datetime.now(UTC)) if start is not None else Start(tail=0 if follow else number)
+    reading = kafka_peek.peek(
+        clients.need("kafka"),
+        topic,
+        begin,
+        Event(),
+        registry=clients.schema_registry,
+        partition=partition,
+        follow=follow,
+    )
+    columns = [column for column in RECORD_COLUMNS if output != "table" or column[0] in SHOWN]
+    out = rows_writer(output)
+    reasons: set[str] = set()
+    with closing(reading):
+        batches: Iterator[list[Record]] = (records for records, _ in reading)
+        if start is None and not follow:
+            batches = iter([_newest(batches, number)])
+        elif limit is not None or not follow:
+            batches = _first(batches, number)
+        try:
+            for records in batches:
+                if records:
+                    out.rows(columns, [_row(record, columns) for record in records])
+                    _say_undecoded(records, reasons)
+        except KeyboardInterrupt:
+            out.end(columns)
+            return Exit.INTERRUPTED
+    out.end(columns)
+    return Exit.OK
+
+
+def _newest(batches: Iterator[list[Record]], number: int) -> list[Record]:
+    """Return the newest records of all partitions, oldest first."""
+    found = nlargest(number, (record for records in batches for record in records), key=_age)
+    return sorted(found, key=_age)
+
+
+def _age(record: Record) -> tuple[float, int, int]:
+    return (record.time.timestamp() if record.time is not None else 0.0, record.partition, record.offset)
+
+
+def _first(batches: Iterator[list[Record]], number: int) -> Iterator[list[Record]]:
+    """Yield so many records, and ask for no further ones."""
+    for records in batches:
+        yield records[:number]
+        number -= len(records)
+        if number <= 0:
+            return
+
+
+def _row(record: Record, columns: Columns) -> tuple[Any, ...]:
+    about = as_dict(record)
+    return tuple(about[name] for name, _ in columns)
+
+
+def _say_undecoded(records: list[Record], said: set[str]) -> None:
+    for record in records:
+        for decoded in (record.decoded_key, record.decoded):
+            if decoded is not None and decoded.reason is not None and decoded.reason not in said:
+                said.add(decoded.reason)
+                say(f"dataops: not decoded: {visible(decoded.reason)}")
+
+
+def _open(invocation: Invocation) -> Clients:
+    settings = load_settings(find_config(invocation.config))
+    name, context = context_of(settings, invocation.context)
+    if context.kafka is None:
+        raise ConfigError(f'the context "{name}" has no Kafka')
+    return Clients.of(context, settings.probe_timeout)

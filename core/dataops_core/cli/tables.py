@@ -1,0 +1,170 @@
+"""`dataops tables`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.listing import listed, write_rows
+from dataops_core.cli.terminal import Exit, say
+from dataops_core.clients import iceberg_inspect as inspect
+from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.config import IcebergTableStage, Settings, context_of, find_config, load_settings
+from dataops_core.config.check import no_such
+from dataops_core.errors import ClientError, ConfigError
+from dataops_core.health.as_json import plain
+from dataops_core.health.checks import Look, find
+from dataops_core.health.model import Finding
+from dataops_core.health.text import count
+from dataops_core.probes import Clients
+from dataops_core.probes.iceberg import observe_table
+
+TABLE_COLUMNS = (
+    ("table", "varchar"),
+    ("committed_at", "timestamp"),
+    ("records", "bigint"),
+    ("data_files", "bigint"),
+    ("data_bytes", "bigint"),
+    ("snapshots", "integer"),
+)
+FIGURES = ("data_files", "small_files", "data_file_bytes", "delete_files", "snapshots", "metadata_bytes")
+TIMES = ("oldest_snapshot", "compacted")
+HEALTH_COLUMNS = (
+    ("table", "varchar"),
+    ("health", "varchar"),
+    *((name, "bigint") for name in FIGURES),
+    *((name, "timestamp") for name in TIMES),
+    ("findings", "varchar"),
+)
+SNAPSHOT_COLUMNS = (
+    ("at", "timestamp"),
+    ("operation", "varchar"),
+    ("added", "bigint"),
+    ("deleted", "bigint"),
+    ("records", "bigint"),
+    ("data_files", "bigint"),
+    ("snapshot_id", "varchar"),
+    ("current", "boolean"),
+    ("refs", "varchar"),
+    ("by", "varchar"),
+)
+FILE_COLUMNS = (("up_to_bytes", "bigint"), ("files", "bigint"), ("bytes", "bigint"), ("records", "bigint"))
+
+
+def list_tables(invocation: Invocation, output: str) -> int:
+    """Write all tables of all catalogs."""
+    rows = [
+        (f"{catalog}.{table.name}", table.committed_at, table.records, table.files, table.size, table.snapshots)
+        for catalog, client in _open(invocation)[1].items()
+        for table in inspect.tables(client)
+    ]
+    write_rows(output, TABLE_COLUMNS, rows)
+    return Exit.OK
+
+
+def health(invocation: Invocation, name: str | None, output: str) -> int:
+    """Write how tables are, and what is wrong with them: all, where none is named."""
+    settings, catalogs = _open(invocation)
+    if name is not None:
+        rows = [_health(*_find(catalogs, name), settings, output)]
+    else:
+        found = [(client, table.name) for client in catalogs.values() for table in inspect.tables(client)]
+        with ThreadPoolExecutor(inspect.AT_ONCE) as pool:
+            rows = list(pool.map(partial(_health_or_error, settings, output), found))
+    write_rows(output, HEALTH_COLUMNS, rows)
+    return Exit.OK
+
+
+def _health_or_error(settings: Settings, output: str, table: tuple[CatalogClient, str]) -> tuple[Any, ...]:
+    """Return a table's row; one that cannot be read does not hide the others."""
+    client, name = table
+    try:
+        return _health(client, name, settings, output)
+    except ClientError as error:
+        unknown = [None] * (len(FIGURES) + len(TIMES))
+        why = [{"sentence": str(error)}] if output in ("json", "jsonl") else str(error)
+        return (f"{client.name}.{name}", "unknown", *unknown, why)
+
+
+def _health(client: CatalogClient, name: str, settings: Settings, output: str) -> tuple[Any, ...]:
+    stage = _stage(settings, client.name, name)
+    seen = observe_table(stage, client)
+    now = datetime.now(UTC)
+    found = find(stage.kind, stage, Look(stage.name, seen, None, (), (), now))
+    times = (seen.figure(time) for time in TIMES)
+    figures = (seen.figure(figure) for figure in FIGURES)
+    return (
+        f"{client.name}.{name}",
+        found[0].severity.value if found else "ok",
+        *(None if value is None else round(value) for value in figures),
+        *(None if value is None else datetime.fromtimestamp(value, UTC) for value in times),
+        plain(found) if output in ("json", "jsonl") else "; ".join(map(_sentence, found)),
+    )
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.check}: {finding.sentence}"
+
+
+def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
+    """Return the stage that is this table, with its thresholds; one with the usual thresholds where none is."""
+    stages = (stage for pipeline in settings.pipelines.values() for stage in pipeline.stages)
+    tables = (s for s in stages if isinstance(s, IcebergTableStage) and (s.catalog, s.table) == (catalog, table))
+    usual = IcebergTableStage(name=table, kind="iceberg_table", catalog=catalog, table=table)
+    return next(tables, usual)
+
+
+def snapshots(invocation: Invocation, name: str, output: str) -> int:
+    """Write the snapshots that a table keeps, newest first."""
+    client, table = _find(_open(invocation)[1], name)
+    rows = [
+        (
+            s.at,
+            s.operation,
+            s.count("added-records"),
+            s.count("deleted-records"),
+            s.count("total-records"),
+            s.count("total-data-files"),
+            str(s.snapshot_id),
+            s.current,
+            listed(s.refs, output),
+            s.by,
+        )
+        for s in inspect.table(client, table).snapshots
+    ]
+    write_rows(output, SNAPSHOT_COLUMNS, rows)
+    return Exit.OK
+
+
+def files(invocation: Invocation, name: str, output: str) -> int:
+    """Write the data files of a table's current snapshot by size."""
+    client, table = _find(_open(invocation)[1], name)
+    sizes = inspect.file_sizes(client, table)
+    rows = list(zip((*inspect.BUCKETS, None), sizes.files, sizes.sizes, sizes.records, strict=True))
+    write_rows(output, FILE_COLUMNS, rows)
+    part = "" if sizes.read == sizes.manifests else f", of which {count(sizes.read)} were read"
+    deletes = f"{count(sizes.position_deletes)} position and {count(sizes.equality_deletes)} equality deletes"
+    say(f"{count(sum(sizes.files))} data files, {deletes}, {count(sizes.manifests)} manifests{part}")
+    return Exit.OK
+
+
+def _open(invocation: Invocation) -> tuple[Settings, dict[str, CatalogClient]]:
+    settings = load_settings(find_config(invocation.config))
+    name, context = context_of(settings, invocation.context)
+    if not context.catalogs:
+        raise ConfigError(f'the context "{name}" has no Iceberg catalog')
+    here = {key: pipeline for key, pipeline in settings.pipelines.items() if pipeline.context == name}
+    return settings.model_copy(update={"pipelines": here}), dict(Clients.of(context, settings.probe_timeout).catalogs)
+
+
+def _find(catalogs: dict[str, CatalogClient], name: str) -> tuple[CatalogClient, str]:
+    """Return the catalog and the table of `catalog.namespace.table`; one catalog alone need not be named."""
+    catalog, _, table = name.partition(".")
+    if catalog in catalogs and table:
+        return catalogs[catalog], table
+    if len(catalogs) == 1 and table:
+        return next(iter(catalogs.values())), name
+    raise ConfigError(no_such("catalog", catalog, catalogs), hint="name a table as catalog.namespace.table")
