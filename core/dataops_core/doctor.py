@@ -239,7 +239,7 @@ def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:
     try:
         work(diagnosis)
     except ConfigError as error:
-        diagnosis.add(Layer.SETTINGS, Result.FAILED, str(error), error.hint or "Correct it in the settings.")
+        diagnosis.add(Layer.SETTINGS, Result.FAILED, error.message, error.hint or "Correct it in the settings.")
     except Exception as error:  # noqa: BLE001 - one diagnosis with a bug must not cost the others
         diagnosis.add(Layer.SETTINGS, Result.FAILED, f"the doctor itself failed: {type(error).__name__}: {line(error)}")
 

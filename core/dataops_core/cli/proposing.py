@@ -57,8 +57,7 @@ def init(
     )
     head = _context_lines(name, tables) if given else [f"# For {path}: append what you want of it."]
     text = "\n".join([*head, *_lines(found, name)]) + "\n"
-    proposed = {**({"contexts": {name: tables}} if given else {}), **tomllib.loads(text)}
-    settings = _checked(proposed, base, name)
+    settings = _checked(tomllib.loads(text), base, name)
     if output is None:
         write(text)
     else:
@@ -138,7 +137,7 @@ def _lines(found: Proposal, context: str) -> Iterator[str]:
 
 def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
     yield ""
-    yield from (f"# {remark}" for remark in stage.remarks)
+    yield from (f"# {' '.join(remark.split())}" for remark in stage.remarks)  # names of others may hold line ends
     yield f"[[{place}.stages]]"
     yield from (f"{key} = {toml_value(value)}" for key, value in stage.settings.items())
     if stage.reads:
