@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -120,6 +122,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code(error)
         return _usage_code(invocation) if code is Exit.USAGE else code
     return int(code or Exit.OK)
+
+
+def run() -> NoReturn:
+    """Run the command line as a process of its own.
+
+    A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
+    can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
+    """
+    code = main()
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _usage_code(invocation: Invocation) -> int:
