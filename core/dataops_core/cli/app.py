@@ -678,7 +678,9 @@ def monitoring_verify(
     send_test_alert: Annotated[
         bool, typer.Option("--send-test-alert", help="Send the alert DataopsTest to Alertmanager, and look for it.")
     ] = False,
-    severity: Annotated[AlertSeverity, typer.Option(help="Of the test alert.")] = AlertSeverity.INFO,
+    severity: Annotated[
+        AlertSeverity, typer.Option(help="Of the test alert; the shipped routes lead info to nobody.")
+    ] = AlertSeverity.INFO,
     label: Annotated[
         list[str] | None,
         typer.Option("--label", metavar="NAME=VALUE", help="A label of the test alert; may be given again."),
@@ -697,8 +699,8 @@ def monitoring_verify(
 
     Example: dataops monitoring verify --url https://prometheus.example.com --job dataops-exporter
 
-    Exit codes: 0 all that was tried is well, 1 something fails, 2 wrong use or settings or refused, 3 something is not
-    known, 130 interrupted.
+    Exit codes: 0 all that was tried is well, or only has a warning, 1 something fails, 2 wrong use or settings or
+    refused, 3 something is not known, 130 interrupted.
     """
     from dataops_core.cli import monitoring
 
