@@ -22,6 +22,7 @@ from dataops_core.clients.spark_checkpoint import Checkpoint, read_checkpoint
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.errors import ClientError
 from dataops_core.probes import Clients
+from dataops_core.sql.scan import relation
 
 BEST_COLUMNS = ("kafka_timestamp", "_kafka_timestamp", "ingested_at", "ingest_time", "received_at", "created_at")
 """Names of columns that mostly say when a row came in, the best first."""
@@ -241,8 +242,8 @@ class _Draft:
         for (catalog,) in catalogs or ():
             if catalog in OWN_CATALOGS:
                 continue
-            quoted = '"' + str(catalog).replace('"', '""') + '"'
-            statement = f"SELECT table_schema || '.' || table_name FROM {quoted}.information_schema.tables"
+            tables = relation(str(catalog), "information_schema", "tables")
+            statement = f"SELECT table_schema || '.' || table_name FROM {tables}"
             shown = {str(row[0]) for row in self._ask(lambda text=statement: client.fetch(text, WITHIN)) or ()}  # type: ignore[misc]
             for stage in last:
                 table = stage.settings["table"]

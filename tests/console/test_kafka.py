@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from tests.console.conftest import SIZES, Console
+from tests.console.conftest import SIZES, Console, well
 from tests.orders import now
 from tests.screen import shown, until_shown
 
@@ -145,6 +145,31 @@ async def test_from_topics_to_partitions_to_records_and_back(
         await pilot.press("escape")
         assert console.app.current_mode == "pipelines"
     assert all(stop.is_set() for stop in kafka.stops)
+
+
+async def test_what_was_rejected_is_looked_at_with_its_reasons_in_sql(console: Console, kafka: FakeKafka) -> None:
+    settings = console.app.settings
+    chain = settings.pipelines["p"]
+    bronze = chain.stages[2].model_copy(update={"rejects": "b.rejected-orders"})
+    chain = chain.model_copy(update={"stages": (*chain.stages[:2], bronze, *chain.stages[3:])})
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(160, 40), notifications=True) as pilot:
+        console.monitor.push(well())
+        await command(pilot, "peek orders")
+        await until_shown(console.app, lambda text: "5 read, 5 kept" in text, "the records")
+        await pilot.press("x")
+        await until_shown(console.app, lambda text: "no table of rejected records here" in text, "that there is none")
+        console.app.settings = settings.model_copy(update={"pipelines": {"p": chain}})
+        await pilot.press("x")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 1, "what was rejected of the topic")
+        await pilot.press("f2", *"pipelines", "enter", "G", "enter")
+        await until_shown(console.app, lambda text: "trino view" in text, "the last stage")
+        await pilot.press("x")  # nothing that it leads to rejects anything
+        await pilot.press("escape", "g", "j", "enter", "x")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 2, "what was rejected of the stage")
+    assert set(console.trino.asked) == {
+        'SELECT * FROM lake.b."rejected-orders" ORDER BY "$file_modified_time" DESC LIMIT 500'
+    }
 
 
 async def test_records_are_decoded_and_what_is_in_them_steers_nothing(console: Console, kafka: FakeKafka) -> None:

@@ -67,7 +67,7 @@ async def test_a_snapshot_or_a_tag_is_looked_at_with_sql(console_of_lake: Consol
         await until_shown(console.app, lambda text: "'released-1'" in text, "the statement")
         await until_shown(console.app, lambda _: len(console.trino.asked) == 2, "that it is sent")
     first, tagged = console.trino.asked
-    assert first.startswith('SELECT * FROM "lake"."gold"."shipments" FOR VERSION AS OF ')
+    assert first.startswith("SELECT * FROM lake.gold.shipments FOR VERSION AS OF ")
     assert first.split(" AS OF ")[1].split()[0].isdecimal()
     assert tagged.endswith("FOR VERSION AS OF 'released-1' LIMIT 100")
 

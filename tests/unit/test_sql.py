@@ -178,7 +178,7 @@ def test_names_are_fetched_once_and_anew_when_they_are_old() -> None:
     assert names.claim([place], NOW) == (place,)
     assert names.claim([place], NOW) == (), "somebody fetches it already"
     found = names.load(trino, place)  # type: ignore[arg-type]
-    assert trino.asked == ['SHOW COLUMNS FROM "lake"."gold"."q""x"']
+    assert trino.asked == ['SHOW COLUMNS FROM lake.gold."q""x"']
     assert [(name.text, name.about) for name in found.names] == [("a", "bigint"), ("b", "varchar")]
     assert names.claim([place], found.at + KEPT) == ()
     assert names.claim([place], found.at + KEPT + timedelta(seconds=1)) == (place,)

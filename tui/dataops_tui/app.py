@@ -18,10 +18,12 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from dataops_core.actions import Backfill, Gate
-from dataops_core.config import DagStage, Settings, context_of
+from dataops_core.config import DagStage, IcebergTableStage, Settings, Stage, context_of
 from dataops_core.errors import ActionRefused, ClientError
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
+from dataops_core.health.verdict import downstream
+from dataops_core.sql.scan import relation
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
@@ -59,6 +61,8 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 CONNECTING = "still connecting; try again in a moment"
 BACKFILL_SHOWN = 10
+REJECTED = 500
+"""Newest rejected records that are shown."""
 """Dates of a backfill that are named before it is confirmed."""
 EVENTS = 1000
 """Changes of state that are kept."""
@@ -433,6 +437,19 @@ class DataopsApp(TimeTravel, Navigator):
                 return settings.dag_id
         remedy = pipeline.verdict.remedy
         return remedy.dag_id if remedy else None
+
+    def show_rejected(self, which: Callable[[str, Stage], bool]) -> None:
+        """Show the newest rejected records of the stages, or of what reads them, with their reasons, in SQL."""
+        for name, pipeline in self.settings.pipelines.items():
+            here = {stage.name for stage in pipeline.stages if which(name, stage)}
+            here.update(*(downstream(pipeline.stages, stage) for stage in here))
+            for stage in pipeline.stages if pipeline.context == self.context_name else ():
+                if stage.name in here and isinstance(stage, IcebergTableStage) and stage.rejects is not None:
+                    table = relation(stage.catalog, *stage.rejects.split("."))
+                    # of any table of any writer: Trino's hidden column tells when each row's file was written
+                    self.open_sql(f'SELECT * FROM {table} ORDER BY "$file_modified_time" DESC LIMIT {REJECTED}')
+                    return
+        self.notify("no table of rejected records here: `rejects` of a stage names it", severity="warning")
 
     def trigger(self, dag_id: str | None) -> None:
         """Trigger a DAG, once it is confirmed."""

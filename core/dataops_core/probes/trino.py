@@ -10,6 +10,7 @@ from dataops_core.clients.trino import SOURCE, Node, ServerQuery, TrinoClient
 from dataops_core.config import TrinoViewStage
 from dataops_core.errors import ClientError, NotFound, QueryFailed
 from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
+from dataops_core.sql.scan import relation
 from dataops_core.values import instant
 
 WITHIN = 8.0
@@ -26,14 +27,14 @@ NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FO
 def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     """Observe a table or view through Trino: that it answers, and the stamp of the snapshot that Trino serves."""
     now = datetime.now(UTC)
+    *prefix, name = stage.relation.split(".")
     try:
-        client.fetch(f"SELECT 1 FROM {_quoted(stage.relation)} LIMIT 1", WITHIN)
+        client.fetch(f"SELECT 1 FROM {relation(*prefix, name)} LIMIT 1", WITHIN)
     except QueryFailed as error:
         if str(error).startswith(NOT_THERE):
             raise NotFound(str(error)) from error
         return Observation(stage=stage.name, observed_at=now, failure=str(error))
-    *prefix, name = stage.relation.split(".")
-    snapshots, history = (_quoted(".".join([*prefix, f"{name}${kind}"])) for kind in ("snapshots", "history"))
+    snapshots, history = (relation(*prefix, f"{name}${kind}") for kind in ("snapshots", "history"))
     try:
         rows = client.fetch(
             "SELECT committed_at, element_at(summary, 'dataops.progress-time'), CAST(snapshot_id AS varchar)"
@@ -64,10 +65,6 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         advanced_at=stamped[0].astimezone(UTC),
         facts=facts,
     )
-
-
-def _quoted(relation: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in relation.split("."))
 
 
 def observe_trino(client: TrinoClient, load: Load) -> tuple[str, Observation]:

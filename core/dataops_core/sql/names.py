@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dataops_core.errors import ClientError
 from dataops_core.sql.completion import FUNCTIONS, Listing, Name, Place
+from dataops_core.sql.scan import relation
 
 if TYPE_CHECKING:
     from dataops_core.clients.trino import TrinoClient
@@ -73,8 +74,7 @@ def _statement(place: Place) -> str:
     if place == FUNCTIONS:
         return "SHOW FUNCTIONS"
     kinds = ("CATALOGS", "SCHEMAS FROM", "TABLES FROM", "COLUMNS FROM")
-    quoted = ".".join('"' + name.replace('"', '""') + '"' for name in place)
-    return f"SHOW {kinds[len(place)]} {quoted}".rstrip()
+    return f"SHOW {kinds[len(place)]} {relation(*place)}".rstrip()
 
 
 def _names(place: Place, rows: list[tuple[object, ...]]) -> Iterable[Name]:

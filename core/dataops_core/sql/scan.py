@@ -143,6 +143,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def relation(*names: str) -> str:
+    """Return the name of a relation as it is written in a statement, from those of catalog, schema and table."""
+    return ".".join(map(quoted, names))
+
+
 def unquoted(written: str) -> str:
     """Return the name that something written in a statement means; Trino compares names in lower case."""
     if written.startswith('"'):

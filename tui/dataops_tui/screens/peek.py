@@ -17,6 +17,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
+from dataops_core.config import TopicStage
 from dataops_core.health.text import count
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -64,6 +65,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         Binding("f", "start", "From", id="peek.from", tooltip="Read from another place: tail, offset, time"),
         Binding("p", "pause", "Pause", id="peek.pause", tooltip="Hold still, or go on"),
         Binding("e", "form", "Form", id="peek.form", tooltip="Show values as JSON or text, as text, or as hex"),
+        Binding("x", "rejected", "Rejected", id="peek.rejected", tooltip="Rejected records with their reasons"),
     ]
 
     def __init__(self, topic: str, start: str = "tail", partition: int | None = None) -> None:
@@ -238,6 +240,10 @@ class PeekScreen(TableScreen["deque[Record]"]):
         """Show the values in another form."""
         self._form = FORMS[(FORMS.index(self._form) + 1) % len(FORMS)]
         self.fill()
+
+    def action_rejected(self) -> None:
+        """Show which of the topic's records were rejected, and why."""
+        self.console.show_rejected(lambda _, stage: isinstance(stage, TopicStage) and stage.topic == self._topic)
 
     def action_start(self) -> None:
         """Ask where to begin."""

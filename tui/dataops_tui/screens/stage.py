@@ -26,6 +26,7 @@ class StageScreen(ConsoleScreen):
     BINDINGS = [
         Binding("escape", "app.back", "Back", id="stage.back", tooltip="Back to the pipeline"),
         Binding("t", "trigger", "Trigger", id="stage.trigger", tooltip="Trigger the stage's DAG"),
+        Binding("x", "rejected", "Rejected", id="stage.rejected", tooltip="Rejected records with their reasons"),
     ]
 
     def __init__(self, pipeline: str, stage: str) -> None:
@@ -74,6 +75,10 @@ class StageScreen(ConsoleScreen):
         found = self._find()
         if found is not None:
             self.console.trigger(self.console.dag_of(found[0], self._stage))
+
+    def action_rejected(self) -> None:
+        """Show what the stage, or what reads it, has rejected, and why."""
+        self.console.show_rejected(lambda pipeline, stage: (pipeline, stage.name) == (self._pipeline, self._stage))
 
     def _find(self) -> tuple[PipelineHealth, StageHealth] | None:
         try:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from dataops_core.health.text import count, duration
+from dataops_core.sql.scan import relation
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.widgets.words import Words
@@ -196,8 +197,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
             return
         literal = "'" + key.replace("'", "''") + "'"
         version = key if self._section == "snapshots" else literal
-        parts = [self._catalog, *self._table.split(".")]
-        name = ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+        name = relation(self._catalog, *self._table.split("."))
         self.console.open_sql(f"SELECT * FROM {name} FOR VERSION AS OF {version} LIMIT {ROWS}")
 
 

@@ -9,6 +9,7 @@ from dataops_core.config import IcebergTableStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
 from dataops_core.health.model import Severity, StageKind
 from dataops_core.health.text import clock, count, duration, size
+from dataops_core.sql.scan import relation
 
 WRITER_CHANGE_FOR = timedelta(days=1)
 """How long a lost checkpoint is said: whoever is on call next must still see it."""
@@ -134,9 +135,7 @@ def _metadata_large(stage: IcebergTableStage, look: Look) -> Found | None:
 
 
 def _relation(stage: IcebergTableStage, table: str | None = None) -> str:
-    return ".".join(
-        f'"{part}"' if not part.isidentifier() else part for part in (stage.catalog, *(table or stage.table).split("."))
-    )
+    return relation(stage.catalog, *(table or stage.table).split("."))
 
 
 def _sql(statement: str) -> str:
