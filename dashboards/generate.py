@@ -665,6 +665,14 @@ def exporter() -> list[Panel]:
             unit="short",
         ),
         graph(
+            "Age of the surveys",
+            "How long ago all topics, groups and DAGs were looked at, and how often they are meant to be.",
+            {
+                "{{survey}}": f"time() - max by (survey) (dataops_exporter_survey_timestamp_seconds{of()})",
+                "{{survey}}: meant": f"max by (survey) (dataops_exporter_survey_interval_seconds{of()})",
+            },
+        ),
+        graph(
             "Objects told of",
             "Topics, groups, tables and DAGs: exported, denied by the settings, or dropped.",
             {"{{kind}}: {{outcome}}": f"max by (kind, outcome) (dataops_exporter_objects{of()})"},

@@ -109,6 +109,7 @@ def samples() -> Iterator[Sample]:
     yield metrics.RELOAD_TIME, (), T0.timestamp()
     yield metrics.REQUESTS, ("/metrics", "200"), 3.0
     yield from latest.samples()
+    yield metrics.SURVEY_INTERVAL, ("kafka",), 30.0
     for answer in (kafka_samples(kafka(), EVERYTHING, "test"), airflow_samples(dags(), T0, EVERYTHING)):
         yield from answer.own
         yield from answer.shared

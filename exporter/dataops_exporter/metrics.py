@@ -197,6 +197,11 @@ SURVEY_TIME = Metric(
     "When the survey was made that the series beyond the pipelines show, by what was surveyed (kafka, airflow).",
     ("survey",),
 )
+SURVEY_INTERVAL = Metric(
+    "dataops_exporter_survey_interval_seconds",
+    "How often the settings have the survey made; there before its first answer.",
+    ("survey",),
+)
 SURVEY_FAILURES = Metric(
     "dataops_exporter_survey_failures",
     "Kinds of errors because of which the newest survey of Kafka lacks a group or a partition; 0 if it is whole.",

@@ -90,7 +90,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-ABOUT_ITSELF = re.compile(r"dataops_build_info|dataops_exporter_(config|http)_.*|process_.*")
+ABOUT_ITSELF = re.compile(r"dataops_build_info|dataops_exporter_(config|http|survey_interval)_.*|process_.*")
 LAND = {"pipeline": "p", "stage": "land", "system": "spark"}
 VIEW = {"pipeline": "p", "stage": "view", "system": "trino"}
 
