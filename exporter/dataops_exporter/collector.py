@@ -108,7 +108,7 @@ def snapshot_samples(seen: Seen) -> Iterator[Sample]:
 
 def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
     """Yield how the newest run of a probe went."""
-    labels = (probe.probe, probe.target)
+    labels = (probe.probe, probe.target, probe.pipeline or "", probe.component)
     yield metrics.PROBE_SUCCESS, labels, float(probe.success)
     yield metrics.PROBE_DURATION, labels, probe.duration
     yield metrics.PROBE_LAST_RUN, labels, seconds(probe.started_at)

@@ -26,7 +26,7 @@ class Metric:
 
 
 STAGE = ("pipeline", "stage", "system")
-PROBE = ("probe", "target")
+PROBE = ("probe", "target", "pipeline", "component")
 TABLE = ("catalog", "namespace", "table")
 PARTITION = ("topic", "partition")
 GROUP_PARTITION = ("group", "topic", "partition")
@@ -51,8 +51,8 @@ PIPELINE_STATUS = Metric(
 )
 PIPELINE_FINDING = Metric(
     "dataops_pipeline_finding",
-    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that does not answer,"
-    " where that is the cause; `stage` and `component` are empty where there is none.",
+    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that is the cause, or"
+    " that does not answer; `stage` and `component` are empty where there is none.",
     ("pipeline", "check_id", "stage", "component"),
 )
 STAGE_LAG = Metric(
@@ -80,7 +80,8 @@ COMPONENT_UP = Metric(
 )
 PROBE_SUCCESS = Metric(
     "dataops_probe_success",
-    "1 if the newest run of the probe got an answer; that there is no data is one.",
+    "1 if the newest run of the probe got an answer; that there is no data is one. `component` is the one that it asks;"
+    " `pipeline` is empty for what belongs to none.",
     PROBE,
 )
 PROBE_DURATION = Metric(

@@ -153,7 +153,7 @@ def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
         assert asked.acquire(timeout=60)
     survey.stop()
     of = {(s[0].name, *s[1]): s[2] for s in survey.shared}
-    assert of["dataops_probe_success", "survey", "kafka k:1"] == 0
+    assert of["dataops_probe_success", "survey", "kafka k:1", "", "kafka"] == 0
     assert "dataops_exporter_survey_timestamp_seconds" not in {key[0] for key in of}
     assert list(survey.part.registry.collect()) == []
 
