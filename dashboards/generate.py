@@ -472,29 +472,29 @@ def spark() -> list[Panel]:
         rows(
             "Checkpoints that were lost",
             "Another query began to write to the table: what the one before had written may stand there twice.",
-            "max by (catalog, namespace, table) "
+            "max by (catalog, table_namespace, table) "
             f"(dataops_iceberg_writer_change_timestamp_seconds{of()}) * 1000 > (time() - 7 * 86400) * 1000",
-            {"catalog": "Catalog", "namespace": "Namespace", "table": "Table", "Value": "Since"},
+            {"catalog": "Catalog", "table_namespace": "Namespace", "table": "Table", "Value": "Since"},
             unit="dateTimeAsIso",
         ),
     ]
 
 
-TABLE = "{{catalog}}.{{namespace}}.{{table}}"
+TABLE = "{{catalog}}.{{table_namespace}}.{{table}}"
 
 
 def tables() -> list[Panel]:
     """Iceberg tables of the pipelines."""
 
     def by_table(metric: str) -> dict[str, str]:
-        return {TABLE: f"max by (catalog, namespace, table) ({metric}{of()})"}
+        return {TABLE: f"max by (catalog, table_namespace, table) ({metric}{of()})"}
 
     return [
         *stages("iceberg"),
         graph(
             "Time since the newest commit",
             "When each table last advanced.",
-            {TABLE: f"time() - max by (catalog, namespace, table) (dataops_iceberg_commit_timestamp_seconds{of()})"},
+            {TABLE: f"time() - max by (catalog, table_namespace, table) (dataops_iceberg_commit_timestamp_seconds{of()})"},
         ),
         graph(
             "Rows",
@@ -512,8 +512,8 @@ def tables() -> list[Panel]:
             "Rows in a data file",
             "On average; it falls where small files pile up.",
             {
-                TABLE: f"max by (catalog, namespace, table) (dataops_iceberg_records{of()})\n/\n"
-                f"max by (catalog, namespace, table) (dataops_iceberg_data_files{of()} > 0)"
+                TABLE: f"max by (catalog, table_namespace, table) (dataops_iceberg_records{of()})\n/\n"
+                f"max by (catalog, table_namespace, table) (dataops_iceberg_data_files{of()} > 0)"
             },
             unit="short",
         ),

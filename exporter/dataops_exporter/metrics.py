@@ -27,7 +27,8 @@ class Metric:
 
 STAGE = ("pipeline", "stage", "system")
 PROBE = ("probe", "target", "pipeline", "component")
-TABLE = ("catalog", "namespace", "table")
+TABLE = ("catalog", "table_namespace", "table")
+"""Not `namespace`: OpenShift gives that label to whatever it scrapes, with the namespace of the pod."""
 PARTITION = ("topic", "partition")
 GROUP_PARTITION = ("group", "topic", "partition")
 
