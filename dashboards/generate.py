@@ -93,6 +93,11 @@ def query(expression: str, legend: str = "") -> prometheus.Dataquery:
     return prometheus.Dataquery().datasource(SOURCE).expr(expression).legend_format(legend).range()
 
 
+def newest(expression: str, legend: str) -> prometheus.Dataquery:
+    """Return a query of the present, for one figure: over time, a series that has ended would go on being shown."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expression).legend_format(legend).instant()
+
+
 def now(expression: str) -> prometheus.Dataquery:
     """Return a query of the present, as a table."""
     return prometheus.Dataquery().datasource(SOURCE).expr(expression).format(PromQueryFormat.TABLE).instant()
@@ -163,7 +168,7 @@ def figure(
         .color_mode(BigValueColorMode.BACKGROUND if words else BigValueColorMode.VALUE)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .thresholds(thresholds(steps))
-        .with_target(query(expression, legend))
+        .with_target(newest(expression, legend))
     )
     return panel.mappings([named(words)]) if words else panel
 
@@ -494,7 +499,10 @@ def tables() -> list[Panel]:
         graph(
             "Time since the newest commit",
             "When each table last advanced.",
-            {TABLE: f"time() - max by (catalog, table_namespace, table) (dataops_iceberg_commit_timestamp_seconds{of()})"},
+            {
+                TABLE: "time() - max by (catalog, table_namespace, table) "
+                f"(dataops_iceberg_commit_timestamp_seconds{of()})"
+            },
         ),
         graph(
             "Rows",
