@@ -353,6 +353,18 @@ def pipelines() -> list[Panel]:
             to="${runbooks}/${__value.text}.md",
             on="alertname",
         ),
+        rows(
+            "What else is wrong",
+            "All that the checks find at stages, also where the verdict rests on something worse.",
+            f"max by (pipeline, stage, check_id, severity) (dataops_stage_finding{of(PIPELINE)}) > 0",
+            {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "severity": "Severity"},
+        ),
+        rows(
+            "What is wrong with components",
+            "All that the checks find at components.",
+            f"max by (component, check_id, severity) (dataops_component_finding{of()}) > 0",
+            {"component": "Component", "check_id": "Finding", "severity": "Severity"},
+        ),
         states(
             "State of each stage",
             "What each stage is doing, upstream and downstream alike. Where one is stuck, those below it run dry.",
@@ -474,6 +486,14 @@ def spark() -> list[Panel]:
                 f"(dataops_stage_eta_seconds{of(PIPELINE, system='spark')})"
             },
         ),
+        graph(
+            "How long a batch takes",
+            "The median of the newest batches; longer than the trigger leaves no reserve.",
+            {
+                "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
+                f"(dataops_stage_figure{of(PIPELINE, figure='batch_duration')})"
+            },
+        ),
         rows(
             "Checkpoints that were lost",
             "Another query began to write to the table: what the one before had written may stand there twice.",
@@ -529,6 +549,15 @@ def tables() -> list[Panel]:
             "Snapshots",
             "That each table keeps; upkeep expires old ones.",
             by_table("dataops_iceberg_snapshots"),
+            unit="short",
+        ),
+        graph(
+            "Records rejected within an hour",
+            "That could not be read, where the settings name the table of rejects.",
+            {
+                "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
+                f"(dataops_stage_figure{of(PIPELINE, figure='records_rejected_recent')})"
+            },
             unit="short",
         ),
         graph(
@@ -595,6 +624,12 @@ def trino() -> list[Panel]:
             "How long Trino takes to answer",
             "The newest run of each probe that asks Trino.",
             {"{{target}}": f"max by (target) (dataops_probe_duration_seconds{of(TRINO_PROBES)})"},
+        ),
+        graph(
+            "Queries in the queue",
+            "That wait for others or for resources.",
+            {"{{component}}": f"max by (component) (dataops_component_figure{of(figure='queries_queued')})"},
+            unit="short",
         ),
         figure(
             "Trino answers",

@@ -76,8 +76,28 @@ STAGE_ETA = Metric(
 STAGE_OBSERVATION = Metric(
     "dataops_stage_observation_timestamp_seconds", "When the figures of the stage were last read.", STAGE
 )
+STAGE_FINDING = Metric(
+    "dataops_stage_finding",
+    "1 for each thing that the checks find wrong with the stage, also where the verdict rests on another; absent else.",
+    (*STAGE, "check_id", "severity"),
+)
+STAGE_FIGURE = Metric(
+    "dataops_stage_figure",
+    "Each further number that the console shows of the stage, by its name and unit (empty for a count).",
+    (*STAGE, "figure", "unit"),
+)
 COMPONENT_UP = Metric(
     "dataops_component_up", "1 if the component answers and calls itself healthy, else 0.", ("component",)
+)
+COMPONENT_FINDING = Metric(
+    "dataops_component_finding",
+    "1 for each thing that the checks find wrong with the component; absent else.",
+    ("component", "check_id", "severity"),
+)
+COMPONENT_FIGURE = Metric(
+    "dataops_component_figure",
+    "Each further number that the console shows of the component, by its name and unit (empty for a count).",
+    ("component", "figure", "unit"),
 )
 PROBE_SUCCESS = Metric(
     "dataops_probe_success",
