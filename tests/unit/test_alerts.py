@@ -193,3 +193,16 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
     assert "DataopsStageStuck critical c" not in found, "another cause"
     assert "DataopsProbeFailing warning c" in found, "why the pipeline is unknown"
     assert "DataopsProbeFailing warning d" not in found, "of a pipeline that is known"
+    found = inhibited(
+        alertmanager,
+        alert("DataopsDataAtRisk", "warning", "c", stage="land"),
+        alert("DataopsDataAtRisk", "warning", "e", stage="land"),
+        alert("DataopsRetentionNear", "warning", "c", stage="land"),
+        alert("DataopsCredentialsRefused", "warning", "c", component="trino"),
+        alert("DataopsPipelineUnknown", "warning", "e"),
+    )
+    assert "DataopsDataAtRisk warning c" in found, "its stage is paged for"
+    assert "DataopsDataAtRisk warning e" not in found
+    assert "DataopsRetentionNear warning c" not in found, "how much time is left matters most while the stage is stuck"
+    assert "DataopsPipelineUnknown warning c" in found, "its credentials are why"
+    assert "DataopsPipelineUnknown warning e" not in found
