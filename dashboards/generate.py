@@ -93,6 +93,11 @@ def query(expression: str, legend: str = "") -> prometheus.Dataquery:
     return prometheus.Dataquery().datasource(SOURCE).expr(expression).legend_format(legend).range()
 
 
+def newest(expression: str, legend: str) -> prometheus.Dataquery:
+    """Return a query of the present, for one figure: over time, a series that has ended would go on being shown."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expression).legend_format(legend).instant()
+
+
 def now(expression: str) -> prometheus.Dataquery:
     """Return a query of the present, as a table."""
     return prometheus.Dataquery().datasource(SOURCE).expr(expression).format(PromQueryFormat.TABLE).instant()
@@ -163,7 +168,7 @@ def figure(
         .color_mode(BigValueColorMode.BACKGROUND if words else BigValueColorMode.VALUE)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .thresholds(thresholds(steps))
-        .with_target(query(expression, legend))
+        .with_target(newest(expression, legend))
     )
     return panel.mappings([named(words)]) if words else panel
 
@@ -348,6 +353,18 @@ def pipelines() -> list[Panel]:
             to="${runbooks}/${__value.text}.md",
             on="alertname",
         ),
+        rows(
+            "What else is wrong",
+            "All that the checks find at stages, also where the verdict rests on something worse.",
+            f"max by (pipeline, stage, check_id, severity) (dataops_stage_finding{of(PIPELINE)}) > 0",
+            {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "severity": "Severity"},
+        ),
+        rows(
+            "What is wrong with components",
+            "All that the checks find at components.",
+            f"max by (component, check_id, severity) (dataops_component_finding{of()}) > 0",
+            {"component": "Component", "check_id": "Finding", "severity": "Severity"},
+        ),
         states(
             "State of each stage",
             "What each stage is doing, upstream and downstream alike. Where one is stuck, those below it run dry.",
@@ -469,32 +486,43 @@ def spark() -> list[Panel]:
                 f"(dataops_stage_eta_seconds{of(PIPELINE, system='spark')})"
             },
         ),
+        graph(
+            "How long a batch takes",
+            "The median of the newest batches; longer than the trigger leaves no reserve.",
+            {
+                "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
+                f"(dataops_stage_figure{of(PIPELINE, figure='batch_duration')})"
+            },
+        ),
         rows(
             "Checkpoints that were lost",
             "Another query began to write to the table: what the one before had written may stand there twice.",
-            "max by (catalog, namespace, table) "
+            "max by (catalog, table_namespace, table) "
             f"(dataops_iceberg_writer_change_timestamp_seconds{of()}) * 1000 > (time() - 7 * 86400) * 1000",
-            {"catalog": "Catalog", "namespace": "Namespace", "table": "Table", "Value": "Since"},
+            {"catalog": "Catalog", "table_namespace": "Namespace", "table": "Table", "Value": "Since"},
             unit="dateTimeAsIso",
         ),
     ]
 
 
-TABLE = "{{catalog}}.{{namespace}}.{{table}}"
+TABLE = "{{catalog}}.{{table_namespace}}.{{table}}"
 
 
 def tables() -> list[Panel]:
     """Iceberg tables of the pipelines."""
 
     def by_table(metric: str) -> dict[str, str]:
-        return {TABLE: f"max by (catalog, namespace, table) ({metric}{of()})"}
+        return {TABLE: f"max by (catalog, table_namespace, table) ({metric}{of()})"}
 
     return [
         *stages("iceberg"),
         graph(
             "Time since the newest commit",
             "When each table last advanced.",
-            {TABLE: f"time() - max by (catalog, namespace, table) (dataops_iceberg_commit_timestamp_seconds{of()})"},
+            {
+                TABLE: "time() - max by (catalog, table_namespace, table) "
+                f"(dataops_iceberg_commit_timestamp_seconds{of()})"
+            },
         ),
         graph(
             "Rows",
@@ -512,8 +540,8 @@ def tables() -> list[Panel]:
             "Rows in a data file",
             "On average; it falls where small files pile up.",
             {
-                TABLE: f"max by (catalog, namespace, table) (dataops_iceberg_records{of()})\n/\n"
-                f"max by (catalog, namespace, table) (dataops_iceberg_data_files{of()} > 0)"
+                TABLE: f"max by (catalog, table_namespace, table) (dataops_iceberg_records{of()})\n/\n"
+                f"max by (catalog, table_namespace, table) (dataops_iceberg_data_files{of()} > 0)"
             },
             unit="short",
         ),
@@ -521,6 +549,15 @@ def tables() -> list[Panel]:
             "Snapshots",
             "That each table keeps; upkeep expires old ones.",
             by_table("dataops_iceberg_snapshots"),
+            unit="short",
+        ),
+        graph(
+            "Records rejected within an hour",
+            "That could not be read, where the settings name the table of rejects.",
+            {
+                "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
+                f"(dataops_stage_figure{of(PIPELINE, figure='records_rejected_recent')})"
+            },
             unit="short",
         ),
         graph(
@@ -587,6 +624,12 @@ def trino() -> list[Panel]:
             "How long Trino takes to answer",
             "The newest run of each probe that asks Trino.",
             {"{{target}}": f"max by (target) (dataops_probe_duration_seconds{of(TRINO_PROBES)})"},
+        ),
+        graph(
+            "Queries in the queue",
+            "That wait for others or for resources.",
+            {"{{component}}": f"max by (component) (dataops_component_figure{of(figure='queries_queued')})"},
+            unit="short",
         ),
         figure(
             "Trino answers",
@@ -663,6 +706,14 @@ def exporter() -> list[Panel]:
             "Kinds of errors because of which the newest survey lacks a group or a partition.",
             {"{{job}}": f"max by (job) (dataops_exporter_survey_failures{of()})"},
             unit="short",
+        ),
+        graph(
+            "Age of the surveys",
+            "How long ago all topics, groups and DAGs were looked at, and how often they are meant to be.",
+            {
+                "{{survey}}": f"time() - max by (survey) (dataops_exporter_survey_timestamp_seconds{of()})",
+                "{{survey}}: meant": f"max by (survey) (dataops_exporter_survey_interval_seconds{of()})",
+            },
         ),
         graph(
             "Objects told of",

@@ -13,7 +13,7 @@ from tests.orders import CHAIN, T0, healthy, seconds, see
 from dataops_core.clients.airflow import Dag
 from dataops_core.clients.kafka_survey import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
 from dataops_core.config import ExporterSettings, PipelineSettings
-from dataops_core.health.model import Figure, Observation, StageState, WriterChange
+from dataops_core.health.model import Figure, Finding, Observation, Severity, StageState, WriterChange
 from dataops_core.version import version
 from dataops_exporter import metrics
 from dataops_exporter.collector import Latest, Seen
@@ -96,8 +96,16 @@ def seen() -> Seen:
     snapshot = see(observations, T0, chain=chain, down={"airflow": "refused"})
     (pipeline,) = snapshot.pipelines
     stages = [replace(s, state=StageState.BEHIND, eta=42.0) if s.name == "land" else s for s in pipeline.stages]
+    near = Finding("retention-near", "land", Severity.WARNING, "its oldest waiting record is old")
+    stages = [replace(s, findings=(near,)) if s.name == "land" else s for s in stages]
     pipeline = replace(pipeline, stages=tuple(stages))
-    return Seen(replace(snapshot, pipelines=(pipeline,)), {"p": chain}, EVERYTHING, timedelta(seconds=30))
+    queued = Observation("trino", T0, figures=(Figure("queries_queued", 7), Figure("queued_longest", 90, "s")))
+    waits = Finding("queries-queued", "trino", Severity.WARNING, "7 queries in the queue")
+    components = [
+        replace(c, observation=queued, findings=(waits,)) if c.name == "trino" else c for c in snapshot.components
+    ]
+    told = replace(snapshot, pipelines=(pipeline,), components=tuple(components))
+    return Seen(told, {"p": chain}, EVERYTHING, timedelta(seconds=30))
 
 
 def samples() -> Iterator[Sample]:
@@ -109,6 +117,7 @@ def samples() -> Iterator[Sample]:
     yield metrics.RELOAD_TIME, (), T0.timestamp()
     yield metrics.REQUESTS, ("/metrics", "200"), 3.0
     yield from latest.samples()
+    yield metrics.SURVEY_INTERVAL, ("kafka",), 30.0
     for answer in (kafka_samples(kafka(), EVERYTHING, "test"), airflow_samples(dags(), T0, EVERYTHING)):
         yield from answer.own
         yield from answer.shared

@@ -101,6 +101,11 @@ def snapshot_samples(seen: Seen) -> Iterator[Sample]:
         if component.reachable is not None:
             up = component.reachable and component.error is None
             yield metrics.COMPONENT_UP, (component.name,), float(up)
+        for found in component.findings:
+            yield metrics.COMPONENT_FINDING, (component.name, found.check_id, found.severity.value), 1.0
+        if component.reachable and component.observation is not None:
+            for figure in component.observation.figures:
+                yield metrics.COMPONENT_FIGURE, (component.name, figure.name, figure.unit), figure.value
     for probe in snapshot.probes:
         yield from probe_samples(probe)
     yield from _objects(seen)
@@ -108,7 +113,7 @@ def snapshot_samples(seen: Seen) -> Iterator[Sample]:
 
 def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
     """Yield how the newest run of a probe went."""
-    labels = (probe.probe, probe.target)
+    labels = (probe.probe, probe.target, probe.pipeline or "", probe.component)
     yield metrics.PROBE_SUCCESS, labels, float(probe.success)
     yield metrics.PROBE_DURATION, labels, probe.duration
     yield metrics.PROBE_LAST_RUN, labels, seconds(probe.started_at)
@@ -145,6 +150,10 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
     yield metrics.STAGE_LAG_RECORDS, labels, stage.observation.lag_records if stage.observation else None
     yield metrics.STAGE_PROGRESS, labels, seconds(stage.progress_time)
     yield metrics.STAGE_ETA, labels, stage.eta
+    for found in stage.findings:
+        yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
+    for figure in stage.observation.figures if stage.observation else ():
+        yield metrics.STAGE_FIGURE, (*labels, figure.name, figure.unit), figure.value
 
 
 def _objects(seen: Seen) -> Iterator[Sample]:

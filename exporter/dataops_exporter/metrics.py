@@ -26,8 +26,9 @@ class Metric:
 
 
 STAGE = ("pipeline", "stage", "system")
-PROBE = ("probe", "target")
-TABLE = ("catalog", "namespace", "table")
+PROBE = ("probe", "target", "pipeline", "component")
+TABLE = ("catalog", "table_namespace", "table")
+"""Not `namespace`: OpenShift gives that label to whatever it scrapes, with the namespace of the pod."""
 PARTITION = ("topic", "partition")
 GROUP_PARTITION = ("group", "topic", "partition")
 
@@ -51,8 +52,8 @@ PIPELINE_STATUS = Metric(
 )
 PIPELINE_FINDING = Metric(
     "dataops_pipeline_finding",
-    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that does not answer,"
-    " where that is the cause; `stage` and `component` are empty where there is none.",
+    "1 for the finding that the verdict rests on, absent when all is well. `component` is the one that is the cause, or"
+    " that does not answer; `stage` and `component` are empty where there is none.",
     ("pipeline", "check_id", "stage", "component"),
 )
 STAGE_LAG = Metric(
@@ -75,12 +76,33 @@ STAGE_ETA = Metric(
 STAGE_OBSERVATION = Metric(
     "dataops_stage_observation_timestamp_seconds", "When the figures of the stage were last read.", STAGE
 )
+STAGE_FINDING = Metric(
+    "dataops_stage_finding",
+    "1 for each thing that the checks find wrong with the stage, also where the verdict rests on another; absent else.",
+    (*STAGE, "check_id", "severity"),
+)
+STAGE_FIGURE = Metric(
+    "dataops_stage_figure",
+    "Each further number that the console shows of the stage, by its name and unit (empty for a count).",
+    (*STAGE, "figure", "unit"),
+)
 COMPONENT_UP = Metric(
     "dataops_component_up", "1 if the component answers and calls itself healthy, else 0.", ("component",)
 )
+COMPONENT_FINDING = Metric(
+    "dataops_component_finding",
+    "1 for each thing that the checks find wrong with the component; absent else.",
+    ("component", "check_id", "severity"),
+)
+COMPONENT_FIGURE = Metric(
+    "dataops_component_figure",
+    "Each further number that the console shows of the component, by its name and unit (empty for a count).",
+    ("component", "figure", "unit"),
+)
 PROBE_SUCCESS = Metric(
     "dataops_probe_success",
-    "1 if the newest run of the probe got an answer; that there is no data is one.",
+    "1 if the newest run of the probe got an answer; that there is no data is one. `component` is the one that it asks;"
+    " `pipeline` is empty for what belongs to none.",
     PROBE,
 )
 PROBE_DURATION = Metric(
@@ -195,6 +217,11 @@ GROUP_PARTITION_COMMITTED = Metric(
 SURVEY_TIME = Metric(
     "dataops_exporter_survey_timestamp_seconds",
     "When the survey was made that the series beyond the pipelines show, by what was surveyed (kafka, airflow).",
+    ("survey",),
+)
+SURVEY_INTERVAL = Metric(
+    "dataops_exporter_survey_interval_seconds",
+    "How often the settings have the survey made; there before its first answer.",
     ("survey",),
 )
 SURVEY_FAILURES = Metric(

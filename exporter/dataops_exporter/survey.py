@@ -84,6 +84,7 @@ class Survey:
         """What the newest survey says in families that others have a share in, and how it went."""
         with self._lock:
             answer, result = self._answer, self._result
+        yield metrics.SURVEY_INTERVAL, (self.name,), self._every
         yield from answer.shared
         if result.started_at > NEVER:
             yield from probe_samples(result)

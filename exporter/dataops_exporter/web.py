@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -29,11 +29,15 @@ NOBODY = "$2b$10$vuUwazW/BaP.pXymMSJKBukHCJUImSyRPZTdYEkVwXERVjIb.quiG"
 """The hash that an unknown user's password is held against, so that the time of an answer tells no names."""
 REMEMBERED = 64
 """Answers of bcrypt that are remembered; it is slow by design."""
+BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+"""Version, cost, salt and hash; bcrypt itself refuses any other form, and would do so at each request."""
+NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOWHERE = re.compile("[\0\ud800-\udfff]")
+"""What neither the name of a file nor a user's name can have, though YAML can write it (`"\\0"`)."""
 
 
 def _bcrypt_hash(text: str) -> str:
-    parts = text.split("$")
-    if len(parts) != 4 or parts[1] not in ("2a", "2b", "2y") or not parts[2].isdecimal() or len(parts[3]) != 53:
+    if not BCRYPT.fullmatch(text):
         raise ValueError("is no bcrypt hash; make one with `htpasswd -nBC 10 NAME`")
     return text
 
@@ -120,9 +124,9 @@ class Guard:
     def _admits_user(self, credentials: str) -> bool:
         try:
             user, colon, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no ASCII, no UTF-8
             return False
-        if not colon:
+        if not colon or "\0" in password:  # bcrypt ends at a NUL, or refuses it
             return False
         hashed = self._users.get(user, NOBODY)
         key = (hashed, _digest(password))
@@ -186,6 +190,9 @@ def _parse(path: Path) -> WebConfig:
 
     try:
         text = path.read_text(encoding="utf-8")
+        if strange := NOT_YAML.search(text):
+            line = text.count("\n", 0, strange.start()) + 1
+            raise ConfigError(f"{path}: line {line}: YAML allows no U+{ord(strange[0]):04X}")
         bare = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
         content = {} if bare else strictyaml.dirty_load(text, allow_flow_style=True).data
     except OSError as error:
@@ -197,11 +204,28 @@ def _parse(path: Path) -> WebConfig:
         raise ConfigError(f"{path}: line {error.problem_mark.line + 1}: {error.problem}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must be a mapping with {', '.join(WebConfig.model_fields)}")
+    for place, text in _texts(content):
+        if strange := NOWHERE.search(text):
+            raise ConfigError(f"{path}: {place}: has a U+{ord(strange[0]):04X}, which nothing here may have")
     try:
         return WebConfig.model_validate(_without_empty(content))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise ConfigError(f"{path}: {_problem(first['loc'], first['type'], first['msg'])}") from None
+
+
+def _texts(value: object, place: str = "top level") -> Iterator[tuple[str, str]]:
+    """Yield each text and key of YAML, with the key that it stands under."""
+    match value:
+        case str():
+            yield place, value
+        case dict():
+            for key, inner in value.items():
+                yield place, key
+                yield from _texts(inner, key)
+        case list():
+            for inner in value:
+                yield from _texts(inner, place)
 
 
 def _without_empty(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -169,12 +169,40 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
         alert("DataopsStageSlow", "warning", "b", stage="land"),
     )
     assert found == {f"{burn} critical a", f"{burn} warning b"}
+    down = alert("DataopsComponentDown", "critical", "", component="trino")
     found = inhibited(
         alertmanager,
-        alert("DataopsComponentDown", "critical", "", component="trino"),
-        alert("DataopsProbeFailing", "warning", "", target="b/view"),
+        down,
+        alert("DataopsProbeFailing", "warning", "b", target="b/view", component="trino"),
+        alert("DataopsProbeFailing", "warning", "c", target="c/conform", component="airflow"),
+    )
+    assert f"{burn} critical b" not in found, "nothing says that the component holds it back"
+    assert "DataopsProbeFailing warning b" in found
+    assert "DataopsProbeFailing warning c" not in found, "another component"
+    found = inhibited(
+        alertmanager,
+        down,
+        alert("DataopsPipelineHeldByComponent", "info", "b", component="trino"),
+        alert(burn, "critical", "d", window="1h"),
         alert("DataopsStageStuck", "critical", "c", stage="land"),
+        alert("DataopsPipelineUnknown", "warning", "c"),
+        alert("DataopsProbeFailing", "warning", "d", target="d/view", component="airflow"),
     )
     assert f"{burn} critical b" in found, "its component is down"
-    assert "DataopsProbeFailing warning" in found
+    assert f"{burn} critical d" not in found, "a promise that is missed for another reason"
     assert "DataopsStageStuck critical c" not in found, "another cause"
+    assert "DataopsProbeFailing warning c" in found, "why the pipeline is unknown"
+    assert "DataopsProbeFailing warning d" not in found, "of a pipeline that is known"
+    found = inhibited(
+        alertmanager,
+        alert("DataopsDataAtRisk", "warning", "c", stage="land"),
+        alert("DataopsDataAtRisk", "warning", "e", stage="land"),
+        alert("DataopsRetentionNear", "warning", "c", stage="land"),
+        alert("DataopsCredentialsRefused", "warning", "c", component="trino"),
+        alert("DataopsPipelineUnknown", "warning", "e"),
+    )
+    assert "DataopsDataAtRisk warning c" in found, "its stage is paged for"
+    assert "DataopsDataAtRisk warning e" not in found
+    assert "DataopsRetentionNear warning c" not in found, "how much time is left matters most while the stage is stuck"
+    assert "DataopsPipelineUnknown warning c" in found, "its credentials are why"
+    assert "DataopsPipelineUnknown warning e" not in found

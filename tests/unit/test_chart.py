@@ -80,6 +80,12 @@ def test_the_values_in_the_docs_are_valid() -> None:
         {"image": {"digest": "latest"}},
         {"route": {"termination": "none"}},
         {"prometheusRule": {"target": 99}},
+        {"prometheusRule": {"target": 1}},
+        {"prometheusRule": {"target": 0.94}},
+        {"nameOverride": "data.ops"},
+        {"fullnameOverride": "2nd"},
+        {"fullnameOverride": "a" * 64},
+        {"secrets": {"files": ["kafka", "kafka"]}},
         {"serviceMonitor": {"interval": "30"}},
     ],
     ids=str,
@@ -87,6 +93,19 @@ def test_the_values_in_the_docs_are_valid() -> None:
 def test_what_is_wrong_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, SCHEMA)
+
+
+def test_each_page_of_the_burn_rate_can_be_reached_with_the_lowest_target() -> None:
+    budget = 1 - SCHEMA["properties"]["prometheusRule"]["properties"]["target"]["minimum"]
+    rules = (ROOT / "dashboards/alerts/rules.yml").read_text()
+    factors = {float(factor) for factor in re.findall(r"> \(([0-9.]+) \* 0\.01\)", rules)}
+    assert factors == {1, 3, 6, 14.4}
+    assert all(factor * budget < 1 for factor in factors), "no share of a time is above 1"
+
+
+def test_secrets_become_volumes_of_different_names() -> None:
+    template = (CHART / "templates/deployment.yaml").read_text()
+    assert re.findall(r"- name: secret-(.*)", template) == ["{{ $number }}"] * 2
 
 
 def test_the_chart_goes_with_the_program() -> None:

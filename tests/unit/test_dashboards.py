@@ -109,6 +109,16 @@ def test_grafana_s_own_types_know_every_field(path: Path) -> None:
 
 
 @FOR_EACH
+def test_a_single_figure_is_of_the_present(path: Path) -> None:
+    """Over time, Grafana would go on showing the last value of a series that has ended."""
+    for panel in panels(path):
+        for target in panel.get("targets", []):
+            over_time = panel["type"] in ("timeseries", "state-timeline")
+            asked = bool(target.get("range")), bool(target.get("instant"))
+            assert asked == (over_time, not over_time), panel["title"]
+
+
+@FOR_EACH
 def test_a_panel_says_what_it_shows_and_is_found_again(path: Path) -> None:
     found = panels(path)
     assert len({panel["id"] for panel in found}) == len(found)

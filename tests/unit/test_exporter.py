@@ -90,7 +90,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-ABOUT_ITSELF = re.compile(r"dataops_build_info|dataops_exporter_(config|http)_.*|process_.*")
+ABOUT_ITSELF = re.compile(r"dataops_build_info|dataops_exporter_(config|http|survey_interval)_.*|process_.*")
 LAND = {"pipeline": "p", "stage": "land", "system": "spark"}
 VIEW = {"pipeline": "p", "stage": "view", "system": "trino"}
 
@@ -111,7 +111,7 @@ def test_a_snapshot_is_served_in_base_units(exporter: Exporter) -> None:
     assert found[key("dataops_stage_progress_timestamp_seconds", **LAND)] == T0.timestamp() - 2
     assert found[key("dataops_stage_state", **LAND, state="caught_up")] == 1
     assert found[key("dataops_component_up", component="kafka")] == 1
-    assert found[key("dataops_probe_success", probe="kafka", target="kafka:1")] == 1
+    assert found[key("dataops_probe_success", probe="kafka", target="kafka:1", pipeline="", component="kafka")] == 1
     assert found[key("dataops_exporter_snapshot_timestamp_seconds")] == T0.timestamp()
     assert key("dataops_pipeline_objective_seconds", pipeline="p") not in found, "there is none in the settings"
 
@@ -125,7 +125,7 @@ def test_what_is_not_known_is_absent_and_never_zero(exporter: Exporter) -> None:
     assert found[key("dataops_stage_observation_timestamp_seconds", **VIEW)] == T0.timestamp()
     assert key("dataops_pipeline_data_age_seconds", pipeline="p") not in found
     assert found[key("dataops_component_up", component="trino")] == 0
-    assert found[key("dataops_probe_success", probe="stage", target="p/view")] == 0
+    assert found[key("dataops_probe_success", probe="stage", target="p/view", pipeline="p", component="trino")] == 0
     assert found[key("dataops_stage_lag_seconds", **LAND)] == 2, "the others go on"
     assert not any(map(math.isnan, found.values())), "no NaN"
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.exposition import FILES, GOLDEN, text
-from tests.monitoring import program
+from tests.monitoring import TARGET, program
 
 from dataops_exporter import dialects
 from dataops_exporter.metrics import METRICS, Metric
@@ -45,6 +45,12 @@ def test_names_follow_the_conventions_that_promtool_does_not_check(metric: Metri
     for unit in ("timestamp", "age", "duration", "eta"):
         if f"_{unit}" in metric.name:
             assert metric.name.endswith("_seconds")
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_no_label_is_one_that_the_scraper_gives(metric: Metric) -> None:
+    given = TARGET - {"version"}
+    assert not given & set(metric.labels), "it would be overwritten, or renamed to exported_…"
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -153,6 +153,26 @@ def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
         assert asked.acquire(timeout=60)
     survey.stop()
     of = {(s[0].name, *s[1]): s[2] for s in survey.shared}
-    assert of["dataops_probe_success", "survey", "kafka k:1"] == 0
+    assert of["dataops_probe_success", "survey", "kafka k:1", "", "kafka"] == 0
     assert "dataops_exporter_survey_timestamp_seconds" not in {key[0] for key in of}
     assert list(survey.part.registry.collect()) == []
+
+
+def test_a_survey_that_never_ends_says_how_often_it_is_meant_to_be_made() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hang() -> Answer:
+        asked.set()
+        go_on.wait(60)
+        return Answer()
+
+    survey = Survey("kafka", "k:1", hang, every=30.0)
+    survey.start()
+    try:
+        assert asked.wait(60)
+        assert [(s[0].name, s[1], s[2]) for s in survey.shared] == [
+            ("dataops_exporter_survey_interval_seconds", ("kafka",), 30.0)
+        ]
+    finally:
+        survey.stop()
+        go_on.set()

@@ -113,6 +113,11 @@ def test_basic_auth_and_bearer_tokens(folder: Path) -> None:
         assert running.status(authorization=basic("alice", "wrong")) == 401
         assert running.status(authorization=basic("bob", "wonder")) == 401
         assert running.status(authorization="Basic no-base64") == 401
+        assert running.status(authorization="Basic é") == 401, "no ASCII"
+        assert running.status(authorization=basic("al\0ice", "wonder")) == 401
+        assert running.status(authorization=basic("alice", "wonder\0")) == 401
+        assert running.status(authorization=basic("alice", "\0")) == 401
+        assert running.status(authorization="Bearer é") == 401
         assert running.status(authorization="Bearer s3cret") == 200
         assert running.status(authorization="Bearer wrong") == 401
         assert running.status("/probe?pipeline=p") == 401
@@ -176,6 +181,16 @@ def test_a_change_is_picked_up_and_a_broken_one_is_refused(folder: Path) -> None
             "min_version is above max_version",
         ),
         ("basic_auth_users:\n  alice: hunter2\n", "basic_auth_users.alice: is no bcrypt hash"),
+        (f"basic_auth_users:\n  alice: {ALICE.replace('$04$', '$99$')}\n", "alice: is no bcrypt hash"),
+        (f"basic_auth_users:\n  alice: {ALICE.replace('$04$', '$3$')}9\n", "alice: is no bcrypt hash"),
+        ("basic_auth_users:\n  alice: $2b$10$" + "a" * 53 + "\n", "alice: is no bcrypt hash"),
+        ("basic_auth_users:\n  alice: $2b$10$" + "é" * 53 + "\n", "alice: is no bcrypt hash"),
+        (f'basic_auth_users:\n  "al\\0ice": {ALICE}\n', "basic_auth_users: has a U+0000"),
+        (f'basic_auth_users:\n  alice: "{ALICE}\\0"\n', "alice: has a U+0000"),
+        (f"basic_auth_users:\n  al\0ice: {ALICE}\n", "line 2: YAML allows no U+0000"),
+        ('bearer_token_files: ["to\\0ken"]\n', "bearer_token_files: has a U+0000"),
+        ('bearer_token_files: ["to\\uD800ken"]\n', "bearer_token_files: has a U+D800"),
+        ('tls_server_config: {cert_file: "a\\0b", key_file: key.pem}\n', "cert_file: has a U+0000"),
         ("basic_auth_users:\n  a: x\n  a: y\n", "line 3: Duplicate key 'a' found"),
         ("rate_limit: {burst: 3}\n", "rate_limit: unknown or not supported here"),
         ("bearer_token_files: [nowhere]\n", "nowhere: no such file or directory"),

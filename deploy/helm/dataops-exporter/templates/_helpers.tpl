@@ -68,6 +68,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* What is wrong with the values and no schema can say. */}}
 {{- define "dataops.check" -}}
+{{- $name := include "dataops.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "`%s` can be no Service's name, which begins with a letter and has no dot: set `fullnameOverride`" $name) -}}
+{{- end -}}
 {{- if and (not .Values.config) (not .Values.existingConfigMap) -}}
 {{- fail "nothing to watch: set `config` to your dataops.toml (--set-file config=dataops.toml), or `existingConfigMap`" -}}
 {{- end -}}
