@@ -100,7 +100,7 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 .PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools kube-tools lock monitoring-tools quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
-kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; a quarter of an hour
+kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; ten minutes of CPU time
 	@deploy/helm/tools/kube/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
