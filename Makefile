@@ -97,13 +97,15 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools kube-tools lock monitoring-tools quick screenshots site distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; ten minutes of CPU time
 	@deploy/helm/tools/kube/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
+onboarding: install ## write the manifest for a central Prometheus, and the list of rules that `dataops monitoring verify` goes by
+	$(PY) deploy/monitoring/generate.py
 dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards anew

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
+import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,3 +85,51 @@ def unknown_in(expression: str) -> list[str]:
 
 NAMES = sorted({rule["alert"] for rule in alerts()})
 """Names of the alerts."""
+
+
+class Receiver:
+    """A webhook; it keeps each alert that arrives, by the path that it arrives at."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[dict[str, Any]]] = {}
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                seen.setdefault(self.path, []).extend(body["alerts"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def alerts(self) -> set[tuple[str, str, str, str]]:
+        """Return what has arrived, but for the Watchdog: receiver, status, alert and stage."""
+        return {
+            (path, alert["status"], alert["labels"]["alertname"], alert["labels"].get("stage", ""))
+            for path, alerts in self.seen.items()
+            for alert in alerts
+            if path != "/watchdog"
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(*command: str, log: Path) -> Iterator[None]:
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)

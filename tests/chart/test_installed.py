@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.kube_server import DEPLOYER, Key, Kubernetes, Resource, running_kubernetes
-from tests.monitoring import CHART, TOOLS, program
+from tests.monitoring import CHART, ROOT, TOOLS, program
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(600)]
 
@@ -92,7 +92,8 @@ class Project:
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
 
     def all(self) -> dict[Key, Resource]:
-        return self.server.objects(self.name)
+        """Return everything but what the server tells of its own doings, when it happens to."""
+        return {key: thing for key, thing in self.server.objects(self.name).items() if key.kind != "Event"}
 
     def objects(self) -> dict[Key, Resource]:
         """Return what the release made, without what helm notes down for itself."""
@@ -317,3 +318,11 @@ def test_what_openshift_puts_into_the_authorities_stays(project: Project, tmp_pa
     assert project.server.get(path)["data"] == put
     project.helm("rollback", RELEASE, "1")
     assert project.server.get(path)["data"] == put
+
+
+def test_the_manifest_for_a_central_prometheus_is_taken(project: Project) -> None:
+    resources = loaded((ROOT / "deploy/monitoring/onboarding.yaml").read_text())
+    assert {resource["kind"] for resource in resources} == {"ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"}
+    for resource in resources:
+        resource["metadata"]["namespace"] = project.name
+        assert project.judged(resource) == (201, "")

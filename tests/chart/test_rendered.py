@@ -13,7 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from tests.monitoring import CHART, TOOLS, program
+from tests.monitoring import CHART, ROOT, TOOLS, program
 
 pytestmark = pytest.mark.helm
 
@@ -81,6 +81,21 @@ def test_kubernetes_the_operator_and_openshift_take_it(values: Path) -> None:
             jsonschema.validate({**resource, "metadata": {}}, definitions()[kind])
         else:
             kubernetes_validate.validate(resource, "1.37", strict=True)
+
+
+def test_the_operator_takes_the_manifest_that_needs_no_chart() -> None:
+    manifest = yaml.safe_load_all((ROOT / "deploy/monitoring/onboarding.yaml").read_text())
+    for resource in manifest:
+        jsonschema.validate({**resource, "metadata": {}}, definitions()[resource["kind"]])
+
+
+def test_the_manifest_scrapes_as_the_chart_does() -> None:
+    text = run(program("helm"), "template", "dataops", str(CHART), "--set=serviceMonitor.enabled=true,config=x")
+    (made,) = (found for found in yaml.safe_load_all(text) if found and found["kind"] == "ServiceMonitor")
+    written, *_ = yaml.safe_load_all((ROOT / "deploy/monitoring/onboarding.yaml").read_text())
+    assert written["spec"]["endpoints"] == made["spec"]["endpoints"]
+    assert written["spec"]["jobLabel"] == made["spec"]["jobLabel"]
+    assert written["spec"]["selector"]["matchLabels"].items() <= made["spec"]["selector"]["matchLabels"].items()
 
 
 def test_a_field_that_is_not_there_is_refused() -> None:

@@ -5,73 +5,19 @@ The rules and the routing are those that ship, with their waiting times cut shor
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from tests.e2e.conftest import PORT_BASE, Stack, until
 from tests.e2e.test_outages import LAND, flows
-from tests.monitoring import ALERTS, program
+from tests.monitoring import ALERTS, Receiver, free_port, program, running
 
 from dataops_local.layout import Layout
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
-
-
-class Receiver:
-    """A webhook; it keeps each alert that arrives, by the path that it arrives at."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, list[dict[str, Any]]] = {}
-        seen = self.seen
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                seen.setdefault(self.path, []).extend(body["alerts"])
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def alerts(self) -> set[tuple[str, str, str, str]]:
-        """Return what has arrived, but for the Watchdog: receiver, status, alert and stage."""
-        return {
-            (path, alert["status"], alert["labels"]["alertname"], alert["labels"].get("stage", ""))
-            for path, alerts in self.seen.items()
-            for alert in alerts
-            if path != "/watchdog"
-        }
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(*command: str, log: Path) -> Iterator[None]:
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: zipfile.ZipFi
         str(path.relative_to(path.parents[len(path.relative_to(ROOT).parts) - 2]))
         for part in ("core", "tui", "exporter", "pipeline")
         for path in (ROOT / part).glob("dataops_*/**/*")
-        if path.suffix in {".py", ".sql"}
+        if path.suffix in {".py", ".sql", ".json"}
     }
     assert in_tree <= set(wheel.namelist())
 

@@ -407,13 +407,6 @@ CASES = [
         Status.WARNING,
         "Airflow cannot use its metadata database",
     ),
-    Case(
-        "pool-full",
-        "airflow",
-        {"facts": {"pools_full": "default_pool (16 slots taken, 5 tasks wait)"}},
-        Status.WARNING,
-        "no slot is free while tasks wait: default_pool (16 slots taken, 5 tasks wait)",
-    ),
     Case("starting", "trino", {"facts": {"starting": "yes"}}, Status.WARNING, "trino: it has not finished to start"),
     Case(
         "no-workers",
@@ -542,6 +535,13 @@ def stopped(name: str, **more: Any) -> Observation:
             "airflow: no heartbeat of the scheduler",
         ),
         (
+            "conform",
+            {"lag_records": None},
+            {"facts": {"pools_full": "default_pool (slots: 16, tasks that wait: 5)"}},
+            "airflow/pool-full",
+            "airflow: no slot is free while tasks wait: default_pool (slots: 16, tasks that wait: 5)",
+        ),
+        (
             "view",
             {"lag_records": None, "pending_since": None},
             {"figures": {"queries_queued": 4, "queued_longest": 95}, "facts": {"queued": "q1"}},
@@ -578,6 +578,7 @@ def test_what_only_explains_is_no_warning_by_itself() -> None:
         ("prometheus", {**figures(alerts_firing=2), "notes": ("Lag since …", "Disk since …")}),
         ("alertmanager", figures(alerts_firing=1)),
         ("airflow", {**figures(import_errors=1), "facts": {"import_error_files": "x.py (NameError)"}}),
+        ("airflow", {"facts": {"pools_full": "silver (slots: 1, tasks that wait: 1)"}}),
     ):
         snapshot = look({at: observation(at, T0, **seen)})
         assert snapshot.status is Status.OK, at
@@ -689,6 +690,6 @@ def test_the_same_finding_keeps_the_time_of_the_first_one() -> None:
 
 
 def test_every_check_is_made_to_find_something_here() -> None:
-    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors"}
+    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors", "pool-full"}
     elsewhere |= {"stale-metadata", "commit-state-unknown"}
     assert {check.name for check in CHECKS} - elsewhere == {case.check for case in CASES}

@@ -180,8 +180,28 @@ def test_wrong_use_and_refusals_end_with_2(
     assert said in one_line(capsys)
 
 
+@pytest.mark.parametrize(("hangs", "said"), [(True, "all told\n"), (False, "all told\ntaken down\n")])
+def test_a_thread_that_hangs_changes_nothing_of_the_end(hangs: bool, said: str) -> None:
+    code = f"""
+import atexit, sys, threading
+from dataops_core.cli import app
+
+def main():
+    if {hangs}:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    sys.stdout.write("all told\\n")
+    return 3
+
+atexit.register(print, "taken down")  # Python takes itself down only where nothing hangs in a library
+app.main = main
+app.run()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")
+
+
 def test_it_records_until_it_is_told_to_stop_and_reports(config: Path, tmp_path: Path) -> None:
-    start = [sys.executable, "-c", "import sys; from dataops_core.cli import main; sys.exit(main())"]
+    start = [sys.executable, "-c", "from dataops_core.cli import run; run()"]
     program = [*start, "--config", str(config)]
     env = {**os.environ, "DATAOPS_REFRESH": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     file = tmp_path / "state/dataops/recordings/c.sqlite"

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from dataops_core.config import find_problems, load_settings
@@ -220,11 +221,38 @@ def test_programs_end_with_their_supervisor_also_when_it_is_killed(layout: Layou
         wait_for(lambda: supervisor.states()["sleeper"]["statename"] == "RUNNING")
         pid = int((layout.state / "pids" / "sleeper").read_text())
         os.kill(int(supervisor.pid_file.read_text()), 9)
-        wait_for(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+        wait_for(lambda: not running(pid))
         assert not supervisor.is_running()
         assert supervisor.sweep() == []
     finally:
         supervisor.shutdown()
+
+
+def test_a_supervisor_that_does_not_stop_in_time_is_ended_with_its_programs(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.state.mkdir()
+    supervisor = Supervisor(layout)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    supervisor.launch(supervisor.configure([Program("stubborn", (sys.executable, "-c", code), {})]), tied=False)
+    number = int(supervisor.pid_file.read_text())
+    try:
+        supervisor.start("stubborn")
+        wait_for(lambda: supervisor.states()["stubborn"]["statename"] == "RUNNING")
+        pid = int((layout.state / "pids" / "stubborn").read_text())
+        monkeypatch.setattr("dataops_local.supervisor.STOP_SECONDS", 1)
+        monkeypatch.setattr("dataops_local.supervisor.SPARE_SECONDS", 0)
+    finally:
+        supervisor.shutdown()
+    wait_for(lambda: not running(pid))
+    assert not running(number)
+
+
+def running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_for(good: object) -> None:

@@ -120,7 +120,7 @@ def test_airflow_tells_its_heartbeats_its_full_pools_and_the_files_that_fail() -
     assert detail == "metadatabase healthy"
     assert seen.figure("scheduler_heartbeat") == (T0 - seconds(90)).timestamp()
     assert seen.fact("scheduler") == "unhealthy"
-    assert seen.fact("pools_full") == "default_pool (16 slots taken, 5 tasks wait)"
+    assert seen.fact("pools_full") == "default_pool (slots: 16, tasks that wait: 5)"
     assert (seen.figure("pool_slots"), seen.figure("pool_slots_open")) == (20, 2)
     assert seen.fact("import_error_files") == "x.py (SyntaxError)"
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second 
     from dataops_core.clients.airflow import AirflowClient, DagRun
     from dataops_core.clients.airflow_runs import TaskInstance
     from dataops_core.clients.kafka import KafkaClient, Sent
+    from dataops_core.clients.prometheus import AlertmanagerClient
     from dataops_core.clients.trino import QueryHandle, TrinoClient
 
 T = TypeVar("T")
@@ -171,6 +173,31 @@ class Gate:
         entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
         what = f"a canary writes a record into the topic {topic}"
         return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
+
+    def send_alert(
+        self,
+        client: AlertmanagerClient,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+        ends_at: datetime,
+        confirmed: str | None = None,
+    ) -> None:
+        """Raise an alert that is a test, and ends by itself.
+
+        Args:
+            client: Where to.
+            labels: The alert's labels.
+            annotations: What it says.
+            ends_at: When it ends.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Alertmanager did not take it.
+        """
+        entry = {"action": "send_alert", "target": client.target, "labels": dict(labels)}
+        what = "a test alert may call somebody"
+        self._do(entry, what, confirmed, lambda: client.post(labels, annotations, ends_at))
 
     def set_paused(
         self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None

@@ -1,5 +1,5 @@
 """The command line `dataops`."""
 
-from dataops_core.cli.app import main
+from dataops_core.cli.app import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -30,6 +32,14 @@ class ReportOutput(StrEnum):
 
     MARKDOWN = "markdown"
     JSON = "json"
+
+
+class AlertSeverity(StrEnum):
+    """How bad an alert is, by which it is routed."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
 
 
 class RowOutput(StrEnum):
@@ -65,11 +75,13 @@ app = typer.Typer(name="dataops", rich_markup_mode=None, pretty_exceptions_enabl
 kafka_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Kafka's topics, groups and records.")
 tables_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Iceberg's tables.")
 dag_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Airflow's DAGs.")
+monitoring_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="The central Prometheus.")
 config_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="The settings.")
 audit_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="What was done and refused.")
 app.add_typer(kafka_app, name="kafka")
 app.add_typer(tables_app, name="tables")
 app.add_typer(dag_app, name="dag")
+app.add_typer(monitoring_app, name="monitoring")
 app.add_typer(config_app, name="config")
 app.add_typer(audit_app, name="audit")
 
@@ -120,6 +132,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code(error)
         return _usage_code(invocation) if code is Exit.USAGE else code
     return int(code or Exit.OK)
+
+
+def run() -> NoReturn:
+    """Run the command line as a process of its own.
+
+    A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
+    can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
+    """
+    code = main()
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _usage_code(invocation: Invocation) -> int:
@@ -640,6 +666,68 @@ def dag_backfill(
 
     wanted = Backfill.of(dag_id, start, end, again)
     return dags.backfill(context.obj, wanted, dry_run=dry_run, confirmed=confirm or ("yes" if yes else None))
+
+
+@monitoring_app.command("verify")
+def monitoring_verify(
+    context: _Context,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The central Prometheus, without /api; else the context's.")
+    ] = None,
+    alertmanager: Annotated[
+        str | None, typer.Option(metavar="URL", help="The central Alertmanager; else the context's.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A bearer token for the addresses that are given.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The authority of their certificates, in PEM form.")
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="The exporter's job; else like .*dataops.*, as the rules have it."),
+    ] = None,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option("--left-out", metavar="NAME", help="A rule that is left out on purpose; may be given again."),
+    ] = None,
+    send_test_alert: Annotated[
+        bool, typer.Option("--send-test-alert", help="Send the alert DataopsTest to Alertmanager, and look for it.")
+    ] = False,
+    severity: Annotated[
+        AlertSeverity, typer.Option(help="Of the test alert; the shipped routes lead info to nobody.")
+    ] = AlertSeverity.INFO,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=VALUE", help="A label of the test alert; may be given again."),
+    ] = None,
+    receiver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the test alert has to be led; else any receiver will do.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Look whether a central Prometheus has the exporter and its rules, and whether its alerts get through.
+
+    Asks Prometheus and Alertmanager only, and needs no settings where --url is given. What a platform does not tell is
+    unknown. A test alert may call somebody: it wants to be confirmed, is audited, and ends by itself after 5 minutes.
+
+    Example: dataops monitoring verify --url https://prometheus.example.com --job dataops-exporter
+
+    Exit codes: 0 all that was tried is well, or only has a warning, 1 something fails, 2 wrong use or settings or
+    refused, 3 something is not known, 130 interrupted.
+    """
+    from dataops_core.cli import monitoring
+
+    confirmed = confirm or ("yes" if yes else None)
+    return monitoring.verify_arrival(
+        context.obj,
+        monitoring.Addresses(url, alertmanager, token_file, ca_file),
+        monitoring.Expected(job, left_out or [], receiver),
+        monitoring.Sending(severity.value, label or [], confirmed) if send_test_alert else None,
+        as_json=output is ListOutput.JSON,
+    )
 
 
 @config_app.command("validate")

@@ -1,4 +1,4 @@
-"""JSON over HTTP, for services that have no client library of their own; read only."""
+"""JSON over HTTP, for services that have no client library of their own."""
 
 from __future__ import annotations
 
@@ -25,21 +25,51 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
         NotFound: There is nothing at that path.
         ClientError: It does not answer, or not with JSON.
     """
+    answer = _ask("GET", where, settings, path, timeout)
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise BadAnswer(f"{where}: the answer is not JSON") from error
+
+
+def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> None:  # noqa: ANN401 - JSON
+    """Send JSON to a path; what is answered to it is of no use.
+
+    Raises:
+        NotFound: There is nothing at that path.
+        ClientError: It does not answer, or does not take it.
+    """
+    _ask("POST", where, settings, path, timeout, body)
+
+
+def _ask(
+    method: str,
+    where: str,
+    settings: WebSettings,
+    path: str,
+    timeout: float,
+    body: Any = None,  # noqa: ANN401 - JSON
+) -> requests.Response:
     try:
         with TlsSession(settings.tls, where) as session:
-            answer = session.get(
-                settings.url.rstrip("/") + path, headers=_headers(settings), auth=_basic(settings), timeout=timeout
+            answer = session.request(
+                method,
+                settings.url.rstrip("/") + path,
+                json=body,
+                headers=_headers(settings),
+                auth=_basic(settings),
+                timeout=timeout,
+                # What is sent to another place arrives there as a question, and a sign-in page looks like consent.
+                allow_redirects=method == "GET",
             )
-        if answer.status_code == 200:
-            return answer.json()
     except requests.exceptions.Timeout as error:
         raise TimedOut(f"{where}: no answer within {timeout:g} s") from error
-    except requests.exceptions.JSONDecodeError as error:
-        raise BadAnswer(f"{where}: the answer is not JSON") from error
     except requests.exceptions.ConnectionError as error:
         raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
     except (requests.exceptions.RequestException, ValueError) as error:
         raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
+    if answer.status_code == 200:
+        return answer
     if answer.status_code == 401:
         raise AuthenticationFailed(f"{where}: refused our credentials (401)")
     if answer.status_code == 403:

@@ -113,7 +113,7 @@ def _import_error(client: AirflowClient, file: str | None) -> str:
 
 
 def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> tuple[list[Figure], list[Fact]]:
-    full = [f"{p.name} ({p.slots} slots taken, {p.waiting} tasks wait)" for p in pools if p.open == 0 and p.waiting]
+    full = [f"{p.name} (slots: {p.slots}, tasks that wait: {p.waiting})" for p in pools if p.open == 0 and p.waiting]
     facts = [Fact("pools_full", ", ".join(full))] if full else []
     if failed:
         facts.append(Fact("import_error_files", ", ".join(f"{f.file} ({f.reason})" for f in failed[:3])))

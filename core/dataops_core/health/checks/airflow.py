@@ -135,7 +135,7 @@ CHECKS = (
     Check(
         "pool-full",
         ("airflow",),
-        Severity.ADVICE,
+        Severity.NOTE,  # that tasks take turns is what a pool is for
         "A pool has no free slot, and tasks wait for one.",
         "Give the pool more slots, or see which tasks hold them.",
         _pool_full,

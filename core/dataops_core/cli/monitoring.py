@@ -1,0 +1,180 @@
+"""`dataops monitoring`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.table import Table
+
+from dataops_core.actions import Gate
+from dataops_core.cli.app import Invocation
+from dataops_core.cli.doctoring import COLOURS, GLYPHS
+from dataops_core.cli.probing import printed, safe, table
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, write
+from dataops_core.clients.prometheus import AlertmanagerClient, PrometheusClient
+from dataops_core.config import AlertsSettings, ContextSettings, context_of, find_config, load_settings
+from dataops_core.config.load import settings_of
+from dataops_core.doctor import Result
+from dataops_core.errors import ConfigError
+from dataops_core.onboarding import JOB, Drill, Found, Step, Wanted, as_dict, verify
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """What is asked, where it is not what the context names; and how.
+
+    Attributes:
+        token_file: File with a bearer token for these addresses.
+        ca_file: File with the authorities that may have signed their certificates.
+    """
+
+    prometheus: str | None
+    alertmanager: str | None
+    token_file: Path | None
+    ca_file: Path | None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected, as it was typed; see `dataops_core.onboarding.Wanted`."""
+
+    job: str | None
+    left_out: Sequence[str]
+    receiver: str | None
+
+
+@dataclass(frozen=True)
+class Sending:
+    """The alert to send, and the word that confirms it."""
+
+    severity: str
+    labels: Sequence[str]
+    confirmed: str | None
+
+
+def verify_arrival(
+    invocation: Invocation, addresses: Addresses, expected: Expected, sending: Sending | None, *, as_json: bool
+) -> int:
+    """Look whether all has arrived, and write what was found."""
+    wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
+    name, context, timeout = _context(invocation, addresses)
+    if context.prometheus is None:
+        raise ConfigError(
+            f'the context "{name}" has no prometheus', hint="name one with --url, or add it to the settings"
+        )
+    prometheus = PrometheusClient(context.prometheus, timeout)
+    alertmanager = None if context.alertmanager is None else AlertmanagerClient(context.alertmanager, timeout)
+    if sending is None:
+        found = verify(prometheus, alertmanager, wanted)
+    elif alertmanager is None:
+        raise ConfigError("a test alert is sent to an Alertmanager, and none is named", hint="add --alertmanager URL")
+    else:
+        gate, confirmed = Gate(name, context), sending.confirmed
+        alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))
+        word = gate.confirmation()
+        if word is not None and confirmed is None and can_ask():
+            confirmed = ask_word(f"This raises an alert at {alertmanager.target}: somebody may be called.", word)
+        found = verify(
+            prometheus,
+            alertmanager,
+            wanted,
+            alert,
+            lambda client, sent: gate.send_alert(client, sent.labels, sent.annotations, sent.ends_at, confirmed),
+        )
+    if as_json:
+        told = as_dict(found, prometheus.target, None if alertmanager is None else alertmanager.target)
+        write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    else:
+        write(printed([_table(found), "", *_mends(found)]))
+    return _exit_code(found)
+
+
+def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, ContextSettings, float]:
+    """Return the context's name, what is asked, and the deadline of a request.
+
+    An address that is typed gets no credentials of the context's but where it is the context's own, and stands for the
+    whole platform: the context's Alertmanager belongs to the context's Prometheus.
+    """
+    url = addresses.prometheus
+    try:
+        path = find_config(invocation.config)
+    except ConfigError:
+        if url is None:
+            raise
+        name = urlsplit(url).netloc.rpartition("@")[2] or url
+        settings, context = settings_of({"contexts": {name: {}}}, Path(), url), ContextSettings()
+    else:
+        settings = load_settings(path)
+        name, context = context_of(settings, invocation.context)
+    typed = _typed(addresses)
+    changed: dict[str, AlertsSettings | None] = {
+        key: found for key, found in typed.items() if not _same(found, getattr(context, key))
+    }
+    if "prometheus" in changed and "alertmanager" not in typed:
+        changed["alertmanager"] = None
+    if (addresses.token_file or addresses.ca_file) and not any(changed.values()):
+        raise ConfigError(
+            "a token or authority is for an address that is typed",
+            hint="name --url or --alertmanager, or put them into the settings",
+        )
+    return name, context.model_copy(update=changed), settings.probe_timeout
+
+
+def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
+    how: dict[str, Any] = {}
+    if addresses.token_file is not None:
+        how["token"] = {"file": str(addresses.token_file)}
+    if addresses.ca_file is not None:
+        how["tls"] = {"ca_file": str(addresses.ca_file)}
+    urls = {"prometheus": addresses.prometheus, "alertmanager": addresses.alertmanager}
+    tables = {key: {"url": url, **how} for key, url in urls.items() if url is not None}
+    checked = settings_of({"contexts": {"typed": tables}}, Path(), "the addresses given").contexts["typed"]
+    return {key: getattr(checked, key) for key in tables}
+
+
+def _same(typed: AlertsSettings, known: AlertsSettings | None) -> bool:
+    own = typed.token is None and typed.tls is None
+    return own and known is not None and typed.url.rstrip("/") == known.url.rstrip("/")
+
+
+def _labels(typed: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for label in typed:
+        name, equals, value = label.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(f'"{label}" is no label', hint="write NAME=VALUE: team=data-platform")
+        labels[name] = value
+    return labels
+
+
+def _table(found: Found) -> Table:
+    rows = table("CHECK", "RESULT", "WHY")
+    for step in found.steps:
+        words = step.result.value.replace("_", " ")
+        rows.add_row(
+            step.check.value.replace("_", " "),
+            f"[{COLOURS[step.result]}]{GLYPHS[step.result]} {words}[/]",
+            safe(step.detail),
+        )
+    return rows
+
+
+def _mends(found: Found) -> Iterator[str]:
+    def named(step: Step) -> str:
+        return step.check.value.replace("_", " ")
+
+    for step in found.steps:
+        if step.mend:
+            yield f"[{COLOURS[step.result]}]{GLYPHS[step.result]}[/] [bold]{named(step)}[/] mend: {safe(step.mend)}"
+
+
+def _exit_code(found: Found) -> Exit:
+    if found.result is Result.FAILED:
+        return Exit.FAILED
+    return Exit.CONNECTION if found.result is Result.UNKNOWN else Exit.OK
