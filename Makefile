@@ -25,13 +25,15 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not upkeep and not helm"
+	$(PY) -m pytest -m "not upkeep and not helm and not kube"
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
+.PHONY: chaos upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
+kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
+	$(PY) -m pytest -m kube
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
@@ -95,9 +97,11 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools lock monitoring-tools onboarding quick screenshots site distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
+kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; ten minutes of CPU time
+	@deploy/helm/tools/kube/build .local/tools/bin
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
 	@deploy/monitoring-tools .local/tools
 onboarding: install ## write the manifest for a central Prometheus, and the list of rules that `dataops monitoring verify` goes by
@@ -148,7 +152,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	.venv/bin/lint-imports
 
 quick: install monitoring-tools ## the tests that start nothing heavy
-	$(PY) -m pytest -m "not stack and not spark and not helm"
+	$(PY) -m pytest -m "not stack and not spark and not helm and not kube"
 
 fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix

@@ -40,9 +40,9 @@ class Selector(NamedTuple):
 
 
 def program(name: str) -> str:
-    """Return the path of a program: on the PATH, or where `make monitoring-tools` or `make helm-tools` put it."""
+    """Return a program's path: on the PATH, or where `make monitoring-tools`, `helm-tools` or `kube-tools` put it."""
     found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], str(TOOLS))))
-    assert found, f"no {name} here: run `make monitoring-tools helm-tools`"
+    assert found, f"no {name} here: run `make monitoring-tools helm-tools kube-tools`"
     return found
 
 
