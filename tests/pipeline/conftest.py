@@ -13,6 +13,15 @@ from dataops_local.layout import Layout
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
 
+UI = {
+    "spark.ui.enabled": "true",
+    "spark.ui.port": "0",
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.sql.ui.retainedExecutions": "50",
+}
+"""A web UI, for the test of what it tells; it keeps little."""
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
@@ -21,6 +30,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        session = spark_session(settings, "tests")
+        session = spark_session(settings, "tests", conf=UI)
         yield session
         session.stop()

@@ -450,6 +450,25 @@ CASES = [
         "5 queries failed within five minutes, not by their own fault: ICEBERG_CANNOT_OPEN_SPLIT (5)",
         figures(queries_failed_recent=3),
     ),
+    Case(
+        "late-rows",
+        "land",
+        figures(rows_late_recent=1200, rows_late_at=T0.timestamp()),
+        Status.WARNING,
+        "land: 1,200 rows dropped within ten minutes, because they came after the watermark",
+        figures(rows_late_recent=0),
+    ),
+    Case(
+        "commit-conflicts",
+        "trino",
+        {
+            "figures": {"commits_failed_recent": 3, "commit_failed_at": T0.timestamp()},
+            "facts": {"conflict": "q3 of ann: MERGE INTO s.o"},
+        },
+        Status.WARNING,
+        "3 writes given up within five minutes, as another one had changed the same files: q3 of ann: MERGE INTO s.o",
+        figures(commits_failed_recent=2),
+    ),
 ]
 
 

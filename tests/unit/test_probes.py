@@ -9,10 +9,14 @@ import pytest
 from tests.orders import T0, seconds
 
 from dataops_core.clients.airflow import NEWEST, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
+from dataops_core.clients.kafka import FirstRecords, TopicOffsets
+from dataops_core.clients.spark_checkpoint import Batch, Checkpoint
+from dataops_core.clients.spark_ui import LateRows
 from dataops_core.clients.trino import Node, ServerQuery, TrinoInfo
-from dataops_core.config import DagStage, TrinoViewStage
+from dataops_core.config import DagStage, SparkQueryStage, TrinoViewStage
 from dataops_core.errors import ClientError, PermissionDenied, TimedOut
-from dataops_core.probes import trino
+from dataops_core.health.model import Observation
+from dataops_core.probes import spark, trino
 from dataops_core.probes.airflow import observe_airflow, observe_dag
 
 STAGE = DagStage(name="conform", kind="dag", dag_id="conform")
@@ -171,6 +175,9 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
             query("ours", "QUEUED", 500, source="dataops"),
             query("q5", "FAILED", 60, elapsed=50, error="ICEBERG_CANNOT_OPEN_SPLIT", error_type="EXTERNAL"),
             query("q6", "FAILED", 60, elapsed=50, error="SYNTAX_ERROR", error_type="USER_ERROR"),
+            query(
+                "q8", "FAILED", 60, error="ICEBERG_COMMIT_ERROR", error_type="EXTERNAL", statement="MERGE INTO\n s.o"
+            ),
             query("q7", "FAILED", 600, elapsed=200, error="EXCEEDED_TIME_LIMIT", error_type="INSUFFICIENT_RESOURCES"),
         )
     )
@@ -184,6 +191,8 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
     assert seen.fact("planning") == "q3 of ann is planning in resource group global"
     assert seen.figure("queries_failed_recent") == 1
     assert seen.fact("failed") == "ICEBERG_CANNOT_OPEN_SPLIT (1)"
+    assert seen.figure("commits_failed_recent") == 1, "and not a failure besides"
+    assert seen.fact("conflict") == "q8 of ann: MERGE INTO s.o"
     trino.observe_trino(cluster, load)  # type: ignore[arg-type]
     assert cluster.asked == 1, "asking costs Trino real work"
 
@@ -191,3 +200,51 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:
     _, seen = trino.observe_trino(Trino(refuses=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
     assert seen.figures == ()
+
+
+class Kafka:
+    """A cluster with one topic, of which nothing waits."""
+
+    target = "kafka:1"
+
+    def topic(self, name: str) -> TopicOffsets:
+        return TopicOffsets(name, {})
+
+    def first_records(self, _topic: str, _starts: object) -> FirstRecords:
+        return FirstRecords({}, {})
+
+    def retention(self, _topic: str) -> None:
+        return None
+
+
+@dataclass
+class Ui:
+    """The web UI of a query's driver."""
+
+    rows: int | None = None
+    failure: ClientError | None = None
+
+    def late_rows(self, query_id: str, _now: datetime) -> LateRows:
+        assert query_id == "q-1"
+        if self.failure is not None:
+            raise self.failure
+        return LateRows(self.rows, T0 if self.rows else None)
+
+
+def test_a_query_tells_its_late_rows_where_spark_does_and_does_without_where_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = Batch(7, T0, {"orders": {}})
+    monkeypatch.setattr(spark, "read_checkpoint", lambda *_: Checkpoint("q-1", batch, batch))
+    stage = SparkQueryStage(name="land", kind="spark_query", checkpoint="/c")
+
+    def seen(ui: Ui | None) -> Observation:
+        return spark.observe_query(stage, Kafka(), None, ui)  # type: ignore[arg-type]
+
+    dropped = seen(Ui(1200))
+    assert (dropped.figure("rows_late_recent"), dropped.figure("rows_late_at")) == (1200, T0.timestamp())
+    assert (seen(Ui(0)).figure("rows_late_recent"), seen(Ui(0)).figure("rows_late_at")) == (0, None)
+    for ui in (None, Ui(None), Ui(failure=TimedOut("spark http://s: no answer within 2 s"))):
+        assert seen(ui).figure("rows_late_recent") is None, "unknown is not none"
+        assert seen(ui).figure("batch_committed") == 7
+    assert seen(ui).notes == ("late rows are not known: spark http://s: no answer within 2 s",)

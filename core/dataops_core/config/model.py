@@ -176,6 +176,8 @@ class Thresholds(Section):
     """Seconds that a query may wait in Trino's queue, or for resources."""
     trino_planning_max: float = Field(default=30.0, gt=0)
     """Seconds that Trino may plan a query."""
+    trino_conflicts_max: int = Field(default=2, ge=0)
+    """Writes that may be given up within five minutes because another one had changed the same files."""
     trino_failed_max: int = Field(default=3, ge=0)
     """Queries that may fail within five minutes for another reason than the user's own statement."""
 
@@ -255,6 +257,10 @@ class SparkQueryStage(ReaderStage):
     """Seconds that the event-time watermark may stand still while batches with records are committed."""
     clock_ahead_max: float = Field(default=60.0, gt=0)
     """Seconds that the event-time watermark may lie in the future."""
+    ui: WebSettings | None = None
+    """Web UI of the query's driver, such as `http://driver:4040`: it tells how many rows were dropped as late."""
+    late_rows_max: int = Field(default=0, ge=0)
+    """Rows that may be dropped as late within ten minutes."""
     state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
     """Bytes that the query's state may take."""
     state_growth_max: float = Field(default=2.0, gt=1)

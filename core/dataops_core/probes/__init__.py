@@ -12,8 +12,9 @@ from dataops_core.clients.alerts import AlertsClient
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.schema_registry import SchemaRegistry
+from dataops_core.clients.spark_ui import SparkUi
 from dataops_core.clients.trino import TrinoClient
-from dataops_core.config import ContextSettings, Stage
+from dataops_core.config import ContextSettings, SparkQueryStage, Stage
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import Observation, StageKind, store_of
 from dataops_core.probes import airflow, alerts, iceberg, kafka, spark, trino
@@ -29,6 +30,7 @@ class Clients:
     trino: TrinoClient | None = None
     catalogs: Mapping[str, CatalogClient] = field(default_factory=dict)
     alerts: Mapping[str, AlertsClient] = field(default_factory=dict)
+    spark_uis: dict[str, SparkUi] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: ContextSettings, timeout: float) -> Clients:
@@ -50,6 +52,12 @@ class Clients:
                 if settings is not None
             },
         )
+
+    def spark_ui(self, stage: SparkQueryStage) -> SparkUi | None:
+        """Return the client of the web UI of a query's driver, the same one each time; `None` where it has none."""
+        if stage.ui is None:
+            return None
+        return self.spark_uis.setdefault(stage.checkpoint, SparkUi(stage.ui))
 
     def need(self, what: str) -> Any:  # noqa: ANN401 - one of the clients
         """Return a client; raises ConfigError where it is not configured."""
@@ -93,7 +101,7 @@ def observe(stage: Stage, clients: Clients) -> Observation:
             return kafka.observe_group(stage, clients.need("kafka"))
         case "spark_query":
             store = clients.need(stage.store) if stage.store is not None else None
-            return spark.observe_query(stage, clients.need("kafka"), store)
+            return spark.observe_query(stage, clients.need("kafka"), store, clients.spark_ui(stage))
         case "iceberg_table":
             return iceberg.observe_table(stage, clients.need(stage.catalog))
         case "dag":

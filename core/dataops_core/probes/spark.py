@@ -9,14 +9,25 @@ from statistics import median
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.spark_checkpoint import Checkpoint, read_checkpoint
+from dataops_core.clients.spark_ui import LateRows, SparkUi
 from dataops_core.config import SparkQueryStage
+from dataops_core.errors import ClientError
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.health.text import duration
 from dataops_core.probes.kafka import reader_facts, reader_figures, waiting
 
 
-def observe_query(stage: SparkQueryStage, client: KafkaClient, store: CatalogClient | None) -> Observation:
-    """Observe a query: what it has committed against what its topics hold; `store` opens its object store, if any."""
+def observe_query(
+    stage: SparkQueryStage, client: KafkaClient, store: CatalogClient | None, ui: SparkUi | None = None
+) -> Observation:
+    """Observe a query: what it has committed against what its topics hold.
+
+    Args:
+        stage: The query.
+        client: The cluster that it reads.
+        store: Opens the object store of its checkpoint, if it lies in one.
+        ui: The web UI of its driver, where that is known.
+    """
     now = datetime.now(UTC)
     checkpoint = read_checkpoint(stage.checkpoint, store)
     planned, committed = checkpoint.planned, checkpoint.committed
@@ -35,6 +46,12 @@ def observe_query(stage: SparkQueryStage, client: KafkaClient, store: CatalogCli
     if in_flight and planned is not None:
         age = duration((now - planned.at).total_seconds())
         notes.append(f"batch {planned.number} was planned {age} ago and is not committed")
+    late: tuple[Figure, ...] = ()
+    if ui is not None:
+        try:
+            late = _late(ui.late_rows(checkpoint.query_id, now))
+        except ClientError as error:  # the query may do well without its UI
+            notes.append(f"late rows are not known: {error}")
     progress = since if records else newest
     return Observation(
         stage=stage.name,
@@ -49,9 +66,16 @@ def observe_query(stage: SparkQueryStage, client: KafkaClient, store: CatalogCli
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
         notes=tuple(notes),
-        figures=(*_figures(checkpoint), *reader_figures(waits)),
+        figures=(*_figures(checkpoint), *late, *reader_figures(waits)),
         facts=(Fact("query_id", checkpoint.query_id), *reader_facts(waits, client)),
     )
+
+
+def _late(late: LateRows) -> tuple[Figure, ...]:
+    if late.rows is None:
+        return ()
+    dropped = Figure("rows_late_recent", late.rows, "rows")
+    return (dropped,) if late.at is None else (dropped, Figure("rows_late_at", late.at.timestamp(), "timestamp"))
 
 
 def _figures(checkpoint: Checkpoint) -> Iterator[Figure]:

@@ -21,6 +21,8 @@ FAILED_WITHIN = timedelta(minutes=5)
 """How far back failed queries count."""
 WAITING = ("QUEUED", "WAITING_FOR_RESOURCES", "DISPATCHING")
 RUNNING = ("PLANNING", "STARTING", "RUNNING", "FINISHING")
+CONFLICTS = ("ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT")
+"""Trino's names for a write that was given up because another one had changed the same files or rows."""
 NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FOUND", "COLUMN_NOT_FOUND")
 
 
@@ -105,6 +107,8 @@ def _load(
     waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -q.elapsed)
     planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -q.elapsed)
     failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
+    conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
+    failed = [found for found in failed if found not in conflicts]
     lost = [node.node_id for node in nodes if node.state != "active"]
     figures = [
         Figure("nodes_active", len(nodes) - len(lost)),
@@ -112,6 +116,7 @@ def _load(
         Figure("queries_running", sum(q.state in RUNNING for q in others)),
         Figure("queries_queued", len(waiting)),
         Figure("queries_failed_recent", len(failed)),
+        Figure("commits_failed_recent", len(conflicts)),
     ]
     facts = []
     if lost:
@@ -130,6 +135,10 @@ def _load(
         figures.append(Figure("query_failed_at", failed[-1][0].timestamp(), "timestamp"))
         reasons = Counter(q.error or q.error_type for _, q in failed)
         facts.append(Fact("failed", ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3))))
+    if conflicts:
+        ended, newest = conflicts[-1]
+        figures.append(Figure("commit_failed_at", ended.timestamp(), "timestamp"))
+        facts.append(Fact("conflict", f"{newest.query_id} of {newest.user}: {' '.join(newest.statement.split())[:80]}"))
     return tuple(figures), tuple(facts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataops_core.config import SparkQueryStage
-from dataops_core.health.checks.base import Check, Found, Look
+from dataops_core.health.checks.base import Check, Found, Look, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.text import clock, count, duration, size
 
@@ -61,6 +61,16 @@ def _state_growth(stage: SparkQueryStage, look: Look) -> Found | None:
     return Found(f"its state has grown from {size(oldest)} to {size(newest)} within {over}")
 
 
+def _late_rows(stage: SparkQueryStage, look: Look) -> Found | None:
+    dropped, at = look.figure("rows_late_recent"), look.time("rows_late_at")
+    if dropped <= stage.late_rows_max:
+        return None
+    return Found(
+        f"{numbered(dropped, 'row')} dropped within ten minutes, because they came after the watermark",
+        evidence=(f"the newest batch with such rows ended at {clock(at, look.now)}",) if at else (),
+    )
+
+
 CHECKS = (
     Check(
         "clock-ahead",
@@ -69,6 +79,15 @@ CHECKS = (
         "The event-time watermark lies in the future: one fast clock makes honest records late, and they are dropped.",
         "Cap event times that lie in the future before withWatermark, and restart the query with a new checkpoint.",
         _clock_ahead,
+    ),
+    Check(
+        "late-rows",
+        ("spark_query",),
+        Severity.WARNING,
+        "Rows come after the event-time watermark, and the query drops them without a word.",
+        "Look which source is late, or whether one fast clock moves the watermark; give withWatermark a longer delay."
+        " What was dropped is still in the topic: read it again into where it is missing.",
+        _late_rows,
     ),
     Check(
         "watermark-frozen",

@@ -74,6 +74,18 @@ def _failing(thresholds: Thresholds, look: Look) -> Found | None:
     )
 
 
+def _conflicts(thresholds: Thresholds, look: Look) -> Found | None:
+    failed = look.figure("commits_failed_recent")
+    if failed <= thresholds.trino_conflicts_max:
+        return None
+    at = look.time("commit_failed_at")
+    return Found(
+        f"{numbered(failed, 'write')} given up within five minutes, as another one had changed the same files:"
+        f" {look.seen.fact('conflict')}",
+        evidence=(f"the newest one at {clock(at, look.now)}",) if at else (),
+    )
+
+
 CHECKS = (
     Check(
         "stale-metadata",
@@ -118,6 +130,16 @@ CHECKS = (
         "Trino plans a query for long, which mostly means slow metadata: a catalog, a metastore, too many files.",
         "Look at the catalog's answer times; compact the tables of the query.",
         _planning,
+        explains=True,
+    ),
+    Check(
+        "commit-conflicts",
+        ("trino",),
+        Severity.WARNING,
+        "Writes are given up because others change the same files at the same time: their rows are not in the table.",
+        "Have the writers take turns (a pool of one slot in Airflow), or keep them to partitions of their own; compact"
+        " when nothing else writes. Then run again what was given up (`:queries`).",
+        _conflicts,
         explains=True,
     ),
     Check(
