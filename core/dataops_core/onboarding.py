@@ -310,10 +310,9 @@ def _snapshot(client: PrometheusClient, wanted: Wanted, target: Result) -> Told:
     if not taken:
         mend = "Look at the exporter's log: its first look has not ended."
         return Result.FAILED, "there is no dataops_exporter_snapshot_timestamp_seconds", mend
-    fresh = {
-        _target_of(sample) for sample in client.query(f"count by (job, instance) (dataops_probe_success{{{job}}})")
-    }
-    # The exporter itself shows no more than its time of a snapshot that is too old.
+    # Of a snapshot that is too old the exporter shows no more than its time; its surveys go on beside that.
+    looks = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
+    fresh = {_target_of(sample) for sample in client.query(looks)}
     old = [sample for sample in taken if _target_of(sample) not in fresh]
     age = max((sample.at.timestamp() - sample.value) for sample in old or taken)
     if old:

@@ -456,6 +456,24 @@ def test_a_paused_dag_is_called_paused() -> None:
     assert pipeline.verdict.remedy.text == "Unpause the DAG conform."
 
 
+def test_what_a_first_run_has_written_is_not_unknown_until_the_run_has_ended() -> None:
+    seen = healthy(T0)
+    seen["conform"] = Observation("conform", T0, activity=Activity.RUNNING)
+    pipeline = see(seen).pipeline("p")
+    assert [pipeline.stage(name).state for name in ("conform", "silver", "view")] == [
+        StageState.BEHIND,
+        StageState.CAUGHT_UP,
+        StageState.CAUGHT_UP,
+    ]
+    assert (pipeline.verdict.status, pipeline.verdict.stage) == (Status.WARNING, "conform")
+
+
+def test_a_table_below_a_stage_that_cannot_be_seen_stays_unknown() -> None:
+    seen: dict[str, Observation | str] = dict(healthy(T0))
+    seen["conform"] = "airflow: no answer"
+    assert see(seen).pipeline("p").stage("silver").state is StageState.UNKNOWN
+
+
 def test_a_dag_that_never_ran_is_behind_first_and_stuck_after_its_stall_time() -> None:
     seen: dict[str, Observation | str] = {**healthy(T0), "conform": Observation("conform", T0)}
     first = see(seen)

@@ -43,7 +43,7 @@ class Platform:
             "dataops_build_info{": [({**JOB, "version": "1"}, 1)],
             "dataops_build_info": [({**JOB, "version": "1"}, 1)],
             "dataops_exporter_snapshot_timestamp_seconds{": [(JOB, time.time() - 4)],
-            "count by (job, instance) (dataops_probe_success": [(JOB, 3)],
+            'count by (job, instance) (dataops_probe_success{probe!="survey"': [(JOB, 3)],
             'ALERTS{alertname="DataopsWatchdog"': [({}, 1)],
             'count({__name__=~"pipeline:dataops_.+"})': [({}, 8)],
         }
@@ -299,7 +299,7 @@ def test_a_target_that_is_another_program_handed_on_or_of_a_job_that_no_rule_wat
 
 def test_a_snapshot_that_is_too_old_ahead_or_not_there(platform: Platform, verify: Verify) -> None:
     taken = "dataops_exporter_snapshot_timestamp_seconds{"
-    probed = "count by (job, instance) (dataops_probe_success"
+    probed = 'count by (job, instance) (dataops_probe_success{probe!="survey"'
     platform.queries |= {taken: [(JOB, time.time() - 7200)], probed: []}
     steps = verify(code=1)
     assert steps["snapshot"]["detail"] == "too old to be shown (2 h 00 m): dataops-exporter/10.0.0.1:9877"

@@ -9,6 +9,8 @@ from dataops_core.config import IcebergTableStage, Stage, TrinoViewStage
 from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageState
 from dataops_core.health.text import count, duration
 
+FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
+"""States of a stage that nothing has passed yet, and that is known."""
 RISING = 0.05
 """Seconds of lag gained per second from which a lag counts as rising; below it is noise."""
 
@@ -63,6 +65,8 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
         return _without_progress(reading, seen, now)
     if not reading.upstream:
         return _source(reading, seen, now)
+    if all(s.progress_time is None and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
+        return _caught_up(reading, 0.0)  # a DAG's first run has written what only its end will tell
     if reading.hop_lag is None:
         blind = ", ".join(s.name for s in reading.upstream if s.progress_time is None)
         return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {blind} is not known", None
