@@ -65,12 +65,17 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
         return _without_progress(reading, seen, now)
     if not reading.upstream:
         return _source(reading, seen, now)
-    if all(s.progress_time is None and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
-        return _caught_up(reading, 0.0)  # a DAG's first run has written what only its end will tell
     if reading.hop_lag is None:
-        blind = ", ".join(s.name for s in reading.upstream if s.progress_time is None)
-        return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {blind} is not known", None
+        return _not_compared(reading)
     return _compared(reading, seen, reading.hop_lag, now)
+
+
+def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
+    blind = [s for s in reading.upstream if s.progress_time is None]
+    if all(s in blind and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
+        return _caught_up(reading, 0.0)  # a DAG's first run has written what only its end will tell
+    names = ", ".join(s.name for s in blind)
+    return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {names} is not known", None
 
 
 def _failed(seen: Observation, findings: tuple[Finding, ...]) -> tuple[str, datetime | None] | None:
