@@ -25,17 +25,19 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not upkeep and not helm and not kube"
+	$(PY) -m pytest -m "not upkeep and not helm and not kube and not soak"
 
 ##### Longer runs
 
-.PHONY: chaos upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
+.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
 	$(PY) -m pytest -m kube
 chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
 	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
+soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
+	$(PY) -m pytest -s -m soak
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run

@@ -93,7 +93,8 @@ def settings() -> Iterator[str]:
             yield from _section(f'`[[pipelines.NAME.stages]]` with `kind = "{at[-1]}"`', model, own)
         else:
             listed = at[-1:] == ("*",) and get_origin(known[at[:-2]].model_fields[at[-2]].annotation) is tuple
-            place = ".".join(at[:-1] if listed else at).replace("*", "NAME")
+            path = (*at[:3], *at[5:]) if at[2:4] == ("stages", "*") else at  # a stage has no name in its place
+            place = ".".join(path[:-1] if listed else path).replace("*", "NAME")
             title = f"`[[{place}]]`" if listed else f"`[{place}]`" if place else "Top level"
             yield from _section(title, model, model.model_fields)
     yield "### Environment variables\n"

@@ -238,7 +238,7 @@ def _target(client: PrometheusClient, wanted: Wanted) -> Told:
             errors = client.scrape_errors()
         except ClientError:
             errors = {}
-        whys = [f"{name}: {errors[name.partition('/')[2]]}" for name in down if name.partition("/")[2] in errors]
+        whys = [f"{name}: {errors[name.rpartition('/')[2]]}" for name in down if name.rpartition("/")[2] in errors]
         return (
             Result.FAILED,
             f"{len(down)} of {len(up)} cannot be scraped: {_listed(whys or down)}",
@@ -251,7 +251,7 @@ def _target(client: PrometheusClient, wanted: Wanted) -> Told:
             f"scraped, and no exporter: {_listed(silent)}",
             "It serves no dataops_build_info: correct the target, or name the exporter's job with --job.",
         )
-    detail = f"{_listed(sorted(_target_of(sample) for sample in up))}, {_since(client, f'up{{{job}}}', up[0].at)}"
+    detail = f"{_listed(sorted(_target_of(sample) for sample in up))}, {_since(client, f'up{{{job}}}', up)}"
     unwatched = sorted({name for name in (s.labels.get("job", "") for s in up) if not re.fullmatch(JOB, name)})
     if unwatched:
         mend = f"DataopsExporterDown watches jobs like {JOB} only: name the job so, or change that rule."
@@ -280,14 +280,15 @@ def _no_target(client: PrometheusClient, wanted: Wanted, served: bool) -> Told:
     )
 
 
-def _since(client: PrometheusClient, expression: str, now: datetime) -> str:
-    """Say since when all of them are 1."""
+def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> str:
+    """Say since when all of them that are there now are 1."""
+    now, present = up[0].at, [sample.labels for sample in up]
     try:
         found = client.query_range(expression, now - LOOK_BACK, now, LOOK_STEP)
     except ClientError:
         return "up"
     oldest = now - LOOK_BACK + timedelta(seconds=1.5 * LOOK_STEP)
-    began = max((_up_since(series, now) for series in found), default=now)
+    began = max((_up_since(series, now) for series in found if series.labels in present), default=now)
     if began <= oldest:
         return f"up for more than {duration(LOOK_BACK.total_seconds())}"
     return f"up since {began:%Y-%m-%d %H:%M}Z or a little longer"
@@ -442,10 +443,17 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Told:
         mend = "Nobody is told of it: end the silence, or look which alert inhibits it."
         return Result.FAILED, f"it has come, and is muted by {_muted(muted)}", mend
     told = _receivers(come)
-    if wanted.receiver is not None and not any(wanted.receiver in alert.receivers for alert in come):
+    if wanted.receiver is not None and not any(
+        _is(name, wanted.receiver) for alert in come for name in alert.receivers
+    ):
         return Result.FAILED, f"it goes to {told}, not to {wanted.receiver}", "Correct the routes, or its labels."
     ends = drill.ends_at.astimezone(UTC)
     return Result.OK, f"it has come, and goes to {told}: look there; it ends by itself at {ends:%H:%M:%S}Z"
+
+
+def _is(name: str, wanted: str) -> bool:
+    """Tell whether it is that receiver: an operator puts the namespace and the name of its resource before."""
+    return name == wanted or name.endswith(f"/{wanted}")
 
 
 ##### Words

@@ -144,16 +144,17 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
     for state in StageState:
         yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
     yield metrics.STAGE_OBSERVATION, labels, seconds(stage.observed_at)
+    for found in stage.findings:  # none where the probe failed
+        yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
+    if stage.observation is not None and stage.error is None:
+        for figure in stage.observation.figures:
+            yield metrics.STAGE_FIGURE, (*labels, figure.name, figure.unit), figure.value
     if stage.state is StageState.UNKNOWN:
-        return  # its newest observation is from before the probe failed
+        return
     yield metrics.STAGE_LAG, labels, stage.hop_lag
     yield metrics.STAGE_LAG_RECORDS, labels, stage.observation.lag_records if stage.observation else None
     yield metrics.STAGE_PROGRESS, labels, seconds(stage.progress_time)
     yield metrics.STAGE_ETA, labels, stage.eta
-    for found in stage.findings:
-        yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
-    for figure in stage.observation.figures if stage.observation else ():
-        yield metrics.STAGE_FIGURE, (*labels, figure.name, figure.unit), figure.value
 
 
 def _objects(seen: Seen) -> Iterator[Sample]:

@@ -187,7 +187,10 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
         alert("DataopsStageStuck", "critical", "c", stage="land"),
         alert("DataopsPipelineUnknown", "warning", "c"),
         alert("DataopsProbeFailing", "warning", "d", target="d/view", component="airflow"),
+        alert("DataopsPipelineHeldByComponent", "info", "f", component="kafka"),
+        alert("DataopsProbeFailing", "warning", "f", target="f/land", component="spark"),
     )
+    assert "DataopsProbeFailing warning f" in found, "its pipeline is held back, by what the query reads"
     assert f"{burn} critical b" in found, "its component is down"
     assert f"{burn} critical d" not in found, "a promise that is missed for another reason"
     assert "DataopsStageStuck critical c" not in found, "another cause"

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -154,6 +155,41 @@ def test_a_server_that_is_down_is_unreachable(who: str, closed_port: int) -> Non
 @pytest.mark.parametrize("who", ASK)
 def test_a_server_that_hangs_times_out(who: str, silent_port: int) -> None:
     assert "no answer within 1 s" in fails(lambda: ASK[who](f"http://127.0.0.1:{silent_port}", DEADLINE), TimedOut)
+
+
+def test_an_answer_that_trickles_is_given_up_at_the_deadline() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(1000):
+                    self.wfile.write(b" ")
+                    time.sleep(0.2)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        fails(lambda: ASK["prometheus"](f"http://127.0.0.1:{server.server_port}", DEADLINE), TimedOut)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_token_outranks_what_the_user_s_netrc_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Answer]
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server = answer(200, b'{"data": {"alerts": []}}')
+    ASK["prometheus"](server.url)
+    assert server.asked[0][1]["Authorization"] == "Bearer t"
 
 
 @pytest.mark.parametrize("who", ASK)

@@ -109,6 +109,11 @@ def test_the_file_is_found_by_flag_variable_or_place(
             "catalogs.lake.tls: the address does not begin with https://",
         ),
         (
+            'kind = "topic"\ntopic = "orders"',
+            'kind = "spark_query"\ncheckpoint = "/c"\nui = {url = "http://u:pw@s:4040"}',
+            'stages[0] "orders".ui.url:',
+        ),
+        (
             "[pipelines.orders]",
             '[contexts.prod.airflow]\nurl = "https://a"\ntls = { key_file = "key.pem" }\n[pipelines.orders]',
             "contexts.prod.airflow.tls: has a `key_file` without a `cert_file`",

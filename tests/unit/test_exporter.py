@@ -28,7 +28,7 @@ from tests.exposition import CONFIG, EVERYTHING, kafka
 from tests.orders import CHAIN, T0, healthy, see
 
 from dataops_core.config import ExporterSettings, load_settings
-from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.model import Figure, HealthSnapshot, Observation
 from dataops_exporter.collector import Latest, Seen
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server
@@ -97,6 +97,19 @@ VIEW = {"pipeline": "p", "stage": "view", "system": "trino"}
 
 def trino_down(previous: HealthSnapshot | None = None) -> HealthSnapshot:
     return see({**healthy(T0), "view": "refused"}, T0, previous, down={"trino": "refused"})
+
+
+def test_what_is_found_is_served_also_where_the_state_is_not_known(exporter: Exporter) -> None:
+    seen: dict[str, Observation | str] = dict(healthy(T0))
+    due = (Figure("delete_files", 5000),)
+    seen |= {"conform": "airflow: no answer", "silver": replace(healthy(T0)["silver"], figures=due)}
+    exporter.put(see(seen, T0))
+    found = exporter.samples()
+    silver = {"pipeline": "p", "stage": "silver", "system": "iceberg"}
+    assert found[key("dataops_stage_state", **silver, state="unknown")] == 1
+    assert found[key("dataops_stage_finding", **silver, check_id="silver/delete-files", severity="advice")] == 1
+    assert found[key("dataops_stage_figure", **silver, figure="delete_files", unit="")] == 5000
+    assert key("dataops_stage_lag_seconds", **silver) not in found
 
 
 def test_a_snapshot_is_served_in_base_units(exporter: Exporter) -> None:

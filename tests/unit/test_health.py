@@ -468,6 +468,22 @@ def test_what_a_first_run_has_written_is_not_unknown_until_the_run_has_ended() -
     assert (pipeline.verdict.status, pipeline.verdict.stage) == (Status.WARNING, "conform")
 
 
+def test_a_table_below_a_query_whose_checkpoint_was_lost_is_not_called_caught_up() -> None:
+    seen = healthy(T0)
+    seen["land"] = Observation("land", T0, lag_records=1000, pending_since=T0 - seconds(900))
+    assert see(seen).pipeline("p").stage("bronze").state is StageState.UNKNOWN
+
+
+def test_a_topic_that_retention_has_emptied_is_idle_and_so_is_what_reads_it() -> None:
+    seen = healthy(T0)
+    seen["orders"] = Observation("orders", T0, position=1000)
+    seen["land"] = Observation("land", T0, position=1000, lag_records=0)
+    pipeline = see(seen).pipeline("p")
+    assert [pipeline.stage(name).state for name in ("orders", "land", "bronze")] == [StageState.IDLE] * 3
+    assert pipeline.stage("land").reason == "it holds nothing now"
+    assert pipeline.verdict.status is Status.OK
+
+
 def test_a_table_below_a_stage_that_cannot_be_seen_stays_unknown() -> None:
     seen: dict[str, Observation | str] = dict(healthy(T0))
     seen["conform"] = "airflow: no answer"

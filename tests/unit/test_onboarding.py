@@ -55,6 +55,7 @@ class Platform:
         ]
         self.alertmanagers = [{"url": "http://alertmanager:9093/api/v2/alerts"}]
         self.alerts: list[dict[str, Any]] = [WATCHDOG]
+        self.receiver = "ticket"
         self.status: dict[str, Any] = {"state": "active", "silencedBy": [], "inhibitedBy": []}
         """Of the test alert."""
         self.loses = False
@@ -113,7 +114,7 @@ class Platform:
                 return {}
             case "/api/v2/alerts":
                 known = [] if self.loses else self.posted
-                routed = [{**alert, "receivers": [{"name": "ticket"}], "status": self.status} for alert in known]
+                routed = [{**alert, "receivers": [{"name": self.receiver}], "status": self.status} for alert in known]
                 return [*self.alerts, *routed]
         return None
 
@@ -385,6 +386,11 @@ def test_a_test_alert_that_is_muted_lost_led_elsewhere_or_refused(platform: Plat
     where = ("--alertmanager", platform.url)
     steps = verify(*where, *SEND, "--receiver", "page", code=1)
     assert steps["test_alert"]["detail"] == "it goes to ticket, not to page"
+    platform.receiver = "data/dataops/page"
+    assert verify(*where, *SEND, "--receiver", "page", code=0)["test_alert"]["result"] == "ok", (
+        "an operator's name for it"
+    )
+    platform.receiver = "ticket"
     platform.status = {"silencedBy": [], "inhibitedBy": ["f00"]}
     assert "muted by f00" in verify(*where, *SEND, code=1)["test_alert"]["detail"]
     platform.loses = True
@@ -393,6 +399,22 @@ def test_a_test_alert_that_is_muted_lost_led_elsewhere_or_refused(platform: Plat
     assert "do not tell each other" in steps["test_alert"]["mend"]
     platform.paths["POST /api/v2/alerts"] = (400, b"")
     assert "HTTP 400" in verify(*where, *SEND, code=1)["test_alert"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--url", "http://[::1"), "url"),
+        (("--url", "http://prometheus.example.com", "--receiver", "page"), "add --send-test-alert"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_one_line(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["monitoring", "verify", *arguments]) == 2
+    line = capsys.readouterr().err
+    assert said in line
+    assert line.count("\n") == 1
 
 
 def test_a_sign_in_page_is_no_consent(platform: Platform, verify: Verify) -> None:

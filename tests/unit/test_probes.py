@@ -14,7 +14,7 @@ from dataops_core.clients.spark_checkpoint import Batch, Checkpoint
 from dataops_core.clients.spark_ui import LateRows
 from dataops_core.clients.trino import Node, ServerQuery, TrinoInfo
 from dataops_core.config import DagStage, SparkQueryStage, TrinoViewStage
-from dataops_core.errors import ClientError, PermissionDenied, TimedOut
+from dataops_core.errors import ClientError, ConfigError, DataopsError, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
 from dataops_core.probes import spark, trino
 from dataops_core.probes.airflow import observe_airflow, observe_dag
@@ -150,6 +150,7 @@ class Trino:
 
     running: tuple[ServerQuery, ...] = ()
     refuses: ClientError | None = None
+    denies: ClientError | None = None
     asked: int = 0
 
     def info(self) -> TrinoInfo:
@@ -162,6 +163,8 @@ class Trino:
         return (Node("c1", True, "active"), Node("w1", False, "active"), Node("w2", False, "inactive"))
 
     def queries(self) -> tuple[ServerQuery, ...]:
+        if self.denies is not None:
+            raise self.denies
         return self.running
 
 
@@ -178,6 +181,7 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
             query(
                 "q8", "FAILED", 60, error="ICEBERG_COMMIT_ERROR", error_type="EXTERNAL", statement="MERGE INTO\n s.o"
             ),
+            query("q9", "FAILED", 90, elapsed=10, error="TRANSACTION_CONFLICT", error_type="USER_ERROR"),
             query("q7", "FAILED", 600, elapsed=200, error="EXCEEDED_TIME_LIMIT", error_type="INSUFFICIENT_RESOURCES"),
         )
     )
@@ -191,15 +195,28 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
     assert seen.fact("planning") == "q3 of ann is planning in resource group global"
     assert seen.figure("queries_failed_recent") == 1
     assert seen.fact("failed") == "ICEBERG_CANNOT_OPEN_SPLIT (1)"
-    assert seen.figure("commits_failed_recent") == 1, "and not a failure besides"
+    assert seen.figure("commits_failed_recent") == 2, "and no failures besides"
     assert seen.fact("conflict") == "q8 of ann: MERGE INTO s.o"
     trino.observe_trino(cluster, load)  # type: ignore[arg-type]
     assert cluster.asked == 1, "asking costs Trino real work"
 
 
+def test_a_queue_that_is_full_is_told_though_our_own_query_waits_in_it() -> None:
+    full = Trino((query("q1", "QUEUED", 300),), refuses=TimedOut("slow"))
+    _, seen = trino.observe_trino(full, trino.Load())  # type: ignore[arg-type]
+    assert seen.figure("queued_longest") == pytest.approx(300, abs=5)
+    assert seen.figure("nodes_active") is None, "unknown is not none"
+
+
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:
-    _, seen = trino.observe_trino(Trino(refuses=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
+    _, seen = trino.observe_trino(Trino(denies=PermissionDenied("no")), trino.Load())  # type: ignore[arg-type]
     assert seen.figures == ()
+
+
+def test_what_a_query_waited_in_the_queue_is_no_planning() -> None:
+    cluster = Trino((query("q1", "PLANNING", 301, queued=300),))
+    _, seen = trino.observe_trino(cluster, trino.Load())  # type: ignore[arg-type]
+    assert seen.figure("planning_longest") == pytest.approx(1, abs=5)
 
 
 class Kafka:
@@ -222,7 +239,7 @@ class Ui:
     """The web UI of a query's driver."""
 
     rows: int | None = None
-    failure: ClientError | None = None
+    failure: DataopsError | None = None
 
     def late_rows(self, query_id: str, _now: datetime) -> LateRows:
         assert query_id == "q-1"
@@ -244,7 +261,7 @@ def test_a_query_tells_its_late_rows_where_spark_does_and_does_without_where_not
     dropped = seen(Ui(1200))
     assert (dropped.figure("rows_late_recent"), dropped.figure("rows_late_at")) == (1200, T0.timestamp())
     assert (seen(Ui(0)).figure("rows_late_recent"), seen(Ui(0)).figure("rows_late_at")) == (0, None)
-    for ui in (None, Ui(None), Ui(failure=TimedOut("spark http://s: no answer within 2 s"))):
+    for ui in (None, Ui(None), Ui(failure=ConfigError("NOPE is not set"))):
         assert seen(ui).figure("rows_late_recent") is None, "unknown is not none"
         assert seen(ui).figure("batch_committed") == 7
-    assert seen(ui).notes == ("late rows are not known: spark http://s: no answer within 2 s",)
+    assert seen(ui).notes == ("late rows are not known: NOPE is not set",)

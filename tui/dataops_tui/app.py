@@ -61,9 +61,9 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 CONNECTING = "still connecting; try again in a moment"
 BACKFILL_SHOWN = 10
+"""Dates of a backfill that are named before it is confirmed."""
 REJECTED = 500
 """Newest rejected records that are shown."""
-"""Dates of a backfill that are named before it is confirmed."""
 EVENTS = 1000
 """Changes of state that are kept."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")

@@ -102,7 +102,7 @@ def show_group(invocation: Invocation, name: str, output: str) -> int:
     group = kafka_peek.group(_open(invocation).need("kafka"), name)
     rows = [(lag.topic, lag.partition, lag.committed, lag.high, lag.lag) for lag in group.lags]
     write_rows(output, LAG_COLUMNS, rows)
-    lag = "never committed" if group.lag is None else f"lag {count(group.lag)}"
+    lag = "no commit on a partition that can be read" if group.lag is None else f"lag {count(group.lag)}"
     say(f"{visible(name)}: {group.state.lower()}, members: {group.members}, {lag}")
     return Exit.OK
 

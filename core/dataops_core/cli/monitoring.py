@@ -62,6 +62,8 @@ def verify_arrival(
     invocation: Invocation, addresses: Addresses, expected: Expected, sending: Sending | None, *, as_json: bool
 ) -> int:
     """Look whether all has arrived, and write what was found."""
+    if sending is None and expected.receiver is not None:
+        raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
     name, context, timeout = _context(invocation, addresses)
     if context.prometheus is None:
@@ -102,6 +104,7 @@ def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, Context
     whole platform: the context's Alertmanager belongs to the context's Prometheus.
     """
     url = addresses.prometheus
+    typed = _typed(addresses)  # refuses what is no address
     try:
         path = find_config(invocation.config)
     except ConfigError:
@@ -112,7 +115,6 @@ def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, Context
     else:
         settings = load_settings(path)
         name, context = context_of(settings, invocation.context)
-    typed = _typed(addresses)
     changed: dict[str, AlertsSettings | None] = {
         key: found for key, found in typed.items() if not _same(found, getattr(context, key))
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
-from dataops_core.cli.terminal import Exit, say
+from dataops_core.cli.terminal import Exit, exit_code, say
 from dataops_core.clients import iceberg_inspect as inspect
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.config import IcebergTableStage, Settings, context_of, find_config, load_settings
@@ -68,14 +68,23 @@ def list_tables(invocation: Invocation, output: str) -> int:
 def health(invocation: Invocation, name: str | None, output: str) -> int:
     """Write how tables are, and what is wrong with them: all, where none is named."""
     settings, catalogs = _open(invocation)
+    code = Exit.OK
     if name is not None:
         rows = [_health(*_find(catalogs, name), settings, output)]
     else:
-        found = [(client, table.name) for client in catalogs.values() for table in inspect.tables(client)]
+        found = []
+        for client in catalogs.values():
+            try:
+                found += [(client, table.name) for table in inspect.tables(client)]
+            except ClientError as error:  # one that is down does not hide the others
+                if len(catalogs) == 1:
+                    raise
+                say(f"dataops: {error}")
+                code = exit_code(error)
         with ThreadPoolExecutor(inspect.AT_ONCE) as pool:
             rows = list(pool.map(partial(_health_or_error, settings, output), found))
     write_rows(output, HEALTH_COLUMNS, rows)
-    return Exit.OK
+    return code
 
 
 def _health_or_error(settings: Settings, output: str, table: tuple[CatalogClient, str]) -> tuple[Any, ...]:

@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Any
 
 from dataops_core.clients.web import get_json
-from dataops_core.config import WebSettings
-from dataops_core.errors import BadAnswer, ClientError
+from dataops_core.config import WebSettings, without_user_info
+from dataops_core.errors import BadAnswer, DataopsError
 
 WITHIN = timedelta(minutes=10)
 """How far back late rows count."""
@@ -48,29 +48,30 @@ class SparkUi:
 
     Args:
         settings: Where it is and who we are.
-        timeout: Deadline of one request, in seconds, and of all that look into batches: the others are for next time.
+        timeout: Deadline of all requests of a look together, in seconds; batches that are left are for the next one.
     """
 
     def __init__(self, settings: WebSettings, timeout: float = TIMEOUT) -> None:
-        self.target = settings.url.rstrip("/")
+        self.target = without_user_info(settings.url.rstrip("/"))
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
         self._asked: datetime | None = None
-        self._failed: ClientError | None = None
+        self._failed: DataopsError | None = None
         self._app = ""
+        self._deadline = 0.0
         self._batches: dict[int, tuple[datetime, int | None]] = {}
 
     def late_rows(self, query_id: str, now: datetime) -> LateRows:
-        """Return what was dropped as late, not older than `EVERY`; raises ClientError."""
+        """Return what was dropped as late, not older than `EVERY`; raises DataopsError."""
         with self._lock:
             if self._asked is None or now - self._asked >= EVERY:
                 self._asked, self._failed = now, None
                 try:
                     self._read(query_id, now)
-                except ClientError as error:
+                except DataopsError as error:  # also a secret or a certificate that cannot be read
                     self._failed = error
-                except (AttributeError, LookupError, StopIteration, TypeError, ValueError):
+                except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
                     self._failed = BadAnswer(f"spark {self.target}: the answer is not that of a running application")
             if self._failed is not None:  # one that hangs must not hold each look up
                 raise self._failed
@@ -81,6 +82,7 @@ class SparkUi:
         )
 
     def _read(self, query_id: str, now: datetime) -> None:
+        self._deadline = time.monotonic() + self._timeout
         apps = self._get("")
         running = next(app for app in apps if not app["attempts"][-1]["completed"])
         if running["id"] != self._app:  # another driver counts its executions anew
@@ -93,16 +95,16 @@ class SparkUi:
             if f"id = {query_id}\n" in execution["description"] and ended is not None and now - ended <= WITHIN:
                 recent[int(execution["id"])] = ended
         known = {number: told for number, told in self._batches.items() if number in recent}
-        deadline = time.monotonic() + self._timeout
         for number in sorted(recent.keys() - known.keys(), reverse=True):
-            if time.monotonic() > deadline:
+            if time.monotonic() > self._deadline:
                 break
             detail = self._get(f"/{self._app}/sql/{number}?details=true&planDescription=false")
             known[number] = (recent[number], _dropped(detail))
         self._batches = known
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        return get_json(f"spark {self.target}", self._settings, _PATH + path, self._timeout)
+        left = max(0.1, self._deadline - time.monotonic())
+        return get_json(f"spark {self.target}", self._settings, _PATH + path, left)
 
 
 def _ended(execution: dict[str, Any]) -> datetime | None:

@@ -61,6 +61,7 @@ class TlsSession(requests.Session):
 
     def __init__(self, settings: TlsSettings | None, where: str) -> None:
         super().__init__()
+        self.auth = lambda request: request  # else an entry of ~/.netrc outranks a token
         if settings is None:
             return
         tls_context(settings, where)  # requests would say less

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import requests
+import urllib3
 
 from dataops_core.clients.reasons import innermost
 from dataops_core.clients.tls import TlsSession
@@ -27,7 +30,7 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
     """
     answer = _ask("GET", where, settings, path, timeout)
     try:
-        return answer.json()
+        return json.loads(answer)
     except ValueError as error:
         raise BadAnswer(f"{where}: the answer is not JSON") from error
 
@@ -49,27 +52,32 @@ def _ask(
     path: str,
     timeout: float,
     body: Any = None,  # noqa: ANN401 - JSON
-) -> requests.Response:
+) -> bytes:
+    deadline = time.monotonic() + timeout
     try:
-        with TlsSession(settings.tls, where) as session:
-            answer = session.request(
+        with (
+            TlsSession(settings.tls, where) as session,
+            session.request(
                 method,
                 settings.url.rstrip("/") + path,
                 json=body,
                 headers=_headers(settings),
                 auth=_basic(settings),
                 timeout=timeout,
+                stream=True,
                 # What is sent to another place arrives there as a question, and a sign-in page looks like consent.
                 allow_redirects=method == "GET",
-            )
-    except requests.exceptions.Timeout as error:
-        raise TimedOut(f"{where}: no answer within {timeout:g} s") from error
+            ) as answer,
+        ):
+            text = _read(answer, deadline)
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise TimedOut(f"{where}: no answer within {timeout:.3g} s") from error
     except requests.exceptions.ConnectionError as error:
         raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
-    except (requests.exceptions.RequestException, ValueError) as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
     if answer.status_code == 200:
-        return answer
+        return text
     if answer.status_code == 401:
         raise AuthenticationFailed(f"{where}: refused our credentials (401)")
     if answer.status_code == 403:
@@ -77,6 +85,16 @@ def _ask(
     if answer.status_code == 404:
         raise NotFound(f"{where}: HTTP 404")
     raise BadAnswer(f"{where}: HTTP {answer.status_code}")
+
+
+def _read(answer: requests.Response, deadline: float) -> bytes:
+    """Return what is answered; raises Timeout at the deadline: requests' own is one of each read."""
+    text = bytearray()
+    while piece := answer.raw.read1(1 << 16, decode_content=True):
+        text += piece
+        if time.monotonic() > deadline:
+            raise requests.exceptions.Timeout
+    return bytes(text)
 
 
 def _headers(settings: WebSettings) -> dict[str, str]:

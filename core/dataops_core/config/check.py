@@ -17,6 +17,7 @@ from dataops_core.config.model import (
     KafkaSettings,
     PipelineSettings,
     Settings,
+    SparkQueryStage,
     Stage,
     TlsSettings,
     TrinoSettings,
@@ -147,6 +148,8 @@ def _target_problems(stage: Stage) -> Iterator[str]:
         for key, table in (("table", stage.table), ("rejects", stage.rejects)):
             if table is not None and not _has_parts(table, at_least=2):
                 yield f".{key}: must be namespace.table"
+    if isinstance(stage, SparkQueryStage) and stage.ui is not None:
+        yield from (f".{problem}" for problem in _service_problems("ui", stage.ui))
     if isinstance(stage, TrinoViewStage) and not _has_parts(stage.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
 

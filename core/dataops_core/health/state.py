@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dataops_core.config import IcebergTableStage, Stage, TrinoViewStage
-from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageState
+from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageKind, StageState
 from dataops_core.health.text import count, duration
 
 FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
@@ -72,8 +72,10 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
 
 def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
     blind = [s for s in reading.upstream if s.progress_time is None]
-    if all(s in blind and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
-        return _caught_up(reading, 0.0)  # a DAG's first run has written what only its end will tell
+    if all(s in blind and s.state is StageState.IDLE for s in reading.upstream):
+        return StageState.IDLE, "what it reads holds nothing, and nothing new arrives", None
+    if all(s in blind and s.kind is StageKind.DAG and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
+        return StageState.CAUGHT_UP, "it has what the first run of what it reads has written so far", None
     names = ", ".join(s.name for s in blind)
     return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {names} is not known", None
 
@@ -97,7 +99,7 @@ def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tup
     if untold is not None:
         return StageState.UNKNOWN, untold, None
     if not any(_has_passed(s) for s in reading.upstream):
-        return StageState.IDLE, "nothing has arrived yet", None
+        return StageState.IDLE, "it holds nothing now" if seen.position else "nothing has arrived yet", None
     previous = reading.previous
     waited_before = previous is not None and previous.state in (StageState.BEHIND, StageState.STUCK)
     waiting_since = previous.since if previous is not None and waited_before else reading.waiting_since

@@ -11,7 +11,7 @@ from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.spark_checkpoint import Checkpoint, read_checkpoint
 from dataops_core.clients.spark_ui import LateRows, SparkUi
 from dataops_core.config import SparkQueryStage
-from dataops_core.errors import ClientError
+from dataops_core.errors import DataopsError
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.health.text import duration
 from dataops_core.probes.kafka import reader_facts, reader_figures, waiting
@@ -50,7 +50,7 @@ def observe_query(
     if ui is not None:
         try:
             late = _late(ui.late_rows(checkpoint.query_id, now))
-        except ClientError as error:  # the query may do well without its UI
+        except DataopsError as error:  # the query may do well without its UI
             notes.append(f"late rows are not known: {error}")
     progress = since if records else newest
     return Observation(

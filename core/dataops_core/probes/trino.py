@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from dataops_core.clients.trino import SOURCE, Node, ServerQuery, TrinoClient
@@ -93,26 +94,31 @@ class Load:
         """Return figures and facts that are not older than `LOAD_EVERY`; nothing where we may not know."""
         if self._asked is None or now - self._asked >= LOAD_EVERY:
             self._asked = now
+            nodes: Sequence[Node] | None = None
             try:
-                self._seen = _load(client.nodes(WITHIN / 2), client.queries(), now)
+                queries = client.queries()  # no query itself: answered also while the queue is full
+                with suppress(ClientError):  # this one is a query, and waits with the others
+                    nodes = client.nodes(WITHIN / 2)
+                self._seen = _load(nodes, queries, now)
             except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
                 self._seen = ((), ())
         return self._seen
 
 
 def _load(
-    nodes: Sequence[Node], queries: Sequence[ServerQuery], now: datetime
+    nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime
 ) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
     others = [q for q in queries if q.source != SOURCE]
-    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -q.elapsed)
-    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -q.elapsed)
+    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -_waits(q))
+    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -_waits(q))
     failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
     conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
     failed = [found for found in failed if found not in conflicts]
-    lost = [node.node_id for node in nodes if node.state != "active"]
-    figures = [
-        Figure("nodes_active", len(nodes) - len(lost)),
-        Figure("nodes_inactive", len(lost)),
+    lost = [node.node_id for node in nodes or () if node.state != "active"]
+    figures = []
+    if nodes is not None:
+        figures += [Figure("nodes_active", len(nodes) - len(lost)), Figure("nodes_inactive", len(lost))]
+    figures += [
         Figure("queries_running", sum(q.state in RUNNING for q in others)),
         Figure("queries_queued", len(waiting)),
         Figure("queries_failed_recent", len(failed)),
@@ -124,8 +130,8 @@ def _load(
     for name, found in (("queued", waiting), ("planning", planning)):
         if found:
             oldest = found[0]
-            figures.append(Figure(f"{name}_longest", oldest.elapsed, "s"))
-            figures.append(Figure(f"{name}_since", now.timestamp() - oldest.elapsed, "timestamp"))
+            figures.append(Figure(f"{name}_longest", _waits(oldest), "s"))
+            figures.append(Figure(f"{name}_since", now.timestamp() - _waits(oldest), "timestamp"))
             group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
             why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
             facts.append(
@@ -142,9 +148,15 @@ def _load(
     return tuple(figures), tuple(facts)
 
 
+def _waits(query: ServerQuery) -> float:
+    """Return for how long a query has been waiting, or planned, in seconds."""
+    return query.elapsed - query.queued if query.state == "PLANNING" else query.elapsed
+
+
 def _failed_lately(query: ServerQuery, now: datetime) -> datetime | None:
     """Return when a query failed, where that was lately and not its user's fault."""
-    if query.state != "FAILED" or query.error_type == "USER_ERROR" or query.created is None:
+    its_fault = query.error_type == "USER_ERROR" and query.error not in CONFLICTS
+    if query.state != "FAILED" or its_fault or query.created is None:
         return None
     ended = query.created + timedelta(seconds=query.elapsed)
     return ended if now - ended <= FAILED_WITHIN else None

@@ -124,6 +124,8 @@ class Supervisor:
         process = None
         if tied:
             program = self.layout.state / "supervisor.json"
+            program.touch(0o600)
+            program.chmod(0o600)  # also one that an earlier start has left: the whole environment is in it
             program.write_text(
                 json.dumps(
                     {
@@ -193,16 +195,21 @@ class Supervisor:
         try:
             with self._rpc() as rpc:
                 rpc.shutdown()
+        except xmlrpc.client.Fault:
+            self._await_end()  # it is stopping already
         except GONE:
             pass
         else:
-            try:
-                supervisord = psutil.Process(int(self.pid_file.read_text()))
-                psutil.wait_procs([supervisord], timeout=STOP_SECONDS + SPARE_SECONDS)
-                _signal(supervisord, signal.SIGKILL)  # a machine that is too busy; its programs end with it
-            except (psutil.NoSuchProcess, OSError, ValueError):
-                pass  # it has ended
+            self._await_end()
         self.sweep()
+
+    def _await_end(self) -> None:
+        try:
+            supervisord = psutil.Process(int(self.pid_file.read_text()))
+            psutil.wait_procs([supervisord], timeout=STOP_SECONDS + SPARE_SECONDS)
+            _signal(supervisord, signal.SIGKILL)  # a machine that is too busy; its programs end with it
+        except (psutil.NoSuchProcess, OSError, ValueError):
+            pass  # it has ended
 
     def sweep(self) -> list[str]:
         """End what is left of programs whose supervisor is gone; return their names."""
