@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -97,9 +101,9 @@ def test_after_a_commit_only_what_is_new_is_read(append: Callable[..., Table], m
     read: list[str] = []
     live = iceberg_files._live
 
-    def counted(source: Any, fields: Any) -> Any:
-        read.append(source.manifest.manifest_path)
-        return live(source, fields)
+    def counted(path: str, io: Any, fields: Any) -> Any:
+        read.append(path)
+        return live(path, io, fields)
 
     monkeypatch.setattr(iceberg_files, "_live", counted)
     for _ in range(2):
@@ -111,6 +115,28 @@ def test_after_a_commit_only_what_is_new_is_read(append: Callable[..., Table], m
         assert len(read) - before == 3
         table_files(table, snapshot, small=1)
         assert len(read) - before == 3
+
+
+def test_what_is_remembered_of_a_table_holds_none_of_its_connections(
+    append: Callable[..., Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[PyArrowFileIO]] = []
+    init = PyArrowFileIO.__init__
+
+    def noted(self: PyArrowFileIO, properties: Any = MappingProxyType({})) -> None:
+        init(self, properties)
+        made.append(weakref.ref(self))
+
+    append(3)
+    monkeypatch.setattr(PyArrowFileIO, "__init__", noted)
+    monitor = Monitor(settings(tmp_path))
+    monitor.once()
+    first = len(made)
+    assert first
+    append(3)
+    monitor.once()
+    gc.collect()
+    assert not [ref for ref in made[:first] if ref() is not None], "each look has means of its own"
 
 
 def test_a_table_that_is_well(append: Callable[..., Table], tmp_path: Path) -> None:

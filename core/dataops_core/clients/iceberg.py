@@ -26,7 +26,6 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
-from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO  # slow to import: here, and not within the deadline of a probe
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
@@ -386,7 +385,7 @@ def _state(
         if snapshot is not None:
             files = table_files(table, snapshot, small, bound_of)
             missing = watch.look(table, snapshot, check) if check else ()
-        held = _length(table.metadata_location, _Metadata(table.io))
+        held = _length(table.metadata_location, ByPath(table.io))
     except FileNotFoundError as raised:  # a manifest, or the list of them
         missing = (line(raised),)
     except OSError as raised:
@@ -423,17 +422,10 @@ def _state(
     )
 
 
-class _Metadata(ByPath):
-    """The means to read a metadata file."""
-
-    def __init__(self, io: FileIO) -> None:
-        self.io = io
-
-
 @lru_cache(maxsize=256)
-def _length(path: str, source: _Metadata) -> int:
+def _length(path: str, source: ByPath) -> int:
     """Return the size of a metadata file, which never changes."""
-    return len(source.io.new_input(path))
+    return len(source.take().new_input(path))
 
 
 def _compaction(snapshot: Snapshot) -> bool:

@@ -63,7 +63,18 @@ class _Summary:
 
 
 class ByPath:
-    """The means to read a file that never changes; all are equal, so that a cache goes by the path beside it."""
+    """The means to read a file that never changes; all are equal, so that a cache goes by the path beside it.
+
+    A cache keeps it as part of its key for as long as it keeps the answer. The means themselves hold connections, so
+    they are handed out once, and kept no longer.
+    """
+
+    def __init__(self, io: FileIO) -> None:
+        self._io = [io]
+
+    def take(self) -> FileIO:
+        """Return the means; they can be taken once."""
+        return self._io.pop()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ByPath)
@@ -72,18 +83,12 @@ class ByPath:
         return 0
 
 
-class _Manifest(ByPath):
-    """A manifest with the means to read it."""
-
-    def __init__(self, manifest: ManifestFile, io: FileIO) -> None:
-        self.manifest, self.io = manifest, io
-
-
 class _List(ByPath):
-    """A manifest list with the means to read it."""
+    """A snapshot with the means to read its manifest list."""
 
     def __init__(self, snapshot: Snapshot, io: FileIO) -> None:
-        self.snapshot, self.io = snapshot, io
+        super().__init__(io)
+        self.snapshot = snapshot
 
 
 def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | None = None) -> TableFiles:
@@ -98,7 +103,7 @@ def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | 
     manifests = _data_manifests(table, snapshot)
 
     def summary(manifest: ManifestFile) -> _Summary:
-        return _summary(manifest.manifest_path, bound_of, _Manifest(manifest, table.io))
+        return _summary(manifest.manifest_path, bound_of, ByPath(table.io))
 
     found = list(ExecutorFactory.get_or_create().map(summary, manifests))
     bounds = [s.upper_bound for s in found if s.upper_bound is not None]
@@ -141,7 +146,7 @@ class FileWatch:
             if step or at >= len(manifests):
                 at, first = (at + 1 if at + 1 < len(manifests) else 0), 0
             manifest = manifests[at]
-            paths = _paths(manifest.manifest_path, _Manifest(manifest, io))
+            paths = _paths(manifest.manifest_path, ByPath(io))
             some = paths[first : first + number]
             yield from ((manifest.manifest_path, path) for path in some)
             number -= len(some)
@@ -157,15 +162,15 @@ def _data_manifests(table: Table, snapshot: Snapshot) -> list[ManifestFile]:
 
 @lru_cache(maxsize=64)
 def _manifest_list(path: str, source: _List) -> list[ManifestFile]:  # noqa: ARG001 - the cache's key
-    return source.snapshot.manifests(source.io)
+    return source.snapshot.manifests(source.take())
 
 
 @lru_cache(maxsize=MANIFESTS_KEPT)
-def _summary(path: str, bound_of: int | None, source: _Manifest) -> _Summary:  # noqa: ARG001 - the cache's key
+def _summary(path: str, bound_of: int | None, source: ByPath) -> _Summary:
     sizes = array("q")
     records, bound = 0, None
     fields = (SIZE, RECORDS) if bound_of is None else (SIZE, RECORDS, UPPER_BOUNDS)
-    for file in _live(source, fields):
+    for file in _live(path, source.take(), fields):
         sizes.append(file[0])
         records += file[1]
         if bound_of is not None:
@@ -176,13 +181,13 @@ def _summary(path: str, bound_of: int | None, source: _Manifest) -> _Summary:  #
 
 
 @lru_cache(maxsize=PATHS_KEPT)
-def _paths(path: str, source: _Manifest) -> tuple[str, ...]:  # noqa: ARG001 - the cache's key
-    return tuple(file[0] for file in _live(source, (PATH,)))
+def _paths(path: str, source: ByPath) -> tuple[str, ...]:
+    return tuple(file[0] for file in _live(path, source.take(), (PATH,)))
 
 
-def _live(source: _Manifest, fields: tuple[int, ...]) -> Iterator[Record]:
+def _live(path: str, io: FileIO, fields: tuple[int, ...]) -> Iterator[Record]:
     """Yield these fields of each live entry's data file; what is not asked for is skipped, not decoded."""
-    with AvroFile[Record](source.io.new_input(source.manifest.manifest_path)) as entries:
+    with AvroFile[Record](io.new_input(path)) as entries:
         entries.reader = visit_with_partner(  # type: ignore[misc] # as PyIceberg itself calls it
             entries.schema, _projection(fields), ReadSchemaResolver({}), _Accessor()
         )

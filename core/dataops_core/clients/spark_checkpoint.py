@@ -153,7 +153,7 @@ class _Folder:
                 if number in plans  # Spark purges the two logs one after the other
             ),
             standing=self._standing(plans, newest) if newest and newest.watermark else None,
-            state=_state(_Seen(f"{self._path}/state", time.monotonic() // STATE_KEPT, self._filesystem)),
+            state=_state(_Seen(f"{self._path}/state", time.monotonic() // STATE_KEPT, [self._filesystem])),
         )
 
     def _query_id(self) -> str:
@@ -179,7 +179,7 @@ class _Folder:
         if number not in plans:
             raise BadAnswer(f"{where} is missing, although batch {number} was committed")
         try:
-            lines = _lines(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), self._filesystem))
+            lines = _lines(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
         except FileNotFoundError as error:
             raise BadAnswer(f"{where} is missing, although it was there a moment ago") from error
         offsets, watermark = _plan(lines, where)
@@ -209,17 +209,21 @@ def _text(filesystem: FileSystem, path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file or folder as it was at a time, by which it is remembered; the file system itself has no identity."""
+    """A file or folder as it was at a time, by which it is remembered.
+
+    The file system has no identity of its own. It stands in a list from which it is taken once, since a cache keeps its
+    keys, and an object store's file system holds connections.
+    """
 
     path: str
     at: float
-    filesystem: FileSystem = field(compare=False)
+    filesystem: list[FileSystem] = field(compare=False)
 
 
 @lru_cache(maxsize=4096)
 def _lines(file: _Seen) -> tuple[str, ...]:
     """Return the lines of a file of `offsets`; it never changes."""
-    return tuple(_text(file.filesystem, file.path).splitlines())
+    return tuple(_text(file.filesystem.pop(), file.path).splitlines())
 
 
 def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]:
@@ -245,7 +249,7 @@ def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]
 def _state(folder: _Seen) -> State | None:
     total = 0
     wholes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    for info in folder.filesystem.get_file_info(FileSelector(folder.path, allow_not_found=True, recursive=True)):
+    for info in folder.filesystem.pop().get_file_info(FileSelector(folder.path, allow_not_found=True, recursive=True)):
         if not info.is_file:
             continue
         total += info.size
