@@ -94,13 +94,12 @@ class SparkUi:
             ended = _ended(execution)
             if f"id = {query_id}\n" in execution["description"] and ended is not None and now - ended <= WITHIN:
                 recent[int(execution["id"])] = ended
-        known = {number: told for number, told in self._batches.items() if number in recent}
-        for number in sorted(recent.keys() - known.keys(), reverse=True):
+        self._batches = {number: told for number, told in self._batches.items() if number in recent}
+        for number in sorted(recent.keys() - self._batches.keys(), reverse=True):
             if time.monotonic() > self._deadline:
                 break
             detail = self._get(f"/{self._app}/sql/{number}?details=true&planDescription=false")
-            known[number] = (recent[number], _dropped(detail))
-        self._batches = known
+            self._batches[number] = (recent[number], _dropped(detail))
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         left = max(0.1, self._deadline - time.monotonic())
