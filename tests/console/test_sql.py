@@ -19,8 +19,8 @@ from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.widgets import sql_pane
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 
-SHOW_TABLES = 'SHOW TABLES FROM "lake"."gold"'
-SHOW_COLUMNS = 'SHOW COLUMNS FROM "lake"."gold"."shipments"'
+SHOW_TABLES = "SHOW TABLES FROM lake.gold"
+SHOW_COLUMNS = "SHOW COLUMNS FROM lake.gold.shipments"
 PLAN = {
     "0": {
         "name": "Output",
