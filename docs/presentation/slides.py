@@ -654,7 +654,7 @@ def layout(slide: Slide) -> None:
 def monitoring(slide: Slide) -> None:
     """How it is watched in production."""
     slide.title("In production: exporter, alerts, dashboards")
-    _lead(slide, "The chart is checked offline, and installed on no cluster yet. No Grafana runs here.")
+    _lead(slide, "The chart was installed on a kube-apiserver without nodes; on no OpenShift yet. No Grafana here.")
     parts = [
         ("Exporter", "one pod on OpenShift, by Helm; no right in the cluster", "green"),
         ("Pandora: central Prometheus", "a promise has an error budget of {budget}, and burn rates", "blue"),
@@ -704,7 +704,7 @@ def pros_and_cons(slide: Slide) -> None:
         "**Real on a laptop**: first record {first_record} after a warm start, {memory} of memory, no containers",
     ]
     bad = [
-        "**No cluster yet**: chart and image checked, installed on no OpenShift",
+        "**No nodes yet**: chart and image checked, installed on no OpenShift",
         "**Spark on one machine only**: a cluster of one worker, in a test",
         "**No Grafana seen**: dashboards typed and drawn, not opened in it",
         "**Costs CPU**: exporter {exporter_cpu} kminion's; landing {landed_ratio}, aim {landed_aim}",
@@ -740,7 +740,7 @@ def future(slide: Slide) -> None:
     _lead(slide, "In the order in which each would change our minds about something.")
     columns = [
         ("Show", "green", [
-            "Install, upgrade and roll back the chart on a cluster",
+            "Install, upgrade and roll back the chart on a cluster with nodes",
             "Dashboards in a real Grafana; Pandora and Pulse for real",
             "The jobs on a Spark cluster of several machines",
         ]),
