@@ -58,7 +58,8 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     )
     if stamped is None:
         if not rows:
-            return Observation(stage=stage.name, observed_at=now, position=0, notes=("the table has no snapshot yet",))
+            notes = ("the table has no snapshot yet",)
+            return Observation(stage=stage.name, observed_at=now, position=0, notes=notes, facts=facts)
         return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), facts=facts)
     return Observation(
         stage=stage.name,
