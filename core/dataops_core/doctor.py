@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -77,6 +77,12 @@ class Result(StrEnum):
     NOT_USED = "not_used"
 
 
+def worst(results: Iterable[Result]) -> Result:
+    """Return the worst of them; what is not used is well."""
+    found = set(results)
+    return next((r for r in (Result.FAILED, Result.UNKNOWN, Result.WARNING) if r in found), Result.OK)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One layer of a connection.
@@ -111,9 +117,7 @@ class Diagnosis:
     @property
     def result(self) -> Result:
         """The worst that was found."""
-        found = {step.result for step in self.steps}
-        worst = (Result.FAILED, Result.UNKNOWN, Result.WARNING)
-        return next((result for result in worst if result in found), Result.OK)
+        return worst(step.result for step in self.steps)
 
     def add(self, layer: Layer, result: Result, detail: str, mend: str | None = None) -> None:
         """Note what was found at the next layer."""

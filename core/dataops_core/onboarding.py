@@ -17,7 +17,7 @@ from enum import StrEnum
 from importlib.resources import files
 
 from dataops_core.clients.prometheus import AlertmanagerClient, PrometheusClient, Routed, Sample, Series
-from dataops_core.doctor import Result
+from dataops_core.doctor import Result, worst
 from dataops_core.errors import ClientError, ConfigError, NotFound, PermissionDenied, TimedOut, Unreachable
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
@@ -126,9 +126,7 @@ class Found:
     @property
     def result(self) -> Result:
         """The worst that was found."""
-        found = {step.result for step in self.steps}
-        worst = (Result.FAILED, Result.UNKNOWN, Result.WARNING)
-        return next((result for result in worst if result in found), Result.OK)
+        return worst(step.result for step in self.steps)
 
 
 Send = Callable[[AlertmanagerClient, Drill], None]

@@ -72,9 +72,10 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
 
 def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
     blind = [s for s in reading.upstream if s.progress_time is None]
-    if all(s in blind and s.state is StageState.IDLE for s in reading.upstream):
+    all_blind = len(blind) == len(reading.upstream)
+    if all_blind and all(s.state is StageState.IDLE for s in blind):
         return StageState.IDLE, "what it reads holds nothing, and nothing new arrives", None
-    if all(s in blind and s.kind is StageKind.DAG and s.state in FIRST_INPUT_WAITS for s in reading.upstream):
+    if all_blind and all(s.kind is StageKind.DAG and s.state in FIRST_INPUT_WAITS for s in blind):
         return StageState.CAUGHT_UP, "it has what the first run of what it reads has written so far", None
     names = ", ".join(s.name for s in blind)
     return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {names} is not known", None
