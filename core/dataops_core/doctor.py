@@ -6,36 +6,26 @@ take connections, is its certificate one that we trust, does it speak the protoc
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from threading import Thread
-from typing import Any
-from urllib.parse import urlsplit
 
-import certifi
-from requests.utils import get_environ_proxies, select_proxy
-
+from dataops_core.clients.credentials import Credential, certificate, ours
+from dataops_core.clients.endpoints import Endpoint, endpoints_of
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.reasons import line
-from dataops_core.clients.tls import tls_context
-from dataops_core.config import ContextSettings, PipelineSettings, Stage, TlsSettings, resolve_secret
+from dataops_core.config import ContextSettings, PipelineSettings, Stage
 from dataops_core.errors import ClientError, ConfigError, DataopsError
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
-from dataops_core.health.model import store_of
-from dataops_core.health.text import duration
+from dataops_core.health.text import clock, duration
 from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
 
-EXPIRES_SOON = timedelta(days=21)
-"""How long before its end a certificate is to be renewed: what renews them by itself does so after two thirds, which
-of a usual 90 days leaves 30."""
-ENVIRONMENT_AUTHORITIES = "REQUESTS_CA_BUNDLE"
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """What OpenSSL says of an answer that is not TLS."""
 SCHEMA_VERSION = 1
@@ -122,27 +112,6 @@ class Diagnosis:
     def add(self, layer: Layer, result: Result, detail: str, mend: str | None = None) -> None:
         """Note what was found at the next layer."""
         self.steps.append(Step(layer, result, detail, mend))
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address that a component is reached at.
-
-    Attributes:
-        tls: TLS as its client has it; `None` where the address is asked without.
-        authority_key: Setting that names the authority to trust.
-        secure: What to set where it turns out to speak TLS.
-    """
-
-    host: str
-    port: int
-    tls: Callable[[], ssl.SSLContext] | None
-    authority_key: str
-    secure: str
-    proxy: str | None = None
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def diagnose(
@@ -252,10 +221,14 @@ def _component(
     name: str, context: ContextSettings, clients: Clients, ask: Callable[[], ComponentReport], timeout: float
 ) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
-        endpoints = tuple(_endpoints(name, context))
+        endpoints = tuple(endpoints_of(name, context))
         if endpoints and not _reach(diagnosis, endpoints, timeout):
             return
-        if _asked(diagnosis, ask, endpoints, timeout) and name == "kafka" and clients.kafka is not None:
+        if (
+            _asked(diagnosis, ask, endpoints, ours(name, context), timeout)
+            and name == "kafka"
+            and clients.kafka is not None
+        ):
             _brokers(diagnosis, clients.kafka, timeout)
 
     return work
@@ -276,91 +249,6 @@ def _stage(stage: Stage, clients: Clients) -> Callable[[Diagnosis], None]:
             diagnosis.add(Layer.OBJECT, Result.OK, "; ".join(seen.notes) or "there")
 
     return work
-
-
-##### Where a component is
-
-
-def _endpoints(name: str, context: ContextSettings) -> Iterator[Endpoint]:
-    if name == "kafka" and context.kafka is not None:
-        yield from _kafka_endpoints(context)
-        return
-    for catalog_name, catalog in context.catalogs.items():
-        if name in (catalog_name, store_of(catalog_name)):
-            key = "uri" if name == catalog_name else "s3.endpoint"
-            url = catalog.properties.get(key)
-            if url is not None:
-                yield from _url_endpoint(resolve_secret(url), catalog.tls, f"catalogs.{catalog_name}", by_proxy=True)
-            return
-    service = getattr(context, name, None)
-    if service is not None:
-        yield from _url_endpoint(service.url, service.tls, name, by_proxy=name != "airflow")
-
-
-def _url_endpoint(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bool) -> Iterator[Endpoint]:
-    parts = urlsplit(url)
-    if not parts.hostname:  # a file, an SQLite database
-        return
-    secure = parts.scheme == "https"
-    known = {"https": 443, "http": 80, "thrift": 9083, "postgresql": 5432, "mysql": 3306}
-    port = parts.port or known.get(parts.scheme.partition("+")[0])
-    if port is None:
-        return
-    proxy = select_proxy(url, get_environ_proxies(url)) if by_proxy and parts.scheme in ("http", "https") else None
-    yield Endpoint(
-        parts.hostname,
-        port,
-        (lambda: _trusting(tls, place)) if secure else None,
-        f"{place}.tls.ca_file",
-        "an address that begins with https://",
-        None if proxy is None else urlsplit(proxy).hostname,
-    )
-
-
-def _kafka_endpoints(context: ContextSettings) -> Iterator[Endpoint]:
-    kafka = context.kafka
-    if kafka is None:
-        return
-    properties = {key: resolve_secret(value) for key, value in kafka.properties.items()}
-    secure = properties.get("security.protocol", "PLAINTEXT").upper().endswith("SSL")
-    for server in kafka.bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        yield Endpoint(
-            host.rpartition("://")[2].strip("[]"),
-            int(port),
-            (lambda: _kafka_tls(properties)) if secure else None,
-            'kafka.properties."ssl.ca.location"',
-            '"security.protocol" = "SSL" or "SASL_SSL"',
-        )
-
-
-def _kafka_tls(properties: Mapping[str, str]) -> ssl.SSLContext:
-    # A key with a password is left to librdkafka: whether the broker takes it shows at the next layer.
-    plain_key = "ssl.key.password" not in properties and "ssl.certificate.location" in properties
-    settings = TlsSettings(
-        ca_file=properties.get("ssl.ca.location"),
-        cert_file=properties.get("ssl.certificate.location") if plain_key else None,
-        key_file=properties.get("ssl.key.location") if plain_key else None,
-    )
-    context = _trusting(settings, "kafka")
-    if properties.get("ssl.ca.pem"):
-        context.load_verify_locations(cadata=properties["ssl.ca.pem"])
-    if properties.get("ssl.endpoint.identification.algorithm", "https") == "none":
-        context.check_hostname = False
-    if properties.get("enable.ssl.certificate.verification", "true").lower() == "false":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _trusting(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
-    """Return the settings' TLS; without an authority of their own, all that one of the client libraries trusts."""
-    context = tls_context(settings, where)
-    if settings is None or settings.ca_file is None:
-        context.load_verify_locations(certifi.where())
-        if os.path.isfile(named := os.environ.get(ENVIRONMENT_AUTHORITIES, "")):  # noqa: PTH113 - empty is no file
-            context.load_verify_locations(named)
-    return context
 
 
 ##### Layer by layer
@@ -423,7 +311,9 @@ def _no_connection(endpoint: Endpoint, error: OSError, timeout: float) -> Step:
 def _handshake(endpoint: Endpoint, connection: socket.socket, context: ssl.SSLContext, timeout: float) -> Step:
     try:
         with context.wrap_socket(connection, server_hostname=endpoint.host) as secured:
-            return _certificate(secured.getpeercert() or {}, secured.version() or "TLS")
+            verified = context.verify_mode is not ssl.CERT_NONE
+            shown = certificate("its certificate", secured.getpeercert(binary_form=True) or b"")
+            return _certificate(shown, secured.version() or "TLS", verified=verified)
     except ssl.SSLCertVerificationError as error:
         detail, mend = error.verify_message.rstrip("."), _mend_of_certificate(endpoint, error)
     except ssl.SSLError as error:
@@ -440,12 +330,11 @@ def _handshake(endpoint: Endpoint, connection: socket.socket, context: ssl.SSLCo
     return Step(Layer.TLS, Result.FAILED, f"{endpoint}: {detail}", mend)
 
 
-def _certificate(found: Mapping[str, Any], version: str) -> Step:
-    if "notAfter" not in found:
-        return Step(Layer.TLS, Result.WARNING, f"{version}, its certificate is not verified", "Let it be verified.")
-    ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    detail = f"{version}, certificate until {ends:%Y-%m-%d}"
-    if ends - datetime.now(UTC) < EXPIRES_SOON:
+def _certificate(shown: Credential, version: str, *, verified: bool) -> Step:
+    detail = f"{version}, certificate until {shown.ends:%Y-%m-%d}"
+    if not verified:
+        return Step(Layer.TLS, Result.WARNING, f"{detail}, not verified", "Let it be verified.")
+    if shown.due <= datetime.now(UTC):
         return Step(Layer.TLS, Result.WARNING, detail, "Renew the server's certificate, and see what should have.")
     return Step(Layer.TLS, Result.OK, detail)
 
@@ -460,7 +349,11 @@ def _mend_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationError
 
 
 def _asked(
-    diagnosis: Diagnosis, ask: Callable[[], ComponentReport], endpoints: Sequence[Endpoint], timeout: float
+    diagnosis: Diagnosis,
+    ask: Callable[[], ComponentReport],
+    endpoints: Sequence[Endpoint],
+    own: Iterable[Credential],
+    timeout: float,
 ) -> bool:
     """Ask the component what its probe asks; say at which layer that failed. Return whether it did not."""
     try:
@@ -474,9 +367,23 @@ def _asked(
         )
         return False
     diagnosis.add(Layer.PROTOCOL, Result.OK, answer.detail)
-    diagnosis.add(Layer.AUTHENTICATION, Result.OK, "")
+    _admitted(diagnosis, own)
     diagnosis.add(Layer.PERMISSION, Result.OK, "")
     return True
+
+
+def _admitted(diagnosis: Diagnosis, own: Iterable[Credential]) -> None:
+    """Say that the component knows us, and until when: by the credential that is due first."""
+    first = min(own, key=lambda credential: credential.due, default=None)
+    if first is None:
+        diagnosis.add(Layer.AUTHENTICATION, Result.OK, "")
+        return
+    detail = f"{first.what} ends {clock(first.ends, datetime.now(UTC))}"
+    if first.due <= datetime.now(UTC):
+        mend = "Renew it, and see why what should renew it has not."
+        diagnosis.add(Layer.AUTHENTICATION, Result.WARNING, detail, mend)
+    else:
+        diagnosis.add(Layer.AUTHENTICATION, Result.OK, detail)
 
 
 def _layer_of(kind: str | None) -> tuple[Layer, tuple[Layer, ...]]:

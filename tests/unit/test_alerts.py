@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -148,10 +149,16 @@ def inhibited(url: str, *firing: dict[str, str]) -> set[str]:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10):
         pass
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        seen = json.load(answer)
-    assert len(seen) >= len(firing)
-    return {alert["labels"]["id"] for alert in seen if alert["status"]["inhibitedBy"]}
+    before, until = None, time.monotonic() + 10
+    while True:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            seen = json.load(answer)
+        assert len(seen) >= len(firing)
+        found = {alert["labels"]["id"] for alert in seen if alert["status"]["inhibitedBy"]}
+        if (found and found == before) or time.monotonic() > until:  # it takes in alerts in its own time
+            return found
+        before = found
+        time.sleep(0.2)
 
 
 def test_one_incident_is_one_page(alertmanager: str) -> None:

@@ -417,6 +417,17 @@ CASES = [
         figures(nodes_active=1),
     ),
     Case(
+        "credentials-end",
+        "trino",
+        {
+            **figures(credentials_end=ago(-86400), credentials_due=ago(60)),
+            "facts": {"credentials_end": "our token"},
+        },
+        Status.WARNING,
+        "our token ends in 1 d 00 h",
+        near=figures(credentials_end=ago(-86400), credentials_due=ago(-60)),
+    ),
+    Case(
         "nodes-lost",
         "trino",
         {"figures": {"nodes_active": 2, "nodes_inactive": 1}, "facts": {"nodes_inactive": "w3"}},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from dataops_core.clients.airflow import AirflowClient
 from dataops_core.clients.alerts import AlertsClient
+from dataops_core.clients.credentials import Credentials
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.schema_registry import SchemaRegistry
@@ -16,7 +18,7 @@ from dataops_core.clients.spark_ui import SparkUi
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import ContextSettings, SparkQueryStage, Stage
 from dataops_core.errors import ConfigError
-from dataops_core.health.model import Observation, StageKind, store_of
+from dataops_core.health.model import Fact, Figure, Observation, StageKind, store_of
 from dataops_core.probes import airflow, alerts, iceberg, kafka, spark, trino
 
 
@@ -31,6 +33,7 @@ class Clients:
     catalogs: Mapping[str, CatalogClient] = field(default_factory=dict)
     alerts: Mapping[str, AlertsClient] = field(default_factory=dict)
     spark_uis: dict[str, SparkUi] = field(default_factory=dict)
+    credentials: Credentials | None = None
 
     @classmethod
     def of(cls, context: ContextSettings, timeout: float) -> Clients:
@@ -51,6 +54,7 @@ class Clients:
                 for name, settings in (("prometheus", context.prometheus), ("alertmanager", context.alertmanager))
                 if settings is not None
             },
+            credentials=Credentials(context),
         )
 
     def spark_ui(self, stage: SparkQueryStage) -> SparkUi | None:
@@ -129,8 +133,32 @@ def component_probes(clients: Clients) -> dict[str, tuple[str, str, Callable[[],
         )
     for name, source in clients.alerts.items():
         found[name] = (name, source.target, _asking(alerts.observe_alerts, source))
-    return found
+    credentials = clients.credentials
+    if credentials is None:
+        return found
+    return {
+        name: (kind, target, partial(_with_credentials, name, ask, credentials))
+        for name, (kind, target, ask) in found.items()
+    }
 
 
 def _asking(observe: Callable[[Any], tuple[str, Observation]], client: object) -> Callable[[], ComponentReport]:
     return lambda: ComponentReport(*observe(client))
+
+
+def _with_credentials(name: str, ask: Callable[[], ComponentReport], credentials: Credentials) -> ComponentReport:
+    """Ask a component, and say when the first of its credentials ends."""
+    report = ask()
+    due = next(iter(credentials.seen(name, datetime.now(UTC))), None)
+    if due is None or report.observation is None:
+        return report
+    figures = (
+        Figure("credentials_end", due.ends.timestamp(), "timestamp"),
+        Figure("credentials_due", due.due.timestamp(), "timestamp"),
+    )
+    seen = replace(
+        report.observation,
+        figures=(*report.observation.figures, *figures),
+        facts=(*report.observation.facts, Fact("credentials_end", due.what)),
+    )
+    return replace(report, observation=seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataops_core.health.checks import airflow, alerts, iceberg, kafka, spark, trino
+from dataops_core.health.checks import airflow, alerts, credentials, iceberg, kafka, spark, trino
 from dataops_core.health.checks.base import Check, Look, findings
 from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN, Failure, failure_of
 from dataops_core.health.model import Finding
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     *airflow.CHECKS,
     *trino.CHECKS,
     *alerts.CHECKS,
+    *credentials.CHECKS,
 )
 
 __all__ = ["CHECKS", "FAILURES", "UNKNOWN", "Check", "Failure", "Look", "failure_of", "find"]
