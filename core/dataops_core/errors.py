@@ -57,6 +57,10 @@ class TimedOut(ClientError):
     kind = "timed_out"
 
 
+class NoWorkers(TimedOut):
+    """The query waited for nodes that could work on it, and there was none within the deadline."""
+
+
 class AuthenticationFailed(ClientError):
     """The component refused our credentials."""
 

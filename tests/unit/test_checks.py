@@ -411,9 +411,9 @@ CASES = [
     Case(
         "no-workers",
         "trino",
-        figures(nodes_active=0, nodes_inactive=2),
+        {"facts": {"workers": "none"}},
         Status.WARNING,
-        "no node is active; 2 nodes known",
+        "it has no worker: each query waits for one",
         figures(nodes_active=1),
     ),
     Case(

@@ -14,7 +14,7 @@ from dataops_core.clients.spark_checkpoint import Batch, Checkpoint
 from dataops_core.clients.spark_ui import LateRows
 from dataops_core.clients.trino import Node, ServerQuery, TrinoInfo
 from dataops_core.config import DagStage, SparkQueryStage, TrinoViewStage
-from dataops_core.errors import ClientError, ConfigError, DataopsError, PermissionDenied, TimedOut
+from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
 from dataops_core.probes import spark, trino
 from dataops_core.probes.airflow import observe_airflow, observe_dag
@@ -206,6 +206,13 @@ def test_a_queue_that_is_full_is_told_though_our_own_query_waits_in_it() -> None
     _, seen = trino.observe_trino(full, trino.Load())  # type: ignore[arg-type]
     assert seen.figure("queued_longest") == pytest.approx(300, abs=5)
     assert seen.figure("nodes_active") is None, "unknown is not none"
+
+
+def test_that_our_own_query_waits_for_workers_tells_that_there_are_none() -> None:
+    _, seen = trino.observe_trino(Trino(refuses=NoWorkers("none")), trino.Load())  # type: ignore[arg-type]
+    assert seen.fact("workers") == "none"
+    _, seen = trino.observe_trino(Trino(refuses=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
+    assert seen.fact("workers") is None
 
 
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from tests.trino_server import Script, TrinoServer, listed
@@ -12,7 +13,7 @@ from tests.trino_server import Script, TrinoServer, listed
 from dataops_core.cli.querying import _Reader
 from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import TrinoSettings
-from dataops_core.errors import BadAnswer, ClientError, NotFound, QueryFailed
+from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed, TimedOut
 
 
 @pytest.fixture
@@ -61,6 +62,30 @@ def test_an_answer_that_cannot_be_read_is_no_empty_answer(
     monkeypatch.setattr(client, "query", lambda statement: Handle())
     with pytest.raises(ClientError):
         client.fetch("SELECT 1", 5)
+
+
+@pytest.mark.parametrize(("state", "kind"), [("WAITING_FOR_RESOURCES", NoWorkers), ("QUEUED", TimedOut)])
+def test_a_query_that_waits_for_workers_is_told_from_one_that_is_slow(
+    client: TrinoClient, monkeypatch: pytest.MonkeyPatch, state: str, kind: type[ClientError]
+) -> None:
+    cancelled = threading.Event()
+
+    class Handle:
+        def batches(self) -> Iterator[list[tuple[int]]]:
+            cancelled.wait(10)
+            yield []
+
+        def progress(self) -> SimpleNamespace:
+            return SimpleNamespace(state=state)
+
+        def cancel(self) -> None:
+            cancelled.set()
+
+    monkeypatch.setattr(client, "query", lambda statement: Handle())
+    with pytest.raises(TimedOut, match=f"did not finish within 0.05 s, it is {state.lower()}") as raised:
+        client.fetch("SELECT 1", 0.05)
+    assert type(raised.value) is kind
+    assert cancelled.is_set()
 
 
 def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(

@@ -24,6 +24,7 @@ from dataops_core.errors import (
     BadAnswer,
     ClientError,
     NotFound,
+    NoWorkers,
     PermissionDenied,
     QueryFailed,
     TimedOut,
@@ -416,6 +417,7 @@ class TrinoClient:
 
         Raises:
             TimedOut: It did not finish; it has been cancelled in the server.
+            NoWorkers: The same, and it waited for workers.
             ClientError: It failed.
         """
         handle = self.query(statement)
@@ -438,8 +440,11 @@ class TrinoClient:
         if not done.wait(within):
             progress = handle.progress()
             handle.cancel()
-            state = f", it is {progress.state.lower()}" if progress else ""
-            raise TimedOut(f"trino {self.target}: the query did not finish within {within:g} s{state}")
+            state = progress.state if progress else None
+            # Trino waits so for query-manager.required-workers, and for nothing else.
+            kind = NoWorkers if state == "WAITING_FOR_RESOURCES" else TimedOut
+            told = f", it is {state.lower()}" if state else ""
+            raise kind(f"trino {self.target}: the query did not finish within {within:g} s{told}")
         if failed:
             raise failed[0]
         return rows

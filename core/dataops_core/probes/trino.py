@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from dataops_core.clients.trino import SOURCE, Node, ServerQuery, TrinoClient
 from dataops_core.config import TrinoViewStage
-from dataops_core.errors import ClientError, NotFound, QueryFailed
+from dataops_core.errors import ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.values import instant
@@ -98,9 +97,15 @@ class Load:
             nodes: Sequence[Node] | None = None
             try:
                 queries = client.queries()  # no query itself: answered also while the queue is full
-                with suppress(ClientError):  # this one is a query, and waits with the others
+                workers = True
+                try:  # this one is a query, and waits with the others
                     nodes = client.nodes(WITHIN / 2)
-                self._seen = _load(nodes, queries, now)
+                except NoWorkers:
+                    workers = False
+                except ClientError:
+                    pass
+                figures, facts = _load(nodes, queries, now)
+                self._seen = figures, facts if workers else (*facts, Fact("workers", "none"))
             except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
                 self._seen = ((), ())
         return self._seen

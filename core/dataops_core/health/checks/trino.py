@@ -32,9 +32,9 @@ def _starting(thresholds: Thresholds, look: Look) -> Found | None:
 
 
 def _no_workers(thresholds: Thresholds, look: Look) -> Found | None:
-    if look.seen.figure("nodes_active") != 0:
+    if look.seen.fact("workers") != "none":
         return None
-    return Found(f"no node is active; {numbered(look.figure('nodes_inactive'), 'node')} known")
+    return Found("it has no worker: each query waits for one")
 
 
 def _nodes_lost(thresholds: Thresholds, look: Look) -> Found | None:
@@ -109,7 +109,7 @@ CHECKS = (
         "no-workers",
         ("trino",),
         Severity.CRITICAL,
-        "Trino has no active node: it accepts queries, and they wait.",
+        "Trino has no worker: it accepts queries, and they wait.",
         "Start workers; look at their log and at discovery.uri.",
         _no_workers,
         explains=True,
