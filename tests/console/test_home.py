@@ -49,6 +49,20 @@ async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
     assert "● ok" not in text
 
 
+async def test_under_another_stage_the_evidence_is_said_to_be_the_verdict_s(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.pause()
+        lines = [line.strip() for line in shown(console.app).splitlines()]
+        assert any(line.startswith("orders  newest record") for line in lines)
+        assert any(line.startswith("verdict   lag") for line in lines)
+        await pilot.press("down")
+        lines = [line.strip() for line in shown(console.app).splitlines()]
+        assert any(line.startswith("land  no progress") for line in lines)
+        assert any(line.startswith("evidence  lag") for line in lines)
+        assert not any(line.startswith("verdict ") for line in lines)
+
+
 async def test_before_the_first_snapshot_nothing_is_called_well(console: Console) -> None:
     async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.pause()

@@ -20,6 +20,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.utils.singleton import Singleton
 
 from dataops_core.clients import iceberg_files
 from dataops_core.clients.iceberg import CatalogClient
@@ -115,6 +116,19 @@ def test_after_a_commit_only_what_is_new_is_read(append: Callable[..., Table], m
         assert len(read) - before == 3
         table_files(table, snapshot, small=1)
         assert len(read) - before == 3
+
+
+def test_manifests_leave_no_readers_behind(append: Callable[..., Table]) -> None:
+    kept = []
+    for _ in range(4):
+        table = append(1)
+        snapshot = table.current_snapshot()
+        assert snapshot is not None
+        table_files(table, snapshot, small=1)
+        for manifest in snapshot.manifests(table.io):
+            manifest.fetch_manifest_entry(table.io)
+        kept.append(len(Singleton._instances))
+    assert kept[1:] == [kept[1]] * 3, "readers, which PyIceberg keeps for ever"
 
 
 def test_what_is_remembered_of_a_table_holds_none_of_its_connections(

@@ -6,6 +6,7 @@ and what is new in it are read.
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-from pyiceberg.avro.file import AvroFile
+from pyiceberg.avro.file import AvroFile, AvroFileHeader
 from pyiceberg.avro.resolver import ReadSchemaResolver, SchemaPartnerAccessor
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import MANIFEST_ENTRY_SCHEMAS, ManifestContent, ManifestEntryStatus, ManifestFile
@@ -23,6 +24,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.typedef import Record
 from pyiceberg.types import IcebergType, NestedField, StructType
 from pyiceberg.utils.concurrent import ExecutorFactory
+from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
 MANIFESTS_KEPT = 4096
 """Manifests of which the files' sizes are remembered, 8 bytes each."""
@@ -30,6 +32,26 @@ PATHS_KEPT = 8
 """Manifests of which the files' paths are remembered."""
 STATUS, DATA_FILE = 0, 2
 PATH, RECORDS, SIZE, UPPER_BOUNDS = 100, 103, 104, 128
+
+AVRO_SCHEMA = "avro.schema"
+"""Where an Avro file keeps its schema in its header (Avro spec, object container files)."""
+
+
+@lru_cache(maxsize=1024)
+def _parsed(schema: str) -> Schema:
+    return AvroSchemaConversion().avro_to_iceberg(json.loads(schema))
+
+
+def _schema(header: AvroFileHeader) -> Schema:
+    found = header.meta.get(AVRO_SCHEMA)
+    if found is None:
+        raise ValueError("no schema in the header of the Avro file")
+    return _parsed(found)
+
+
+# PyIceberg 0.12 keeps each reader that it makes for ever, by what it was made of. That includes the schema of the file,
+# and two maps of the same types have not the same hash: each manifest that was read stayed. So a schema is parsed once.
+AvroFileHeader.get_schema = _schema  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, slots=True)

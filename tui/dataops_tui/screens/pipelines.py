@@ -138,7 +138,11 @@ class PipelinesScreen(ConsoleScreen):
         if stage is not None:
             since = f", since {clock(stage.since, now)}" if stage.since else ""
             lines.append(Text.assemble((f"{stage.name}  ", "bold"), look.plain(look.reason(stage) + since)))
-        lines += _named("evidence", verdict.evidence)
+        of_another = stage is not None and verdict.stage is not None and stage.name != verdict.stage
+        if stage is not None and of_another:
+            lines += _named("found", [found.sentence for found in stage.findings])
+        # What follows is about the stage that the verdict names, not about the one under the cursor.
+        lines += _named("verdict" if of_another else "evidence", verdict.evidence)
         lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
         lines += _named("remedy", [remedy.text] if remedy else [])
         if remedy is not None and remedy.command is not None:
