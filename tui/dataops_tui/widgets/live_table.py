@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.binding import Binding
+from textual.coordinate import Coordinate
 from textual.widgets import DataTable
+from textual.widgets.data_table import RowKey
 
 from dataops_tui.look import Figure
 
@@ -133,10 +135,34 @@ class LiveTable(DataTable[RenderableType]):
         return heading + (arrow if heading == self._sort else "")
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
+        changed: set[int] = set()
         for index, (key, cells) in enumerate(rows.items()):
             for column, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
                 if new != old:
-                    self.update_cell_at((index, column), new, update_width=True)  # type: ignore[arg-type]
+                    self.update_cell_at(Coordinate(index, column), new)
+                    changed.add(column)
+        for number in changed:
+            column_widths = (self._width(cells[number]) for cells in rows.values())
+            column = self.ordered_columns[number]
+            column.content_width = max(self._width(column.label), *column_widths)
+        self._require_update_dimensions |= bool(changed)
+
+    def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:
+        """Set the columns' widths, and with them how far the table scrolls.
+
+        Textual renders each cell to know its width and, where one gets narrower, all cells of its column for each such
+        cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
+        """
+        for row in new_rows:
+            if row in self.rows:
+                for column, cell in zip(self.ordered_columns, self.get_row(row), strict=True):
+                    column.content_width = max(column.content_width, self._width(cell))
+        super()._update_dimensions(())
+
+    def _width(self, cell: RenderableType) -> int:
+        if not isinstance(cell, Text):
+            return self.app.console.measure(cell).maximum
+        return len(cell.plain) if cell.plain.isascii() else cell.cell_len
 
     def _rebuild(self, labels: tuple[str, ...], rows: Mapping[str, Cells]) -> None:
         key, offset = self.cursor_key, self.scroll_offset

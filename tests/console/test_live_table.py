@@ -1,0 +1,49 @@
+"""The table of lists: with many rows it costs what they are, not their square."""
+
+from __future__ import annotations
+
+import pytest
+from rich.text import Text
+from textual.app import App, ComposeResult
+
+from dataops_tui.widgets.live_table import LiveTable
+
+ROWS = 300
+HEADINGS = ("NAME", "STATE", "AGE")
+
+
+class Lists(App[None]):
+    def compose(self) -> ComposeResult:
+        yield LiveTable()
+
+
+def rows(age: int) -> dict[str, list[Text]]:
+    return {f"q-{n:03}": [Text(f"q-{n:03}"), Text("running"), Text(f"{age} s ago")] for n in range(ROWS)}
+
+
+async def test_columns_fit_their_cells_at_a_cost_that_grows_as_the_rows_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    width = LiveTable._width
+
+    def counted(self: LiveTable, cell: Text) -> int:
+        measured.append(cell)
+        return width(self, cell)
+
+    monkeypatch.setattr(LiveTable, "_width", counted)
+    rendered = []
+    monkeypatch.setattr("textual.widgets._data_table.measure", lambda *measured: rendered.append(measured) or 4)
+    app = Lists()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.query_one(LiveTable)
+        for age, widest in ((1234, 10), (5, 7), (6, 7), (12345, 11)):
+            measured.clear()
+            table.show(HEADINGS, rows(age))
+            await pilot.pause()
+            assert [column.content_width for column in table.ordered_columns] == [5, 7, widest]
+            assert len(measured) <= (ROWS + 1) * len(HEADINGS)
+            assert len(rendered) <= len(HEADINGS), "no cell is rendered for its width"
+        changed = rows(12345)
+        changed["q-007"] = [Text("q-007"), Text("等待 long"), Text("9 s ago")]
+        table.show(HEADINGS, changed)
+        await pilot.pause()
+        assert [column.content_width for column in table.ordered_columns] == [5, 9, 11], "wide characters"
