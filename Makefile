@@ -29,7 +29,7 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui
+.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -55,6 +55,8 @@ bench-sql: install fetch ## what a table's layout, a query's form and the engine
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.sql
 bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tui
+bench-tasks: install ## twenty questions of an operator on the running local stack (make up), in keys and seconds, beside each component's own tool
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tasks --state $(STATE) --port-base $(PORT_BASE)
 .local/bench/%: | $(UV)
 	@$(UV) venv --quiet --python $(PYTHON) $@ && $(UV) pip install --quiet --python $@/bin/python $* || { rm -rf $@; exit 1; }
 

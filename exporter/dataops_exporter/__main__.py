@@ -12,6 +12,7 @@ from threading import Thread
 
 from dataops_core.config import find_config, load_settings
 from dataops_core.errors import DataopsError
+from dataops_core.garbage import look_seldom
 from dataops_core.version import version
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server, say
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataopsError as error:
         say(str(error))
         return 2
+    look_seldom()
     service.start()
     Thread(target=server.serve_forever, name="http", daemon=True).start()
     say(f"listening on {arguments.host}:{server.server_port}")

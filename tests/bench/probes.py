@@ -34,6 +34,7 @@ from dataops_core.clients import iceberg_files
 from dataops_core.clients.kafka import KafkaClient
 from dataops_core.clients.kafka_survey import KafkaSurvey, survey
 from dataops_core.config import KafkaSettings
+from dataops_core.garbage import look_seldom
 
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
 KMINION_PORT = 180
@@ -232,6 +233,7 @@ def main() -> None:
     options.add_argument("--times", type=int, default=9)
     options.add_argument("--only", choices=("kafka", "iceberg"))
     chosen = options.parse_args()
+    look_seldom()  # as our programs do
     found: dict[str, Any] = {}
     if chosen.only != "iceberg":
         found["kafka"] = bench_kafka(chosen.topics, chosen.partitions, chosen.groups, chosen.times)

@@ -15,6 +15,7 @@ import typer
 
 from dataops_core.cli.terminal import Exit, exit_code, say, write
 from dataops_core.errors import DataopsError
+from dataops_core.garbage import look_seldom
 
 PROBE_UNKNOWN = 3
 """Exit code of `probe` and `why` where the status is unknown, which wrong use or settings also make it."""
@@ -140,6 +141,7 @@ def run() -> NoReturn:
     A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
     can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
     """
+    look_seldom()
     code = main()
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stdout.flush()

@@ -121,13 +121,15 @@ def survey(client: KafkaClient, want_topic: Wanted, want_group: Wanted) -> Kafka
     with client.admin() as admin:
         taken_at = datetime.now(UTC)
         asking = _Asking(admin, client.timeout)
-        about = asking.need(admin.describe_cluster(request_timeout=client.timeout))
+        described = admin.describe_cluster(request_timeout=client.timeout)
         listed = asking.need(admin.list_consumer_groups(request_timeout=client.timeout))
         for error in listed.errors:
             asking.note(error)
         names = sorted(group.group_id for group in listed.valid)
-        groups = asking.groups([name for name in names if want_group(name)])
-        found = admin.list_topics(timeout=client.timeout).topics
+        asked = asking.ask_groups([name for name in names if want_group(name)])
+        found = admin.list_topics(timeout=client.timeout).topics  # meanwhile
+        groups = asking.groups(asked)
+        about = asking.need(described)
         wanted = {name: topic for name, topic in sorted(found.items()) if want_topic(name) and topic.error is None}
         return KafkaSurvey(
             taken_at=taken_at,
@@ -203,22 +205,21 @@ class _Asking:
         answers = ((tp, self.try_(future)) for tp, future in asked.items())
         return {(tp.topic, tp.partition): answer.offset for tp, answer in answers if answer is not None}
 
-    def groups(self, names: list[str]) -> dict[str, SurveyedGroup]:
-        """Return groups with their members and commits."""
+    def ask_groups(self, names: list[str]) -> dict[str, tuple[Future[Any], Future[Any]]]:
+        """Ask for the members and the commits of groups, all at once."""
         if not names:
             return {}
-        asked = {
-            name: next(
-                iter(
-                    self._admin.list_consumer_group_offsets(
-                        [ConsumerGroupTopicPartitions(name)], request_timeout=self._timeout
-                    ).values()
-                )
-            )
-            for name in names
-        }
         described = self._admin.describe_consumer_groups(names, request_timeout=self._timeout)
-        return {name: _group(self.try_(described[name]), self.try_(asked[name])) for name in names}
+        found = {}
+        for name in names:
+            wanted = [ConsumerGroupTopicPartitions(name)]
+            (commits,) = self._admin.list_consumer_group_offsets(wanted, request_timeout=self._timeout).values()
+            found[name] = described[name], commits
+        return found
+
+    def groups(self, asked: Mapping[str, tuple[Future[Any], Future[Any]]]) -> dict[str, SurveyedGroup]:
+        """Return groups with their members and commits."""
+        return {name: _group(self.try_(about), self.try_(commits)) for name, (about, commits) in asked.items()}
 
 
 def _group(about: Any, offsets: Any) -> SurveyedGroup:  # noqa: ANN401 - the library's own classes
