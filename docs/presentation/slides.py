@@ -674,7 +674,7 @@ def monitoring(slide: Slide) -> None:
         "{bench_topics} topics, {bench_groups} groups, all partitions; ours as a ratio to kminion's, in two runs.",
         "Slowest scrape **{scrape_ratio}** · memory **{memory_ratio}** · CPU **{exporter_cpu}** of kminion's, as it looks in advance and half as often.",
     ], accent="amber", size=16, heading_size=18)
-    slide.rests_on("not_on_a_cluster", "no_cluster_yet", "no_grafana", "central", "connected_to_none", "one_pod", "restricted",
+    slide.rests_on("half_as_often", "not_on_a_cluster", "no_cluster_yet", "no_grafana", "central", "connected_to_none", "one_pod", "restricted",
                    "dashboard_of_a_broker", "dashboards")
     slide.notes(1, """
         The exporter is one pod that needs no right in the cluster. Prometheus takes targets and rules on; the platform calls that
@@ -755,7 +755,7 @@ def future(slide: Slide) -> None:
             "How fresh a view is, by the tables below it",
             "Kafka's share groups, once its client tells of them",
             "Protobuf with a schema registry in the peek",
-            "Keys from {keys_aim} to their aim while every system hangs",
+            "Keys from {keys_aim} to their aim beside a large cluster",
             "HDFS as the store of raw files, tried and measured",
         ]),
     ]

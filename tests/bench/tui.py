@@ -210,7 +210,7 @@ def large_case(folder: Path, samples: int, times: Times, bootstrap: str) -> dict
         press_in_list(terminal, samples, times, rows)
         go(terminal, "groups", shows("group-002"))
         press_in_list(terminal, samples, times, ("group-000", "group-001", "group-002"))
-        go(terminal, "kafka", shows("topic-0002"))
+        go(terminal, "kafka", shows("PARTITIONS", "topic-0002"))
         press_in_list(terminal, samples, times, ("topic-0000", "topic-0001", "topic-0002"))
         return {"peak_memory_mb": peak(terminal)}
 

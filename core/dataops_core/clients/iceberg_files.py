@@ -51,7 +51,7 @@ def _schema(header: AvroFileHeader) -> Schema:
 
 # PyIceberg 0.12 keeps each reader that it makes for ever, by what it was made of. That includes the schema of the file,
 # and two maps of the same types have not the same hash: each manifest that was read stayed. So a schema is parsed once.
-AvroFileHeader.get_schema = _schema  # type: ignore[method-assign]
+AvroFileHeader.get_schema = _schema  # type: ignore[assignment,method-assign]
 
 
 @dataclass(frozen=True, slots=True)

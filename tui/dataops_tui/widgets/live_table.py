@@ -142,9 +142,9 @@ class LiveTable(DataTable[RenderableType]):
                     self.update_cell_at(Coordinate(index, column), new)
                     changed.add(column)
         for number in changed:
-            column_widths = (self._width(cells[number]) for cells in rows.values())
-            column = self.ordered_columns[number]
-            column.content_width = max(self._width(column.label), *column_widths)
+            widths = (self._width(cells[number]) for cells in rows.values())
+            its = self.ordered_columns[number]
+            its.content_width = max(self._width(its.label), *widths)
         self._require_update_dimensions |= bool(changed)
 
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:
