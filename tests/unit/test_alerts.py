@@ -208,11 +208,19 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
         alert("DataopsDataAtRisk", "warning", "c", stage="land"),
         alert("DataopsDataAtRisk", "warning", "e", stage="land"),
         alert("DataopsRetentionNear", "warning", "c", stage="land"),
+        alert("DataopsStageStuck", "critical", "g", stage="land"),
+        alert("DataopsDataAtRisk", "warning", "g", stage="bronze", check_id="bronze/commit-state-unknown"),
+        alert("DataopsDataAtRisk", "warning", "h", stage="bronze", check_id="bronze/commit-state-unknown"),
+        alert("DataopsStageStuck", "critical", "i", stage="land"),
+        alert("DataopsDataAtRisk", "warning", "i", stage="bronze", check_id="bronze/missing-files"),
         alert("DataopsCredentialsRefused", "warning", "c", component="trino"),
         alert("DataopsPipelineUnknown", "warning", "e"),
     )
     assert "DataopsDataAtRisk warning c" in found, "its stage is paged for"
     assert "DataopsDataAtRisk warning e" not in found
+    assert "DataopsDataAtRisk warning g" in found, "its query was stopped between two commits"
+    assert "DataopsDataAtRisk warning h" not in found, "its query runs"
+    assert "DataopsDataAtRisk warning i" not in found, "another risk of another stage"
     assert "DataopsRetentionNear warning c" not in found, "how much time is left matters most while the stage is stuck"
     assert "DataopsPipelineUnknown warning c" in found, "its credentials are why"
     assert "DataopsPipelineUnknown warning e" not in found
