@@ -10,6 +10,7 @@ from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, se
 from tests.console.test_dags import open_dags
 from tests.orders import stuck
 from tests.screen import shown, until_shown
+from textual.events import Key
 
 from dataops_core.actions.audit import append
 from dataops_core.config import Settings
@@ -17,7 +18,7 @@ from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
-from dataops_tui.widgets.filter_line import matcher
+from dataops_tui.widgets.filter_line import FilterLine, matcher
 
 
 async def command(pilot: Any, typed: str) -> None:
@@ -229,3 +230,31 @@ async def test_an_audit_file_that_is_not_there_is_empty_and_one_that_cannot_be_r
     async with other.app.run_test(size=(80, 24), notifications=True) as pilot:
         await command(pilot, "audit")
         await until_shown(other.app, lambda text: "is a directory" in text, "why")
+
+
+def type_at_once(app: DataopsApp, *keys: str) -> None:
+    """Send keys without a pause between them, as a fast hand or a macro does."""
+    assert app._driver is not None
+    for key in keys:
+        event = Key("colon" if key == ":" else key, key if len(key) == 1 else None)
+        event.set_sender(app)
+        app._driver.send_message(event)
+
+
+@pytest.mark.parametrize("typed", ["events", "even"])
+async def test_what_is_typed_before_the_command_line_is_there_is_not_lost(console: Console, typed: str) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        type_at_once(console.app, ":", *typed, "enter")
+        await until_shown(console.app, lambda text: "  events" in text[:120], "the events")
+
+
+async def test_a_filter_has_the_focus_at_once(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        line = console.app.screen.query_one(FilterLine)
+        line.open()
+        type_at_once(console.app, *"silver")
+        await until_shown(console.app, lambda _: line.value == "silver", "the whole filter")

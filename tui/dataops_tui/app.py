@@ -125,7 +125,16 @@ class DataopsApp(TimeTravel, Navigator):
     }
     DEFAULT_MODE = "pipelines"
     BINDINGS = [
-        Binding("colon", "command", "Command", id="app.command", key_display=":", tooltip="Type a command"),
+        Binding(
+            # At once, and not after the keys that follow it have gone to what is focused now.
+            "colon",
+            "prompt",
+            "Command",
+            id="app.command",
+            key_display=":",
+            tooltip="Type a command",
+            priority=True,
+        ),
         Binding("question_mark", "help", "Help", id="app.help", key_display="?", tooltip="Show all keys"),
         Binding("ctrl+r", "look_again", "Refresh", id="app.refresh", show=False, tooltip="Look again now"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
@@ -279,6 +288,16 @@ class DataopsApp(TimeTravel, Navigator):
             if about and active.enabled and active.binding.id:
                 keys.setdefault(about, []).append(self.get_key_display(active.binding))
         self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()]))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the colon to whoever types a text."""
+        if action == "prompt" and self.focused is not None and self.focused.check_consume_key("colon", ":"):
+            return False
+        return super().check_action(action, parameters)
+
+    def action_prompt(self) -> None:
+        """Ask for a command."""
+        self.action_command()
 
     def action_command(self) -> None:
         """Ask for a command."""

@@ -10,6 +10,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.events import Key
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -44,9 +46,16 @@ class CommandPrompt(ModalScreen[str | None]):
         Binding("up", "mark(-1)", "Previous", id="command.previous", show=False, tooltip="Mark the completion before"),
     ]
 
+    AUTO_FOCUS = ""
+
+    class Ready(Message):
+        """What was typed before the line was there has been taken in."""
+
     def __init__(self, commands: Sequence[Command]) -> None:
         super().__init__()
         self._commands = commands
+        self._completed = ""
+        self._early: list[Key] = []
 
     def compose(self) -> ComposeResult:
         """Lay out: completions above the line."""
@@ -58,8 +67,23 @@ class CommandPrompt(ModalScreen[str | None]):
             yield Input(id="line", placeholder="a command, e.g. dags", compact=True)
 
     def on_mount(self) -> None:
-        """Start in the line."""
-        self.query_one(Input).focus()
+        """Start in the line, behind the keys that came before it was there."""
+        self.post_message(self.Ready())
+
+    @on(Ready)
+    def _start(self) -> None:
+        line = self.query_one(Input)
+        self.set_focus(line)
+        for event in self._early:
+            if event.key == "enter":
+                self._submit(line.value)
+            elif event.is_printable and event.character is not None:
+                line.insert_text_at_cursor(event.character)
+
+    def on_key(self, event: Key) -> None:
+        """Keep what is typed before the line is there: who knows the command does not wait for it."""
+        if self.focused is None:
+            self._early.append(event)
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -67,7 +91,12 @@ class CommandPrompt(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        typed = event.value.strip()
+        self._submit(event.value)
+
+    def _submit(self, value: str) -> None:
+        if value != self._completed:  # the completions are still those of what was there before
+            self._complete(value)
+        typed = value.strip()
         known = {command.text for command in self._commands}
         marked = self._marked()
         if typed not in known and marked is not None and " " not in typed:
@@ -95,6 +124,7 @@ class CommandPrompt(ModalScreen[str | None]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     def _complete(self, typed: str) -> None:
+        self._completed = typed
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(self._options(typed))
