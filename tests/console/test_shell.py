@@ -18,7 +18,7 @@ from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
-from dataops_tui.widgets.filter_line import FilterLine, matcher
+from dataops_tui.widgets.filter_line import matcher
 
 
 async def command(pilot: Any, typed: str) -> None:
@@ -248,13 +248,3 @@ async def test_what_is_typed_before_the_command_line_is_there_is_not_lost(consol
         await pilot.pause()
         type_at_once(console.app, ":", *typed, "enter")
         await until_shown(console.app, lambda text: "  events" in text[:120], "the events")
-
-
-async def test_a_filter_has_the_focus_at_once(console: Console) -> None:
-    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
-        console.monitor.push(well())
-        await pilot.pause()
-        line = console.app.screen.query_one(FilterLine)
-        line.open()
-        type_at_once(console.app, *"silver")
-        await until_shown(console.app, lambda _: line.value == "silver", "the whole filter")
