@@ -23,6 +23,7 @@ from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from pyiceberg.utils.singleton import Singleton
 
 from dataops_core.clients import iceberg_files
+from dataops_core.clients.file_io import KeptFileIO
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.iceberg_files import FileWatch, table_files
 from dataops_core.config import CatalogSettings, Settings
@@ -151,6 +152,45 @@ def test_what_is_remembered_of_a_table_holds_none_of_its_connections(
     monitor.once()
     gc.collect()
     assert not [ref for ref in made[:first] if ref() is not None], "each look has means of its own"
+
+
+def test_each_look_has_the_same_connections_and_leaves_nothing_for_the_garbage_collector(
+    append: Callable[..., Table], tmp_path: Path
+) -> None:
+    append(1)
+    (context,) = settings(tmp_path).contexts.values()
+    (client,) = (CatalogClient(name, catalog) for name, catalog in context.catalogs.items())
+    first, second = (client.ask(lambda catalog: catalog.load_table("b.orders").io) for _ in range(2))
+    assert isinstance(first, KeptFileIO)
+    assert isinstance(second, KeptFileIO)
+    assert first.fs_by_scheme("file", "") is second.fs_by_scheme("file", "")
+    gone = weakref.ref(first)
+    gc.disable()
+    try:
+        del first
+        assert gone() is None, "a circle of references"
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("properties", "same"),
+    [
+        ({"write.format.default": "orc"}, True),
+        ({"s3.secret-access-key": "changed"}, False),
+        ({"s3.request-timeout": "3"}, False),
+    ],
+    ids=["table's own", "credentials", "deadline"],
+)
+def test_a_file_system_goes_by_what_makes_it(properties: dict[str, str], same: bool) -> None:
+    store = {
+        "s3.region": "x",
+        "s3.endpoint": "http://127.0.0.1:1",
+        "s3.access-key-id": "a",
+        "s3.secret-access-key": "b",
+    }
+    one, other = (KeptFileIO(given).fs_by_scheme("s3", "lake") for given in (store, {**store, **properties}))
+    assert (one is other) is same
 
 
 def test_a_table_that_is_well(append: Callable[..., Table], tmp_path: Path) -> None:

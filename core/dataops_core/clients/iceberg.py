@@ -26,12 +26,12 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
-from pyiceberg.io.pyarrow import PyArrowFileIO  # slow to import: here, and not within the deadline of a probe
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyparsing import ParseBaseException
 from requests.adapters import HTTPAdapter
 
+from dataops_core.clients.file_io import KeptFileIO
 from dataops_core.clients.iceberg_files import ByPath, FileWatch, TableFiles, signed, table_files
 from dataops_core.clients.reasons import innermost, line
 from dataops_core.clients.store import store_error
@@ -220,9 +220,9 @@ class CatalogClient:
         properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
         properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
         properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
-        scheme, netloc, path = PyArrowFileIO.parse_location(location)
+        scheme, netloc, path = KeptFileIO.parse_location(location)
         try:
-            return PyArrowFileIO(properties).fs_by_scheme(scheme, netloc), path
+            return KeptFileIO(properties).fs_by_scheme(scheme, netloc), path
         except ValueError as error:
             raise ConfigError(f"{location}: {line(error)}") from error
 
@@ -290,7 +290,7 @@ class CatalogClient:
                 properties: dict[str, Any] = {
                     key: resolve_secret(value) for key, value in self._settings.properties.items()
                 }
-                properties.setdefault("py-io-impl", "pyiceberg.io.pyarrow.PyArrowFileIO")
+                properties.setdefault("py-io-impl", f"{KeptFileIO.__module__}.{KeptFileIO.__name__}")
                 properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
                 properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
                 if (tls := self._tls()) is not None:
