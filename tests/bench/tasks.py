@@ -190,14 +190,6 @@ def tasks(local: Local) -> tuple[Task, ...]:
             ),
         ),
         Task(
-            "Run a DAG now.",
-            (
-                command(f"trigger {dag}", shows("Go on")),
-                (BACK_TAB + ENTER, either("triggered", "queued", "running")),
-            ),
-            Peer("Airflow's CLI", f"airflow dags trigger {dag}", local.airflow("dags", "trigger", dag)),
-        ),
-        Task(
             "What does the newest run's task say?",
             (
                 command(f"dags {dag}", shows("RUN")),
@@ -205,6 +197,14 @@ def tasks(local: Local) -> tuple[Task, ...]:
                 (b"l", either("INFO", "Log", "following", "info")),
             ),
             Peer("Airflow's page", f"{web}: DAGs, the DAG, the run, the task, its log"),
+        ),
+        Task(
+            "Run a DAG now.",
+            (
+                command(f"trigger {dag}", shows("Go on")),
+                (BACK_TAB + ENTER, either("triggered", "queued", "running")),
+            ),
+            Peer("Airflow's CLI", f"airflow dags trigger {dag}", local.airflow("dags", "trigger", dag)),
         ),
         Task(
             "What runs in Trino, and what does it wait for?",

@@ -34,6 +34,7 @@ class FakeRuns:
         self.tokens: list[str | None] = []
         self.parts: list[LogPart] = []
         self.failure: ClientError | None = None
+        self.waiting: tuple[TaskInstance, ...] = ()
         self.declared: tuple[Param, ...] = ()
 
     def params(self, client: object, dag_id: str) -> tuple[Param, ...]:
@@ -50,6 +51,7 @@ class FakeRuns:
             done,
             replace(done, task_id="load", map_index=3, state="failed", tries=2, max_tries=2),
             replace(done, task_id="report", state="upstream_failed", queued_at=None, started_at=None, ended_at=None),
+            *self.waiting,
         )
 
     def log(self, client: object, dag_id: str, run_id: str, task: TaskInstance, token: str | None) -> LogPart:
@@ -148,6 +150,20 @@ async def test_a_log_that_cannot_be_had_is_said(console: Console, runs: FakeRuns
         await open_run(console, pilot)
         await pilot.press("enter")
         await until_shown(console.app, lambda text: "TaskInstance not found" in text, "why there is none")
+
+
+async def test_a_task_that_has_not_started_has_no_log_yet(console: Console, runs: FakeRuns) -> None:
+    runs.waiting = (TaskInstance("later", -1, "queued", "BashOperator", 0, 0, now(), None, None),)
+    runs.failure = NotFound("airflow http://airflow: TaskInstance not found")
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_run(console, pilot)
+        await pilot.press("G", "l")
+        text = await until_shown(console.app, lambda text: "no log yet" in text, "that it waits")
+        assert "not found" not in text
+        runs.failure, runs.parts = None, [LogPart((line("here it goes"),), None)]
+        text = await until_shown(console.app, lambda text: "the end" in text, "the log once it has started")
+        assert "here it goes" in text
+        assert "no log yet" not in text
 
 
 async def test_dags_are_paused_together_once_it_is_confirmed(console: Console, runs: FakeRuns) -> None:

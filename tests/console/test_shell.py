@@ -18,7 +18,7 @@ from dataops_core.probes import Clients
 from dataops_tui.app import DataopsApp
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
-from dataops_tui.widgets.filter_line import matcher
+from dataops_tui.widgets.filter_line import FilterLine, matcher
 
 
 async def command(pilot: Any, typed: str) -> None:
@@ -236,7 +236,7 @@ def type_at_once(app: DataopsApp, *keys: str) -> None:
     """Send keys without a pause between them, as a fast hand or a macro does."""
     assert app._driver is not None
     for key in keys:
-        event = Key("colon" if key == ":" else key, key if len(key) == 1 else None)
+        event = Key({":": "colon", "/": "slash"}.get(key, key), key if len(key) == 1 else None)
         event.set_sender(app)
         app._driver.send_message(event)
 
@@ -248,3 +248,13 @@ async def test_what_is_typed_before_the_command_line_is_there_is_not_lost(consol
         await pilot.pause()
         type_at_once(console.app, ":", *typed, "enter")
         await until_shown(console.app, lambda text: "  events" in text[:120], "the events")
+
+
+@pytest.mark.parametrize("place", ["pipelines", "events"])
+async def test_what_is_typed_right_after_the_slash_is_part_of_the_filter(console: Console, place: str) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        await command(pilot, place)
+        type_at_once(console.app, "/", *"copy/q")
+        line = console.app.screen.query_one(FilterLine)
+        await until_shown(console.app, lambda _: line.value == "copy/q", "the whole filter")

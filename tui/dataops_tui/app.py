@@ -30,6 +30,7 @@ from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.keys import is_typed
 from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.navigation import Navigator
 from dataops_tui.palette import ConsoleCommands
@@ -274,6 +275,8 @@ class DataopsApp(TimeTravel, Navigator):
         """Look again now."""
         if self.monitor is not None:
             self.monitor.refresh()
+        if isinstance(self.screen, ResourceScreen):
+            self.screen.load()
         self.notify("looking again", timeout=3)
 
     def action_home(self) -> None:
@@ -291,7 +294,7 @@ class DataopsApp(TimeTravel, Navigator):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave the colon to whoever types a text."""
-        if action == "prompt" and self.focused is not None and self.focused.check_consume_key("colon", ":"):
+        if action == "prompt" and is_typed(self.focused, "colon", ":"):
             return False
         return super().check_action(action, parameters)
 

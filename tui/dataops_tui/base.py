@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Footer
 
 from dataops_core.health.model import HealthSnapshot
+from dataops_tui.keys import is_typed
 from dataops_tui.widgets.context_bar import ContextBar
 from dataops_tui.widgets.time_line import TimeLine
 
@@ -75,6 +76,12 @@ class ConsoleScreen(Screen[None]):
 
     def draw(self, now: datetime) -> None:
         """Show what the app knows at `now`."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the slash to whoever types a text."""
+        if action == "filter" and is_typed(self.focused, "slash", "/"):
+            return False
+        return super().check_action(action, parameters)
 
     def crumb(self) -> str:
         """Return where the user is."""

@@ -14,6 +14,12 @@ from dataops_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from textual.binding import Binding
+    from textual.widget import Widget
+
+
+def is_typed(focused: Widget | None, key: str, character: str) -> bool:
+    """Tell whether a key is part of a text that is being typed, and so no command."""
+    return focused is not None and focused.check_consume_key(key, character)
 
 
 def bindings() -> Iterator[tuple[type, Binding]]:

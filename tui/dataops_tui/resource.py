@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ WIDE = 120
 SLOW = 2.0
 """Seconds after which it is said how long a fetch has been going on."""
 FETCHING = "fetching"
+REST = 4
+"""How many times the CPU seconds of a fetch it is waited before the next: what is large is in the way of the keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class TableScreen(ConsoleScreen, Generic[T]):
     BINDINGS = [
         Binding("escape", "leave", "Back", id="list.back", tooltip="Back to where you came from"),
         Binding("enter", "open", "Open", id="list.open", tooltip="Open what is under the cursor"),
-        Binding("slash", "filter", "Filter", id="list.filter", tooltip="Show only what matches"),
+        # At once, and not after the keys that follow it have gone to the table.
+        Binding("slash", "filter", "Filter", id="list.filter", tooltip="Show only what matches", priority=True),
         Binding("ctrl+z", "faults", "Faults", id="list.faults", show=False, tooltip="Show only what is wrong, or all"),
         Binding("y", "raw", "Raw", id="list.raw", show=False, tooltip="Show everything known of the row, as JSON"),
         Binding("c", "copy", "Copy", id="list.copy", show=False, tooltip="Copy the name of the row, or of the marked"),
@@ -251,6 +255,7 @@ class ResourceScreen(TableScreen[T]):
         self._of: str | None = None
         self._failed: str | None = None
         self._asked: datetime | None = None
+        self._rested = 0.0
 
     @abstractmethod
     def fetch(self) -> T:
@@ -265,15 +270,19 @@ class ResourceScreen(TableScreen[T]):
         """Fetch now, and again and again."""
         super().on_mount()
         self.load()
-        self.set_interval(self.EVERY or self.console.settings.refresh, self.load)
+        self.set_interval(self.EVERY or self.console.settings.refresh, self._load_again)
 
     def on_screen_resume(self) -> None:
         """Fetch what changed while another screen was shown."""
         super().on_screen_resume()
         self.load()
 
+    def _load_again(self) -> None:
+        if time.monotonic() >= self._rested or self._of != self.console.context_name:
+            self.load()
+
     def load(self) -> None:
-        """Fetch, unless the last fetch still goes on or nobody looks."""
+        """Fetch now, unless the last fetch still goes on or nobody looks."""
         context = self.console.context_name
         if self._of != context:  # what another context has is not shown in this one
             self._of, self._found, self._failed, self._asked = context, None, None, None
@@ -283,7 +292,11 @@ class ResourceScreen(TableScreen[T]):
         self._asked = datetime.now(UTC)
 
         def work() -> None:
-            self.post_message(Fetched(context, self.fetch(), datetime.now(UTC)))
+            began = time.process_time()
+            try:
+                self.post_message(Fetched(context, self.fetch(), datetime.now(UTC)))
+            finally:
+                self._rested = time.monotonic() + REST * (time.process_time() - began)
 
         in_background(self, FETCHING, work)
         self._redraw()

@@ -43,7 +43,9 @@ class PipelinesScreen(ConsoleScreen):
 
     CRUMB = "pipelines"
     BINDINGS = [
-        Binding("slash", "filter", "Filter", id="home.filter", tooltip="Show only the stages that match"),
+        Binding(
+            "slash", "filter", "Filter", id="home.filter", tooltip="Show only the stages that match", priority=True
+        ),
         Binding("t", "trigger", "Trigger", id="home.trigger", tooltip="Trigger the stage's DAG, or the verdict's"),
         Binding("c", "copy", "Copy remedy", id="home.copy", tooltip="Copy the command that the verdict suggests"),
     ]

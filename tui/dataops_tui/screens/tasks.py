@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import RichLog
 
+from dataops_core.errors import NotFound
 from dataops_core.health.text import ago, clock, count
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -133,6 +134,7 @@ class LogScreen(ConsoleScreen):
         self._ended = False
         self._asked = False
         self._failed: str | None = None
+        self._waits = False
         self._seen: datetime | None = None
         self._lines: deque[str] = deque(maxlen=LOG_LINES)
 
@@ -162,15 +164,23 @@ class LogScreen(ConsoleScreen):
         def work() -> None:
             from dataops_core.clients.airflow_runs import log  # noqa: PLC0415 - as above
 
-            part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)
+            try:
+                part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)
+            except NotFound:
+                if self._instance.tries or self._lines:
+                    raise
+                part = None  # it waits for its first try
             self.post_message(Fetched(context, part, look.utc_now()))
 
         in_background(self, FETCHING, work)
 
     @on(Fetched)
     def _grown(self, message: Fetched) -> None:
-        part: LogPart = message.value
-        self._asked, self._failed, self._seen = False, None, message.at
+        part: LogPart | None = message.value
+        self._asked, self._failed, self._seen, self._waits = False, None, message.at, part is None
+        if part is None:
+            self._redraw()
+            return
         self._token, self._ended = part.token, part.token is None
         now = look.utc_now()
         for line in part.lines:
@@ -189,7 +199,9 @@ class LogScreen(ConsoleScreen):
         """Show how far the log is."""
         said = Text(f"try {max(self._instance.tries, 1)}, {count(len(self._lines))} lines", "dim")
         said.append(f"  seen {ago(self._seen, now)}" if self._seen else "  loading …")
-        if self._ended:
+        if self._waits:
+            said.append("  the task has not started: there is no log yet", "not dim yellow")
+        elif self._ended:
             said.append("  the end", "not dim")
         elif self.query_one(RichLog).auto_scroll:
             said.append("  ● follows", "not dim green")

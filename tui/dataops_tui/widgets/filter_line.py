@@ -57,7 +57,7 @@ class FilterLine(Input):
         """Show the line and type into it; the focus goes back to where it was."""
         self._back = self.screen.focused
         self.display = True
-        self.focus()
+        self.screen.set_focus(self)  # at once: the next key is for it
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

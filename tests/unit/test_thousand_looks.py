@@ -1,0 +1,133 @@
+"""A thousand looks at components each of which is down, hangs, lies or is slow: nothing is left behind by any of them.
+
+`make soak` runs it; it takes some minutes, most of them waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOOKS = 250
+"""Looks of each of the four processes."""
+SETTLED = 100
+"""Looks after which what is held may not grow any more."""
+GROWTH = 1.05
+COMPONENTS = ("kafka", "airflow", "trino", "catalog")
+FAULTS = ("down", "hung", "lying", "slow")
+DEADLINE = 0.5
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
+
+SETTINGS = """
+refresh = 1
+probe_timeout = {deadline}
+[contexts.test]
+kafka.bootstrap_servers = "127.0.0.1:{kafka}"
+airflow.url = "http://127.0.0.1:{airflow}"
+airflow.token = "t"
+trino.url = "http://127.0.0.1:{trino}"
+catalogs.lake.properties = {{ type = "rest", uri = "http://127.0.0.1:{catalog}" }}
+[pipelines.p]
+context = "test"
+stages = [
+  {{ name = "orders", kind = "topic", topic = "orders" }},
+  {{ name = "land", kind = "consumer_group", group = "land", topic = "orders", reads = ["orders"] }},
+  {{ name = "bronze", kind = "iceberg_table", catalog = "lake", table = "bronze.orders", reads = ["land"] }},
+  {{ name = "conform", kind = "dag", dag_id = "conform", reads = ["bronze"] }},
+  {{ name = "view", kind = "trino_view", relation = "lake.gold.orders", reads = ["conform"] }},
+]
+"""
+LOOK = """
+import json, sys, time
+from pathlib import Path
+import psutil
+from dataops_core.config import load_settings
+from dataops_core.garbage import look_seldom
+from dataops_core.monitor import Monitor
+look_seldom()
+monitor, process = Monitor(load_settings(Path(sys.argv[1]))), psutil.Process()
+for _ in range(int(sys.argv[2])):
+    began = time.monotonic()
+    snapshot = monitor.once()
+    took = time.monotonic() - began
+    states = sorted({stage.state.value for pipeline in snapshot.pipelines for stage in pipeline.stages})
+    held = process.memory_info().rss, process.num_threads(), process.num_fds()
+    print(json.dumps({"took": took, "states": states, "held": held}), flush=True)
+"""
+
+
+@contextmanager
+def served(fault: str) -> Iterator[int]:
+    """Give a port at which whoever asks meets with this fault."""
+    if fault in ("down", "hung"):
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            if fault == "hung":
+                listening.listen(4096)  # who connects is taken by the system, and never answered
+            yield listening.getsockname()[1]
+        return
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = b"{}" if fault == "slow" else b"<html>welcome</html>"
+            if fault == "slow":
+                time.sleep(0.6 * DEADLINE)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the base class names them so
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def looks(folder: Path, first: int) -> list[dict[str, Any]]:
+    """Look again and again, in a process of its own; each component has another fault."""
+    faults = {name: FAULTS[(first + number) % len(FAULTS)] for number, name in enumerate(COMPONENTS)}
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(served(fault)) for name, fault in faults.items()}
+        config = folder / f"{first}.toml"
+        config.write_text(SETTINGS.format(deadline=DEADLINE, **ports))
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK, str(config), str(LOOKS)], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_thousand_looks_leave_nothing_behind(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(len(FAULTS)) as beside:
+        seen = list(beside.map(lambda first: looks(tmp_path, first), range(len(FAULTS))))
+    for number, found in enumerate(seen):
+        assert len(found) == LOOKS
+        assert {state for look in found for state in look["states"]} == {"unknown"}, "a green, or a guess"
+        assert max(look["took"] for look in found) < 20 * DEADLINE
+        for at, kind in enumerate(("bytes", "threads", "open files")):
+            held = [look["held"][at] for look in found]
+            settled, at_last = max(held[:SETTLED]), max(held[-SETTLED:])
+            sys.stdout.write(f"{number}: {kind}: at the most {settled:,} at first, {at_last:,} at last\n")
+            assert at_last <= GROWTH * settled, f"{kind} grow"
