@@ -131,12 +131,14 @@ def graph(axes: Axes, panel: dict[str, Any], source: Source) -> None:
     else:
         for name, points in drawn:
             axes.plot([when(at) for at, _ in points], [value for _, value in points], label=name, linewidth=1.2)
-    axes.margins(x=0.01, y=0.25)  # the legend's place
-    axes.set_ylim(bottom=0)
+    columns = 2 if len(drawn) < 7 else 3
+    axes.margins(x=0.01, y=0.125 * -(-len(drawn) // columns))  # the legend's place
+    top = axes.get_ylim()[1] if any(value > 0 for _, points in drawn for _, value in points) else 1.0
+    axes.set_ylim(-0.02 * top, top)  # a line at zero is seen
     axes.yaxis.set_major_formatter(lambda value, _: shown(value, unit))
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="upper left", fontsize=6.5, ncols=2, framealpha=0.8)
+    axes.legend(loc="upper left", fontsize=6.5, ncols=columns, framealpha=0.8)
 
 
 def states(axes: Axes, panel: dict[str, Any], source: Source) -> None:
@@ -213,7 +215,18 @@ def rows(axes: Axes, panel: dict[str, Any], source: Source) -> None:
         [shown(value, unit) if name == "Value" else labels.get(name, "") for name in columns]
         for labels, value in found[:10]
     ]
-    drawn = axes.table(cells, colLabels=list(columns.values()), loc="upper left", cellLoc="left", edges="horizontal")
+    texts = [list(columns.values()), *cells]
+    widths = [max(len(row[column]) for row in texts) + 2 for column in range(len(columns))]
+    share = max(sum(widths), 100)
+    drawn = axes.table(
+        cells,
+        colLabels=texts[0],
+        colWidths=[width / share for width in widths],
+        loc="upper left",
+        cellLoc="left",
+        colLoc="left",
+        edges="horizontal",
+    )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
 
