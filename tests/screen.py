@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from textual.app import App
+from textual.events import Key
 
 
 def shown(app: App[Any]) -> str:
@@ -45,3 +46,12 @@ async def heartbeat() -> AsyncIterator[list[float]]:
         yield gaps
     finally:
         task.cancel()
+
+
+def type_at_once(app: App[Any], *keys: str) -> None:
+    """Send keys without a pause between them, as a fast hand or a macro does."""
+    assert app._driver is not None
+    for key in keys:
+        event = Key({":": "colon", "/": "slash"}.get(key, key), key if len(key) == 1 else None)
+        event.set_sender(app)
+        app._driver.send_message(event)

@@ -153,13 +153,13 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "What is wrong anywhere, the worst first?",
-            (command("alerts", shows("alerts", "land_readings")),),
+            (command("alerts", shows("SINCE", "CHECK", "land_readings")),),
             Peer("Alertmanager", f"{web}: its list of alerts"),
             stuck=True,
         ),
         Task(
             "Which partition has how much, and are its replicas in sync?",
-            (command("kafka logger-readings", shows("LEADER")),),
+            (command("kafka logger-readings", shows("LEADER", "consumer group")),),
             Peer("Kafka's tools", "kafka-topics.sh --bootstrap-server $B --describe --topic logger-readings"),
         ),
         Task(
@@ -182,7 +182,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "Which DAG fails?",
-            (command("dags", shows(dag)), (CTRL_Z, lacks(dag))),
+            (command("dags", shows(dag, "SCHEDULE")), (CTRL_Z, shows("only what is wrong"))),
             Peer(
                 "Airflow's CLI",
                 "airflow dags list-runs conform_readings --state failed",
@@ -192,9 +192,9 @@ def tasks(local: Local) -> tuple[Task, ...]:
         Task(
             "What does the newest run's task say?",
             (
-                command(f"dags {dag}", shows("RUN")),
-                (ENTER, shows("TASK")),
-                (b"l", either("INFO", "Log", "following", "info")),
+                command(f"dags {dag}", shows("RUN", "success")),
+                (ENTER, shows("TASK", f"{dag} ")),
+                (b"l", shows("try 1", "seen")),
             ),
             Peer("Airflow's page", f"{web}: DAGs, the DAG, the run, the task, its log"),
         ),
@@ -202,23 +202,23 @@ def tasks(local: Local) -> tuple[Task, ...]:
             "Run a DAG now.",
             (
                 command(f"trigger {dag}", shows("Go on")),
-                (BACK_TAB + ENTER, either("triggered", "queued", "running")),
+                (BACK_TAB + ENTER, shows("manual__")),
             ),
             Peer("Airflow's CLI", f"airflow dags trigger {dag}", local.airflow("dags", "trigger", dag)),
         ),
         Task(
             "What runs in Trino, and what does it wait for?",
-            (command("queries", shows("QUERY", "running")),),
+            (command("queries", shows("QUERY", "running", "UNNEST")),),
             Peer("Trino's page", f"{web}: log in; the list of queries"),
             busy=True,
         ),
         Task(
             "End the query that blocks the others.",
             (
-                command("queries", shows("QUERY", "running")),
+                command("queries", shows("QUERY", "running", "UNNEST")),
                 (b"/UNNEST\r", shows("UNNEST")),
                 (CTRL_K, shows("Go on")),
-                (BACK_TAB + ENTER, either("ended", "killed")),
+                (BACK_TAB + ENTER, shows("ended 20")),
             ),
             Peer("Trino's page", f"{web}: the query, kill; or CALL system.runtime.kill_query('ID', 'why');"),
             busy=True,
@@ -226,7 +226,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
         Task(
             "What did the table look like before the last commit?",
             (
-                command("tables lake.silver.readings", shows("SNAPSHOT")),
+                command("tables lake.silver.readings", shows("SNAPSHOT", "current")),
                 (b"j" + ENTER, shows("FOR VERSION AS OF", "rows in")),
             ),
             Peer(
@@ -237,7 +237,10 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "Has the table too many small files?",
-            (command("tables lake.bronze.readings", shows("SNAPSHOT")), (b"4", shows("KiB"))),
+            (
+                command("tables lake.bronze.readings", shows("SNAPSHOT", "current")),
+                (b"4", shows("SHARE OF FILES", "data files")),
+            ),
             Peer(
                 "PyIceberg's CLI",
                 "pyiceberg --catalog lake files bronze.readings",
@@ -262,12 +265,12 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "What changed its state, and when?",
-            (command("events", shows("land_readings")),),
+            (command("events", shows("WAS", "WHY", "land_readings")),),
             Peer("none", "the logs of each"),
         ),
         Task(
             "Who did what here?",
-            (command("audit", shows("trigger")),),
+            (command("audit", shows("chain of", "trigger")),),
             Peer("Airflow's CLI", "the audit log is a page: clicks; Trino's and Kafka's are files"),
         ),
     )

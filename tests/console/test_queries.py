@@ -70,6 +70,17 @@ async def test_queries_are_shown_with_why_they_wait(console: Console, size: tupl
         assert re.search(r"seen \d s ago", shown(console.app))
 
 
+async def test_a_filter_looks_at_the_whole_statement(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        await open_queries(console, pilot)
+        console.trino.running = (*console.trino.running, query("q_long", statement="SELECT " + "x, " * 40 + "needle"))
+        await until_shown(console.app, lambda text: "q_long" in text, "the long one")
+        await pilot.press("slash", *"needle", "enter")
+        text = await until_shown(console.app, lambda text: "q_runs" not in text, "only what matches")
+        assert "q_long" in text
+        assert "SELECT x, x" in text
+
+
 async def test_a_query_is_shown_in_full_and_opened_in_the_editor_without_running_it(console: Console) -> None:
     async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
         await open_queries(console, pilot)

@@ -9,8 +9,7 @@ import pytest
 from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
 from tests.console.test_dags import open_dags
 from tests.orders import stuck
-from tests.screen import shown, until_shown
-from textual.events import Key
+from tests.screen import shown, type_at_once, until_shown
 
 from dataops_core.actions.audit import append
 from dataops_core.config import Settings
@@ -230,15 +229,6 @@ async def test_an_audit_file_that_is_not_there_is_empty_and_one_that_cannot_be_r
     async with other.app.run_test(size=(80, 24), notifications=True) as pilot:
         await command(pilot, "audit")
         await until_shown(other.app, lambda text: "is a directory" in text, "why")
-
-
-def type_at_once(app: DataopsApp, *keys: str) -> None:
-    """Send keys without a pause between them, as a fast hand or a macro does."""
-    assert app._driver is not None
-    for key in keys:
-        event = Key({":": "colon", "/": "slash"}.get(key, key), key if len(key) == 1 else None)
-        event.set_sender(app)
-        app._driver.send_message(event)
 
 
 @pytest.mark.parametrize("typed", ["events", "even"])

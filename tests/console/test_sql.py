@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from tests.console.conftest import SIZES, Console, FakeQuery, make_console, settings
-from tests.screen import heartbeat, shown, until_shown
+from tests.screen import heartbeat, shown, type_at_once, until_shown
 
 from dataops_core.errors import QueryFailed, Unreachable
 from dataops_tui.dialogs.confirm import ConfirmDialog
@@ -73,6 +73,17 @@ async def run(console: Console, pilot, statement: str) -> SqlScreen:
     await pilot.press("f5")
     await pilot.pause()
     return screen
+
+
+async def test_what_is_typed_right_after_f6_is_for_the_rows(console: Console) -> None:
+    console.trino.next = FakeQuery([(1, "alpha")])
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30)) as pilot:
+        screen = await run(console, pilot, "SELECT * FROM t")
+        await until_shown(console.app, lambda text: "1 rows" in text, "the row")
+        type_at_once(console.app, "f6", "i")
+        await until_shown(console.app, lambda text: "DISTINCT" in text, "what the columns hold")
+        assert screen.pane.editor.text == "SELECT * FROM t"
 
 
 async def test_one_sees_which_row_the_cursor_is_on(console: Console) -> None:

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
@@ -34,7 +35,10 @@ RECOVERED_WITHIN = 5.0
 SETTLED = 0.25
 """Share of the time after which what is held may not grow any more."""
 GROWTH = 1.10
-"""How many times as much memory, threads and open files it may hold at the end, of what it held once it had settled."""
+"""How many times as much memory, threads and open files it may hold at the end, of what it held once it had settled.
+
+Memory at the most. Threads and files as they are half of the time: what waits for a component that hangs is not left.
+"""
 
 pytestmark = [pytest.mark.stack, pytest.mark.soak, pytest.mark.timeout(SOAK + 1500)]
 
@@ -149,11 +153,13 @@ def test_it_holds_no_more_after_many_outages_and_never_calls_one_green(stack: St
         while time.monotonic() < calm:
             exporter.scrape()
             time.sleep(1)
-    for kind, number in (("bytes", 1), ("threads", 2), ("open files", 3)):
-        settled = [held[number] for held in exporter.held if held[0] - began < SETTLED * SOAK]
-        at_last = [held[number] for held in exporter.held if held[0] - began > (1 - SETTLED) * SOAK]
-        sys.stdout.write(f"{kind}: at the most {max(settled):,} in the first quarter, {max(at_last):,} in the last\n")
-        assert max(at_last) <= GROWTH * max(settled), f"{kind} grow"
+    for kind, number, of in (("bytes", 1, max), ("threads", 2, median), ("open files", 3, median)):
+        settled = max(held[number] for held in exporter.held if held[0] - began < SETTLED * SOAK)
+        at_last = of(held[number] for held in exporter.held if held[0] - began > (1 - SETTLED) * SOAK)
+        sys.stdout.write(
+            f"{kind}: at the most {settled:,} in the first quarter, {at_last:,} ({of.__name__}) in the last\n"
+        )
+        assert at_last <= GROWTH * settled, f"{kind} grow"
     slowest = max((took for _, took in recoveries), default=0.0)
     sys.stdout.write(
         f"{len(recoveries)} recoveries of components, seen within {slowest:.1f} s; {len(exporter.held)} scrapes\n"

@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 import typer.main
 from tests.orders import healthy, now, see, stuck
+from tests.trino_server import Script, TrinoServer
+from tests.unit.test_monitor import wait_for
 
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
@@ -527,3 +529,25 @@ def test_what_is_not_due_yet_is_left_out() -> None:
     assert sorted(asked) == ["often", "often", "seldom"]
     monitor.once()
     assert asked.count("seldom") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_statement_does_not_run_on_in_the_server_when_we_are_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    script = Script()
+    script.go.clear()
+    server = TrinoServer(lambda _: script)
+    config = tmp_path / "dataops.toml"
+    config.write_text(f'[contexts.c.trino]\nurl = "{server.url}"\n')
+    program = [sys.executable, "-c", "from dataops_core.cli import run; run()", "--config", str(config)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with subprocess.Popen([*program, "sql", "SELECT 1"], stderr=subprocess.PIPE, text=True, env=env) as running:
+        try:
+            wait_for(lambda: bool(server.statements))
+            running.send_signal(number)
+            assert running.wait(30) == 130
+            assert server.cancelled
+            assert running.stderr is not None
+            assert running.stderr.read().endswith("dataops: interrupted\n")
+        finally:
+            running.kill()
+            server.close()

@@ -45,11 +45,13 @@ class Row:
         cells: What is shown, one for each heading.
         about: Everything that is known of it, or what tells it, for the raw view.
         faulty: Whether something is wrong with it.
+        more: What a filter looks at beside the cells.
     """
 
     cells: Cells
     about: Any = None
     faulty: bool = False
+    more: str = ""
 
 
 class TableScreen(ConsoleScreen, Generic[T]):
@@ -164,7 +166,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         shown = {
             key: row.cells
             for key, row in self._rows.items()
-            if keep(_text(row.cells)) and (row.faulty or not self._faults_only)
+            if keep(f"{_text(row.cells)} {row.more}") and (row.faulty or not self._faults_only)
         }
         self.table.show(self.headings(), shown)
         self._redraw()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -142,6 +143,9 @@ def run() -> NoReturn:
     can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
     """
     look_seldom()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     code = main()
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stdout.flush()

@@ -25,9 +25,11 @@ Queries = tuple["ServerQuery", ...]
 _STATES = {"FINISHED": "green", "FAILED": "red", "QUEUED": "yellow", "WAITING_FOR_RESOURCES": "yellow"}
 _GLYPHS = {"FINISHED": "●", "FAILED": "✖", "QUEUED": "○", "WAITING_FOR_RESOURCES": "○"}
 HEADINGS = ("QUERY", "STATE", "TOOK", "WHY", "USER", "STATEMENT")
-WIDE_HEADINGS = (*HEADINGS[:-1], "SOURCE", "QUEUED", "CPU", "SPLITS", "ROWS", "READ", "MEMORY", "AGE", "STATEMENT")
+WIDE_HEADINGS = (*HEADINGS, "QUEUED", "CPU", "SPLITS", "ROWS", "READ", "MEMORY", "SOURCE", "AGE")
 _SHOWN = 300
-"""Characters of a statement in the table."""
+"""Characters of a statement in a narrow table, and in a preview."""
+_SHOWN_WIDE = 48
+"""Characters of it where figures follow; a filter looks at all of it."""
 
 
 class QueriesScreen(ResourceScreen["Queries"]):
@@ -63,7 +65,10 @@ class QueriesScreen(ResourceScreen["Queries"]):
     def rows(self, found: Queries, now: datetime) -> Mapping[str, Row]:
         """Return the queries, those that go on first."""
         shown = sorted((q for q in found if self._with_ended or not q.ended), key=lambda q: q.ended)
-        return {query.query_id: Row(self._cells(query, found, now), query, bool(query.error)) for query in shown}
+        return {
+            query.query_id: Row(self._cells(query, found, now), query, bool(query.error), query.statement)
+            for query in shown
+        }
 
     def _cells(self, query: ServerQuery, found: Queries, now: datetime) -> list[Text]:
         colour = _STATES.get(query.state, "cyan")
@@ -82,7 +87,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
             "READ": look.size(query.bytes),
             "MEMORY": look.size(query.memory),
             "WHY": look.plain(why, "red" if query.error else "yellow"),
-            "STATEMENT": look.plain(" ".join(query.statement.split())[:_SHOWN], "dim"),
+            "STATEMENT": look.plain(" ".join(query.statement.split())[: _SHOWN_WIDE if self.wide else _SHOWN], "dim"),
         }
         return [cells[heading] for heading in self.headings()]
 

@@ -205,12 +205,9 @@ class SqlScreen(ConsoleScreen):
         self.pane.ask_save()
 
     def action_swap(self) -> None:
-        """Go to what the query gave, or back to the editor."""
+        """Go to what the query gave, or back to the editor; at once, the next key is for it."""
         pane = self.pane
-        if pane.editor.has_focus:
-            pane.focus_result()
-        else:
-            pane.editor.focus()
+        self.set_focus(pane.result_view if pane.editor.has_focus else pane.editor)
 
     def action_history(self) -> None:
         """Choose among what was run before."""

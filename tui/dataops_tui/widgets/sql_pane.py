@@ -15,6 +15,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static, Tree
 
 from dataops_core.actions import SqlRisk
@@ -363,11 +364,12 @@ class SqlPane(Vertical):
         focused = not self.editor.has_focus and self.screen.focused in switcher.walk_children()
         switcher.current = what
         if focused:
-            self.focus_result()
+            self.screen.set_focus(self.result_view)
 
-    def focus_result(self) -> None:
-        """Go to the rows or the plan."""
-        (self.query_one(PlanTree) if self._plan is not None else self.table).focus()
+    @property
+    def result_view(self) -> Widget:
+        """The rows or the plan."""
+        return self.query_one(PlanTree) if self._plan is not None else self.table
 
     # --- plans -----------------------------------------------------------------------------------------------
 
