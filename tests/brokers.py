@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -55,6 +56,15 @@ class Brokers:
     def nodes(self) -> set[int]:
         """Return the brokers that the cluster has."""
         return set(self.admin.list_topics(timeout=5).brokers)
+
+    @contextmanager
+    def hangs(self, node: int) -> Iterator[None]:
+        """Have a broker take connections and answer nothing."""
+        self._running[node].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._running[node].send_signal(signal.SIGCONT)
 
     def kill(self, node: int) -> None:
         """Kill a broker, and return when the cluster has missed it."""

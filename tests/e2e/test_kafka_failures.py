@@ -258,6 +258,19 @@ def test_a_group_without_a_commit_is_told_apart_from_one_without_a_member(kafka:
     assert "no consumer is in the group" in verdict.sentence
 
 
+def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> None:
+    kafka.topic("halved", replicas=[[1], [2]])
+    kafka.produce("halved", 10, 0)
+    kafka.produce("halved", 20, 1)
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers), timeout=3)
+    leaders = {("halved", 0): 1, ("halved", 1): 2}
+    assert client.edges(leaders, kafka_client.LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], [])
+    with kafka.hangs(2):
+        (high,), failures = client.edges(leaders, kafka_client.LATEST)
+    assert high == {("halved", 0): 10}
+    assert [error.name() for error in failures] == ["_TIMED_OUT"]
+
+
 def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
     kafka.topic("replicated", replicas=[[1, 2]])
     kafka.topic("unreplicated", replicas=[[1], [2]])

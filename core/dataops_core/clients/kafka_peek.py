@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -17,7 +17,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
 
-from dataops_core.clients.kafka import PARTITION_END, KafkaClient, in_calls, time_of
+from dataops_core.clients.kafka import EARLIEST, LATEST, PARTITION_END, KafkaClient, Place, in_calls, time_of
 from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
@@ -249,18 +249,16 @@ def _topics(client: KafkaClient, only: str | None) -> tuple[Topic, ...]:
         for metadata in about.values():
             if only is not None and metadata.error is not None:
                 raise KafkaException(metadata.error)
-        partitions = [TopicPartition(name, n) for name in about for n in about[name].partitions]
-        led = [tp for tp in partitions if about[tp.topic].partitions[tp.partition].leader >= 0]
-        low = _offsets(admin, led, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
-        newest = _offsets(admin, led, OffsetSpec.max_timestamp(), timeout)  # type: ignore[no-untyped-call]
-        high = _offsets(admin, led, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
+        leaders = _leaders(about, ((name, n) for name in about for n in about[name].partitions))
+        newest = _newest(admin, leaders, timeout)
+        low, high = _edges(client, leaders, EARLIEST, LATEST)
 
         def partition(name: str, number: int) -> Partition:
             metadata, at = about[name].partitions[number], (name, number)
             return Partition(
                 number=number,
-                low=low[at].offset if at in low else 0,
-                high=high[at].offset if at in high else 0,
+                low=low.get(at, 0),
+                high=high.get(at, 0),
                 newest=time_of(newest[at].timestamp) if at in newest else None,
                 leader=metadata.leader,
                 replicas=tuple(metadata.replicas),
@@ -273,11 +271,26 @@ def _topics(client: KafkaClient, only: str | None) -> tuple[Topic, ...]:
         )
 
 
-def _offsets(
-    admin: AdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec, timeout: float
-) -> dict[tuple[str, int], Any]:
+def _leaders(about: Mapping[str, Any], places: Iterable[Place]) -> dict[Place, int]:
+    """Return the leaders of partitions; what has been deleted, or has none, is left out."""
+    return {
+        (name, number): found.leader
+        for name, number in places
+        if name in about and (found := about[name].partitions.get(number)) is not None and found.leader >= 0
+    }
+
+
+def _edges(client: KafkaClient, leaders: Mapping[Place, int], *timestamps: int) -> list[dict[Place, int]]:
+    found, failures = client.edges(leaders, *timestamps)
+    if failures:
+        raise KafkaException(failures[0])
+    return found
+
+
+def _newest(admin: AdminClient, places: Iterable[Place], timeout: float) -> dict[Place, Any]:
     asked: dict[TopicPartition, Any] = {}
-    for some in in_calls(partitions):
+    spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+    for some in in_calls([TopicPartition(*place) for place in places]):
         asked |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=timeout)
     return {(tp.topic, tp.partition): future.result(timeout) for tp, future in asked.items()}
 
@@ -314,7 +327,7 @@ def _groups(client: KafkaClient, names: Sequence[str]) -> tuple[Group, ...]:
         ]
         # after the commits, so that no lag is negative
         places = {(tp.topic, tp.partition) for offsets in committed for tp in offsets}
-        high = _offsets(admin, _existing(admin, places, timeout), OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
+        (high,) = _edges(client, _leaders(admin.list_topics(timeout=timeout).topics, sorted(places)), LATEST)
         found = []
         for name, offsets in zip(names, committed, strict=True):
             about = described[name].result(timeout)
@@ -322,19 +335,9 @@ def _groups(client: KafkaClient, names: Sequence[str]) -> tuple[Group, ...]:
         return tuple(found)
 
 
-def _existing(admin: AdminClient, places: set[tuple[str, int]], timeout: float) -> list[TopicPartition]:
-    """Leave out what was committed to and has been deleted since."""
-    about = admin.list_topics(timeout=timeout).topics
-    return [
-        TopicPartition(name, number)
-        for name, number in sorted(places)
-        if name in about and number in about[name].partitions and about[name].partitions[number].leader >= 0
-    ]
-
-
-def _lags(offsets: Sequence[TopicPartition], high: Mapping[tuple[str, int], Any]) -> tuple[GroupLag, ...]:
+def _lags(offsets: Sequence[TopicPartition], high: Mapping[Place, int]) -> tuple[GroupLag, ...]:
     return tuple(
-        GroupLag(tp.topic, tp.partition, tp.offset, high[tp.topic, tp.partition].offset)
+        GroupLag(tp.topic, tp.partition, tp.offset, high[tp.topic, tp.partition])
         for tp in sorted(offsets, key=lambda tp: (tp.topic, tp.partition))
         if (tp.topic, tp.partition) in high
     )

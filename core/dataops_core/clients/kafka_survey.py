@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
-from dataops_core.clients.kafka import KafkaClient, in_calls
+from dataops_core.clients.kafka import EARLIEST, LATEST, KafkaClient, Place
 
-Partition = tuple[str, int]
 Wanted = Callable[[str], bool]
 
 
@@ -54,7 +50,7 @@ class Member:
     id: str
     client_id: str
     host: str
-    assigned: frozenset[Partition]
+    assigned: frozenset[Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class SurveyedGroup:
     assignor: str
     coordinator: int | None
     members: tuple[Member, ...] | None
-    committed: Mapping[Partition, int] | None
+    committed: Mapping[Place, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class KafkaSurvey:
     denied_groups: int
     failures: tuple[str, ...]
 
-    def lag(self, partition: Partition, committed: int) -> int | None:
+    def lag(self, partition: Place, committed: int) -> int | None:
         """Return how many records wait for a reader that has committed this offset; `None` if it is not known."""
         found = self.topics.get(partition[0], {}).get(partition[1])
         if found is None or found.high is None:
@@ -120,11 +116,11 @@ def survey(client: KafkaClient, want_topic: Wanted, want_group: Wanted) -> Kafka
     """
     with client.admin() as admin:
         taken_at = datetime.now(UTC)
-        asking = _Asking(admin, client.timeout)
+        asking = _Asking(client, admin)
         described = admin.describe_cluster(request_timeout=client.timeout)
         listed = asking.need(admin.list_consumer_groups(request_timeout=client.timeout))
         for error in listed.errors:
-            asking.note(error)
+            asking.note(error.args[0])
         names = sorted(group.group_id for group in listed.valid)
         asked = asking.ask_groups([name for name in names if want_group(name)])
         found = admin.list_topics(timeout=client.timeout).topics  # meanwhile
@@ -147,9 +143,10 @@ def survey(client: KafkaClient, want_topic: Wanted, want_group: Wanted) -> Kafka
 class _Asking:
     """The requests of one survey, and what went wrong in them."""
 
-    def __init__(self, admin: AdminClient, timeout: float) -> None:
+    def __init__(self, client: KafkaClient, admin: AdminClient) -> None:
+        self._client = client
         self._admin = admin
-        self._timeout = timeout
+        self._timeout = client.timeout
         self.failures: dict[str, None] = {}
 
     def need(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the library's own classes
@@ -161,26 +158,26 @@ class _Asking:
         try:
             return future.result(self._timeout)
         except KafkaException as error:
-            self.note(error)
+            self.note(error.args[0])
         except TimeoutError:
             self.failures[f"no answer within {self._timeout:g} s"] = None
         return None
 
-    def note(self, error: KafkaException) -> None:
+    def note(self, error: KafkaError) -> None:
         """Remember what could not be read, once for each kind of error."""
-        self.failures[" ".join(error.args[0].str().split())] = None
+        self.failures[" ".join(error.str().split())] = None
 
     def topics(self, topics: Mapping[str, Any]) -> dict[str, dict[int, SurveyedPartition]]:
         """Return the partitions of topics, with their watermarks."""
-        known = [
-            TopicPartition(name, number)
+        leaders = {
+            (name, number): partition.leader
             for name, topic in topics.items()
             for number, partition in topic.partitions.items()
             if partition.leader >= 0
-        ]
-        asked_low = self._ask_offsets(known, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        asked_high = self._ask_offsets(known, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        low, high = self._offsets(asked_low), self._offsets(asked_high)
+        }
+        (low, high), failures = self._client.edges(leaders, EARLIEST, LATEST)
+        for error in failures:
+            self.note(error)
         return {
             name: {
                 number: SurveyedPartition(
@@ -194,16 +191,6 @@ class _Asking:
             }
             for name, topic in topics.items()
         }
-
-    def _ask_offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, Future[Any]]:
-        asked: dict[TopicPartition, Future[Any]] = {}
-        for some in in_calls(partitions):
-            asked |= self._admin.list_offsets(dict.fromkeys(some, spec), request_timeout=self._timeout)
-        return asked
-
-    def _offsets(self, asked: Mapping[TopicPartition, Future[Any]]) -> dict[Partition, int]:
-        answers = ((tp, self.try_(future)) for tp, future in asked.items())
-        return {(tp.topic, tp.partition): answer.offset for tp, answer in answers if answer is not None}
 
     def ask_groups(self, names: list[str]) -> dict[str, tuple[Future[Any], Future[Any]]]:
         """Ask for the members and the commits of groups, all at once."""
