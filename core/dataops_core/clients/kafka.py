@@ -48,8 +48,8 @@ RETENTION_KEPT = 60.0
 """Seconds that a topic's retention is remembered."""
 CALL_SIZE = 500
 """Partitions that are asked about in one call: the library's work grows with the square of it."""
-LEADERS_AT_ONCE = 8
-"""Brokers that are asked for offsets beside each other."""
+AT_ONCE = 8
+"""Calls for offsets that are under way at the same time."""
 EARLIEST, LATEST = -2, -1
 """Timestamps that mean a partition's beginning and its end (Kafka's protocol, ListOffsets)."""
 
@@ -407,20 +407,25 @@ class KafkaClient:
             consumer.list_topics(timeout=self._timeout)  # whom to ask
             deadline = time.monotonic() + self._timeout
 
-            def ask(places: Sequence[Place]) -> None:
+            def ask(places: Sequence[Place], timestamp: int, offsets: dict[Place, int]) -> None:
                 for some in in_calls(places):
-                    for offsets, timestamp in zip(found, timestamps, strict=True):
-                        asked = [TopicPartition(*place, timestamp) for place in some]
-                        try:
-                            answered = consumer.offsets_for_times(asked, max(0.1, deadline - time.monotonic()))
-                        except KafkaException as error:
-                            failures.append(error.args[0])
-                            return
-                        offsets.update({(tp.topic, tp.partition): tp.offset for tp in answered if tp.error is None})
-                        failures.extend(tp.error for tp in answered if tp.error is not None)
+                    asked = [TopicPartition(*place, timestamp) for place in some]
+                    try:
+                        answered = consumer.offsets_for_times(asked, max(0.1, deadline - time.monotonic()))
+                    except KafkaException as error:
+                        failures.append(error.args[0])
+                        return
+                    offsets.update({(tp.topic, tp.partition): tp.offset for tp in answered if tp.error is None})
+                    failures.extend(tp.error for tp in answered if tp.error is not None)
 
-            with ThreadPoolExecutor(LEADERS_AT_ONCE) as beside:
-                list(beside.map(ask, led.values()))
+            with ThreadPoolExecutor(AT_ONCE) as beside:
+                asking = [
+                    beside.submit(ask, places, timestamp, offsets)
+                    for places in led.values()
+                    for timestamp, offsets in zip(timestamps, found, strict=True)
+                ]
+            for each in asking:
+                each.result()
         return found, failures
 
     def send(self, topic: str, key: bytes, value: bytes) -> Sent:
