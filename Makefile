@@ -78,7 +78,7 @@ start: ## start one program again: NAME=land_readings
 stop: ## stop one program, the others go on: NAME=land_readings
 	@$(LOCAL) stop $(NAME)
 status: ## show what runs, with memory and ports
-	@$(LOCAL) status
+	@$(LOCAL) status || true
 logs: ## show the end of each log (NAME=kafka for one)
 	@$(LOCAL) logs $(NAME)
 clean: ## stop the local stack and remove its data

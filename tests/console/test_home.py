@@ -12,6 +12,7 @@ from tests.orders import CHAIN, now, stuck
 from tests.screen import shown, until_shown
 
 from dataops_core.errors import ConfigError
+from dataops_core.health.model import Sample
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
@@ -47,6 +48,22 @@ async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
     assert "↳ view" in text
     assert "$ start land" in text
     assert "● ok" not in text
+
+
+async def test_the_trend_ends_with_what_is_newest(console: Console) -> None:
+    at = now()
+    snapshot = well()
+    (pipeline,) = snapshot.pipelines
+    samples = tuple(
+        Sample(at - timedelta(seconds=100 - 5 * n), 60.0 if n == 19 else 0.0, lag_records=None, position=None)
+        for n in range(20)
+    )
+    stages = (replace(pipeline.stages[0], samples=samples), *pipeline.stages[1:])
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(replace(snapshot, pipelines=(replace(pipeline, stages=stages),)))
+        await pilot.pause()
+        (line,) = (line for line in shown(console.app).splitlines() if "▁" in line)
+    assert "▁▁▁█ " in line
 
 
 async def test_under_another_stage_the_evidence_is_said_to_be_the_verdict_s(console: Console) -> None:

@@ -291,6 +291,9 @@ def test_rows_are_written_in_each_form(
     table = out("table")
     assert "a,b" in table
     assert "NULL" in table
+    monkeypatch.setattr(Rows, "batches", lambda _: iter(()))
+    assert run(config, "sql", "SELECT * FROM t") == 0
+    assert capsys.readouterr().err.endswith("no rows\n")
 
 
 def test_settings_are_validated_and_shown_without_secrets(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,16 +50,20 @@ def sql(invocation: Invocation, statement: str, *, output: str, timeout: float |
     handle = gate.run_sql(TrinoClient(context.trino, settings.probe_timeout), statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)
+    number = 0
     try:
         for batch in rows:
             out.rows(handle.columns, batch)
+            number += len(batch)
         out.end(handle.columns)
     except KeyboardInterrupt:
         say("dataops: interrupted")
         return Exit.INTERRUPTED
     finally:
         rows.close()
-    if not handle.columns:
+    if handle.columns and not number:
+        say("no rows")  # headings alone look like an answer that has not come yet
+    elif not handle.columns:
         say(f"{handle.update_type or 'done'}" + (f": {count(handle.update_count)} rows" if handle.update_count else ""))
     return Exit.OK
 

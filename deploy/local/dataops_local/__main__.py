@@ -101,7 +101,8 @@ def logs(
 def start(context: typer.Context, names: list[str]) -> None:
     """Start single programs again."""
     for name in _known(context.obj, names):
-        context.obj.supervisor.start(name)
+        started = context.obj.supervisor.start(name)
+        console.print(f"{name} is started" if started else f"{name} runs already")
 
 
 @app.command()

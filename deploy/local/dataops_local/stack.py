@@ -328,7 +328,7 @@ class Stack:
             up = f"{info['now'] - info['start']} s" if info["statename"] == "RUNNING" else ""
             table.add_row(
                 program.name,
-                info["statename"].lower(),
+                info["statename"].lower() if info["start"] else "not started",
                 str(info["pid"] or ""),
                 up,
                 f"{memory:.0f}" if memory else "",

@@ -178,11 +178,13 @@ class Supervisor:
         with self._rpc() as rpc:
             return str(rpc.getProcessInfo(name)["statename"])
 
-    def start(self, name: str) -> None:
-        """Start a program; nothing happens when it runs already."""
-        if self.state(name) not in ALIVE:
-            with self._rpc() as rpc:
-                rpc.startProcess(name, False)  # do not wait
+    def start(self, name: str) -> bool:
+        """Start a program, and return whether it did not run already."""
+        if self.state(name) in ALIVE:
+            return False
+        with self._rpc() as rpc:
+            rpc.startProcess(name, False)  # do not wait
+        return True
 
     def stop(self, name: str) -> None:
         """Stop a program and wait until it has ended; nothing happens when it does not run."""

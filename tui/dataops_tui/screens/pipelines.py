@@ -25,8 +25,8 @@ from dataops_tui.widgets.words import Words
 WIDE = 120
 """Columns from which on the table has room for trends and reasons."""
 NARROW_HEADINGS = ("STATE", "STAGE", "LAG", "WAITING", "RATE", "SEEN")
-WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", "WAITING", "RATE", "LAG, 5 MIN", "SINCE", "SEEN", "WHY")
-TREND_WIDTH = 12
+TREND = "LAG, 5 MIN"
+WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", "WAITING", "RATE", TREND, "SINCE", "SEEN", "WHY")
 BORDERS = {Status.OK: "success", Status.WARNING: "warning", Status.CRITICAL: "error", Status.UNKNOWN: "accent"}
 
 
@@ -229,7 +229,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         "LAG": look.seconds(stage.hop_lag),
         "WAITING": look.number(seen.lag_records if seen and not stale else None),
         "RATE": look.number(stage.rate, "/s"),
-        "LAG, 5 MIN": _trend(stage),
+        TREND: _trend(stage),
         "SINCE": clock(stage.since, now) if stage.since else look.UNKNOWN,
         "SEEN": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
         "WHY": look.plain(look.reason(stage), dim),
@@ -242,7 +242,8 @@ def _trend(stage: StageHealth) -> RenderableType:
     if len(lags) < 2:
         return Text(look.UNKNOWN)
     colour = Color.parse(STATE_COLOURS[stage.state])
-    return Sparkline(lags, width=TREND_WIDTH, min_color=colour, max_color=colour)
+    # as wide as its heading, which alone tells how wide the column is: the newest bars are the last
+    return Sparkline(lags, width=len(TREND), min_color=colour, max_color=colour)
 
 
 def _components(components: tuple[ComponentHealth, ...]) -> Text:
