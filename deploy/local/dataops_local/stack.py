@@ -126,7 +126,10 @@ class Stack:
         names = {program.name for program in programs}
 
         def start(name: str) -> Callable[[], None]:
-            return lambda: self.supervisor.start(name)
+            def run() -> None:
+                self.supervisor.start(name)
+
+            return run
 
         def start_kafka() -> None:
             components.format_kafka(layout)
