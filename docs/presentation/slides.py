@@ -667,9 +667,9 @@ def monitoring(slide: Slide) -> None:
     slide.connect(nodes, sides=("bottom", "top"))
     slide.text(MARGIN, 6.1, 4.3, 0.55, "Pandora and Pulse: described with tested examples, connected to none.", size=14,
                colour="muted")
-    slide.picture(IMAGES / "dashboards/pipelines.png", 5.2, TOP, 7.53, "The dashboard Pipelines, drawn from a real Prometheus: land_readings is stuck for half a minute, and its share of the data age is shown hop by hop",
-                  crop=(0.32, 0.335))
-    slide.text(5.2, 4.02, 7.53, 0.45, "Dashboard Pipelines, drawn from a real Prometheus beside a real broker: a consumer group is stopped for half a minute, and its hop owns the age.", size=12, colour="muted", name="caption")
+    slide.picture(IMAGES / "dashboards/pipelines.png", 5.2, TOP, 7.53, "The dashboard Pipelines, drawn from a real Prometheus: the stages catch up and land_readings is stuck for two minutes, with the share of each hop in the age of the data",
+                  crop=(0.42, 0.295))
+    slide.text(5.2, 4.02, 7.53, 0.45, "Dashboard Pipelines, drawn from a real Prometheus: the local stack starts again, twenty minutes behind, and each hop owns its share of the age.", size=12, colour="muted", name="caption")
     slide.card(5.2, 4.75, 7.53, 1.95, "Beside its peer, kminion", [
         "{bench_topics} topics, {bench_groups} groups, all partitions; ours as a ratio to kminion's, in two runs.",
         "Slowest scrape **{scrape_ratio}** · memory **{memory_ratio}** · CPU **{exporter_cpu}** of kminion's, as it looks in advance and half as often.",
@@ -680,7 +680,7 @@ def monitoring(slide: Slide) -> None:
         The exporter is one pod that needs no right in the cluster. Prometheus takes targets and rules on; the platform calls that
         part Pandora here, and the routing Pulse. Both names are placeholders.
 
-        The picture is drawn from a real Prometheus: a stopped reader, seen as stuck, and its share of the data's age. No Grafana
+        The picture is drawn from a real Prometheus: stages that catch up, one that is stopped, and the share of each in the age of the data. No Grafana
         runs here, so the dashboards have passed Grafana's own types and have not been seen in it.
 
         Beside kminion our scrapes were quick, because none waits for Kafka. CPU was {exporter_cpu} of kminion's, with half as
@@ -863,7 +863,7 @@ def demo(slide: Slide) -> None:
     rows = [
         ["", "do", "say and see"],
         ["break", "`make stop NAME=land_readings`", "Within {stuck_within}: ✖ critical, and which stage is stuck"],
-        ["look", "Enter, then `:kafka logger-readings`", "The topic still grows: the data is in Kafka, not in the table"],
+        ["look", "`j`, Enter, then `:kafka logger-readings`", "The topic still grows: the data is in Kafka, not in the table"],
         ["ask", "`dataops probe; echo $?`", "The same verdict without a screen; the exit code says critical"],
         ["mend", "`make start NAME=land_readings`", "A time by which it will have caught up; then ● caught up"],
         ["rewind", "`[` and `{{`, then Esc", "Back to the moment it got stuck; nothing can be changed there"],
