@@ -361,7 +361,7 @@ def row(task: Task, number: int, seconds: float, theirs: float | None) -> str:
     peer = task.peer
     clicks = peer.tool == "none" or "clicks" in peer.how
     typed = "" if clicks else str(len(peer.how) + 1)
-    how = peer.how if clicks else f"`{peer.how}`"
+    how = (peer.how if clicks else f"`{peer.how}`").replace("|", "\\|")
     took = "" if theirs is None else f"{theirs:.1f}"
     return f"| {task.question} | {number} | {seconds:.1f} | {peer.tool}: {how} | {typed} | {took} |"
 
