@@ -477,7 +477,11 @@ class DataopsApp(TimeTravel, Navigator):
         """Trigger a DAG, once it is confirmed."""
         airflow = self.airflow
         if dag_id is None:
-            self.notify("no DAG here: put the cursor on one", severity="warning")
+            past = self.looked_at is not None
+            self.notify(
+                "this is the past: nothing can be changed in it" if past else "no DAG here: put the cursor on one",
+                severity="warning",
+            )
             return
         if airflow is None:
             self.notify(self.why_not("Airflow"), severity="error")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich import filesize
 from rich.text import Text
 
-from dataops_core.health.model import StageHealth, StageState, Status
+from dataops_core.health.model import StageState, Status
 from dataops_core.health.text import (
     STATE_COLOURS,
     STATE_GLYPHS,
@@ -81,16 +81,6 @@ def when(at: datetime | None, now: datetime, style: str = "dim") -> Figure:
 def at(time: datetime | None, now: datetime, style: str = "") -> Figure:
     """Return a time of day, with the date unless it is today's."""
     return Figure(UNKNOWN if time is None else clock(time, now), time.timestamp() if time else None, style)
-
-
-def reason(of: StageHealth) -> str:
-    """Return why a stage is in its state, with what is known about its end."""
-    text = of.reason
-    if of.eta is not None:
-        text += f"; caught up in about {duration(of.eta)}"
-    if of.affected_by is not None:
-        text += f" (because of {of.affected_by})"
-    return text
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

@@ -43,6 +43,7 @@ from dataops_core.health.text import (
     clock,
     count,
     duration,
+    reason,
     visible,
     words,
 )
@@ -296,7 +297,7 @@ def _stages(stages: tuple[StageHealth, ...], now: datetime) -> Table:
             UNKNOWN if waiting is None else count(waiting),
             UNKNOWN if stage.rate is None else f"{count(stage.rate)}/s",
             ago(stage.observed_at, now),
-            safe(stage.reason + (f" (because of {stage.affected_by})" if stage.affected_by else "")),
+            safe(reason(stage)),
         )
     return rows
 

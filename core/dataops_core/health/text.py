@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dataops_core.health.model import ComponentHealth, StageState, Status
+from dataops_core.health.model import ComponentHealth, StageHealth, StageState, Status
 
 UNKNOWN = "-"
 """Shown for a figure that is not known."""
@@ -82,6 +82,16 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def reason(stage: StageHealth) -> str:
+    """Return why a stage is in its state, when it will have caught up, and who keeps its data back."""
+    text = stage.reason
+    if stage.eta is not None:
+        text += f"; caught up in about {duration(stage.eta)}"
+    if stage.affected_by is not None:
+        text += f"; waits for {stage.affected_by}"
+    return text
 
 
 def answers(component: ComponentHealth) -> str:

@@ -15,7 +15,7 @@ from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
 
 from dataops_core.health.model import ComponentHealth, PipelineHealth, StageHealth, Status
-from dataops_core.health.text import STATE_COLOURS, ago, clock, duration
+from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
@@ -139,7 +139,7 @@ class PipelinesScreen(ConsoleScreen):
         stage = self.selected
         if stage is not None:
             since = f", since {clock(stage.since, now)}" if stage.since else ""
-            lines.append(Text.assemble((f"{stage.name}  ", "bold"), look.plain(look.reason(stage) + since)))
+            lines.append(Text.assemble((f"{stage.name}  ", "bold"), look.plain(reason(stage) + since)))
         of_another = stage is not None and verdict.stage is not None and stage.name != verdict.stage
         if stage is not None and of_another:
             lines += _named("found", [found.sentence for found in stage.findings])
@@ -232,7 +232,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         TREND: _trend(stage),
         "SINCE": clock(stage.since, now) if stage.since else look.UNKNOWN,
         "SEEN": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
-        "WHY": look.plain(look.reason(stage), dim),
+        "WHY": look.plain(reason(stage), dim),
     }
     return [cells[heading] for heading in headings]
 

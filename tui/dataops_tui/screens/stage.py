@@ -15,7 +15,7 @@ from textual.widgets import Sparkline, Static
 
 from dataops_core.health.figures import stage_figures
 from dataops_core.health.model import PipelineHealth, StageHealth
-from dataops_core.health.text import ago, clock, duration
+from dataops_core.health.text import ago, clock, duration, reason
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 
@@ -52,9 +52,7 @@ class StageScreen(ConsoleScreen):
         if found is None:
             return
         _, stage = found
-        self.query_one("#state", Static).update(
-            Text.assemble(look.state(stage.state), "  ", look.plain(look.reason(stage)))
-        )
+        self.query_one("#state", Static).update(Text.assemble(look.state(stage.state), "  ", look.plain(reason(stage))))
         self._draw_trend(stage)
         self.query_one("#figures", Static).update(Group(_table(stage_figures(stage, now)), *_notes(stage, now)))
 

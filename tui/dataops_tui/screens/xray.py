@@ -10,6 +10,7 @@ from rich.text import Text
 
 from dataops_core.health.events import BAD
 from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealth
+from dataops_core.health.text import reason
 from dataops_tui import look
 from dataops_tui.resource import Row, SnapshotScreen
 
@@ -65,7 +66,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
             "KIND": look.plain(stage.kind.value.replace("_", " "), "dim"),
             "STATE": look.state(stage.state),
             "LAG": look.seconds(stage.hop_lag),
-            "WHY": look.plain(look.reason(stage), "dim"),
+            "WHY": look.plain(reason(stage), "dim"),
         }
         return [cells[heading] for heading in self.headings()]
 
