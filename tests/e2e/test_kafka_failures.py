@@ -268,7 +268,8 @@ def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> N
     with kafka.hangs(2):
         (high,), failures = client.edges(leaders, kafka_client.LATEST)
     assert high == {("halved", 0): 10}
-    assert [error.name() for error in failures] == ["_TIMED_OUT"]
+    (error,) = failures
+    assert error.name() in ("_TIMED_OUT", "_TIMED_OUT_QUEUE")  # as far as the request had come
 
 
 def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
