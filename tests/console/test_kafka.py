@@ -18,6 +18,7 @@ from dataops_core.clients import kafka_peek
 from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Start, Topic
 from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import NotFound, Unreachable
+from dataops_tui import resource
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen, TopicsScreen
 from dataops_tui.screens.peek import PeekScreen
 
@@ -145,6 +146,29 @@ async def test_from_topics_to_partitions_to_records_and_back(
         await pilot.press("escape")
         assert console.app.current_mode == "pipelines"
     assert all(stop.is_set() for stop in kafka.stops)
+
+
+async def test_what_costs_much_to_fetch_is_left_alone_for_longer_but_fetched_when_asked_for(
+    console: Console, kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def costly(client: object) -> tuple[Topic, ...]:
+        asked.append(client)
+        sum(range(1_000_000))
+        return kafka.topics(client)
+
+    monkeypatch.setattr(kafka_peek, "topics", costly)
+    monkeypatch.setattr(TopicsScreen, "EVERY", 0.05)
+    monkeypatch.setattr(resource, "REST", 1e9)
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await command(pilot, "kafka")
+        await until_shown(console.app, lambda text: "orders" in text and "seen" in text, "the topics")
+        first = len(asked)  # a screen is also fetched for when it is come to
+        await pilot.pause(1.0)
+        assert len(asked) == first
+        await pilot.press("ctrl+r")
+        await until_shown(console.app, lambda _: len(asked) == first + 1, "another look")
 
 
 async def test_what_was_rejected_is_looked_at_with_its_reasons_in_sql(console: Console, kafka: FakeKafka) -> None:

@@ -70,10 +70,15 @@ ASK: dict[str, Callable[..., Any]] = {
 
 
 class Answer:
-    """A web server that gives one answer to everything, over TLS if it is given a context."""
+    """A web server that gives one answer to everything, so many seconds after, over TLS if it is given a context."""
 
     def __init__(
-        self, status: int, body: bytes, kind: str = "application/json", tls: ssl.SSLContext | None = None
+        self,
+        status: int,
+        body: bytes,
+        kind: str = "application/json",
+        tls: ssl.SSLContext | None = None,
+        after: float = 0.0,
     ) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         outer = self
@@ -82,6 +87,7 @@ class Answer:
             def do_GET(self) -> None:
                 outer.asked.append((self.path, dict(self.headers)))
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                time.sleep(after)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))

@@ -9,16 +9,15 @@ import json
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bench.tui import HUNG
+from tests.unit.test_clients import Answer
 
 LOOKS = 250
 """Looks of each of the four processes."""
@@ -31,25 +30,6 @@ DEADLINE = 0.5
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
-SETTINGS = """
-refresh = 1
-probe_timeout = {deadline}
-[contexts.test]
-kafka.bootstrap_servers = "127.0.0.1:{kafka}"
-airflow.url = "http://127.0.0.1:{airflow}"
-airflow.token = "t"
-trino.url = "http://127.0.0.1:{trino}"
-catalogs.lake.properties = {{ type = "rest", uri = "http://127.0.0.1:{catalog}" }}
-[pipelines.p]
-context = "test"
-stages = [
-  {{ name = "orders", kind = "topic", topic = "orders" }},
-  {{ name = "land", kind = "consumer_group", group = "land", topic = "orders", reads = ["orders"] }},
-  {{ name = "bronze", kind = "iceberg_table", catalog = "lake", table = "bronze.orders", reads = ["land"] }},
-  {{ name = "conform", kind = "dag", dag_id = "conform", reads = ["bronze"] }},
-  {{ name = "view", kind = "trino_view", relation = "lake.gold.orders", reads = ["conform"] }},
-]
-"""
 LOOK = """
 import json, sys, time
 from pathlib import Path
@@ -80,29 +60,11 @@ def served(fault: str) -> Iterator[int]:
             yield listening.getsockname()[1]
         return
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = b"{}" if fault == "slow" else b"<html>welcome</html>"
-            if fault == "slow":
-                time.sleep(0.6 * DEADLINE)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the base class names them so
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = Answer(200, b"<html>welcome</html>") if fault == "lying" else Answer(200, b"{}", after=0.6 * DEADLINE)
     try:
-        yield server.server_port
+        yield int(server.url.rpartition(":")[2])
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 def looks(folder: Path, first: int) -> list[dict[str, Any]]:
@@ -111,7 +73,7 @@ def looks(folder: Path, first: int) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         ports = {name: stack.enter_context(served(fault)) for name, fault in faults.items()}
         config = folder / f"{first}.toml"
-        config.write_text(SETTINGS.format(deadline=DEADLINE, **ports))
+        config.write_text(f"probe_timeout = {DEADLINE}" + HUNG.format(**ports))
         done = subprocess.run(
             [sys.executable, "-c", LOOK, str(config), str(LOOKS)], capture_output=True, text=True, check=False
         )

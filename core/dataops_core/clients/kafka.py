@@ -537,7 +537,7 @@ class KafkaClient:
 
 
 def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield partitions in portions, each for a call of its own; the calls are to be under way together."""
+    """Yield partitions in portions, each for a call of its own."""
     return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))
 
 
