@@ -16,6 +16,7 @@ from dataops_core.health.model import Sample
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
+from dataops_tui.navigation import PLACES
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.stage import StageScreen
 
@@ -264,6 +265,9 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         text = shown(console.app)
         assert "Keys here" in text
         assert "Show everything known about the stage" in text
+        await pilot.press("end")
+        text = await until_shown(console.app, lambda text: "Places" in text, "the places")
+        assert all(f":{name} " in text for name in (*PLACES, "sql"))
         await pilot.press("question_mark")
         assert "Keys here" not in shown(console.app)
 

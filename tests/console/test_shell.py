@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,10 @@ from tests.screen import shown, type_at_once, until_shown
 from dataops_core.actions.audit import append
 from dataops_core.config import Settings
 from dataops_core.probes import Clients
+from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
+from dataops_tui.garbage import QUIET, WORTH
+from dataops_tui.resource import TableScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.filter_line import FilterLine, matcher
@@ -248,3 +252,32 @@ async def test_what_is_typed_right_after_the_slash_is_part_of_the_filter(console
         type_at_once(console.app, "/", *"copy/q")
         line = console.app.screen.query_one(FilterLine)
         await until_shown(console.app, lambda _: line.value == "copy/q", "the whole filter")
+
+
+async def test_what_arrives_is_drawn_once(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[str] = []
+    fill = TableScreen.fill
+    monkeypatch.setattr(TableScreen, "fill", lambda screen: (filled.append(screen.crumb()), fill(screen)))
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await command(pilot, "alerts")
+        filled.clear()
+        console.monitor.push(stuck())
+        await until_shown(console.app, lambda text: "land/stuck" in text, "the alert")
+        assert filled == ["alerts"]
+        await pilot.press("f2", "escape")
+        await pilot.pause()
+        assert filled == ["alerts", "alerts"], "once more when it is seen again"
+
+
+@pytest.mark.parametrize(("since", "looks"), [(QUIET + 1, WORTH), (QUIET - 1, WORTH), (QUIET + 1, WORTH - 1)])
+def test_garbage_is_looked_for_while_nobody_types(monkeypatch: pytest.MonkeyPatch, since: float, looks: int) -> None:
+    took: list[str] = []
+    clock = iter([100.0, 100.0 + since])
+    monkeypatch.setattr(
+        garbage, "gc", SimpleNamespace(get_count=lambda: (0, 0, looks), collect=lambda: took.append(""))
+    )
+    monkeypatch.setattr(garbage, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    collector = garbage.GarbageCollector()
+    collector.pressed()
+    collector.look()
+    assert bool(took) == (since > QUIET and looks >= WORTH)

@@ -15,12 +15,11 @@ from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import DataopsError
 from dataops_core.health.recording import Recording
 from dataops_core.version import version
+from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys
 from dataops_tui.replay import SHIPPED, Replay, settings_of
 from dataops_tui.web import serve
 
-COLLECT = (5_000, 5, 20)
-"""When Python looks for garbage: more seldom than by default, because the console stands still while it does."""
 SWITCH = 0.0005
 """Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
 USAGE = 2
@@ -92,7 +91,7 @@ def console(
         gc.freeze()  # the vendors' modules live for ever: no need to look through them again and again
         return monitor
 
-    gc.set_threshold(*COLLECT)
+    gc.set_threshold(*THRESHOLDS)
     sys.setswitchinterval(SWITCH)
     DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch).run()
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from urllib.parse import quote
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.reactive import reactive
@@ -30,9 +30,10 @@ from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.garbage import QUIET, GarbageCollector
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
-from dataops_tui.navigation import Navigator
+from dataops_tui.navigation import PLACES, Navigator
 from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
 from dataops_tui.screens.alerts import AlertsScreen
@@ -67,6 +68,8 @@ REJECTED = 500
 """Newest rejected records that are shown."""
 EVENTS = 1000
 """Changes of state that are kept."""
+SQL = ("sql", "run SQL in Trino; sql SELECT … runs it at once")
+"""The one place that takes no name of a thing but a statement."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
 
@@ -170,6 +173,7 @@ class DataopsApp(TimeTravel, Navigator):
         self.gate = gate or Gate(self.context_name, self.context_settings)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         """What has changed since the console was started, oldest first."""
+        self._garbage = GarbageCollector()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what all that is drawn passes."""
@@ -178,6 +182,13 @@ class DataopsApp(TimeTravel, Navigator):
     def on_mount(self) -> None:
         """Watch from now on."""
         self._connect(self._watch)
+        self.set_interval(QUIET, self._garbage.look)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take note of keys and the mouse."""
+        if isinstance(event, events.InputEvent):
+            self._garbage.pressed()
+        await super().on_event(event)
 
     def _connect(self, watch: Callable[[], Watching], before: Watching | None = None) -> None:
         context = self.context_name
@@ -290,7 +301,8 @@ class DataopsApp(TimeTravel, Navigator):
             about = active.binding.tooltip or active.binding.description
             if about and active.enabled and active.binding.id:
                 keys.setdefault(about, []).append(self.get_key_display(active.binding))
-        self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()]))
+        places = [*((name, place.about) for name, place in PLACES.items()), SQL]
+        self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()], places))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave the colon to whoever types a text."""
@@ -310,7 +322,7 @@ class DataopsApp(TimeTravel, Navigator):
         """Return everything that can be typed now."""
         found = [
             *self.place_commands(),
-            Command("sql", "run SQL in Trino; sql SELECT … runs it at once"),
+            Command(*SQL),
             Command("refresh", "look again now"),
             Command("help", "the keys that work right now"),
             Command("quit", "leave the console"),

@@ -139,18 +139,11 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     def on_mount(self) -> None:
         """Start in the table."""
-        super().on_mount()
         self.table.focus()
-
-    def on_screen_resume(self) -> None:
-        """Show what came while another screen was shown."""
-        self.fill()
-        super().on_screen_resume()
 
     def on_resize(self) -> None:
         """Show the columns that there is room for."""
         self.fill()
-        super().on_resize()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what this screen can do."""
@@ -162,6 +155,9 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def fill(self) -> None:
         """Put what was found into the table; ages are as old as that."""
         self._rows = self.rows(self.found, self.moment) if self.found is not None else {}
+        self._show()
+
+    def _show(self) -> None:
         keep = self.query_one(FilterLine).matches
         shown = {
             key: row.cells
@@ -178,7 +174,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     @on(FilterLine.Filtered)
     def _filtered(self) -> None:
-        self.fill()
+        self._show()
 
     @on(LiveTable.RowHighlighted, "#rows")
     def _moved(self) -> None:
@@ -208,7 +204,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def action_faults(self) -> None:
         """Show only what is wrong, or everything again."""
         self._faults_only = not self._faults_only
-        self.fill()
+        self._show()
 
     def action_raw(self) -> None:
         """Show everything that is known of the row."""
@@ -234,9 +230,12 @@ class SnapshotScreen(TableScreen[T]):
 
     def on_mount(self) -> None:
         """Follow the health snapshots."""
-        super().on_mount()
         self.watch(self.app, "snapshot", self._follow)
         self.watch(self.app, "past", self._follow)
+
+    def on_screen_resume(self) -> None:
+        """Show what came while another screen was shown."""
+        self.fill()
 
     def _follow(self) -> None:
         if self.is_current:
@@ -270,14 +269,12 @@ class ResourceScreen(TableScreen[T]):
 
     def on_mount(self) -> None:
         """Fetch now, and again and again."""
-        super().on_mount()
         self.load()
         self.set_interval(self.EVERY or self.console.settings.refresh, self._load_again)
 
     def on_screen_resume(self) -> None:
         """Fetch what changed while another screen was shown."""
-        super().on_screen_resume()
-        self.load()
+        self._load_again()
 
     def _load_again(self) -> None:
         if time.monotonic() >= self._rested or self._of != self.console.context_name:

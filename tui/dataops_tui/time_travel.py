@@ -104,7 +104,7 @@ class TimeTravel(App[None]):
             id="time.later",
             key_display="]",
             show=False,
-            tooltip="One look forward in time; after the newest one it is live again",
+            tooltip="One look forward in time; from the newest one to live",
         ),
         Binding(
             "left_curly_bracket",

@@ -116,7 +116,6 @@ class TriggerDialog(ConfirmDialog):
 
     def on_mount(self) -> None:
         """Ask what parameters there are."""
-        super().on_mount()
         self.query_one("#fields").display = False
         in_background(self, "loading the parameters", lambda: self._loaded(self._load()))
 

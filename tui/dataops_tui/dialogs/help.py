@@ -1,10 +1,9 @@
-"""`?`: the keys that work right now, from the bindings themselves."""
+"""`?`: the keys that work right now, from the bindings themselves, and the places to go to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -27,27 +26,25 @@ MEANINGS = {
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys and states."""
+    """Keys, states and places, each with what it is or does."""
 
     BINDINGS = [Binding("escape,question_mark,q", "dismiss(None)", "Close", id="help.close", tooltip="Close the help")]
 
-    def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, keys: Sequence[tuple[str, str]], places: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self._keys = keys
+        self._places = places
 
     def compose(self) -> ComposeResult:
-        """Lay out: keys, then states."""
+        """Lay out: keys, then states, then places."""
         with VerticalScroll(id="help"):
-            yield Static(self._table("Keys here", [(Text(key, "bold"), about) for key, about in self._keys]))
-            yield Static(self._table("States", [(look.state(state), about) for state, about in MEANINGS.items()]))
+            yield Static(_list("Keys here", [(Text(key, "bold"), about) for key, about in self._keys]))
+            yield Static(_list("States", [(look.state(state), about) for state, about in MEANINGS.items()]))
+            yield Static(_list("Places", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
 
-    def _table(self, title: str, rows: Sequence[tuple[Text, str]]) -> Table:
-        table = Table(
-            title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
-        )
-        table.add_column(no_wrap=True)
-        table.add_column()
-        for left, right in rows:
-            table.add_row(left, right)
-        table.add_row("", "")
-        return table
+
+def _list(title: str, rows: Sequence[tuple[Text, str]]) -> Text:
+    """Return two columns as one text: Textual draws that in a fraction of the time of a Rich table."""
+    width = max((left.cell_len for left, _ in rows), default=0)
+    lines = [Text.assemble(left, " " * (width - left.cell_len + 2), about) for left, about in rows]
+    return Text("\n").join([Text(title, "bold"), *lines, Text()])

@@ -100,7 +100,6 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def on_mount(self) -> None:
         """Start to read."""
-        super().on_mount()
         self.begin()
 
     def on_unmount(self) -> None:

@@ -67,7 +67,6 @@ class PipelinesScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         """Start on the chain."""
-        super().on_mount()
         self.query_one("#pipelines").display = False
         self.query_one("#verdict").display = False
         self.query_one("#chain").focus()

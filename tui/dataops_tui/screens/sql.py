@@ -78,7 +78,6 @@ class SqlScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         """Start in the editor."""
-        super().on_mount()
         self._show_tabs()
         self.pane.editor.focus()
 

@@ -149,7 +149,6 @@ class LogScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         """Fetch now, and go on until the log has ended."""
-        super().on_mount()
         self.query_one(RichLog).focus()
         self.load()
         self.set_interval(LOG_EVERY, self.load)

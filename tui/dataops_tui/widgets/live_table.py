@@ -8,7 +8,6 @@ from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.binding import Binding
-from textual.coordinate import Coordinate
 from textual.widgets import DataTable
 from textual.widgets.data_table import RowKey
 
@@ -135,17 +134,21 @@ class LiveTable(DataTable[RenderableType]):
         return heading + (arrow if heading == self._sort else "")
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
+        """Take in the cells that differ all at once: Textual's own way draws the table anew for each of them."""
         changed: set[int] = set()
-        for index, (key, cells) in enumerate(rows.items()):
+        for key, cells in rows.items():
             for column, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
                 if new != old:
-                    self.update_cell_at(Coordinate(index, column), new)
+                    self._data[RowKey(key)][self.ordered_columns[column].key] = new
                     changed.add(column)
         for number in changed:
             widths = (self._width(cells[number]) for cells in rows.values())
             its = self.ordered_columns[number]
             its.content_width = max(self._width(its.label), *widths)
-        self._require_update_dimensions |= bool(changed)
+        if changed:
+            self._update_count += 1  # what was drawn of a cell counts no more
+            self._require_update_dimensions = True
+            self.refresh()
 
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:
         """Set the columns' widths, and with them how far the table scrolls.
