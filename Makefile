@@ -10,6 +10,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
 TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
+BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -42,21 +43,21 @@ upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the rea
 	$(PY) -m pytest -m upkeep
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
-	$(PY) -m tests.bench.pipeline
+	$(BENCH).pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
-	PYTHONPATH=deploy/local $(PY) -m tests.bench.layout
+	$(BENCH).layout
 bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
-	$(PY) -m tests.bench.probes
+	$(BENCH).probes
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
-	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.exporter
+	$(BENCH).exporter
 bench-spark: install fetch ## the same job in plain Python, in Arrow and in Spark, and where they cross
-	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.spark_or_python
+	$(BENCH).spark_or_python
 bench-sql: install fetch ## what a table's layout, a query's form and the engine change, on the same readings
-	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.sql
+	$(BENCH).sql
 bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
-	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tui
+	$(BENCH).tui
 bench-tasks: install ## twenty questions of an operator on the running local stack (make up), in keys and seconds, beside each component's own tool
-	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.tasks --state $(STATE) --port-base $(PORT_BASE)
+	$(BENCH).tasks --state $(STATE) --port-base $(PORT_BASE)
 .local/bench/%: | $(UV)
 	@$(UV) venv --quiet --python $(PYTHON) $@ && $(UV) pip install --quiet --python $@/bin/python $* || { rm -rf $@; exit 1; }
 

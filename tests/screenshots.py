@@ -20,7 +20,7 @@ from typing import Any, Self
 from unittest import mock
 
 from tests import orders
-from tests.console.conftest import Console, FakeQuery, make_console
+from tests.console.conftest import Console, FakeQuery, looking
 from tests.screen import shown, until_shown
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -171,9 +171,9 @@ def query(number: int, state: str, statement: str, **more: Any) -> ServerQuery:
     return replace(made, **more)
 
 
-def dressed(folder: Path) -> Console:
-    """Return a console whose clients tell of a small shop."""
-    console = make_console(folder)
+def dressed(folder: Path, **look: object) -> Console:
+    """Return a console whose clients tell of a small shop, and that looks as these settings say."""
+    console = looking(folder, **look)
     clients = console.monitor.clients
     console.monitor.clients = replace(clients, catalogs={"lake": object()})  # type: ignore[dict-item]
     dag = Dag("conform", paused=False, schedule="*/5 * * * *", owners=("data",), tags=("silver",), import_errors=False)
@@ -191,7 +191,9 @@ def dressed(folder: Path) -> Console:
 
     runs = [run("conform", n, "failed" if n == 4 else "success") for n in range(12)]
     runs += [run("daily_revenue", n, "success") for n in range(5)]
-    console.airflow.runs = lambda dag_id, limit=20: tuple(runs)  # type: ignore[method-assign]
+    console.airflow.runs = lambda dag_id, limit=20: tuple(  # type: ignore[method-assign]
+        run for run in runs if dag_id in ("~", run.dag_id)
+    )
     columns = (("day", "date"), ("town", "varchar"), ("orders", "bigint"), ("revenue", "decimal(12,2)"))
     rows = [("2026-01-04", "Ausable", 412, "5120.50"), ("2026-01-04", "Cohoes", 388, "4630.00")]
     console.trino.next = FakeQuery([*rows, ("2026-01-04", "Elmira", 305, None)], columns)

@@ -229,6 +229,12 @@ def console(tmp_path: Path) -> Console:
     return make_console(tmp_path)
 
 
+def looking(folder: Path, **console: object) -> Console:
+    """Return a console that looks as these settings of it say."""
+    raw = settings().model_dump(exclude_unset=True, by_alias=True)
+    return make_console(folder, Settings.model_validate({**raw, "console": console}))
+
+
 def make_console(folder: Path, chosen: Settings | None = None) -> Console:
     chosen = chosen or settings()
     airflow, trino = FakeAirflow(), FakeTrino()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.console.conftest import SIZES, Console, make_console, settings, well
+from tests.console.conftest import SIZES, Console, looking, well
 from tests.orders import stuck
 from tests.screen import shown, until_shown
 
-from dataops_core.config import Settings
 from dataops_core.errors import ConfigError
 from dataops_tui.__main__ import main
 from dataops_tui.dialogs.confirm import TriggerDialog
@@ -17,11 +16,6 @@ from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.keys import bindings, check_keys
 from dataops_tui.themes import THEMES
 from dataops_tui.web import is_ours
-
-
-def looking(folder: Path, **console: object) -> Console:
-    raw = settings().model_dump(exclude_unset=True, by_alias=True)
-    return make_console(folder, Settings.model_validate({**raw, "console": console}))
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import time
 
-THRESHOLDS = (5_000, 5, 200)
+THRESHOLDS = (5_000, 5, 1_000)
 """In place of Python's (700, 10, 10): a full look by itself only if keys are pressed for minutes without a rest."""
 WORTH = 20
 """Looks through what is younger, after which a full one is worth its time."""

@@ -177,6 +177,23 @@ def set_paused(client: AirflowClient, dag_id: str, *, paused: bool) -> None:
     client.ask(lambda api, timeout: DAGApi(api).patch_dag(dag_id, body, _request_timeout=timeout))
 
 
+def clearing(run_id: str, tasks: Sequence[TaskInstance] = ()) -> dict[str, Any]:
+    """Return what is asked of Airflow to have tasks of a run run again, and what waits for them.
+
+    Args:
+        run_id: The run.
+        tasks: Only these; all that failed where not given.
+    """
+    return {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "only_failed": not tasks,
+        "reset_dag_runs": True,
+        "include_downstream": bool(tasks),
+        **({"task_ids": [_marker(task) for task in tasks]} if tasks else {}),
+    }
+
+
 def clear_failed(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance] = ()) -> int:
     """Have the failed tasks of a run run again, and what waits for them; returns how many tasks are cleared.
 
@@ -189,14 +206,9 @@ def clear_failed(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequenc
     Raises:
         ClientError: Airflow did not do it.
     """
-    body = ClearTaskInstancesBody(
-        dry_run=False,
-        dag_run_id=run_id,
-        only_failed=not tasks,
-        reset_dag_runs=True,
-        include_downstream=bool(tasks),
-        task_ids=[ClearTaskInstancesBodyTaskIdsInner(_marker(task)) for task in tasks] or None,
-    )
+    asked = clearing(run_id, tasks)
+    ids = [ClearTaskInstancesBodyTaskIdsInner(task) for task in asked.get("task_ids", ())]
+    body = ClearTaskInstancesBody.model_validate({**asked, "task_ids": ids or None})
     answer = client.ask(
         lambda api, timeout: TaskInstanceApi(api).post_clear_task_instances(dag_id, body, _request_timeout=timeout)
     )
@@ -227,7 +239,8 @@ def backfill(client: AirflowClient, body: Mapping[str, str]) -> int:
     return int(answer.id)
 
 
-def _marker(task: TaskInstance) -> Any:  # noqa: ANN401 - the API takes an id, or an id with a number
+def _marker(task: TaskInstance) -> str | list[str | int]:
+    # the API takes an id, or an id with a number
     return task.task_id if task.map_index < 0 else [task.task_id, task.map_index]
 
 

@@ -15,7 +15,7 @@ from textual.binding import Binding
 from dataops_core.health.text import ago
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
-from dataops_tui.screens.tasks import TasksScreen
+from dataops_tui.screens.tasks import TasksScreen, clear_call
 from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
@@ -163,8 +163,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         airflow, chosen = self.console.airflow, self.table.chosen
         if airflow is None or not chosen:
             return
-        call = f"POST {airflow.target}/api/v2/dags/{self._dag_id}/clearTaskInstances"
-        calls = [f'{call} {{"dag_run_id": "{run_id}", "only_failed": true}}' for run_id in chosen]
+        calls = [clear_call(airflow, self._dag_id, run_id) for run_id in chosen]
         clear = partial(self.console.gate.clear_failed, airflow, self._dag_id)
 
         def do(confirmed: str | None) -> str:

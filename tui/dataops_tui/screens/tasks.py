@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from dataops_tui.resource import FETCHING, ResourceScreen, Row
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
+    from dataops_core.clients.airflow import AirflowClient
     from dataops_core.clients.airflow_runs import LogLine, LogPart, TaskInstance
 
 BAR = 40
@@ -101,8 +103,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         if airflow is None or not chosen or self.found is None:
             return
         tasks = [task for task in self.found if task.key in chosen]
-        call = f'POST {airflow.target}/api/v2/dags/{self._dag_id}/clearTaskInstances {{"dag_run_id": "{self._run_id}", '
-        preview = f'{call}"task_ids": {[task.key for task in tasks]}, "include_downstream": true}}'
+        preview = clear_call(airflow, self._dag_id, self._run_id, tasks)
         clear = partial(self.console.gate.clear_failed, airflow, self._dag_id, self._run_id, tasks)
 
         def do(confirmed: str | None) -> str:
@@ -110,6 +111,13 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 
         self.console.act(f"Clear {look.few(chosen)} and what comes after", preview, do)
         self.table.unmark()
+
+
+def clear_call(airflow: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance] = ()) -> str:
+    """Return the call that has tasks run again."""
+    from dataops_core.clients.airflow_runs import clearing  # noqa: PLC0415 - as above
+
+    return f"POST {airflow.target}/api/v2/dags/{dag_id}/clearTaskInstances {json.dumps(clearing(run_id, tasks))}"
 
 
 class LogScreen(ConsoleScreen):

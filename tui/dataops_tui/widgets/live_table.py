@@ -146,7 +146,7 @@ class LiveTable(DataTable[RenderableType]):
             its = self.ordered_columns[number]
             its.content_width = max(self._width(its.label), *widths)
         if changed:
-            self._update_count += 1  # what was drawn of a cell counts no more
+            self._clear_caches()  # else what was drawn before stays until some thousand more cells are
             self._require_update_dimensions = True
             self.refresh()
 
