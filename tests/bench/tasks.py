@@ -332,8 +332,8 @@ def slow_query(local: Local) -> Iterator[None]:
         process.wait(30)
 
 
-def measured(local: Local, chosen: Callable[[Task], bool]) -> Iterator[tuple[Task, int, float, float | None]]:
-    """Do the tasks one after the other; yield each with its keys, its seconds and its peer's."""
+def measured(local: Local, chosen: Callable[[Task], bool]) -> Iterator[tuple[Task, int, float | None, float | None]]:
+    """Do the tasks one after the other; yield each with its keys, its seconds (`None`: no answer) and its peer's."""
     with tempfile.TemporaryDirectory() as folder:
         own = {f"XDG_{name}_HOME": f"{folder}/{name.lower()}" for name in ("CACHE", "CONFIG", "DATA", "STATE")}
         argv = [sys.executable, "-m", "dataops_tui", "--config", str(local.config)]
@@ -348,22 +348,28 @@ def measured(local: Local, chosen: Callable[[Task], bool]) -> Iterator[tuple[Tas
                     local.do("start", "land_readings")
                     resumed = True
                 home(terminal)
+                seconds: float | None
                 with slow_query(local) if task.busy else nullcontext():
-                    found, seconds = perform(terminal, task)
-                if number == 0:
+                    try:
+                        found, seconds = perform(terminal, task)
+                    except NotShown as error:
+                        found, seconds = sum(keys(written) for written, _ in task.steps), None
+                        sys.stderr.write(f"{task.question} {error}\n")
+                if number == 0 and seconds is not None:
                     seconds = started
                 env = local.env("airflow-api") if "Airflow" in task.peer.tool else local.catalog()
                 yield task, found, seconds, timed(task.peer, env)
 
 
-def row(task: Task, number: int, seconds: float, theirs: float | None) -> str:
+def row(task: Task, number: int, seconds: float | None, theirs: float | None) -> str:
     """Return a line of the table."""
     peer = task.peer
     clicks = peer.tool == "none" or "clicks" in peer.how
     typed = "" if clicks else str(len(peer.how) + 1)
     how = (peer.how if clicks else f"`{peer.how}`").replace("|", "\\|")
     took = "" if theirs is None else f"{theirs:.1f}"
-    return f"| {task.question} | {number} | {seconds:.1f} | {peer.tool}: {how} | {typed} | {took} |"
+    ours = "no answer" if seconds is None else f"{seconds:.1f}"
+    return f"| {task.question} | {number} | {ours} | {peer.tool}: {how} | {typed} | {took} |"
 
 
 HEAD = """| question | keys | seconds | without the console | its keys | its seconds |
@@ -379,13 +385,15 @@ def main() -> int:
     asked = options.parse_args()
     local = Local(asked.state.resolve(), asked.port_base)
     local.do("stop", "land_readings")
+    answered = True
     try:
         print(HEAD)
-        for found in measured(local, lambda task: asked.only.lower() in task.question.lower()):
-            print(row(*found), flush=True)
+        for task, number, seconds, theirs in measured(local, lambda task: asked.only.lower() in task.question.lower()):
+            print(row(task, number, seconds, theirs), flush=True)
+            answered = answered and seconds is not None
     finally:
         local.do("start", "land_readings")
-    return 0
+    return 0 if answered else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,6 +36,9 @@ LOOKS: Mapping[str, Mapping[str, object]] = {
     "no-colour": {},
     "ascii": {"ascii": True},
 }
+WRITE = bool(os.environ.get("DATAOPS_WRITE_SNAPSHOTS"))
+PATIENCE = 15
+"""Looks, a tenth of a second apart, that are alike once nothing more is drawn."""
 ASCII = str.maketrans({"└": "+", "─": "-", "●": "*"})
 TOOK = re.compile(r"in \d+(\.\d+)? s")
 """How long something took in this run."""
@@ -57,6 +61,8 @@ class View:
     leave: Sequence[str] = ()
 
 
+Look = tuple[str, list[str]]
+"""Text of a screen, and its styles."""
 SCREENS: Mapping[str, View] = {
     "pipelines": View("is stuck", "pipelines"),
     "stage": View("records waiting", keys=("g", "j", "enter")),
@@ -171,8 +177,8 @@ async def test_each_screen_is_as_it_was(
 ) -> None:
     if name == "no-colour":
         monkeypatch.setenv("NO_COLOR", "1")
-    texts: dict[str, str] = {}
-    colours: list[str] = []
+    kept = Kept(name, size)
+    found: dict[str, Look] = {}
     with all_of_it():
         console = dressed(tmp_path, **LOOKS[name])
         async with console.app.run_test(size=size, notifications=False) as pilot:
@@ -185,26 +191,56 @@ async def test_each_screen_is_as_it_was(
                 await pilot.press(*view.keys)
                 wait = view.wait.translate(ASCII) if name == "ascii" else view.wait
                 await until_shown(console.app, lambda text, wait=wait: wait in text, f"{screen}: {wait}")  # type: ignore[misc]
-                texts[screen], found = await still(console.app, pilot)
-                colours += [f"== {screen}", *found]
+                found[screen] = await still(console.app, pilot, kept.looks.get(screen))
                 await pilot.press(*view.leave)
-    kind = "ascii-" if name == "ascii" else ""
-    at = f"{size[0]}x{size[1]}"
-    wrong = [compare(f"{screen}-{kind}{at}.txt", text) for screen, text in texts.items()]
-    wrong.append(compare(f"{name}-{at}.colours", "\n".join(colours)))
-    assert not any(wrong), "\n".join(filter(None, wrong))
+    if WRITE:
+        kept.write(found)
+    wrong = [line for screen, look in found.items() for line in difference(screen, kept.looks.get(screen), look)]
+    assert not wrong, "\n".join(wrong)
 
 
-async def still(app: DataopsApp, pilot: Any) -> tuple[str, list[str]]:
-    """Return text and colours once nothing more is drawn."""
+class Kept:
+    """What a screen looked like, in files."""
+
+    def __init__(self, name: str, size: tuple[int, int]) -> None:
+        at = f"{size[0]}x{size[1]}"
+        self._texts = f"ascii-{at}.txt" if name == "ascii" else f"{at}.txt"
+        self._colours = FOLDER / f"{name}-{at}.colours"
+        colours = self._colours.read_text().split("== ")[1:] if self._colours.exists() else []
+        self.looks: dict[str, Look] = {}
+        for part in colours:
+            screen, *lines = part.rstrip("\n").split("\n")
+            self.looks[screen] = (FOLDER / f"{screen}-{self._texts}").read_text().rstrip("\n"), lines
+
+    def write(self, looks: Mapping[str, Look]) -> None:
+        """Keep other looks from now on."""
+        FOLDER.mkdir(exist_ok=True)
+        for screen, (text, _) in looks.items():
+            (FOLDER / f"{screen}-{self._texts}").write_text(text + "\n")
+        parts = ["\n".join([f"== {screen}", *lines]) + "\n" for screen, (_, lines) in looks.items()]
+        self._colours.write_text("".join(parts))
+        self.looks = dict(looks)
+
+
+def difference(screen: str, was: Look | None, now: Look) -> list[str]:
+    """Return how a screen differs, line by line."""
+    text, colours = was or ("", [])
+    found = [*unified_diff(text.split("\n"), now[0].split("\n"), screen, "and now", lineterm="")]
+    return [*found, *unified_diff(colours, now[1], f"{screen}'s colours", "and now", lineterm="")]
+
+
+async def still(app: DataopsApp, pilot: Any, wanted: Look | None) -> Look:
+    """Return text and colours once they are as they were, or once nothing more is drawn."""
     for line in app.screen.query(Input):
         line.cursor_blink = False
-    before = None
-    while before != (now := (shown(app), styles(app))):
-        before = now
+    looks: list[Look] = []
+    while len(looks) < PATIENCE or looks[-1] != looks[-PATIENCE]:
         await pilot.pause(0.1)
-    text, found = now
-    return TOOK.sub(lambda took: "in … s".ljust(len(took[0])), text), found
+        text = TOOK.sub(lambda took: "in … s".ljust(len(took[0])), shown(app)).rstrip("\n")
+        looks.append((text, styles(app)))
+        if looks[-1] == wanted:
+            break
+    return looks[-1]
 
 
 def styles(app: DataopsApp) -> list[str]:
@@ -215,12 +251,3 @@ def styles(app: DataopsApp) -> list[str]:
             if segment.text.strip():
                 found.setdefault(str(segment.style), segment.text.strip()[:24])
     return [f"{style}: {TOOK.sub('in … s', text)}" for style, text in found.items()]
-
-
-def compare(name: str, text: str) -> str | None:
-    path = FOLDER / name
-    if os.environ.get("DATAOPS_WRITE_SNAPSHOTS"):
-        FOLDER.mkdir(exist_ok=True)
-        path.write_text(text + "\n")
-    before = path.read_text() if path.exists() else "(there is none)"
-    return None if before == text + "\n" else f"--- {name} was\n{before}--- and is\n{text}"

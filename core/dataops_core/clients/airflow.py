@@ -10,23 +10,26 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-import airflow_client.client as sdk
 import urllib3
-from airflow_client.client.api.asset_api import AssetApi
-from airflow_client.client.api.dag_api import DAGApi
-from airflow_client.client.api.dag_run_api import DagRunApi
-from airflow_client.client.api.import_error_api import ImportErrorApi
-from airflow_client.client.api.monitor_api import MonitorApi
-from airflow_client.client.api.pool_api import PoolApi
-from airflow_client.client.api.task_instance_api import TaskInstanceApi
-from airflow_client.client.exceptions import ApiException
-from airflow_client.client.models.asset_collection_response import AssetCollectionResponse
-from airflow_client.client.models.asset_response import AssetResponse
-from airflow_client.client.models.dag_collection_response import DAGCollectionResponse
-from airflow_client.client.models.dag_run_response import DAGRunResponse
-from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
 from pydantic import ValidationError
 
+from dataops_core.clients.airflow_sdk import (
+    ApiClient,
+    ApiException,
+    AssetApi,
+    AssetCollectionResponse,
+    AssetResponse,
+    Configuration,
+    DAGApi,
+    DAGCollectionResponse,
+    DagRunApi,
+    DAGRunResponse,
+    ImportErrorApi,
+    MonitorApi,
+    PoolApi,
+    TaskInstanceApi,
+    TriggerDAGRunPostBody,
+)
 from dataops_core.clients.reasons import innermost, line
 from dataops_core.clients.tls import tls_context
 from dataops_core.config import AirflowSettings, resolve_secret
@@ -177,7 +180,7 @@ class AirflowClient:
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
-        self._api: sdk.ApiClient | None = None
+        self._api: ApiClient | None = None
         self._did_something: dict[tuple[str, str, datetime | None], bool] = {}
 
     def health(self) -> AirflowHealth:
@@ -228,10 +231,10 @@ class AirflowClient:
             if not page.assets or len(found) >= page.total_entries:
                 return tuple(found)
 
-    def _page_of_assets(self, api: sdk.ApiClient, offset: int) -> AssetCollectionResponse:
+    def _page_of_assets(self, api: ApiClient, offset: int) -> AssetCollectionResponse:
         return AssetApi(api).get_assets(limit=100, offset=offset, order_by=["name"], _request_timeout=self._timeout)
 
-    def _page_of_dags(self, api: sdk.ApiClient, offset: int) -> DAGCollectionResponse:
+    def _page_of_dags(self, api: ApiClient, offset: int) -> DAGCollectionResponse:
         return DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
 
     def dag(self, dag_id: str) -> DagState:
@@ -278,11 +281,11 @@ class AirflowClient:
             self._call(lambda api: DagRunApi(api).trigger_dag_run(dag_id, body, _request_timeout=self._timeout))
         )
 
-    def ask(self, question: Callable[[sdk.ApiClient, float], T]) -> T:
+    def ask(self, question: Callable[[ApiClient, float], T]) -> T:
         """Ask something further; it is given the API and the deadline of each request; raises ClientError."""
         return self._call(lambda api: question(api, self._timeout))
 
-    def _call(self, ask: Callable[[sdk.ApiClient], T]) -> T:
+    def _call(self, ask: Callable[[ApiClient], T]) -> T:
         try:
             return self._ask(ask)
         except ApiException as error:
@@ -296,7 +299,7 @@ class AirflowClient:
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
 
-    def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
+    def _ask(self, ask: Callable[[ApiClient], T | None]) -> T:
         try:
             answer = ask(self._open())
         except ApiException as error:
@@ -322,15 +325,15 @@ class AirflowClient:
             return NotFound(f"airflow {self.target}: {detail}")
         return BadAnswer(f"airflow {self.target}: {error.status}: {detail}")
 
-    def _open(self) -> sdk.ApiClient:
+    def _open(self) -> ApiClient:
         with self._lock:
             if self._api is None:
-                configuration = sdk.Configuration(host=self.target, access_token=self._token())
+                configuration = Configuration(host=self.target, access_token=self._token())
                 configuration.retries = False  # the next round is our retry
                 if (tls := self._settings.tls) is not None:
                     configuration.ssl_ca_cert = tls.ca_file
                     configuration.cert_file, configuration.key_file = tls.cert_file, tls.key_file
-                self._api = sdk.ApiClient(configuration)
+                self._api = ApiClient(configuration)
             return self._api
 
     def _token(self) -> str | None:

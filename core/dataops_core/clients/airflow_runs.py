@@ -9,19 +9,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from airflow_client.client import ApiClient
-from airflow_client.client.api.backfill_api import BackfillApi
-from airflow_client.client.api.dag_api import DAGApi
-from airflow_client.client.api.task_instance_api import TaskInstanceApi
-from airflow_client.client.exceptions import ApiException
-from airflow_client.client.models.backfill_post_body import BackfillPostBody
-from airflow_client.client.models.clear_task_instances_body import ClearTaskInstancesBody
-from airflow_client.client.models.clear_task_instances_body_task_ids_inner import ClearTaskInstancesBodyTaskIdsInner
-from airflow_client.client.models.dag_patch_body import DAGPatchBody
-from airflow_client.client.models.task_instance_collection_response import TaskInstanceCollectionResponse
-from airflow_client.client.rest import RESTResponse
-
 from dataops_core.clients.airflow import AirflowClient
+from dataops_core.clients.airflow_sdk import (
+    ApiClient,
+    ApiException,
+    BackfillApi,
+    BackfillPostBody,
+    ClearTaskInstancesBody,
+    ClearTaskInstancesBodyTaskIdsInner,
+    DAGApi,
+    DAGPatchBody,
+    RESTResponse,
+    TaskInstanceApi,
+    TaskInstanceCollectionResponse,
+)
 
 PAGE = 100
 """Task instances that are asked for at once; Airflow's own limit (`[api] maximum_page_limit`)."""
