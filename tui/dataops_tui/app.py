@@ -286,8 +286,7 @@ class DataopsApp(TimeTravel, Navigator):
         """Look again now."""
         if self.monitor is not None:
             self.monitor.refresh()
-        if isinstance(self.screen, ResourceScreen):
-            self.screen.load()
+        self._load()
         self.notify("looking again", timeout=3)
 
     def action_home(self) -> None:

@@ -268,7 +268,10 @@ class SparkQueryStage(ReaderStage):
 
 
 class ConsumerGroupStage(ReaderStage):
-    """A Kafka consumer group on one topic."""
+    """A Kafka consumer group, of the classic protocol or the new one, on one topic.
+
+    Not a share group (KIP-932): librdkafka 2.16 neither describes those nor tells where they are.
+    """
 
     kind: Literal["consumer_group"]
     """Always `consumer_group`."""
