@@ -194,7 +194,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
             (
                 command(f"dags {dag}", shows("RUN", "success")),
                 (ENTER, shows("TASK", f"{dag} ")),
-                (b"l", shows("try 1", "seen")),
+                (b"l", shows("try ", "seen")),
             ),
             Peer("Airflow's page", f"{web}: DAGs, the DAG, the run, the task, its log"),
         ),

@@ -434,6 +434,21 @@ async def test_columns_are_described_from_what_was_fetched(console: Console) -> 
     assert "name 6" in text
 
 
+async def test_figures_of_columns_stand_also_beside_long_values(console: Console) -> None:
+    kind = ("timestamp(6) with time zone", "2013-07-02T13:48:12.123456+00:00")
+    names = [(f"a_name_of_some_length_{n}", kind[0]) for n in range(2)]
+    console.trino.next = FakeQuery(
+        [tuple(kind[1] if n % 2 else None for _ in names) for n in range(1000)], tuple(names)
+    )
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await run(console, pilot, "SELECT 1")
+        await until_shown(console.app, lambda text: "1,000 rows" in text, "the rows")
+        await pilot.press("f6", "i")
+        text = await until_shown(console.app, lambda text: "DISTINCT" in text, "the statistics")
+    assert text.count("500 (50%)") == 2
+
+
 async def test_what_is_typed_is_coloured(console: Console) -> None:
     async with console.app.run_test(size=(120, 30)) as pilot:
         screen = await open_sql(console, pilot, "SELECT 'a\nb' -- c")

@@ -11,13 +11,20 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from threading import Lock
 from typing import Any
 
 from pyiceberg.avro.file import AvroFile, AvroFileHeader
 from pyiceberg.avro.resolver import ReadSchemaResolver, SchemaPartnerAccessor
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import MANIFEST_ENTRY_SCHEMAS, ManifestContent, ManifestEntryStatus, ManifestFile
+from pyiceberg.manifest import (
+    MANIFEST_ENTRY_SCHEMAS,
+    DataFileContent,
+    ManifestContent,
+    ManifestEntryStatus,
+    ManifestFile,
+)
 from pyiceberg.schema import Schema, visit_with_partner
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
@@ -33,7 +40,7 @@ PATHS_KEPT = 8
 _DECODING = Lock()
 """One manifest is decoded at a time: threads that decode take turns anyhow, and half of the time goes into that."""
 STATUS, DATA_FILE = 0, 2
-PATH, RECORDS, SIZE, UPPER_BOUNDS = 100, 103, 104, 128
+PATH, RECORDS, SIZE, UPPER_BOUNDS, CONTENT = 100, 103, 104, 128, 134
 
 AVRO_SCHEMA = "avro.schema"
 """Where an Avro file keeps its schema in its header (Avro spec, object container files)."""
@@ -141,6 +148,43 @@ def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LiveFiles:
+    """The live files of a snapshot, one by one.
+
+    Attributes:
+        data: Bytes and rows of each data file.
+        deletes: Kind of each delete file.
+        manifests: Manifests of the snapshot.
+        read: Those that were read.
+    """
+
+    data: tuple[tuple[int, int], ...]
+    deletes: tuple[DataFileContent, ...]
+    manifests: int
+    read: int
+
+
+def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
+    """Return the live files of a snapshot, from so many of its manifests."""
+    listed = _manifest_list(snapshot.manifest_list, _List(snapshot, table.io))
+    some = listed[:most]
+
+    def figures(manifest: ManifestFile) -> tuple[array[int], ...]:
+        fields = (SIZE, RECORDS) if manifest.content is ManifestContent.DATA else (CONTENT,)
+        return _figures(manifest.manifest_path, fields, ByPath(table.io))
+
+    found = list(zip(some, ExecutorFactory.get_or_create().map(figures, some), strict=True))
+    data = (zip(*each, strict=True) for m, each in found if m.content is ManifestContent.DATA)
+    deletes = (kind for m, each in found if m.content is not ManifestContent.DATA for kind in each[0])
+    return LiveFiles(
+        tuple(chain.from_iterable(data)),  # type: ignore[arg-type] # two figures of each
+        tuple(map(DataFileContent, deletes)),
+        len(listed),
+        len(some),
+    )
+
+
 class FileWatch:
     """Asks the store for a few data files of a table at each look, going round; remembers which were not there."""
 
@@ -202,6 +246,15 @@ def _summary(path: str, bound_of: int | None, source: ByPath) -> _Summary:
             if value is not None and (bound is None or signed(value) > signed(bound)):
                 bound = value
     return _Summary(sizes, records, bound)
+
+
+@lru_cache(maxsize=MANIFESTS_KEPT)
+def _figures(path: str, fields: tuple[int, ...], source: ByPath) -> tuple[array[int], ...]:
+    found = tuple(array("q") for _ in fields)
+    for file in _live(path, source.take(), fields):
+        for column, number in zip(found, range(len(fields)), strict=True):
+            column.append(file[number])
+    return found
 
 
 @lru_cache(maxsize=PATHS_KEPT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,12 @@ from datetime import UTC, datetime
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
-from pyiceberg.manifest import DataFile, DataFileContent
+from pyiceberg.manifest import DataFileContent
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.clients.iceberg_files import LiveFiles, live_files
 
 MAX_TABLES = 200
 """Tables whose metadata is read for a list of all; of further ones the name is told."""
@@ -288,33 +290,23 @@ def _columns(table: Table) -> Iterator[Column]:
 
 def _sizes(table: Table) -> FileSizes:
     snapshot = table.current_snapshot()
-    manifests = snapshot.manifests(table.io) if snapshot is not None else []
+    found = live_files(table, snapshot, MAX_MANIFESTS) if snapshot is not None else LiveFiles((), (), 0, 0)
     files, sizes, records = Counter[int](), Counter[int](), Counter[int]()
-    deletes = Counter[DataFileContent]()
-    for manifest in manifests[:MAX_MANIFESTS]:
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-            file = entry.data_file
-            if file.content is DataFileContent.DATA:
-                bucket = _bucket(file)
-                files[bucket] += 1
-                sizes[bucket] += file.file_size_in_bytes
-                records[bucket] += file.record_count
-            else:
-                deletes[file.content] += 1
+    for size, rows in found.data:
+        bucket = bisect_left(BUCKETS, size)
+        files[bucket] += 1
+        sizes[bucket] += size
+        records[bucket] += rows
     buckets = range(len(BUCKETS) + 1)
     return FileSizes(
         files=tuple(files[bucket] for bucket in buckets),
         sizes=tuple(sizes[bucket] for bucket in buckets),
         records=tuple(records[bucket] for bucket in buckets),
-        position_deletes=deletes[DataFileContent.POSITION_DELETES],
-        equality_deletes=deletes[DataFileContent.EQUALITY_DELETES],
-        manifests=len(manifests),
-        read=min(len(manifests), MAX_MANIFESTS),
+        position_deletes=found.deletes.count(DataFileContent.POSITION_DELETES),
+        equality_deletes=found.deletes.count(DataFileContent.EQUALITY_DELETES),
+        manifests=found.manifests,
+        read=found.read,
     )
-
-
-def _bucket(file: DataFile) -> int:
-    return next((n for n, most in enumerate(BUCKETS) if file.file_size_in_bytes <= most), len(BUCKETS))
 
 
 def _millis(millis: int) -> datetime:

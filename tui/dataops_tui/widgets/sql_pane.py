@@ -593,7 +593,8 @@ def _statistics(columns: tuple[ColumnStatistics, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in _STATISTICS:
         right = heading in ("NULL", "DISTINCT", "LONGEST")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        long = heading in ("TYPE", "SMALLEST", "LARGEST")  # where room is short, these take two lines
+        table.add_column(heading, justify="right" if right else "left", no_wrap=not long, overflow="fold")
     for column in columns:
         table.add_row(*(Text(cell) for cell in _statistics_cells(column)))
     return table
