@@ -178,7 +178,7 @@ def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
     data = (zip(*each, strict=True) for m, each in found if m.content is ManifestContent.DATA)
     deletes = (kind for m, each in found if m.content is not ManifestContent.DATA for kind in each[0])
     return LiveFiles(
-        tuple(chain.from_iterable(data)),  # type: ignore[arg-type] # two figures of each
+        tuple(chain.from_iterable(data)),
         tuple(map(DataFileContent, deletes)),
         len(listed),
         len(some),
