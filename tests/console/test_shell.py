@@ -17,8 +17,10 @@ from dataops_core.config import Settings
 from dataops_core.probes import Clients
 from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
+from dataops_tui.base import TICK
 from dataops_tui.garbage import QUIET, WORTH
 from dataops_tui.resource import TableScreen
+from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.filter_line import FilterLine, matcher
@@ -254,12 +256,18 @@ async def test_what_is_typed_right_after_the_slash_is_part_of_the_filter(console
         await until_shown(console.app, lambda _: line.value == "copy/q", "the whole filter")
 
 
-async def test_what_arrives_is_drawn_once(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_arrives_is_drawn_once_and_by_one_clock(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks: list[float] = []
     filled: list[str] = []
+    every = AlertsScreen.set_interval
+    monkeypatch.setattr(
+        AlertsScreen, "set_interval", lambda *how, **more: (clocks.append(how[1]), every(*how, **more))[1]
+    )
     fill = TableScreen.fill
     monkeypatch.setattr(TableScreen, "fill", lambda screen: (filled.append(screen.crumb()), fill(screen)))
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await command(pilot, "alerts")
+        assert clocks.count(TICK) == 1
         filled.clear()
         console.monitor.push(stuck())
         await until_shown(console.app, lambda text: "land/stuck" in text, "the alert")
