@@ -47,3 +47,15 @@ async def test_columns_fit_their_cells_at_a_cost_that_grows_as_the_rows_do(monke
         table.show(HEADINGS, changed)
         await pilot.pause()
         assert [column.content_width for column in table.ordered_columns] == [5, 9, 11], "wide characters"
+
+
+async def test_rows_drawn_before_the_table_is_idle_are_whole() -> None:
+    app = Lists()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.query_one(LiveTable)
+        table.show(HEADINGS, {"q": [Text("q"), Text("running"), Text("1 s ago")]})
+        await pilot.pause()
+        table.show(HEADINGS, {"r": [Text("q-the-long-one"), Text("running"), Text("1 s ago")]})
+        table.render_line(1)  # as a screen does that is drawn meanwhile; the table keeps what it has drawn
+        await pilot.pause()
+        assert "q-the-long-one" in table.render_line(1).text

@@ -141,25 +141,26 @@ class LiveTable(DataTable[RenderableType]):
                 if new != old:
                     self._data[RowKey(key)][self.ordered_columns[column].key] = new
                     changed.add(column)
-        for number in changed:
-            widths = (self._width(cells[number]) for cells in rows.values())
-            its = self.ordered_columns[number]
-            its.content_width = max(self._width(its.label), *widths)
+        self._fit(changed, rows)
         if changed:
             self._clear_caches()  # else what was drawn before stays until some thousand more cells are
             self._require_update_dimensions = True
             self.refresh()
 
-    def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:
-        """Set the columns' widths, and with them how far the table scrolls.
+    def _fit(self, columns: Iterable[int], rows: Mapping[str, Cells]) -> None:
+        """Make columns as wide as what stands in them.
 
         Textual renders each cell to know its width and, where one gets narrower, all cells of its column for each such
         cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
+        Textual also does it once it is idle: what is drawn before is cut off, and stays so, as the drawn is kept.
         """
-        for row in new_rows:
-            if row in self.rows:
-                for column, cell in zip(self.ordered_columns, self.get_row(row), strict=True):
-                    column.content_width = max(column.content_width, self._width(cell))
+        for number in columns:
+            column = self.ordered_columns[number]
+            widths = (self._width(cells[number]) for cells in rows.values())
+            column.content_width = max(self._width(column.label), *widths)
+
+    def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:  # noqa: ARG002 - Textual's name for it
+        """Set how far the table scrolls; the columns have their widths."""
         super()._update_dimensions(())
 
     def _width(self, cell: RenderableType) -> int:
@@ -174,6 +175,7 @@ class LiveTable(DataTable[RenderableType]):
         self._labels = labels
         for row_key, cells in rows.items():
             self.add_row(*cells, key=row_key)
+        self._fit(range(len(labels)), rows)
         keys = list(rows)
         if key in keys:
             self.move_cursor(row=keys.index(key), animate=False, scroll=False)
