@@ -59,3 +59,5 @@ async def test_rows_drawn_before_the_table_is_idle_are_whole() -> None:
         table.render_line(1)  # as a screen does that is drawn meanwhile; the table keeps what it has drawn
         await pilot.pause()
         assert "q-the-long-one" in table.render_line(1).text
+        table.show(HEADINGS, {})
+        assert [column.content_width for column in table.ordered_columns] == [4, 5, 3], "an empty list"

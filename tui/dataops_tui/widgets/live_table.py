@@ -157,7 +157,7 @@ class LiveTable(DataTable[RenderableType]):
         for number in columns:
             column = self.ordered_columns[number]
             widths = (self._width(cells[number]) for cells in rows.values())
-            column.content_width = max(self._width(column.label), *widths)
+            column.content_width = max((self._width(column.label), *widths))
 
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:  # noqa: ARG002 - Textual's name for it
         """Set how far the table scrolls; the columns have their widths."""
