@@ -9,6 +9,8 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
+# Else each start of Python compiles every module that it imports, wherever nothing may be written beside them.
+export UV_COMPILE_BYTECODE := 1
 TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)

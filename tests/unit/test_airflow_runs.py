@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -159,21 +157,3 @@ def test_a_backfill_is_asked_for_and_made_for_the_same_dates(airflow: Airflow) -
 def test_what_is_no_backfill_is_refused(typed: str, said: str) -> None:
     with pytest.raises(ActionRefused, match=said):
         Backfill.typed("d", typed)
-
-
-HOLLOW = """
-import dataops_core.clients.airflow_sdk, sys
-import airflow_client.client as client
-from airflow_client.client import models
-loaded = lambda: sum(name.startswith("airflow_client.client.models.") for name in sys.modules)
-before = loaded()
-assert models.DAGRunResponse.__name__ == "DAGRunResponse" and loaded() == before, "that one is there"
-assert models.ConnectionResponse.__name__ == "ConnectionResponse" and client.VariableApi.__name__ == "VariableApi"
-assert not hasattr(models, "NoSuchThing")
-print(before + 50 < loaded())
-"""
-
-
-def test_of_airflow_s_sdk_only_what_is_used_is_imported_and_the_rest_when_it_is_asked_for() -> None:
-    done = subprocess.run([sys.executable, "-c", HOLLOW], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -24,11 +24,9 @@ from pyiceberg.exceptions import (
     RESTError,
     UnauthorizedError,
 )
-from pyiceberg.expressions import BooleanExpression
-from pyiceberg.expressions.parser import parse
+from pyiceberg.expressions import BooleanExpression, parser
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
-from pyparsing import ParseBaseException
 from requests.adapters import HTTPAdapter
 
 from dataops_core.clients.file_io import KeptFileIO
@@ -268,8 +266,10 @@ class CatalogClient:
             QueryFailed: The condition cannot be read, or does not fit the table.
             ClientError: The catalog or the store does not answer as it should.
         """
+        from pyparsing import ParseBaseException  # noqa: PLC0415 - a tenth of a second, for canaries only
+
         try:
-            condition = parse(where)
+            condition = parser.parse(where)
         except ParseBaseException as error:
             raise QueryFailed(f"the condition {where!r} cannot be read: {line(error)}") from error
         return self._call(lambda catalog: _holds(catalog.load_table(identifier), condition))

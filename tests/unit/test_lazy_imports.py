@@ -1,0 +1,72 @@
+"""Of the vendors' SDKs only what is used is imported; the rest when it is asked for. Each in a Python of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+AIRFLOW = """
+import sys
+import dataops_core.clients.airflow_sdk
+import airflow_client.client as client
+from airflow_client.client import models
+loaded = lambda: sum(name.startswith("airflow_client.client.models.") for name in sys.modules)
+before = loaded()
+assert models.DAGRunResponse.__name__ == "DAGRunResponse" and loaded() == before, "that one is there"
+assert models.ConnectionResponse.__name__ == "ConnectionResponse" and client.VariableApi.__name__ == "VariableApi"
+assert not hasattr(models, "NoSuchThing")
+print(before + 50 < loaded())
+"""
+VALIDATED = """
+import pydantic
+from dataops_core.clients.airflow_sdk import ApiClient, PoolApi
+@pydantic.validate_call
+def ours(number: int) -> int: return number
+try:
+    PoolApi(ApiClient()).get_pool(pool_name=3)
+except pydantic.ValidationError as error:
+    print(error.errors()[0]["type"], ours.__wrapped__ is not None and ours("3"))
+"""
+PROBES = """
+import sys
+import dataops_core.cli.probing
+print(*(name for name in ("pandas", "pyarrow._dataset", "pyparsing", "strictyaml.parser") if name in sys.modules))
+"""
+USED = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+import dataops_core.clients.iceberg
+import pyarrow.dataset, strictyaml
+from pyiceberg.expressions import parser
+at_once = Barrier(8)
+def used(number):
+    at_once.wait()
+    return pyarrow.dataset.field("a").equals(pyarrow.dataset.field("a")), str(parser.parse(f"a = {number}"))
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(used, range(8)))
+assert [same for same, _ in found] == [True] * 8
+print(found[7][1], strictyaml.load("a: 1").data["a"], hasattr(pyarrow.dataset, "nothing"))
+"""
+
+
+def said(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert not done.stderr
+    return done.stdout.strip()
+
+
+def test_of_airflow_s_sdk_only_what_is_used_is_imported_and_the_rest_when_it_is_asked_for() -> None:
+    assert said(AIRFLOW) == "True"
+
+
+def test_airflow_s_sdk_still_checks_arguments_and_others_are_left_alone() -> None:
+    assert said(VALIDATED) == "string_type 3"
+
+
+def test_a_probe_imports_nothing_that_it_does_not_use() -> None:
+    assert not said(PROBES)
+
+
+def test_what_is_hollow_can_be_used_by_several_threads_at_once() -> None:
+    assert said(USED) == "EqualTo(term=Reference(name='a'), literal=LongLiteral(7)) 1 False"
