@@ -22,6 +22,7 @@ class Script:
         columns: Names and types.
         pages: Rows, an answer's worth at a time; already JSON where they are bytes.
         queued: Answers that say QUEUED before the first rows.
+        waits: What `/v1/query` calls that; the answers themselves know QUEUED only.
         go: Rows come once it is set.
         error: Trino's error, instead of rows.
     """
@@ -29,6 +30,7 @@ class Script:
     columns: Columns = (("id", "bigint"),)
     pages: Iterable[list[list[Any]] | bytes] = ()
     queued: int = 0
+    waits: str = "QUEUED"
     go: threading.Event = field(default_factory=threading.Event)
     error: dict[str, Any] | None = None
     update_type: str | None = None
@@ -156,7 +158,8 @@ class TrinoServer:
         self._send(handler, 410, b"")
 
     def _listed(self, query: _Query) -> dict[str, Any]:
-        return listed(query.query_id, query.state, query.statement)
+        state = query.script.waits if query.state == "QUEUED" else query.state
+        return listed(query.query_id, state, query.statement)
 
     def _answer(self, handler: BaseHTTPRequestHandler, query: _Query) -> None:
         query.polls += 1

@@ -211,6 +211,25 @@ async def test_trino_hung(stack: Stack) -> None:
         await until_all_flow(stack, pilot)
 
 
+async def test_trino_without_workers(stack: Stack) -> None:
+    """It takes queries, and none of them begins."""
+    config = stack.state / "trino/etc/config.properties"
+    before = config.read_text()
+    alone = before.replace("include-coordinator=true", "include-coordinator=false")
+    assert alone != before
+    try:
+        async with stopped(stack, "trino"):
+            config.write_text(alone)
+        seen = await look_until(stack, "no workers", lambda s: s["verdict"]["check_id"] == "trino/no-workers", 120)
+    finally:
+        async with stopped(stack, "trino"):
+            config.write_text(before)
+    assert_others_live(seen, set(), [name for name in STAGES if name != "trino.shipment_exposure"])
+    assert seen["verdict"]["stage"] == "trino.shipment_exposure"
+    assert "it waits for workers; trino: it has no worker" in seen["verdict"]["sentence"]
+    assert seen["verdict"]["remedy"]["text"].startswith("Start workers")
+
+
 def refuse_quickly(stack: Stack) -> None:
     """A statement ends with one line, and not never."""
     done = stack.dataops("sql", "SELECT 1", timeout=60)

@@ -617,6 +617,20 @@ def test_what_only_explains_is_no_warning_by_itself() -> None:
         assert len(told) == 1, at
 
 
+@pytest.mark.parametrize(("fact", "check_id"), [(("workers", "none"), "no-workers"), (("starting", "yes"), "starting")])
+def test_a_view_that_trino_does_not_serve_has_failed_for_trinos_own_reason(
+    fact: tuple[str, str], check_id: str
+) -> None:
+    view = observation("view", T0, failure="the query did not finish within 8 s")
+    verdict = look({"view": view, "trino": observation("trino", T0, facts=dict([fact]))}).pipelines[0].verdict
+    assert (verdict.status, verdict.stage, verdict.check_id) == (Status.CRITICAL, "view", f"trino/{check_id}")
+    assert "view has failed" in verdict.sentence
+    assert verdict.remedy is not None
+    dag = observation("conform", T0, failure="the run of 02:50 failed")
+    verdict = look({"conform": dag, "airflow": observation("airflow", T0, facts={"metadatabase": "unhealthy"})})
+    assert verdict.pipelines[0].verdict.check_id != "airflow/metadatabase-lost", "a run may have failed before that"
+
+
 def test_trino_that_serves_an_older_snapshot_than_the_catalog_has_is_told_from_the_two_ids() -> None:
     def at(committed: float, served: str) -> PipelineHealth:
         table = observation(

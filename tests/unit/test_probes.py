@@ -215,6 +215,21 @@ def test_that_our_own_query_waits_for_workers_tells_that_there_are_none() -> Non
     assert seen.fact("workers") is None
 
 
+def test_a_view_that_no_worker_can_read_has_failed_and_one_that_is_slow_is_unknown() -> None:
+    class Waits:
+        def __init__(self, error: ClientError) -> None:
+            self._error = error
+
+        def fetch(self, statement: str, within: float) -> list[tuple[object, ...]]:
+            raise self._error
+
+    stage = TrinoViewStage(kind="trino_view", name="view", relation="lake.gold.orders")
+    seen = trino.observe_view(stage, Waits(NoWorkers("it waits for workers")))  # type: ignore[arg-type]
+    assert seen.failure == "it waits for workers"
+    with pytest.raises(TimedOut):
+        trino.observe_view(stage, Waits(TimedOut("slow")))  # type: ignore[arg-type]
+
+
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:
     _, seen = trino.observe_trino(Trino(denies=PermissionDenied("no")), trino.Load())  # type: ignore[arg-type]
     assert seen.figures == ()

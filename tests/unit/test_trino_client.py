@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from tests.trino_server import Script, TrinoServer, listed
@@ -64,28 +63,19 @@ def test_an_answer_that_cannot_be_read_is_no_empty_answer(
         client.fetch("SELECT 1", 5)
 
 
-@pytest.mark.parametrize(("state", "kind"), [("WAITING_FOR_RESOURCES", NoWorkers), ("QUEUED", TimedOut)])
+@pytest.mark.parametrize(
+    ("state", "kind", "told"),
+    [("WAITING_FOR_RESOURCES", NoWorkers, "it waits for workers"), ("QUEUED", TimedOut, "it is queued")],
+)
 def test_a_query_that_waits_for_workers_is_told_from_one_that_is_slow(
-    client: TrinoClient, monkeypatch: pytest.MonkeyPatch, state: str, kind: type[ClientError]
+    state: str, kind: type[ClientError], told: str
 ) -> None:
-    cancelled = threading.Event()
-
-    class Handle:
-        def batches(self) -> Iterator[list[tuple[int]]]:
-            cancelled.wait(10)
-            yield []
-
-        def progress(self) -> SimpleNamespace:
-            return SimpleNamespace(state=state)
-
-        def cancel(self) -> None:
-            cancelled.set()
-
-    monkeypatch.setattr(client, "query", lambda statement: Handle())
-    with pytest.raises(TimedOut, match=f"did not finish within 0.05 s, it is {state.lower()}") as raised:
-        client.fetch("SELECT 1", 0.05)
+    server = TrinoServer(lambda _: Script(queued=1_000_000, waits=state))
+    with pytest.raises(TimedOut, match=f"did not finish within 0.5 s, {told}") as raised:
+        TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT 1", 0.5)
+    server.close()
     assert type(raised.value) is kind
-    assert cancelled.is_set()
+    assert server.cancelled == ["q_1"]
 
 
 def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(

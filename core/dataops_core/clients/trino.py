@@ -438,16 +438,25 @@ class TrinoClient:
 
         Thread(target=run, name="trino-fetch", daemon=True).start()
         if not done.wait(within):
-            progress = handle.progress()
+            state = self._state(handle)
             handle.cancel()
-            state = progress.state if progress else None
+            late = f"trino {self.target}: the query did not finish within {within:g} s"
             # Trino waits so for query-manager.required-workers, and for nothing else.
-            kind = NoWorkers if state == "WAITING_FOR_RESOURCES" else TimedOut
-            told = f", it is {state.lower()}" if state else ""
-            raise kind(f"trino {self.target}: the query did not finish within {within:g} s{told}")
+            if state == "WAITING_FOR_RESOURCES":
+                raise NoWorkers(f"{late}, it waits for workers")
+            raise TimedOut(f"{late}, it is {state.lower()}" if state else late)
         if failed:
             raise failed[0]
         return rows
+
+    def _state(self, handle: QueryHandle) -> str | None:
+        progress = handle.progress()
+        if progress is None or progress.state != "QUEUED" or handle.query_id is None:
+            return progress.state if progress else None
+        try:  # the statement's own answers say so of all that has not begun; the coordinator tells what it waits for
+            return self.query_detail(handle.query_id).query.state
+        except ClientError:
+            return progress.state
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -103,10 +103,17 @@ def _answer_for(stage: StageHealth) -> tuple[str, ...]:
 def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Finding | None:
     """Return the finding that says why a stage has failed or lags; `None` where none does."""
     if health.state is StageState.FAILED:
-        return next((f for f in health.findings if f.sentence == health.reason), None)
-    if health.state not in LAGGING:
+        own = next((f for f in health.findings if f.sentence == health.reason), None)
+        if own is not None or health.kind is not StageKind.TRINO_VIEW:
+            return own
+        # It was asked just now, and failed because of how Trino is now; a run may have failed while all was well.
+        severities = {Severity.CRITICAL}
+    elif health.state in LAGGING:
+        severities = set(Severity)
+    else:
         return None
-    return next((f for f in _findings((health,), components) if f.explains), None)
+    found = _findings((health,), components)
+    return next((f for f in found if f.explains and f.severity in severities), None)
 
 
 def _warn(

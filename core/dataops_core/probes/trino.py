@@ -32,7 +32,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     *prefix, name = stage.relation.split(".")
     try:
         client.fetch(f"SELECT 1 FROM {relation(*prefix, name)} LIMIT 1", WITHIN)
-    except QueryFailed as error:
+    except (QueryFailed, NoWorkers) as error:  # without workers nobody can read it; where it is slow we do not know
         if str(error).startswith(NOT_THERE):
             raise NotFound(str(error)) from error
         return Observation(stage=stage.name, observed_at=now, failure=str(error))

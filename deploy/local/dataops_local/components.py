@@ -238,7 +238,7 @@ def _store(layout: Layout) -> Program:
         "-bucket=raw",
         "-tableBucket=lake",
     )
-    env = {"HOME": str(folder), "TMPDIR": str(layout.dir("store", "tmp")), "GOMEMLIMIT": "200MiB"}
+    env = {"HOME": str(folder), "TMPDIR": str(layout.dir("store", "tmp")), "GOMEMLIMIT": "600MiB"}
     return Program("store", argv, env, port="s3")
 
 
