@@ -58,7 +58,7 @@ class TimedOut(ClientError):
 
 
 class NoWorkers(TimedOut):
-    """The query waited for nodes that could work on it, and there was none within the deadline."""
+    """The query waited for nodes that could work on it, and there were too few within the deadline."""
 
 
 class AuthenticationFailed(ClientError):

@@ -27,7 +27,7 @@ class Probe:
     Attributes:
         template: What all its results have in common.
         ask: Asks; raises DataopsError.
-        every: Seconds between two runs.
+        every: Seconds between two runs; what has failed is asked again at each look.
     """
 
     template: ProbeResult
@@ -51,7 +51,9 @@ class _Runner:
         with self._lock:
             if self._began is not None:
                 return
-            if not now and self._ended is not None and time.monotonic() - self._ended < self.probe.every:
+            rests = self._ended is not None and time.monotonic() - self._ended < self.probe.every
+            seen = self._result.observation if self._result is not None else None
+            if not now and rests and not (seen and seen.failure):
                 return
             self._began, self._began_at = time.monotonic(), datetime.now(UTC)
         Thread(target=self._run, name=f"probe {self.probe.template.target}", daemon=True).start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -61,3 +63,27 @@ async def test_rows_drawn_before_the_table_is_idle_are_whole() -> None:
         assert "q-the-long-one" in table.render_line(1).text
         table.show(HEADINGS, {})
         assert [column.content_width for column in table.ordered_columns] == [4, 5, 3], "an empty list"
+
+
+async def test_of_rows_that_change_only_the_cells_that_differ_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Lists()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.query_one(LiveTable)
+        table.show(HEADINGS, rows(1))
+        await pilot.pause()
+        drawn = []
+        render = app.console.render_lines
+
+        def counted(*cell: Any, **how: Any) -> Any:
+            drawn.append(cell)
+            return render(*cell, **how)
+
+        for line in range(24):
+            table.render_line(line)
+        monkeypatch.setattr(app.console, "render_lines", counted)
+        changed = rows(1)
+        changed["q-003"] = [Text("q-003"), Text("stopped"), Text("1 s ago")]
+        table.show(HEADINGS, changed)
+        await pilot.pause()
+        assert [line for line in range(24) if "stopped" in table.render_line(line).text] == [4]
+        assert 0 < len(drawn) <= 2, "Rich renders what pads a cell, and the cell; not the seventy that are seen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.lake import lake
 from tests.screen import shown, until_shown
 
 from dataops_core.clients.iceberg import CatalogClient
+from dataops_tui.messages import Fetched
 from dataops_tui.screens.tables import TableDetailScreen
 
 
@@ -50,6 +52,25 @@ async def test_a_table_in_all_its_sections(console_of_lake: Console, size: tuple
         await until_shown(console.app, lambda text: "quality" in text, "the properties")
         await pilot.press("enter")
         assert '"owner": "quality"' in shown(console.app)
+
+
+async def test_rows_made_in_the_background_for_another_section_are_not_shown(console_of_lake: Console) -> None:
+    console = console_of_lake
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await pilot.press("colon", *"tables", "space", *"lake.gold.shipments", "enter")
+        await until_shown(console.app, lambda text: "● current" in text, "the snapshots")
+        screen = console.app.screen
+        assert isinstance(screen, TableDetailScreen)
+        found = screen.found
+        assert found is not None
+        now = datetime.now(UTC)
+        late = Fetched(console.app.context_name, found, now, screen.rows(found, now), screen._filling)
+        await pilot.press("3")
+        await until_shown(console.app, lambda text: "identity" in text, "the schema")
+        screen.post_message(late)
+        await pilot.pause()
+        assert "identity" in shown(console.app)
+        assert "append" not in shown(console.app)
 
 
 async def test_a_snapshot_or_a_tag_is_looked_at_with_sql(console_of_lake: Console) -> None:

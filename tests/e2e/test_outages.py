@@ -226,7 +226,7 @@ async def test_trino_without_workers(stack: Stack) -> None:
             config.write_text(before)
     assert_others_live(seen, set(), [name for name in STAGES if name != "trino.shipment_exposure"])
     assert seen["verdict"]["stage"] == "trino.shipment_exposure"
-    assert "it waits for workers; trino: it has no worker" in seen["verdict"]["sentence"]
+    assert "it waits for workers; trino: it has fewer workers" in seen["verdict"]["sentence"]
     assert seen["verdict"]["remedy"]["text"].startswith("Start workers")
 
 

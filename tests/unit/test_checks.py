@@ -413,7 +413,7 @@ CASES = [
         "trino",
         {"facts": {"workers": "none"}},
         Status.WARNING,
-        "it has no worker: each query waits for one",
+        "it has fewer workers than it requires: each query waits for them",
         figures(nodes_active=1),
     ),
     Case(

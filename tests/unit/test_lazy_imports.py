@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 AIRFLOW = """
 import sys
@@ -48,10 +49,33 @@ with ThreadPoolExecutor(8) as pool:
 assert [same for same, _ in found] == [True] * 8
 print(found[7][1], strictyaml.load("a: 1").data["a"], hasattr(pyarrow.dataset, "nothing"))
 """
+OWN = """
+import dataops_core.clients, strictyaml.ruamel.main, pyarrow.dataset
+from dataops_core.clients import lazy_imports
+assert strictyaml.load.__module__ == "strictyaml.parser", "and not that of a module within"
+assert strictyaml.exceptions.__name__ == "strictyaml.exceptions"
+pyarrow.dataset.field
+print(pyarrow.dataset.__getattr__.__module__)
+"""
+BROKEN = """
+import sys
+from pathlib import Path
+from dataops_core.clients import lazy_imports
+lazy_imports.MODULES |= {"broken"}
+sys.path.insert(0, sys.argv[1])
+source = Path(sys.argv[1], "broken.py")
+source.write_text("raise OSError('not now')")
+import broken
+try:
+    broken.name
+except OSError:
+    source.write_text("name = 'mended'")
+    print(broken.name)
+"""
 
 
-def said(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def said(code: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-B", "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert not done.stderr
     return done.stdout.strip()
 
@@ -70,3 +94,11 @@ def test_a_probe_imports_nothing_that_it_does_not_use() -> None:
 
 def test_what_is_hollow_can_be_used_by_several_threads_at_once() -> None:
     assert said(USED) == "EqualTo(term=Reference(name='a'), literal=LongLiteral(7)) 1 False"
+
+
+def test_a_hollow_module_is_itself_once_it_is_loaded() -> None:
+    assert said(OWN) == "pyarrow.dataset"
+
+
+def test_a_module_that_failed_to_load_is_loaded_when_it_is_used_again(tmp_path: Path) -> None:
+    assert said(BROKEN, str(tmp_path)) == "mended"

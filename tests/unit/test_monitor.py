@@ -64,6 +64,27 @@ def test_all_probes_are_run_once(steered: dict[str, Callable[[], Observation]]) 
     assert [component.reachable for component in snapshot.components] == [True]
 
 
+def test_a_view_that_has_failed_is_asked_again_at_each_look_and_one_that_is_well_is_not(
+    steered: dict[str, Callable[[], Observation]],
+) -> None:
+    asked = []
+    failures = iter(["no workers", None])
+
+    def observe() -> Observation:
+        now = datetime.now(UTC)
+        asked.append(now)
+        return Observation("v", now, failure=next(failures))
+
+    steered["v"] = observe
+    settings = SETTINGS.model_dump()
+    settings["pipelines"]["p"]["stages"] += ({"name": "v", "kind": "trino_view", "relation": "l.g.v", "every": 60},)
+    monitor = Monitor(Settings.model_validate(settings))
+    states = [state(monitor.once(due_only=True), "v") for _ in range(3)]
+    assert states[0] is StageState.FAILED
+    assert states[1] is states[2] is not StageState.FAILED
+    assert len(asked) == 2
+
+
 def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_live(
     steered: dict[str, Callable[[], Observation]],
 ) -> None:

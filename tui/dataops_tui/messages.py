@@ -124,11 +124,15 @@ class Fetched(Message):
         context: The context that it belongs to.
         value: What it is; each screen knows its own.
         at: When it was there.
+        rows: The rows of it, as they were made in the background.
+        filling: Which filling of the table they were made for.
     """
 
     context: str
     value: Any
     at: datetime
+    rows: Any = None
+    filling: int = 0
 
 
 @dataclass

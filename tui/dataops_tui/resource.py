@@ -74,6 +74,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._rows: Mapping[str, Row] = {}
+        self._filling = 0
         self._faults_only = False
 
     @property
@@ -87,7 +88,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     @abstractmethod
     def rows(self, found: T, now: datetime) -> Mapping[str, Row]:
-        """Return the rows of what was found, by key."""
+        """Return the rows of what was found, by key; called in the background too: of `found` alone, and no widget."""
 
     def open(self, key: str) -> None:
         """Open the row of that key."""
@@ -154,7 +155,11 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     def fill(self) -> None:
         """Put what was found into the table; ages are as old as that."""
-        self._rows = self.rows(self.found, self.moment) if self.found is not None else {}
+        self._fill_with(self.rows(self.found, self.moment) if self.found is not None else {})
+
+    def _fill_with(self, rows: Mapping[str, Row]) -> None:
+        self._filling += 1
+        self._rows = rows
         self._show()
 
     def _show(self) -> None:
@@ -293,7 +298,8 @@ class ResourceScreen(TableScreen[T]):
         def work() -> None:
             began = time.process_time()
             try:
-                self.post_message(Fetched(context, self.fetch(), datetime.now(UTC)))
+                found, at, filling = self.fetch(), datetime.now(UTC), self._filling
+                self.post_message(Fetched(context, found, at, self.rows(found, at), filling))
             finally:
                 self._rested = time.monotonic() + REST * (time.process_time() - began)
 
@@ -304,7 +310,10 @@ class ResourceScreen(TableScreen[T]):
     def _fetched(self, message: Fetched) -> None:
         if message.context == self._of:
             self._asked, self._failed, self._found, self._at = None, None, message.value, message.at
-            self.fill()
+            if message.filling == self._filling:
+                self._fill_with(message.rows)
+            else:  # another section, another width: other rows
+                self.fill()
 
     @on(WorkFailed)
     def _complain(self, message: WorkFailed) -> None:

@@ -1,15 +1,15 @@
 """Modules of the vendors' SDKs that are imported once they are used, and not as soon as another module names them.
 
 A look at a pipeline took longer to import what it does not use than to ask its components. The modules below are there
-and hollow; the first name that is looked up in one runs its code. In a package, a module of it is imported when it is
-named, and the package's own code runs only where no module that was imported has the name.
-`importlib.util.LazyLoader` does not let several threads look at once before Python 3.12.
+and hollow; the first name that is looked up in one runs its code. `importlib.util.LazyLoader` is not used, because with
+that of Python 3.11 a second thread sees a module that is half there (https://github.com/python/cpython/issues/114763).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -17,21 +17,19 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
-HOLLOW = frozenset(
+MODULES = frozenset(
     {
-        # each imports all of the two hundred modules of Airflow's SDK
-        "airflow_client.client",
-        "airflow_client.client.api",
-        "airflow_client.client.models",
         "pyarrow.dataset",  # for scans; imports pandas where that is installed
         "pyiceberg.expressions.parser",  # for filters that are text
         "strictyaml",  # for a file of settings that PyIceberg finds at home
     }
 )
+PACKAGES = frozenset({"airflow_client.client", "airflow_client.client.api", "airflow_client.client.models"})
+"""Those that offer the names of all their two hundred modules; for a name of one the others need not be there."""
 
 
 class HollowFinder(MetaPathFinder):
-    """Finds the modules in `HOLLOW` where Python does, and has them loaded later."""
+    """Finds the modules above where Python does, and has them loaded later."""
 
     def find_spec(
         self,
@@ -39,8 +37,8 @@ class HollowFinder(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Return the spec of a module that is imported later; `None` for all others."""
-        if fullname not in HOLLOW:
+        """Return the spec of a module that is loaded later; `None` for all others."""
+        if fullname not in MODULES | PACKAGES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
@@ -53,40 +51,49 @@ class _HollowLoader(Loader):
         self._loader = loader
         self._lock = RLock()
         self._running = False
+        self._loaded = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         def missed(name: str) -> Any:  # noqa: ANN401 - whatever a module has
-            return self._missed(module, name)
+            if name.startswith("__"):
+                raise AttributeError(name)
+            if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
+                return found
+            with self._lock:
+                if self._running:
+                    raise AttributeError(name)  # its own code asks, before the name is there
+                if not self._loaded:
+                    self._load(module, missed)
+            return getattr(module, name)
 
-        module.__dict__["__getattr__"] = missed
+        vars(module)["__getattr__"] = missed
 
-    def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - as above
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if "__path__" in vars(module):
-            if find_spec(f"{module.__name__}.{name}") is not None:
-                raise AttributeError(name)  # a module of the package, which Python imports then
-            parts = [part for key, part in list(sys.modules.items()) if key.startswith(f"{module.__name__}.")]
-            for part in parts:
-                if name in vars(part):
-                    return vars(part)[name]
-        with self._lock:
-            if self._running:
-                raise AttributeError(name)  # its own code asks, before the name is there
-            if "__getattr__" in vars(module):
-                self._running = True
-                try:
-                    self._loader.exec_module(module)
-                finally:
-                    self._running = False
-                del module.__dict__["__getattr__"]
-        return getattr(module, name)
+    def _load(self, module: ModuleType, missed: Callable[[str], Any]) -> None:
+        self._running = True
+        try:
+            self._loader.exec_module(module)
+        except BaseException:
+            vars(module)["__getattr__"] = missed
+            raise
+        finally:
+            self._running = False
+        self._loaded = True
+        if vars(module).get("__getattr__") is missed:  # it may have one of its own
+            del vars(module)["__getattr__"]
+
+
+def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
+    """Return a module of a package, or what one that is imported has under a name; `None` where none has it."""
+    if find_spec(f"{package}.{name}") is not None:
+        return import_module(f"{package}.{name}")
+    parts = [part for key, part in list(sys.modules.items()) if key.startswith(f"{package}.")]
+    return next((vars(part)[name] for part in parts if name in vars(part)), None)
 
 
 def install() -> None:
-    """Have what is hollow imported later, from here on."""
+    """Have what is hollow loaded later, from here on."""
     if not any(isinstance(finder, HollowFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, HollowFinder())

@@ -144,7 +144,7 @@ class Finding:
         since: Since when, as far as can be told.
         evidence: Further numbers and times, one line each.
         remedy: What to do.
-        explains: Whether it is the reason why a stage is stuck, slow or behind, where it is.
+        explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
     """
 
     check: str

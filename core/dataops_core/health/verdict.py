@@ -106,7 +106,7 @@ def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Find
         own = next((f for f in health.findings if f.sentence == health.reason), None)
         if own is not None or health.kind is not StageKind.TRINO_VIEW:
             return own
-        # It was asked just now, and failed because of how Trino is now; a run may have failed while all was well.
+        # What has failed is asked again at each look, so this is how Trino is now; a run may have failed before that.
         severities = {Severity.CRITICAL}
     elif health.state in LAGGING:
         severities = set(Severity)

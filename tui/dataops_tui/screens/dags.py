@@ -61,7 +61,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         """Return the DAGs."""
         rows = {}
         for dag in found[0]:
-            runs = self._runs(dag.dag_id)
+            runs = _runs(found, dag.dag_id)
             faulty = dag.import_errors or (bool(runs) and runs[0].state == "failed")
             rows[dag.dag_id] = Row(_dag(dag, runs, now)[: len(self.headings())], dag, faulty)
         return rows
@@ -71,11 +71,8 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         chosen = self.table.cursor_key
         title = f"newest runs of {chosen}" if chosen else ""
         self.query_one("#runs-title", Words).show(look.plain(title, "bold"))
-        runs = self._runs(chosen)[:STRIP] if chosen else []
+        runs = _runs(self.found, chosen)[:STRIP] if chosen and self.found else []
         self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
-
-    def _runs(self, dag_id: str) -> list[DagRun]:
-        return [run for run in self.found[1] if run.dag_id == dag_id] if self.found else []
 
     def open(self, key: str) -> None:
         """Show the DAG's runs."""
@@ -110,6 +107,10 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
         self.console.act(f"{'Pause' if paused else 'Unpause'} {look.few(chosen)}", "\n".join(calls), do)
         self.table.unmark()
+
+
+def _runs(found: tuple[tuple[Dag, ...], tuple[DagRun, ...]], dag_id: str) -> list[DagRun]:
+    return [run for run in found[1] if run.dag_id == dag_id]
 
 
 class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):

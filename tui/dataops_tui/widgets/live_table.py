@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 from textual import on
 from textual.binding import Binding
 from textual.widgets import DataTable
-from textual.widgets.data_table import RowKey
+from textual.widgets.data_table import ColumnKey, RowKey
 
 from dataops_tui.look import Figure
 
@@ -135,29 +135,43 @@ class LiveTable(DataTable[RenderableType]):
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
         """Take in the cells that differ all at once: Textual's own way draws the table anew for each of them."""
-        changed: set[int] = set()
+        changed: set[tuple[RowKey | None, ColumnKey]] = set()
+        columns: set[int] = set()
         for key, cells in rows.items():
-            for column, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
+            for number, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
                 if new != old:
-                    self._data[RowKey(key)][self.ordered_columns[column].key] = new
-                    changed.add(column)
-        self._fit(changed, rows)
+                    place = RowKey(key), self.ordered_columns[number].key
+                    self._data[place[0]][place[1]] = new
+                    changed.add(place)
+                    columns.add(number)
+        if self._fit(columns, rows):
+            self._clear_caches()
+        elif changed:
+            self._forget(changed)
         if changed:
-            self._clear_caches()  # else what was drawn before stays until some thousand more cells are
             self._require_update_dimensions = True
             self.refresh()
 
-    def _fit(self, columns: Iterable[int], rows: Mapping[str, Cells]) -> None:
-        """Make columns as wide as what stands in them.
+    def _forget(self, changed: Collection[tuple[RowKey | None, ColumnKey]]) -> None:
+        """Forget how cells were drawn; those beside them, which are most, need not be drawn again."""
+        for key in [key for key in self._cell_render_cache.keys() if key[:2] in changed]:  # noqa: SIM118 - no dict
+            self._cell_render_cache.discard(key)
+        for cache in (self._row_render_cache, self._row_renderable_cache, self._line_cache):
+            cache.clear()
+
+    def _fit(self, columns: Iterable[int], rows: Mapping[str, Cells]) -> bool:
+        """Make columns as wide as what stands in them; tell whether one has changed.
 
         Textual renders each cell to know its width and, where one gets narrower, all cells of its column for each such
         cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
         Textual also does it once it is idle: what is drawn before is cut off, and stays so, as the drawn is kept.
         """
+        before = [column.content_width for column in self.ordered_columns]
         for number in columns:
             column = self.ordered_columns[number]
             widths = (self._width(cells[number]) for cells in rows.values())
             column.content_width = max((self._width(column.label), *widths))
+        return before != [column.content_width for column in self.ordered_columns]
 
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:  # noqa: ARG002 - Textual's name for it
         """Set how far the table scrolls; the columns have their widths."""

@@ -72,7 +72,7 @@ class Check:
         meaning: What is wrong, in one sentence for the docs.
         remedy: What to do, in one sentence.
         look: Looks, given the settings of the stage, or the thresholds of the context for a component.
-        explains: Whether it is the reason why a stage is stuck, slow or behind, where it is.
+        explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
     """
 
     name: str

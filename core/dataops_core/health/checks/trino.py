@@ -34,7 +34,7 @@ def _starting(thresholds: Thresholds, look: Look) -> Found | None:
 def _no_workers(thresholds: Thresholds, look: Look) -> Found | None:
     if look.seen.fact("workers") != "none":
         return None
-    return Found("it has no worker: each query waits for one")
+    return Found("it has fewer workers than it requires: each query waits for them")
 
 
 def _nodes_lost(thresholds: Thresholds, look: Look) -> Found | None:
@@ -109,8 +109,8 @@ CHECKS = (
         "no-workers",
         ("trino",),
         Severity.CRITICAL,
-        "Trino has no worker: it accepts queries, and they wait.",
-        "Start workers; look at their log and at discovery.uri.",
+        "Trino has no worker, or fewer than it requires: it accepts queries, and they wait.",
+        "Start workers; look at their log, at discovery.uri and at query-manager.required-workers.",
         _no_workers,
         explains=True,
     ),
