@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from rich.style import Style
 from rich.text import Text
 from textual.app import App, ComposeResult
+from textual.widgets import DataTable
 
 from dataops_tui.widgets.live_table import LiveTable
 
@@ -65,25 +65,42 @@ async def test_rows_drawn_before_the_table_is_idle_are_whole() -> None:
         assert [column.content_width for column in table.ordered_columns] == [4, 5, 3], "an empty list"
 
 
-async def test_of_rows_that_change_only_the_cells_that_differ_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_rows_that_change_only_the_cells_that_differ_are_drawn_anew() -> None:
     app = Lists()
     async with app.run_test(size=(80, 24)) as pilot:
         table = app.query_one(LiveTable)
         table.show(HEADINGS, rows(1))
         await pilot.pause()
-        drawn = []
-        render = app.console.render_lines
-
-        def counted(*cell: Any, **how: Any) -> Any:
-            drawn.append(cell)
-            return render(*cell, **how)
-
         for line in range(24):
             table.render_line(line)
-        monkeypatch.setattr(app.console, "render_lines", counted)
+        drawn = set(table._cell_render_cache.keys())
         changed = rows(1)
         changed["q-003"] = [Text("q-003"), Text("stopped"), Text("1 s ago")]
         table.show(HEADINGS, changed)
+        assert len({key[:2] for key in drawn - set(table._cell_render_cache.keys())}) == 1
         await pilot.pause()
         assert [line for line in range(24) if "stopped" in table.render_line(line).text] == [4]
-        assert 0 < len(drawn) <= 2, "Rich renders what pads a cell, and the cell; not the seventy that are seen"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Text("plain"),
+        Text("red", "bold red"),
+        Text("right", "reverse", justify="right"),
+        Text.assemble(("● ", "green"), ("mixed", "underline"), style="dim"),
+        Text("等待 a wide text that is cut off", "green"),
+    ],
+)
+@pytest.mark.parametrize("width", [9, 40])
+@pytest.mark.parametrize("cursor", [False, True])
+async def test_a_cell_is_drawn_as_textual_draws_it(cell: Text, width: int, cursor: bool) -> None:
+    app = Lists()
+    async with app.run_test(size=(80, 24)):
+        table = app.query_one(LiveTable)
+        table.show(("NAME",), {"a": [cell]})
+        look = (0, 0, Style(color="white", bgcolor="blue"), width, cursor, False)
+        drawn = [(letter, str(part.style)) for part in table._render_cell(*look)[0] for letter in part.text]
+        table._clear_caches()
+        textuals = DataTable._render_cell(table, *look)[0]
+        assert drawn == [(letter, str(part.style)) for part in textuals for letter in part.text]
