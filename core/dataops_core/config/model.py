@@ -339,7 +339,7 @@ class TrinoViewStage(StageBase):
     relation: str
     """`catalog.schema.name` of the table or view."""
     every: float = Field(default=60.0, gt=0)
-    """Seconds between two queries; asking costs Trino real work."""
+    """Seconds between two queries, as asking costs Trino real work; a view that has failed is asked at each look."""
 
 
 Stage = Annotated[
