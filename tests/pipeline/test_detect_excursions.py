@@ -230,7 +230,7 @@ def test_a_batch_without_events_is_committed_at_times_to_show_progress(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog, now = Catalog(), [100.0]
-    monkeypatch.setattr(job.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
     batches = job.Batches(catalog, lambda events: None)  # type: ignore[arg-type]
     batches.write(found(spark, 5_000), 1, "q")
     now[0] += job.STAMP_SECONDS - 1

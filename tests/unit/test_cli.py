@@ -507,7 +507,8 @@ def test_watching_ends_with_the_status_of_the_last_look(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda **_: looks.pop(0)))
-    monkeypatch.setattr(probing.time, "sleep", sleep)
+    # The module's own name alone: threads of other tests sleep too, and would take a look's turn.
+    monkeypatch.setattr(probing, "time", SimpleNamespace(sleep=sleep))
     assert run(config, "probe", "--watch", "--every", "7", "-o", "json") == 2
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [look["status"] for look in told] == ["ok", "critical"]
