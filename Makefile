@@ -32,7 +32,7 @@ test: install check fetch monitoring-tools ## everything that CI runs: checks, u
 
 ##### Longer runs
 
-.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -58,6 +58,8 @@ bench-sql: install fetch ## what a table's layout, a query's form and the engine
 	$(BENCH).sql
 bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
 	$(BENCH).tui
+bench-probe: install ## dataops probe of the running local stack (make up): by the clock and in CPU, beside what the machine has left
+	$(BENCH).probes --only demo --config $(STATE)/dataops.toml
 bench-tasks: install ## twenty questions of an operator on the running local stack (make up), in keys and seconds, beside each component's own tool
 	$(BENCH).tasks --state $(STATE) --port-base $(PORT_BASE)
 .local/bench/%: | $(UV)

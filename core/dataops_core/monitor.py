@@ -13,7 +13,7 @@ from dataops_core.config import Settings, TrinoViewStage, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.fold import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
-from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
+from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare, soonest
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ class Monitor:
             within: Seconds to wait where that is less; what has not answered by then is as it was before.
             due_only: Leave out probes that are not due yet, as their stages' `every` says.
         """
-        for runner in self._runners:
-            runner.start_if_due(now=not due_only)
+        self._start_due(now=not due_only)
         longest = self._deadline + 0.2
         deadline = time.monotonic() + (longest if within is None else min(longest, within))
         while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):
@@ -170,8 +169,7 @@ class Monitor:
     def _watch(self, on_snapshot: OnSnapshot) -> None:
         forced = False
         while not self._stop.is_set():
-            for runner in self._runners:
-                runner.start_if_due(now=forced)
+            self._start_due(now=forced)
             # What answers at once is shown at once; what is slow is in a later snapshot.
             settle = time.monotonic() + min(1.0, self._refresh / 2)
             while time.monotonic() < settle and not all(runner.settled for runner in self._runners):
@@ -185,6 +183,12 @@ class Monitor:
                 on_snapshot(snapshot)
             forced = self._wake.wait(self._refresh)
             self._wake.clear()
+
+    def _start_due(self, *, now: bool) -> None:
+        # What can ask at once has been asked by the time that the SDKs of the others are there.
+        for runner in sorted(self._runners, key=lambda runner: soonest(runner.probe.template.probe)):
+            prepare(runner.probe.template.probe)
+            runner.start_if_due(now=now)
 
     def _fold(self) -> HealthSnapshot:
         results = [result for runner in self._runners if (result := runner.report()) is not None]

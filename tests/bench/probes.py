@@ -2,6 +2,9 @@
 
 Kafka alone is started, in a folder and on ports of its own, and stopped at the end. kminion, where it is on the path or
 named by KMINION, scrapes the same broker in the same run. All figures that matter are ratios within this run.
+
+`--only demo` (`make bench-probe`) times `dataops probe` on the local stack, which runs already, and tells how much of
+the machine was idle meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 from pyiceberg.catalog import load_catalog
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
@@ -223,6 +227,29 @@ def data_file(table: Table, number: int) -> DataFile:
     return found
 
 
+# The whole command
+
+
+def bench_demo(config: Path, times: int) -> dict[str, Any]:
+    """Time `dataops probe`, a process of its own each time, with some seconds between."""
+    command = [Path(sys.executable).with_name("dataops"), "--config", config, "probe"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    looks = []
+    for _ in range(times):
+        time.sleep(3)
+        before, cpu_before, began = psutil.cpu_times(), os.times(), time.perf_counter()
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        seconds, cpu, after = time.perf_counter() - began, os.times(), psutil.cpu_times()
+        ours = cpu.children_user + cpu.children_system - cpu_before.children_user - cpu_before.children_system
+        idle = (after.idle - before.idle) / (seconds * psutil.cpu_count())
+        looks.append((round(seconds, 2), round(ours, 2), round(idle, 2), done.returncode))
+    return {
+        "median_seconds": statistics.median(seconds for seconds, *_ in looks),
+        "median_cpu_seconds": statistics.median(ours for _, ours, *_ in looks),
+        "looks": [dict(zip(("seconds", "cpu_seconds", "idle", "exit"), look, strict=True)) for look in looks],
+    }
+
+
 def main() -> None:
     """Run the benchmarks and print what they found as JSON."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -231,13 +258,16 @@ def main() -> None:
     options.add_argument("--groups", type=int, default=200)
     options.add_argument("--files", type=int, default=100_000)
     options.add_argument("--times", type=int, default=9)
-    options.add_argument("--only", choices=("kafka", "iceberg"))
+    options.add_argument("--only", choices=("kafka", "iceberg", "demo"))
+    options.add_argument("--config", type=Path, default=Path(".local/demo/dataops.toml"), help="of the stack that runs")
     chosen = options.parse_args()
     look_seldom()  # as our programs do
     found: dict[str, Any] = {}
-    if chosen.only != "iceberg":
+    if chosen.only == "demo":
+        found["demo"] = bench_demo(chosen.config, chosen.times)
+    if chosen.only in (None, "kafka"):
         found["kafka"] = bench_kafka(chosen.topics, chosen.partitions, chosen.groups, chosen.times)
-    if chosen.only != "kafka":
+    if chosen.only in (None, "iceberg"):
         found["iceberg"] = bench_table(chosen.files, chosen.times)
     print(json.dumps(found, indent=2))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 AIRFLOW = """
 import sys
-import dataops_core.clients.airflow_sdk
+from dataops_core.clients.airflow_sdk import DAGApi
 import airflow_client.client as client
 from airflow_client.client import models
 loaded = lambda: sum(name.startswith("airflow_client.client.models.") for name in sys.modules)
@@ -31,7 +31,28 @@ except pydantic.ValidationError as error:
 PROBES = """
 import sys
 import dataops_core.cli.probing
+assert not {"pyarrow", "pyiceberg", "airflow_client"} & sys.modules.keys(), "before a component is asked with them"
+from dataops_core.probes import prepare
+prepare("topic"), prepare("airflow")
+assert "airflow_client.client.rest" in sys.modules and "pyarrow" not in sys.modules
+prepare("iceberg_table")
+assert "pyiceberg.io.pyarrow" in sys.modules
 print(*(name for name in ("pandas", "pyarrow._dataset", "pyparsing", "strictyaml.parser") if name in sys.modules))
+"""
+ORDER = """
+import sys
+from dataops_core import monitor
+from dataops_core.config import Settings
+there = {}
+def start(runner, now):
+    there[runner.probe.template.probe] = {"airflow_client", "pyiceberg"} & sys.modules.keys()
+monitor._Runner.start_if_due = start
+web = {"url": "http://localhost:1"}
+catalog = {"properties": {"type": "rest", "uri": "http://localhost:1", "warehouse": "s3://lake"}}
+context = {"catalogs": {"lake": catalog}, "airflow": web, "trino": web, "kafka": {"bootstrap_servers": "localhost:1"}}
+monitor.Monitor(Settings.model_validate({"contexts": {"c": context}}))._start_due(now=True)
+for kind, modules in there.items():
+    print(kind, *sorted(modules))
 """
 USED = """
 import sys
@@ -90,6 +111,16 @@ def test_airflow_s_sdk_still_checks_arguments_and_others_are_left_alone() -> Non
 
 def test_a_probe_imports_nothing_that_it_does_not_use() -> None:
     assert not said(PROBES)
+
+
+def test_a_component_is_asked_before_the_sdks_of_others_are_imported_and_after_its_own() -> None:
+    assert said(ORDER).splitlines() == [
+        "kafka",
+        "trino",
+        "iceberg pyiceberg",
+        "store pyiceberg",
+        "airflow airflow_client pyiceberg",
+    ]
 
 
 def test_what_is_hollow_can_be_used_by_several_threads_at_once() -> None:

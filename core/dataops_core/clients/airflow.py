@@ -13,23 +13,7 @@ from typing import Any, TypeVar
 import urllib3
 from pydantic import ValidationError
 
-from dataops_core.clients.airflow_sdk import (
-    ApiClient,
-    ApiException,
-    AssetApi,
-    AssetCollectionResponse,
-    AssetResponse,
-    Configuration,
-    DAGApi,
-    DAGCollectionResponse,
-    DagRunApi,
-    DAGRunResponse,
-    ImportErrorApi,
-    MonitorApi,
-    PoolApi,
-    TaskInstanceApi,
-    TriggerDAGRunPostBody,
-)
+from dataops_core.clients import airflow_sdk as sdk
 from dataops_core.clients.reasons import innermost, line
 from dataops_core.clients.tls import tls_context
 from dataops_core.config import AirflowSettings, resolve_secret
@@ -180,12 +164,12 @@ class AirflowClient:
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
-        self._api: ApiClient | None = None
+        self._api: sdk.ApiClient | None = None
         self._did_something: dict[tuple[str, str, datetime | None], bool] = {}
 
     def health(self) -> AirflowHealth:
         """Return what Airflow says of its parts; raises ClientError."""
-        found = self._call(lambda api: MonitorApi(api).get_health(_request_timeout=self._timeout))
+        found = self._call(lambda api: sdk.MonitorApi(api).get_health(_request_timeout=self._timeout))
         parts = {part: getattr(found, part) for part in PARTS}
         there = {part: info for part, info in parts.items() if info is not None and info.status}
         beats = {part: _at(getattr(info, f"latest_{part}_heartbeat", None)) for part, info in there.items()}
@@ -197,7 +181,7 @@ class AirflowClient:
     def failed_files(self, limit: int = 100) -> tuple[FailedFile, ...]:
         """Return the DAG files that fail to load, the newest failure first; raises ClientError."""
         page = self._call(
-            lambda api: ImportErrorApi(api).get_import_errors(
+            lambda api: sdk.ImportErrorApi(api).get_import_errors(
                 limit=limit, order_by=["-timestamp"], _request_timeout=self._timeout
             )
         )
@@ -207,7 +191,7 @@ class AirflowClient:
 
     def pools(self, limit: int = 100) -> tuple[Pool, ...]:
         """Return the pools of task slots; raises ClientError."""
-        page = self._call(lambda api: PoolApi(api).get_pools(limit=limit, _request_timeout=self._timeout))
+        page = self._call(lambda api: sdk.PoolApi(api).get_pools(limit=limit, _request_timeout=self._timeout))
         return tuple(
             Pool(pool.name, pool.slots, pool.open_slots, pool.queued_slots + pool.scheduled_slots)
             for pool in page.pools
@@ -231,21 +215,21 @@ class AirflowClient:
             if not page.assets or len(found) >= page.total_entries:
                 return tuple(found)
 
-    def _page_of_assets(self, api: ApiClient, offset: int) -> AssetCollectionResponse:
-        return AssetApi(api).get_assets(limit=100, offset=offset, order_by=["name"], _request_timeout=self._timeout)
+    def _page_of_assets(self, api: sdk.ApiClient, offset: int) -> sdk.AssetCollectionResponse:
+        return sdk.AssetApi(api).get_assets(limit=100, offset=offset, order_by=["name"], _request_timeout=self._timeout)
 
-    def _page_of_dags(self, api: ApiClient, offset: int) -> DAGCollectionResponse:
-        return DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
+    def _page_of_dags(self, api: sdk.ApiClient, offset: int) -> sdk.DAGCollectionResponse:
+        return sdk.DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
 
     def dag(self, dag_id: str) -> DagState:
         """Return a DAG with its newest runs; raises NotFound or another ClientError."""
-        dag = self._call(lambda api: DAGApi(api).get_dag(dag_id, _request_timeout=self._timeout))
+        dag = self._call(lambda api: sdk.DAGApi(api).get_dag(dag_id, _request_timeout=self._timeout))
         return DagState(_dag(dag), self.runs(dag_id))
 
     def runs(self, dag_id: str, limit: int = NEWEST) -> tuple[DagRun, ...]:
         """Return a DAG's newest runs, newest first; `~` means all DAGs; raises ClientError."""
         page = self._call(
-            lambda api: DagRunApi(api).get_dag_runs(
+            lambda api: sdk.DagRunApi(api).get_dag_runs(
                 dag_id, limit=limit, order_by=["-run_after"], _request_timeout=self._timeout
             )
         )
@@ -253,12 +237,14 @@ class AirflowClient:
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """Return one run; raises NotFound or another ClientError."""
-        return _run(self._call(lambda api: DagRunApi(api).get_dag_run(dag_id, run_id, _request_timeout=self._timeout)))
+        return _run(
+            self._call(lambda api: sdk.DagRunApi(api).get_dag_run(dag_id, run_id, _request_timeout=self._timeout))
+        )
 
     def tasks(self, dag_id: str, run_id: str, state: str, limit: int = 100) -> tuple[str, ...]:
         """Return the ids of a run's tasks that are in a state, e.g. `failed`; raises ClientError."""
         page = self._call(
-            lambda api: TaskInstanceApi(api).get_task_instances(
+            lambda api: sdk.TaskInstanceApi(api).get_task_instances(
                 dag_id, run_id, state=[state], limit=limit, _request_timeout=self._timeout
             )
         )
@@ -276,19 +262,19 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
         """Start a run of a DAG with these parameters; raises NotFound or another ClientError."""
-        body = TriggerDAGRunPostBody(logical_date=None, conf=dict(conf or {}))
+        body = sdk.TriggerDAGRunPostBody(logical_date=None, conf=dict(conf or {}))
         return _run(
-            self._call(lambda api: DagRunApi(api).trigger_dag_run(dag_id, body, _request_timeout=self._timeout))
+            self._call(lambda api: sdk.DagRunApi(api).trigger_dag_run(dag_id, body, _request_timeout=self._timeout))
         )
 
-    def ask(self, question: Callable[[ApiClient, float], T]) -> T:
+    def ask(self, question: Callable[[sdk.ApiClient, float], T]) -> T:
         """Ask something further; it is given the API and the deadline of each request; raises ClientError."""
         return self._call(lambda api: question(api, self._timeout))
 
-    def _call(self, ask: Callable[[ApiClient], T]) -> T:
+    def _call(self, ask: Callable[[sdk.ApiClient], T]) -> T:
         try:
             return self._ask(ask)
-        except ApiException as error:
+        except sdk.ApiException as error:
             raise self._refused(error) from error
         except (ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {line(error)}") from error
@@ -299,10 +285,10 @@ class AirflowClient:
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
 
-    def _ask(self, ask: Callable[[ApiClient], T | None]) -> T:
+    def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
         try:
             answer = ask(self._open())
-        except ApiException as error:
+        except sdk.ApiException as error:
             if error.status != 401:
                 raise
             # The token has run out, or Airflow was started anew: log in once more.
@@ -313,7 +299,7 @@ class AirflowClient:
             raise ValueError("it is empty")
         return answer
 
-    def _refused(self, error: ApiException) -> ClientError:
+    def _refused(self, error: sdk.ApiException) -> ClientError:
         detail = _detail(error)
         if error.status == 0:  # what its library makes of a failure of TLS
             return Unreachable(f"airflow {self.target}: cannot be reached: {detail}")
@@ -325,15 +311,15 @@ class AirflowClient:
             return NotFound(f"airflow {self.target}: {detail}")
         return BadAnswer(f"airflow {self.target}: {error.status}: {detail}")
 
-    def _open(self) -> ApiClient:
+    def _open(self) -> sdk.ApiClient:
         with self._lock:
             if self._api is None:
-                configuration = Configuration(host=self.target, access_token=self._token())
+                configuration = sdk.Configuration(host=self.target, access_token=self._token())
                 configuration.retries = False  # the next round is our retry
                 if (tls := self._settings.tls) is not None:
                     configuration.ssl_ca_cert = tls.ca_file
                     configuration.cert_file, configuration.key_file = tls.cert_file, tls.key_file
-                self._api = ApiClient(configuration)
+                self._api = sdk.ApiClient(configuration)
             return self._api
 
     def _token(self) -> str | None:
@@ -367,13 +353,13 @@ def _dag(dag: Any) -> Dag:  # noqa: ANN401 - two generated classes with the same
     )
 
 
-def _asset(asset: AssetResponse) -> DagAsset:
+def _asset(asset: sdk.AssetResponse) -> DagAsset:
     writers = {task.dag_id for task in asset.producing_tasks}
     readers = {dag.dag_id for dag in asset.scheduled_dags} | {task.dag_id for task in asset.consuming_tasks}
     return DagAsset(asset.name, asset.uri, tuple(sorted(writers)), tuple(sorted(readers)))
 
 
-def _run(run: DAGRunResponse) -> DagRun:
+def _run(run: sdk.DAGRunResponse) -> DagRun:
     return DagRun(
         dag_id=run.dag_id,
         run_id=run.dag_run_id,
@@ -395,7 +381,7 @@ def _last_line(trace: str) -> str:
     return line(next((text for text in reversed(trace.splitlines()) if text.strip()), ""))
 
 
-def _detail(error: ApiException) -> str:
+def _detail(error: sdk.ApiException) -> str:
     try:
         detail = json.loads(error.body or "")["detail"]
     except (ValueError, KeyError, TypeError):

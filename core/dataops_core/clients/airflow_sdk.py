@@ -1,20 +1,47 @@
 """Airflow's SDK, and of it only what we use.
 
 Its packages import each of their 200 modules; `lazy_imports` leaves out what is not used. Each of its 400 functions
-makes the schema of its arguments as it is imported; here it does so at the first call.
+makes the schema of its arguments as it is imported; here it does so at the first call. What no look at Airflow needs is
+imported later still.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-_validate_call = pydantic.validate_call
-pydantic.validate_call = partial(_validate_call, config=pydantic.ConfigDict(defer_build=True))  # type: ignore[assignment]
-try:
+if TYPE_CHECKING:
     from airflow_client.client.api.asset_api import AssetApi
     from airflow_client.client.api.backfill_api import BackfillApi
+    from airflow_client.client.models.asset_collection_response import AssetCollectionResponse
+    from airflow_client.client.models.asset_response import AssetResponse
+    from airflow_client.client.models.backfill_post_body import BackfillPostBody
+
+_LATER = {
+    "AssetApi": "airflow_client.client.api.asset_api",
+    "AssetCollectionResponse": "airflow_client.client.models.asset_collection_response",
+    "AssetResponse": "airflow_client.client.models.asset_response",
+    "BackfillApi": "airflow_client.client.api.backfill_api",
+    "BackfillPostBody": "airflow_client.client.models.backfill_post_body",
+}
+
+
+@contextmanager
+def _checks_at_first_call() -> Iterator[None]:
+    validate_call = pydantic.validate_call
+    pydantic.validate_call = partial(validate_call, config=pydantic.ConfigDict(defer_build=True))  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        pydantic.validate_call = validate_call
+
+
+with _checks_at_first_call():
     from airflow_client.client.api.dag_api import DAGApi
     from airflow_client.client.api.dag_run_api import DagRunApi
     from airflow_client.client.api.import_error_api import ImportErrorApi
@@ -24,9 +51,6 @@ try:
     from airflow_client.client.api_client import ApiClient
     from airflow_client.client.configuration import Configuration
     from airflow_client.client.exceptions import ApiException
-    from airflow_client.client.models.asset_collection_response import AssetCollectionResponse
-    from airflow_client.client.models.asset_response import AssetResponse
-    from airflow_client.client.models.backfill_post_body import BackfillPostBody
     from airflow_client.client.models.clear_task_instances_body import ClearTaskInstancesBody
     from airflow_client.client.models.clear_task_instances_body_task_ids_inner import (
         ClearTaskInstancesBodyTaskIdsInner,
@@ -39,8 +63,14 @@ try:
     )
     from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
     from airflow_client.client.rest import RESTResponse
-finally:
-    pydantic.validate_call = _validate_call
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK
+    if name not in _LATER:
+        raise AttributeError(name)
+    with _checks_at_first_call():
+        return getattr(import_module(_LATER[name]), name)
+
 
 __all__ = [
     "ApiClient",

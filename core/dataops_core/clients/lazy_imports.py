@@ -8,7 +8,8 @@ that of Python 3.11 a second thread sees a module that is half there (https://gi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -19,6 +20,10 @@ from typing import Any
 
 MODULES = frozenset(
     {
+        "dataops_core.clients.airflow_sdk",  # these, not before a component is asked with them
+        "dataops_core.clients.iceberg_files",
+        "dataops_core.clients.iceberg_sdk",
+        "dataops_core.clients.iceberg_table",
         "pyarrow.dataset",  # for scans; imports pandas where that is installed
         "pyiceberg.expressions.parser",  # for filters that are text
         "strictyaml",  # for a file of settings that PyIceberg finds at home
@@ -57,32 +62,35 @@ class _HollowLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        def missed(name: str) -> Any:  # noqa: ANN401 - whatever a module has
-            if name.startswith("__"):
-                raise AttributeError(name)
-            if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
-                return found
-            with self._lock:
-                if self._running:
-                    raise AttributeError(name)  # its own code asks, before the name is there
-                if not self._loaded:
-                    self._load(module, missed)
-            return getattr(module, name)
+        vars(module)["__getattr__"] = partial(self._missed, module)
 
-        vars(module)["__getattr__"] = missed
+    def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - whatever a module has
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
+            return found
+        with self._lock:
+            if self._running:
+                raise AttributeError(name)  # its own code asks, before the name is there
+            self.load(module)
+        return getattr(module, name)
 
-    def _load(self, module: ModuleType, missed: Callable[[str], Any]) -> None:
-        self._running = True
-        try:
-            self._loader.exec_module(module)
-        except BaseException:
-            vars(module)["__getattr__"] = missed
-            raise
-        finally:
-            self._running = False
-        self._loaded = True
-        if vars(module).get("__getattr__") is missed:  # it may have one of its own
-            del vars(module)["__getattr__"]
+    def load(self, module: ModuleType) -> None:
+        with self._lock:
+            if self._loaded:
+                return
+            missed = vars(module)["__getattr__"]
+            self._running = True
+            try:
+                self._loader.exec_module(module)
+            except BaseException:
+                vars(module)["__getattr__"] = missed
+                raise
+            finally:
+                self._running = False
+            self._loaded = True
+            if vars(module).get("__getattr__") is missed:  # it may have one of its own
+                del vars(module)["__getattr__"]
 
 
 def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
@@ -91,6 +99,13 @@ def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
         return import_module(f"{package}.{name}")
     parts = [part for key, part in list(sys.modules.items()) if key.startswith(f"{package}.")]
     return next((vars(part)[name] for part in parts if name in vars(part)), None)
+
+
+def load(*modules: ModuleType) -> None:
+    """Have modules loaded now, where they are hollow."""
+    for module in modules:
+        if isinstance(loader := vars(module)["__loader__"], _HollowLoader):
+            loader.load(module)
 
 
 def install() -> None:

@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem
-
+from dataops_core.clients import iceberg_sdk as sdk
 from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.clients.store import store_error
 from dataops_core.errors import BadAnswer, ConfigError, NotFound
@@ -119,7 +118,7 @@ def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkp
     """
     local = location.removeprefix("file://")
     if "://" not in local:
-        filesystem, path = LocalFileSystem(), local
+        filesystem, path = sdk.LocalFileSystem(), local
     elif store is None:
         raise ConfigError(f"{location}: the stage has no `store`", hint="name the catalog that knows the object store")
     else:
@@ -133,7 +132,7 @@ def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkp
 class _Folder:
     """A checkpoint's folder in a file system."""
 
-    def __init__(self, filesystem: FileSystem, path: str, location: str) -> None:
+    def __init__(self, filesystem: sdk.FileSystem, path: str, location: str) -> None:
         self._filesystem = filesystem
         self._path = path
         self._location = location
@@ -170,7 +169,7 @@ class _Folder:
 
     def _log(self, name: str) -> Log:
         """Return the batches of a log; temporary files and checksums have no number for a name."""
-        found = self._filesystem.get_file_info(FileSelector(f"{self._path}/{name}", allow_not_found=True))
+        found = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
         return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
 
     def _batch(self, number: int, plans: Log, log: Log) -> Batch:
@@ -202,7 +201,7 @@ class _Folder:
         return Standing((times[0] - times[-1]).total_seconds() if times else 0.0, len(times))
 
 
-def _text(filesystem: FileSystem, path: str) -> str:
+def _text(filesystem: sdk.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
         return bytes(stream.read()).decode(errors="replace")
 
@@ -217,7 +216,7 @@ class _Seen:
 
     path: str
     at: float
-    filesystem: list[FileSystem] = field(compare=False)
+    filesystem: list[sdk.FileSystem] = field(compare=False)
 
 
 @lru_cache(maxsize=4096)
@@ -249,7 +248,9 @@ def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]
 def _state(folder: _Seen) -> State | None:
     total = 0
     wholes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-    for info in folder.filesystem.pop().get_file_info(FileSelector(folder.path, allow_not_found=True, recursive=True)):
+    for info in folder.filesystem.pop().get_file_info(
+        sdk.FileSelector(folder.path, allow_not_found=True, recursive=True)
+    ):
         if not info.is_file:
             continue
         total += info.size

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from dataops_core.clients import airflow_sdk, iceberg_files, iceberg_sdk, iceberg_table, lazy_imports
 from dataops_core.clients.airflow import AirflowClient
 from dataops_core.clients.alerts import AlertsClient
 from dataops_core.clients.credentials import Credentials
@@ -20,6 +21,28 @@ from dataops_core.config import ContextSettings, SparkQueryStage, Stage
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import Fact, Figure, Observation, StageKind, store_of
 from dataops_core.probes import airflow, alerts, iceberg, kafka, spark, trino
+
+_AIRFLOW = (airflow_sdk,)
+_ICEBERG = (iceberg_sdk, iceberg_files, iceberg_table)
+SDKS = {
+    "iceberg": _ICEBERG,
+    "store": _ICEBERG,
+    "iceberg_table": _ICEBERG,
+    "spark_query": _ICEBERG,
+    "airflow": _AIRFLOW,
+    "dag": _AIRFLOW,
+}
+"""What is imported only for the probes that need it, by their kind; first that whose answers take longest."""
+
+
+def soonest(kind: str) -> int:
+    """Return a key by which those kinds of probes come first that have the least to import before they can ask."""
+    return list(SDKS).index(kind) if kind in SDKS else -1
+
+
+def prepare(kind: str) -> None:
+    """Import what a probe of a kind asks with; it may take longer than the answer, and is not the component's time."""
+    lazy_imports.load(*SDKS.get(kind, ()))
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from dataops_core.clients.iceberg import CatalogClient, TableState, Writer
+from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.config import IcebergTableStage
 from dataops_core.health.model import Advance, Fact, Figure, Observation, ProgressSource, WriterChange, store_of
+
+if TYPE_CHECKING:
+    from dataops_core.clients.iceberg_table import TableState, Writer
 
 
 def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observation:
