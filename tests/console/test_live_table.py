@@ -104,3 +104,31 @@ async def test_a_cell_is_drawn_as_textual_draws_it(cell: Text, width: int, curso
         table._clear_caches()
         textuals = DataTable._render_cell(table, *look)[0]
         assert drawn == [(letter, str(part.style)) for part in textuals for letter in part.text]
+
+
+async def test_rows_that_are_added_at_once_are_the_rows_of_a_table_that_got_them_one_by_one() -> None:
+    class Both(App[None]):
+        def compose(self) -> ComposeResult:
+            yield LiveTable()
+            yield DataTable(cursor_type="row")
+
+    app = Both()
+    async with app.run_test(size=(80, 24)) as pilot:
+        ours, theirs = app.query_one(LiveTable), app.query("DataTable").exclude("LiveTable").only_one(DataTable)
+        ours.show(HEADINGS, rows(1))  # and others afterwards
+        await pilot.pause()
+        given = dict(reversed(rows(2).items()))
+        ours.show(HEADINGS, given)
+        theirs.add_columns(*HEADINGS)
+        for key, cells in given.items():
+            theirs.add_row(*cells, key=key)
+        await pilot.pause()
+        assert [row.key.value for row in ours.ordered_rows] == list(given)
+        assert [(row.key.value, row.height) for row in ours.ordered_rows] == [
+            (row.key.value, row.height) for row in theirs.ordered_rows
+        ]
+        assert [ours.get_row_at(n) for n in range(ROWS)] == [theirs.get_row_at(n) for n in range(ROWS)]
+        assert (ours.virtual_size.height, ours.row_count) == (theirs.virtual_size.height, theirs.row_count)
+        ours.move_cursor(row=ROWS - 1)
+        await pilot.pause()
+        assert ours.cursor_key == "q-000" and "q-000" in ours.render_line(ours.size.height - 1).text

@@ -7,7 +7,7 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -46,12 +46,18 @@ class Row:
         about: Everything that is known of it, or what tells it, for the raw view.
         faulty: Whether something is wrong with it.
         more: What a filter looks at beside the cells.
+        text: All that a filter looks at; made with the row, in the background, and not at each key.
     """
 
     cells: Cells
     about: Any = None
     faulty: bool = False
     more: str = ""
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        words = (cell.plain if isinstance(cell, Text) else str(cell) for cell in self.cells)
+        object.__setattr__(self, "text", " ".join((*words, self.more)))
 
 
 class TableScreen(ConsoleScreen, Generic[T]):
@@ -167,7 +173,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         shown = {
             key: row.cells
             for key, row in self._rows.items()
-            if keep(f"{_text(row.cells)} {row.more}") and (row.faulty or not self._faults_only)
+            if keep(row.text) and (row.faulty or not self._faults_only)
         }
         self.table.show(self.headings(), shown)
         self._redraw()
@@ -336,10 +342,6 @@ class ResourceScreen(TableScreen[T]):
         if self._failed is not None:
             text = Text.assemble(look.plain(self._failed, "red"), "  ", text)
         return text
-
-
-def _text(cells: Cells) -> str:
-    return " ".join(cell.plain if isinstance(cell, Text) else str(cell) for cell in cells)
 
 
 def as_json(about: Any) -> str:  # noqa: ANN401 - whatever a row is made of

@@ -7,6 +7,7 @@ that of Python 3.11 a second thread sees a module that is half there (https://gi
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -89,6 +90,7 @@ class _HollowLoader(Loader):
             finally:
                 self._running = False
             self._loaded = True
+            gc.freeze()  # modules live for ever: no need to look through them for garbage again and again
             if vars(module).get("__getattr__") is missed:  # it may have one of its own
                 del vars(module)["__getattr__"]
 

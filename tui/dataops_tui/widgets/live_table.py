@@ -10,8 +10,10 @@ from rich.style import Style
 from rich.text import Text
 from textual import on
 from textual.binding import Binding
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import DataTable
-from textual.widgets.data_table import ColumnKey, RowKey
+from textual.widgets.data_table import ColumnKey, Row, RowKey
 
 from dataops_tui.look import Figure
 
@@ -47,6 +49,7 @@ class LiveTable(DataTable[RenderableType]):
         self._sort: str | None = None
         self._descending = False
         self._marks: set[str] = set()
+        self._base_style: Style | None = None
 
     @property
     def cursor_key(self) -> str | None:
@@ -139,10 +142,12 @@ class LiveTable(DataTable[RenderableType]):
         """Take in the cells that differ all at once: Textual's own way draws the table anew for each of them."""
         changed: set[tuple[RowKey | None, ColumnKey]] = set()
         columns: set[int] = set()
+        keys = [column.key for column in self.ordered_columns]
         for key, cells in rows.items():
-            for number, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
-                if new != old:
-                    place = RowKey(key), self.ordered_columns[number].key
+            shown = self._shown[key]
+            for number, new in enumerate(cells):
+                if new != shown[number]:
+                    place = RowKey(key), keys[number]
                     self._data[place[0]][place[1]] = new
                     changed.add(place)
                     columns.add(number)
@@ -216,6 +221,19 @@ class LiveTable(DataTable[RenderableType]):
         self._cell_render_cache[key] = rendered
         return rendered
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Render lines; what all begin with is put together once, and not for each."""
+        self._base_style = super().rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._base_style = None
+
+    @property
+    def rich_style(self) -> Style:
+        """The table's own colours."""
+        return super().rich_style if self._base_style is None else self._base_style
+
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:  # noqa: ARG002 - Textual's name for it
         """Set how far the table scrolls; the columns have their widths."""
         super()._update_dimensions(())
@@ -230,13 +248,26 @@ class LiveTable(DataTable[RenderableType]):
         self.clear(columns=True)
         self.add_columns(*labels)
         self._labels = labels
-        for row_key, cells in rows.items():
-            self.add_row(*cells, key=row_key)
+        self._add(rows)
         self._fit(range(len(labels)), rows)
         keys = list(rows)
         if key in keys:
             self.move_cursor(row=keys.index(key), animate=False, scroll=False)
         self.scroll_to(y=offset.y, animate=False)
+
+    def _add(self, rows: Mapping[str, Cells]) -> None:
+        """Add rows to the empty table: one in Textual's way, which tells of the cursor, the others at once."""
+        columns = [column.key for column in self.ordered_columns]
+        for number, (key, cells) in enumerate(rows.items()):
+            if number == 0:
+                self.add_row(*cells, key=key)
+                continue
+            row = RowKey(key)
+            self._row_locations[row] = number
+            self._data[row] = dict(zip(columns, cells, strict=True))
+            self.rows[row] = Row(row, 1)
+        self._update_count += 1
+        self.check_idle()
 
 
 def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
