@@ -25,6 +25,7 @@ from textual.keys import format_key
 
 from dataops_core.cli.app import app as dataops
 from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
+from dataops_core.config.describe import described
 from dataops_core.config.load import sections
 from dataops_core.health.checks import CHECKS, FAILURES, UNKNOWN
 from dataops_exporter.__main__ import parser
@@ -79,6 +80,7 @@ def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
 
 def settings() -> Iterator[str]:
     """Yield each table of the settings with its keys, and the environment variables."""
+    described()
     first_stage = True
     known: dict[tuple[str, ...], type[Section]] = {}
     for at, model in sections():

@@ -46,7 +46,5 @@ def test_a_key_is_drawn_with_the_next_of_120_frames_a_second() -> None:
     said = "import dataops_tui.__main__; from textual.screen import UPDATE_PERIOD; print(round(1 / UPDATE_PERIOD))"
     own = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
     for set_by_the_user, frames in ({}, "120"), ({"TEXTUAL_FPS": "30"}, "30"):
-        done = subprocess.run(
-            [sys.executable, "-c", said], env={**own, **set_by_the_user}, capture_output=True, text=True
-        )
-        assert done.stdout.strip() == frames
+        shown = subprocess.check_output([sys.executable, "-c", said], env={**own, **set_by_the_user}, text=True)
+        assert shown.strip() == frames

@@ -95,6 +95,8 @@ def test_the_schema_takes_what_is_valid_and_refuses_what_is_not(capsys: pytest.C
     assert run("config", "schema") == 0
     schema = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator.check_schema(schema)
+    servers = schema["$defs"]["KafkaSettings"]["properties"]["bootstrap_servers"]
+    assert servers["description"], "an editor says what a key is for"
     validator = jsonschema.Draft202012Validator(schema)
     good: dict[str, Any] = {
         "contexts": {

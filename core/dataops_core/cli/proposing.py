@@ -11,6 +11,7 @@ from typing import Any
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import Settings, context_of, find_config, load_settings
+from dataops_core.config.describe import described
 from dataops_core.config.load import settings_of
 from dataops_core.config.toml import toml_key, toml_value
 from dataops_core.errors import ConfigError
@@ -68,7 +69,7 @@ def init(
 
 def schema() -> int:
     """Write the JSON Schema of the settings file."""
-    found = Settings.model_json_schema()
+    found = described().model_json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "dataops.toml"
     write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")

@@ -42,7 +42,6 @@ class Section(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         defer_build=True,
         allow_inf_nan=False,
     )
