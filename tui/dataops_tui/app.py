@@ -43,7 +43,6 @@ from dataops_tui.screens.events import EventsScreen
 from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.queries import QueriesScreen
-from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
@@ -99,6 +98,12 @@ class Watching(Protocol):
         """Stop watching."""
 
 
+def _sql_screen() -> Screen[Any]:
+    from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - its editor and tabs, not before the first frame
+
+    return SqlScreen()
+
+
 class DataopsApp(TimeTravel, Navigator):
     """The console.
 
@@ -117,7 +122,7 @@ class DataopsApp(TimeTravel, Navigator):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "pipelines": PipelinesScreen,
         "dags": DagsScreen,
-        "sql": SqlScreen,
+        "sql": _sql_screen,
         "kafka": TopicsScreen,
         "groups": GroupsScreen,
         "tables": TablesScreen,
@@ -432,6 +437,8 @@ class DataopsApp(TimeTravel, Navigator):
     def _go_sql(self, statement: str, *, run: bool = True) -> None:
         async def go() -> None:
             await self.switch_mode("sql")
+            from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - as above
+
             if statement and isinstance(self.screen, SqlScreen):
                 self.screen.put(statement, run=run)
 
