@@ -755,7 +755,7 @@ def future(slide: Slide) -> None:
             "How fresh a view is, by the tables below it",
             "Kafka's share groups, once its client tells of them",
             "Protobuf with a schema registry in the peek",
-            "Keys from {keys_aim} to their aim beside a large cluster",
+            "A survey of Kafka from {survey_ratio} of kminion's time to half",
             "HDFS as the store of raw files, tried and measured",
         ]),
     ]
@@ -765,7 +765,7 @@ def future(slide: Slide) -> None:
         slide.bar(x, TOP, 3.9, 0.07, colour)
         slide.text(x + 0.22, TOP + 0.2, 3.5, 0.36, heading, size=20, colour=colour, bold=True)
         slide.text(x + 0.22, TOP + 0.72, 3.5, 4.0, lines, size=16, gap=10)
-    slide.rests_on("python_quicker", "keys_aim", "one_worker",
+    slide.rests_on("python_quicker", "survey_ratio", "one_worker",
                    "not_on_a_cluster", "no_grafana", "connected_to_none", "gold_whole", "hdfs", "catalog_single")
     slide.notes(1, """
         Three steps. First show what we claim but have not shown: a real cluster of several machines, a real
