@@ -24,7 +24,7 @@ from dataops_core.errors import ClientError, ConfigError, DataopsError
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import clock, duration
-from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe
+from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """What OpenSSL says of an answer that is not TLS."""
@@ -143,12 +143,14 @@ def diagnose(
         if name not in names:
             raise ConfigError(f'there is no component "{name}" in this context; there are {", ".join(sorted(names))}')
     jobs: list[tuple[Diagnosis, Callable[[Diagnosis], None]]] = []
-    for name, (_, target, ask) in probes.items():
+    for name, (kind, target, ask) in probes.items():
         if not only or name in only:
+            prepare(kind)  # here, and in no layer's deadline
             jobs.append((Diagnosis("component", name, target), _component(name, context, clients, ask, timeout)))
     for pipeline, settings in pipelines.items():
         for stage in settings.stages:
             if not only or component_of(stage) in only:
+                prepare(stage.kind)
                 diagnosis = Diagnosis("stage", f"{pipeline}/{stage.name}", component_of(stage))
                 jobs.append((diagnosis, _stage(stage, clients)))
     return _without_echoes(_beside_each_other(jobs, timeout))

@@ -48,6 +48,12 @@ class _Runner:
         self._result: ProbeResult | None = None
 
     def start_if_due(self, *, now: bool = False) -> None:
+        try:
+            prepare(self.probe.template.probe)
+        except Exception as error:  # noqa: BLE001 - an SDK that is broken must not end the other probes
+            with self._lock:
+                self._result = replace(self.probe.template, started_at=datetime.now(UTC), error=_bug(error))
+            return
         with self._lock:
             if self._began is not None:
                 return
@@ -72,7 +78,7 @@ class _Runner:
         except DataopsError as error:
             result = replace(result, error=str(error))
         except Exception as error:  # noqa: BLE001 - a probe with a bug must not end the others
-            result = replace(result, error=f"the probe itself failed: {type(error).__name__}: {error}")
+            result = replace(result, error=_bug(error))
         with self._lock:
             self._result = replace(result, duration=time.monotonic() - began)
             self._began, self._ended = None, time.monotonic()
@@ -98,6 +104,10 @@ class _Runner:
                 error=f"{self.probe.template.component}: no answer within {self._deadline:g} s",
                 error_kind=TimedOut.kind,
             )
+
+
+def _bug(error: Exception) -> str:
+    return f"the probe itself failed: {type(error).__name__}: {error}"
 
 
 class Monitor:
@@ -187,7 +197,6 @@ class Monitor:
     def _start_due(self, *, now: bool) -> None:
         # What can ask at once has been asked by the time that the SDKs of the others are there.
         for runner in sorted(self._runners, key=lambda runner: soonest(runner.probe.template.probe)):
-            prepare(runner.probe.template.probe)
             runner.start_if_due(now=now)
 
     def _fold(self) -> HealthSnapshot:

@@ -54,6 +54,22 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def is_readable(text: str) -> bool:
+    """Tell whether a text has no control characters but those that part words and lines."""
+    return all(c.isprintable() or c in "\t\r\n" for c in text)
+
+
+def shown(value: object) -> str:
+    """Return a value as one text for a reader: bytes that are readable text as that text, all else as `as_text`."""
+    if isinstance(value, bytes | bytearray):
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            return as_text(value)
+        return text if is_readable(text) else as_text(value)
+    return as_text(value)
+
+
 def too_deep(value: object) -> bool:
     """Tell whether a value of JSON or Avro is nested deeper than `DEEPEST_SHOWN` levels."""
     level = [value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -128,6 +129,20 @@ async def test_null_is_told_from_empty_text_and_from_a_text_that_says_null(conso
         text = await until_shown(console.app, lambda text: "3 rows" in text, "the rows")
     cells = [line.split() for line in text.splitlines()]
     assert [row[2] for row in cells if len(row) == 3 and row[0] == row[1]] == ["NULL", '""', '"NULL"']
+
+
+async def test_bytes_that_are_text_are_shown_as_it_and_others_in_hex(console: Console) -> None:
+    payloads = [b'{"logger_id": "L-1"}', b"\xff\x00", b"a\x1bb", b""]
+    console.trino.next = FakeQuery(list(enumerate(payloads, 1)), (("id", "bigint"), ("payload", "varbinary")))
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await run(console, pilot, "SELECT 1")
+        text = await until_shown(console.app, lambda text: "4 rows" in text, "the rows")
+        await pilot.press("f6", "enter")
+        row = await until_shown(console.app, lambda text: "(varbinary)" in text, "the row in full")
+    assert '{"logger_id": "L-1"}' in row
+    cells = [line.split(maxsplit=2)[2].rstrip() for line in text.splitlines() if re.match(r"\s*(\d) +\1 ", line)]
+    assert cells == ['{"logger_id": "L-1"}', "ff00", "611b62", '""']
 
 
 async def test_no_rows_still_show_the_columns(console: Console) -> None:

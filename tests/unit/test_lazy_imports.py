@@ -44,9 +44,11 @@ import sys
 from dataops_core import monitor
 from dataops_core.config import Settings
 there = {}
-def start(runner, now):
-    there[runner.probe.template.probe] = {"airflow_client", "pyiceberg"} & sys.modules.keys()
-monitor._Runner.start_if_due = start
+class Thread:
+    def __init__(self, target, name, daemon):
+        there[target.__self__.probe.template.probe] = {"airflow_client", "pyiceberg"} & sys.modules.keys()
+    def start(self): pass
+monitor.Thread = Thread
 web = {"url": "http://localhost:1"}
 catalog = {"properties": {"type": "rest", "uri": "http://localhost:1", "warehouse": "s3://lake"}}
 context = {"catalogs": {"lake": catalog}, "airflow": web, "trino": web, "kafka": {"bootstrap_servers": "localhost:1"}}

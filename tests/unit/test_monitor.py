@@ -183,3 +183,24 @@ def wait_for(good: Callable[[], bool]) -> None:
     while not good():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_an_sdk_that_cannot_be_imported_fails_its_own_probes_alone(
+    steered: dict[str, Callable[[], Observation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {"kafka"}
+
+    def prepare(kind: str) -> None:
+        if kind in broken:
+            raise ImportError("no module of that name")
+
+    monkeypatch.setattr(monitor_module, "prepare", prepare)
+    monitor = Monitor(SETTINGS)
+    snapshot = monitor.once()
+    assert state(snapshot, "a") is StageState.CAUGHT_UP
+    (kafka,) = snapshot.components
+    assert kafka.reachable is not True
+    assert kafka.error == "the probe itself failed: ImportError: no module of that name"
+    broken.clear()
+    (kafka,) = monitor.once().components
+    assert kafka.reachable, "it is tried again at the next look"

@@ -21,7 +21,7 @@ from dataops_core.clients.kafka import EARLIEST, LATEST, PARTITION_END, KafkaCli
 from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.health.text import visible
-from dataops_core.values import too_deep
+from dataops_core.values import is_readable, too_deep
 
 MAX_BYTES = 16_384
 """Bytes of a key, a value or a header that are kept; the record says how many there were."""
@@ -211,8 +211,7 @@ def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str
         except (ValueError, RecursionError):
             return "text", text
         return ("text", text) if too_deep(found) else ("json", json.dumps(found, ensure_ascii=False))
-    readable = all(c.isprintable() or c in "\t\r\n" for c in text)
-    return ("text", text) if readable else ("hex", data.hex(" "))
+    return ("text", text) if is_readable(text) else ("hex", data.hex(" "))
 
 
 def as_dict(record: Record) -> dict[str, object]:

@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from dataops_core.health.text import count, visible
 from dataops_core.sql.results import Result
-from dataops_core.values import as_text, is_number
+from dataops_core.values import is_number, shown
 
 HEADER = 2
 """Lines that stay on top: names and types of the columns."""
@@ -235,9 +235,7 @@ def _text(value: object) -> str:
     """Return a value for a cell: NULL for none, and in quotes what could be taken for it or for nothing at all."""
     if value is None:
         return "NULL"
-    if isinstance(value, str):
-        if value in ("", "NULL"):
-            return f'"{value}"'
-        return visible(value[:_LONGEST])
-    text = as_text(value)
+    text = shown(value[:_LONGEST] if isinstance(value, str) else value)
+    if isinstance(value, str | bytes) and text in ("", "NULL"):
+        return f'"{text}"'
     return visible(text[:_LONGEST])

@@ -29,7 +29,7 @@ from dataops_core.sql.plan import Plan, PlanNode, explain, read_plan
 from dataops_core.sql.results import Result
 from dataops_core.sql.scan import Statement, statement_at, statements
 from dataops_core.sql.statistics import ColumnStatistics, column_statistics
-from dataops_core.values import as_text
+from dataops_core.values import as_text, shown
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog
@@ -457,7 +457,7 @@ class SqlPane(Vertical):
             return
         lines = []
         for (name, kind), value in zip(self._result.columns, self._result.row(message.row), strict=True):
-            text = "NULL" if value is None else as_text(value)
+            text = "NULL" if value is None else shown(value)
             more = f" … and {count(len(text) - LONGEST)} characters more" if len(text) > LONGEST else ""
             lines.append(f"{name}  ({kind})\n    {visible(text[:LONGEST])}{more}")
         self.app.push_screen(TextDialog(f"row {count(message.row + 1)}", "\n".join(lines)))
