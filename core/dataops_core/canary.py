@@ -25,9 +25,10 @@ from dataops_core.config import (
 )
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
+from dataops_core.probes import prepare
 from dataops_core.version import version
 
-if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+if TYPE_CHECKING:
     from dataops_core.clients.iceberg import CatalogClient
     from dataops_core.clients.kafka import KafkaClient, Sent
     from dataops_core.clients.trino import TrinoClient
@@ -144,6 +145,8 @@ def hops_of(pipeline: PipelineSettings, settings: CanarySettings, canary: Canary
 
 def _hop(hop: CanaryHop, stage: Stage | None, canary: Canary, clients: Clients) -> Hop:
     where = Template(hop.where or "").substitute(canary.fields)
+    if stage is not None:
+        prepare(stage.kind)  # before the record is sent, and in no hop's time
     look: Look
     if isinstance(stage, SparkQueryStage):
         look = _in_checkpoint(stage.checkpoint, clients.need(stage.store) if stage.store is not None else None)

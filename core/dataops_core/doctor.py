@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -145,12 +146,12 @@ def diagnose(
     jobs: list[tuple[Diagnosis, Callable[[Diagnosis], None]]] = []
     for name, (kind, target, ask) in probes.items():
         if not only or name in only:
-            prepare(kind)  # here, and in no layer's deadline
+            _prepare(kind)
             jobs.append((Diagnosis("component", name, target), _component(name, context, clients, ask, timeout)))
     for pipeline, settings in pipelines.items():
         for stage in settings.stages:
             if not only or component_of(stage) in only:
-                prepare(stage.kind)
+                _prepare(stage.kind)
                 diagnosis = Diagnosis("stage", f"{pipeline}/{stage.name}", component_of(stage))
                 jobs.append((diagnosis, _stage(stage, clients)))
     return _without_echoes(_beside_each_other(jobs, timeout))
@@ -171,6 +172,12 @@ def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
             for each in diagnoses
         ],
     }
+
+
+def _prepare(kind: str) -> None:
+    """Import what a probe asks with, here and in no layer's deadline; what goes wrong is told where it is used."""
+    with suppress(Exception):
+        prepare(kind)
 
 
 def _beside_each_other(

@@ -13,7 +13,7 @@ from dataops_core.config import Settings, TrinoViewStage, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.fold import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
-from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare, soonest
+from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare, rank
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,9 @@ class Monitor:
         return all(runner.report() is not None for runner in self._runners)
 
     def once(self, within: float | None = None, *, due_only: bool = False) -> HealthSnapshot:
-        """Run all probes once and return the snapshot; it takes no longer than the deadline of a probe.
+        """Run all probes once and return the snapshot; it waits no longer than the deadline of a probe.
+
+        At the first look it also imports what the probes ask with, some tenths of a second.
 
         Args:
             within: Seconds to wait where that is less; what has not answered by then is as it was before.
@@ -196,7 +198,9 @@ class Monitor:
 
     def _start_due(self, *, now: bool) -> None:
         # What can ask at once has been asked by the time that the SDKs of the others are there.
-        for runner in sorted(self._runners, key=lambda runner: soonest(runner.probe.template.probe)):
+        for runner in sorted(self._runners, key=lambda runner: rank(runner.probe.template.probe)):
+            if self._stop.is_set():
+                return
             runner.start_if_due(now=now)
 
     def _fold(self) -> HealthSnapshot:

@@ -176,3 +176,13 @@ def test_the_command_tells_the_layer_and_the_mend(
     assert found["diagnoses"][0]["steps"][-1]["layer"] == "tcp"
     assert main(["--config", str(file), "doctor", "trinity"]) == 2
     assert 'there is no component "trinity"' in capsys.readouterr().err
+
+
+def test_an_sdk_that_cannot_be_imported_is_the_fault_of_its_own_component(
+    answer: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(kind: str) -> None:
+        raise ImportError(kind)
+
+    monkeypatch.setattr("dataops_core.doctor.prepare", prepare)
+    assert trino(answer(200, INFO).url).result is Result.OK

@@ -51,8 +51,15 @@ class Thread:
 monitor.Thread = Thread
 web = {"url": "http://localhost:1"}
 catalog = {"properties": {"type": "rest", "uri": "http://localhost:1", "warehouse": "s3://lake"}}
+stages = [
+    {"name": "q", "kind": "spark_query", "checkpoint": "/q"},
+    {"name": "d", "kind": "dag", "dag_id": "d"},
+    {"name": "t", "kind": "iceberg_table", "catalog": "lake", "table": "a.b"},
+]
 context = {"catalogs": {"lake": catalog}, "airflow": web, "trino": web, "kafka": {"bootstrap_servers": "localhost:1"}}
-monitor.Monitor(Settings.model_validate({"contexts": {"c": context}}))._start_due(now=True)
+monitor.Monitor(Settings.model_validate(
+    {"contexts": {"c": context}, "pipelines": {"p": {"context": "c", "stages": stages}}}
+))._start_due(now=True)
 for kind, modules in there.items():
     print(kind, *sorted(modules))
 """
@@ -121,7 +128,10 @@ def test_a_component_is_asked_before_the_sdks_of_others_are_imported_and_after_i
         "trino",
         "iceberg pyiceberg",
         "store pyiceberg",
+        "iceberg_table pyiceberg",
+        "spark_query pyiceberg",
         "airflow airflow_client pyiceberg",
+        "dag airflow_client pyiceberg",
     ]
 
 

@@ -88,7 +88,7 @@ def console(
         from dataops_core.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
         monitor = RecordedMonitor(settings, context)
-        gc.freeze()  # the vendors' modules live for ever: no need to look through them again and again
+        gc.freeze()  # modules live for ever: no need to look through them again and again
         return monitor
 
     gc.set_threshold(*THRESHOLDS)

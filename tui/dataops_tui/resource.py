@@ -46,14 +46,14 @@ class Row:
         about: Everything that is known of it, or what tells it, for the raw view.
         faulty: Whether something is wrong with it.
         more: What a filter looks at beside the cells.
-        text: All that a filter looks at; made with the row, in the background, and not at each key.
+        text: All that a filter looks at; made with the row, and not at each key.
     """
 
     cells: Cells
     about: Any = None
     faulty: bool = False
     more: str = ""
-    text: str = field(init=False)
+    text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         words = (cell.plain if isinstance(cell, Text) else str(cell) for cell in self.cells)

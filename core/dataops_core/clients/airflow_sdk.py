@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -29,6 +30,8 @@ _LATER = {
     "BackfillApi": "airflow_client.client.api.backfill_api",
     "BackfillPostBody": "airflow_client.client.models.backfill_post_body",
 }
+
+_lock = Lock()
 
 
 @contextmanager
@@ -68,8 +71,11 @@ with _checks_at_first_call():
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK
     if name not in _LATER:
         raise AttributeError(name)
-    with _checks_at_first_call():
-        return getattr(import_module(_LATER[name]), name)
+    with _lock:
+        if name not in globals():
+            with _checks_at_first_call():
+                globals()[name] = getattr(import_module(_LATER[name]), name)
+        return globals()[name]
 
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache, partial
 
 from pyarrow.fs import FileSystem
-from pyiceberg.io.pyarrow import PyArrowFileIO  # slow to import: here, and not within the deadline of a probe
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 STORES = ("s3.", "client.", "gcs.", "adls.", "hdfs.")

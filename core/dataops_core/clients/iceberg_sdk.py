@@ -52,36 +52,6 @@ LOGGED_OUT = (UnauthorizedError, OAuthError)
 """What is raised where a token has run out, or where the credentials are wrong."""
 
 
-def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Catalog:
-    """Return a catalog; each request to one that speaks REST has the deadline, in seconds."""
-    if properties.get("type") == "rest":
-        return _DeadlineCatalog(name, timeout, **properties)
-    return load_catalog(name, **properties)
-
-
-@contextmanager
-def errors(where: str, timeout: float) -> Iterator[None]:
-    """Raise our own errors for those of PyIceberg; `where` begins their line, the deadline in seconds is told."""
-    try:
-        yield
-    except (NoSuchTableError, NoSuchIcebergTableError, NoSuchNamespaceError) as error:
-        raise NotFound(f"{where}: {line(error)}") from error
-    except LOGGED_OUT as error:
-        raise AuthenticationFailed(f"{where}: refused our credentials") from error
-    except ForbiddenError as error:
-        raise PermissionDenied(f"{where}: {line(error)}") from error
-    except NotInstalledError as error:
-        raise ConfigError(f"{where}: {line(error)}") from error
-    except requests.exceptions.Timeout as error:
-        raise TimedOut(f"{where}: no answer within {timeout:g} s") from error
-    except requests.exceptions.ConnectionError as error:
-        raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
-    except (RESTError, ValueError, KeyError, TypeError, requests.exceptions.RequestException) as error:
-        raise BadAnswer(f"{where}: {line(error)}") from error
-    except OSError as error:
-        raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error
-
-
 class _DeadlineCatalog(RestCatalog):
     """A REST catalog whose requests have a deadline; PyIceberg's own wait for ever."""
 
@@ -110,3 +80,33 @@ class _DeadlineAdapter(HTTPAdapter):
         if isinstance(self._verify, str):
             options["verify"] = self._verify
         return super().send(request, **options)
+
+
+def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Catalog:
+    """Return a catalog; each request to one that speaks REST has the deadline, in seconds."""
+    if properties.get("type") == "rest":
+        return _DeadlineCatalog(name, timeout, **properties)
+    return load_catalog(name, **properties)
+
+
+@contextmanager
+def errors(where: str, timeout: float) -> Iterator[None]:
+    """Raise our own errors for those of PyIceberg; `where` begins their line, the deadline in seconds is told."""
+    try:
+        yield
+    except (NoSuchTableError, NoSuchIcebergTableError, NoSuchNamespaceError) as error:
+        raise NotFound(f"{where}: {line(error)}") from error
+    except LOGGED_OUT as error:
+        raise AuthenticationFailed(f"{where}: refused our credentials") from error
+    except ForbiddenError as error:
+        raise PermissionDenied(f"{where}: {line(error)}") from error
+    except NotInstalledError as error:
+        raise ConfigError(f"{where}: {line(error)}") from error
+    except requests.exceptions.Timeout as error:
+        raise TimedOut(f"{where}: no answer within {timeout:g} s") from error
+    except requests.exceptions.ConnectionError as error:
+        raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
+    except (RESTError, ValueError, KeyError, TypeError, requests.exceptions.RequestException) as error:
+        raise BadAnswer(f"{where}: {line(error)}") from error
+    except OSError as error:
+        raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error

@@ -142,7 +142,7 @@ def condition(where: str) -> BooleanExpression:
 
 
 def holds(table: Table, wanted: BooleanExpression) -> bool:
-    """Tell whether a table has a row; only files whose statistics allow for it are read."""
+    """Tell whether a table has such a row; see `CatalogClient.holds`."""
     return bool(table.scan(row_filter=wanted, limit=1).to_arrow().num_rows)
 
 

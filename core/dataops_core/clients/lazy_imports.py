@@ -1,8 +1,9 @@
-"""Modules of the vendors' SDKs that are imported once they are used, and not as soon as another module names them.
+"""Modules of the vendors' SDKs, and of ours that need them, that are imported once they are used.
 
 A look at a pipeline took longer to import what it does not use than to ask its components. The modules below are there
 and hollow; the first name that is looked up in one runs its code. `importlib.util.LazyLoader` is not used, because with
-that of Python 3.11 a second thread sees a module that is half there (https://github.com/python/cpython/issues/114763).
+that of Python 3.11 a second thread misses names that are not there yet (https://github.com/python/cpython/issues/114763);
+here it waits for them.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ class _HollowLoader(Loader):
             self.load(module)
         return getattr(module, name)
 
-    def load(self, module: ModuleType) -> None:
+    def load(self, module: ModuleType) -> bool:
         with self._lock:
             if self._loaded:
-                return
+                return False
             missed = vars(module)["__getattr__"]
             self._running = True
             try:
@@ -90,9 +91,9 @@ class _HollowLoader(Loader):
             finally:
                 self._running = False
             self._loaded = True
-            gc.freeze()  # modules live for ever: no need to look through them for garbage again and again
             if vars(module).get("__getattr__") is missed:  # it may have one of its own
                 del vars(module)["__getattr__"]
+            return True
 
 
 def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
@@ -105,9 +106,10 @@ def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
 
 def load(*modules: ModuleType) -> None:
     """Have modules loaded now, where they are hollow."""
-    for module in modules:
-        if isinstance(loader := vars(module)["__loader__"], _HollowLoader):
-            loader.load(module)
+    loaders = [(loader, module) for module in modules if isinstance(loader := module.__loader__, _HollowLoader)]
+    loaded = [loader.load(module) for loader, module in loaders]
+    if any(loaded):
+        gc.freeze()  # modules live for ever: no need to look through them for garbage again and again
 
 
 def install() -> None:

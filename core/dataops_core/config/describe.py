@@ -38,7 +38,7 @@ def _texts(kind: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _below(section: type[Section]) -> Iterator[type[Section]]:
-    """Yield all sections, those that others are made of first."""
+    """Yield all classes below this one, each before those that are derived from it."""
     for kind in section.__subclasses__():
         yield kind
         yield from _below(kind)

@@ -35,8 +35,8 @@ SDKS = {
 """What is imported only for the probes that need it, by their kind; first that whose answers take longest."""
 
 
-def soonest(kind: str) -> int:
-    """Return a key by which those kinds of probes come first that have the least to import before they can ask."""
+def rank(kind: str) -> int:
+    """Return a key by which kinds of probes are started: those that can ask at once, then in the order of `SDKS`."""
     return list(SDKS).index(kind) if kind in SDKS else -1
 
 

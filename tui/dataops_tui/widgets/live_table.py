@@ -144,9 +144,8 @@ class LiveTable(DataTable[RenderableType]):
         columns: set[int] = set()
         keys = [column.key for column in self.ordered_columns]
         for key, cells in rows.items():
-            shown = self._shown[key]
-            for number, new in enumerate(cells):
-                if new != shown[number]:
+            for number, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
+                if new != old:
                     place = RowKey(key), keys[number]
                     self._data[place[0]][place[1]] = new
                     changed.add(place)
@@ -266,8 +265,6 @@ class LiveTable(DataTable[RenderableType]):
             self._row_locations[row] = number
             self._data[row] = dict(zip(columns, cells, strict=True))
             self.rows[row] = Row(row, 1)
-        self._update_count += 1
-        self.check_idle()
 
 
 def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
