@@ -16,7 +16,7 @@ import matplotlib as mpl
 import resvg_py
 from PIL import Image
 
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
 from dataops_tui.replay import SHIPPED, Replay, settings_of
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from prometheus_client import generate_latest
 from tests.orders import CHAIN, T0, healthy, seconds, see
 
-from dataops_core.clients.airflow import Dag
-from dataops_core.clients.kafka_survey import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
 from dataops_core.config import ExporterSettings, PipelineSettings
 from dataops_core.health.model import Figure, Finding, Observation, Severity, StageState, WriterChange
+from dataops_core.systems.airflow.client import Dag
+from dataops_core.systems.kafka.cluster import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
 from dataops_core.version import version
 from dataops_exporter import metrics
 from dataops_exporter.collector import Latest, Seen

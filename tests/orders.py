@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from dataops_core.config import PipelineSettings
-from dataops_core.health.fold import fold
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 
 T0 = datetime(2026, 1, 5, 3, 0, 0, tzinfo=UTC)

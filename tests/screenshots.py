@@ -26,13 +26,14 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from dataops_core.actions.audit import append
-from dataops_core.clients import iceberg_inspect, kafka_peek
-from dataops_core.clients.airflow import Dag, DagRun
-from dataops_core.clients.iceberg_inspect import TableSummary
-from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Topic
-from dataops_core.clients.schema_registry import Decoded
-from dataops_core.clients.trino import ServerQuery
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.systems.airflow.client import Dag, DagRun
+from dataops_core.systems.iceberg import inspect as iceberg_inspect
+from dataops_core.systems.iceberg.inspect import TableSummary
+from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Topic
+from dataops_core.systems.kafka.schema_registry import Decoded
+from dataops_core.systems.trino.client import ServerQuery
 
 FOLDER = Path(__file__).parents[1] / "docs/images/console"
 SIZE = (120, 32)

@@ -12,7 +12,6 @@ from string import Template
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from dataops_core.clients.spark_checkpoint import read_checkpoint
 from dataops_core.config import (
     CanaryHop,
     CanarySettings,
@@ -26,13 +25,14 @@ from dataops_core.config import (
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
 from dataops_core.probes import prepare
+from dataops_core.systems.spark.checkpoint import read_checkpoint
 from dataops_core.version import version
 
 if TYPE_CHECKING:
-    from dataops_core.clients.iceberg import CatalogClient
-    from dataops_core.clients.kafka import KafkaClient, Sent
-    from dataops_core.clients.trino import TrinoClient
     from dataops_core.probes import Clients
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.trino.client import TrinoClient
 
 POLL = 0.5
 """Seconds between two looks at a hop: by so much, and by the time that the answer takes, a figure may be too high."""

@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 
 from dataops_core.config import Settings, TrinoViewStage, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
-from dataops_core.health.fold import fold
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare, rank
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dataops_core.clients.kafka_survey import KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
+from dataops_core.systems.kafka.cluster import KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
 from dataops_core.version import version
 from dataops_exporter.families import Sample, total
 from dataops_exporter.metrics import Metric

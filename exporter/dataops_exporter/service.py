@@ -11,11 +11,11 @@ from threading import Event, Lock
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from dataops_core.clients.kafka_survey import survey
 from dataops_core.config import Settings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.monitor import Monitor
+from dataops_core.systems.kafka.cluster import survey
 from dataops_core.version import version
 from dataops_exporter import metrics
 from dataops_exporter.collector import Latest, Seen

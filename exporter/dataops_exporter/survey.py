@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
-from dataops_core.clients.airflow import Dag
-from dataops_core.clients.kafka_survey import KafkaSurvey, SurveyedGroup, SurveyedPartition
 from dataops_core.config import DagSelection, ExporterSettings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import ProbeResult
+from dataops_core.systems.airflow.client import Dag
+from dataops_core.systems.kafka.cluster import KafkaSurvey, SurveyedGroup, SurveyedPartition
 from dataops_exporter import dialects, metrics
 from dataops_exporter.collector import picker_samples, probe_samples
 from dataops_exporter.exposition import Part

@@ -23,9 +23,11 @@ from tests.screen import shown, until_shown
 from tests.screenshots import NOW, ago, dressed, history, standing_still, topics
 from textual.widgets import Input
 
-from dataops_core.clients import airflow_runs, iceberg_inspect, kafka_peek
-from dataops_core.clients.airflow_runs import LogLine, LogPart, Param, TaskInstance
-from dataops_core.clients.iceberg_inspect import Column, FileSizes, Reference, TableDetail, TableSnapshot
+from dataops_core.systems.airflow import runs as airflow_runs
+from dataops_core.systems.airflow.runs import LogLine, LogPart, Param, TaskInstance
+from dataops_core.systems.iceberg import inspect as iceberg_inspect
+from dataops_core.systems.iceberg.inspect import Column, FileSizes, Reference, TableDetail, TableSnapshot
+from dataops_core.systems.kafka import records as kafka_peek
 from dataops_tui.app import DataopsApp
 from dataops_tui.navigation import PLACES
 from dataops_tui.themes import THEMES

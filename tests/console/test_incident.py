@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from dataops_core.health.model import StageState, Status
-from dataops_core.health.recording import Recording, to_bytes
-from dataops_core.health.timeline import read_timeline
+from dataops_core.recorder.recording import Recording, to_bytes
+from dataops_core.recorder.timeline import read_timeline
 from dataops_tui.replay import SHIPPED, settings_of
 
 

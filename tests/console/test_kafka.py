@@ -14,10 +14,10 @@ from tests.console.conftest import SIZES, Console, well
 from tests.orders import now
 from tests.screen import shown, until_shown
 
-from dataops_core.clients import kafka_peek
-from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Start, Topic
-from dataops_core.clients.schema_registry import Decoded, SchemaRegistry
 from dataops_core.errors import NotFound, Unreachable
+from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Start, Topic
+from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
 from dataops_tui import resource
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen, TopicsScreen
 from dataops_tui.screens.peek import PeekScreen

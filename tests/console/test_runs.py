@@ -15,9 +15,9 @@ from tests.orders import now
 from tests.screen import shown, until_shown
 from textual.widgets import Input, Select
 
-from dataops_core.clients import airflow_runs
-from dataops_core.clients.airflow_runs import LogLine, LogPart, Param, TaskInstance
 from dataops_core.errors import BadAnswer, ClientError, NotFound
+from dataops_core.systems.airflow import runs as airflow_runs
+from dataops_core.systems.airflow.runs import LogLine, LogPart, Param, TaskInstance
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.screens.dags import RunsScreen
 from dataops_tui.screens.tasks import LogScreen, TasksScreen

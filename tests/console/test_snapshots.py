@@ -17,7 +17,7 @@ from tests.unit.test_recorder import looks
 from textual.color import Color
 
 from dataops_core.config import Settings
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
 from dataops_tui.replay import Replay, settings_of
 from dataops_tui.themes import THEMES

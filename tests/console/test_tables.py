@@ -11,7 +11,7 @@ from tests.console.conftest import SIZES, Console
 from tests.lake import lake
 from tests.screen import shown, until_shown
 
-from dataops_core.clients.iceberg import CatalogClient
+from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_tui.messages import Fetched
 from dataops_tui.screens.tables import TableDetailScreen
 

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 
 from dataops_core.actions import Gate
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
 from dataops_tui.replay import Replay, settings_of
 from dataops_tui.widgets.time_line import TimeLine

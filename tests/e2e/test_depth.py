@@ -15,7 +15,7 @@ import pytest
 from pyarrow.fs import S3FileSystem, copy_files
 from tests.e2e.conftest import Stack, until
 
-from dataops_core.clients.spark_checkpoint import read_checkpoint
+from dataops_core.systems.spark.checkpoint import read_checkpoint
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

@@ -14,12 +14,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
-from dataops_core.clients import kafka as kafka_client
-from dataops_core.clients.kafka import KafkaClient
-from dataops_core.clients.kafka_survey import survey
 from dataops_core.config import KafkaSettings, Settings
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
+from dataops_core.systems.kafka import client as kafka_client
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.cluster import survey
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000"))

@@ -30,7 +30,7 @@ from tests.brokers import Brokers
 from tests.e2e.conftest import until
 
 from dataops_core.config import Settings
-from dataops_core.doctor import Diagnosis, Layer, Result, diagnose
+from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, diagnose
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
 

@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 
 from dataops_core.config import load_settings
 from dataops_core.health.model import StageHealth
-from dataops_core.recorded import RecordedMonitor
+from dataops_core.recorder.recorded import RecordedMonitor
 from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]

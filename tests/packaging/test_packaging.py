@@ -88,7 +88,7 @@ def imported(code: str) -> set[str]:
     ("code", "never"),
     [
         ("import dataops_core.cli.app", HEAVY),
-        ("import dataops_core.health.fold, dataops_core.health.as_json", HEAVY),
+        ("import dataops_core.health.evaluate, dataops_core.health.as_json", HEAVY),
         ("import dataops_core.config", HEAVY),
         ("import dataops_core.cli.recording", HEAVY),
         ("import dataops_tui.__main__, dataops_tui.replay", HEAVY),

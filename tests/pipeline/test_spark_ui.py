@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 from pyspark.sql.streaming.query import StreamingQuery
 
-from dataops_core.clients.spark_ui import EVERY, LateRows, SparkUi
 from dataops_core.config import WebSettings
+from dataops_core.systems.spark.ui import EVERY, LateRows, SparkUi
 
 pytestmark = [
     pytest.mark.spark,

@@ -9,8 +9,9 @@ import pytest
 from tests.airflow_server import AT, DAG, Airflow, instance
 
 from dataops_core.actions import Backfill
-from dataops_core.clients.airflow import DagRun
-from dataops_core.clients.airflow_runs import (
+from dataops_core.errors import ActionRefused, BadAnswer, NotFound
+from dataops_core.systems.airflow.client import DagRun
+from dataops_core.systems.airflow.runs import (
     backfill,
     backfill_dates,
     clear_failed,
@@ -19,7 +20,6 @@ from dataops_core.clients.airflow_runs import (
     set_paused,
     task_instances,
 )
-from dataops_core.errors import ActionRefused, BadAnswer, NotFound
 
 
 @pytest.fixture

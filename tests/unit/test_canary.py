@@ -15,10 +15,10 @@ from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Hop, Outcome, follow, hops_of
 from dataops_core.cli import app as cli
 from dataops_core.cli import canarying
-from dataops_core.clients.kafka import GroupOffsets, Sent
 from dataops_core.config import CanarySettings, ContextSettings, find_problems, load_settings
 from dataops_core.errors import ActionRefused, QueryFailed, Unreachable
 from dataops_core.probes import Clients
+from dataops_core.systems.kafka.client import GroupOffsets, Sent
 
 SENT = Sent("orders", 1, 41)
 CONFIG = """

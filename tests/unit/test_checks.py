@@ -12,7 +12,7 @@ from tests.orders import T0, seconds
 
 from dataops_core.config import PipelineSettings
 from dataops_core.health.checks import CHECKS, FAILURES
-from dataops_core.health.fold import fold
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
     Fact,

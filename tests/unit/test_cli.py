@@ -39,9 +39,9 @@ from dataops_core.health.model import (
     Severity,
     Status,
 )
-from dataops_core.health.recorder import Recorder
 from dataops_core.monitor import Monitor, Probe, _Runner
 from dataops_core.probes import ComponentReport
+from dataops_core.recorder.recorder import Recorder
 
 CONFIG = """
 probe_timeout = 3
@@ -279,7 +279,7 @@ class Rows:
 def test_rows_are_written_in_each_form(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dataops_core.clients.trino.TrinoClient.query", lambda *_: Rows())
+    monkeypatch.setattr("dataops_core.systems.trino.client.TrinoClient.query", lambda *_: Rows())
 
     def out(form: str) -> str:
         assert run(config, "sql", "-o", form, "SELECT * FROM t") == 0

@@ -16,12 +16,12 @@ from tests.lake import lake
 
 from dataops_core.cli import app as cli
 from dataops_core.cli import terminal
-from dataops_core.clients import kafka_peek
-from dataops_core.clients.iceberg import CatalogClient
-from dataops_core.clients.kafka_peek import Group, GroupLag, Partition, Record, Topic
-from dataops_core.clients.schema_registry import Decoded
 from dataops_core.errors import NotFound
 from dataops_core.probes import Clients
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Topic
+from dataops_core.systems.kafka.schema_registry import Decoded
 
 AWAY = "127.0.0.1:1"
 Dataops = Callable[..., int]

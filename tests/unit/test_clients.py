@@ -17,13 +17,6 @@ from typing import Any
 
 import pytest
 
-from dataops_core.clients.airflow import AirflowClient
-from dataops_core.clients.alerts import Alert, AlertsClient
-from dataops_core.clients.iceberg import CatalogClient
-from dataops_core.clients.kafka import KafkaClient
-from dataops_core.clients.spark_checkpoint import Standing, State, read_checkpoint
-from dataops_core.clients.spark_ui import SparkUi
-from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import (
     AirflowSettings,
     AlertsSettings,
@@ -43,6 +36,13 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.prometheus.alerts import Alert, AlertsClient
+from dataops_core.systems.spark.checkpoint import Standing, State, read_checkpoint
+from dataops_core.systems.spark.ui import SparkUi
+from dataops_core.systems.trino.client import TrinoClient
 
 DEADLINE = 1.0
 PATIENT = 30.0

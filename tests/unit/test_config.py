@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.config import (
     CatalogSettings,
     SecretSource,
@@ -19,6 +18,7 @@ from dataops_core.config import (
     resolve_secret,
 )
 from dataops_core.errors import ConfigError, DataopsError
+from dataops_core.systems.iceberg.catalog import CatalogClient
 
 GOOD = """
 [contexts.prod.kafka]

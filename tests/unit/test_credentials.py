@@ -14,8 +14,6 @@ import pytest
 import trustme
 from tests.unit.test_clients import Answer, closed_port
 
-from dataops_core.clients import credentials
-from dataops_core.clients.credentials import Credential, Credentials, certificate, ours, shown_by, web_token
 from dataops_core.config import (
     CatalogSettings,
     ContextSettings,
@@ -24,8 +22,10 @@ from dataops_core.config import (
     TlsSettings,
     TrinoSettings,
 )
-from dataops_core.doctor import Layer, Result, diagnose
+from dataops_core.diagnostics.doctor import Layer, Result, diagnose
 from dataops_core.probes import Clients, component_probes
+from dataops_core.transport import credentials
+from dataops_core.transport.credentials import Credential, Credentials, certificate, ours, shown_by, web_token
 
 __all__ = ["closed_port"]
 

@@ -15,7 +15,7 @@ from tests.unit.test_clients import Answer, closed_port, silent_port
 
 from dataops_core.cli.app import main
 from dataops_core.config import AirflowSettings, ContextSettings, KafkaSettings, TlsSettings, TrinoSettings
-from dataops_core.doctor import Diagnosis, Layer, Result, Step, diagnose
+from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, Step, diagnose
 
 __all__ = ["closed_port", "silent_port"]
 
@@ -184,5 +184,5 @@ def test_an_sdk_that_cannot_be_imported_is_the_fault_of_its_own_component(
     def prepare(kind: str) -> None:
         raise ImportError(kind)
 
-    monkeypatch.setattr("dataops_core.doctor.prepare", prepare)
+    monkeypatch.setattr("dataops_core.diagnostics.doctor.prepare", prepare)
     assert trino(answer(200, INFO).url).result is Result.OK

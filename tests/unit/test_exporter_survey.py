@@ -12,9 +12,9 @@ import pytest
 from tests import exposition
 from tests.exposition import dags, group, kafka, partition
 
-from dataops_core.clients.kafka_survey import KafkaSurvey
 from dataops_core.config import ExporterSettings
 from dataops_core.errors import Unreachable
+from dataops_core.systems.kafka.cluster import KafkaSurvey
 from dataops_exporter.collector import snapshot_samples
 from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
 

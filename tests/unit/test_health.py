@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 
-from dataops_core.health.fold import fold
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
     Advance,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.lake import lake
 
-from dataops_core.clients.iceberg import CatalogClient
-from dataops_core.clients.iceberg_inspect import file_sizes, table, tables
 from dataops_core.errors import NotFound
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.inspect import file_sizes, table, tables
 
 
 @pytest.fixture(scope="module")

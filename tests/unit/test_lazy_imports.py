@@ -8,7 +8,7 @@ from pathlib import Path
 
 AIRFLOW = """
 import sys
-from dataops_core.clients.airflow_sdk import DAGApi
+from dataops_core.systems.airflow.sdk import DAGApi
 import airflow_client.client as client
 from airflow_client.client import models
 loaded = lambda: sum(name.startswith("airflow_client.client.models.") for name in sys.modules)
@@ -20,7 +20,7 @@ print(before + 50 < loaded())
 """
 VALIDATED = """
 import pydantic
-from dataops_core.clients.airflow_sdk import ApiClient, PoolApi
+from dataops_core.systems.airflow.sdk import ApiClient, PoolApi
 @pydantic.validate_call
 def ours(number: int) -> int: return number
 try:
@@ -67,7 +67,7 @@ USED = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-import dataops_core.clients.iceberg
+import dataops_core.systems.iceberg.catalog
 import pyarrow.dataset, strictyaml
 from pyiceberg.expressions import parser
 at_once = Barrier(8)
@@ -80,8 +80,8 @@ assert [same for same, _ in found] == [True] * 8
 print(found[7][1], strictyaml.load("a: 1").data["a"], hasattr(pyarrow.dataset, "nothing"))
 """
 OWN = """
-import dataops_core.clients, strictyaml.ruamel.main, pyarrow.dataset
-from dataops_core.clients import lazy_imports
+import dataops_core.systems, strictyaml.ruamel.main, pyarrow.dataset
+from dataops_core.systems import lazy_imports
 assert strictyaml.load.__module__ == "strictyaml.parser", "and not that of a module within"
 assert strictyaml.exceptions.__name__ == "strictyaml.exceptions"
 pyarrow.dataset.field
@@ -90,7 +90,7 @@ print(pyarrow.dataset.__getattr__.__module__)
 BROKEN = """
 import sys
 from pathlib import Path
-from dataops_core.clients import lazy_imports
+from dataops_core.systems import lazy_imports
 lazy_imports.MODULES |= {"broken"}
 sys.path.insert(0, sys.argv[1])
 source = Path(sys.argv[1], "broken.py")

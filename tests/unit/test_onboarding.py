@@ -16,7 +16,7 @@ import pytest
 from tests.unit.test_clients import closed_port, silent_port
 
 from dataops_core.cli.app import main
-from dataops_core.onboarding import shipped_rules
+from dataops_core.diagnostics.monitoring import shipped_rules
 
 __all__ = ["closed_port", "silent_port"]
 

@@ -12,8 +12,8 @@ import pytest
 from tests.unit.test_clients import checkpoint, closed_port
 
 from dataops_core.cli.app import main
+from dataops_core.diagnostics.config_init import ProposedStage, connected, propose, upstream_first
 from dataops_core.probes import Clients
-from dataops_core.proposal import ProposedStage, connected, propose, upstream_first
 
 __all__ = ["closed_port"]
 

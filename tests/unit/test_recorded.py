@@ -11,7 +11,7 @@ from tests.unit.test_monitor import SETTINGS, steered, wait_for
 from dataops_core.config import RecorderSettings, Settings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import HealthSnapshot, Observation
-from dataops_core.recorded import RecordedMonitor
+from dataops_core.recorder.recorded import RecordedMonitor
 
 __all__ = ["steered"]  # the fixture
 Answers = dict[str, Callable[[], Observation]]
@@ -57,7 +57,7 @@ def test_a_disk_that_fails_ends_the_recording_and_not_the_watching(
     def fail(*_: object) -> bool:
         raise RecordingError("c.sqlite cannot be written: database or disk is full")
 
-    monkeypatch.setattr("dataops_core.health.recorder.Recorder.write", fail)
+    monkeypatch.setattr("dataops_core.recorder.recorder.Recorder.write", fail)
     came: list[HealthSnapshot] = []
     monitor = RecordedMonitor(settings(tmp_path))
     monitor.start(came.append)

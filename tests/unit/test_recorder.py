@@ -26,10 +26,10 @@ from tests.orders import T0, healthy, seconds, see
 
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
-from dataops_core.health import recorder as recorder_module
 from dataops_core.health.model import HealthSnapshot, Observation
-from dataops_core.health.recorder import Recorder, cut
-from dataops_core.health.recording import (
+from dataops_core.recorder import recorder as recorder_module
+from dataops_core.recorder.recorder import Recorder, cut
+from dataops_core.recorder.recording import (
     APPLICATION_ID,
     KEYFRAME_EVERY,
     VERSION,

@@ -13,8 +13,8 @@ from tests.unit.test_recorder import looks, record
 
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import Status
-from dataops_core.health.recording import Recording, Subject
-from dataops_core.health.timeline import Timeline, as_dict, as_markdown, parse_time, read_timeline
+from dataops_core.recorder.recording import Recording, Subject
+from dataops_core.recorder.timeline import Timeline, as_dict, as_markdown, parse_time, read_timeline
 
 NOW = datetime(2026, 1, 5, 3, 10, tzinfo=UTC)
 

@@ -12,12 +12,12 @@ import pytest
 import trustme
 from tests.unit.test_clients import Answer, fails
 
-from dataops_core.clients.airflow import AirflowClient
-from dataops_core.clients.alerts import AlertsClient
-from dataops_core.clients.iceberg import CatalogClient
-from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import AirflowSettings, AlertsSettings, CatalogSettings, TlsSettings, TrinoSettings
 from dataops_core.errors import BadAnswer, ConfigError, Unreachable
+from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.prometheus.alerts import AlertsClient
+from dataops_core.systems.trino.client import TrinoClient
 
 DEADLINE = 5.0
 ASK: dict[str, Callable[[str, TlsSettings | None], Any]] = {

@@ -13,7 +13,7 @@ import typer
 
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import DataopsError
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recording import Recording
 from dataops_core.version import version
 from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys
@@ -85,7 +85,7 @@ def console(
     def watch(context: str) -> Watching:
         if replay:
             return Replay(recording)
-        from dataops_core.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
+        from dataops_core.recorder.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
         monitor = RecordedMonitor(settings, context)
         gc.freeze()  # modules live for ever: no need to look through them again and again

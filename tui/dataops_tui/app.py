@@ -50,14 +50,14 @@ from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly
 from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
-    from dataops_core.clients.airflow import AirflowClient
-    from dataops_core.clients.airflow_runs import Param
-    from dataops_core.clients.iceberg import CatalogClient
-    from dataops_core.clients.kafka import KafkaClient
-    from dataops_core.clients.schema_registry import SchemaRegistry
-    from dataops_core.clients.trino import TrinoClient
-    from dataops_core.health.recording import Recording
     from dataops_core.probes import Clients
+    from dataops_core.recorder.recording import Recording
+    from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.runs import Param
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+    from dataops_core.systems.kafka.client import KafkaClient
+    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+    from dataops_core.systems.trino.client import TrinoClient
 
 
 CONNECTING = "still connecting; try again in a moment"
@@ -74,7 +74,7 @@ CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 
 
 class Watching(Protocol):
-    """What the console needs of `dataops_core.recorded.RecordedMonitor`."""
+    """What the console needs of `dataops_core.recorder.recorded.RecordedMonitor`."""
 
     not_recorded: str | None
     """Why nothing is recorded although it should be; `None` if all is well."""
@@ -510,7 +510,7 @@ class DataopsApp(TimeTravel, Navigator):
             return
 
         def load() -> tuple[Param, ...]:
-            from dataops_core.clients.airflow_runs import params  # noqa: PLC0415 - the vendor's SDK takes a second
+            from dataops_core.systems.airflow.runs import params  # noqa: PLC0415 - the vendor's SDK takes a second
 
             return params(airflow, dag_id)
 
@@ -546,7 +546,7 @@ class DataopsApp(TimeTravel, Navigator):
 
     def _plan_backfill(self, airflow: AirflowClient, wanted: Backfill) -> None:
         def work() -> None:
-            from dataops_core.clients.airflow_runs import backfill_dates  # noqa: PLC0415 - as above
+            from dataops_core.systems.airflow.runs import backfill_dates  # noqa: PLC0415 - as above
 
             self.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
 

@@ -12,9 +12,9 @@ from dataops_core.health.model import HealthSnapshot
 
 if TYPE_CHECKING:
     from dataops_core.actions import Backfill
-    from dataops_core.clients.airflow import AirflowClient, DagRun
-    from dataops_core.clients.airflow_runs import Param
-    from dataops_core.clients.kafka_peek import Record
+    from dataops_core.systems.airflow.client import AirflowClient, DagRun
+    from dataops_core.systems.airflow.runs import Param
+    from dataops_core.systems.kafka.records import Record
     from dataops_tui.app import Watching
     from dataops_tui.time_travel import History, Move, Past
 

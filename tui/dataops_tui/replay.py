@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataops_core.config import ContextSettings, Settings
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recording import Recording
 
 if TYPE_CHECKING:
     from dataops_core.probes import Clients

@@ -22,7 +22,7 @@ from dataops_tui.background import in_background
 from dataops_tui.messages import Connected, HistoryRead, MomentRead, SnapshotArrived
 
 if TYPE_CHECKING:  # a recording is read once somebody looks into it
-    from dataops_core.health.recording import Change, Gap, Moment, Recording
+    from dataops_core.recorder.recording import Change, Gap, Moment, Recording
     from dataops_tui.app import Watching
 
 

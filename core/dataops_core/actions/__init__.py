@@ -2,7 +2,7 @@
 
 from dataops_core.actions.audit import AuditReport, default_audit_path, verify_audit
 from dataops_core.actions.backfill import Again, Backfill
-from dataops_core.actions.gate import Gate, parse_conf
+from dataops_core.actions.policy import Gate, parse_conf
 from dataops_core.actions.risk import SqlRisk
 
 __all__ = ["Again", "AuditReport", "Backfill", "Gate", "SqlRisk", "default_audit_path", "parse_conf", "verify_audit"]

@@ -14,12 +14,12 @@ from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_foreign
-from dataops_core.clients.airflow import AirflowClient, DagRun
-from dataops_core.clients.airflow_runs import LogLine, backfill_dates, log, task_instances
 from dataops_core.config import ContextSettings, context_of, find_config, load_settings
 from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
+from dataops_core.systems.airflow.client import AirflowClient, DagRun
+from dataops_core.systems.airflow.runs import LogLine, backfill_dates, log, task_instances
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""

@@ -11,7 +11,7 @@ from dataops_core.cli.app import Invocation
 from dataops_core.cli.probing import printed, safe, table
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import context_of, find_config, load_settings
-from dataops_core.doctor import Diagnosis, Layer, Result, as_dict, diagnose
+from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, as_dict, diagnose
 
 GLYPHS = {Result.OK: "●", Result.WARNING: "▲", Result.UNKNOWN: "?", Result.FAILED: "✖", Result.NOT_USED: "-"}
 COLOURS = {

@@ -15,12 +15,12 @@ import typer
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, rows_writer, write_rows
 from dataops_core.cli.terminal import Exit, say
-from dataops_core.clients import kafka_peek
-from dataops_core.clients.kafka_peek import Record, Start, Topic, as_dict, parse_start
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import ConfigError
 from dataops_core.health.text import count, visible
 from dataops_core.probes import Clients
+from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka.records import Record, Start, Topic, as_dict, parse_start
 from dataops_core.values import Columns
 
 LIMIT = 10

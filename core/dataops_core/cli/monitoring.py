@@ -17,12 +17,12 @@ from dataops_core.cli.app import Invocation
 from dataops_core.cli.doctoring import COLOURS, GLYPHS
 from dataops_core.cli.probing import printed, safe, table
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, write
-from dataops_core.clients.prometheus import AlertmanagerClient, PrometheusClient
 from dataops_core.config import AlertsSettings, ContextSettings, context_of, find_config, load_settings
 from dataops_core.config.load import settings_of
-from dataops_core.doctor import Result
+from dataops_core.diagnostics.doctor import Result
+from dataops_core.diagnostics.monitoring import JOB, Drill, Found, Step, Wanted, as_dict, verify
 from dataops_core.errors import ConfigError
-from dataops_core.onboarding import JOB, Drill, Found, Step, Wanted, as_dict, verify
+from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected, as it was typed; see `dataops_core.onboarding.Wanted`."""
+    """What is expected, as it was typed; see `dataops_core.diagnostics.monitoring.Wanted`."""
 
     job: str | None
     left_out: Sequence[str]

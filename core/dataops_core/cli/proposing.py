@@ -14,11 +14,11 @@ from dataops_core.config import Settings, context_of, find_config, load_settings
 from dataops_core.config.describe import described
 from dataops_core.config.load import settings_of
 from dataops_core.config.toml import toml_key, toml_value
+from dataops_core.diagnostics.config_init import Proposal, ProposedStage, propose
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import HealthSnapshot, StageState
 from dataops_core.monitor import Monitor
 from dataops_core.probes import Clients
-from dataops_core.proposal import Proposal, ProposedStage, propose
 
 AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable
 SHOWN = 20

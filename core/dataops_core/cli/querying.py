@@ -15,10 +15,10 @@ from dataops_core.actions.sql import classify_sql
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import rows_writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
-from dataops_core.clients.trino import QueryHandle, TrinoClient
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
+from dataops_core.systems.trino.client import QueryHandle, TrinoClient
 
 Batch = list[tuple[Any, ...]]
 

@@ -10,8 +10,6 @@ from typing import Any
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, exit_code, say
-from dataops_core.clients import iceberg_inspect as inspect
-from dataops_core.clients.iceberg import CatalogClient
 from dataops_core.config import IcebergTableStage, Settings, context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError, ConfigError
@@ -20,7 +18,9 @@ from dataops_core.health.checks import Look, find
 from dataops_core.health.model import Finding
 from dataops_core.health.text import count
 from dataops_core.probes import Clients
-from dataops_core.probes.iceberg import observe_table
+from dataops_core.systems.iceberg import inspect
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.probe import observe_table
 
 TABLE_COLUMNS = (
     ("table", "varchar"),

@@ -23,7 +23,7 @@ class Reading:
         observation: What the newest run of the probe saw; `None` if it saw nothing.
         error: Why the state cannot be told; `None` if it can.
         upstream: Health of what the stage reads.
-        progress_time: Progress, capped at the upstream's; see `dataops_core.health.fold`.
+        progress_time: Progress, capped at the upstream's; see `dataops_core.health.evaluate`.
         hop_lag: Seconds behind the upstream.
         lag_trend: Seconds of hop lag gained per second.
         waiting_since: Since when the oldest input waits, where that is known.

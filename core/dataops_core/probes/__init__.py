@@ -8,19 +8,28 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from dataops_core.clients import airflow_sdk, iceberg_files, iceberg_sdk, iceberg_table, lazy_imports
-from dataops_core.clients.airflow import AirflowClient
-from dataops_core.clients.alerts import AlertsClient
-from dataops_core.clients.credentials import Credentials
-from dataops_core.clients.iceberg import CatalogClient
-from dataops_core.clients.kafka import KafkaClient
-from dataops_core.clients.schema_registry import SchemaRegistry
-from dataops_core.clients.spark_ui import SparkUi
-from dataops_core.clients.trino import TrinoClient
 from dataops_core.config import ContextSettings, SparkQueryStage, Stage
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import Fact, Figure, Observation, StageKind, store_of
-from dataops_core.probes import airflow, alerts, iceberg, kafka, spark, trino
+from dataops_core.systems import lazy_imports
+from dataops_core.systems.airflow import probe as airflow
+from dataops_core.systems.airflow import sdk as airflow_sdk
+from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.iceberg import files as iceberg_files
+from dataops_core.systems.iceberg import probe as iceberg
+from dataops_core.systems.iceberg import sdk as iceberg_sdk
+from dataops_core.systems.iceberg import table as iceberg_table
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka import probe as kafka
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.prometheus import probe as alerts
+from dataops_core.systems.prometheus.alerts import AlertsClient
+from dataops_core.systems.spark import probe as spark
+from dataops_core.systems.spark.ui import SparkUi
+from dataops_core.systems.trino import probe as trino
+from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.transport.credentials import Credentials
 
 _AIRFLOW = (airflow_sdk,)
 _ICEBERG = (iceberg_sdk, iceberg_files, iceberg_table)

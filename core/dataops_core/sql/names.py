@@ -12,7 +12,7 @@ from dataops_core.sql.completion import FUNCTIONS, Listing, Name, Place
 from dataops_core.sql.scan import relation
 
 if TYPE_CHECKING:
-    from dataops_core.clients.trino import TrinoClient
+    from dataops_core.systems.trino.client import TrinoClient
 
 KEPT = timedelta(minutes=5)
 """Age after which names are fetched anew; until the new ones are there, the old ones are offered with their age."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import Status
-from dataops_core.health.recorder import cut
-from dataops_core.health.recording import Recording
+from dataops_core.recorder.recorder import cut
+from dataops_core.recorder.recording import Recording
 from dataops_local.errors import LocalError
 from dataops_local.layout import DEFAULT_STATE, ROOT, Layout
 from dataops_local.stack import Stack

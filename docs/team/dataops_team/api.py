@@ -12,7 +12,6 @@ import requests
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from dataops_core.clients.reasons import LONGEST, innermost, line
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -23,6 +22,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.transport.reasons import LONGEST, innermost, line
 
 ATTEMPTS = 5
 

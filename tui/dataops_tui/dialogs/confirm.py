@@ -14,15 +14,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Select, Static, TextArea
 
 from dataops_core.actions import parse_conf
-from dataops_core.actions.gate import YES
 from dataops_core.actions.params import as_typed, expected, kinds, parse_param
+from dataops_core.actions.policy import YES
 from dataops_core.errors import ActionRefused
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import ParamsLoaded, WorkFailed
 
 if TYPE_CHECKING:
-    from dataops_core.clients.airflow_runs import Param
+    from dataops_core.systems.airflow.runs import Param
 
 
 class ConfirmDialog(ModalScreen[str | None]):

@@ -20,7 +20,7 @@ from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.airflow import Dag, DagRun
+    from dataops_core.systems.airflow.client import Dag, DagRun
 
 RUNS = 100
 """Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""

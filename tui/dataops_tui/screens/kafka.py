@@ -17,7 +17,7 @@ from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.kafka_peek import Group, Partition, Topic
+    from dataops_core.systems.kafka.records import Group, Partition, Topic
 
 INTERNAL = "__"
 """What the names of Kafka's own topics begin with."""
@@ -35,7 +35,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
 
     def fetch(self) -> tuple[Topic, ...]:
         """Ask Kafka."""
-        from dataops_core.clients.kafka_peek import topics  # noqa: PLC0415 - the console is there before the clients
+        from dataops_core.systems.kafka.records import topics  # noqa: PLC0415 - the console is there before the clients
 
         found = topics(self.console.kafka)
         self.console.learn("topic", [topic.name for topic in found])
@@ -85,7 +85,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
 
     def fetch(self) -> tuple[Topic, tuple[Group, ...]]:
         """Ask Kafka."""
-        from dataops_core.clients.kafka_peek import groups, topic  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.records import groups, topic  # noqa: PLC0415 - as above
 
         return topic(self.console.kafka, self._topic), groups(self.console.kafka)
 
@@ -137,7 +137,7 @@ class GroupsScreen(ResourceScreen["tuple[Group, ...]"]):
 
     def fetch(self) -> tuple[Group, ...]:
         """Ask Kafka."""
-        from dataops_core.clients.kafka_peek import groups  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.records import groups  # noqa: PLC0415 - as above
 
         found = groups(self.console.kafka)
         self.console.learn("group", [group.name for group in found])
@@ -182,7 +182,7 @@ class GroupScreen(ResourceScreen["Group"]):
 
     def fetch(self) -> Group:
         """Ask Kafka."""
-        from dataops_core.clients.kafka_peek import group  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.records import group  # noqa: PLC0415 - as above
 
         return group(self.console.kafka, self._group)
 

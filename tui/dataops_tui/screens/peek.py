@@ -27,8 +27,8 @@ from dataops_tui.widgets.filter_line import FilterLine, matcher
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.kafka_peek import Record, Start
-    from dataops_core.clients.schema_registry import Decoded
+    from dataops_core.systems.kafka.records import Record, Start
+    from dataops_core.systems.kafka.schema_registry import Decoded
 
 KEPT = 500
 """Newest wanted records that are kept; with 16 KiB of each value at the most, under 10 MB."""
@@ -117,7 +117,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         number, stop, name, partition = self._number, self._stop, self._topic, self._partition
 
         def work() -> None:
-            from dataops_core.clients.kafka_peek import parse_start, peek  # noqa: PLC0415 - not before the first frame
+            from dataops_core.systems.kafka.records import parse_start, peek  # noqa: PLC0415 - not before the first frame
 
             begin: Start = parse_start(self._start, datetime.now(UTC))
 
@@ -168,7 +168,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         ]
 
     def _text(self, data: bytes | None, decoded: Decoded | None = None) -> str:
-        from dataops_core.clients.kafka_peek import decode  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.records import decode  # noqa: PLC0415 - as above
 
         if data is None:
             return ""
@@ -198,7 +198,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self.query_one("#about", Words).show(self._in_full(record) if record is not None else Text())
 
     def _in_full(self, record: Record) -> Text:
-        from dataops_core.clients.kafka_peek import JSON, MAX_BYTES, decode  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.records import JSON, MAX_BYTES, decode  # noqa: PLC0415 - as above
 
         kind, _ = decode(record.value, record.decoded)
         key = self._text(record.key, record.decoded_key)
@@ -267,6 +267,6 @@ def _searched(record: Record) -> str:
 
 
 def _about(record: Record) -> dict[str, object]:
-    from dataops_core.clients.kafka_peek import as_dict  # noqa: PLC0415 - as above
+    from dataops_core.systems.kafka.records import as_dict  # noqa: PLC0415 - as above
 
     return as_dict(record)

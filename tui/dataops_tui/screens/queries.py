@@ -19,7 +19,7 @@ from dataops_tui.query_messages import QueryDetailLoaded
 from dataops_tui.resource import ResourceScreen, Row
 
 if TYPE_CHECKING:
-    from dataops_core.clients.trino import ServerQuery, TrinoClient
+    from dataops_core.systems.trino.client import ServerQuery, TrinoClient
 
 Queries = tuple["ServerQuery", ...]
 _STATES = {"FINISHED": "green", "FAILED": "red", "QUEUED": "yellow", "WAITING_FOR_RESOURCES": "yellow"}

@@ -17,7 +17,7 @@ from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.iceberg_inspect import FileSizes, TableDetail, TableSnapshot, TableSummary
+    from dataops_core.systems.iceberg.inspect import FileSizes, TableDetail, TableSnapshot, TableSummary
 
 BAR = 30
 """Columns of the longest bar of the histogram."""
@@ -34,7 +34,7 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
 
     def fetch(self) -> dict[str, tuple[TableSummary, ...]]:
         """Ask the catalogs."""
-        from dataops_core.clients.iceberg_inspect import tables  # noqa: PLC0415 - not before the first frame
+        from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - not before the first frame
 
         found = {name: tables(client) for name, client in self.console.need_catalogs().items()}
         self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
@@ -96,7 +96,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
 
     def fetch(self) -> tuple[TableDetail, FileSizes]:
         """Ask the catalog."""
-        from dataops_core.clients.iceberg_inspect import file_sizes, table  # noqa: PLC0415 - as above
+        from dataops_core.systems.iceberg.inspect import file_sizes, table  # noqa: PLC0415 - as above
 
         client = self.console.need_catalog(self._catalog)
         return table(client, self._table), file_sizes(client, self._table)
@@ -219,7 +219,7 @@ def _snapshot(snapshot: TableSnapshot, now: datetime) -> list[Text]:
 
 
 def _histogram(sizes: FileSizes) -> dict[str, Row]:
-    from dataops_core.clients.iceberg_inspect import BUCKETS  # noqa: PLC0415 - as above
+    from dataops_core.systems.iceberg.inspect import BUCKETS  # noqa: PLC0415 - as above
 
     names = [f"up to {look.size(most).plain}" for most in BUCKETS] + [f"over {look.size(BUCKETS[-1]).plain}"]
     most = max(sizes.files, default=0) or 1

@@ -26,8 +26,8 @@ from dataops_tui.resource import FETCHING, ResourceScreen, Row
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.airflow import AirflowClient
-    from dataops_core.clients.airflow_runs import LogLine, LogPart, TaskInstance
+    from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.runs import LogLine, LogPart, TaskInstance
 
 BAR = 40
 """Columns of the time line."""
@@ -58,7 +58,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 
     def fetch(self) -> tuple[TaskInstance, ...]:
         """Ask Airflow."""
-        from dataops_core.clients.airflow_runs import task_instances  # noqa: PLC0415 - not before the first frame
+        from dataops_core.systems.airflow.runs import task_instances  # noqa: PLC0415 - not before the first frame
 
         return task_instances(self.console.need_airflow(), self._dag_id, self._run_id)
 
@@ -115,7 +115,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 
 def clear_call(airflow: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance] = ()) -> str:
     """Return the call that has tasks run again."""
-    from dataops_core.clients.airflow_runs import clearing  # noqa: PLC0415 - as above
+    from dataops_core.systems.airflow.runs import clearing  # noqa: PLC0415 - as above
 
     return f"POST {airflow.target}/api/v2/dags/{dag_id}/clearTaskInstances {json.dumps(clearing(run_id, tasks))}"
 
@@ -169,7 +169,7 @@ class LogScreen(ConsoleScreen):
         context, token = self.console.context_name, self._token
 
         def work() -> None:
-            from dataops_core.clients.airflow_runs import log  # noqa: PLC0415 - as above
+            from dataops_core.systems.airflow.runs import log  # noqa: PLC0415 - as above
 
             try:
                 part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)

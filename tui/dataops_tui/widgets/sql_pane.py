@@ -43,7 +43,7 @@ from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.clients.trino import QueryHandle, QueryProgress, TrinoClient
+    from dataops_core.systems.trino.client import QueryHandle, QueryProgress, TrinoClient
     from dataops_tui.app import DataopsApp
     from dataops_tui.screens.sql import SqlScreen
 

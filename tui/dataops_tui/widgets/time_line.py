@@ -14,7 +14,7 @@ from dataops_core.health.text import STATUS_COLOURS, clock
 from dataops_tui import look
 
 if TYPE_CHECKING:
-    from dataops_core.health.recording import Change, Moment
+    from dataops_core.recorder.recording import Change, Moment
     from dataops_tui.time_travel import History, Past
 
 WINDOW = timedelta(hours=1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataops_core.health.checks import airflow, alerts, credentials, iceberg, kafka, spark, trino
+from dataops_core.health.checks import credentials
 from dataops_core.health.checks.base import Check, Look, findings
 from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN, Failure, failure_of
 from dataops_core.health.model import Finding
+from dataops_core.systems.airflow import checks as airflow
+from dataops_core.systems.iceberg import checks as iceberg
+from dataops_core.systems.kafka import checks as kafka
+from dataops_core.systems.prometheus import checks as alerts
+from dataops_core.systems.spark import checks as spark
+from dataops_core.systems.trino import checks as trino
 
 CHECKS: tuple[Check, ...] = (
     *kafka.CHECKS,

@@ -1,0 +1,339 @@
+"""The one gate that every action passes: what the context forbids is refused, and everything is audited."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dataops_core.actions.audit import append, default_audit_path
+from dataops_core.actions.backfill import Backfill
+from dataops_core.actions.risk import SqlRisk
+from dataops_core.config import ContextSettings
+from dataops_core.errors import ActionRefused, ClientError
+
+if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+    from dataops_core.systems.airflow.client import AirflowClient, DagRun
+    from dataops_core.systems.airflow.runs import TaskInstance
+    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.prometheus.client import AlertmanagerClient
+    from dataops_core.systems.trino.client import QueryHandle, TrinoClient
+
+T = TypeVar("T")
+YES = "yes"
+"""What confirms a change outside production."""
+KILL_MESSAGE = "killed by an operator with dataops-tui"
+"""What the one whose query is killed reads."""
+
+_CONSEQUENCE = {
+    SqlRisk.READ: "the statement reads",
+    SqlRisk.WRITE: "the statement changes data",
+    SqlRisk.DDL: "the statement changes tables, views or grants",
+    SqlRisk.UNKNOWN: "the statement is not understood, so it may change something",
+}
+_SECRET_NAME = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
+
+
+class Gate:
+    """Lets actions of one context pass, or refuses them.
+
+    Args:
+        context: Name of the context.
+        settings: Its settings: `read_only` refuses every change, `production` wants the context's name.
+        audit_path: The audit file; the user's own where not given.
+    """
+
+    def __init__(self, context: str, settings: ContextSettings, audit_path: Path | None = None) -> None:
+        self._context = context
+        self._settings = settings
+        self.audit_path = audit_path or default_audit_path()
+        """Where everything that is done or refused is written down."""
+        self._held: str | None = None
+
+    def held(self, why: str) -> Gate:
+        """Return the same gate, but refusing every change for that reason."""
+        gate = copy(self)
+        gate._held = why  # noqa: SLF001 - of its own class
+        return gate
+
+    def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
+        """Return the word that confirms an action of that risk; a DAG's run is a write.
+
+        `None` if none is needed, and also if the context is read-only or the gate is held: there no word helps.
+        """
+        if risk is SqlRisk.READ or self._settings.read_only or self._held:
+            return None
+        return self._context if self._settings.production else YES
+
+    def run_sql(self, client: TrinoClient, statement: str, confirmed: str | None = None) -> QueryHandle:
+        """Let a statement pass to Trino; it runs once its rows are asked for.
+
+        Args:
+            client: Where to run it.
+            statement: Exactly one statement.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
+        """
+        from dataops_core.actions.sql import (  # noqa: PLC0415 - the SQL parser takes as long as all the rest
+            classify_sql,
+            one_statement,
+            without_secrets,
+        )
+
+        risk = SqlRisk.UNKNOWN
+        entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}
+        try:
+            statement = one_statement(statement)
+            risk = classify_sql(statement)
+            self._check(risk, confirmed, _CONSEQUENCE[risk])
+        except ActionRefused as refusal:
+            self._audit(entry | {"risk": risk.value}, "refused", reason=str(refusal))
+            raise
+        self._audit(entry | {"risk": risk.value}, "allowed")
+        return client.query(statement)
+
+    def kill_query(self, client: TrinoClient, query_id: str, confirmed: str | None = None) -> None:
+        """End somebody's query in Trino.
+
+        Args:
+            client: Where it runs.
+            query_id: The query.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Trino did not do it.
+        """
+        entry = {"action": "kill_query", "target": client.target, "query_id": query_id}
+        try:
+            self._check(SqlRisk.WRITE, confirmed, f"killing {query_id} ends somebody's query")
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            client.kill(query_id, KILL_MESSAGE)
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
+
+    def trigger_dag(
+        self, client: AirflowClient, dag_id: str, conf: Mapping[str, Any] | None = None, confirmed: str | None = None
+    ) -> DagRun:
+        """Trigger a run of a DAG.
+
+        Args:
+            client: Where to trigger it.
+            dag_id: The DAG.
+            conf: The run's parameters.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        shown = {name: _shown(name, value) for name, value in (conf or {}).items()}
+        entry = {"action": "trigger_dag", "target": client.target, "dag_id": dag_id, "conf": shown}
+        try:
+            self._check(SqlRisk.WRITE, confirmed, f"triggering {dag_id} starts a run")
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            run = client.trigger(dag_id, conf)
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done", run_id=run.run_id)
+        return run
+
+    def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
+        """Send a marked record.
+
+        Args:
+            client: Where to.
+            topic: The topic.
+            key: The record's key.
+            value: The record's value.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Kafka did not take it.
+        """
+        entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
+        what = f"a canary writes a record into the topic {topic}"
+        return self._do(entry, what, confirmed, lambda: client.send(topic, key.encode(), value.encode()))
+
+    def send_alert(
+        self,
+        client: AlertmanagerClient,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+        ends_at: datetime,
+        confirmed: str | None = None,
+    ) -> None:
+        """Raise an alert that is a test, and ends by itself.
+
+        Args:
+            client: Where to.
+            labels: The alert's labels.
+            annotations: What it says.
+            ends_at: When it ends.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Alertmanager did not take it.
+        """
+        entry = {"action": "send_alert", "target": client.target, "labels": dict(labels)}
+        what = "a test alert may call somebody"
+        self._do(entry, what, confirmed, lambda: client.post(labels, annotations, ends_at))
+
+    def set_paused(
+        self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None
+    ) -> None:
+        """Pause DAGs, or let them go on; the first one that fails ends it.
+
+        Args:
+            client: Where they are.
+            dag_ids: The DAGs.
+            paused: Whether they are to be paused.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        action, what = ("pause_dag", "pausing") if paused else ("unpause_dag", "unpausing")
+        for dag_id in dag_ids:
+            entry = {"action": action, "target": client.target, "dag_id": dag_id}
+            self._do(entry, f"{what} {dag_id} changes when it runs", confirmed, partial(_pause, client, dag_id, paused))
+
+    def clear_failed(
+        self,
+        client: AirflowClient,
+        dag_id: str,
+        run_id: str,
+        tasks: Sequence[TaskInstance] = (),
+        confirmed: str | None = None,
+    ) -> int:
+        """Have failed tasks of a run run again; returns how many tasks are cleared.
+
+        Args:
+            client: Where they are.
+            dag_id: The DAG.
+            run_id: The run.
+            tasks: These, and all that wait for them; every failed one where not given.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        names = [task.key for task in tasks] or "failed"
+        entry = {"action": "clear_tasks", "target": client.target, "dag_id": dag_id, "run_id": run_id, "tasks": names}
+        what = f"clearing tasks of {dag_id} has them run again"
+        return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
+
+    def backfill(self, client: AirflowClient, wanted: Backfill, confirmed: str | None = None) -> int:
+        """Have a DAG run for a time that has passed; returns the backfill's id.
+
+        Args:
+            client: Where it is.
+            wanted: What is to be run.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Airflow did not do it.
+        """
+        entry = {"action": "backfill_dag", "target": client.target, **wanted.body}
+        what = f"a backfill of {wanted.dag_id} starts runs"
+        return self._do(entry, what, confirmed, partial(_backfill, client, wanted))
+
+    def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
+        """Do what changes something, once it is allowed; whatever comes of it is audited."""
+        try:
+            self._check(SqlRisk.WRITE, confirmed, what)
+        except ActionRefused as refusal:
+            self._audit(entry, "refused", reason=str(refusal))
+            raise
+        self._audit(entry, "allowed")
+        try:
+            done = do()
+        except ClientError as error:
+            self._audit(entry, "failed", reason=str(error))
+            raise
+        self._audit(entry, "done")
+        return done
+
+    def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
+        if risk is SqlRisk.READ:
+            return
+        if self._held:
+            raise ActionRefused(f"{what}, and {self._held}")
+        if self._settings.read_only:
+            raise ActionRefused(f'{what}, and the context "{self._context}" is read-only')
+        accepted = {self._context} if self._settings.production else {self._context, YES}
+        if confirmed not in accepted:
+            kind = "production context" if self._settings.production else "context"
+            raise ActionRefused(
+                f'{what} in the {kind} "{self._context}"', hint=f'confirm with "{self.confirmation(risk)}"'
+            )
+
+    def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
+        append(self.audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+
+
+def _pause(client: AirflowClient, dag_id: str, paused: bool) -> None:
+    from dataops_core.systems.airflow.runs import set_paused  # noqa: PLC0415 - the vendor's SDK takes a second
+
+    set_paused(client, dag_id, paused=paused)
+
+
+def _clear(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance]) -> int:
+    from dataops_core.systems.airflow.runs import clear_failed  # noqa: PLC0415 - as above
+
+    return clear_failed(client, dag_id, run_id, tasks)
+
+
+def _backfill(client: AirflowClient, wanted: Backfill) -> int:
+    from dataops_core.systems.airflow.runs import backfill  # noqa: PLC0415 - as above
+
+    return backfill(client, wanted.body)
+
+
+def _shown(name: str, value: object) -> object:
+    """Return a parameter for the audit, without what its name says to be secret."""
+    if _SECRET_NAME.search(name):
+        return "***"
+    if isinstance(value, Mapping):
+        return {inner: _shown(str(inner), v) for inner, v in value.items()}
+    if isinstance(value, list):
+        return [_shown("", v) for v in value]
+    return value
+
+
+def parse_conf(text: str) -> dict[str, Any]:
+    """Return the parameters of a DAG's run; nothing at all means none.
+
+    Raises:
+        ActionRefused: They are not a JSON object.
+    """
+    try:
+        conf = json.loads(text) if text.strip() else {}
+    except ValueError:
+        conf = None
+    if not isinstance(conf, dict):
+        raise ActionRefused("the parameters are not a JSON object", hint='write them as {"day": "2013-01-01"}')
+    return conf

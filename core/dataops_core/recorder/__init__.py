@@ -1,0 +1,1 @@
+"""Record health snapshots, read them back, and tell the incidents in them."""

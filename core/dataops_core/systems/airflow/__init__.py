@@ -1,0 +1,1 @@
+"""Airflow: client, probe and checks."""

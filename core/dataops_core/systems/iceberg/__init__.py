@@ -1,0 +1,1 @@
+"""Iceberg: client, probe and checks."""

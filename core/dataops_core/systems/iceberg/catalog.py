@@ -1,0 +1,163 @@
+"""An Iceberg catalog and the store of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dataops_core.config import CatalogSettings, resolve_secret, without_user_info
+from dataops_core.errors import ConfigError, NotFound
+from dataops_core.systems.iceberg import files as iceberg_files
+from dataops_core.systems.iceberg import sdk
+from dataops_core.systems.iceberg import table as iceberg_table
+from dataops_core.systems.iceberg.store import store_error
+from dataops_core.transport.reasons import line
+from dataops_core.transport.tls import tls_context
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+    from pyiceberg.catalog import Catalog
+
+    from dataops_core.systems.iceberg.files import FileWatch
+    from dataops_core.systems.iceberg.table import TableState
+
+T = TypeVar("T")
+
+
+class CatalogClient:
+    """An Iceberg catalog; safe to share between threads.
+
+    Args:
+        name: The catalog's name.
+        settings: PyIceberg's properties for it.
+        timeout: Deadline of each HTTP request, in seconds.
+    """
+
+    def __init__(self, name: str, settings: CatalogSettings, timeout: float = 8.0) -> None:
+        self.name = name
+        uri = settings.properties.get("uri")
+        self.target = without_user_info(uri) if isinstance(uri, str) and "${" not in uri else name
+        warehouse = settings.properties.get("warehouse")
+        self.warehouse = warehouse if isinstance(warehouse, str) and "://" in warehouse else None
+        """Where the tables lie, if the settings name a place of an object store or file system."""
+        self._settings = settings
+        self._timeout = timeout
+        self._lock = Lock()
+        self._catalog: Catalog | None = None
+        self._watches: dict[str, FileWatch] = {}
+
+    def ping(self) -> int:
+        """Return the number of namespaces; raises ClientError."""
+        return self._call(lambda catalog: len(catalog.list_namespaces()))
+
+    def store(self) -> None:
+        """Ask the object store, or file system, for the warehouse.
+
+        Raises:
+            NotFound: It answers, and there is no such place.
+            ClientError: It does not answer, or refuses us.
+        """
+        if self.warehouse is None:
+            raise NotFound(f"catalog {self.name}: the settings name no warehouse of an object store")
+        endpoint = self._settings.properties.get("s3.endpoint")
+        where = f"store {self.warehouse}" + (f" at {endpoint}" if isinstance(endpoint, str) else "")
+        try:
+            filesystem, path = self.filesystem(self.warehouse)
+            found = filesystem.get_file_info(path)
+        except OSError as error:
+            raise store_error(where, error) from error
+        if found.type is sdk.FileType.NotFound:
+            raise NotFound(f"{where}: there is no such place")
+
+    def filesystem(self, location: str) -> tuple[FileSystem, str]:
+        """Return the file system that a location lies in, with the catalog's credentials for it, and the path there.
+
+        Raises:
+            ConfigError: A secret cannot be read, or there is no file system for such a location.
+        """
+        properties = {key: resolve_secret(value) for key, value in self._settings.properties.items()}
+        properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
+        properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
+        scheme, netloc, path = sdk.KeptFileIO.parse_location(location)
+        try:
+            return sdk.KeptFileIO(properties).fs_by_scheme(scheme, netloc), path
+        except ValueError as error:
+            raise ConfigError(f"{location}: {line(error)}") from error
+
+    def table(
+        self, identifier: str, progress_column: str | None = None, *, small: float = 0.0, check: int = 0
+    ) -> TableState:
+        """Return a table's state; raises NotFound or another ClientError.
+
+        Args:
+            identifier: `namespace.table`.
+            progress_column: Timestamp column whose upper bound to read where the commits carry no stamp.
+            small: Bytes below which a data file is small.
+            check: Data files to ask the store for; other ones each time.
+        """
+        watch = self._watches.setdefault(identifier, iceberg_files.FileWatch())
+
+        def state(catalog: Catalog) -> TableState:
+            return iceberg_table.table_state(
+                catalog.load_table(identifier), identifier, progress_column, small, watch, check
+            )
+
+        return self._call(state)
+
+    def records_added(self, identifier: str) -> int:
+        """Return the rows that were added to a table within `RECENT`; raises NotFound or another ClientError."""
+        return self._call(lambda catalog: iceberg_table.records_added(catalog.load_table(identifier)))
+
+    def ask(self, question: Callable[[Catalog], T]) -> T:
+        """Ask something further; raises ClientError."""
+        return self._call(question)
+
+    def holds(self, identifier: str, where: str) -> bool:
+        """Tell whether a table has a row; only files whose statistics allow for it are read.
+
+        Args:
+            identifier: `namespace.table`.
+            where: A condition as PyIceberg reads it, e.g. `id = 'x'`.
+
+        Raises:
+            QueryFailed: The condition cannot be read, or does not fit the table.
+            ClientError: The catalog or the store does not answer as it should.
+        """
+        condition = iceberg_table.condition(where)
+        return self._call(lambda catalog: iceberg_table.holds(catalog.load_table(identifier), condition))
+
+    def _call(self, ask: Callable[[Catalog], T]) -> T:
+        with sdk.errors(f"catalog {self.name} {self.target}", self._timeout):
+            try:
+                return ask(self._open())
+            except sdk.LOGGED_OUT:
+                # The token has run out, or the catalog was started anew: log in again, with the secret as it is now.
+                with self._lock:
+                    self._catalog = None
+                return ask(self._open())
+
+    def _open(self) -> Catalog:
+        with self._lock:
+            if self._catalog is None:
+                properties: dict[str, Any] = {
+                    key: resolve_secret(value) for key, value in self._settings.properties.items()
+                }
+                properties.setdefault("py-io-impl", f"{sdk.KeptFileIO.__module__}.{sdk.KeptFileIO.__name__}")
+                properties.setdefault("s3.connect-timeout", f"{self._timeout:g}")
+                properties.setdefault("s3.request-timeout", f"{self._timeout:g}")
+                if (tls := self._tls()) is not None:
+                    properties["ssl"] = tls
+                self._catalog = sdk.open_catalog(self.name, self._timeout, properties)
+            return self._catalog
+
+    def _tls(self) -> dict[str, Any] | None:
+        """Return the certificates as PyIceberg's property `ssl` has them."""
+        if (tls := self._settings.tls) is None:
+            return None
+        tls_context(tls, f"catalog {self.name}")  # PyIceberg would say less
+        key = tls.key_file or tls.cert_file
+        return {
+            **({"cabundle": tls.ca_file} if tls.ca_file else {}),
+            **({"client": {"cert": tls.cert_file, "key": key}} if tls.cert_file else {}),
+        }

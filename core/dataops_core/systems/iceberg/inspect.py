@@ -1,0 +1,313 @@
+"""What is in an Iceberg catalog, for people: tables, their snapshots, references, schema and files; without a scan."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
+from pyiceberg.manifest import DataFileContent
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.files import LiveFiles, live_files
+
+MAX_TABLES = 200
+"""Tables whose metadata is read for a list of all; of further ones the name is told."""
+AT_ONCE = 8
+"""Tables whose metadata is read at the same time."""
+MAX_MANIFESTS = 500
+"""Manifests that are read for the sizes of the files."""
+KIB = 1024
+BUCKETS = (64 * KIB, 1024 * KIB, 8 * KIB**2, 32 * KIB**2, 128 * KIB**2, 512 * KIB**2)
+"""Sizes in bytes up to which the files of each bar of the histogram go; the last bar has what is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSummary:
+    """A table in a list of all.
+
+    Attributes:
+        committed_at: When the current snapshot was committed; `None` where there is none or it was not read.
+        records: Rows, delete files not counted off.
+        size: Bytes of the data files.
+        files: Data files.
+        snapshots: Snapshots that are kept.
+        read: Whether the metadata was read; without it only the name is known.
+    """
+
+    name: str
+    committed_at: datetime | None = None
+    records: int | None = None
+    size: int | None = None
+    files: int | None = None
+    snapshots: int | None = None
+    read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSnapshot:
+    """One snapshot.
+
+    Attributes:
+        operation: `append`, `overwrite`, `replace` or `delete`.
+        current: Whether it is the one that readers see.
+        on_branch: Whether it belongs to the history of the main branch.
+        refs: Names of the branches and tags that point to it.
+    """
+
+    snapshot_id: int
+    parent_id: int | None
+    at: datetime
+    operation: str | None
+    current: bool
+    on_branch: bool
+    refs: tuple[str, ...]
+    summary: Mapping[str, str]
+
+    @property
+    def by(self) -> str | None:
+        """The Spark application or the Trino query that committed it, where the summary says."""
+        return self.summary.get("spark.app.id") or self.summary.get("trino_query_id")
+
+    def count(self, name: str) -> int | None:
+        """Return a number of its summary, e.g. `added-records`; `None` where it has none."""
+        value = self.summary.get(name, "")
+        return int(value) if value.isdecimal() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A branch or a tag."""
+
+    name: str
+    kind: str
+    snapshot_id: int
+    at: datetime | None
+    max_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the current schema.
+
+    Attributes:
+        partitioned: How the table is partitioned by it, e.g. `day`; `None` if it is not.
+        sorted: How files are sorted by it, e.g. `asc`; `None` if they are not.
+    """
+
+    field_id: int
+    name: str
+    kind: str
+    required: bool
+    doc: str | None
+    partitioned: str | None
+    sorted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableDetail:
+    """Everything that a table's metadata says.
+
+    Attributes:
+        snapshots: Newest first.
+        schemas: Schemas that the table has had, the present one with them.
+    """
+
+    name: str
+    location: str
+    format_version: int
+    snapshots: tuple[TableSnapshot, ...]
+    refs: tuple[Reference, ...]
+    columns: tuple[Column, ...]
+    properties: Mapping[str, str]
+    schemas: int
+    specs: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileSizes:
+    """The files of the current snapshot by size.
+
+    Attributes:
+        files: Data files in each of `BUCKETS`, and those larger than all of them.
+        sizes: Bytes of them.
+        records: Rows of them.
+        position_deletes: Files with deleted positions.
+        equality_deletes: Files with deleted values.
+        manifests: Manifests of the snapshot.
+        read: Manifests that were read for this: at the most `MAX_MANIFESTS`.
+    """
+
+    files: tuple[int, ...]
+    sizes: tuple[int, ...]
+    records: tuple[int, ...]
+    position_deletes: int
+    equality_deletes: int
+    manifests: int
+    read: int
+
+
+def tables(client: CatalogClient) -> tuple[TableSummary, ...]:
+    """Return all tables, by name; raises ClientError."""
+    return client.ask(_tables)
+
+
+def table(client: CatalogClient, name: str) -> TableDetail:
+    """Return what a table's metadata says; raises NotFound or another ClientError."""
+    return client.ask(lambda catalog: _detail(catalog.load_table(name), name))
+
+
+def file_sizes(client: CatalogClient, name: str) -> FileSizes:
+    """Return the files of a table's current snapshot by size; raises NotFound or another ClientError."""
+    return client.ask(lambda catalog: _sizes(catalog.load_table(name)))
+
+
+def _tables(catalog: Catalog) -> tuple[TableSummary, ...]:
+    listed = [table for namespace in _namespaces(catalog, ()) for table in catalog.list_tables(namespace)]
+    names = sorted(".".join(table) for table in listed)
+
+    def read(name: str) -> TableSummary:
+        try:
+            return _summary(catalog.load_table(name), name)
+        except NoSuchTableError:  # dropped since it was listed
+            return TableSummary(name)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = tuple(pool.map(read, names[:MAX_TABLES]))
+    return (*found, *(TableSummary(name) for name in names[MAX_TABLES:]))
+
+
+def _namespaces(catalog: Catalog, parent: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    try:
+        below = catalog.list_namespaces(parent)
+    except (NoSuchNamespaceError, RESTError):
+        if not parent:
+            raise
+        return  # a catalog without nested namespaces
+    for namespace in below:
+        if len(namespace) > len(parent):
+            yield namespace
+            yield from _namespaces(catalog, namespace)
+
+
+def _summary(table: Table, name: str) -> TableSummary:
+    snapshot = table.current_snapshot()
+    about = _of(snapshot, {}) if snapshot else None
+    return TableSummary(
+        name=name,
+        committed_at=_millis(snapshot.timestamp_ms) if snapshot else None,
+        records=about.count("total-records") if about else 0,
+        size=about.count("total-files-size") if about else 0,
+        files=about.count("total-data-files") if about else 0,
+        snapshots=len(table.metadata.snapshots),
+        read=True,
+    )
+
+
+def _detail(table: Table, name: str) -> TableDetail:
+    metadata = table.metadata
+    refs: dict[int, list[str]] = {}
+    for ref_name, ref in metadata.refs.items():
+        refs.setdefault(ref.snapshot_id, []).append(ref_name)
+    current = table.current_snapshot()
+    history = {entry.snapshot_id for entry in _ancestors(table, current)}
+    found = [
+        _of(
+            s,
+            refs,
+            current=current is not None and s.snapshot_id == current.snapshot_id,
+            on_branch=s.snapshot_id in history,
+        )
+        for s in metadata.snapshots
+    ]
+    times = {snapshot.snapshot_id: snapshot.at for snapshot in found}
+    return TableDetail(
+        name=name,
+        location=metadata.location,
+        format_version=metadata.format_version,
+        snapshots=tuple(sorted(found, key=lambda snapshot: snapshot.at, reverse=True)),
+        refs=tuple(
+            Reference(
+                ref_name,
+                ref.snapshot_ref_type.value,
+                ref.snapshot_id,
+                times.get(ref.snapshot_id),
+                ref.max_ref_age_ms / 1000 if ref.max_ref_age_ms is not None else None,
+            )
+            for ref_name, ref in sorted(metadata.refs.items())
+        ),
+        columns=tuple(_columns(table)),
+        properties=dict(sorted(metadata.properties.items())),
+        schemas=len(metadata.schemas),
+        specs=len(metadata.partition_specs),
+    )
+
+
+def _ancestors(table: Table, snapshot: Snapshot | None) -> Iterator[Snapshot]:
+    known = {s.snapshot_id: s for s in table.metadata.snapshots}
+    while snapshot is not None:
+        yield snapshot
+        snapshot = known.pop(snapshot.parent_snapshot_id, None) if snapshot.parent_snapshot_id is not None else None
+
+
+def _of(
+    snapshot: Snapshot, refs: Mapping[int, list[str]], *, current: bool = False, on_branch: bool = False
+) -> TableSnapshot:
+    summary = snapshot.summary
+    return TableSnapshot(
+        snapshot_id=snapshot.snapshot_id,
+        parent_id=snapshot.parent_snapshot_id,
+        at=_millis(snapshot.timestamp_ms),
+        operation=summary.operation.value if summary else None,
+        current=current,
+        on_branch=on_branch,
+        refs=tuple(sorted(refs.get(snapshot.snapshot_id, ()))),
+        summary=dict(summary.additional_properties) if summary else {},
+    )
+
+
+def _columns(table: Table) -> Iterator[Column]:
+    parts = {field.source_id: str(field.transform) for field in table.spec().fields}
+    order = {field.source_id: field.direction.value.lower() for field in table.sort_order().fields}
+    for field in table.schema().fields:
+        yield Column(
+            field_id=field.field_id,
+            name=field.name,
+            kind=str(field.field_type),
+            required=field.required,
+            doc=field.doc,
+            partitioned=parts.get(field.field_id),
+            sorted=order.get(field.field_id),
+        )
+
+
+def _sizes(table: Table) -> FileSizes:
+    snapshot = table.current_snapshot()
+    found = live_files(table, snapshot, MAX_MANIFESTS) if snapshot is not None else LiveFiles((), (), 0, 0)
+    files, sizes, records = Counter[int](), Counter[int](), Counter[int]()
+    for size, rows in found.data:
+        bucket = bisect_left(BUCKETS, size)
+        files[bucket] += 1
+        sizes[bucket] += size
+        records[bucket] += rows
+    buckets = range(len(BUCKETS) + 1)
+    return FileSizes(
+        files=tuple(files[bucket] for bucket in buckets),
+        sizes=tuple(sizes[bucket] for bucket in buckets),
+        records=tuple(records[bucket] for bucket in buckets),
+        position_deletes=found.deletes.count(DataFileContent.POSITION_DELETES),
+        equality_deletes=found.deletes.count(DataFileContent.EQUALITY_DELETES),
+        manifests=found.manifests,
+        read=found.read,
+    )
+
+
+def _millis(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -1,0 +1,100 @@
+"""Iceberg tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dataops_core.config import IcebergTableStage
+from dataops_core.health.model import Advance, Fact, Figure, Observation, ProgressSource, WriterChange, store_of
+from dataops_core.systems.iceberg.catalog import CatalogClient
+
+if TYPE_CHECKING:
+    from dataops_core.systems.iceberg.table import TableState, Writer
+
+
+def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observation:
+    """Observe a table: its progress is what its writer stamped, or else the upper bound of its progress column."""
+    now = datetime.now(UTC)
+    table = client.table(stage.table, stage.progress_column, small=stage.small_file_bytes, check=stage.files_checked)
+    rejected = client.records_added(stage.rejects) if stage.rejects is not None else None
+    stamped = table.commits[-1] if table.commits else None
+    progress = stamped.progress_time if stamped else table.upper_bound
+    source = ProgressSource.STAMPED if stamped else ProgressSource.DERIVED
+    unreadable = f"its files could not be looked at: {table.store_error}" if table.store_error else None
+    return Observation(
+        stage=stage.name,
+        observed_at=now,
+        progress_time=progress,
+        progress_source=source if progress else None,
+        position=table.records,
+        # A commit of upkeep is no progress.
+        advanced_at=stamped.at if stamped else table.committed_at,
+        advances=tuple(Advance(c.at, c.progress_time, c.oldest, c.first) for c in table.commits),
+        writer_change=_writer_change(table.writers),
+        notes=(unreadable,) if unreadable else (),
+        figures=tuple(_figures(table, stage.files_checked, rejected)),
+        facts=tuple(_facts(table)),
+    )
+
+
+def _figures(table: TableState, checked: int, rejected: int | None) -> Iterator[Figure]:
+    files = table.files
+    counts: dict[str, tuple[float | None, str]] = {
+        "snapshots": (table.snapshots, ""),
+        "refs": (table.refs, ""),
+        "data_files": (files.data_files if files else table.data_files, ""),
+        "data_file_bytes": (files.held if files else table.data_bytes, "bytes"),
+        "small_files": (files.small if files else None, ""),
+        "delete_files": (table.delete_files, ""),
+        "manifests": (files.manifests if files else None, ""),
+        "metadata_bytes": (table.metadata_bytes, "bytes"),
+        "files_checked": (min(checked, files.data_files) if files else None, ""),
+        "missing_files": (len(table.missing) if files or table.missing else None, ""),
+        "snapshot_age_setting": (table.snapshot_age, "s"),
+        "records_added_recent": (table.records_added_recent, "records"),
+        "records_rejected_recent": (rejected, "records"),
+        "epoch": (table.epoch.number if table.epoch else None, ""),
+    }
+    times = {
+        "committed_at": table.committed_at,
+        "epoch_committed_at": table.epoch.at if table.epoch else None,
+        "oldest_snapshot": table.oldest_snapshot,
+        "oldest_unneeded_snapshot": table.oldest_unneeded,
+        "compacted": table.compacted_at,
+    }
+    yield from (Figure(name, value, unit) for name, (value, unit) in counts.items() if value is not None)
+    yield from (Figure(name, at.timestamp(), "timestamp") for name, at in times.items() if at is not None)
+
+
+def _facts(table: TableState) -> Iterator[Fact]:
+    yield Fact("table", table.identifier)
+    if table.snapshot_id is not None:
+        yield Fact("snapshot_id", str(table.snapshot_id))
+    if table.epoch is not None:
+        yield Fact("query_id", table.epoch.query_id)
+    if table.missing:
+        yield Fact("missing", table.missing[0] + (" …" if len(table.missing) > 1 else ""))
+
+
+def _writer_change(writers: tuple[Writer, ...]) -> WriterChange | None:
+    if len(writers) < 2:
+        return None
+    before, now = writers[-2:]
+    return WriterChange(at=now.since, old=before.query_id, new=now.query_id)
+
+
+def observe_catalog(client: CatalogClient) -> tuple[str, Observation]:
+    """Return one line about the catalog, and what was seen of it."""
+    now = datetime.now(UTC)
+    namespaces = client.ping()
+    detail = f"{namespaces} namespace{'s' if namespaces != 1 else ''}"
+    return detail, Observation(stage=client.name, observed_at=now, figures=(Figure("namespaces", namespaces),))
+
+
+def observe_store(client: CatalogClient) -> tuple[str, Observation]:
+    """Return one line about the object store in which the tables lie, and what was seen of it."""
+    now = datetime.now(UTC)
+    client.store()
+    return "the warehouse is there", Observation(stage=store_of(client.name), observed_at=now)

@@ -1,0 +1,44 @@
+"""Errors of object stores, which Arrow tells in its text only."""
+
+from __future__ import annotations
+
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
+from dataops_core.transport.reasons import line
+
+_WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
+    (
+        (
+            "InvalidAccessKeyId",
+            "INVALID_ACCESS_KEY_ID",
+            "SIGNATURE_DOES_NOT_MATCH",
+            "SignatureDoesNotMatch",
+            "EXPIRED_TOKEN",
+            "ExpiredToken",
+            "INVALID_CLIENT_TOKEN_ID",
+            "UNRECOGNIZED_CLIENT",
+            "HTTP response code 401",
+        ),
+        AuthenticationFailed,
+        "refused our credentials",
+    ),
+    (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denies us permission"),
+    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
+    (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
+)
+"""What Arrow says of an object store's error, and what it is."""
+
+
+def store_error(where: str, error: OSError) -> ClientError:
+    """Return our own error for what Arrow raises; `where` begins its line."""
+    text = line(error)
+    for words, kind, said in _WORDS:
+        if any(word in text for word in words):
+            return kind(f"{where}: {said}")
+    return BadAnswer(f"{where}: {text}")

@@ -1,0 +1,287 @@
+"""The state of an Iceberg table, from its metadata and manifests; never a scan of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from pyiceberg.expressions import BooleanExpression, parser
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+
+from dataops_core.errors import NotFound, QueryFailed
+from dataops_core.systems.iceberg.files import ByPath, FileWatch, TableFiles, signed, table_files
+from dataops_core.transport.reasons import line
+from dataops_core.values import instant
+
+PROGRESS_PROPERTY = "dataops.progress-time"
+"""Commit property in which a job says up to when it has taken data in."""
+OLDEST_PROPERTY = "dataops.oldest-time"
+"""Commit property in which a job says how old the oldest record of the commit is."""
+QUERY_PROPERTIES = ("spark.sql.streaming.queryId", "dataops.query-id")
+"""Commit properties in which a streaming query says who it is: Iceberg's own sink, and a job that commits by itself."""
+EPOCH_PROPERTIES = ("spark.sql.streaming.epochId", "dataops.epoch-id")
+"""Commit properties in which a streaming query says which batch it is, in the same order."""
+SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT = "history.expire.max-snapshot-age-ms", 5 * 86_400_000
+"""Table property that says how long expiry leaves a snapshot, and Iceberg's own value for it."""
+HISTORY = 1000
+"""How many snapshots back the advances and the writers of a table are told."""
+RECENT = timedelta(hours=1)
+"""How far back records count as recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit that carries a stamp.
+
+    Attributes:
+        at: When it was committed.
+        progress_time: Up to when the table has taken data in since then.
+        oldest: How old the oldest record of the commit is.
+        first: Whether the table is known to have had none before it.
+    """
+
+    at: datetime
+    progress_time: datetime
+    oldest: datetime | None
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A streaming query that writes, or wrote, to a table.
+
+    Attributes:
+        query_id: Its id, which lives as long as its checkpoint.
+        since: Its first commit after another query's, as far back as the history goes.
+    """
+
+    query_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A batch of a streaming query that is committed in a table.
+
+    Attributes:
+        query_id: The query's id.
+        number: The batch's number.
+        at: When it was committed.
+    """
+
+    query_id: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table's current state, from its metadata.
+
+    Attributes:
+        snapshot_id: The current snapshot; `None` for a table without one.
+        committed_at: When it was committed.
+        summary: Its summary.
+        commits: Stamped commits of its history, oldest first.
+        writers: Streaming queries that have written to it one after the other, oldest first.
+        upper_bound: Largest value of the progress column; `None` where not asked for or not known.
+        records: Rows, delete files not counted off.
+        data_files: Data files.
+        data_bytes: What they take.
+        delete_files: Delete files.
+        snapshots: Snapshots that are kept.
+        refs: Branches and tags.
+        oldest_snapshot: When the oldest snapshot that is kept was committed.
+        oldest_unneeded: The same of the oldest that no branch or tag names.
+        snapshot_age: Seconds that expiry leaves a snapshot, by the table's own properties.
+        compacted_at: When a compaction was committed last, as far back as snapshots are kept.
+        records_added_recent: Rows that were added within `RECENT`; compaction adds none.
+        epoch: The newest batch of a streaming query that is committed in it.
+        files: What the manifests of the current snapshot say; `None` without a snapshot, or where they cannot be read.
+        metadata_bytes: Size of the metadata file; `None` where the store does not tell.
+        missing: Paths of data files of the current snapshot that were looked for and are not there.
+        store_error: Why the files could not be looked at; `None` if they could.
+    """
+
+    identifier: str
+    snapshot_id: int | None
+    committed_at: datetime | None
+    summary: dict[str, str]
+    commits: tuple[Commit, ...]
+    writers: tuple[Writer, ...]
+    upper_bound: datetime | None
+    records: int | None
+    data_files: int | None
+    data_bytes: int | None
+    delete_files: int | None
+    snapshots: int
+    refs: int
+    oldest_snapshot: datetime | None
+    oldest_unneeded: datetime | None
+    snapshot_age: float
+    compacted_at: datetime | None
+    records_added_recent: int
+    epoch: Epoch | None
+    files: TableFiles | None
+    metadata_bytes: int | None
+    missing: tuple[str, ...]
+    store_error: str | None
+
+
+def condition(where: str) -> BooleanExpression:
+    """Return a condition that is text, e.g. `id = 'x'`; raises QueryFailed."""
+    from pyparsing import ParseBaseException  # noqa: PLC0415 - a tenth of a second, for canaries only
+
+    try:
+        return parser.parse(where)
+    except ParseBaseException as error:
+        raise QueryFailed(f"the condition {where!r} cannot be read: {line(error)}") from error
+
+
+def holds(table: Table, wanted: BooleanExpression) -> bool:
+    """Tell whether a table has such a row; see `CatalogClient.holds`."""
+    return bool(table.scan(row_filter=wanted, limit=1).to_arrow().num_rows)
+
+
+def records_added(table: Table) -> int:
+    """Return the rows that were added to a table within `RECENT`."""
+    return _added(_history(table, table.current_snapshot()))
+
+
+def table_state(
+    table: Table, identifier: str, progress_column: str | None, small: float, watch: FileWatch, check: int
+) -> TableState:
+    """Return a table's state; see `CatalogClient.table`."""
+    snapshot = table.current_snapshot()
+    summary = _summary(snapshot)
+    history = _history(table, snapshot)
+    commits = tuple(_commits(history))
+    bound_of = _column(table, progress_column) if progress_column is not None and not commits else None
+    files: TableFiles | None = None
+    missing: tuple[str, ...] = ()
+    held: int | None = None
+    error: str | None = None
+    try:
+        if snapshot is not None:
+            files = table_files(table, snapshot, small, bound_of)
+            missing = watch.look(table, snapshot, check) if check else ()
+        held = _length(table.metadata_location, ByPath(table.io))
+    except FileNotFoundError as raised:  # a manifest, or the list of them
+        missing = (line(raised),)
+    except OSError as raised:
+        if bound_of is not None:  # without the bound there is no progress
+            raise
+        error = line(raised)
+    named = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    times = sorted((s.timestamp_ms, s.snapshot_id) for s in table.metadata.snapshots)
+    unneeded = next((at for at, snapshot_id in times if snapshot_id not in named), None)
+    return TableState(
+        identifier=identifier,
+        snapshot_id=snapshot.snapshot_id if snapshot else None,
+        committed_at=_millis(snapshot.timestamp_ms) if snapshot else None,
+        summary=summary,
+        commits=commits,
+        writers=tuple(_writers(history)),
+        upper_bound=_time(files.upper_bound) if files else None,
+        records=_count(summary, "total-records") if snapshot else 0,
+        data_files=_count(summary, "total-data-files") if snapshot else 0,
+        data_bytes=_count(summary, "total-files-size") if snapshot else 0,
+        delete_files=_count(summary, "total-delete-files") if snapshot else 0,
+        snapshots=len(table.metadata.snapshots),
+        refs=len(table.metadata.refs),
+        oldest_snapshot=_millis(times[0][0]) if times else None,
+        oldest_unneeded=_millis(unneeded) if unneeded is not None else None,
+        snapshot_age=float(table.properties.get(SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT)) / 1000,
+        compacted_at=next((_millis(s.timestamp_ms) for s in reversed(history) if _compaction(s)), None),
+        records_added_recent=_added(history),
+        epoch=_epoch(history),
+        files=files,
+        metadata_bytes=held,
+        missing=missing,
+        store_error=error,
+    )
+
+
+@lru_cache(maxsize=256)
+def _length(path: str, source: ByPath) -> int:
+    """Return the size of a metadata file, which never changes."""
+    return len(source.take().new_input(path))
+
+
+def _compaction(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
+
+
+def _added(history: Iterable[Snapshot]) -> int:
+    since = (datetime.now(UTC) - RECENT).timestamp() * 1000
+    recent = [s for s in history if s.timestamp_ms >= since and not _compaction(s)]
+    return sum(_count(_summary(s), "added-records") or 0 for s in recent)
+
+
+def _epoch(history: Sequence[Snapshot]) -> Epoch | None:
+    for snapshot in reversed(history):
+        summary = _summary(snapshot)
+        query = next((summary[name] for name in QUERY_PROPERTIES if name in summary), None)
+        epoch = next((number for name in EPOCH_PROPERTIES if (number := _count(summary, name)) is not None), None)
+        if query is not None and epoch is not None:
+            return Epoch(query, epoch, _millis(snapshot.timestamp_ms))
+    return None
+
+
+def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
+    """Return the snapshots of the current branch, oldest first."""
+    found: list[Snapshot] = []
+    while snapshot is not None and len(found) < HISTORY:
+        found.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    return tuple(reversed(found))
+
+
+def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
+    """Yield the stamped commits; upkeep (compaction …) carries no stamp."""
+    first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
+    for snapshot in history:
+        summary = _summary(snapshot)
+        stamp = instant(summary.get(PROGRESS_PROPERTY))
+        if stamp is not None:
+            yield Commit(_millis(snapshot.timestamp_ms), stamp, instant(summary.get(OLDEST_PROPERTY)), first)
+            first = False
+
+
+def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:
+    """Yield each streaming query at its first commit after another one's."""
+    last = None
+    for snapshot in history:
+        summary = _summary(snapshot)
+        query_id = next((summary[name] for name in QUERY_PROPERTIES if name in summary), last)
+        if query_id is not None and query_id != last:
+            yield Writer(query_id, _millis(snapshot.timestamp_ms))
+        last = query_id
+
+
+def _column(table: Table, name: str) -> int:
+    try:
+        return table.schema().find_field(name).field_id
+    except ValueError as error:
+        raise NotFound(f"table {'.'.join(table.name())} has no column {name}") from error
+
+
+def _time(bound: bytes | None) -> datetime | None:
+    return datetime.fromtimestamp(signed(bound) / 1e6, UTC) if bound is not None else None
+
+
+def _summary(snapshot: Snapshot | None) -> dict[str, str]:
+    return dict(snapshot.summary.additional_properties) if snapshot and snapshot.summary else {}
+
+
+def _count(summary: dict[str, str], name: str) -> int | None:
+    value = summary.get(name, "")
+    return int(value) if value.isdecimal() else None
+
+
+def _millis(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)

@@ -1,0 +1,1 @@
+"""Kafka: client, probe and checks."""

@@ -1,0 +1,152 @@
+"""A Confluent Schema Registry: what the bytes of a record mean.
+
+A record that was written with one begins with a zero byte and the schema's id in four. Only reading is done here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from dataops_core.config import WebSettings
+from dataops_core.errors import BadAnswer, ClientError, NotFound
+from dataops_core.transport.http import get_json
+from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
+
+HEADER = 5
+"""Bytes before what was written: the zero and the schema's id."""
+PATIENCE = 3.0
+"""Longest deadline of a question, in seconds: who reads records waits for the answer."""
+ASK_AGAIN_AFTER = 30.0
+"""Seconds after which a registry that did not answer, or did not know a schema, is asked again."""
+DEEPEST = 16
+"""Schemas that refer to each other, one below the other, that are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What some bytes are by their schema.
+
+    Attributes:
+        schema_id: The schema's id.
+        text: They as JSON in one line; `None` where they cannot be decoded.
+        reason: Why not, in one line.
+    """
+
+    schema_id: int
+    text: str | None = None
+    reason: str | None = None
+
+
+class SchemaRegistry:
+    """A registry; safe to share between threads.
+
+    Args:
+        settings: Where it is and who we are.
+        timeout: Deadline of each call, in seconds; at the most `PATIENCE`.
+    """
+
+    def __init__(self, settings: WebSettings, timeout: float = PATIENCE) -> None:
+        self.target = settings.url.rstrip("/")
+        self._where = f"schema registry {self.target}"
+        self._settings = settings
+        self._timeout = min(timeout, PATIENCE)
+        self._lock = Lock()
+        self._schemas: dict[int, Mapping[str, Any]] = {}
+        self._failed: dict[int | None, tuple[float, str]] = {}
+
+    def ping(self) -> str:
+        """Return the kinds of schemas that it knows; raises ClientError."""
+        kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
+        if not isinstance(kinds, list):
+            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
+        return ", ".join(map(str, kinds))
+
+    def decode(self, data: bytes | None) -> Decoded | None:
+        """Return what bytes are by the schema that they name; `None` where they name none."""
+        if data is None or len(data) < HEADER or data[0] != 0:
+            return None
+        schema_id = int.from_bytes(data[1:HEADER])
+        try:
+            return Decoded(schema_id, text=self._text(self._schema(schema_id), schema_id, data[HEADER:]))
+        except ClientError as error:
+            return Decoded(schema_id, reason=str(error))
+
+    def _text(self, schema: Mapping[str, Any], schema_id: int, data: bytes) -> str:
+        kind = schema.get("schemaType", "AVRO")
+        if kind == "JSON":
+            value = _fitting(lambda: json.loads(data), schema_id)
+        elif kind == "AVRO":
+            from fastavro import schemaless_reader  # noqa: PLC0415 - who reads no Avro needs it not
+
+            value = _fitting(lambda: schemaless_reader(io.BytesIO(data), schema["parsed"], None), schema_id)
+        else:
+            raise BadAnswer(f"schema {schema_id} is {kind}, which is not decoded here")
+        if too_deep(value):
+            raise BadAnswer(f"it is nested deeper than {DEEPEST_SHOWN} levels")
+        return json.dumps(plain(value), ensure_ascii=False)
+
+    def _schema(self, schema_id: int) -> Mapping[str, Any]:
+        with self._lock:  # one question at a time: who waits for the same schema finds it then
+            if schema_id in self._schemas:
+                return self._schemas[schema_id]
+            for about in (None, schema_id):
+                failed_at, reason = self._failed.get(about, (-ASK_AGAIN_AFTER, ""))
+                if time.monotonic() - failed_at < ASK_AGAIN_AFTER:
+                    raise BadAnswer(reason)
+            try:
+                schema = self._ask(schema_id)
+            except (BadAnswer, NotFound) as error:
+                self._failed[schema_id] = (time.monotonic(), str(error))
+                raise
+            except ClientError as error:  # what does not answer knows no other schema either
+                self._failed[None] = (time.monotonic(), str(error))
+                raise
+            self._schemas[schema_id] = schema
+            return schema
+
+    def _ask(self, schema_id: int) -> Mapping[str, Any]:
+        try:
+            found = self._get(f"/schemas/ids/{schema_id}")
+        except NotFound:
+            raise NotFound(f"{self._where}: knows no schema {schema_id}") from None
+        if found.get("schemaType", "AVRO") == "AVRO":
+            found["parsed"] = self._parsed(found, {}, DEEPEST)
+        return found
+
+    def _parsed(self, schema: Mapping[str, Any], named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
+        """Return a schema as fastavro takes it, and put those that it refers to into `named`."""
+        from fastavro import parse_schema  # noqa: PLC0415 - as above
+
+        if not depth:
+            raise BadAnswer(f"{self._where}: its schemas refer to each other without an end")
+        try:
+            for reference in schema.get("references") or ():
+                if reference["name"] not in named:
+                    path = f"/subjects/{quote(reference['subject'], safe='')}/versions/{int(reference['version'])}"
+                    self._parsed(self._get(path), named, depth - 1)
+            return parse_schema(json.loads(schema["schema"]), named)
+        except ClientError:
+            raise
+        except Exception as error:  # whatever a schema that is none makes of fastavro
+            raise BadAnswer(f"{self._where}: what it gives is no Avro schema: {type(error).__name__}") from error
+
+    def _get(self, path: str) -> dict[str, Any]:
+        found = get_json(self._where, self._settings, path, self._timeout)
+        if not isinstance(found, dict) or not isinstance(found.get("schema"), str):
+            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
+        return found
+
+
+def _fitting(read: Callable[[], object], schema_id: int) -> object:
+    """Return what is read; raises BadAnswer where the bytes are not what their schema says."""
+    try:
+        return read()
+    except Exception as error:
+        raise BadAnswer(f"the bytes do not fit schema {schema_id}: {type(error).__name__}") from error

@@ -1,0 +1,118 @@
+"""Modules of the vendors' SDKs, and of ours that need them, that are imported once they are used.
+
+A look at a pipeline took longer to import what it does not use than to ask its components. The modules below are there
+and hollow; the first name that is looked up in one runs its code. `importlib.util.LazyLoader` is not used, because with
+that of Python 3.11 a second thread misses names that are not there yet (https://github.com/python/cpython/issues/114763);
+here it waits for them.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from threading import RLock
+from types import ModuleType
+from typing import Any
+
+MODULES = frozenset(
+    {
+        "dataops_core.systems.airflow.sdk",  # these, not before a component is asked with them
+        "dataops_core.systems.iceberg.files",
+        "dataops_core.systems.iceberg.sdk",
+        "dataops_core.systems.iceberg.table",
+        "pyarrow.dataset",  # for scans; imports pandas where that is installed
+        "pyiceberg.expressions.parser",  # for filters that are text
+        "strictyaml",  # for a file of settings that PyIceberg finds at home
+    }
+)
+PACKAGES = frozenset({"airflow_client.client", "airflow_client.client.api", "airflow_client.client.models"})
+"""Those that offer the names of all their two hundred modules; for a name of one the others need not be there."""
+
+
+class HollowFinder(MetaPathFinder):
+    """Finds the modules above where Python does, and has them loaded later."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return the spec of a module that is loaded later; `None` for all others."""
+        if fullname not in MODULES | PACKAGES:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _HollowLoader(spec.loader)
+        return spec
+
+
+class _HollowLoader(Loader):
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._lock = RLock()
+        self._running = False
+        self._loaded = False
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__getattr__"] = partial(self._missed, module)
+
+    def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - whatever a module has
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
+            return found
+        with self._lock:
+            if self._running:
+                raise AttributeError(name)  # its own code asks, before the name is there
+            self.load(module)
+        return getattr(module, name)
+
+    def load(self, module: ModuleType) -> bool:
+        with self._lock:
+            if self._loaded:
+                return False
+            missed = vars(module)["__getattr__"]
+            self._running = True
+            try:
+                self._loader.exec_module(module)
+            except BaseException:
+                vars(module)["__getattr__"] = missed
+                raise
+            finally:
+                self._running = False
+            self._loaded = True
+            if vars(module).get("__getattr__") is missed:  # it may have one of its own
+                del vars(module)["__getattr__"]
+            return True
+
+
+def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
+    """Return a module of a package, or what one that is imported has under a name; `None` where none has it."""
+    if find_spec(f"{package}.{name}") is not None:
+        return import_module(f"{package}.{name}")
+    parts = [part for key, part in list(sys.modules.items()) if key.startswith(f"{package}.")]
+    return next((vars(part)[name] for part in parts if name in vars(part)), None)
+
+
+def load(*modules: ModuleType) -> None:
+    """Have modules loaded now, where they are hollow."""
+    loaders = [(loader, module) for module in modules if isinstance(loader := module.__loader__, _HollowLoader)]
+    loaded = [loader.load(module) for loader, module in loaders]
+    if any(loaded):
+        gc.freeze()  # modules live for ever: no need to look through them for garbage again and again
+
+
+def install() -> None:
+    """Have what is hollow loaded later, from here on."""
+    if not any(isinstance(finder, HollowFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, HollowFinder())

@@ -1,0 +1,27 @@
+"""Active alerts of Prometheus and Alertmanager."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dataops_core.health.model import Figure, Observation
+from dataops_core.systems.prometheus.alerts import AlertsClient
+
+SHOWN = 50
+"""Alerts that are listed."""
+
+
+def observe_alerts(client: AlertsClient) -> tuple[str, Observation]:
+    """Return one line about the alerts, and what was seen of them."""
+    now = datetime.now(UTC)
+    alerts = client.alerts()
+    lines = [
+        f"{alert.name} since {alert.since.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+        + (f": {alert.summary}" if alert.summary else "")
+        for alert in alerts
+    ]
+    figures = [Figure("alerts_firing", len(alerts))]
+    if alerts:
+        figures.append(Figure("oldest_alert", alerts[0].since.timestamp(), "timestamp"))
+    detail = f"{len(alerts)} alert{'s' if len(alerts) != 1 else ''} firing"
+    return detail, Observation(stage=client.name, observed_at=now, notes=tuple(lines[:SHOWN]), figures=tuple(figures))

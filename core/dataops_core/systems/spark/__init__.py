@@ -1,0 +1,1 @@
+"""Spark: client, probe and checks."""

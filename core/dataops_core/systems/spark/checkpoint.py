@@ -1,0 +1,269 @@
+"""A Structured Streaming query, seen through its checkpoint; Spark commits nothing to Kafka.
+
+The layout is that of Spark's `StreamExecution`: `metadata` holds the query's id; `offsets/N` is written before batch N
+runs (line 1 a version, line 2 the batch's own metadata, then one line of JSON for each source, with exclusive end
+offsets); `commits/N` is written once batch N is done; `state/OPERATOR/PARTITION` holds the state, where the HDFS-backed
+store writes `N.delta` and, each few batches, the whole as `N.snapshot`. The newest 100 batches are kept, unless told
+otherwise. A checkpoint in an object store is laid out in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from dataops_core.errors import BadAnswer, ConfigError, NotFound
+from dataops_core.systems.iceberg import sdk
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.store import store_error
+
+Offsets = Mapping[str, Mapping[int, int]]
+"""End offsets (exclusive) by topic and partition."""
+TIMED = 10
+"""Committed batches whose durations are read."""
+STATE_KEPT = 60.0
+"""Seconds that the size of a query's state is remembered: there may be many files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One micro-batch.
+
+    Attributes:
+        number: Its number; Iceberg calls it the epoch.
+        at: When its file was written: planned, or committed.
+        offsets: Up to where it reads.
+        watermark: Event-time watermark that it runs with; `None` for a query without one, or before the first event.
+    """
+
+    number: int
+    at: datetime
+    offsets: Offsets
+    watermark: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How long the event-time watermark has stood still.
+
+    Attributes:
+        seconds: Between the first and the newest batch of those with new records that ran with it.
+        batches: How many those are.
+    """
+
+    seconds: float
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A stateful query's state, as it is on disk.
+
+    Attributes:
+        bytes: All its files.
+        snapshot_bytes: The newest whole state; `None` where the store keeps none in one file (RocksDB).
+        snapshot_bytes_before: The oldest whole state that is kept.
+        span: Seconds between these two.
+    """
+
+    bytes: int
+    snapshot_bytes: int | None
+    snapshot_bytes_before: int | None
+    span: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A query's checkpoint.
+
+    Attributes:
+        query_id: The query's id; a new one means that the checkpoint was lost.
+        planned: The newest batch that was planned; `None` before the first one.
+        committed: The newest batch that was committed; `None` before the first one.
+        durations: Seconds that each of the last committed batches took, oldest first.
+        standing: How long the watermark has stood still; `None` for a query without one.
+        state: Its state; `None` for a query without one.
+    """
+
+    query_id: str
+    planned: Batch | None
+    committed: Batch | None
+    durations: tuple[float, ...] = ()
+    standing: Standing | None = None
+    state: State | None = None
+
+
+Log = Mapping[int, datetime]
+"""When the file of each batch was written to a log."""
+
+
+def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        location: A folder, or one of an object store such as `s3://bucket/checkpoints/land_orders`.
+        store: Catalog whose credentials open the object store.
+
+    Raises:
+        NotFound: There is none.
+        BadAnswer: A file in it is not what Spark writes.
+        ConfigError: It lies in an object store, and there are no credentials for it.
+        ClientError: The object store does not answer, or refuses us.
+    """
+    local = location.removeprefix("file://")
+    if "://" not in local:
+        filesystem, path = sdk.LocalFileSystem(), local
+    elif store is None:
+        raise ConfigError(f"{location}: the stage has no `store`", hint="name the catalog that knows the object store")
+    else:
+        filesystem, path = store.filesystem(location)
+    try:
+        return _Folder(filesystem, path.rstrip("/"), location).read()
+    except OSError as error:
+        raise store_error(f"checkpoint {location}", error) from error
+
+
+class _Folder:
+    """A checkpoint's folder in a file system."""
+
+    def __init__(self, filesystem: sdk.FileSystem, path: str, location: str) -> None:
+        self._filesystem = filesystem
+        self._path = path
+        self._location = location
+
+    def read(self) -> Checkpoint:
+        query_id = self._query_id()
+        # Commits first: a batch that is committed between the two looks was planned before both.
+        commits, plans = self._log("commits"), self._log("offsets")
+        newest = self._batch(max(plans), plans, plans) if plans else None
+        return Checkpoint(
+            query_id=query_id,
+            planned=newest,
+            committed=self._batch(max(commits), plans, commits) if commits else None,
+            durations=tuple(
+                max(0.0, (commits[number] - plans[number]).total_seconds())
+                for number in sorted(commits)[-TIMED:]
+                if number in plans  # Spark purges the two logs one after the other
+            ),
+            standing=self._standing(plans, newest) if newest and newest.watermark else None,
+            state=_state(_Seen(f"{self._path}/state", time.monotonic() // STATE_KEPT, [self._filesystem])),
+        )
+
+    def _query_id(self) -> str:
+        try:
+            text = _text(self._filesystem, f"{self._path}/metadata")
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"no checkpoint at {self._location}: the query has never run, or its folder was removed"
+            ) from error
+        try:
+            return str(json.loads(text)["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadAnswer(f"{self._location}/metadata is not Spark's: no query id") from error
+
+    def _log(self, name: str) -> Log:
+        """Return the batches of a log; temporary files and checksums have no number for a name."""
+        found = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
+        return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
+
+    def _batch(self, number: int, plans: Log, log: Log) -> Batch:
+        """Return a batch with the time at which it was written to a log."""
+        where = f"{self._location}/offsets/{number}"
+        if number not in plans:
+            raise BadAnswer(f"{where} is missing, although batch {number} was committed")
+        try:
+            lines = _lines(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
+        except FileNotFoundError as error:
+            raise BadAnswer(f"{where} is missing, although it was there a moment ago") from error
+        offsets, watermark = _plan(lines, where)
+        return Batch(number, log[number], offsets, watermark)
+
+    def _standing(self, plans: Log, newest: Batch) -> Standing:
+        """Go back from the newest batch as long as the watermark is the same; count those that brought records."""
+        times = []
+        batch = newest
+        for number in sorted(plans, reverse=True)[1:]:
+            try:
+                earlier = self._batch(number, plans, plans)
+            except BadAnswer:  # purged meanwhile
+                break
+            if earlier.watermark != newest.watermark:
+                break
+            if batch.offsets != earlier.offsets:
+                times.append(batch.at)
+            batch = earlier
+        return Standing((times[0] - times[-1]).total_seconds() if times else 0.0, len(times))
+
+
+def _text(filesystem: sdk.FileSystem, path: str) -> str:
+    with filesystem.open_input_stream(path) as stream:
+        return bytes(stream.read()).decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file or folder as it was at a time, by which it is remembered.
+
+    The file system has no identity of its own. It stands in a list from which it is taken once, since a cache keeps its
+    keys, and an object store's file system holds connections.
+    """
+
+    path: str
+    at: float
+    filesystem: list[sdk.FileSystem] = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _lines(file: _Seen) -> tuple[str, ...]:
+    """Return the lines of a file of `offsets`; it never changes."""
+    return tuple(_text(file.filesystem.pop(), file.path).splitlines())
+
+
+def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]:
+    """Return what a file of `offsets` says: up to where the batch reads, and its watermark."""
+    if len(lines) < 3 or not lines[0].startswith("v"):
+        raise BadAnswer(f"{where} is not Spark's, or half written: {len(lines)} lines")
+    offsets: dict[str, dict[int, int]] = {}
+    for line in lines[2:]:
+        try:
+            source = json.loads(line)
+            for topic, partitions in source.items():
+                offsets.setdefault(topic, {}).update({int(p): int(end) for p, end in partitions.items()})
+        except (ValueError, AttributeError, TypeError) as error:
+            raise BadAnswer(f"{where} has a source that is not Kafka's: {line[:80]}") from error
+    try:
+        millis = int(json.loads(lines[1]).get("batchWatermarkMs", 0))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadAnswer(f"{where} has metadata that is not Spark's: {lines[1][:80]}") from error
+    return offsets, datetime.fromtimestamp(millis / 1000, UTC) if millis > 0 else None
+
+
+@lru_cache(maxsize=64)
+def _state(folder: _Seen) -> State | None:
+    total = 0
+    wholes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
+    for info in folder.filesystem.pop().get_file_info(
+        sdk.FileSelector(folder.path, allow_not_found=True, recursive=True)
+    ):
+        if not info.is_file:
+            continue
+        total += info.size
+        stem, _, kind = info.base_name.rpartition(".")
+        if kind == "snapshot" and stem.isdecimal():
+            wholes[str(PurePosixPath(info.path).parent)].append((int(stem), info.size, info.mtime.timestamp()))
+    if not total:
+        return None
+    newest = [max(found) for found in wholes.values()]
+    oldest = [min(found) for found in wholes.values()]
+    return State(
+        bytes=total,
+        snapshot_bytes=sum(held for _, held, _ in newest) if newest else None,
+        snapshot_bytes_before=sum(held for _, held, _ in oldest) if oldest else None,
+        span=max((at for *_, at in newest), default=0.0) - min((at for *_, at in oldest), default=0.0),
+    )

@@ -1,0 +1,1 @@
+"""Trino: client, probe and checks."""

@@ -1,0 +1,558 @@
+"""Trino: is it there, and SQL with live progress and cancel."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+import trino
+from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
+
+from dataops_core.config import TrinoSettings, resolve_secret
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    NoWorkers,
+    PermissionDenied,
+    QueryFailed,
+    TimedOut,
+    Unreachable,
+)
+from dataops_core.transport.reasons import line
+from dataops_core.transport.tls import TlsSession
+
+SOURCE = "dataops"
+"""What we call ourselves to Trino."""
+BATCH = 500
+"""Rows that are handed over at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrinoInfo:
+    """A coordinator.
+
+    Attributes:
+        starting: Whether it has not finished to start.
+        uptime: As Trino writes it, e.g. `3.25m`.
+    """
+
+    version: str
+    starting: bool
+    uptime: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """One stage of a query that runs.
+
+    Attributes:
+        number: Trino's number of the stage; 0 gives the result.
+        depth: How many stages lie between it and the result.
+        state: Trino's word.
+        splits_done: Splits that are complete.
+        splits_total: Splits that are known.
+        rows: Rows that were processed.
+        bytes: Bytes that were processed.
+        cpu: Seconds of CPU time.
+    """
+
+    number: str
+    depth: int
+    state: str
+    splits_done: int
+    splits_total: int
+    rows: int
+    bytes: int
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueryProgress:
+    """How far a query is.
+
+    Attributes:
+        state: Trino's word: QUEUED, PLANNING, RUNNING, FINISHED, FAILED …
+        splits_done: Splits that are complete.
+        splits_total: Splits that are known.
+        rows: Rows that were processed.
+        bytes: Bytes that were processed.
+        elapsed: Seconds since it was submitted, by Trino's clock.
+        queued: Seconds that it waited in the queue.
+        cpu: Seconds of CPU time.
+        peak_memory: Bytes of memory that it held at most.
+        stages: Its stages, the one that gives the result first, each before those that it reads from.
+    """
+
+    state: str
+    splits_done: int
+    splits_total: int
+    rows: int
+    bytes: int
+    elapsed: float
+    queued: float
+    cpu: float = 0.0
+    peak_memory: int = 0
+    stages: tuple[StageProgress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerQuery:
+    """A query that Trino knows of, whoever has sent it.
+
+    Attributes:
+        query_id: Trino's id.
+        state: Trino's word.
+        user: Who runs it.
+        source: The program that has sent it; empty if it does not say.
+        statement: Its text; Trino cuts long ones short in a list.
+        resource_group: Where it queues and runs, e.g. `global.adhoc`; empty if it is in none yet.
+        created: When it was submitted.
+        elapsed: Seconds since then, until its end.
+        queued: Seconds that it waited in the queue.
+        cpu: Seconds of CPU time.
+        splits_done: Splits that are complete.
+        splits_total: Splits that are known.
+        rows: Rows that were read.
+        bytes: Bytes that were read.
+        memory: Bytes that it holds now.
+        blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
+        error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
+        error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
+    """
+
+    query_id: str
+    state: str
+    user: str
+    source: str
+    statement: str
+    resource_group: str
+    created: datetime | None
+    elapsed: float
+    queued: float
+    cpu: float
+    splits_done: int
+    splits_total: int
+    rows: int
+    bytes: int
+    memory: int
+    blocked: tuple[str, ...]
+    error: str
+    error_type: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state in ("FINISHED", "FAILED")
+
+    def why_waiting(self, others: Iterable[ServerQuery]) -> str:
+        """Return why it does not run, in words; empty if it does, or is over."""
+        if self.state == "QUEUED":
+            group = [q for q in others if q.resource_group == self.resource_group and q.query_id != self.query_id]
+            running = sum(not q.ended and q.state != "QUEUED" for q in group)
+            before = sum(q.state == "QUEUED" and _is_before(q, self) for q in group)
+            return f"queued in {self.resource_group or 'no group yet'}: {running} run, {before} wait before it"
+        if self.state == "WAITING_FOR_RESOURCES":
+            return "waits for enough workers"
+        if self.blocked:
+            return "blocked: " + ", ".join(word.lower().replace("_", " ") for word in self.blocked)
+        return ""
+
+
+def _is_before(one: ServerQuery, other: ServerQuery) -> bool:
+    return one.created is not None and other.created is not None and one.created < other.created
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDetail:
+    """One query in full; `failure` is Trino's message, empty if it has not failed."""
+
+    query: ServerQuery
+    statement: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the cluster.
+
+    Attributes:
+        state: `active`, `inactive`, `shutting_down` …
+    """
+
+    node_id: str
+    coordinator: bool
+    state: str
+
+
+class QueryHandle:
+    """A statement that runs: read it from one thread, watch and cancel it from others."""
+
+    def __init__(self, client: TrinoClient, connection: trino.dbapi.Connection, statement: str) -> None:
+        self.statement = statement
+        self._client = client
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self.columns: tuple[tuple[str, str], ...] = ()
+        """Names and types of the columns; filled when `batches()` yields its first batch, or ends."""
+        self.cancelled = False
+        self._ended = Event()
+
+    @property
+    def query_id(self) -> str | None:
+        """Trino's id of the query; `None` before it is submitted."""
+        query_id: str | None = self._cursor.query_id
+        return query_id
+
+    @property
+    def update_type(self) -> str | None:
+        """What a statement without rows did, e.g. `INSERT`, `CREATE TABLE`."""
+        update_type: str | None = self._cursor.update_type
+        return update_type
+
+    @property
+    def update_count(self) -> int | None:
+        """How many rows a statement has changed, where Trino says so."""
+        count = self._cursor.rowcount
+        return count if isinstance(count, int) and count >= 0 else None
+
+    def batches(self) -> Generator[list[tuple[Any, ...]]]:
+        """Run the statement and yield its rows, a few hundred at a time.
+
+        Raises:
+            QueryFailed: Trino refused or failed it; the line says where in the statement.
+            ClientError: Trino does not answer.
+        """
+        with self._client.errors():
+            try:
+                self._cursor.execute(self.statement)
+                self.columns = tuple((c.name, c.type_code) for c in self._cursor.description or ())
+                while rows := self._cursor.fetchmany(BATCH):
+                    yield [tuple(row) for row in rows]
+                    if self.cancelled:
+                        return
+            finally:
+                self._ended.set()
+                self._connection.close()  # type: ignore[no-untyped-call]
+
+    def progress(self) -> QueryProgress | None:
+        """Return how far it is; `None` before Trino has said anything."""
+        stats = self._cursor.stats
+        if not stats:
+            return None
+        return QueryProgress(
+            state=str(stats.get("state", "")),
+            splits_done=int(stats.get("completedSplits", 0)),
+            splits_total=int(stats.get("totalSplits", 0)),
+            rows=int(stats.get("processedRows", 0)),
+            bytes=int(stats.get("processedBytes", 0)),
+            elapsed=float(stats.get("elapsedTimeMillis", 0)) / 1000,
+            queued=float(stats.get("queuedTimeMillis", 0)) / 1000,
+            cpu=float(stats.get("cpuTimeMillis", 0)) / 1000,
+            peak_memory=int(stats.get("peakMemoryBytes", 0)),
+            stages=tuple(_stages(stats.get("rootStage"), 0)),
+        )
+
+    def cancel(self) -> None:
+        """Cancel it in the server; raises ClientError."""
+        self.cancelled = True
+        with self._client.errors():
+            self._cursor.cancel()
+
+    def stop(self, within: float = 3.0) -> None:
+        """Cancel it until its reader has ended; one try comes too early while it is being submitted.
+
+        Args:
+            within: Seconds after which we go without.
+
+        Raises:
+            TimedOut: It may still run in the server.
+        """
+        self.cancelled = True
+        deadline = time.monotonic() + within
+        failure: ClientError | None = None
+        while not self._ended.is_set() and time.monotonic() < deadline:
+            try:
+                self.cancel()
+                failure = None
+            except ClientError as error:
+                failure = error
+            self._ended.wait(0.2)
+        if not self._ended.is_set():
+            why = f": {failure}" if failure else ""
+            raise TimedOut(f"the query {self.query_id or 'without an id'} may still run in the server{why}")
+
+
+class TrinoClient:
+    """A Trino coordinator; safe to share between threads.
+
+    Args:
+        settings: Where it is and who we are.
+        timeout: Deadline of each HTTP request, in seconds; a query may take longer.
+    """
+
+    def __init__(self, settings: TrinoSettings, timeout: float = 8.0) -> None:
+        self.target = settings.url.rstrip("/")
+        self._settings = settings
+        self._timeout = timeout
+
+    def info(self) -> TrinoInfo:
+        """Return what the coordinator says of itself; raises ClientError."""
+        with self.errors():
+            with self._session() as session:
+                answer = session.get(f"{self.target}/v1/info", timeout=self._timeout)
+            if answer.status_code == 401:
+                raise AuthenticationFailed(f"trino {self.target}: refused our credentials (401)")
+            if answer.status_code == 403:
+                raise PermissionDenied(f"trino {self.target}: denies us permission (403)")
+            if answer.status_code != 200:
+                raise BadAnswer(f"trino {self.target}: HTTP {answer.status_code}")
+            found = answer.json()
+            return TrinoInfo(
+                version=str(found["nodeVersion"]["version"]),
+                starting=bool(found["starting"]),
+                uptime=str(found.get("uptime", "")),
+            )
+
+    def nodes(self, within: float) -> tuple[Node, ...]:
+        """Return the nodes that Trino knows; raises ClientError."""
+        rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)
+        return tuple(Node(node_id, coordinator, state) for node_id, coordinator, state in rows)
+
+    def query(self, statement: str) -> QueryHandle:
+        """Return a statement ready to run; nothing is sent before its rows are asked for."""
+        url = urlsplit(self.target)
+        secure = url.scheme == "https"
+        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
+            host=url.hostname or "",
+            port=url.port or (443 if secure else 8080),
+            http_scheme=url.scheme,
+            user=self._settings.user,
+            auth=self._authentication(),
+            http_session=self._session(),
+            source=SOURCE,
+            catalog=self._settings.catalog,
+            schema=self._settings.db_schema,
+            request_timeout=self._timeout,
+            max_attempts=1,
+        )
+        return QueryHandle(self, connection, statement.strip().rstrip(";"))
+
+    def queries(self) -> tuple[ServerQuery, ...]:
+        """Return the queries that Trino knows of and lets us see, newest first; raises ClientError.
+
+        This asks the coordinator itself and is no query: it is answered also while the queue is full.
+        """
+        with self.errors():
+            found = [_server_query(query) for query in self._ask("GET", "/v1/query").json()]
+        return tuple(sorted(found, key=lambda q: (q.created is not None, q.created, q.query_id), reverse=True))
+
+    def query_detail(self, query_id: str) -> QueryDetail:
+        """Return one query in full; raises NotFound if Trino has forgotten it, or another ClientError."""
+        with self.errors():
+            found = self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json()
+            failure = found.get("failureInfo") or {}
+            return QueryDetail(_server_query(found), str(found["query"]), str(failure.get("message") or ""))
+
+    def kill(self, query_id: str, message: str) -> None:
+        """End somebody's query; the message tells them why.
+
+        Raises:
+            NotFound: Trino does not know it any more.
+            QueryFailed: It has ended before.
+            ClientError: Trino does not answer, or does not let us.
+        """
+        with self.errors():
+            self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
+        with self._session() as session:
+            if (authentication := self._authentication()) is not None:
+                authentication.set_http_session(session)
+            answer = session.request(
+                method,
+                self.target + path,
+                data=body,
+                headers={"X-Trino-User": self._settings.user, "X-Trino-Source": SOURCE, "Content-Type": "text/plain"},
+                timeout=self._timeout,
+            )
+        match answer.status_code:
+            case 200 | 202 | 204:
+                return answer
+            case 401 | 403:
+                raise AuthenticationFailed(f"trino {self.target}: {self._settings.user} may not do that")
+            case 404 | 410:
+                raise NotFound(f"trino {self.target}: it does not know that query any more")
+            case 409:
+                raise QueryFailed("the query has ended before")
+            case status:
+                raise BadAnswer(f"trino {self.target}: HTTP {status}")
+
+    def _session(self) -> requests.Session:
+        return TlsSession(self._settings.tls, f"trino {self.target}")
+
+    def _authentication(self) -> Authentication | None:
+        settings = self._settings
+        if settings.token is not None:
+            return JWTAuthentication(resolve_secret(settings.token))
+        if settings.password is not None:
+            return BasicAuthentication(settings.user, resolve_secret(settings.password))
+        return None
+
+    def fetch(self, statement: str, within: float) -> list[tuple[Any, ...]]:
+        """Run a small statement and return its rows.
+
+        Args:
+            statement: One that gives few rows.
+            within: Seconds after which it is cancelled.
+
+        Raises:
+            TimedOut: It did not finish; it has been cancelled in the server.
+            NoWorkers: The same, and it waited for workers.
+            ClientError: It failed.
+        """
+        handle = self.query(statement)
+        rows: list[tuple[Any, ...]] = []
+        failed: list[ClientError] = []
+        done = Event()
+
+        def run() -> None:
+            try:
+                for batch in handle.batches():
+                    rows.extend(batch)
+            except ClientError as error:
+                failed.append(error)
+            except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
+                failed.append(BadAnswer(f"trino {self.target}: {type(error).__name__}: {line(error)}"))
+            finally:
+                done.set()
+
+        Thread(target=run, name="trino-fetch", daemon=True).start()
+        if not done.wait(within):
+            state = self._state(handle)
+            handle.cancel()
+            late = f"trino {self.target}: the query did not finish within {within:g} s"
+            # Trino waits so for query-manager.required-workers, and for nothing else.
+            if state == "WAITING_FOR_RESOURCES":
+                raise NoWorkers(f"{late}, it waits for workers")
+            raise TimedOut(f"{late}, it is {state.lower()}" if state else late)
+        if failed:
+            raise failed[0]
+        return rows
+
+    def _state(self, handle: QueryHandle) -> str | None:
+        progress = handle.progress()
+        if progress is None or progress.state != "QUEUED" or handle.query_id is None:
+            return progress.state if progress else None
+        try:  # the statement's own answers say so of all that has not begun; the coordinator tells what it waits for
+            return self.query_detail(handle.query_id).query.state
+        except ClientError:
+            return progress.state
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise our own errors in place of the driver's."""
+        where = f"trino {self.target}"
+        try:
+            yield
+        except trino.exceptions.TrinoQueryError as error:
+            raise QueryFailed(_said(error)) from error
+        except trino.exceptions.TrinoAuthError as error:
+            raise AuthenticationFailed(f"{where}: {line(error)}") from error
+        except (requests.exceptions.Timeout, TimeoutError) as error:
+            raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
+        except requests.exceptions.JSONDecodeError as error:
+            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
+        except (requests.exceptions.ConnectionError, trino.exceptions.TrinoConnectionError) as error:
+            raise self._no_connection(error) from error
+        except trino.exceptions.HttpError as error:
+            text = line(error)
+            kind = AuthenticationFailed if "401" in text else PermissionDenied if "403" in text else BadAnswer
+            raise kind(f"{where}: {text}") from error
+        except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
+            raise BadAnswer(f"{where}: {line(error)}") from error
+        except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
+            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
+        except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
+            raise BadAnswer(f"{where}: a value of the answer cannot be held: {line(error)}") from error
+
+    def _no_connection(self, error: BaseException) -> ClientError:
+        chain: list[BaseException] = [error]
+        while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
+            chain.append(inner)
+        if any(isinstance(e, requests.exceptions.Timeout | TimeoutError) for e in chain):
+            return TimedOut(f"trino {self.target}: no answer within {self._timeout:g} s")
+        last = chain[-1]
+        reason = last.strerror if isinstance(last, OSError) and last.strerror else line(last)
+        return Unreachable(f"trino {self.target}: cannot be reached: {reason}")
+
+
+def _stages(stage: Mapping[str, Any] | None, depth: int) -> Iterator[StageProgress]:
+    if not stage:
+        return
+    yield StageProgress(
+        number=str(stage.get("stageId", "")),
+        depth=depth,
+        state=str(stage.get("state", "")),
+        splits_done=int(stage.get("completedSplits", 0)),
+        splits_total=int(stage.get("totalSplits", 0)),
+        rows=int(stage.get("processedRows", 0)),
+        bytes=int(stage.get("processedBytes", 0)),
+        cpu=float(stage.get("cpuTimeMillis", 0)) / 1000,
+    )
+    for inner in stage.get("subStages") or ():
+        yield from _stages(inner, depth + 1)
+
+
+def _server_query(found: Mapping[str, Any]) -> ServerQuery:
+    session, stats = found.get("session") or {}, found["queryStats"]
+    blocked = stats.get("blockedReasons") or () if stats.get("fullyBlocked") else ()
+    created = stats.get("createTime")
+    group = found.get("resourceGroupId") or ()
+    return ServerQuery(
+        query_id=str(found["queryId"]),
+        state=str(found["state"]),
+        user=str(found.get("sessionUser") or session.get("user") or ""),
+        source=str(found.get("sessionSource") or session.get("source") or ""),
+        statement=str(found.get("query") or found.get("queryTextPreview") or ""),
+        resource_group=".".join(group),
+        created=datetime.fromisoformat(created) if created else None,
+        elapsed=_seconds(stats.get("elapsedTime")),
+        queued=_seconds(stats.get("queuedTime")),
+        cpu=_seconds(stats.get("totalCpuTime")),
+        splits_done=int(stats.get("completedDrivers", 0)),
+        splits_total=int(stats.get("totalDrivers", 0)),
+        rows=int(stats.get("rawInputPositions") or stats.get("processedInputPositions") or 0),
+        bytes=_bytes(stats.get("rawInputDataSize") or stats.get("processedInputDataSize")),
+        memory=_bytes(stats.get("totalMemoryReservation")),
+        blocked=tuple(blocked),
+        error=str((found.get("errorCode") or {}).get("name") or ""),
+        error_type=str(found.get("errorType") or ""),
+    )
+
+
+def _quantity(text: str | None, units: Mapping[str, float]) -> float:
+    """Return a figure that Trino writes with its unit, e.g. `3.25m`, `12.5kB`."""
+    found = re.fullmatch(r"([\d.]+) ?(\D+)", text or "")
+    return float(found[1]) * units[found[2]] if found else 0.0
+
+
+def _seconds(text: str | None) -> float:
+    return _quantity(text, {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
+
+
+def _bytes(text: str | None) -> int:
+    return round(_quantity(text, {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}))
+
+
+def _said(error: trino.exceptions.TrinoQueryError) -> str:
+    return f"{error.error_name}: {line(error.message)}"

@@ -1,0 +1,168 @@
+"""What Trino serves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from dataops_core.config import TrinoViewStage
+from dataops_core.errors import ClientError, NotFound, NoWorkers, QueryFailed
+from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
+from dataops_core.sql.scan import relation
+from dataops_core.systems.trino.client import SOURCE, Node, ServerQuery, TrinoClient
+from dataops_core.values import instant
+
+WITHIN = 8.0
+"""Seconds that a probing query may take."""
+LOAD_EVERY = timedelta(seconds=30)
+"""How seldom nodes and queries are asked for."""
+FAILED_WITHIN = timedelta(minutes=5)
+"""How far back failed queries count."""
+WAITING = ("QUEUED", "WAITING_FOR_RESOURCES", "DISPATCHING")
+RUNNING = ("PLANNING", "STARTING", "RUNNING", "FINISHING")
+CONFLICTS = ("ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT")
+"""Trino's names for a write that was given up because another one had changed the same files or rows."""
+NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FOUND", "COLUMN_NOT_FOUND")
+
+
+def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
+    """Observe a table or view through Trino: that it answers, and the stamp of the snapshot that Trino serves."""
+    now = datetime.now(UTC)
+    *prefix, name = stage.relation.split(".")
+    try:
+        client.fetch(f"SELECT 1 FROM {relation(*prefix, name)} LIMIT 1", WITHIN)
+    except (QueryFailed, NoWorkers) as error:  # without workers nobody can read it; where it is slow we do not know
+        if str(error).startswith(NOT_THERE):
+            raise NotFound(str(error)) from error
+        return Observation(stage=stage.name, observed_at=now, failure=str(error))
+    snapshots, history = (relation(*prefix, f"{name}${kind}") for kind in ("snapshots", "history"))
+    try:
+        rows = client.fetch(
+            "SELECT committed_at, element_at(summary, 'dataops.progress-time'), CAST(snapshot_id AS varchar)"
+            f" FROM {snapshots}"
+            # A branch has snapshots too, which a query on the table does not see: what waits for its audit.
+            f" WHERE snapshot_id IN (SELECT snapshot_id FROM {history} WHERE is_current_ancestor)"
+            " ORDER BY committed_at DESC LIMIT 20",
+            WITHIN,
+        )
+    except QueryFailed as error:
+        if not str(error).startswith(NOT_THERE):
+            raise
+        return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
+    stamped = next(((at, told) for at, stamp, _ in rows if (told := instant(stamp)) is not None), None)
+    facts = (
+        Fact("relation", ".".join(stage.relation.split(".")[1:])),
+        *(Fact("snapshot_id", row[2]) for row in rows[:1]),
+    )
+    if stamped is None:
+        if not rows:
+            notes = ("the table has no snapshot yet",)
+            return Observation(stage=stage.name, observed_at=now, position=0, notes=notes, facts=facts)
+        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), facts=facts)
+    return Observation(
+        stage=stage.name,
+        observed_at=now,
+        progress_time=stamped[1],
+        progress_source=ProgressSource.STAMPED,
+        advanced_at=stamped[0].astimezone(UTC),
+        facts=facts,
+    )
+
+
+def observe_trino(client: TrinoClient, load: Load) -> tuple[str, Observation]:
+    """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
+    now = datetime.now(UTC)
+    info = client.info()
+    facts = [Fact("starting", "yes")] if info.starting else []
+    figures: tuple[Figure, ...] = ()
+    if not info.starting:
+        figures, more = load.seen(client, now)
+        facts += more
+    detail = f"version {info.version}, up {info.uptime}"
+    return detail, Observation(stage="trino", observed_at=now, figures=figures, facts=tuple(facts))
+
+
+class Load:
+    """What Trino has to do, asked for seldom, because asking costs it real work."""
+
+    def __init__(self) -> None:
+        self._asked: datetime | None = None
+        self._seen: tuple[tuple[Figure, ...], tuple[Fact, ...]] = ((), ())
+
+    def seen(self, client: TrinoClient, now: datetime) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
+        """Return figures and facts that are not older than `LOAD_EVERY`; nothing where we may not know."""
+        if self._asked is None or now - self._asked >= LOAD_EVERY:
+            self._asked = now
+            nodes: Sequence[Node] | None = None
+            try:
+                queries = client.queries()  # no query itself: answered also while the queue is full
+                workers = True
+                try:  # this one is a query, and waits with the others
+                    nodes = client.nodes(WITHIN / 2)
+                except NoWorkers:
+                    workers = False
+                except ClientError:
+                    pass
+                figures, facts = _load(nodes, queries, now)
+                self._seen = figures, facts if workers else (*facts, Fact("workers", "none"))
+            except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
+                self._seen = ((), ())
+        return self._seen
+
+
+def _load(
+    nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime
+) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
+    others = [q for q in queries if q.source != SOURCE]
+    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -_waits(q))
+    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -_waits(q))
+    failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
+    conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
+    failed = [found for found in failed if found not in conflicts]
+    lost = [node.node_id for node in nodes or () if node.state != "active"]
+    figures = []
+    if nodes is not None:
+        figures += [Figure("nodes_active", len(nodes) - len(lost)), Figure("nodes_inactive", len(lost))]
+    figures += [
+        Figure("queries_running", sum(q.state in RUNNING for q in others)),
+        Figure("queries_queued", len(waiting)),
+        Figure("queries_failed_recent", len(failed)),
+        Figure("commits_failed_recent", len(conflicts)),
+    ]
+    facts = []
+    if lost:
+        facts.append(Fact("nodes_inactive", ", ".join(lost[:5])))
+    for name, found in (("queued", waiting), ("planning", planning)):
+        if found:
+            oldest = found[0]
+            figures.append(Figure(f"{name}_longest", _waits(oldest), "s"))
+            figures.append(Figure(f"{name}_since", now.timestamp() - _waits(oldest), "timestamp"))
+            group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
+            why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
+            facts.append(
+                Fact(name, f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}")
+            )
+    if failed:
+        figures.append(Figure("query_failed_at", failed[-1][0].timestamp(), "timestamp"))
+        reasons = Counter(q.error or q.error_type for _, q in failed)
+        facts.append(Fact("failed", ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3))))
+    if conflicts:
+        ended, newest = conflicts[-1]
+        figures.append(Figure("commit_failed_at", ended.timestamp(), "timestamp"))
+        facts.append(Fact("conflict", f"{newest.query_id} of {newest.user}: {' '.join(newest.statement.split())[:80]}"))
+    return tuple(figures), tuple(facts)
+
+
+def _waits(query: ServerQuery) -> float:
+    """Return for how long a query has been waiting, or planned, in seconds."""
+    return query.elapsed - query.queued if query.state == "PLANNING" else query.elapsed
+
+
+def _failed_lately(query: ServerQuery, now: datetime) -> datetime | None:
+    """Return when a query failed, where that was lately and not its user's fault."""
+    its_fault = query.error_type == "USER_ERROR" and query.error not in CONFLICTS
+    if query.state != "FAILED" or its_fault or query.created is None:
+        return None
+    ended = query.created + timedelta(seconds=query.elapsed)
+    return ended if now - ended <= FAILED_WITHIN else None

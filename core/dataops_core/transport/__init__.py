@@ -1,0 +1,1 @@
+"""HTTP, TLS and credentials: what every client of a web service shares."""
