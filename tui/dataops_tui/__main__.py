@@ -6,12 +6,14 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.error_log import INTERNAL_ERROR, catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.recorder.recording import Recording
 from dataops_core.version import version
@@ -24,6 +26,7 @@ SWITCH = 0.0005
 """Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
 USAGE = 2
 """Exit code of wrong use or settings."""
+INTERRUPTED = 130
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -57,7 +60,7 @@ def console(
 ) -> None:
     """Where is the data stuck, and since when? The console for a whole data platform.
 
-    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read.
+    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read, 70 internal error.
     """
     if replay:
         recording = Recording(file or SHIPPED)
@@ -93,7 +96,17 @@ def console(
 
     gc.set_threshold(*THRESHOLDS)
     sys.setswitchinterval(SWITCH)
-    DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch).run()
+    running = DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch)
+    with catch_unexpected(partial(running.call_later, running.show_fault)):
+        running.run()
+    for line in running.faults:
+        _say(line)
+    if running.faults and running.return_code != 0:
+        raise typer.Exit(INTERNAL_ERROR)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"dataops-tui: {line}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,9 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(app(arguments, standalone_mode=False, prog_name="dataops-tui") or 0)
     except typer.TyperException as error:
-        sys.stderr.write(f"dataops-tui: {error.format_message()} (see dataops-tui --help)\n")
+        _say(f"{error.format_message()} (see dataops-tui --help)")
     except DataopsError as error:
-        sys.stderr.write(f"dataops-tui: {error}\n")
+        _say(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        _say(log_error(error, "dataops-tui"))
+        return INTERNAL_ERROR
     return USAGE
 
 

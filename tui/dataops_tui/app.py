@@ -30,6 +30,7 @@ from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.fault_guard import FaultGuard
 from dataops_tui.garbage import QUIET, GarbageCollector
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
@@ -104,7 +105,7 @@ def _sql_screen() -> Screen[Any]:
     return SqlScreen()
 
 
-class DataopsApp(TimeTravel, Navigator):
+class DataopsApp(FaultGuard, TimeTravel, Navigator):
     """The console.
 
     Args:

@@ -7,6 +7,7 @@ from threading import Thread
 
 from textual.message_pump import MessagePump
 
+from dataops_core.error_log import log_error
 from dataops_core.errors import DataopsError
 from dataops_tui.messages import WorkFailed
 
@@ -23,7 +24,7 @@ def in_background(owner: MessagePump, what: str, work: Callable[[], None]) -> No
             work()
         except DataopsError as error:
             owner.post_message(WorkFailed(what, str(error)))
-        except Exception as error:  # noqa: BLE001 - a bug here must be said, not end the console
-            owner.post_message(WorkFailed(what, f"{type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001 - a bug here must be shown, not end the console
+            owner.post_message(WorkFailed(what, log_error(error, f"{what} (background thread)")))
 
     Thread(target=run, name=what, daemon=True).start()

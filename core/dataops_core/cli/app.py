@@ -15,11 +15,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from dataops_core.cli.terminal import Exit, exit_code, say, write
+from dataops_core.error_log import catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.garbage import look_seldom
 
 PROBE_UNKNOWN = 3
-"""Exit code of `probe` and `why` where the status is unknown, which wrong use or settings also make it."""
+"""Exit code of `probe` and `why` where the status is unknown; also of wrong use and internal errors."""
+STATUS_COMMANDS = ("probe", "why")
+"""Commands whose exit code is a status."""
 
 
 class ListOutput(StrEnum):
@@ -133,6 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"dataops: {error}")
         code = exit_code(error)
         return _usage_code(invocation) if code is Exit.USAGE else code
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no command prints a traceback
+        where = f"dataops {invocation.command or ''}".rstrip()
+        say(f"dataops: {log_error(error, where)}")
+        return PROBE_UNKNOWN if invocation.command in STATUS_COMMANDS else Exit.INTERNAL
     return int(code or Exit.OK)
 
 
@@ -146,16 +155,17 @@ def run() -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    code = main()
-    if any(thread.daemon for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    with catch_unexpected(lambda line: say(f"dataops: {line}")):
+        code = main()
+        if any(thread.daemon for thread in threading.enumerate()):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
 
 
 def _usage_code(invocation: Invocation) -> int:
-    return PROBE_UNKNOWN if invocation.command in ("probe", "why") else Exit.USAGE
+    return PROBE_UNKNOWN if invocation.command in STATUS_COMMANDS else Exit.USAGE
 
 
 def _show_version(wanted: bool) -> None:

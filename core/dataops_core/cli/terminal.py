@@ -9,6 +9,7 @@ from enum import IntEnum
 
 import typer
 
+from dataops_core.error_log import INTERNAL_ERROR
 from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, TimedOut
 
 OUTPUT_CLOSED = 141
@@ -30,6 +31,7 @@ class Exit(IntEnum):
     CONNECTION = 3
     """A component cannot be reached, or does not answer as it should."""
     TIMED_OUT = 4
+    INTERNAL = INTERNAL_ERROR
     INTERRUPTED = 130
 
 
