@@ -12,7 +12,7 @@ import urllib3
 from dataops_core.config import WebSettings, resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, PermissionDenied, TimedOut, Unreachable
 from dataops_core.transport.reasons import innermost
-from dataops_core.transport.tls import TlsSession
+from dataops_core.transport.session import WebSession
 
 
 def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> Any:  # noqa: ANN401 - whatever is answered
@@ -56,7 +56,7 @@ def _ask(
     deadline = time.monotonic() + timeout
     try:
         with (
-            TlsSession(settings.tls, where) as session,
+            WebSession(where, settings.url, settings.tls) as session,
             session.request(
                 method,
                 settings.url.rstrip("/") + path,
@@ -65,8 +65,6 @@ def _ask(
                 auth=_basic(settings),
                 timeout=timeout,
                 stream=True,
-                # What is sent to another place arrives there as a question, and a sign-in page looks like consent.
-                allow_redirects=method == "GET",
             ) as answer,
         ):
             text = _read(answer, deadline)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Any
-
-import requests
 
 from dataops_core.config import TlsSettings
 from dataops_core.errors import ConfigError
@@ -46,37 +43,3 @@ def tls_context(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
                 hint="both in PEM form, the key without a password, and belonging together",
             ) from error
     return context
-
-
-class TlsSession(requests.Session):
-    """A session with these settings, which outrank `REQUESTS_CA_BUNDLE`.
-
-    Args:
-        settings: Files of certificates.
-        where: Whose settings they are, for errors.
-
-    Raises:
-        ConfigError: A file cannot be read, or is no certificate or key.
-    """
-
-    def __init__(self, settings: TlsSettings | None, where: str) -> None:
-        super().__init__()
-        self.auth = lambda request: request  # else an entry of ~/.netrc outranks a token
-        if settings is None:
-            return
-        tls_context(settings, where)  # requests would say less
-        if settings.ca_file is not None:
-            self.verify = settings.ca_file
-        if settings.cert_file is not None:
-            self.cert = (settings.cert_file, settings.key_file or settings.cert_file)
-
-    def merge_environment_settings(  # type: ignore[no-untyped-def] # noqa: D102 - as the base class has it
-        self,
-        url,  # noqa: ANN001
-        proxies,  # noqa: ANN001
-        stream,  # noqa: ANN001
-        verify,  # noqa: ANN001
-        cert,  # noqa: ANN001
-    ) -> Any:  # noqa: ANN401
-        # requests lets the environment outrank a session's own `verify`
-        return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)

@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
-import urllib3
+import requests
 from pydantic import ValidationError
 
 from dataops_core.config import AirflowSettings, resolve_secret
@@ -24,8 +24,9 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.systems.airflow import sdk
+from dataops_core.systems.airflow.pool import SessionPool
 from dataops_core.transport.reasons import innermost, line
-from dataops_core.transport.tls import tls_context
+from dataops_core.transport.session import WebSession
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 T = TypeVar("T")
@@ -278,12 +279,12 @@ class AirflowClient:
             raise self._refused(error) from error
         except (ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {line(error)}") from error
-        except urllib3.exceptions.NewConnectionError as error:  # of all things a subclass of TimeoutError
-            raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
-        except urllib3.exceptions.TimeoutError as error:
+        except requests.exceptions.Timeout as error:
             raise TimedOut(f"airflow {self.target}: no answer within {self._timeout:g} s") from error
-        except urllib3.exceptions.HTTPError as error:
+        except requests.exceptions.ConnectionError as error:
             raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
+        except requests.exceptions.RequestException as error:
+            raise BadAnswer(f"airflow {self.target}: the answer is no answer over HTTP: {line(error)}") from error
 
     def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
         try:
@@ -314,29 +315,25 @@ class AirflowClient:
     def _open(self) -> sdk.ApiClient:
         with self._lock:
             if self._api is None:
-                configuration = sdk.Configuration(host=self.target, access_token=self._token())
-                configuration.retries = False  # the next round is our retry
-                if (tls := self._settings.tls) is not None:
-                    configuration.ssl_ca_cert = tls.ca_file
-                    configuration.cert_file, configuration.key_file = tls.cert_file, tls.key_file
-                self._api = sdk.ApiClient(configuration)
+                session = WebSession(f"airflow {self.target}", self.target, self._settings.tls, system_trust=True)
+                configuration = sdk.Configuration(host=self.target, access_token=self._token(session))
+                api = sdk.ApiClient(configuration)
+                api.rest_client.pool_manager = SessionPool(session, self._timeout)  # type: ignore[assignment]
+                self._api = api
             return self._api
 
-    def _token(self) -> str | None:
+    def _token(self, session: requests.Session) -> str | None:
         settings = self._settings
-        context = tls_context(settings.tls, f"airflow {self.target}") if settings.tls is not None else None
         if settings.token is not None:
             return resolve_secret(settings.token)
         if settings.username is None or settings.password is None:
             return None
         credentials = {"username": settings.username, "password": resolve_secret(settings.password)}
-        answer = urllib3.PoolManager(retries=False, ssl_context=context).request(
-            "POST", f"{self.target}/auth/token", json=credentials, timeout=self._timeout
-        )
-        if answer.status in (401, 403):
+        answer = session.post(f"{self.target}/auth/token", json=credentials, timeout=self._timeout)
+        if answer.status_code in (401, 403):
             raise AuthenticationFailed(f"airflow {self.target}: refused user {settings.username}")
-        if answer.status >= 300:
-            raise BadAnswer(f"airflow {self.target}: no token: HTTP {answer.status}")
+        if answer.status_code >= 300:
+            raise BadAnswer(f"airflow {self.target}: no token: HTTP {answer.status_code}")
         return str(answer.json()["access_token"])
 
 

@@ -13,6 +13,7 @@ import requests
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.catalog.rest.auth import AUTH_MANAGER, AuthManager
 from pyiceberg.exceptions import (
     ForbiddenError,
     NoSuchIcebergTableError,
@@ -23,8 +24,10 @@ from pyiceberg.exceptions import (
     RESTError,
     UnauthorizedError,
 )
-from requests.adapters import HTTPAdapter
+from pyiceberg.io import S3_SIGNER, FileIO, load_file_io
+from pyiceberg.typedef import EMPTY_DICT, Properties
 
+from dataops_core.config import without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -35,7 +38,9 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.systems.iceberg.file_io import KeptFileIO
+from dataops_core.systems.iceberg.offered import catalog_properties, store_properties
 from dataops_core.transport.reasons import innermost, line
+from dataops_core.transport.session import GuardedAdapter, guard
 
 __all__ = [
     "LOGGED_OUT",
@@ -52,41 +57,54 @@ LOGGED_OUT = (UnauthorizedError, OAuthError)
 """What is raised where a token has run out, or where the credentials are wrong."""
 
 
-class _DeadlineCatalog(RestCatalog):
-    """A REST catalog whose requests have a deadline; PyIceberg's own wait for ever."""
+class _GuardedCatalog(RestCatalog):
+    """A REST catalog whose requests go to the configured origins only, and have a deadline."""
 
-    def __init__(self, name: str, timeout: float, **properties: str) -> None:
+    def __init__(self, name: str, timeout: float, properties: Mapping[str, Any]) -> None:
         self._timeout = timeout
+        self._ours = dict(properties)
+        self._where = f"catalog {name} {without_user_info(str(properties['uri']))}"
         super().__init__(name, **properties)
+
+    def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> AuthManager:
+        self._guard(session)  # before the first token is asked for, which happens here
+        return super()._create_legacy_oauth2_auth_manager(session)
 
     def _create_session(self) -> requests.Session:
         session = super()._create_session()
-        for prefix in ("http://", "https://"):
-            session.mount(prefix, _DeadlineAdapter(self._timeout, session.verify))
+        signers = [adapter for prefix, adapter in session.adapters.items() if prefix not in ("http://", "https://")]
+        adapter = self._guard(session)
+        if signers:  # SigV4, which PyIceberg does in an adapter
+            adapter.add_headers = signers[0].add_headers  # type: ignore[attr-defined, method-assign]
         return session
 
+    def _guard(self, session: requests.Session) -> GuardedAdapter:
+        configured = [str(self._ours[key]) for key in ("uri", "oauth2-server-uri") if key in self._ours]
+        return guard(session, self._where, configured, self._timeout)
 
-class _DeadlineAdapter(HTTPAdapter):
-    """Sends each request with a deadline, and never a second time; the environment outranks no authority of ours."""
-
-    def __init__(self, timeout: float, verify: bool | str) -> None:
-        self._timeout = timeout
-        self._verify = verify
-        super().__init__(max_retries=0)
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401 - as its base class
-        """Send a request; see `HTTPAdapter.send`."""
-        options["timeout"] = options.get("timeout") or self._timeout
-        if isinstance(self._verify, str):
-            options["verify"] = self._verify
-        return super().send(request, **options)
+    def _fetch_config(self) -> None:
+        super()._fetch_config()
+        self.properties = catalog_properties(self._where, self._ours, self.properties)
+        self.uri = self.properties["uri"]
 
 
 def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Catalog:
     """Return a catalog; each request to one that speaks REST has the deadline, in seconds."""
+    catalog: Catalog
     if properties.get("type") == "rest":
-        return _DeadlineCatalog(name, timeout, **properties)
-    return load_catalog(name, **properties)
+        catalog = _GuardedCatalog(name, timeout, properties)
+    else:
+        catalog = load_catalog(name, **properties)
+    ours = dict(properties)
+
+    def load_files(offered: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        merged = store_properties(f"catalog {name}", ours, {**catalog.properties, **offered})
+        if S3_SIGNER in ours and (manager := getattr(catalog, "_auth_manager", None)) is not None:
+            merged[AUTH_MANAGER] = manager
+        return load_file_io(merged, location)
+
+    catalog._load_file_io = load_files  # type: ignore[method-assign, assignment] # noqa: SLF001 - the only place for all catalogs
+    return catalog
 
 
 @contextmanager

@@ -29,10 +29,13 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.transport.reasons import line
-from dataops_core.transport.tls import TlsSession
+from dataops_core.transport.session import WebSession
 
 SOURCE = "dataops"
 """What we call ourselves to Trino."""
+BEHIND_A_PROXY = (
+    "behind a proxy, set http-server.process-forwarded=true in Trino; or put the final address in trino.url"
+)
 BATCH = 500
 """Rows that are handed over at once."""
 
@@ -194,6 +197,20 @@ class Node:
     state: str
 
 
+class _Connection(trino.dbapi.Connection):
+    """A connection whose results come from the coordinator itself, and from no address that it names."""
+
+    def _create_request(self) -> trino.client.TrinoRequest:
+        request: trino.client.TrinoRequest = super()._create_request()  # type: ignore[no-untyped-call]
+        request.unauthenticated = _no_segments  # type: ignore[method-assign]
+        return request
+
+
+def _no_segments() -> trino.client.TrinoRequest:
+    # We name no encoding, so by the protocol no result is spooled.
+    raise ValueError("it holds spooled segments, which were not asked for")
+
+
 class QueryHandle:
     """A statement that runs: read it from one thread, watch and cancel it from others."""
 
@@ -332,9 +349,9 @@ class TrinoClient:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
         url = urlsplit(self.target)
         secure = url.scheme == "https"
-        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
+        connection = _Connection(
             host=url.hostname or "",
-            port=url.port or (443 if secure else 8080),
+            port=url.port or (443 if secure else 80),
             http_scheme=url.scheme,
             user=self._settings.user,
             auth=self._authentication(),
@@ -398,7 +415,7 @@ class TrinoClient:
                 raise BadAnswer(f"trino {self.target}: HTTP {status}")
 
     def _session(self) -> requests.Session:
-        return TlsSession(self._settings.tls, f"trino {self.target}")
+        return WebSession(f"trino {self.target}", self.target, self._settings.tls, BEHIND_A_PROXY)
 
     def _authentication(self) -> Authentication | None:
         settings = self._settings

@@ -1,0 +1,136 @@
+"""Every question that a client of ours asks over HTTP, with credentials that must stay with whom they are for."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from dataops_core.config import (
+    AirflowSettings,
+    AlertsSettings,
+    CatalogSettings,
+    SchemaRegistrySettings,
+    TlsSettings,
+    TrinoSettings,
+    WebSettings,
+)
+from dataops_core.systems.airflow import runs
+from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.prometheus.alerts import AlertsClient
+from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
+from dataops_core.systems.spark.ui import SparkUi
+from dataops_core.systems.trino.client import TrinoClient
+
+SECRET = "S3CR3T"
+ACCESS_KEY = "OURKEYID"
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+Question = Callable[[str, float], Any]
+"""Asks the server at an address, with a timeout in seconds."""
+
+
+@cache
+def authority() -> tuple[trustme.CA, str]:
+    """Return the CA of all servers here, and the file that it is in."""
+    ca = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    path = Path(tempfile.mkdtemp(prefix="hostile-")) / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return ca, str(path)
+
+
+@cache
+def server_tls() -> ssl.SSLContext:
+    """Return the TLS of all servers here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority()[0].issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA).configure_cert(context)
+    return context
+
+
+def trino(url: str, timeout: float) -> TrinoClient:
+    tls = TlsSettings(ca_file=authority()[1]) if url.startswith("https") else None
+    return TrinoClient(TrinoSettings(url=url, token=SECRET, tls=tls), timeout)
+
+
+def airflow(url: str, timeout: float) -> AirflowClient:
+    return AirflowClient(AirflowSettings(url=url, token=SECRET), timeout)
+
+
+def airflow_login(url: str, timeout: float) -> AirflowClient:
+    return AirflowClient(AirflowSettings(url=url, username="u", password=SECRET), timeout)
+
+
+def catalog(url: str, timeout: float, **more: str) -> CatalogClient:
+    properties = {"type": "rest", "uri": url, "token": SECRET, "s3.endpoint": "http://127.0.0.1:9", **STATIC, **more}
+    return CatalogClient("lake", CatalogSettings.model_validate({"properties": properties}), timeout)
+
+
+def catalog_oauth(url: str, timeout: float, **more: str) -> CatalogClient:
+    properties = {"type": "rest", "uri": url, "credential": f"id:{SECRET}", **more}
+    return CatalogClient("lake", CatalogSettings.model_validate({"properties": properties}), timeout)
+
+
+STATIC = {"s3.access-key-id": ACCESS_KEY, "s3.secret-access-key": SECRET, "s3.region": "us-east-1"}
+
+
+def alerts(name: str, url: str, timeout: float) -> AlertsClient:
+    return AlertsClient(name, AlertsSettings(url=url, token=SECRET), timeout)
+
+
+def web(url: str) -> WebSettings:
+    return WebSettings(url=url, username="u", password=SECRET)
+
+
+def _task() -> runs.TaskInstance:
+    return runs.TaskInstance("t", -1, "failed", None, 1, 1, None, None, None)
+
+
+def over_tls(name: str) -> bool:
+    """Tell whether a question is asked over TLS: Trino's driver shows no credentials without."""
+    return name.startswith("trino")
+
+
+QUESTIONS: dict[str, Question] = {
+    "trino info": lambda url, t: trino(url, t).info(),
+    "trino query": lambda url, t: trino(url, t).fetch("SELECT 1", 2 * t),
+    "trino queries": lambda url, t: trino(url, t).queries(),
+    "trino detail": lambda url, t: trino(url, t).query_detail("20260105_000000_00000_aaaaa"),
+    "trino kill": lambda url, t: trino(url, t).kill("20260105_000000_00000_aaaaa", "why"),
+    "airflow health": lambda url, t: airflow(url, t).health(),
+    "airflow dags": lambda url, t: airflow(url, t).dags(),
+    "airflow assets": lambda url, t: airflow(url, t).assets(),
+    "airflow dag": lambda url, t: airflow(url, t).dag("d"),
+    "airflow runs": lambda url, t: airflow(url, t).runs("d"),
+    "airflow pools": lambda url, t: airflow(url, t).pools(),
+    "airflow files": lambda url, t: airflow(url, t).failed_files(),
+    "airflow tasks": lambda url, t: runs.task_instances(airflow(url, t), "d", "r"),
+    "airflow params": lambda url, t: runs.params(airflow(url, t), "d"),
+    "airflow log": lambda url, t: runs.log(airflow(url, t), "d", "r", _task()),
+    "airflow trigger": lambda url, t: airflow(url, t).trigger("d", {}),
+    "airflow pause": lambda url, t: runs.set_paused(airflow(url, t), "d", paused=True),
+    "airflow token": lambda url, t: airflow_login(url, t).health(),
+    "catalog ping": lambda url, t: catalog(url, t).ping(),
+    "catalog table": lambda url, t: catalog(url, t).table("a.b"),
+    "catalog oauth": lambda url, t: catalog_oauth(url, t).ping(),
+    "prometheus alerts": lambda url, t: alerts("prometheus", url, t).alerts(),
+    "prometheus version": lambda url, t: PrometheusClient(web(url), t).version(),
+    "prometheus query": lambda url, t: PrometheusClient(web(url), t).query("up"),
+    "prometheus range": lambda url, t: PrometheusClient(web(url), t).query_range("up", NOW, NOW, 15),
+    "prometheus targets": lambda url, t: PrometheusClient(web(url), t).scrape_errors(),
+    "prometheus rules": lambda url, t: PrometheusClient(web(url), t).rules({"R"}),
+    "prometheus alertmanagers": lambda url, t: PrometheusClient(web(url), t).alertmanagers(),
+    "alertmanager alerts": lambda url, t: alerts("alertmanager", url, t).alerts(),
+    "alertmanager routed": lambda url, t: AlertmanagerClient(web(url), t).alerts({"alertname": "A"}),
+    "alertmanager post": lambda url, t: AlertmanagerClient(web(url), t).post({"alertname": "A"}, {}, NOW),
+    "registry ping": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t).ping(),
+    "registry schema": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)._schema(7),
+    "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
+}
