@@ -31,6 +31,7 @@ CONTENTS = {
         "docs/openshift",
         "deploy/helm/dataops-exporter/README",
         "docs/prometheus",
+        "docs/security",
         "dashboards/runbooks/*",
     ],
     "Boreal Bridge": ["docs/boreal-bridge", "docs/pipeline", "docs/scaling", "docs/sql", "docs/local-stack"],
