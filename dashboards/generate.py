@@ -52,6 +52,7 @@ STATUS = {"ok": GREEN, "warning": YELLOW, "unknown": GREY, "critical": RED}
 STATE = {
     "caught_up": GREEN,
     "idle": BLUE,
+    "affected": "semi-dark-yellow",
     "behind": YELLOW,
     "slow": ORANGE,
     "unknown": GREY,

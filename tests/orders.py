@@ -82,7 +82,7 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
             ProbeResult(
                 probe="stage",
                 target=f"p/{name}",
-                component=COMPONENT[name],
+                component=COMPONENT.get(name, "trino"),
                 started_at=now,
                 duration=0.1,
                 success=not failed,

@@ -204,9 +204,17 @@ class Monitor:
             runner.start_if_due(now=now)
 
     def _fold(self) -> HealthSnapshot:
-        results = [result for runner in self._runners if (result := runner.report()) is not None]
-        now = datetime.now(UTC)
-        self.latest = fold(self.latest, results, self.pipelines, now, self.context, self._thresholds, self._refresh)
+        reports = [(runner.probe.template, runner.report()) for runner in self._runners]
+        self.latest = fold(
+            self.latest,
+            [result for _, result in reports if result is not None],
+            self.pipelines,
+            datetime.now(UTC),
+            self.context,
+            self._thresholds,
+            self._refresh,
+            [template.component for template, result in reports if result is None and template.stage is None],
+        )
         return self.latest
 
     def _probes(self, refresh: float) -> list[Probe]:

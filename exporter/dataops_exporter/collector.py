@@ -132,8 +132,10 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     yield metrics.PIPELINE_DATA_AGE, label, pipeline.data_age
     yield metrics.PIPELINE_SOURCE_AGE, label, pipeline.source_age
     yield metrics.PIPELINE_OBJECTIVE, label, pipeline.objective
-    for status in Status:
-        yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
+    if pipeline.verdict.status is not Status.STARTING:  # then nothing is known yet, and nothing is said
+        for status in Status:
+            if status is not Status.STARTING:
+                yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
     if (found := pipeline.verdict).check_id is not None:
         yield metrics.PIPELINE_FINDING, (pipeline.name, found.check_id, found.stage or "", found.component or ""), 1.0
     for stage in pipeline.stages:
@@ -141,8 +143,11 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
 
 
 def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]:
+    if stage.state is StageState.STARTING:
+        return
     for state in StageState:
-        yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
+        if state is not StageState.STARTING:
+            yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
     yield metrics.STAGE_OBSERVATION, labels, seconds(stage.observed_at)
     for found in stage.findings:  # none where the probe failed
         yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0

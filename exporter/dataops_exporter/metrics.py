@@ -67,7 +67,8 @@ STAGE_PROGRESS = Metric(
 )
 STAGE_STATE = Metric(
     "dataops_stage_state",
-    "1 for the state that the stage is in (caught_up, idle, behind, slow, stuck, failed, unknown), 0 for the others.",
+    "1 for the state that the stage is in (caught_up, idle, behind, slow, stuck, failed, unknown, affected), 0 for the"
+    " others; absent until its first probe.",
     (*STAGE, "state"),
 )
 STAGE_ETA = Metric(

@@ -163,7 +163,7 @@ def test_a_finding_names_the_component_that_does_not_answer(exporter: Exporter) 
     late = replace(healthy(T0)["bronze"], failure="no commit")
     lake_down = see({**healthy(T0), "land": replace(late, stage="land")}, T0, down={"lake": "refused"})
     exporter.put(lake_down)
-    assert exporter.samples()[finding(check_id="land/failed", stage="land", component="lake")] == 1
+    assert exporter.samples()[finding(check_id="lake/unreachable", stage="", component="lake")] == 1
 
 
 def test_before_the_first_snapshot_it_is_healthy_but_not_ready(exporter: Exporter) -> None:

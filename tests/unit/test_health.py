@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 
+from dataops_core.config import PipelineSettings
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
     Advance,
+    Fact,
     Observation,
     PipelineHealth,
+    ProbeResult,
     StageState,
     Status,
     Verdict,
@@ -78,7 +81,18 @@ def test_a_stopped_query_is_named_from_one_look_and_what_it_hurts_is_affected_no
         "silver": "land",
         "view": "land",
     }
-    assert [s.name for s in pipeline.stages if s.state in (StageState.STUCK, StageState.FAILED)] == ["land"]
+    assert states(pipeline) == {
+        "orders": "caught_up",
+        "land": "stuck",
+        "bronze": "affected",
+        "conform": "affected",
+        "silver": "affected",
+        "view": "affected",
+    }
+    assert {s.since for s in pipeline.stages if s.state is StageState.AFFECTED} == {T0 - seconds(25)}
+    assert pipeline.stage("bronze").own_state is StageState.CAUGHT_UP
+    assert pipeline.stage("bronze").hop_lag == 0
+    assert pipeline.stage("bronze").data_age == 25, "the hop is fast, and the data is old all the same"
     assert "2,500 records wait" in verdict.sentence
     assert "02:59:35Z" in verdict.sentence
     assert "batch 7 planned, not committed" in verdict.evidence
@@ -93,7 +107,7 @@ def test_a_query_that_stops_after_a_quiet_hour_is_blamed_alone() -> None:
     seen["bronze"] = Observation("bronze", T0, progress_time=hour_ago, position=990, advanced_at=hour_ago)
     pipeline = see(seen).pipeline("p")
     assert pipeline.verdict.check_id == "land/stuck"
-    assert pipeline.stage("bronze").state is StageState.CAUGHT_UP
+    assert pipeline.stage("bronze").state is StageState.AFFECTED
     assert pipeline.stage("bronze").hop_lag == 0, "it has all that the query has passed"
 
     lacking = replace(seen["bronze"], progress_time=hour_ago - seconds(1))
@@ -149,16 +163,16 @@ def test_one_record_after_a_quiet_hour_makes_nothing_an_hour_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "down", "unknown"),
+    ("lost", "down", "unknown", "affected"),
     [
-        (("orders", "land"), "kafka", {"orders", "land", "bronze"}),
-        (("bronze", "silver"), "lake", {"bronze", "conform", "silver", "view"}),
-        (("conform",), "airflow", {"conform", "silver"}),
-        (("view",), "trino", {"view"}),
+        (("orders", "land"), "kafka", {"orders", "land", "bronze"}, {"conform", "silver", "view"}),
+        (("bronze", "silver"), "lake", {"bronze", "conform", "silver", "view"}, set()),
+        (("conform",), "airflow", {"conform", "silver"}, {"view"}),
+        (("view",), "trino", {"view"}, set()),
     ],
 )
 def test_a_component_that_is_down_is_unknown_never_green_and_the_rest_stays_live(
-    lost: tuple[str, ...], down: str, unknown: set[str]
+    lost: tuple[str, ...], down: str, unknown: set[str], affected: set[str]
 ) -> None:
     before = see(healthy(T0))
     later = T0 + seconds(5)
@@ -166,6 +180,8 @@ def test_a_component_that_is_down_is_unknown_never_green_and_the_rest_stays_live
     snapshot = see(seen, later, before, down={down: "connection refused"})
     pipeline = snapshot.pipeline("p")
     assert {name for name, state in states(pipeline).items() if state == "unknown"} == unknown
+    assert {s.name for s in pipeline.stages if s.state is StageState.AFFECTED} == affected
+    assert {s.affected_by for s in pipeline.stages if s.state is StageState.AFFECTED} <= {down}
     assert pipeline.verdict.status is Status.UNKNOWN
     assert pipeline.verdict.check_id == f"{down}/unreachable"
     assert f"{down} does not answer" in pipeline.verdict.sentence
@@ -177,18 +193,77 @@ def test_a_component_that_is_down_is_unknown_never_green_and_the_rest_stays_live
         assert stage.observed_at == T0, "the last good figure stays, with its own time"
 
 
-def test_an_unreachable_store_is_named_beside_the_query_that_hangs_on_it() -> None:
+def test_a_store_that_is_down_is_the_verdict_and_the_query_that_it_stops_is_affected() -> None:
     seen: dict[str, Observation | str] = {
         **stopped(T0, T0 - seconds(40)),
         "bronze": "connection refused",
         "silver": "connection refused",
     }
-    verdict = see(seen, down={"lake": "lake 127.0.0.1:9: connection refused"}).pipeline("p").verdict
-    assert verdict.stage == "land"
-    assert "lake does not answer: lake 127.0.0.1:9: connection refused" in verdict.sentence
+    pipeline = see(seen, down={"lake": "lake 127.0.0.1:9: connection refused"}).pipeline("p")
+    verdict = pipeline.verdict
+    assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "lake/unreachable")
+    assert (verdict.stage, verdict.component) == (None, "lake")
+    assert verdict.sentence == (
+        "lake does not answer: lake 127.0.0.1:9: connection refused; stuck: land;"
+        " unknown: bronze, conform, silver, view"
+    )
+    assert verdict.since == T0 - seconds(40), "land has got nothing through since then"
+    assert verdict.blast_radius == ("land", "bronze", "conform", "silver", "view")
+    assert (pipeline.stage("land").state, pipeline.stage("land").affected_by) == (StageState.AFFECTED, "lake")
     assert verdict.remedy is not None
     assert verdict.remedy.text.startswith("Bring lake at lake:1 back"), "starting land again would not help"
-    assert any(line.startswith("also: bronze is unknown (downstream)") for line in verdict.evidence)
+    assert verdict.evidence[0].startswith("land is stuck since 02:59:20Z (40 s)")
+    assert "records waiting: 4,000" in verdict.evidence
+    assert "bronze: connection refused" in verdict.evidence
+
+
+def test_a_query_that_stood_still_while_its_store_was_well_stays_to_blame() -> None:
+    since = T0 - seconds(40)
+    first = see(healthy(T0 - seconds(60)), T0 - seconds(60))
+    second = see(stopped(T0, since), T0, first)
+    assert second.pipeline("p").verdict.check_id == "land/stuck"
+    later = T0 + seconds(180)
+    well = see(stopped(T0 + seconds(120), since), T0 + seconds(120), second)
+    seen: dict[str, Observation | str] = {**stopped(later, since), "bronze": "refused", "silver": "refused"}
+    verdict = see(seen, later, well, down={"lake": "refused"}).pipeline("p").verdict
+    assert (verdict.check_id, verdict.stage) == ("land/stuck", "land")
+    assert "also: lake does not answer: refused" in verdict.evidence
+
+
+def test_a_query_that_stops_as_its_store_goes_down_is_not_to_blame_however_late_that_shows() -> None:
+    since = T0 - seconds(40)
+    snapshot = see(healthy(T0 - seconds(60)), T0 - seconds(60))
+    blamed = see(stopped(T0, since), T0, snapshot)  # the store hangs already, and its probe has not run out of time
+    later = T0 + seconds(5)
+    verdict = see(stopped(later, since), later, blamed, down={"lake": "no answer"}).pipeline("p").verdict
+    assert verdict.check_id == "lake/unreachable"
+
+
+@pytest.mark.parametrize("failure", ["the query did not finish", "ICEBERG_CATALOG_ERROR: no response"])
+def test_a_view_that_fails_because_the_lake_below_is_down_is_affected(failure: str) -> None:
+    chain = with_view_of_view()
+    seen: dict[str, Observation | str] = {**healthy(T0), "silver": "no answer", "bronze": "no answer"}
+    seen |= {name: Observation(name, T0, failure=failure) for name in ("view", "report")}
+    pipeline = see(seen, down={"lake": "no answer"}, chain=chain).pipeline("p")
+    assert (pipeline.verdict.check_id, pipeline.verdict.stage) == ("lake/unreachable", None)
+    assert "failed: view, report" in pipeline.verdict.sentence
+    assert [pipeline.stage(name).affected_by for name in ("view", "report")] == ["lake", "lake"]
+    assert {pipeline.stage(name).state for name in ("view", "report")} == {StageState.AFFECTED}
+
+
+def with_view_of_view() -> PipelineSettings:
+    """Return the chain with a view that reads the view."""
+    raw = CHAIN.model_dump(mode="json", exclude_unset=True)
+    report = {"name": "report", "kind": "trino_view", "relation": "lake.s.r", "reads": ["view"], "every": 10}
+    return PipelineSettings.model_validate({**raw, "stages": [*raw["stages"], report]})
+
+
+def test_a_failure_that_a_check_explains_stays_to_blame_while_another_component_is_down() -> None:
+    seen: dict[str, Observation | str] = {**healthy(T0), "bronze": "no answer", "silver": "no answer"}
+    seen["conform"] = replace(healthy(T0)["conform"], facts=(Fact("import_error", "conform.py: NameError"),))
+    verdict = see(seen, down={"lake": "no answer"}).pipeline("p").verdict
+    assert verdict.check_id == "conform/import-error"
+    assert "also: lake does not answer: no answer" in verdict.evidence
 
 
 def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there() -> None:
@@ -294,7 +369,8 @@ def test_a_run_has_taken_what_was_there_when_it_started_and_its_table_is_not_bla
     assert pipeline.stage("bronze").hop_lag == 0
     assert pipeline.stage("conform").progress_time == T0 - seconds(701)
     assert pipeline.stage("conform").state is StageState.BEHIND
-    assert pipeline.stage("silver").state is StageState.CAUGHT_UP
+    assert pipeline.stage("silver").state is StageState.AFFECTED
+    assert pipeline.stage("silver").own_state is StageState.CAUGHT_UP
     assert pipeline.verdict.check_id == "conform/behind"
 
 
@@ -329,11 +405,169 @@ def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
     assert verdict.remedy.command == "start land"
 
 
-def test_no_probe_result_at_all_is_unknown() -> None:
+def test_before_the_first_probes_the_pipeline_is_starting_and_nothing_is_blamed() -> None:
     snapshot = fold(None, [], {"p": CHAIN}, T0, "test")
-    assert set(states(snapshot.pipeline("p")).values()) == {"unknown"}
-    assert snapshot.status is Status.UNKNOWN
-    assert snapshot.pipeline("p").data_age is None
+    pipeline = snapshot.pipeline("p")
+    assert set(states(pipeline).values()) == {"starting"}
+    assert snapshot.status is Status.STARTING
+    assert pipeline.verdict == Verdict(status=Status.STARTING, sentence="starting: 0 of 6 stages probed")
+    assert pipeline.data_age is None
+    assert [s.error for s in pipeline.stages] == [None] * 6
+    assert snapshot.status.exit_code == 3
+
+
+def test_while_some_stages_are_not_probed_yet_those_below_are_starting_too() -> None:
+    seen = {name: what for name, what in healthy(T0).items() if name not in ("land", "conform")}
+    pipeline = see(seen).pipeline("p")
+    assert states(pipeline) == {
+        "orders": "caught_up",
+        "land": "starting",
+        "bronze": "starting",
+        "conform": "starting",
+        "silver": "starting",
+        "view": "caught_up",
+    }
+    assert pipeline.verdict.sentence == "starting: 2 of 6 stages probed"
+    assert pipeline.verdict.evidence == pipeline.verdict.blast_radius == ()
+
+
+def test_what_may_still_be_explained_by_what_is_not_probed_yet_is_not_blamed() -> None:
+    seen = results(stopped(T0, T0 - seconds(40)), T0)
+    without_lake = [r for r in seen if r.component != "lake" or r.stage]
+    early = fold(None, without_lake, {"p": CHAIN}, T0, "test", pending=["lake"]).pipeline("p").verdict
+    assert early.status is Status.STARTING
+    assert fold(None, seen, {"p": CHAIN}, T0, "test").pipeline("p").verdict.check_id == "land/stuck"
+    without_trino = [r for r in seen if r.component != "trino"]
+    blamed = fold(None, without_trino, {"p": CHAIN}, T0, "test", pending=["trino"]).pipeline("p").verdict
+    assert blamed.check_id == "land/stuck", "whatever Trino's probe will say, it cannot explain this one"
+    down = [
+        replace(r, success=False, error="refused") if (r.component, r.stage) == ("kafka", None) else r for r in seen
+    ]
+    down = [replace(r, success=False, error="refused") if r.stage in ("orders", "land") else r for r in down]
+    known = [r for r in down if r.component != "trino"]
+    assert fold(None, known, {"p": CHAIN}, T0, "test").pipeline("p").verdict.check_id == "kafka/unreachable"
+
+
+def fork(**more: Any) -> PipelineSettings:
+    """Return two topics that are joined into a table, which two views serve; a third topic has a table of its own."""
+    topic = {"kind": "topic"}
+    table = {"kind": "iceberg_table", "catalog": "lake"}
+    view = {"kind": "trino_view", "relation": "lake.s.v", "every": 1}
+    return PipelineSettings.model_validate(
+        {
+            "context": "test",
+            "stages": [
+                {"name": "facts", "topic": "facts", **topic},
+                {"name": "names", "topic": "names", **topic},
+                {"name": "other", "topic": "other", **topic},
+                {"name": "joined", "table": "b.j", "reads": ["facts", "names"], **table},
+                {"name": "copy", "table": "b.c", "reads": ["other"], **table},
+                {"name": "fast", "reads": ["joined"], **view},
+                {"name": "slow", "reads": ["joined"], "lag_ok": 600, **view},
+            ],
+            **more,
+        }
+    )
+
+
+def forked(**ages: float) -> PipelineHealth:
+    """Return the fork in which the data of a stage is so many seconds old."""
+    now = {"facts": 0, "names": 1, "other": 2, "joined": 5, "copy": 3, "fast": 5, "slow": 60} | ages
+    component = {"facts": "kafka", "names": "kafka", "other": "kafka", "joined": "lake", "copy": "lake"}
+    seen = [
+        ProbeResult(
+            probe="stage",
+            target=name,
+            component=component.get(name, "trino"),
+            started_at=T0,
+            duration=0.1,
+            success=True,
+            pipeline="p",
+            stage=name,
+            observation=Observation(name, T0, progress_time=T0 - seconds(age), advanced_at=T0 - seconds(min(age, 5))),
+        )
+        for name, age in now.items()
+    ]
+    return fold(None, seen, {"p": fork(objective=100.0)}, T0, "test").pipeline("p")
+
+
+def test_with_several_sources_and_ends_the_data_age_is_that_of_the_slowest_path() -> None:
+    pipeline = forked()
+    assert pipeline.slowest_path == ("names", "joined", "slow")
+    assert pipeline.data_age == 60
+    lags = [pipeline.stage(name).hop_lag or 0.0 for name in pipeline.slowest_path]
+    assert pipeline.source_age == 1
+    assert pipeline.source_age + sum(lags) == pipeline.data_age
+    assert {name: pipeline.stage(name).data_age for name in ("copy", "fast", "slow")} == {
+        "copy": 3,
+        "fast": 5,
+        "slow": 60,
+    }
+
+
+def test_a_stage_is_capped_by_the_slowest_of_all_that_it_reads() -> None:
+    pipeline = forked(facts=0, names=20, joined=2)
+    assert pipeline.stage("joined").progress_time == T0 - seconds(20)
+    assert pipeline.stage("joined").hop_lag == 0
+
+
+def test_a_source_that_is_quiet_makes_the_data_of_the_others_no_older() -> None:
+    pipeline = forked(names=86_400)
+    assert pipeline.stage("names").state is StageState.IDLE
+    assert (pipeline.data_age, pipeline.slowest_path) == (60, ("facts", "joined", "slow"))
+    assert pipeline.verdict.status is Status.OK
+    late = forked(names=86_400, joined=50)
+    assert late.stage("joined").state is StageState.BEHIND, "it lags behind the one that is not quiet"
+    assert forked(facts=86_400, names=86_400, joined=86_400, fast=86_400, slow=86_400).data_age == 3, "nothing is late"
+
+
+def test_the_objective_holds_for_each_end_and_names_the_hop_on_its_path() -> None:
+    verdict = forked(slow=300, copy=5).verdict
+    assert (verdict.check_id, verdict.stage) == ("slow/objective", "slow")
+    assert "slow owns 4 m 55 s of it" in verdict.sentence
+
+
+def test_only_what_is_below_the_stuck_stage_is_affected() -> None:
+    pipeline = forked(joined=200)
+    joined = pipeline.stage("joined")
+    assert joined.state is StageState.BEHIND
+    assert states(pipeline) == {
+        "facts": "caught_up",
+        "names": "caught_up",
+        "other": "caught_up",
+        "joined": "behind",
+        "copy": "caught_up",
+        "fast": "affected",
+        "slow": "affected",
+    }
+    assert {s.affected_by for s in pipeline.stages} == {None, "joined"}
+
+
+def test_a_stage_below_two_that_hold_data_back_waits_for_the_one_that_the_verdict_blames() -> None:
+    seen = stopped(T0, T0 - seconds(25))
+    seen["conform"] = replace(seen["conform"], failure="run r7 failed")
+    pipeline = see(seen).pipeline("p")
+    assert pipeline.stage("bronze").affected_by == "land"
+    assert pipeline.stage("silver").affected_by == "land", "the first one, as in the verdict"
+    assert pipeline.stage("conform").state is StageState.FAILED
+    assert pipeline.stage("conform").affected_by == "land"
+    late = healthy(T0)
+    late["bronze"] = replace(late["bronze"], progress_time=T0 - seconds(100))
+    late["conform"] = replace(late["conform"], failure="run r7 failed")
+    pipeline = see(late).pipeline("p")
+    assert pipeline.stage("bronze").state is StageState.BEHIND
+    assert pipeline.stage("silver").affected_by == "conform"
+
+
+def test_the_own_state_goes_on_while_the_stage_is_affected() -> None:
+    first = see(stopped(T0, T0 - seconds(25)))
+    later = T0 + seconds(30)
+    second = see(stopped(later, T0 - seconds(25)), later, first)
+    bronze = second.pipeline("p").stage("bronze")
+    assert (bronze.state, bronze.since) == (StageState.AFFECTED, T0 - seconds(25))
+    recovered = T0 + seconds(60)
+    third = see(healthy(recovered), recovered, second).pipeline("p").stage("bronze")
+    assert (third.state, third.affected_by) == (StageState.CAUGHT_UP, None)
 
 
 def test_an_observation_that_grew_old_is_no_observation() -> None:
@@ -462,9 +696,10 @@ def test_what_a_first_run_has_written_is_not_unknown_until_the_run_has_ended() -
     pipeline = see(seen).pipeline("p")
     assert [pipeline.stage(name).state for name in ("conform", "silver", "view")] == [
         StageState.BEHIND,
-        StageState.CAUGHT_UP,
-        StageState.CAUGHT_UP,
+        StageState.AFFECTED,
+        StageState.AFFECTED,
     ]
+    assert [pipeline.stage(name).own_state for name in ("silver", "view")] == [StageState.CAUGHT_UP] * 2
     assert (pipeline.verdict.status, pipeline.verdict.stage) == (Status.WARNING, "conform")
 
 
@@ -556,10 +791,12 @@ def test_a_lost_checkpoint_is_said_for_a_day_and_hides_nothing_worse() -> None:
     assert any("bronze: a new streaming query writes to it" in line for line in worse.evidence)
 
 
-def test_two_unknown_pipelines_and_a_good_one_are_unknown_and_a_critical_one_outranks_them() -> None:
+def test_a_pipeline_that_is_starting_outranks_a_good_one_and_a_critical_one_outranks_both() -> None:
     good = healthy(T0)
     both = {"p": CHAIN, "q": CHAIN}
     snapshot = fold(None, results(good, T0), both, T0, "test")
-    assert snapshot.status is Status.UNKNOWN
+    assert snapshot.status is Status.STARTING
     critical = fold(None, results(stopped(T0, T0 - seconds(60)), T0), both, T0, "test")
     assert critical.status is Status.CRITICAL
+    blind: dict[str, Observation | str] = {**good, "view": "refused"}
+    assert fold(None, results(blind, T0), both, T0, "test").status is Status.UNKNOWN

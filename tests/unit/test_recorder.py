@@ -22,10 +22,11 @@ from typing import Any
 
 import pytest
 from tests import orders
-from tests.orders import T0, healthy, seconds, see
+from tests.orders import CHAIN, T0, healthy, seconds, see
 
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation
 from dataops_core.recorder import recorder as recorder_module
 from dataops_core.recorder.recorder import Recorder, cut
@@ -217,10 +218,11 @@ def test_a_recording_stays_below_its_size(tmp_path: Path) -> None:
 def test_a_first_look_that_knows_nothing_is_not_kept(tmp_path: Path) -> None:
     recorder = record(tmp_path / "r.sqlite")
     whole = next(looks(1))
-    recorder.write(replace(whole, probes=whole.probes[1:]))
+    starting = fold(None, whole.probes[1:], {"p": CHAIN}, T0, "test")
+    recorder.write(starting)
     assert Recording(tmp_path / "r.sqlite").moments() == ()
     recorder.write(whole)
-    recorder.write(replace(whole, probes=whole.probes[1:], taken_at=T0 + seconds(5)))
+    recorder.write(replace(starting, taken_at=T0 + seconds(5)))
     recorder.close()
     assert len(Recording(tmp_path / "r.sqlite").moments()) == 2
 

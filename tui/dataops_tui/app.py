@@ -22,7 +22,7 @@ from dataops_core.config import DagStage, IcebergTableStage, Settings, Stage, co
 from dataops_core.errors import ActionRefused, ClientError
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
-from dataops_core.health.verdict import downstream
+from dataops_core.health.paths import downstream
 from dataops_core.sql.scan import relation
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window

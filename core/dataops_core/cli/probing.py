@@ -33,6 +33,7 @@ from dataops_core.health.model import (
     Verdict,
     store_of,
 )
+from dataops_core.health.paths import ends
 from dataops_core.health.text import (
     STATE_COLOURS,
     STATE_GLYPHS,
@@ -108,7 +109,7 @@ def _look(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
     else:
         at = f"{clock(snapshot.taken_at, snapshot.taken_at)}\n" if watch else ""
         write(f"{at}{as_text(snapshot)}" + ("\n" if watch else ""))
-    return list(Status).index(_status(snapshot, asked))
+    return _status(snapshot, asked).exit_code
 
 
 def _status(snapshot: HealthSnapshot, asked: Asked) -> Status:
@@ -154,13 +155,13 @@ def _check(what: str, names: list[str], known: Collection[str], where: str) -> N
 
 
 def _part(pipeline: PipelineSettings, names: list[str]) -> PipelineSettings:
-    """Return the pipeline with only these stages and what they read; the promise holds for its last stage alone."""
+    """Return the pipeline with only these stages and what they read; its objective holds for all its ends together."""
     wanted = set(names)
     for stage in reversed(pipeline.stages):
         if stage.name in wanted:
             wanted.update(stage.reads)
     stages = tuple(stage for stage in pipeline.stages if stage.name in wanted)
-    whole = pipeline.stages[-1].name in wanted
+    whole = wanted.issuperset(stage.name for stage in ends(pipeline.stages))
     return pipeline.model_copy(update={"stages": stages, "objective": pipeline.objective if whole else None})
 
 
@@ -203,7 +204,7 @@ def why(invocation: Invocation, name: str, *, as_json: bool) -> int:
         write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     else:
         write(printed(_why(pipeline, stage, component, snapshot.taken_at)))
-    return list(Status).index(verdict.status)
+    return verdict.status.exit_code
 
 
 def _why(
@@ -287,13 +288,14 @@ def _mend(remedy: Remedy | None) -> list[str]:
 
 
 def _stages(stages: tuple[StageHealth, ...], now: datetime) -> Table:
-    rows = table("STAGE", "STATE", ">LAG", ">WAITING", ">RATE", ">SEEN", "WHY")
+    rows = table("STAGE", "STATE", ">LAG", ">DATA AGE", ">WAITING", ">RATE", ">SEEN", "WHY")
     for stage in stages:
         waiting = stage.observation.lag_records if stage.observation else None
         rows.add_row(
             safe(stage.name),
             _state(stage),
             UNKNOWN if stage.hop_lag is None else duration(stage.hop_lag),
+            UNKNOWN if stage.data_age is None else duration(stage.data_age),
             UNKNOWN if waiting is None else count(waiting),
             UNKNOWN if stage.rate is None else f"{count(stage.rate)}/s",
             ago(stage.observed_at, now),

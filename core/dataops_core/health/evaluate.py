@@ -5,12 +5,13 @@ Everything here is a pure function of the previous snapshot, the newest probe re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 from dataops_core.config import DagStage, PipelineSettings, Stage, Thresholds, TrinoViewStage
+from dataops_core.health.affected import Components, with_affected
 from dataops_core.health.checks import Look, find
 from dataops_core.health.model import (
     Advance,
@@ -18,6 +19,7 @@ from dataops_core.health.model import (
     Finding,
     HealthSnapshot,
     Observation,
+    OwnState,
     PipelineHealth,
     ProbeResult,
     Sample,
@@ -26,7 +28,8 @@ from dataops_core.health.model import (
     StageKind,
     StageState,
 )
-from dataops_core.health.state import Reading, judge
+from dataops_core.health.paths import ends, flowing, slowest_path, sources
+from dataops_core.health.state import Reading, judge, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import conclude
 
@@ -47,6 +50,7 @@ def fold(
     context: str,
     thresholds: Thresholds = DEFAULTS,
     refresh: float = 0.0,
+    pending: Collection[str] = (),
 ) -> HealthSnapshot:
     """Conclude a health snapshot.
 
@@ -58,15 +62,15 @@ def fold(
         context: Name of the context.
         thresholds: From when on something is wrong with its components.
         refresh: Seconds between two rounds of probes.
+        pending: Names of components whose probe has had no result yet.
     """
     fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # what is slow is told a round later
     components = _components(previous, results, thresholds, now)
     folded = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
-        folded.append(
-            _pipeline(name, settings, before=before, results=results, components=components, now=now, fresh=fresh)
-        )
+        own = _own_states(name, settings, before, results, now, fresh)
+        folded.append(_pipeline(name, settings, before, own, Components(components, frozenset(pending)), now))
     return HealthSnapshot(
         taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
     )
@@ -108,21 +112,21 @@ def _component(
         checked_at=result.started_at,
         duration=result.duration,
         since=last.since if last and (last.error is None) == (error is None) else now,
+        well_at=result.started_at if error is None else last.well_at if last else None,
         observation=result.observation or (last.observation if last else None),
         findings=found,
     )
 
 
-def _pipeline(
+def _own_states(
     name: str,
     settings: PipelineSettings,
-    *,
     before: PipelineHealth | None,
     results: Sequence[ProbeResult],
-    components: tuple[ComponentHealth, ...],
     now: datetime,
     fresh: timedelta,
-) -> PipelineHealth:
+) -> tuple[StageHealth, ...]:
+    """Return the stages by what they take in and give out themselves."""
     by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
     stages: dict[str, StageHealth] = {}
     earlier = {s.name: s for s in before.stages} if before else {}
@@ -130,28 +134,34 @@ def _pipeline(
         result = by_stage.get(stage.name)
         error = _why_unknown(stage, result, now, fresh)
         stages[stage.name] = _stage(stage, result, error, earlier, stages, now)
-    verdict = conclude(settings, tuple(stages.values()), components, before.verdict if before else None, now)
-    suffering = set(verdict.blast_radius) if verdict.stage else set()
-    shown = tuple(
-        replace(health, affected_by=verdict.stage) if health.name in suffering else health for health in stages.values()
-    )
-    read = {upstream for stage in settings.stages for upstream in stage.reads}
-    ends = [health for health in shown if health.name not in read]
-    sources = [stages[stage.name] for stage in settings.stages if not stage.reads]
+    return tuple(stages.values())
+
+
+def _pipeline(
+    name: str,
+    settings: PipelineSettings,
+    before: PipelineHealth | None,
+    own: tuple[StageHealth, ...],
+    components: Components,
+    now: datetime,
+) -> PipelineHealth:
+    earlier = {s.name: s for s in before.stages} if before else {}
+    path = slowest_path(own)
     return PipelineHealth(
         name=name,
         title=settings.title,
-        stages=shown,
-        verdict=verdict,
-        data_age=_age([health.progress_time for health in ends], now),
-        source_age=_age([health.progress_time for health in sources], now),
+        stages=with_affected(own, components, earlier, now),
+        verdict=conclude(settings, own, components, before.verdict if before else None, now),
+        data_age=_age(path[-1:] or flowing(ends(own)), now),
+        source_age=_age(path[:1] or sources(own), now),
         objective=settings.objective,
+        slowest_path=tuple(s.name for s in path),
     )
 
 
-def _age(progress: Sequence[datetime | None], now: datetime) -> float | None:
-    known = [p for p in progress if p is not None]
-    if len(known) < len(progress):
+def _age(stages: Sequence[StageHealth], now: datetime) -> float | None:
+    known = [s.progress_time for s in stages if s.progress_time is not None]
+    if not known or len(known) < len(stages):
         return None
     return max(0.0, (now - min(known)).total_seconds())
 
@@ -169,7 +179,7 @@ def _stage(
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
     if seen is not None and not error:
-        reached = [_reached(s, seen.observed_at) for s in upstream]
+        reached = [_reached(s, seen.observed_at) for s in flowing(upstream)]
         own = _taken(seen.progress_time, reached) if isinstance(stage, DagStage) else seen.progress_time
         progress, passed_on_at, hop_lag = _progress(own, seen.pending_since, reached)
     samples = _samples(seen, progress, hop_lag, last, now)
@@ -186,6 +196,7 @@ def _stage(
         stage=stage,
         observation=seen,
         error=error,
+        starting=result is None,
         upstream=tuple(upstream),
         progress_time=progress,
         hop_lag=hop_lag,
@@ -195,6 +206,8 @@ def _stage(
         findings=found,
     )
     state, reason, since = judge(reading, now)
+    before = own_before(last)
+    noticed_at = None if before is None else before.noticed_at if before.state is state else now
     lagging = state in (StageState.BEHIND, StageState.SLOW)
     return StageHealth(
         name=stage.name,
@@ -206,14 +219,16 @@ def _stage(
         since=since,
         observation=seen or (last.observation if last else None),
         observed_at=seen.observed_at if seen else (last.observed_at if last else None),
-        error=error,
+        error=error if result else None,
         error_kind=result.error_kind if result else None,
         probe_duration=result.duration if result else None,
         progress_time=progress,
         hop_lag=hop_lag,
+        data_age=None if progress is None else max(0.0, (now - progress).total_seconds()),
         rate=rate,
         inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),
         eta=_eta(recent) if lagging else None,
+        own=OwnState(state, since, noticed_at),
         samples=samples,
         findings=found,
         told=told,
@@ -285,22 +300,29 @@ def _progress(
     """
     if not upstream:
         return own, None, 0.0 if own is not None else None
-    known = [(s.progress_time, s) for s in upstream if s.progress_time is not None]
-    if own is None or len(known) < len(upstream):
+    ceilings = [s.progress_time for s in upstream if s.progress_time is not None]
+    if own is None or len(ceilings) < len(upstream):
         return own, None, None
-    ceiling, slowest = min(known, key=itemgetter(0))
+    ceiling = min(ceilings)
+    taken = [_taken_from(s, own, waiting_since) for s in upstream]
+    own, waiting_since = min(taken, key=itemgetter(0))
+    return own, waiting_since, max(0.0, (ceiling - own).total_seconds())
+
+
+def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | None) -> tuple[datetime, datetime | None]:
+    """Return a stage's progress as far as this upstream stage limits it, and since when input waits."""
+    ceiling = upstream.progress_time or own
     if own < ceiling:
-        if slowest.newest_passed is not None and own >= slowest.newest_passed:
+        if upstream.newest_passed is not None and own >= upstream.newest_passed:
             own = ceiling
-        for earlier, advance in zip((None, *slowest.advances), slowest.advances, strict=False):
+        for earlier, advance in zip((None, *upstream.advances), upstream.advances, strict=False):
             if advance.progress_time <= own:
                 continue
             if earlier is not None:  # else the first advance that waits lies before what we know
                 waiting_since = waiting_since or advance.at
                 own = max(own, advance.oldest or own)
             break
-    own = min(own, ceiling)
-    return own, waiting_since, max(0.0, (ceiling - own).total_seconds())
+    return min(own, ceiling), waiting_since
 
 
 def _samples(

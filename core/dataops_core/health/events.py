@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState
+from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState, Status
 from dataops_core.health.text import answers, words
 
 BAD = frozenset((StageState.SLOW, StageState.STUCK, StageState.FAILED, StageState.UNKNOWN))
@@ -45,6 +45,10 @@ def _pipelines(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterator
     known = {pipeline.name: pipeline for pipeline in before.pipelines} if before else {}
     for pipeline in after.pipelines:
         old = known.get(pipeline.name)
+        if old is not None and old.verdict.status is Status.STARTING:
+            old = None
+        if pipeline.verdict.status is Status.STARTING:
+            continue
         yield from _stages(old, pipeline, after.taken_at)
         verdict = pipeline.verdict
         if (old is None and verdict.check_id is not None) or (

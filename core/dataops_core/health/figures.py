@@ -29,6 +29,8 @@ def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]
     seen = stage.observation
     yield "kind", f"{stage.kind.value.replace('_', ' ')}, answered for by {stage.component or UNKNOWN}"
     yield "reads", ", ".join(stage.reads) or "nothing: it is a source"
+    if stage.affected_by is not None:
+        yield "affected by", stage.affected_by
     yield "in this state since", at(stage.since)
     yield "last seen", ago(stage.observed_at, now)
     if stage.error is not None:
@@ -37,6 +39,7 @@ def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]
     if seen is not None and seen.progress_source is not None:
         yield "", SOURCES[seen.progress_source]
     yield "hop lag", span(stage.hop_lag)
+    yield "data age", span(stage.data_age)
     if seen is not None:
         yield "records waiting", UNKNOWN if seen.lag_records is None else count(seen.lag_records)
         yield "oldest one entered", at(seen.pending_since)

@@ -45,6 +45,10 @@ class StageState(StrEnum):
     """The system itself says so."""
     UNKNOWN = "unknown"
     """The probe could not tell."""
+    AFFECTED = "affected"
+    """The stage itself works, but data is missing because of a stage upstream or of a component."""
+    STARTING = "starting"
+    """Not probed yet: nothing is known, and nothing is wrong."""
 
 
 class Activity(StrEnum):
@@ -68,12 +72,23 @@ class ProgressSource(StrEnum):
 
 
 class Status(StrEnum):
-    """The conclusion for a whole pipeline; also the exit code of `dataops probe`, in this order from 0."""
+    """The conclusion for a whole pipeline."""
 
     OK = "ok"
     WARNING = "warning"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
+    STARTING = "starting"
+    """Not all probes have had their first result, and nothing is known to be wrong."""
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of `dataops probe`: 0 ok, 1 warning, 2 critical, 3 unknown or not known yet."""
+        return {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2}.get(self, 3)
+
+
+WORST_FIRST = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.STARTING, Status.OK)
+"""What is to be looked at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +317,26 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnState:
+    """The state of a stage by its own input and output, whatever is upstream.
+
+    Attributes:
+        state: Never `affected`.
+        since: Since when, as far as known.
+        noticed_at: Time of the first snapshot in which it was so; `None` if it was so in the first one of all.
+    """
+
+    state: StageState
+    since: datetime | None = None
+    noticed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StageHealth:
     """One stage's state with what it rests on.
 
     Attributes:
+        state: Its state in the pipeline: `affected` where the cause is upstream or a component.
         reason: Why it is in this state, in one sentence.
         since: Since when it is in this state, as far as can be told.
         observation: Newest successful observation; may be older than the snapshot: see `observed_at`.
@@ -316,10 +347,12 @@ class StageHealth:
         progress_time: Everything that entered the pipeline up to then has passed the stage; never later than the
             progress time of what it reads.
         hop_lag: Upstream progress minus own progress, in seconds.
+        data_age: Seconds between now and `progress_time`.
         rate: Records per second that pass, over the recent history.
         inflow: Records per second that arrive in front of the stage.
         eta: Seconds until caught up at the present rates; `None` if not shrinking or not known.
-        affected_by: Name of the upstream stage that is to blame, where this one only suffers.
+        affected_by: Name of the upstream stage, or of the component, that holds its data back.
+        own: Its state without regard to what is upstream; `None` in recordings of older versions.
         samples: Recent history, oldest first.
         findings: What is wrong with it, besides what `state` says; the worst first.
         told: The findings of the newest look that succeeded, for since when they last.
@@ -339,13 +372,20 @@ class StageHealth:
     probe_duration: float | None = None
     progress_time: datetime | None = None
     hop_lag: float | None = None
+    data_age: float | None = None
     rate: float | None = None
     inflow: float | None = None
     eta: float | None = None
     affected_by: str | None = None
+    own: OwnState | None = None
     samples: tuple[Sample, ...] = ()
     findings: tuple[Finding, ...] = ()
     told: tuple[Finding, ...] = field(default=(), repr=False)
+
+    @property
+    def own_state(self) -> StageState:
+        """Its state without regard to what is upstream."""
+        return self.own.state if self.own is not None else self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +404,7 @@ class ComponentHealth:
         checked_at: When it was last asked.
         duration: Seconds that it took to answer.
         since: Since when it has been well, or not.
+        well_at: When it was last checked and well; `None` if never.
         observation: What was seen of it when it answered last.
         findings: What is wrong with it; the worst first.
     """
@@ -378,6 +419,7 @@ class ComponentHealth:
     checked_at: datetime | None = None
     duration: float | None = None
     since: datetime | None = None
+    well_at: datetime | None = None
     observation: Observation | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -415,10 +457,11 @@ class PipelineHealth:
     """One pipeline: its stages, upstream first, and the verdict.
 
     Attributes:
-        data_age: Seconds between now and the progress time of the last stage: how old the newest complete data is
-            that a reader of the last stage sees.
-        source_age: Seconds since the source's newest record; data age is this plus the sum of the hop lags on the
-            path to the last stage.
+        data_age: Age in seconds of the newest complete data that a reader of an end sees, of the oldest end. Ends into
+            which nothing new flows count only where there are no others.
+        source_age: Seconds since the newest record of the source at which the slowest path begins; `data_age` is this
+            plus the sum of the hop lags along that path.
+        slowest_path: Names of the stages from that source to that end; empty where it is not known.
         objective: The data age that is promised, in seconds.
     """
 
@@ -429,6 +472,7 @@ class PipelineHealth:
     data_age: float | None = None
     source_age: float | None = None
     objective: float | None = None
+    slowest_path: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageHealth:
         """Return the stage of that name; raises KeyError."""
@@ -461,7 +505,6 @@ class HealthSnapshot:
 
     @property
     def status(self) -> Status:
-        """The worst status of all pipelines; critical outranks unknown, unknown outranks warning."""
-        rank = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.OK)
+        """The worst status of all pipelines."""
         found = {p.verdict.status for p in self.pipelines}
-        return next((s for s in rank if s in found), Status.UNKNOWN)
+        return next((s for s in WORST_FIRST if s in found), Status.UNKNOWN)

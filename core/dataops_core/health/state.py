@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dataops_core.config import IcebergTableStage, Stage, TrinoViewStage
-from dataops_core.health.model import Activity, Finding, Observation, Severity, StageHealth, StageKind, StageState
+from dataops_core.health.model import (
+    Activity,
+    Finding,
+    Observation,
+    OwnState,
+    Severity,
+    StageHealth,
+    StageKind,
+    StageState,
+)
+from dataops_core.health.paths import flowing
 from dataops_core.health.text import count, duration
 
 FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
@@ -22,6 +32,7 @@ class Reading:
     Attributes:
         observation: What the newest run of the probe saw; `None` if it saw nothing.
         error: Why the state cannot be told; `None` if it can.
+        starting: Whether the probe has had no result yet.
         upstream: Health of what the stage reads.
         progress_time: Progress, capped at the upstream's; see `dataops_core.health.evaluate`.
         hop_lag: Seconds behind the upstream.
@@ -34,6 +45,7 @@ class Reading:
     stage: Stage
     observation: Observation | None
     error: str | None
+    starting: bool
     upstream: tuple[StageHealth, ...]
     progress_time: datetime | None
     hop_lag: float | None
@@ -45,13 +57,22 @@ class Reading:
 
 def judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
     """Return the state, the reason in one sentence, and since when, as far as can be told."""
+    if reading.starting:
+        return StageState.STARTING, "not probed yet", None
     state, reason, since = _judge(reading, now)
-    previous = reading.previous
-    if previous is not None and previous.state is state:
-        return state, reason, previous.since or since
-    if since is None and previous is not None:
+    before = own_before(reading.previous)
+    if before is not None and before.state is state:
+        return state, reason, before.since or since
+    if since is None and before is not None:
         since = now
     return state, reason, since
+
+
+def own_before(previous: StageHealth | None) -> OwnState | None:
+    """Return the stage's own state in the snapshot before; `None` if it had not been probed then."""
+    if previous is None or previous.own_state is StageState.STARTING:
+        return None
+    return previous.own or OwnState(previous.state, previous.since)
 
 
 def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
@@ -71,8 +92,12 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
 
 
 def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
-    blind = [s for s in reading.upstream if s.progress_time is None]
-    all_blind = len(blind) == len(reading.upstream)
+    starting = [s.name for s in reading.upstream if s.state is StageState.STARTING]
+    if starting:
+        return StageState.STARTING, f"cannot be compared yet: {', '.join(starting)} is starting", None
+    upstream = flowing(reading.upstream)
+    blind = [s for s in upstream if s.progress_time is None]
+    all_blind = len(blind) == len(upstream)
     if all_blind and all(s.state is StageState.IDLE for s in blind):
         return StageState.IDLE, "what it reads holds nothing, and nothing new arrives", None
     if all_blind and all(s.kind is StageKind.DAG and s.state in FIRST_INPUT_WAITS for s in blind):
@@ -99,11 +124,13 @@ def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tup
     untold = _untold(reading.stage, seen)
     if untold is not None:
         return StageState.UNKNOWN, untold, None
+    if any(s.state is StageState.STARTING for s in reading.upstream):
+        return _not_compared(reading)
     if not any(_has_passed(s) for s in reading.upstream):
         return StageState.IDLE, "it holds nothing now" if seen.position else "nothing has arrived yet", None
-    previous = reading.previous
-    waited_before = previous is not None and previous.state in (StageState.BEHIND, StageState.STUCK)
-    waiting_since = previous.since if previous is not None and waited_before else reading.waiting_since
+    before = own_before(reading.previous)
+    waited_before = before is not None and before.state in (StageState.BEHIND, StageState.STUCK)
+    waiting_since = before.since if before is not None and waited_before else reading.waiting_since
     if (
         waiting_since is not None
         and seen.activity is not Activity.RUNNING

@@ -16,6 +16,8 @@ STATE_GLYPHS = {
     StageState.STUCK: "■",
     StageState.FAILED: "✖",
     StageState.UNKNOWN: "?",
+    StageState.AFFECTED: "↳",
+    StageState.STARTING: "…",
 }
 STATE_COLOURS = {
     StageState.CAUGHT_UP: "green",
@@ -25,9 +27,23 @@ STATE_COLOURS = {
     StageState.STUCK: "red",
     StageState.FAILED: "red",
     StageState.UNKNOWN: "magenta",
+    StageState.AFFECTED: "yellow",
+    StageState.STARTING: "cyan",
 }
-STATUS_GLYPHS = {Status.OK: "●", Status.WARNING: "▲", Status.CRITICAL: "✖", Status.UNKNOWN: "?"}
-STATUS_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.CRITICAL: "red", Status.UNKNOWN: "magenta"}
+STATUS_GLYPHS = {
+    Status.OK: "●",
+    Status.WARNING: "▲",
+    Status.CRITICAL: "✖",
+    Status.UNKNOWN: "?",
+    Status.STARTING: "…",
+}
+STATUS_COLOURS = {
+    Status.OK: "green",
+    Status.WARNING: "yellow",
+    Status.CRITICAL: "red",
+    Status.UNKNOWN: "magenta",
+    Status.STARTING: "cyan",
+}
 
 
 def words(state: StageState | Status) -> str:

@@ -16,7 +16,7 @@ import zstandard
 
 from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
-from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.recorder.recording import (
     APPLICATION_ID,
     KEYFRAME_EVERY,
@@ -256,9 +256,12 @@ def cut(
 
 
 def _is_whole(snapshot: HealthSnapshot) -> bool:
-    """Whether each stage has been probed: a first look that knows nothing yet is no incident."""
-    probed = {(result.pipeline, result.stage) for result in snapshot.probes}
-    return all((pipeline.name, stage.name) in probed for pipeline in snapshot.pipelines for stage in pipeline.stages)
+    """Whether each stage has been probed: that nothing is known yet is no incident."""
+    return all(
+        pipeline.verdict.status is not Status.STARTING
+        and all(stage.own_state is not StageState.STARTING for stage in pipeline.stages)
+        for pipeline in snapshot.pipelines
+    )
 
 
 def lock_of(path: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dataops_core.errors import RecordingError
 from dataops_core.health.as_json import plain
-from dataops_core.health.model import Status, Verdict
+from dataops_core.health.model import WORST_FIRST, Status, Verdict
 from dataops_core.health.text import clock, count, duration, visible
 from dataops_core.recorder.recording import Change, Gap, Moment, Recording, Subject
 from dataops_core.version import version
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 """Version of the JSON form of a timeline; raised when a field changes its meaning or goes away."""
 _SPAN = re.compile(r"-?(\d+(?:\.\d+)?)\s*([smhd])(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SEVERITY = (Status.OK, Status.WARNING, Status.UNKNOWN, Status.CRITICAL)
+_SEVERITY = tuple(reversed(WORST_FIRST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,8 @@ class _Told:
         """Yield the incidents of a pipeline."""
         findings: list[Finding] = []
         for finding in self._findings(pipeline):
+            if finding.verdict.status is Status.STARTING:
+                continue
             if finding.verdict.status is not Status.OK:
                 findings.append(finding)
             elif findings:

@@ -15,13 +15,15 @@ from dataops_core.health.model import StageState
 from dataops_tui import look
 
 MEANINGS = {
-    StageState.CAUGHT_UP: "has passed what it was given",
+    StageState.CAUGHT_UP: "has processed all input",
     StageState.IDLE: "caught up, and nothing new arrives",
     StageState.BEHIND: "lags, and does not lose ground",
     StageState.SLOW: "lags more and more although it works",
     StageState.STUCK: "input waits, and nothing comes out",
     StageState.FAILED: "the system itself says so",
-    StageState.UNKNOWN: "could not be told",
+    StageState.AFFECTED: "works, but gets no data from upstream",
+    StageState.UNKNOWN: "cannot be probed",
+    StageState.STARTING: "not probed yet",
 }
 
 

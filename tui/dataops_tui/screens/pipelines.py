@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
 
-from dataops_core.health.model import ComponentHealth, PipelineHealth, StageHealth, Status
+from dataops_core.health.model import WORST_FIRST, ComponentHealth, PipelineHealth, StageHealth, Status
 from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
@@ -75,8 +75,7 @@ class PipelinesScreen(ConsoleScreen):
     def pipeline(self) -> PipelineHealth | None:
         """The pipeline that is shown: the chosen one, else the worst."""
         found = self.snapshot.pipelines if self.snapshot else ()
-        rank = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.OK)
-        worst = min(found, key=lambda p: rank.index(p.verdict.status), default=None)
+        worst = min(found, key=lambda p: WORST_FIRST.index(p.verdict.status), default=None)
         return next((p for p in found if p.name == self._chosen), worst)
 
     def choose(self, name: str) -> None:

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 from textual.widgets import Static
 
-from dataops_core.health.model import Status
+from dataops_core.health.model import WORST_FIRST, Status
 from dataops_core.health.text import STATUS_COLOURS, clock
 from dataops_tui import look
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(hours=1)
 """How much of a long recording is shown, with the moment in its middle."""
-MARKS = {Status.OK: "─", Status.WARNING: "▲", Status.CRITICAL: "■", Status.UNKNOWN: "?"}
-WORST = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.OK)
+MARKS = {Status.OK: "─", Status.WARNING: "▲", Status.CRITICAL: "■", Status.UNKNOWN: "?", Status.STARTING: "…"}
 NOTHING = " "
 """Where nothing was recorded."""
 
@@ -73,7 +72,7 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
             continue
         for cell in range(begin, until + 1):
             before = found[cell]
-            found[cell] = moment.status if before is None else min(before, moment.status, key=WORST.index)
+            found[cell] = moment.status if before is None else min(before, moment.status, key=WORST_FIRST.index)
     return found
 
 

@@ -1,0 +1,150 @@
+"""Who holds whom back: the stage upstream, or the component, because of which a stage gets no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from dataops_core.health.model import ComponentHealth, Severity, StageHealth, StageKind, StageState
+from dataops_core.health.needs import needs_of, relies_on
+
+HOLDING = {
+    StageState.FAILED: 0,
+    StageState.STUCK: 0,
+    StageState.SLOW: 1,
+    StageState.UNKNOWN: 2,
+    StageState.BEHIND: 3,
+}
+"""States of a stage that may hold data back, in the order in which the verdict blames them."""
+LAGGING = (StageState.STUCK, StageState.SLOW, StageState.BEHIND)
+GREEN = (StageState.CAUGHT_UP, StageState.IDLE)
+BEFORE = timedelta(seconds=60)
+"""How long before the newest good answer of a component a stage must have been bad for another reason to be likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The components of a context.
+
+    Attributes:
+        known: Those whose probe has had a result.
+        pending: Names of the others.
+    """
+
+    known: tuple[ComponentHealth, ...]
+    pending: frozenset[str] = frozenset()
+
+
+def explained(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
+    """Return the stages that have failed or lag because a component is down or unhealthy, with that component."""
+    by_name = {c.name: c for c in components.known if c.error is not None}
+    found = {}
+    for stage in stages:
+        because = next(_explanations(stage, stages, by_name), None)
+        if because is not None:
+            found[stage.name] = because
+    return found
+
+
+def _explanations(
+    stage: StageHealth, stages: Sequence[StageHealth], unwell: Mapping[str, ComponentHealth]
+) -> Iterator[ComponentHealth]:
+    failed = stage.own_state is StageState.FAILED
+    # What has failed in Trino is asked again at each probe run; a run of a DAG may have failed before that.
+    shows_now = not failed or stage.kind is StageKind.TRINO_VIEW
+    if not (failed or stage.own_state in LAGGING) or any(f.severity is Severity.CRITICAL for f in stage.findings):
+        return
+    for name in relies_on(stage, stages):
+        component = unwell.get(name)
+        if component is None or _was_bad_before(stage, component):
+            continue
+        if component.reachable is False or (name in needs_of(stage) and shows_now and _explains(component)):
+            yield component
+
+
+def _explains(component: ComponentHealth) -> bool:
+    """Tell whether a component that answers does not do its work."""
+    return any(f.explains and f.severity is Severity.CRITICAL for f in component.findings)
+
+
+def _was_bad_before(stage: StageHealth, component: ComponentHealth) -> bool:
+    """Tell whether the stage was in this state while the component was still well."""
+    if component.well_at is None or stage.own is None:
+        return False
+    noticed = stage.own.noticed_at
+    return noticed is None or noticed < component.well_at - BEFORE
+
+
+def unseen(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
+    """Return the stages that cannot be probed because a component that they need is down, with that component."""
+    down = {c.name: c for c in components.known if c.reachable is False}
+    return {
+        stage.name: down[name]
+        for stage in stages
+        if stage.own_state is StageState.UNKNOWN and stage.error is not None
+        for name in reversed(needs_of(stage))
+        if name in down
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """A stage or component that holds data back; `order` is the place of the stage in the pipeline."""
+
+    name: str
+    since: datetime | None
+    state: StageState
+    order: int
+
+    def weight(self) -> tuple[int, int]:
+        return HOLDING[self.state], self.order
+
+
+def with_affected(
+    stages: Sequence[StageHealth],
+    components: Components,
+    earlier: Mapping[str, StageHealth],
+    now: datetime,
+) -> tuple[StageHealth, ...]:
+    """Return the stages, those that only suffer as `affected`, with what holds their data back.
+
+    Args:
+        stages: By their own states, upstream first.
+        components: The components of the context.
+        earlier: The stages of the snapshot before, by name.
+        now: The time of the snapshot.
+    """
+    because = explained(stages, components)
+    causes = unseen(stages, components) | because
+    holders: dict[str, tuple[_Holder, ...]] = {}
+    shown = []
+    for order, stage in enumerate(stages):
+        above = tuple(dict.fromkeys(holder for name in stage.reads for holder in holders[name]))
+        own = _holder(stage, causes.get(stage.name), order)
+        holders[stage.name] = (*above, own) if own is not None else above
+        worst = own if stage.name in because else min(above, key=_Holder.weight, default=None)
+        if worst is None:
+            shown.append(stage)
+        elif stage.name in because or stage.own_state in GREEN:
+            shown.append(_affected(stage, worst, earlier.get(stage.name), now))
+        else:
+            shown.append(replace(stage, affected_by=worst.name))
+    return tuple(shown)
+
+
+def _holder(stage: StageHealth, component: ComponentHealth | None, order: int) -> _Holder | None:
+    """Return what holds data back at this stage; `None` where nothing does."""
+    state = stage.own_state
+    # That a stage's progress is not known holds nothing back; that its probe fails may have the same cause.
+    if state not in HOLDING or (state is StageState.UNKNOWN and stage.error is None):
+        return None
+    if component is not None:
+        return _Holder(component.name, component.since, state, order)
+    return _Holder(stage.name, stage.since, state, order)
+
+
+def _affected(stage: StageHealth, holder: _Holder, before: StageHealth | None, now: datetime) -> StageHealth:
+    lasts = before is not None and before.state is StageState.AFFECTED
+    since = before.since if before is not None and lasts else holder.since or now
+    return replace(stage, state=StageState.AFFECTED, since=since, affected_by=holder.name)

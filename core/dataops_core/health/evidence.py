@@ -1,0 +1,87 @@
+"""The numbers, times and further findings that a verdict rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from dataops_core.errors import Unreachable
+from dataops_core.health.checks import failure_of
+from dataops_core.health.model import ComponentHealth, Finding, Severity, StageHealth, StageState
+from dataops_core.health.needs import needs_of
+from dataops_core.health.text import clock, count, duration, words
+
+BAD = (StageState.FAILED, StageState.STUCK, StageState.SLOW, StageState.UNKNOWN)
+"""States that are worth a line of their own beside a verdict on something else."""
+
+
+def findings(stages: Collection[StageHealth], components: Iterable[ComponentHealth]) -> list[Finding]:
+    """Return the findings of the pipeline's stages and of the components that they need, by their weight.
+
+    What a stage tells itself, its component need not tell again; a component that does not do its work comes before
+    what it causes at a stage.
+    """
+    at_stages = [f for s in stages for f in s.findings]
+    told = {f.check for f in at_stages}
+    needed = {name for s in stages for name in needs_of(s)}
+    at_components = [f for c in components if c.name in needed for f in c.findings if f.check not in told]
+    critical = [f for f in at_components if f.severity is Severity.CRITICAL]
+    others = [f for f in at_components if f.severity is not Severity.CRITICAL]
+    return [*critical, *at_stages, *others]
+
+
+def evidence(stage: StageHealth, now: datetime) -> tuple[str, ...]:
+    """Return the numbers and times of a stage, one line each."""
+    lines = []
+    seen = stage.observation
+    if stage.hop_lag is not None:
+        lines.append(f"lag: {duration(stage.hop_lag)}")
+    if seen is not None:
+        if seen.lag_records is not None:
+            lines.append(f"records waiting: {count(seen.lag_records)}")
+        if seen.advanced_at is not None:
+            ago = duration((now - seen.advanced_at).total_seconds())
+            lines.append(f"output last advanced at {clock(seen.advanced_at, now)}, {ago} ago")
+        if seen.pending_since is not None:
+            ago = duration((now - seen.pending_since).total_seconds())
+            lines.append(f"oldest waiting record entered at {clock(seen.pending_since, now)}, {ago} ago")
+        lines.extend(seen.notes)
+    return tuple(lines)
+
+
+def also(
+    stages: Collection[StageHealth],
+    components: Collection[ComponentHealth],
+    told: Collection[StageHealth],
+    component: ComponentHealth | None,
+    cause: Finding | None,
+    hurt: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Name what is wrong besides, so that one finding does not hide another.
+
+    Args:
+        stages: The stages of the pipeline.
+        components: The components of the context.
+        told: Stages that the verdict is about.
+        component: The component that the verdict is about.
+        cause: The finding that the verdict rests on.
+        hurt: Names of the stages downstream of the one to blame.
+    """
+    needed = {name for s in stages for name in needs_of(s)}
+    down = [c for c in components if c.reachable is False and c.name in needed and c != component]
+    lines = [f"also: {does_not_answer(c)}" for c in down]
+    for stage in stages:
+        where = " (downstream)" if stage.name in hurt else ""
+        if stage not in told and stage.state in BAD:
+            lines.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
+    for finding in findings(stages, components):
+        where = " (downstream)" if finding.subject in hurt else ""
+        if finding != cause and finding.severity is not Severity.NOTE:
+            lines.append(f"also: {finding.subject}{where}: {finding.sentence}")
+    return tuple(lines)
+
+
+def does_not_answer(component: ComponentHealth) -> str:
+    """Return that a component is down, and why, as a sentence."""
+    predicate = failure_of(component.error_kind or Unreachable.kind).predicate
+    return f"{component.name} {predicate}: {component.error or 'no reason given'}"

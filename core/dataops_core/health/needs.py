@@ -1,0 +1,37 @@
+"""Which components a stage relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dataops_core.health.model import StageHealth, StageKind, store_of
+
+
+def needs_of(stage: StageHealth) -> tuple[str, ...]:
+    """Return the names of the components that a stage needs itself."""
+    match stage.kind:
+        case StageKind.ICEBERG_TABLE:
+            return stage.component, store_of(stage.component)
+        case StageKind.SPARK_QUERY:  # its lag is measured in Kafka
+            return stage.component, "kafka"
+        case _:
+            return (stage.component,)
+
+
+def relies_on(stage: StageHealth, stages: Iterable[StageHealth]) -> tuple[str, ...]:
+    """Return the names of the components whose outage stops a stage: its own first, then those of its neighbours.
+
+    A stage that reads another one of the same component reads through it: a view of a view needs the table below both.
+    """
+    by_name = {s.name: s for s in stages}
+    readers = [s for s in by_name.values() if stage.name in s.reads]
+    involved = (stage, *readers, *_read_through(stage, by_name))
+    return tuple(dict.fromkeys(name for s in involved for name in needs_of(s) if name))
+
+
+def _read_through(stage: StageHealth, by_name: Mapping[str, StageHealth]) -> Iterable[StageHealth]:
+    for name in stage.reads:
+        upstream = by_name[name]
+        yield upstream
+        if upstream.component == stage.component:
+            yield from _read_through(upstream, by_name)
