@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import threading
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 from platformdirs import user_state_path
+
+from dataops_core.plain import visible_lines
 
 INTERNAL_ERROR = 70
 """Exit code after an internal error: EX_SOFTWARE of sysexits.h."""
@@ -27,7 +28,6 @@ MAX_FRAMES = 60
 REPEAT_AFTER = 60.0
 """Seconds after which the same error is logged again: a handler may fail many times a second."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _logged: dict[tuple[str, str], float] = {}
 _lock = threading.Lock()
 
@@ -94,7 +94,7 @@ def _append(path: Path, key: tuple[str, str], where: str, error: BaseException) 
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             stamp = datetime.now(UTC).isoformat(timespec="seconds")
-            file.write(f"{stamp} {_escaped(where)}\n{_traceback(error)}\n")
+            file.write(f"{stamp} {visible_lines(where)}\n{_traceback(error)}\n")
         _logged[key] = now
 
 
@@ -103,11 +103,7 @@ def _traceback(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
     except Exception as second:  # noqa: BLE001 - an error whose text cannot be made, e.g. a failing __str__
         text = f"{type(error).__name__}, whose traceback cannot be written: {type(second).__name__}\n"
-    return _escaped(text[-MAX_ENTRY:])
-
-
-def _escaped(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return visible_lines(text[-MAX_ENTRY:])
 
 
 def _place(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 
-from dataops_core.health.text import visible
+from dataops_core.plain import visible
 from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain
 
 SAMPLE = 200

@@ -13,6 +13,7 @@ from threading import Thread
 from dataops_core.config import find_config, load_settings
 from dataops_core.errors import DataopsError
 from dataops_core.garbage import look_seldom
+from dataops_core.narration import guard_stderr
 from dataops_core.version import version
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server, say
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or ctrl+c; return 0, or 2 if the settings or the address are wrong."""
+    guard_stderr()
     arguments = parser().parse_args(argv)
     signals: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote
 
 from dataops_core.health.text import duration
+from dataops_core.plain import visible_lines
 from dataops_exporter.collector import Seen, snapshot_samples
 from dataops_exporter.exposition import registry_of, respond
 from dataops_exporter.server import Environ, StartResponse, say
@@ -31,8 +32,8 @@ class Page:
 
     @classmethod
     def text(cls, body: str, status: str = "200 OK") -> Page:
-        """Return a page of plain text."""
-        return cls(body.encode(), status)
+        """Return a page of plain text, which a terminal may show."""
+        return cls(visible_lines(body).encode(), status)
 
 
 class Pages:

@@ -13,6 +13,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from dataops_core.errors import ConfigError
+from dataops_core.narration import narrate
 from dataops_exporter.web import WebConfigFile
 
 Environ = dict[str, Any]
@@ -29,7 +30,7 @@ PLACE_WITHIN = 2.0
 
 def say(line: str) -> None:
     """Write one line of narration."""
-    print(f"dataops-exporter: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    narrate(f"dataops-exporter: {line}")
 
 
 class _Handler(WSGIRequestHandler):

@@ -29,7 +29,7 @@ async def test_dags_and_runs_are_shown_and_text_from_outside_steers_nothing(
         assert "‖ paused" in text
         assert "● active" in text
         assert "✖ import errors" in text
-        assert "[bold]odd\\x1b[31m" in text
+        assert "[bold]odd␛[31m" in text
         assert re.search(r"seen \d s ago", text)
         await pilot.press("j")
         text = await until_shown(console.app, lambda text: "run__1" in text, "the runs of the DAG under the cursor")

@@ -225,7 +225,7 @@ async def test_an_unexpected_error_is_shown_and_logged_and_the_console_goes_on(c
         await assert_alive(app, pilot)
     text = log()
     assert "Traceback" in text
-    assert "Boom: text of the \\u001b[31merror" in text
+    assert "Boom: text of the ␛[31merror" in text
     assert error_log_path().stat().st_mode & 0o777 == 0o600
 
 

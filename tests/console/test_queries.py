@@ -88,7 +88,7 @@ async def test_a_query_is_shown_in_full_and_opened_in_the_editor_without_running
         text = await until_shown(console.app, lambda _: isinstance(console.app.screen, TextDialog), "the query")
         text = await until_shown(console.app, lambda text: "cannot be resolved" in text, "its failure")
         assert "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved" in text
-        assert "FROM [bold]t\\x1b[31m" in text
+        assert "FROM [bold]t␛[31m" in text
         await pilot.press("escape", "e")
         await until_shown(console.app, lambda _: console.app.current_mode == "sql", "the editor")
         await until_shown(console.app, lambda text: "FROM [bold]t" in text, "its statement")

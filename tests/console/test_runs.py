@@ -129,7 +129,7 @@ async def test_from_the_dag_to_the_log_that_grows(console: Console, runs: FakeRu
         text = await until_shown(console.app, lambda text: "the end" in text, "the log to its end")
         assert runs.tokens == [None, "t1"]
         for part in (
-            "INFO first\\x1b[31m",
+            "INFO first␛[31m",
             "[bold]second",
             "ERROR it broke",
             "a.py:7 in f",

@@ -113,7 +113,7 @@ async def test_rows_are_shown_as_they_are(console: Console, size: tuple[int, int
         await run(console, pilot, "SELECT * FROM t;")
         text = await until_shown(console.app, lambda text: "2 rows" in text, "the rows")
     assert console.trino.asked == ["SELECT * FROM t"]
-    assert "a\\x1b[31mred" in text
+    assert "a␛[31mred" in text
     assert "[bold]b[/]" in text
     assert "NULL" in text
     assert "1.50" in text

@@ -120,7 +120,7 @@ def one_line(capsys: Captured) -> str:
         (["--context", "frozen", "dag", "unpause", "d", "--yes"], 2, "read-only"),
         (["kafka", "topics", "--filter", "["], 2, "is no regular expression"),
         (["kafka", "topics", "-o", "xml"], 2, "xml"),
-        (["kafka", "peek", "orders", "--from", "\x1b[31m"], 2, '"\\x1b[31m" is no place to begin'),
+        (["kafka", "peek", "orders", "--from", "\x1b[31m"], 2, '"␛[31m" is no place to begin'),
         (["kafka", "peek", "orders", "--limit", "0"], 2, "limit"),
         (["kafka", "peek", "orders", "--partition", "9"], 1, "has no partition 9"),
         (["tables", "files", "shipments"], 2, 'no catalog "shipments"'),
@@ -146,7 +146,7 @@ def test_topics_are_listed_and_filtered(dataops: Dataops, capsys: Captured, monk
     (topic,) = rows(capsys)
     assert (topic["replicas"], topic["under_replicated"], topic["offline"], topic["records"]) == (3, 1, 1, 5)
     assert dataops("kafka", "topics") == 0
-    assert "t\\x1b" in capsys.readouterr().out
+    assert "t␛" in capsys.readouterr().out
 
 
 def test_groups_and_one_of_them_by_partition(

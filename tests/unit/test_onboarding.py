@@ -530,6 +530,6 @@ def test_no_settings_are_needed_where_an_address_is_given(
     assert main(["monitoring", "verify", "--url", platform.url]) == 1
     out = capsys.readouterr().out
     assert "prometheus    ● ok" in out
-    assert "dataops/[red]\\x1b[2J, up since" in out
+    assert "dataops/[red]␛[2J, up since" in out
     assert "✖ rules mend: Look whether the PrometheusRule has the label" in out
     assert "- not used  not tried: no Alertmanager is named" in out

@@ -120,7 +120,7 @@ def test_a_text_from_outside_is_no_markup(recording: Recording, timeline: Timeli
     verdict = replace(finding.verdict, sentence="a | b <script> [x](y)\n# `h`")
     odd = replace(timeline, incidents=(replace(incident, findings=(replace(finding, verdict=verdict),)),))
     text = as_markdown(odd)
-    assert r"a \| b \<script> \[x](y)\\n# \`h\`" in text
+    assert r"a \| b \<script> \[x](y)␊# \`h\`" in text
 
 
 def test_a_time_without_incident_is_told_too(recording: Recording) -> None:

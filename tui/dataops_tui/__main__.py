@@ -15,6 +15,7 @@ import typer
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.error_log import INTERNAL_ERROR, catch_unexpected, log_error
 from dataops_core.errors import DataopsError
+from dataops_core.narration import guard_stderr, narrate
 from dataops_core.recorder.recording import Recording
 from dataops_core.version import version
 from dataops_tui.garbage import THRESHOLDS
@@ -106,11 +107,13 @@ def console(
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"dataops-tui: {line}\n")
+    narrate(f"dataops-tui: {line}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console and return the exit code; whatever goes wrong is one line on standard error."""
+    if arguments is None:  # as a process of its own
+        guard_stderr()
     try:
         return int(app(arguments, standalone_mode=False, prog_name="dataops-tui") or 0)
     except typer.TyperException as error:

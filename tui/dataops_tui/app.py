@@ -47,7 +47,7 @@ from dataops_tui.screens.queries import QueriesScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
-from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly
+from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly, NoControls
 from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
@@ -174,7 +174,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         self.theme = settings.console.theme
-        self._ascii = AsciiOnly(settings.console.ascii)
+        self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii)
         self.set_keymap(settings.console.keys)
         self.gate = gate or Gate(self.context_name, self.context_settings)
         self.events: deque[Event] = deque(maxlen=EVENTS)
@@ -183,7 +183,8 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what all that is drawn passes."""
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        drawn = [self._no_controls, *([self._ascii] if self._ascii.enabled else [])]
+        return [*super().get_line_filters(), *drawn]
 
     def on_mount(self) -> None:
         """Watch from now on."""

@@ -18,9 +18,9 @@ from dataops_core.health.text import (
     clock,
     count,
     duration,
-    visible,
     words,
 )
+from dataops_core.plain import visible
 
 UNKNOWN = "-"
 

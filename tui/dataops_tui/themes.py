@@ -1,4 +1,4 @@
-"""The console's colours, and its drawing in plain ASCII for terminals and fonts that have no more."""
+"""The console's colours, and what all that it draws passes: no control characters, or plain ASCII alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.terminal_theme import TerminalTheme
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import Theme
+
+from dataops_core.plain import visible
 
 THEMES = (
     Theme(
@@ -91,6 +93,24 @@ _STAND_INS = {code: _drawing(code) for code in range(0x2500, 0x25A0)} | {
     ord(sign): letter for sign, letter in _SIGNS.items()
 }
 """What stands in for each character: one for one, so that nothing moves."""
+
+
+class NoControls(LineFilter):
+    """Lets no control character of a text reach the terminal, whichever widget draws it."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - as its base class
+        """Replace what is unprintable by its symbol; a line stays as long as it was."""
+        if all(text.isprintable() and (style is None or _is_harmless(style.link)) for text, style, _ in segments):
+            return segments
+        shown = [
+            Segment(visible(text), style if style is None or _is_harmless(style.link) else style.update_link(None))
+            for text, style, _ in segments
+        ]
+        return Segment.adjust_line_length(shown, sum(segment.cell_length for segment in segments))
+
+
+def _is_harmless(link: str | None) -> bool:
+    return link is None or link.isprintable()
 
 
 class AsciiOnly(LineFilter):

@@ -18,6 +18,8 @@ from dataops_core.cli.terminal import Exit, exit_code, say, write
 from dataops_core.error_log import catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.garbage import look_seldom
+from dataops_core.narration import guard_stderr
+from dataops_core.plain import visible_lines
 
 PROBE_UNKNOWN = 3
 """Exit code of `probe` and `why` where the status is unknown; also of wrong use and internal errors."""
@@ -151,6 +153,7 @@ def run() -> NoReturn:
     A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
     can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
     """
+    guard_stderr()
     look_seldom()
     for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -201,7 +204,7 @@ def root(
     context.obj.context = context_name
     context.obj.command = context.invoked_subcommand
     if context.invoked_subcommand is None:
-        say(context.get_help())
+        typer.echo(visible_lines(context.get_help()), err=True)
         raise typer.Exit(Exit.USAGE)
 
 

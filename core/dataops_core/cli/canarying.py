@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 
@@ -10,7 +9,7 @@ from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import write_rows
-from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
@@ -47,7 +46,7 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
         return Exit.INTERRUPTED
     journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, passages)
     if as_json:
-        write(json.dumps(as_dict(journey), ensure_ascii=False, indent=2) + "\n")
+        write_json(as_dict(journey))
     else:
         write_rows("table", COLUMNS, [_row(passage) for passage in journey.passages])
     return _exit_code(passages)

@@ -13,7 +13,7 @@ import typer
 from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
-from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_foreign
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
 from dataops_core.config import ContextSettings, context_of, find_config, load_settings
 from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
@@ -83,7 +83,7 @@ def write_log(
     token = None
     while True:
         part = log(airflow, dag_id, run_id, task, token)
-        write_foreign("".join(f"{text}\n" for line in part.lines for text in _log_lines(line)))
+        write_exact("".join(f"{text}\n" for line in part.lines for text in _log_lines(line)))
         token = part.token
         if token is None or not (part.lines or follow):
             return Exit.OK

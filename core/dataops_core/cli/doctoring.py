@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.probing import printed, safe, table
-from dataops_core.cli.terminal import Exit, say, write
+from dataops_core.cli.printing import safe, show, table
+from dataops_core.cli.terminal import Exit, say, write_json
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, as_dict, diagnose
 
@@ -32,9 +31,9 @@ def doctor(invocation: Invocation, components: list[str], *, as_json: bool) -> i
     pipelines = {key: pipeline for key, pipeline in settings.pipelines.items() if pipeline.context == name}
     found = diagnose(context, pipelines, settings.probe_timeout, components)
     if as_json:
-        write(json.dumps(as_dict(found), ensure_ascii=False, indent=2) + "\n")
+        write_json(as_dict(found))
     else:
-        write(printed([_components(found), "", *_problems(found), _summary(found)]))
+        show([_components(found), "", *_problems(found), _summary(found)])
     if not found:
         say(f'dataops: the context "{name}" has no components')
     return Exit.FAILED if any(each.result is Result.FAILED for each in found) else Exit.OK

@@ -17,7 +17,7 @@ from dataops_core.cli.listing import listed, rows_writer, write_rows
 from dataops_core.cli.terminal import Exit, say
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import ConfigError
-from dataops_core.health.text import count, visible
+from dataops_core.health.text import count
 from dataops_core.probes import Clients
 from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.records import Record, Start, Topic, as_dict, parse_start
@@ -103,7 +103,7 @@ def show_group(invocation: Invocation, name: str, output: str) -> int:
     rows = [(lag.topic, lag.partition, lag.committed, lag.high, lag.lag) for lag in group.lags]
     write_rows(output, LAG_COLUMNS, rows)
     lag = "no commit on a partition that can be read" if group.lag is None else f"lag {count(group.lag)}"
-    say(f"{visible(name)}: {group.state.lower()}, members: {group.members}, {lag}")
+    say(f"{name}: {group.state.lower()}, members: {group.members}, {lag}")
     return Exit.OK
 
 
@@ -183,7 +183,7 @@ def _say_undecoded(records: list[Record], said: set[str]) -> None:
         for decoded in (record.decoded_key, record.decoded):
             if decoded is not None and decoded.reason is not None and decoded.reason not in said:
                 said.add(decoded.reason)
-                say(f"dataops: not decoded: {visible(decoded.reason)}")
+                say(f"dataops: not decoded: {decoded.reason}")
 
 
 def _open(invocation: Invocation) -> Clients:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataops_core.cli.terminal import write_foreign
+from dataops_core.cli.terminal import write_exact
 from dataops_core.rows import Writer, writer
 from dataops_core.values import Columns, Rows
 
 
 def rows_writer(output: str) -> Writer:
     """Return what writes rows as `table`, `json`, `jsonl` or `csv`."""
-    return writer(output, write_foreign)
+    return writer(output, write_exact)
 
 
 def write_rows(output: str, columns: Columns, rows: Rows) -> None:

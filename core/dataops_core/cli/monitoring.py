@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from rich.table import Table
 from dataops_core.actions import Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.doctoring import COLOURS, GLYPHS
-from dataops_core.cli.probing import printed, safe, table
-from dataops_core.cli.terminal import Exit, ask_word, can_ask, write
+from dataops_core.cli.printing import safe, show, table
+from dataops_core.cli.terminal import Exit, ask_word, can_ask, write_json
 from dataops_core.config import AlertsSettings, ContextSettings, context_of, find_config, load_settings
 from dataops_core.config.load import settings_of
 from dataops_core.diagnostics.doctor import Result
@@ -91,9 +90,9 @@ def verify_arrival(
         )
     if as_json:
         told = as_dict(found, prometheus.target, None if alertmanager is None else alertmanager.target)
-        write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+        write_json(told)
     else:
-        write(printed([_table(found), "", *_mends(found)]))
+        show([_table(found), "", *_mends(found)])
     return _exit_code(found)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rich.console import Console, RenderableType
-from rich.markup import escape
+from rich.console import RenderableType
 from rich.table import Table
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import say, write
+from dataops_core.cli.printing import rendered, safe, show, table
+from dataops_core.cli.terminal import say, write_json, write_rendered
 from dataops_core.config import ContextSettings, PipelineSettings, Settings, context_of, find_config, load_settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
@@ -45,7 +43,6 @@ from dataops_core.health.text import (
     count,
     duration,
     reason,
-    visible,
     words,
 )
 from dataops_core.monitor import Monitor
@@ -105,10 +102,10 @@ def _look(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
     elif not snapshot.pipelines:
         say(f'dataops: the context "{snapshot.context}" has no pipelines, so the status is unknown')
     if as_json:
-        write(json.dumps(snapshot_to_dict(snapshot), ensure_ascii=False, indent=None if watch else 2) + "\n")
+        write_json(snapshot_to_dict(snapshot), indent=None if watch else 2)
     else:
         at = f"{clock(snapshot.taken_at, snapshot.taken_at)}\n" if watch else ""
-        write(f"{at}{as_text(snapshot)}" + ("\n" if watch else ""))
+        write_rendered(f"{at}{as_text(snapshot)}" + ("\n" if watch else ""))
     return _status(snapshot, asked).exit_code
 
 
@@ -201,9 +198,9 @@ def why(invocation: Invocation, name: str, *, as_json: bool) -> int:
             "stage": plain(stage),
             "component": plain(component),
         }
-        write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        write_json(found)
     else:
-        write(printed(_why(pipeline, stage, component, snapshot.taken_at)))
+        show(_why(pipeline, stage, component, snapshot.taken_at))
     return verdict.status.exit_code
 
 
@@ -244,17 +241,7 @@ def _pairs(*pairs: tuple[str, str]) -> Table:
 def as_text(snapshot: HealthSnapshot) -> str:
     """Return a snapshot for people: the verdicts first, then what they rest on."""
     parts = [part for pipeline in snapshot.pipelines for part in _pipeline(pipeline, snapshot.taken_at)]
-    return printed([*parts, _components(snapshot.components)])
-
-
-def printed(parts: Iterable[RenderableType]) -> str:
-    """Return texts, in Rich's markup, and tables as the terminal shows them."""
-    # Without a terminal nothing is cut off: whoever reads a pipe or a file wants all of it.
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    with console.capture() as captured:
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    return rendered([*parts, _components(snapshot.components)])
 
 
 def _pipeline(pipeline: PipelineHealth, now: datetime) -> list[RenderableType]:
@@ -319,19 +306,5 @@ def _components(components: tuple[ComponentHealth, ...]) -> Table:
     return rows
 
 
-def table(*headings: str) -> Table:
-    """Return a table without lines; a heading that begins with `>` stands to the right."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in headings:
-        right = heading.startswith(">")
-        made.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
-    return made
-
-
 def _state(stage: StageHealth) -> str:
     return f"[{STATE_COLOURS[stage.state]}]{STATE_GLYPHS[stage.state]} {words(stage.state)}[/]"
-
-
-def safe(text: str) -> str:
-    """Return a text of others that neither Rich nor the terminal takes for more than text."""
-    return escape(visible(text))

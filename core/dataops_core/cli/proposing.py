@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import Exit, say, write
+from dataops_core.cli.terminal import Exit, say, write, write_json
 from dataops_core.config import Settings, context_of, find_config, load_settings
 from dataops_core.config.describe import described
 from dataops_core.config.load import settings_of
@@ -72,7 +71,7 @@ def schema() -> int:
     found = described().model_json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "dataops.toml"
-    write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    write_json(found)
     return Exit.OK
 
 

@@ -18,6 +18,7 @@ from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
+from dataops_core.narration import show_progress
 from dataops_core.systems.trino.client import QueryHandle, TrinoClient
 
 Batch = list[tuple[Any, ...]]
@@ -138,11 +139,9 @@ class _Reader:
         self._narrated = True
         line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
         line += f"  {count(progress.rows)} rows  {duration(progress.elapsed)}"
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()
+        show_progress(line)
 
     def _clear_narration(self) -> None:
         if self._narrated:
             self._narrated = False
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            show_progress("")

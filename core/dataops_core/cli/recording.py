@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from queue import SimpleQueue
 import typer
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.terminal import Exit, say, write
+from dataops_core.cli.terminal import Exit, say, write, write_json
 from dataops_core.config import context_of, find_config, load_settings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.text import clock, count, visible
+from dataops_core.health.text import clock, count
 from dataops_core.recorder.recorder import Recorder, cut
 from dataops_core.recorder.recording import Recording, default_path
 from dataops_core.recorder.timeline import as_dict, as_markdown, parse_time, read_timeline
@@ -46,7 +45,7 @@ def record(invocation: Invocation, file: Path | None) -> int:
             if said.get(pipeline.name) != news:
                 said[pipeline.name] = news
                 at = clock(snapshot.taken_at, snapshot.taken_at)
-                say(f"{at} {pipeline.name}: {verdict.status.value}: {visible(verdict.sentence)}")
+                say(f"{at} {pipeline.name}: {verdict.status.value}: {verdict.sentence}")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.put(None))
@@ -80,7 +79,7 @@ def report(
     end = _time(until, now, "--until") if until is not None else None
     timeline = read_timeline(recording, start, end)
     if as_json:
-        write(json.dumps(as_dict(timeline), ensure_ascii=False, indent=2) + "\n")
+        write_json(as_dict(timeline))
     else:
         write(as_markdown(timeline))
     if save is not None:

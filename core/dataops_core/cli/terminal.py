@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import sys
 from enum import IntEnum
 
@@ -11,13 +11,11 @@ import typer
 
 from dataops_core.error_log import INTERNAL_ERROR
 from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, TimedOut
+from dataops_core.narration import narrate
+from dataops_core.plain import escaped, visible, visible_lines
 
 OUTPUT_CLOSED = 141
 """What a shell reports of a program that wrote into a closed pipe."""
-
-
-_CONTROL = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""Characters that steer a terminal; not tabs and line ends, which the forms have themselves."""
 
 
 class Exit(IntEnum):
@@ -47,9 +45,33 @@ def exit_code(error: DataopsError) -> Exit:
 
 
 def write(text: str) -> None:
-    """Write data; ends the command in silence where nobody reads it any more."""
+    """Write text for people: its control characters are shown as symbols, also in a pipe or a file."""
+    _put(visible_lines(text))
+
+
+def write_exact(text: str) -> None:
+    """Write a machine format: a pipe or a file gets it exactly, a terminal with its control characters escaped."""
+    _put(escaped(text) if sys.stdout.isatty() else text)
+
+
+def write_json(value: object, *, indent: int | None = 2) -> None:
+    """Write a JSON document."""
+    write_exact(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def write_rendered(text: str) -> None:
+    """Write what `dataops_core.cli.printing` has rendered, whose styles are control sequences."""
+    _put(text)
+
+
+def _put(text: str) -> None:
+    """Write to standard output; ends the command in silence where its reader is gone."""
     try:
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:  # half of a surrogate pair, or a terminal that has no UTF-8
+            coding = sys.stdout.encoding
+            sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at its end, which must not fail again
@@ -57,16 +79,9 @@ def write(text: str) -> None:
         raise typer.Exit(OUTPUT_CLOSED) from None
 
 
-def write_foreign(text: str) -> None:
-    """Write text that others wrote: a terminal gets its control characters escaped, a pipe or a file all as it is."""
-    if sys.stdout.isatty():
-        text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    write(text)
-
-
 def say(line: str) -> None:
     """Write a line of narration."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    narrate(line)
 
 
 def can_ask() -> bool:
@@ -78,7 +93,7 @@ def ask_word(question: str, word: str) -> str | None:
     """Ask on standard error for a word, and return what was typed."""
     say(question)
     try:
-        typed: str = typer.prompt(f'Type "{word}" to go on', default="", show_default=False, err=True)
+        typed: str = typer.prompt(f'Type "{visible(word)}" to go on', default="", show_default=False, err=True)
     except typer.Abort:
         return None
     return typed.strip()

@@ -7,10 +7,12 @@ import re
 
 from dataops_core.config.model import Section
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def toml_key(name: str) -> str:
     """Return a key, in quotes where TOML wants them."""
-    return name if name.isascii() and name.replace("-", "_").isidentifier() else json.dumps(name)
+    return name if name.isascii() and name.replace("-", "_").isidentifier() else _quoted(name)
 
 
 def toml_value(value: object) -> str:
@@ -24,4 +26,12 @@ def toml_value(value: object) -> str:
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, re.Pattern):
         value = value.pattern
-    return json.dumps(value, ensure_ascii=False)  # texts, numbers and booleans are written in TOML as in JSON
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)  # numbers and booleans are as in JSON
+
+
+def _quoted(text: str) -> str:
+    """Return a basic string; unlike JSON's, it takes no half of a surrogate pair, and DEL only as an escape."""
+    quoted = json.dumps(_SURROGATE.sub("\ufffd", text), ensure_ascii=False)
+    if quoted.isprintable():
+        return quoted
+    return "".join([c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted])

@@ -93,13 +93,6 @@ def ago(at: datetime | None, now: datetime) -> str:
     return "never" if at is None else f"{duration(max(0.0, (now - at).total_seconds()))} ago"
 
 
-def visible(text: str) -> str:
-    """Return a text in which control characters are escaped, so that data cannot steer the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def reason(stage: StageHealth) -> str:
     """Return why a stage is in its state, when it will have caught up, and who keeps its data back."""
     text = stage.reason

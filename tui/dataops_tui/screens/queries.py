@@ -11,7 +11,7 @@ from textual import on
 from textual.binding import Binding
 
 from dataops_core.errors import ClientError
-from dataops_core.health.text import visible
+from dataops_core.plain import visible
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.text import TextDialog

@@ -7,7 +7,8 @@ from textual.binding import Binding
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from dataops_core.health.text import count, visible
+from dataops_core.health.text import count
+from dataops_core.plain import visible
 from dataops_core.sql.plan import Plan, PlanNode
 
 _LONGEST = 60

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from dataops_core.health.text import visible
+from dataops_core.plain import visible
 from dataops_core.sql.completion import Candidate, Completion
 from dataops_core.sql.scan import KEYWORDS, Kind, Statement, scan, statement_at
 

@@ -20,7 +20,8 @@ from textual.widgets import ContentSwitcher, Static, Tree
 
 from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
-from dataops_core.health.text import ago, count, duration, visible
+from dataops_core.health.text import ago, count, duration
+from dataops_core.plain import visible
 from dataops_core.sql.completion import Completion, Listing, Place, complete
 from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
 from dataops_core.sql.library import LibraryFailed, ran_now

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
 
 from dataops_core.errors import DataopsError, NotFound
-from dataops_core.health.text import visible
+from dataops_core.plain import visible
 from dataops_core.systems.kafka.client import EARLIEST, LATEST, PARTITION_END, KafkaClient, Place, in_calls, time_of
 from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
 from dataops_core.values import is_readable, too_deep

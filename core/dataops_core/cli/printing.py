@@ -1,0 +1,52 @@
+"""Styled text and tables on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.segment import Segment
+from rich.table import Table
+
+from dataops_core.cli.terminal import write_rendered
+from dataops_core.plain import visible, visible_lines
+
+
+class _Console(Console):
+    """Rich's console, in which only styles and never texts steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as Rich does, with control characters of texts as symbols."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
+
+
+def show(parts: Iterable[RenderableType]) -> None:
+    """Write texts, in Rich's markup, and tables."""
+    write_rendered(rendered(parts))
+
+
+def rendered(parts: Iterable[RenderableType]) -> str:
+    """Return texts, in Rich's markup, and tables as the terminal shows them."""
+    # Without a terminal nothing is cut off: whoever reads a pipe or a file wants all of it.
+    console = _Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str))
+    return "\n".join(line.rstrip() for line in captured.get().split("\n")).rstrip("\n") + "\n"
+
+
+def table(*headings: str) -> Table:
+    """Return a table without lines; a heading that begins with `>` stands to the right."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        right = heading.startswith(">")
+        made.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
+    return made
+
+
+def safe(text: str) -> str:
+    """Return a text from outside that neither Rich nor the terminal takes for more than text."""
+    return escape(visible(text))

@@ -1,0 +1,45 @@
+"""Text from outside as a terminal may show it: control characters are visible, and none of them takes effect.
+
+Unprintable characters are all of Unicode's control, format (bidirectional controls among them), surrogate, private-use
+and unassigned characters, and all separators but the space.
+"""
+
+from __future__ import annotations
+
+_PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "\u2421"}
+"""Unicode's one-cell symbols of the C0 controls: ␛ for ESC, ␊ for a line end."""
+_LAYOUT = "\n\t"
+
+
+def visible(text: str) -> str:
+    """Return a text in one line: each unprintable character as its symbol (␛) or its escape (U+202E)."""
+    if text.isprintable():
+        return text
+    return "".join([character if character.isprintable() else _shown(character) for character in text])
+
+
+def visible_lines(text: str) -> str:
+    """Return a text of several lines: as `visible`, but line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() or c in _LAYOUT else _shown(c) for c in text])
+
+
+def escaped(text: str) -> str:
+    """Return JSON, or another machine format, with JSON's escapes for unprintable characters; line ends and tabs stay.
+
+    In JSON this is the same value.
+    """
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")  # of CSV
+    return "".join([c if c.isprintable() or c in _LAYOUT else _escaped(c) for c in text])
+
+
+def _shown(character: str) -> str:
+    return _PICTURES.get(character) or character.encode("unicode_escape").decode()
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
