@@ -14,6 +14,7 @@ export UV_COMPILE_BYTECODE := 1
 TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
+PYTEST := $(PY) -m pytest --dist loadgroup --max-worker-restart 0 $(if $(CI),-x)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: help
@@ -27,8 +28,8 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 	@$(LOCAL) demo
 
 .PHONY: test
-test: install check fetch monitoring-tools ## everything that CI runs: checks, unit, console, pipeline, packaging and end-to-end tests
-	$(PY) -m pytest -m "not upkeep and not helm and not kube and not soak"
+test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, then console, pipeline, packaging and end-to-end tests
+	$(PYTEST) -n 4 -m "not quick and not upkeep and not helm and not kube and not soak"
 
 ##### Longer runs
 
@@ -160,8 +161,10 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-quick: install monitoring-tools ## the tests that start nothing heavy
-	$(PY) -m pytest -m "not stack and not spark and not helm and not kube"
+quick: install ## before each commit, within a minute: lint, types, contracts, and the tests that start nothing
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
+quick-tests: install
+	$(PYTEST) -q -n 2 -m quick tests/unit
 
 fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from tests.e2e.conftest import PORT_BASE, Stack, until
 from tests.e2e.test_outages import LAND, flows
-from tests.monitoring import ALERTS, Receiver, free_port, program, running
+from tests.monitoring import ALERTS, Receiver, program, running
+from tests.ports import free_port
 
 from dataops_local.layout import Layout
 

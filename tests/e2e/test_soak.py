@@ -23,7 +23,7 @@ import psutil
 import pytest
 from tests.e2e.conftest import Stack, until
 from tests.e2e.test_outages import AIRFLOW, FLOWS, LAND, flows
-from tests.monitoring import free_port
+from tests.ports import free_port
 
 SOAK = 60 * float(os.environ.get("DATAOPS_SOAK_MINUTES", "15"))
 """Seconds that it takes."""

@@ -29,10 +29,12 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.programs
 def test_prometheus_takes_the_rules() -> None:
     run(program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", "rules.yml")
 
 
+@pytest.mark.programs
 def test_each_alert_fires_when_it_should_and_only_then() -> None:
     run(program("promtool"), "test", "rules", "tests.yml")
 
@@ -87,6 +89,7 @@ def test_a_runbook_has_its_four_parts_and_names_commands_that_exist(path: Path) 
             group = group.commands[word]
 
 
+@pytest.mark.programs
 def test_the_examples_for_prometheus_are_valid(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/prometheus.md").read_text(), re.DOTALL)
     configurations = [block for block in blocks if re.search(r"^(scrape_configs|remote_write):", block, re.MULTILINE)]
@@ -97,6 +100,7 @@ def test_the_examples_for_prometheus_are_valid(tmp_path: Path) -> None:
         run(program("promtool"), "check", "config", "--syntax-only", str(path))
 
 
+@pytest.mark.programs
 def test_the_routing_example_is_valid_and_sends_each_severity_where_it_belongs() -> None:
     amtool = program("amtool")
     run(amtool, "check-config", "alertmanager.yml")
@@ -161,6 +165,7 @@ def inhibited(url: str, *firing: dict[str, str]) -> set[str]:
         time.sleep(0.2)
 
 
+@pytest.mark.programs
 def test_one_incident_is_one_page(alertmanager: str) -> None:
     def alert(name: str, severity: str, pipeline: str, **more: str) -> dict[str, str]:
         labels = {"alertname": name, "severity": severity, "job": "e", "pipeline": pipeline, **more}

@@ -126,6 +126,7 @@ def test_probe_ends_with_the_status(
     assert told["pipelines"][0]["verdict"]["status"] == ["ok", "warning", "critical", "unknown"][code]
 
 
+@pytest.mark.programs
 def test_probe_of_components_that_are_down_is_unknown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(config, "probe") == 3
     text = capsys.readouterr().out
@@ -182,6 +183,7 @@ def test_wrong_use_and_refusals_end_with_2(
     assert said in one_line(capsys)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(("hangs", "said"), [(True, "all told\n"), (False, "all told\ntaken down\n")])
 def test_a_thread_that_hangs_changes_nothing_of_the_end(hangs: bool, said: str) -> None:
     code = f"""
@@ -202,6 +204,7 @@ app.run()
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, said, "")
 
 
+@pytest.mark.programs
 def test_it_records_until_it_is_told_to_stop_and_reports(config: Path, tmp_path: Path) -> None:
     start = [sys.executable, "-c", "from dataops_core.cli import run; run()"]
     program = [*start, "--config", str(config)]
@@ -325,6 +328,7 @@ def test_the_audit_is_verified(config: Path, capsys: pytest.CaptureFixture[str],
     one_line(capsys)
 
 
+@pytest.mark.programs
 def test_the_program_says_its_version_and_help_without_settings(tmp_path: Path) -> None:
     for arguments in (["--version"], ["--help"], ["probe", "--help"]):
         done = subprocess.run(
@@ -361,6 +365,7 @@ def test_each_command_has_an_example_that_is_right(path: tuple[str, ...], capsys
     assert cli.main([*words, "--help"]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.programs
 def test_help_brings_no_client(tmp_path: Path) -> None:
     code = "import sys; from dataops_core.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     for arguments in (["--help"], ["kafka", "peek", "--help"], ["dag", "logs", "--help"], ["why", "--help"]):
@@ -419,6 +424,7 @@ def test_why_says_all_about_the_stage_to_blame(
     assert told["component"] is None
 
 
+@pytest.mark.programs
 def test_why_of_what_does_not_answer_and_of_no_pipeline(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(config, "why", "p") == 3
     text = capsys.readouterr().out
@@ -431,6 +437,7 @@ def test_why_of_what_does_not_answer_and_of_no_pipeline(config: Path, capsys: py
     assert "PIPELINE" in one_line(capsys)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "code", "stages", "components"),
     [
@@ -535,6 +542,7 @@ def test_what_is_not_due_yet_is_left_out() -> None:
     assert asked.count("seldom") == 2
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_statement_does_not_run_on_in_the_server_when_we_are_stopped(tmp_path: Path, number: signal.Signals) -> None:
     script = Script()

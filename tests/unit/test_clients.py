@@ -103,7 +103,7 @@ class Answer:
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -179,7 +179,7 @@ def test_an_answer_that_trickles_is_given_up_at_the_deadline() -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         fails(lambda: ASK["prometheus"](f"http://127.0.0.1:{server.server_port}", DEADLINE), TimedOut)
     finally:
@@ -246,6 +246,7 @@ def test_airflow_s_health_leaves_out_parts_that_do_not_run(answer: Callable[...,
     assert found.heartbeats == {"scheduler": datetime(2026, 1, 5, 3, tzinfo=UTC)}
 
 
+@pytest.mark.programs
 def test_kafka_that_is_down_is_told_apart_from_one_that_hangs(closed_port: int, silent_port: int) -> None:
     # The library tells of a refused connection in a thread of its own, which a busy machine may start late.
     down = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{closed_port}"), 4 * DEADLINE)
@@ -352,6 +353,7 @@ def test_a_checkpoint_in_an_object_store_needs_who_opens_it() -> None:
         read_checkpoint("floppy://a/orders", lake)
 
 
+@pytest.mark.programs
 def test_an_object_store_that_is_away_hangs_or_refuses_is_told_apart(
     closed_port: int, silent_port: int, answer: Callable[..., Answer]
 ) -> None:

@@ -35,6 +35,7 @@ def panels(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text())["panels"]
 
 
+@pytest.mark.programs
 def test_they_are_current() -> None:
     program = [sys.executable, "dashboards/generate.py", "--check"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
@@ -47,6 +48,7 @@ def test_each_query_reads_what_the_exporter_serves(path: Path) -> None:
     assert [wrong for expression in expressions(path) for wrong in unknown_in(expression)] == []
 
 
+@pytest.mark.programs
 def test_prometheus_takes_each_query(tmp_path: Path) -> None:
     rules = [
         {"record": f"{path.stem}:{number}", "expr": expression}

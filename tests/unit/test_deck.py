@@ -126,6 +126,7 @@ def _numbers(text: str) -> list[str]:
     return re.findall(r"(?<![\w.])\d[\d,.:]*\d|(?<![\w.,:])\d", text.replace("S3", ""))
 
 
+@pytest.mark.programs
 def test_the_build_tells_which_figure_is_stale_and_where_it_is_used(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "README.md", tmp_path)
@@ -139,6 +140,7 @@ def test_the_build_tells_which_figure_is_stale_and_where_it_is_used(tmp_path: Pa
     assert not (tmp_path / "deck.pptx").exists()
 
 
+@pytest.mark.programs
 def test_the_deck_is_what_its_source_makes(tmp_path: Path) -> None:
     done = _build(FOLDER / "build.py", tmp_path / "deck.pptx")
     assert done.returncode == 0, done.stderr

@@ -77,6 +77,7 @@ def test_nobody_listens(closed_port: int) -> None:
     assert found.steps[0] == Step(Layer.NAME, Result.OK, "127.0.0.1")
 
 
+@pytest.mark.programs
 def test_what_takes_connections_and_says_nothing(silent_port: int) -> None:
     broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1 s", "says nothing")
     broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no answer within 1 s", "waits for")
@@ -132,6 +133,7 @@ def test_a_secret_that_is_not_there(answer: Callable[..., Answer]) -> None:
     broken(found, Layer.SETTINGS, "the environment variable NO_SUCH_TOKEN is not set", "settings")
 
 
+@pytest.mark.programs
 def test_of_several_brokers_each_is_tried(closed_port: int, silent_port: int) -> None:
     def kafka(servers: str) -> Diagnosis:
         (found,) = diagnose(ContextSettings(kafka=KafkaSettings(bootstrap_servers=servers)), {}, 1.0)
@@ -144,6 +146,7 @@ def test_of_several_brokers_each_is_tried(closed_port: int, silent_port: int) ->
     assert found.steps[-1].layer is Layer.PROTOCOL
 
 
+@pytest.mark.programs
 def test_one_that_hangs_delays_no_other(silent_port: int, answer: Callable[..., Answer]) -> None:
     context = ContextSettings(
         airflow=AirflowSettings(url=f"http://127.0.0.1:{silent_port}", token="t"),

@@ -50,7 +50,7 @@ class Exporter:
         web = WebConfigFile(None)
         self.service = Service(lambda: load_settings(self.config), None, web, self.latest)
         self.server = Server("127.0.0.1", 0, Pages(self.service), web)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def put(self, snapshot: HealthSnapshot) -> None:
         self.latest.put(Seen(snapshot, {"p": CHAIN}, ExporterSettings(), timedelta(seconds=30)))
@@ -243,6 +243,7 @@ def test_requests_are_counted_by_page_and_code(exporter: Exporter) -> None:
     assert found[key("dataops_exporter_http_requests_total", handler="other", code="404")] == 2
 
 
+@pytest.mark.programs
 def test_a_probe_on_demand_says_what_it_saw(exporter: Exporter) -> None:
     status, text = exporter.get("/probe?pipeline=p&debug=true")
     assert status == 200
@@ -298,7 +299,7 @@ def test_a_request_that_runs_is_finished_when_the_server_stops(exporter: Exporte
         return [b"whole"]
 
     server = Server("127.0.0.1", 0, slow, WebConfigFile(None))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def scrape() -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=30) as answer:
@@ -349,6 +350,7 @@ def wait_for(url: str, text: str) -> str:
     return page
 
 
+@pytest.mark.programs
 def test_the_program_serves_what_it_can_see_reloads_and_ends_on_sigterm(tmp_path: Path) -> None:
     config = tmp_path / "dataops.toml"
     config.write_text("refresh = 1\nprobe_timeout = 2\n" + CONFIG)
@@ -369,6 +371,7 @@ def test_the_program_serves_what_it_can_see_reloads_and_ends_on_sigterm(tmp_path
         wait_for(f"{url}/metrics", 'dataops_pipeline_status{pipeline="other"')
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -25,6 +25,7 @@ def test_each_metric_of_the_list_is_in_it(file: str, listed: tuple[Metric, ...])
     assert {metric.name for metric in listed} == served
 
 
+@pytest.mark.programs
 def test_promtool_has_nothing_to_say_about_our_metrics() -> None:
     golden = (GOLDEN / "exporter.prom").read_text()
     done = subprocess.run(

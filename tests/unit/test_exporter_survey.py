@@ -134,6 +134,7 @@ def test_tables_by_namespace_are_sums_without_times() -> None:
     assert of["dataops_exporter_objects", "tables", "denied"] == 1
 
 
+@pytest.mark.programs
 def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
     answers: list[Callable[[], Answer]] = []
     asked = threading.Semaphore(0)

@@ -24,7 +24,8 @@ from dataops_exporter.service import Service
 from dataops_exporter.web import WebConfigFile, load
 
 CA = trustme.CA()
-ALICE = bcrypt.hashpw(b"wonder", bcrypt.gensalt(4)).decode()
+SALT = b"$2b$04$" + b"." * 22  # always the same: parallel workers name their tests alike
+ALICE = bcrypt.hashpw(b"wonder", SALT).decode()
 BLOCK = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n  "
 MUTUAL = "client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
 TLS = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
@@ -60,7 +61,7 @@ class Running:
         service = Service(lambda: load_settings(folder / "dataops.toml"), None, self.web)
         self.server = Server("127.0.0.1", 0, Pages(service), self.web)
         self.said = said
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def status(
         self,

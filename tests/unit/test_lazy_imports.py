@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.programs
+
 AIRFLOW = """
 import sys
 from dataops_core.systems.airflow.sdk import DAGApi

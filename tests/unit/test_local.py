@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import socket
 import stat
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
+from tests.ports import free_base
 
 from dataops_core.config import find_problems, load_settings
-from dataops_local import components, fetch, preflight
+from dataops_local import components, preflight
 from dataops_local.console_config import write_config
 from dataops_local.errors import LocalError
 from dataops_local.layout import OFFSETS, ROOT, Layout, cluster_id
@@ -27,10 +25,7 @@ from dataops_local.supervisor import Program, Supervisor
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return Layout(tmp_path / "state", min(port, 60000))
+    return Layout(tmp_path / "state", free_base(OFFSETS.values()))
 
 
 def run(*arguments: str, state: Path) -> subprocess.CompletedProcess[str]:
@@ -135,6 +130,7 @@ def test_a_java_that_does_not_start_is_one_line(layout: Layout) -> None:
         preflight.check(broken)
 
 
+@pytest.mark.programs
 def test_commands_without_a_stack_say_so(tmp_path: Path) -> None:
     done = run("status", state=tmp_path)
     assert done.returncode == 1
@@ -147,69 +143,7 @@ def test_commands_without_a_stack_say_so(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_downloads_are_pinned_by_checksum_and_name_no_host() -> None:
-    pinned = fetch.downloads()
-    assert {download.kind for download in pinned} == set(fetch.KINDS)
-    for download in pinned:
-        assert len(download.sha256) == 64
-        assert download.size > 1000
-    assert "://" not in (ROOT / "deploy/local/dataops_local/downloads.txt").read_text()
-
-
-def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> list[str]:
-    """Let Ivy bring `content` for one pinned jar; return what is said."""
-    pinned = fetch.Download("kafka", "org", "clients", "1", 4, hashlib.sha256(b"good").hexdigest())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(fetch, "downloads", lambda: (pinned,))
-    monkeypatch.setattr(fetch, "KINDS", ("kafka",))
-
-    def retrieve(kind: str, wanted: list[fetch.Download], work: Path, progress: fetch.Progress) -> None:
-        if content:
-            (work / "files" / wanted[0].file).write_bytes(content)
-
-    monkeypatch.setattr(fetch, "_retrieve", retrieve)
-    return []
-
-
-def test_a_file_that_is_not_the_pinned_one_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said = pretend(monkeypatch, tmp_path, b"evil")
-    with pytest.raises(LocalError, match=r"clients-1.jar is not the file that is pinned \(SHA-256\)"):
-        fetch.fetch(said.append)
-    assert not list(tmp_path.rglob("*.jar"))
-    assert fetch.missing() == ("kafka",)
-
-
-def test_a_file_that_did_not_arrive_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said = pretend(monkeypatch, tmp_path, b"")
-    with pytest.raises(LocalError, match=r"clients-1.jar did not arrive"):
-        fetch.fetch(said.append)
-
-
-def test_what_is_there_is_not_downloaded_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    said = pretend(monkeypatch, tmp_path, b"good")
-    fetch.fetch(said.append)
-    assert fetch.missing() == ()
-    monkeypatch.setattr(fetch, "_retrieve", lambda *_: pytest.fail("downloaded again"))
-    fetch.fetch(said.append)
-
-
-def test_of_trino_only_what_is_used_is_unpacked_and_nothing_outside(tmp_path: Path) -> None:
-    archive = tmp_path / "trino.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        for name in ("t/lib/a.jar", "t/plugin/iceberg/b.jar", "t/plugin/hive/c.jar", "t/lib/../../evil"):
-            entry = tarfile.TarInfo(name)
-            entry.size = 1
-            tar.addfile(entry, io.BytesIO(b"x"))
-        link = tarfile.TarInfo("t/plugin/iceberg/d.jar")
-        link.type = tarfile.LNKTYPE
-        link.linkname = "t/plugin/hive/c.jar"
-        tar.addfile(link)
-    fetch._unpack(archive, tmp_path / "out")
-    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert found == {"lib/a.jar", "plugin/iceberg/b.jar", "plugin/iceberg/d.jar"}
-    assert not (tmp_path / "evil").exists()
-
-
+@pytest.mark.programs
 def test_programs_end_with_their_supervisor_also_when_it_is_killed(layout: Layout) -> None:
     layout.state.mkdir()
     supervisor = Supervisor(layout)
@@ -228,6 +162,7 @@ def test_programs_end_with_their_supervisor_also_when_it_is_killed(layout: Layou
         supervisor.shutdown()
 
 
+@pytest.mark.programs
 def test_a_supervisor_that_does_not_stop_in_time_is_ended_with_its_programs(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def test_the_program_knows_the_rules_that_ship() -> None:
     assert known["DataopsDataAgeBudgetBurn"] == 4
 
 
+@pytest.mark.programs
 def test_prometheus_takes_its_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump(resources()["PrometheusRule"]["spec"]))

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from tests.monitoring import ALERTS, Receiver, free_port, program, running
+from tests.monitoring import ALERTS, Receiver, program, running
+from tests.ports import free_port
 
 from dataops_core.cli.app import main
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(240)]
 
 
 class Platform(NamedTuple):

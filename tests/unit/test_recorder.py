@@ -157,6 +157,7 @@ for number, snapshot in enumerate(looks(100_000)):
 """
 
 
+@pytest.mark.programs
 def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

@@ -118,6 +118,7 @@ def test_the_status_page_tells_each_day_as_it_was(tmp_path: Path) -> None:
     assert "| done | 1 | T1 |\n| doing | 1 | T2 |\n| todo | 1 | T3 |" in oldest
 
 
+@pytest.mark.programs
 def test_each_day_of_the_history_has_a_status_page() -> None:
     done = subprocess.run(
         ["git", "log", "--format=%ad", "--date=short"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -369,6 +369,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.programs
 def test_the_command_publishes_with_a_token_from_a_file(atlassian: Atlassian, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
@@ -384,6 +385,7 @@ def test_the_command_publishes_with_a_token_from_a_file(atlassian: Atlassian, tm
     assert TOKEN not in told.stdout + told.stderr + done.stdout + done.stderr
 
 
+@pytest.mark.programs
 def test_the_command_tells_an_error_in_one_line(atlassian: Atlassian) -> None:
     where = {"ATLASSIAN_SITE": atlassian.site, "ATLASSIAN_EMAIL": EMAIL, "JIRA_PROJECT": "DOT"}
     for done, says in (

@@ -259,6 +259,16 @@ def upload_reference(layout: Layout) -> None:
 # Trino
 
 
+_TRINO_MAIN = f"""\
+// Trino publishes the class that starts it in its server archive alone.
+public final class TrinoServer {{
+    public static void main(String[] arguments) {{
+        new io.trino.server.Server().start("{fetch.trino_version()}");
+    }}
+}}
+"""
+
+
 def _trino(layout: Layout) -> Program:
     folder = layout.dir("trino")
     for name in ("lib", "plugin"):
@@ -329,9 +339,12 @@ def _trino(layout: Layout) -> Program:
         "-Dnode.internal-address=127.0.0.1",
         "-Dnode.bind-ip=127.0.0.1",
         "-cp",
-        "lib/*",
-        "io.trino.server.TrinoServer",
+        ":".join(("lib/*", *map(str, fetch.java_compiler()))),
+        "org.codehaus.janino.SimpleCompiler",
+        str(folder / "TrinoServer.java"),
+        "TrinoServer",
     )
+    (folder / "TrinoServer.java").write_text(_TRINO_MAIN)
     return Program("trino", argv, {}, cwd=folder, port="trino")
 
 

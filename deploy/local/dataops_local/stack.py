@@ -208,7 +208,7 @@ class Stack:
                 "prometheus",
             ),
         ]
-        left_out = set() if "airflow-api" in names else {"airflow database", "airflow"}
+        left_out = set() if "airflow-api" in names else {"airflow database", "airflow pools", "airflow"}
         return [step for step in steps if step.name not in left_out and (step.program is None or step.program in names)]
 
     def _runs(self, name: str) -> bool:

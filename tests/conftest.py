@@ -1,0 +1,79 @@
+"""The state that each test starts from, wherever it runs: signals, locale, terminal, time zone, umask, proxies."""
+
+from __future__ import annotations
+
+import atexit
+import locale
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+PROXIES = ("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy")
+FOREIGN = ("AIRFLOW__", "BOREAL_", "HADOOP_", "KAFKA_", "OTEL_", "PYICEBERG_", "SPARK_", "TEXTUAL", "TRINO_")
+"""Beginnings of variables that what is tested reads, and that a shell may have left."""
+OURS = ("DATAOPS_TEST_", "DATAOPS_BENCH_", "DATAOPS_KILLS", "DATAOPS_READINGS")
+"""Variables that steer the tests themselves."""
+TERMINAL = ("CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE")
+LANGUAGE = ("LANG", "LANGUAGE")
+
+
+def _start_clean() -> None:
+    for name in list(os.environ):
+        ours = name.startswith(OURS)
+        foreign = name.startswith(FOREIGN) or (name.startswith("DATAOPS_") and not ours)
+        if foreign or name.lower() in PROXIES or name in (*TERMINAL, *LANGUAGE) or name.startswith("LC_"):
+            del os.environ[name]
+    os.environ |= {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "TZ": "UTC"}
+    locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    time.tzset()
+    os.umask(0o022)
+    # What a shell's `nohup` or `&` has ignored stays ignored in each program that we start.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN if number is signal.SIGPIPE else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Settings, histories and logs of whoever runs the tests stay out, and stay as they are. Downloads are shared.
+    home = tempfile.mkdtemp(prefix="dataops-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ |= {f"XDG_{name}_HOME": str(Path(home, name.lower())) for name in ("CONFIG", "DATA", "STATE")}
+
+
+def _end(*_: object) -> None:
+    """End the run as Ctrl-C does, so that fixtures stop what they have started."""
+    pytest.exit("ended by SIGTERM", returncode=128 + signal.SIGTERM)
+
+
+_start_clean()
+
+STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
+"""Marks of unit tests that `make quick` leaves out."""
+TOGETHER = ("e2e", "pipeline")
+"""Folders whose tests share something that is dear: each of them runs in one worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make quick` runs, and keep together what shares a fixture of its module or folder."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder == "unit" and not any(item.get_closest_marker(name) for name in STARTING):
+            item.add_marker(pytest.mark.quick)
+        if item.get_closest_marker("xdist_group") is None:
+            group = _group(item, folder)
+            if group:
+                item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item, folder: str) -> str | None:
+    if folder in TOGETHER:
+        return "stack" if item.get_closest_marker("stack") else "spark" if item.get_closest_marker("spark") else None
+    shared = getattr(item, "_fixtureinfo", None)
+    definitions = shared.name2fixturedefs.values() if shared else ()
+    if any(each[-1].scope == "module" for each in definitions):
+        return item.path.stem
+    return None
