@@ -24,10 +24,12 @@ from textual.binding import Binding
 from textual.keys import format_key
 
 from dataops_core.cli.app import app as dataops
-from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageBase
-from dataops_core.config.describe import described
+from dataops_core.config import ENVIRONMENT, Secret, SecretSource, Section, StageSettings
+from dataops_core.config.describe import describe
 from dataops_core.config.load import sections
-from dataops_core.health.checks import CHECKS, FAILURES, UNKNOWN
+from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN
+from dataops_core.systems.base import ComponentKind
+from dataops_core.systems.registry import registry
 from dataops_exporter.__main__ import parser
 from dataops_exporter.dialects import METRICS as DIALECTS
 from dataops_exporter.metrics import METRICS, Metric
@@ -80,18 +82,27 @@ def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
 
 def settings() -> Iterator[str]:
     """Yield each table of the settings with its keys, and the environment variables."""
-    described()
+    tree = registry().settings_type()
+    describe(tree)
     first_stage = True
+    components = [kind for system in registry().systems() for kind in system.components]
     known: dict[tuple[str, ...], type[Section]] = {}
-    for at, model in sections():
+    for at, model in sections(tree):
         known[at] = model
         if model is SecretSource:
             continue  # described in words, once
-        if issubclass(model, StageBase):
+        if at[2:3] == ("components",):
+            if components:
+                yield from _components(components)
+                components = []
+            continue  # the same tables again, each with its `system`
+        if issubclass(model, StageSettings):
             if first_stage:
                 first_stage = False
-                yield from _section("`[[pipelines.NAME.stages]]`, of any kind", StageBase, StageBase.model_fields)
-            own = {name: f for name, f in model.model_fields.items() if name not in StageBase.model_fields}
+                yield from _section(
+                    "`[[pipelines.NAME.stages]]`, of any kind", StageSettings, StageSettings.model_fields
+                )
+            own = {name: f for name, f in model.model_fields.items() if name not in StageSettings.model_fields}
             yield from _section(f'`[[pipelines.NAME.stages]]` with `kind = "{at[-1]}"`', model, own)
         else:
             listed = at[-1:] == ("*",) and get_origin(known[at[:-2]].model_fields[at[-2]].annotation) is tuple
@@ -102,6 +113,16 @@ def settings() -> Iterator[str]:
     yield "### Environment variables\n"
     rows = [(f"`{variable}`", f"outranks `{key}`") for key, variable in ENVIRONMENT.items()]
     yield _table(("variable", "what"), [("`DATAOPS_CONFIG`", "the settings file"), *rows])
+
+
+def _components(kinds: Iterable[ComponentKind]) -> Iterator[str]:
+    yield "### `[contexts.NAME.components.NAME]`\n"
+    yield (
+        "A further component, where a context has several of one system. Its keys are those of the table of its system,"
+        " and `system`. A stage names it with `on`; a table and a checkpoint name it with `catalog` and `store`.\n"
+    )
+    shown = [(f"`{k.name}`", f"`[contexts.NAME.{f'{k.plural}.NAME' if k.plural else k.name}]`") for k in kinds]
+    yield _table(("`system`", "further keys as in"), shown)
 
 
 def _section(title: str, model: type[Section], fields: Mapping[str, FieldInfo]) -> Iterator[str]:
@@ -273,8 +294,8 @@ def checks() -> Iterator[str]:
     yield _table(
         ("check", "of", "severity", "what is wrong", "remedy"),
         [
-            (f"`{c.name}`", ", ".join(f"`{kind}`" for kind in c.on), c.severity.value, c.meaning, c.remedy)
-            for c in CHECKS
+            (f"`{c.name}`", ", ".join(f"`{kind}`" for kind in kinds), c.severity.value, c.meaning, c.remedy)
+            for c, kinds in registry().checks()
         ],
     )
     yield "A probe that fails gives one of these, of the component where that does not answer, else of the stage:\n"

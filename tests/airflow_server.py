@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from dataops_core.config import AirflowSettings
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.settings import AirflowSettings
 
 AT = "2026-01-05T03:00:00Z"
 

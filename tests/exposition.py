@@ -9,8 +9,9 @@ from pathlib import Path
 
 from prometheus_client import generate_latest
 from tests.orders import CHAIN, T0, healthy, seconds, see
+from tests.settings import PipelineSettings
 
-from dataops_core.config import ExporterSettings, PipelineSettings
+from dataops_core.config import ExporterSettings
 from dataops_core.health.model import Figure, Finding, Observation, Severity, StageState, WriterChange
 from dataops_core.systems.airflow.client import Dag
 from dataops_core.systems.kafka.cluster import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition

@@ -16,8 +16,8 @@ from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
-from dataops_core.config import CatalogSettings
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
 
 SCHEMA = Schema(
     NestedField(1, "id", LongType(), required=True),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from dataops_core.config import PipelineSettings
+from tests.settings import RULES, THRESHOLDS, PipelineSettings
+
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 
@@ -73,6 +74,10 @@ def healthy(now: datetime) -> dict[str, Observation]:
     }
 
 
+NEEDS = {"spark": ("kafka",), "lake": ("lake", "lake store")}
+"""Components that a stage needs, by the one that answers for it, where that is not the one alone."""
+
+
 def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, str] | None = None) -> list[ProbeResult]:
     """Wrap observations, or an error in place of one, as probe results; `down` names components that do not answer."""
     found = []
@@ -88,6 +93,7 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
                 success=not failed,
                 pipeline="p",
                 stage=name,
+                needs=NEEDS.get(COMPONENT[name], (COMPONENT[name],)),
                 error=what if failed else None,
                 observation=None if failed else what,
             )
@@ -115,7 +121,7 @@ def see(
     down: dict[str, str] | None = None,
     chain: PipelineSettings = CHAIN,
 ) -> HealthSnapshot:
-    return fold(previous, results(seen, now, down), {"p": chain}, now, "test")
+    return fold(previous, results(seen, now, down), {"p": chain}, now, "test", RULES, THRESHOLDS)
 
 
 def now() -> datetime:

@@ -12,26 +12,15 @@ from string import Template
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from dataops_core.config import (
-    CanaryHop,
-    CanarySettings,
-    ConsumerGroupStage,
-    IcebergTableStage,
-    PipelineSettings,
-    SparkQueryStage,
-    Stage,
-    TrinoViewStage,
-)
+from dataops_core.config import CanaryHop, CanarySettings, PipelineSettings, StageSettings
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
-from dataops_core.probes import prepare
-from dataops_core.systems.spark.checkpoint import read_checkpoint
+from dataops_core.systems.clients import prepare
 from dataops_core.version import version
 
 if TYPE_CHECKING:
-    from dataops_core.probes import Clients
-    from dataops_core.systems.iceberg.catalog import CatalogClient
-    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.clients import Clients
+    from dataops_core.systems.kafka.client import Sent
     from dataops_core.systems.trino.client import TrinoClient
 
 POLL = 0.5
@@ -143,42 +132,19 @@ def hops_of(pipeline: PipelineSettings, settings: CanarySettings, canary: Canary
     return [_hop(hop, stages.get(hop.stage or ""), canary, clients) for hop in settings.hops]
 
 
-def _hop(hop: CanaryHop, stage: Stage | None, canary: Canary, clients: Clients) -> Hop:
+def _hop(hop: CanaryHop, stage: StageSettings | None, canary: Canary, clients: Clients) -> Hop:
     where = Template(hop.where or "").substitute(canary.fields)
-    if stage is not None:
-        prepare(stage.kind)  # before the record is sent, and in no hop's time
-    look: Look
-    if isinstance(stage, SparkQueryStage):
-        look = _in_checkpoint(stage.checkpoint, clients.need(stage.store) if stage.store is not None else None)
-    elif isinstance(stage, ConsumerGroupStage):
-        look = _in_group(clients.need("kafka"), stage.group)
-    elif isinstance(stage, IcebergTableStage):
-        look = _in_table(clients.need(stage.catalog), stage.table, where)
-    elif isinstance(stage, TrinoViewStage) or hop.relation is not None:
-        relation = stage.relation if isinstance(stage, TrinoViewStage) else hop.relation
-        look = _in_trino(clients.need("trino"), f"SELECT 1 FROM {relation} WHERE {where} LIMIT 1")
-    else:
+    if stage is None:
+        statement = f"SELECT 1 FROM {hop.relation} WHERE {where} LIMIT 1"
+        return Hop(hop.name, _in_relation(clients.need("trino"), statement), hop.late_after)
+    kind = clients.registry.stage_kind(stage.kind)
+    prepare(kind)  # before the record is sent, and in no hop's time
+    if kind is None or kind.find_canary is None:
         raise ConfigError(f"a canary cannot be seen in {hop.name}")
-    return Hop(hop.name, look, hop.late_after or (stage.lag_ok if stage is not None else None))
+    return Hop(hop.name, kind.find_canary(stage, clients, where), hop.late_after or stage.lag_ok)
 
 
-def _in_checkpoint(path: str, store: CatalogClient | None) -> Look:
-    def look(sent: Sent) -> bool:
-        committed = read_checkpoint(path, store).committed
-        return committed is not None and committed.offsets.get(sent.topic, {}).get(sent.partition, 0) > sent.offset
-
-    return look
-
-
-def _in_group(client: KafkaClient, group: str) -> Look:
-    return lambda sent: client.group(group, sent.topic).committed.get(sent.partition, 0) > sent.offset
-
-
-def _in_table(client: CatalogClient, table: str, where: str) -> Look:
-    return lambda _: client.holds(table, where)
-
-
-def _in_trino(client: TrinoClient, statement: str) -> Look:
+def _in_relation(client: TrinoClient, statement: str) -> Look:
     return lambda _: bool(client.fetch(statement, TRINO_SECONDS))
 
 

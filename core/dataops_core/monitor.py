@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event, Lock, Thread
 
-from dataops_core.config import Settings, TrinoViewStage, context_of
+from dataops_core.config import Settings, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
-from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare, rank
+from dataops_core.systems.base import ComponentKind, ComponentReport, StageKind
+from dataops_core.systems.clients import Clients, prepare
+from dataops_core.systems.registry import registry
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +30,14 @@ class Probe:
     Attributes:
         template: What all its results have in common.
         ask: Asks; raises DataopsError.
-        every: Seconds between two runs; what has failed is asked again at each look.
+        every: Seconds between two runs; what has failed is asked again with each refresh.
+        kind: What is probed; `None` where no system offers it.
     """
 
     template: ProbeResult
     ask: Callable[[], Observation | ComponentReport]
     every: float
+    kind: StageKind | ComponentKind | None = None
 
 
 class _Runner:
@@ -49,7 +54,7 @@ class _Runner:
 
     def start_if_due(self, *, now: bool = False) -> None:
         try:
-            prepare(self.probe.template.probe)
+            prepare(self.probe.kind)
         except Exception as error:  # noqa: BLE001 - an SDK that is broken must not end the other probes
             with self._lock:
                 self._result = replace(self.probe.template, started_at=datetime.now(UTC), error=_bug(error))
@@ -123,7 +128,8 @@ class Monitor:
 
     def __init__(self, settings: Settings, context: str | None = None) -> None:
         self.context, chosen = context_of(settings, context)
-        self.clients = Clients.of(chosen, settings.probe_timeout * 0.8)
+        self.registry = registry()
+        self.clients = Clients(chosen, settings.probe_timeout * 0.8, self.registry)
         self.pipelines = {name: p for name, p in settings.pipelines.items() if p.context == self.context}
         self.latest: HealthSnapshot | None = None
         """The newest snapshot; `None` before the first one."""
@@ -198,7 +204,7 @@ class Monitor:
 
     def _start_due(self, *, now: bool) -> None:
         # What can ask at once has been asked by the time that the SDKs of the others are there.
-        for runner in sorted(self._runners, key=lambda runner: rank(runner.probe.template.probe)):
+        for runner in sorted(self._runners, key=_imports_slowly):
             if self._stop.is_set():
                 return
             runner.start_if_due(now=now)
@@ -211,6 +217,7 @@ class Monitor:
             self.pipelines,
             datetime.now(UTC),
             self.context,
+            self.registry,
             self._thresholds,
             self._refresh,
             [template.component for template, result in reports if result is None and template.stage is None],
@@ -220,23 +227,30 @@ class Monitor:
     def _probes(self, refresh: float) -> list[Probe]:
         never = datetime.fromtimestamp(0, UTC)
         found = []
-        for name, (kind, target, ask) in component_probes(self.clients).items():
+        for name, probe in self.clients.probes().items():
             template = ProbeResult(
-                probe=kind, target=target, component=name, started_at=never, duration=0.0, success=False
+                probe=probe.kind, target=probe.target, component=name, started_at=never, duration=0.0, success=False
             )
-            found.append(Probe(template, ask, every=0.0))
+            found.append(Probe(template, probe.ask, 0.0, self.clients.kind_of(name)))
         for pipeline, settings in self.pipelines.items():
             for stage in settings.stages:
                 template = ProbeResult(
                     probe=stage.kind,
                     target=f"{pipeline}/{stage.name}",
-                    component=component_of(stage),
+                    component=self.clients.component_of(stage),
                     started_at=never,
                     duration=0.0,
                     success=False,
                     pipeline=pipeline,
                     stage=stage.name,
+                    system=self.registry.system_of(stage.kind) or "",
+                    needs=self.clients.needed_by(stage),
                 )
-                every = max(0.0, stage.every - refresh / 2) if isinstance(stage, TrinoViewStage) else 0.0
-                found.append(Probe(template, lambda stage=stage: observe(stage, self.clients), every))  # type: ignore[misc]
+                kind = self.registry.stage_kind(stage.kind)
+                pause = kind.min_interval(stage) if kind is not None else 0.0
+                found.append(Probe(template, partial(self.clients.observe, stage), max(0.0, pause - refresh / 2), kind))
         return found
+
+
+def _imports_slowly(runner: _Runner) -> bool:
+    return runner.probe.kind is not None and runner.probe.kind.slow_import

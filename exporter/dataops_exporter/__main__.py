@@ -10,10 +10,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from dataops_core.config import find_config, load_settings
+from dataops_core.config import find_config
 from dataops_core.errors import DataopsError
 from dataops_core.garbage import look_seldom
 from dataops_core.narration import guard_stderr
+from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server, say

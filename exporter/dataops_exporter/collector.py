@@ -6,36 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dataops_core.config import (
-    DagStage,
-    ExporterSettings,
-    IcebergTableStage,
-    PipelineSettings,
-    Stage,
-    TrinoViewStage,
-)
+from dataops_core.config import ExporterSettings, PipelineSettings, StageSettings
 from dataops_core.health.model import (
     HealthSnapshot,
     Observation,
     PipelineHealth,
     ProbeResult,
     StageHealth,
-    StageKind,
     StageState,
     Status,
 )
+from dataops_core.systems.airflow.settings import DagStage
+from dataops_core.systems.iceberg.settings import IcebergTableStage
+from dataops_core.systems.trino.settings import TrinoViewStage
 from dataops_exporter import metrics
 from dataops_exporter.families import Picker, Sample, seconds
 from dataops_exporter.metrics import Metric
 
-SYSTEM = {
-    StageKind.TOPIC: "kafka",
-    StageKind.SPARK_QUERY: "spark",
-    StageKind.CONSUMER_GROUP: "kafka",
-    StageKind.ICEBERG_TABLE: "iceberg",
-    StageKind.DAG: "airflow",
-    StageKind.TRINO_VIEW: "trino",
-}
 FIGURES = {
     "data_files": metrics.ICEBERG_DATA_FILES,
     "delete_files": metrics.ICEBERG_DELETE_FILES,
@@ -139,7 +126,7 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     if (found := pipeline.verdict).check_id is not None:
         yield metrics.PIPELINE_FINDING, (pipeline.name, found.check_id, found.stage or "", found.component or ""), 1.0
     for stage in pipeline.stages:
-        yield from _stage(stage, (pipeline.name, stage.name, SYSTEM[stage.kind]))
+        yield from _stage(stage, (pipeline.name, stage.name, stage.system))
 
 
 def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]:
@@ -180,9 +167,9 @@ def _objects(seen: Seen) -> Iterator[Sample]:
     yield from picker_samples(tables)
 
 
-def _observed(seen: Seen) -> Mapping[str, tuple[Stage, Observation]]:
+def _observed(seen: Seen) -> Mapping[str, tuple[StageSettings, Observation]]:
     """Return each table, DAG and relation once, by its name, with an observation that is of the present."""
-    found: dict[str, tuple[Stage, Observation]] = {}
+    found: dict[str, tuple[StageSettings, Observation]] = {}
     for pipeline in seen.snapshot.pipelines:
         settings = {stage.name: stage for stage in seen.pipelines[pipeline.name].stages}
         for health in pipeline.stages:
@@ -192,7 +179,7 @@ def _observed(seen: Seen) -> Mapping[str, tuple[Stage, Observation]]:
     return found
 
 
-def _name(stage: Stage) -> str:
+def _name(stage: StageSettings) -> str:
     match stage:
         case IcebergTableStage():
             return f"{stage.catalog}.{stage.table}"

@@ -95,14 +95,14 @@ class Watch:
 
     def _surveys(self) -> Iterator[Survey]:
         exporter, clients = self.settings.exporter, self.monitor.clients
-        if (kafka := clients.kafka) is not None:
+        if (kafka := clients.get("kafka")) is not None:
 
             def ask_kafka() -> Answer:
                 found = survey(kafka, exporter.topics.admits, exporter.groups.admits)
                 return kafka_samples(found, exporter, self.monitor.context)
 
             yield Survey("kafka", kafka.target, ask_kafka, exporter.survey_every)
-        if (airflow := clients.airflow) is not None:
+        if (airflow := clients.get("airflow")) is not None:
 
             def ask_airflow() -> Answer:
                 return airflow_samples(airflow.dags(), datetime.now(UTC), exporter)

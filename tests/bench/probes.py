@@ -34,11 +34,11 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType
 from tests.bench.broker import broker, fill
 
-from dataops_core.config import KafkaSettings
 from dataops_core.garbage import look_seldom
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import KafkaSurvey, survey
+from dataops_core.systems.kafka.settings import KafkaSettings
 
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
 KMINION_PORT = 180

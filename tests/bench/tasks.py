@@ -23,7 +23,8 @@ from pathlib import Path
 
 from tests.bench.terminal import Good, NotShown, Terminal, lacks, shows, text_of
 
-from dataops_core.config import load_settings, resolve_secret
+from dataops_core.config import resolve_secret
+from dataops_core.systems.registry import load_settings
 
 ESCAPE, TAB, ENTER, F2, F5, F6, F9 = b"\x1b", b"\t", b"\r", b"\x1bOQ", b"\x1b[15~", b"\x1b[17~", b"\x1b[20~"
 BACK_TAB, CTRL_K, CTRL_Z = b"\x1b[Z", b"\x0b", b"\x1a"

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from tests import orders
 from tests.orders import healthy, now, seconds, see
+from tests.settings import Settings
 
 from dataops_core.actions import Gate
-from dataops_core.config import Settings, context_of
+from dataops_core.config import context_of
 from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.probes import Clients
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.airflow.client import Dag, DagRun
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.trino.client import QueryDetail, QueryProgress, ServerQuery
 from dataops_tui.app import DataopsApp
 

@@ -11,10 +11,10 @@ from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, se
 from tests.console.test_dags import open_dags
 from tests.orders import stuck
 from tests.screen import shown, type_at_once, until_shown
+from tests.settings import Settings
 
 from dataops_core.actions.audit import append
-from dataops_core.config import Settings
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
 from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
 from dataops_tui.base import TICK

@@ -13,10 +13,10 @@ from tests.console.conftest import SIZES
 from tests.console.test_time_travel import STUCK_AT, recording
 from tests.orders import T0
 from tests.screen import shown, until_shown
+from tests.settings import Settings
 from tests.unit.test_recorder import looks
 from textual.color import Color
 
-from dataops_core.config import Settings
 from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
 from dataops_tui.replay import Replay, settings_of

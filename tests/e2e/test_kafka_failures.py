@@ -13,13 +13,14 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
+from tests.settings import Settings
 
-from dataops_core.config import KafkaSettings, Settings
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
 from dataops_core.systems.kafka import client as kafka_client
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import survey
+from dataops_core.systems.kafka.settings import KafkaSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000"))

@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
+from tests.settings import Settings
 
-from dataops_core.config import Settings
 from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, diagnose
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor

@@ -17,9 +17,9 @@ from tests.e2e.conftest import Stack, until
 from tests.screen import heartbeat, until_shown
 from textual.pilot import Pilot
 
-from dataops_core.config import load_settings
 from dataops_core.health.model import StageHealth
 from dataops_core.recorder.recorded import RecordedMonitor
+from dataops_core.systems.registry import load_settings
 from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]

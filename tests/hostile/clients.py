@@ -12,23 +12,20 @@ from typing import Any
 
 import trustme
 
-from dataops_core.config import (
-    AirflowSettings,
-    AlertsSettings,
-    CatalogSettings,
-    SchemaRegistrySettings,
-    TlsSettings,
-    TrinoSettings,
-    WebSettings,
-)
+from dataops_core.config import TlsSettings, WebSettings
 from dataops_core.systems.airflow import runs
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.kafka.settings import SchemaRegistrySettings
 from dataops_core.systems.prometheus.alerts import AlertsClient
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
+from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.systems.spark.ui import SparkUi
 from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.systems.trino.settings import TrinoSettings
 
 SECRET = "S3CR3T"
 ACCESS_KEY = "OURKEYID"

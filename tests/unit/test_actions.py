@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.settings import ContextSettings
 
 from dataops_core.actions import Gate, SqlRisk, verify_audit
 from dataops_core.actions.audit import append
 from dataops_core.actions.sql import classify_sql, one_statement
-from dataops_core.config import ContextSettings
 from dataops_core.errors import ActionRefused, NotFound
 
 READS = [

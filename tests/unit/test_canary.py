@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.settings import ContextSettings
 
 from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Hop, Outcome, follow, hops_of
 from dataops_core.cli import app as cli
 from dataops_core.cli import canarying
-from dataops_core.config import CanarySettings, ContextSettings, find_problems, load_settings
+from dataops_core.config import CanarySettings
 from dataops_core.errors import ActionRefused, QueryFailed, Unreachable
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.kafka.client import GroupOffsets, Sent
+from dataops_core.systems.registry import find_problems, load_settings
 
 SENT = Sent("orders", 1, 41)
 CONFIG = """
@@ -89,7 +91,7 @@ class Components:
         return [] if any(name in statement for name in self.blind) else [(1,)]
 
     def clients(self) -> Clients:
-        return Clients(kafka=self, trino=self, catalogs={"lake": self})  # type: ignore[arg-type,dict-item]
+        return Clients(kafka=self, trino=self, lake=self)
 
 
 def checkpoint(folder: Path, committed: int) -> None:
@@ -113,7 +115,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def components(monkeypatch: pytest.MonkeyPatch) -> Components:
     found = Components()
-    monkeypatch.setattr(canarying.Clients, "of", lambda *_: found.clients())
+    monkeypatch.setattr(canarying, "Clients", lambda *_: found.clients())
     return found
 
 

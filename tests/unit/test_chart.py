@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.monitoring import CHART, NAMES, ROOT
 
-from dataops_core.config import find_problems
+from dataops_core.systems.registry import find_problems
 from dataops_exporter.__main__ import DEFAULT_PORT, parser
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.orders import T0, seconds
+from tests.orders import NEEDS, T0, seconds
+from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
-from dataops_core.config import PipelineSettings
-from dataops_core.health.checks import CHECKS, FAILURES
+from dataops_core.health.checks.unreachable import FAILURES
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
@@ -25,6 +25,7 @@ from dataops_core.health.model import (
     Status,
     WriterChange,
 )
+from dataops_core.systems.registry import registry
 
 MIB = 2**20
 PIPELINE = PipelineSettings.model_validate(
@@ -92,12 +93,13 @@ def look(
                 success=kind is None,
                 pipeline="p" if is_stage else None,
                 stage=name if is_stage else None,
+                needs=NEEDS.get(component, (component,)),
                 error=None if kind is None else f"{name}: {kind}",
                 error_kind=kind,
                 observation=None if kind is not None else changes.get(name) or observation(name, now),
             )
         )
-    return fold(previous, results, {"p": PIPELINE}, now, "test")
+    return fold(previous, results, {"p": PIPELINE}, now, "test", RULES, THRESHOLDS)
 
 
 def ago(number: float) -> float:
@@ -739,4 +741,4 @@ def test_the_same_finding_keeps_the_time_of_the_first_one() -> None:
 def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors", "pool-full"}
     elsewhere |= {"stale-metadata", "commit-state-unknown"}
-    assert {check.name for check in CHECKS} - elsewhere == {case.check for case in CASES}
+    assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 import typer.main
 from tests.orders import healthy, now, see, stuck
+from tests.settings import Settings
 from tests.trino_server import Script, TrinoServer
 from tests.unit.test_monitor import wait_for
 
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
-from dataops_core.config import RecorderSettings, Settings
+from dataops_core.config import RecorderSettings
 from dataops_core.health.model import (
     ComponentHealth,
     Fact,
@@ -40,8 +41,8 @@ from dataops_core.health.model import (
     Status,
 )
 from dataops_core.monitor import Monitor, Probe, _Runner
-from dataops_core.probes import ComponentReport
 from dataops_core.recorder.recorder import Recorder
+from dataops_core.systems.base import ComponentReport
 
 CONFIG = """
 probe_timeout = 3

@@ -17,7 +17,7 @@ from tests.lake import lake
 from dataops_core.cli import app as cli
 from dataops_core.cli import terminal
 from dataops_core.errors import NotFound
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Topic
@@ -87,7 +87,7 @@ stages = [
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogClient:
     """Have the catalog be one in a folder."""
     client = lake(tmp_path)
-    monkeypatch.setattr(Clients, "of", lambda *_: Clients(catalogs={"lake": client}))
+    monkeypatch.setattr(Clients, "_connect", lambda *_: client)
     return client
 
 

@@ -17,15 +17,7 @@ from typing import Any
 
 import pytest
 
-from dataops_core.config import (
-    AirflowSettings,
-    AlertsSettings,
-    CatalogSettings,
-    KafkaSettings,
-    SecretSource,
-    TrinoSettings,
-    WebSettings,
-)
+from dataops_core.config import SecretSource, WebSettings
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -37,12 +29,17 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.systems.prometheus.alerts import Alert, AlertsClient
+from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.systems.spark.checkpoint import Standing, State, read_checkpoint
 from dataops_core.systems.spark.ui import SparkUi
 from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.systems.trino.settings import TrinoSettings
 
 DEADLINE = 1.0
 PATIENT = 30.0

@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dataops_core.config import (
-    CatalogSettings,
-    SecretSource,
-    TopicStage,
-    context_of,
-    find_config,
-    find_problems,
-    load_settings,
-    resolve_secret,
-)
+from dataops_core.config import SecretSource, context_of, find_config, resolve_secret
 from dataops_core.errors import ConfigError, DataopsError
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
+from dataops_core.systems.kafka.settings import TopicStage
+from dataops_core.systems.registry import find_problems, load_settings
 
 GOOD = """
 [contexts.prod.kafka]

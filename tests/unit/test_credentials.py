@@ -12,25 +12,28 @@ from typing import Any
 
 import pytest
 import trustme
+from tests.settings import ContextSettings
 from tests.unit.test_clients import Answer, closed_port
 
-from dataops_core.config import (
-    CatalogSettings,
-    ContextSettings,
-    KafkaSettings,
-    SecretSource,
-    TlsSettings,
-    TrinoSettings,
-)
+from dataops_core.config import SecretSource, TlsSettings
 from dataops_core.diagnostics.doctor import Layer, Result, diagnose
-from dataops_core.probes import Clients, component_probes
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.iceberg.settings import CatalogSettings
+from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.transport import credentials
-from dataops_core.transport.credentials import Credential, Credentials, certificate, ours, shown_by, web_token
+from dataops_core.transport.credentials import Credential, Credentials, Identity, certificate, ours, shown_by, web_token
 
 __all__ = ["closed_port"]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
+
+
+def identity(name: str, context: Any) -> Identity:
+    return Clients(context).probes()[name].identity
+
+
 INFO = json.dumps({"nodeVersion": {"version": "999"}, "starting": False, "uptime": "1m"}).encode()
 
 
@@ -100,13 +103,13 @@ def test_all_of_a_component_are_seen_and_the_one_that_is_due_first_is_told(serve
     answer, tls = server
     secret = token(iat=(NOW - DAY).timestamp(), exp=(NOW + 300 * DAY).timestamp())
     context = ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls, token=secret))
-    (shown,) = shown_by("trino", context)
+    trino = identity("trino", context)
+    (shown,) = shown_by(trino)
     assert shown.what == f"the certificate that {answer.url.removeprefix('https://')} shows"
     assert shown.ends == NOW + 10 * DAY
-    found = {credential.what: credential.ends for credential in ours("trino", context)}
+    found = {credential.what: credential.ends for credential in ours(trino)}
     assert found == {"our certificate own.pem (tls.cert_file)": NOW + 3 * DAY, "our token": NOW + 300 * DAY}
-    _, _, ask = component_probes(Clients.of(context, 5.0))["trino"]
-    seen = ask().observation
+    seen = Clients(context, 5.0).probes()["trino"].ask().observation
     assert seen is not None
     assert seen.fact("credentials_end") == "our certificate own.pem (tls.cert_file)"
     assert seen.figure("credentials_end") == (NOW + 3 * DAY).timestamp()
@@ -131,9 +134,9 @@ def test_where_nothing_tells_an_end_nothing_is_said(server: tuple[Answer, TlsSet
         ContextSettings(trino=TrinoSettings(url=f"https://127.0.0.1:{closed_port}", token="${NOT_SET_ANYWHERE}")),
         ContextSettings(trino=TrinoSettings(url=answer.url), kafka=KafkaSettings(bootstrap_servers="no-port")),
     ):
-        for component in ("trino", "kafka", "airflow"):
-            assert Credentials(context).seen(component, NOW) == (), component
-    assert Credentials(ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls))).seen("trino", NOW)
+        for name, probe in Clients(context).probes().items():
+            assert Credentials(probe.identity).seen(NOW) == (), name
+    assert Credentials(identity("trino", ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls)))).seen(NOW)
 
 
 def test_those_of_kafka_and_of_a_catalog_are_seen_too(tmp_path: Path) -> None:
@@ -150,23 +153,24 @@ def test_those_of_kafka_and_of_a_catalog_are_seen_too(tmp_path: Path) -> None:
             )
         },
     )
-    assert [c.ends for c in ours("kafka", context)] == [NOW + 3 * DAY]
-    assert [c.ends for c in ours("lake", context)] == [NOW + DAY]
+    assert [c.ends for c in ours(identity("kafka", context))] == [NOW + 3 * DAY]
+    assert [c.ends for c in ours(identity("lake", context))] == [NOW + DAY]
 
 
 def test_they_are_looked_at_seldom_and_seen_anew_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
 
-    def counted(component: str, context: ContextSettings) -> Iterator[Credential]:
-        reads.append(component)
-        yield from ours(component, context)
+    def counted(identity: Identity) -> Iterator[Credential]:
+        reads.append("trino")
+        yield from ours(identity)
 
     monkeypatch.setattr(credentials, "ours", counted)
     path = tmp_path / "token"
     path.write_text(token(exp=(NOW + DAY).timestamp()))
-    seen = Credentials(ContextSettings(trino=TrinoSettings(url="http://x", token=SecretSource(file=str(path)))))
-    assert [c.ends for c in seen.seen("trino", NOW)] == [NOW + DAY]
+    trino = TrinoSettings(url="http://x", token=SecretSource(file=str(path)))
+    seen = Credentials(identity("trino", ContextSettings(trino=trino)))
+    assert [c.ends for c in seen.seen(NOW)] == [NOW + DAY]
     path.write_text(token(exp=(NOW + 9 * DAY).timestamp()))
-    assert [c.ends for c in seen.seen("trino", NOW + credentials.LOOK_EVERY / 2)] == [NOW + DAY]
-    assert [c.ends for c in seen.seen("trino", NOW + credentials.LOOK_EVERY)] == [NOW + 9 * DAY]
+    assert [c.ends for c in seen.seen(NOW + credentials.LOOK_EVERY / 2)] == [NOW + DAY]
+    assert [c.ends for c in seen.seen(NOW + credentials.LOOK_EVERY)] == [NOW + 9 * DAY]
     assert reads == ["trino", "trino"]

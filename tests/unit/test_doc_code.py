@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dataops_core.cli.app import main as dataops
-from dataops_core.config import find_problems
+from dataops_core.systems.registry import find_problems
 from dataops_exporter import __main__ as exporter
 from dataops_exporter.web import WebConfig
 from dataops_tui.__main__ import main as console

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 import trustme
+from tests.settings import ContextSettings
 from tests.unit.test_clients import Answer, closed_port, silent_port
 
 from dataops_core.cli.app import main
-from dataops_core.config import AirflowSettings, ContextSettings, KafkaSettings, TlsSettings, TrinoSettings
+from dataops_core.config import TlsSettings
 from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, Step, diagnose
+from dataops_core.systems.airflow.settings import AirflowSettings
+from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.systems.trino.settings import TrinoSettings
 
 __all__ = ["closed_port", "silent_port"]
 

@@ -27,8 +27,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.exposition import CONFIG, EVERYTHING, kafka
 from tests.orders import CHAIN, T0, healthy, see
 
-from dataops_core.config import ExporterSettings, load_settings
+from dataops_core.config import ExporterSettings
 from dataops_core.health.model import Figure, HealthSnapshot, Observation
+from dataops_core.systems.registry import load_settings
 from dataops_exporter.collector import Latest, Seen
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server

@@ -16,8 +16,8 @@ import pytest
 import trustme
 from tests.exposition import CONFIG
 
-from dataops_core.config import load_settings
 from dataops_core.errors import ConfigError
+from dataops_core.systems.registry import load_settings
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server
 from dataops_exporter.service import Service

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
+from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
-from dataops_core.config import PipelineSettings
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
@@ -399,14 +399,14 @@ def test_a_run_after_the_newest_advance_lacks_nothing_however_old_that_is() -> N
 def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
     seen = results({**healthy(T0), "land": "no checkpoint at /c/land: the query has never run"}, T0)
     seen = [replace(result, error_kind="not_found") if result.stage == "land" else result for result in seen]
-    verdict = fold(None, seen, {"p": CHAIN}, T0, "test").pipeline("p").verdict
+    verdict = evaluated(None, seen, {"p": CHAIN}, T0).pipeline("p").verdict
     assert (verdict.status, verdict.check_id) == (Status.UNKNOWN, "land/not-found")
     assert verdict.remedy is not None
     assert verdict.remedy.command == "start land"
 
 
 def test_before_the_first_probes_the_pipeline_is_starting_and_nothing_is_blamed() -> None:
-    snapshot = fold(None, [], {"p": CHAIN}, T0, "test")
+    snapshot = evaluated(None, [], {"p": CHAIN}, T0)
     pipeline = snapshot.pipeline("p")
     assert set(states(pipeline).values()) == {"starting"}
     assert snapshot.status is Status.STARTING
@@ -434,18 +434,22 @@ def test_while_some_stages_are_not_probed_yet_those_below_are_starting_too() -> 
 def test_what_may_still_be_explained_by_what_is_not_probed_yet_is_not_blamed() -> None:
     seen = results(stopped(T0, T0 - seconds(40)), T0)
     without_lake = [r for r in seen if r.component != "lake" or r.stage]
-    early = fold(None, without_lake, {"p": CHAIN}, T0, "test", pending=["lake"]).pipeline("p").verdict
+    early = evaluated(None, without_lake, {"p": CHAIN}, T0, pending=["lake"]).pipeline("p").verdict
     assert early.status is Status.STARTING
-    assert fold(None, seen, {"p": CHAIN}, T0, "test").pipeline("p").verdict.check_id == "land/stuck"
+    assert evaluated(None, seen, {"p": CHAIN}, T0).pipeline("p").verdict.check_id == "land/stuck"
     without_trino = [r for r in seen if r.component != "trino"]
-    blamed = fold(None, without_trino, {"p": CHAIN}, T0, "test", pending=["trino"]).pipeline("p").verdict
+    blamed = evaluated(None, without_trino, {"p": CHAIN}, T0, pending=["trino"]).pipeline("p").verdict
     assert blamed.check_id == "land/stuck", "whatever Trino's probe will say, it cannot explain this one"
     down = [
         replace(r, success=False, error="refused") if (r.component, r.stage) == ("kafka", None) else r for r in seen
     ]
     down = [replace(r, success=False, error="refused") if r.stage in ("orders", "land") else r for r in down]
     known = [r for r in down if r.component != "trino"]
-    assert fold(None, known, {"p": CHAIN}, T0, "test").pipeline("p").verdict.check_id == "kafka/unreachable"
+    assert evaluated(None, known, {"p": CHAIN}, T0).pipeline("p").verdict.check_id == "kafka/unreachable"
+
+
+def evaluated(*arguments: Any, **more: Any) -> Any:
+    return fold(*arguments, "test", RULES, THRESHOLDS, **more)
 
 
 def fork(**more: Any) -> PipelineSettings:
@@ -488,7 +492,7 @@ def forked(**ages: float) -> PipelineHealth:
         )
         for name, age in now.items()
     ]
-    return fold(None, seen, {"p": fork(objective=100.0)}, T0, "test").pipeline("p")
+    return evaluated(None, seen, {"p": fork(objective=100.0)}, T0).pipeline("p")
 
 
 def test_with_several_sources_and_ends_the_data_age_is_that_of_the_slowest_path() -> None:
@@ -580,10 +584,10 @@ def test_an_observation_that_grew_old_is_no_observation() -> None:
 
 def test_who_looks_seldom_is_shown_what_was_seen_a_round_ago() -> None:
     later = T0 + seconds(125)
-    snapshot = fold(None, results(healthy(T0), T0), {"p": CHAIN}, later, "test", refresh=120)
+    snapshot = evaluated(None, results(healthy(T0), T0), {"p": CHAIN}, later, refresh=120)
     assert snapshot.pipeline("p").stage("orders").error is None
     later = T0 + seconds(241)
-    snapshot = fold(None, results(healthy(T0), T0), {"p": CHAIN}, later, "test", refresh=120)
+    snapshot = evaluated(None, results(healthy(T0), T0), {"p": CHAIN}, later, refresh=120)
     assert snapshot.pipeline("p").stage("orders").error == "last seen 241 s ago"
 
 
@@ -794,9 +798,9 @@ def test_a_lost_checkpoint_is_said_for_a_day_and_hides_nothing_worse() -> None:
 def test_a_pipeline_that_is_starting_outranks_a_good_one_and_a_critical_one_outranks_both() -> None:
     good = healthy(T0)
     both = {"p": CHAIN, "q": CHAIN}
-    snapshot = fold(None, results(good, T0), both, T0, "test")
+    snapshot = evaluated(None, results(good, T0), both, T0)
     assert snapshot.status is Status.STARTING
-    critical = fold(None, results(stopped(T0, T0 - seconds(60)), T0), both, T0, "test")
+    critical = evaluated(None, results(stopped(T0, T0 - seconds(60)), T0), both, T0)
     assert critical.status is Status.CRITICAL
     blind: dict[str, Observation | str] = {**good, "view": "refused"}
-    assert fold(None, results(blind, T0), both, T0, "test").status is Status.UNKNOWN
+    assert evaluated(None, results(blind, T0), both, T0).status is Status.UNKNOWN

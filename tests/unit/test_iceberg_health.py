@@ -21,8 +21,8 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from pyiceberg.utils.singleton import Singleton
+from tests.settings import Settings
 
-from dataops_core.config import CatalogSettings, Settings
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
@@ -30,6 +30,7 @@ from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.files import FileWatch, table_files
+from dataops_core.systems.iceberg.settings import CatalogSettings
 
 pytestmark = pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="needs the extra sql-catalog: make install")
 AT = datetime(2026, 1, 5, 3, tzinfo=UTC)

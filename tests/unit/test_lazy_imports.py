@@ -36,17 +36,19 @@ PROBES = """
 import sys
 import dataops_core.cli.probing
 assert not {"pyarrow", "pyiceberg", "airflow_client"} & sys.modules.keys(), "before a component is asked with them"
-from dataops_core.probes import prepare
-prepare("topic"), prepare("airflow")
+from dataops_core.systems.clients import prepare
+from dataops_core.systems.registry import registry
+prepare(registry().stage_kind("topic")), prepare(registry().component_kind("airflow"))
 assert "airflow_client.client.rest" in sys.modules and "pyarrow" not in sys.modules
-prepare("iceberg_table")
+prepare(registry().stage_kind("iceberg_table"))
 assert "pyiceberg.io.pyarrow" in sys.modules
 print(*(name for name in ("pandas", "pyarrow._dataset", "pyparsing", "strictyaml.parser") if name in sys.modules))
 """
 ORDER = """
 import sys
 from dataops_core import monitor
-from dataops_core.config import Settings
+from dataops_core.systems.registry import registry
+from tests.settings import Settings
 there = {}
 class Thread:
     def __init__(self, target, name, daemon):
@@ -61,7 +63,7 @@ stages = [
     {"name": "t", "kind": "iceberg_table", "catalog": "lake", "table": "a.b"},
 ]
 context = {"catalogs": {"lake": catalog}, "airflow": web, "trino": web, "kafka": {"bootstrap_servers": "localhost:1"}}
-monitor.Monitor(Settings.model_validate(
+monitor.Monitor(registry().parse(
     {"contexts": {"c": context}, "pipelines": {"p": {"context": "c", "stages": stages}}}
 ))._start_due(now=True)
 for kind, modules in there.items():

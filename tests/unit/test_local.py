@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.ports import free_base
 
-from dataops_core.config import find_problems, load_settings
+from dataops_core.systems.registry import find_problems, load_settings
 from dataops_local import components, preflight
 from dataops_local.console_config import write_config
 from dataops_local.errors import LocalError

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.settings import Settings
 
 from dataops_core import monitor as monitor_module
-from dataops_core.config import Settings
 from dataops_core.errors import Unreachable
 from dataops_core.health.model import HealthSnapshot, Observation, StageState
 from dataops_core.monitor import Monitor
-from dataops_core.probes import ComponentReport
+from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport
+from dataops_core.systems.clients import Clients
 
 SETTINGS = Settings.model_validate(
     {
@@ -47,10 +48,9 @@ def steered(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Observati
     def observe(stage: Any, clients: Any) -> Observation:
         return answers.get(stage.name, lambda: good(stage.name))()
 
-    monkeypatch.setattr(monitor_module, "observe", observe)
-    monkeypatch.setattr(
-        monitor_module, "component_probes", lambda clients: {"kafka": ("kafka", "k:1", lambda: ComponentReport("fine"))}
-    )
+    probe = ComponentProbe("kafka", "k:1", lambda: ComponentReport("fine"))
+    monkeypatch.setattr(Clients, "observe", lambda self, stage: observe(stage, self))
+    monkeypatch.setattr(Clients, "probes", lambda _: {"kafka": probe})
     return answers
 
 
@@ -190,8 +190,8 @@ def test_an_sdk_that_cannot_be_imported_fails_its_own_probes_alone(
 ) -> None:
     broken = {"kafka"}
 
-    def prepare(kind: str) -> None:
-        if kind in broken:
+    def prepare(kind: Any) -> None:
+        if isinstance(kind, ComponentKind) and kind.name in broken:
             raise ImportError("no module of that name")
 
     monkeypatch.setattr(monitor_module, "prepare", prepare)

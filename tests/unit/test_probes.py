@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 import pytest
 from tests.orders import T0, seconds
 
-from dataops_core.config import DagStage, SparkQueryStage, TrinoViewStage
 from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
 from dataops_core.systems.airflow.client import NEWEST, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
+from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.kafka.client import FirstRecords, TopicOffsets
 from dataops_core.systems.spark import probe as spark
 from dataops_core.systems.spark.checkpoint import Batch, Checkpoint
+from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows
 from dataops_core.systems.trino import probe as trino
 from dataops_core.systems.trino.client import Node, ServerQuery, TrinoInfo
+from dataops_core.systems.trino.settings import TrinoViewStage
 
 STAGE = DagStage(name="conform", kind="dag", dag_id="conform")
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.settings import Settings
 from tests.unit.test_monitor import SETTINGS, steered, wait_for
 
-from dataops_core.config import RecorderSettings, Settings
+from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import HealthSnapshot, Observation
 from dataops_core.recorder.recorded import RecordedMonitor

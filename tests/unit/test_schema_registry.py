@@ -15,9 +15,9 @@ from typing import Any
 import fastavro
 import pytest
 
-from dataops_core.config import SchemaRegistrySettings
 from dataops_core.systems.kafka.records import decode
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.kafka.settings import SchemaRegistrySettings
 
 TOWN = {"type": "record", "name": "Town", "namespace": "b", "fields": [{"name": "name", "type": "string"}]}
 READING = {

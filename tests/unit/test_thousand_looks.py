@@ -34,7 +34,7 @@ LOOK = """
 import json, sys, time
 from pathlib import Path
 import psutil
-from dataops_core.config import load_settings
+from dataops_core.systems.registry import load_settings
 from dataops_core.garbage import look_seldom
 from dataops_core.monitor import Monitor
 look_seldom()

@@ -12,12 +12,16 @@ import pytest
 import trustme
 from tests.unit.test_clients import Answer, fails
 
-from dataops_core.config import AirflowSettings, AlertsSettings, CatalogSettings, TlsSettings, TrinoSettings
+from dataops_core.config import TlsSettings
 from dataops_core.errors import BadAnswer, ConfigError, Unreachable
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.prometheus.alerts import AlertsClient
+from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.systems.trino.settings import TrinoSettings
 
 DEADLINE = 5.0
 ASK: dict[str, Callable[[str, TlsSettings | None], Any]] = {

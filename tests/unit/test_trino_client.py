@@ -10,9 +10,9 @@ import pytest
 from tests.trino_server import Script, TrinoServer, listed
 
 from dataops_core.cli.querying import _Reader
-from dataops_core.config import TrinoSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed, TimedOut
 from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.systems.trino.settings import TrinoSettings
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from typing import Annotated
 
 import typer
 
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.error_log import INTERNAL_ERROR, catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.narration import guard_stderr, narrate
 from dataops_core.recorder.recording import Recording
+from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
 from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys

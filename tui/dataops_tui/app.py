@@ -18,12 +18,15 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from dataops_core.actions import Backfill, Gate
-from dataops_core.config import DagStage, IcebergTableStage, Settings, Stage, context_of
+from dataops_core.config import Settings, StageSettings, context_of
 from dataops_core.errors import ActionRefused, ClientError
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_core.health.paths import downstream
 from dataops_core.sql.scan import relation
+from dataops_core.systems.airflow.settings import DagStage
+from dataops_core.systems.iceberg.settings import IcebergTableStage
+from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
@@ -51,10 +54,10 @@ from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly, NoContr
 from dataops_tui.time_travel import TimeTravel
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
-    from dataops_core.probes import Clients
     from dataops_core.recorder.recording import Recording
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.runs import Param
+    from dataops_core.systems.clients import Clients
     from dataops_core.systems.iceberg.catalog import CatalogClient
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.schema_registry import SchemaRegistry
@@ -233,12 +236,19 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
     @property
     def airflow(self) -> AirflowClient | None:
         """The client of Airflow; see `why_not` where there is none."""
-        return self.monitor.clients.airflow if self.monitor else None
+        return self.monitor.clients.get("airflow") if self.monitor else None
 
     @property
     def trino(self) -> TrinoClient | None:
         """The client of Trino; see `why_not` where there is none."""
-        return self.monitor.clients.trino if self.monitor else None
+        return self.monitor.clients.get("trino") if self.monitor else None
+
+    @property
+    def trino_settings(self) -> TrinoSettings | None:
+        """The settings of Trino; `None` where the context has none."""
+        context = self.context_settings
+        name = context.named(TrinoSettings.component)
+        return None if name is None else context.of(TrinoSettings)[name]
 
     def need_airflow(self) -> AirflowClient:
         """Return the client of Airflow; raises ClientError where there is none."""
@@ -252,9 +262,10 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
 
     def need_catalogs(self) -> Mapping[str, CatalogClient]:
         """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
-        if self.monitor is None or not self.monitor.clients.catalogs:
+        catalogs = self.monitor.clients.all("iceberg") if self.monitor is not None else {}
+        if not catalogs:
             raise ClientError(self.why_not("catalogs"))
-        return self.monitor.clients.catalogs
+        return catalogs
 
     def need_catalog(self, name: str) -> CatalogClient:
         """Return the client of that Iceberg catalog; raises ClientError where there is none."""
@@ -266,7 +277,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
     @property
     def kafka(self) -> KafkaClient:
         """The client of Kafka; raises ClientError where there is none."""
-        found = self.monitor.clients.kafka if self.monitor else None
+        found: KafkaClient | None = self.monitor.clients.get("kafka") if self.monitor else None
         if found is None:
             raise ClientError(self.why_not("Kafka"))
         return found
@@ -274,13 +285,14 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
     @property
     def schema_registry(self) -> SchemaRegistry | None:
         """The schema registry; `None` where there is none."""
-        return self.monitor.clients.schema_registry if self.monitor else None
+        return self.monitor.clients.get("schema_registry") if self.monitor else None
 
     def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
         """Say why there is no client of that name."""
         if self.replays:
             return f"this is a recording: there is no {name}"
-        if not getattr(self.context_settings, name.lower()):
+        kind = "iceberg" if name == "catalogs" else name.lower()
+        if all(settings.component != kind for settings in self.context_settings.configured().values()):
             return f"this context has no {name}"
         return CONNECTING
 
@@ -480,7 +492,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
         remedy = pipeline.verdict.remedy
         return remedy.dag_id if remedy else None
 
-    def show_rejected(self, which: Callable[[str, Stage], bool]) -> None:
+    def show_rejected(self, which: Callable[[str, StageSettings], bool]) -> None:
         """Show the newest rejected records of the stages, or of what reads them, with their reasons, in SQL."""
         for name, pipeline in self.settings.pipelines.items():
             here = {stage.name for stage in pipeline.stages if which(name, stage)}

@@ -11,7 +11,7 @@ from dataops_core.health.model import HealthSnapshot
 from dataops_core.recorder.recording import Recording
 
 if TYPE_CHECKING:
-    from dataops_core.probes import Clients
+    from dataops_core.systems.clients import Clients
 
 SHIPPED = Path(__file__).parent / "incident.sqlite"
 """The recording that comes with the program; `make incident` makes it."""
@@ -33,7 +33,7 @@ class Replay:
     @property
     def clients(self) -> Clients:
         """No clients."""
-        from dataops_core.probes import Clients  # noqa: PLC0415 - brings the vendors' clients, which a replay needs not
+        from dataops_core.systems.clients import Clients  # noqa: PLC0415 - brings the vendors' clients, which a replay needs not
 
         return Clients()
 

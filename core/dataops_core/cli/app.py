@@ -102,7 +102,8 @@ def _named(kind: str) -> Callable[[_Context, str], list[str]]:
     """Return what completes a name from the settings, as far as these can be read."""
 
     def complete(context: _Context, incomplete: str) -> list[str]:
-        from dataops_core.config import find_config, load_settings
+        from dataops_core.config import find_config
+        from dataops_core.systems.registry import load_settings
 
         try:
             settings = load_settings(find_config(context.find_root().params.get("config")))

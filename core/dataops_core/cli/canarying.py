@@ -10,10 +10,11 @@ from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, foll
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings
 
 COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
 
@@ -28,7 +29,7 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
     pipeline = here[name]
     if pipeline.canary is None:
         raise ConfigError(f"the pipeline {name} has no canary", hint=f"declare it in [pipelines.{name}.canary]")
-    clients = Clients.of(chosen, settings.probe_timeout)
+    clients = Clients(chosen, settings.probe_timeout)
     gate = Gate(context, chosen)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
@@ -36,7 +37,7 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
     made = Canary.make(pipeline.canary, datetime.now(UTC))
     hops = hops_of(pipeline, pipeline.canary, made, clients)
     began, sent_at = time.monotonic(), datetime.now(UTC)
-    sent = gate.send_canary(clients.need("kafka"), made.topic, made.key, made.value, confirmed)
+    sent = gate.send_canary(clients.need("kafka", pipeline.canary.on), made.topic, made.key, made.value, confirmed)
     sending = time.monotonic() - began
     say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:

@@ -14,12 +14,14 @@ from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
-from dataops_core.config import ContextSettings, context_of, find_config, load_settings
+from dataops_core.config import ContextSettings, context_of, find_config
 from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
 from dataops_core.systems.airflow.client import AirflowClient, DagRun
 from dataops_core.systems.airflow.runs import LogLine, backfill_dates, log, task_instances
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
@@ -135,9 +137,9 @@ def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirm
 def _open(invocation: Invocation) -> tuple[str, ContextSettings, AirflowClient]:
     settings = load_settings(find_config(invocation.config))
     name, context = context_of(settings, invocation.context)
-    if context.airflow is None:
+    if context.named("airflow") is None:
         raise ConfigError(f'the context "{name}" has no Airflow')
-    return name, context, AirflowClient(context.airflow, settings.probe_timeout)
+    return name, context, Clients(context, settings.probe_timeout).need("airflow")
 
 
 def _run(run: DagRun) -> tuple[Any, ...]:

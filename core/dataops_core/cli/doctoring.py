@@ -9,8 +9,9 @@ from rich.table import Table
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.printing import safe, show, table
 from dataops_core.cli.terminal import Exit, say, write_json
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, as_dict, diagnose
+from dataops_core.systems.registry import load_settings
 
 GLYPHS = {Result.OK: "●", Result.WARNING: "▲", Result.UNKNOWN: "?", Result.FAILED: "✖", Result.NOT_USED: "-"}
 COLOURS = {

@@ -15,12 +15,13 @@ import typer
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, rows_writer, write_rows
 from dataops_core.cli.terminal import Exit, say
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.errors import ConfigError
 from dataops_core.health.text import count
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.records import Record, Start, Topic, as_dict, parse_start
+from dataops_core.systems.registry import load_settings
 from dataops_core.values import Columns
 
 LIMIT = 10
@@ -129,7 +130,7 @@ def peek(
         topic,
         begin,
         Event(),
-        registry=clients.schema_registry,
+        registry=clients.get("schema_registry"),
         partition=partition,
         follow=follow,
     )
@@ -189,6 +190,6 @@ def _say_undecoded(records: list[Record], said: set[str]) -> None:
 def _open(invocation: Invocation) -> Clients:
     settings = load_settings(find_config(invocation.config))
     name, context = context_of(settings, invocation.context)
-    if context.kafka is None:
+    if context.named("kafka") is None:
         raise ConfigError(f'the context "{name}" has no Kafka')
-    return Clients.of(context, settings.probe_timeout)
+    return Clients(context, settings.probe_timeout)

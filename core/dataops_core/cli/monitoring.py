@@ -16,12 +16,13 @@ from dataops_core.cli.app import Invocation
 from dataops_core.cli.doctoring import COLOURS, GLYPHS
 from dataops_core.cli.printing import safe, show, table
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, write_json
-from dataops_core.config import AlertsSettings, ContextSettings, context_of, find_config, load_settings
-from dataops_core.config.load import settings_of
+from dataops_core.config import ContextSettings, context_of, find_config
 from dataops_core.diagnostics.doctor import Result
 from dataops_core.diagnostics.monitoring import JOB, Drill, Found, Step, Wanted, as_dict, verify
 from dataops_core.errors import ConfigError
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
+from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
+from dataops_core.systems.registry import load_settings, settings_of
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ def verify_arrival(
         raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
     name, context, timeout = _context(invocation, addresses)
-    if context.prometheus is None:
+    source, alerts = context.named("prometheus"), context.named("alertmanager")
+    if source is None:
         raise ConfigError(
             f'the context "{name}" has no prometheus', hint="name one with --url, or add it to the settings"
         )
-    prometheus = PrometheusClient(context.prometheus, timeout)
-    alertmanager = None if context.alertmanager is None else AlertmanagerClient(context.alertmanager, timeout)
+    prometheus = PrometheusClient(context.of(PrometheusSettings)[source], timeout)
+    alertmanager = None if alerts is None else AlertmanagerClient(context.of(AlertmanagerSettings)[alerts], timeout)
     if sending is None:
         found = verify(prometheus, alertmanager, wanted)
     elif alertmanager is None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.printing import rendered, safe, show, table
 from dataops_core.cli.terminal import say, write_json, write_rendered
-from dataops_core.config import ContextSettings, PipelineSettings, Settings, context_of, find_config, load_settings
+from dataops_core.config import ContextSettings, PipelineSettings, Settings, context_of, find_config
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
 from dataops_core.health.as_json import plain, snapshot_to_dict
@@ -29,7 +29,6 @@ from dataops_core.health.model import (
     StageHealth,
     Status,
     Verdict,
-    store_of,
 )
 from dataops_core.health.paths import ends
 from dataops_core.health.text import (
@@ -46,7 +45,8 @@ from dataops_core.health.text import (
     words,
 )
 from dataops_core.monitor import Monitor
-from dataops_core.probes import Clients, component_of, component_probes
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _choose(settings: Settings, context: str, asked: Asked) -> Settings:
     known = {stage.name: None for pipeline in chosen.values() for stage in pipeline.stages}
     _check("stage", asked.stages, known, f"the pipelines {', '.join(chosen)}")
     contexts = settings.contexts
-    _check("component", asked.components, component_probes(Clients.of(contexts[context], 1.0)), where)
+    _check("component", asked.components, Clients(contexts[context], 1.0).probes(), where)
     if asked.stages:
         parts = {name: _part(pipeline, asked.stages) for name, pipeline in chosen.items()}
         chosen = {name: part for name, part in parts.items() if part.stages}
@@ -163,18 +163,13 @@ def _part(pipeline: PipelineSettings, names: list[str]) -> PipelineSettings:
 
 
 def _context_for(
-    context: ContextSettings, pipelines: dict[str, PipelineSettings], components: list[str]
+    context: ContextSettings, pipelines: dict[str, PipelineSettings], probes: list[str]
 ) -> ContextSettings:
-    """Return the context with only those components that the stages need or that are named."""
+    """Return the context with only those components that the stages need or whose probes are named."""
+    clients = Clients(context, 1.0)
     stages = [stage for pipeline in pipelines.values() for stage in pipeline.stages]
-    needed = {*components, *map(component_of, stages)}
-    if "spark" in needed:  # its lag is measured in Kafka
-        needed.add("kafka")
-    single = ("kafka", "airflow", "trino", "prometheus", "alertmanager")
-    catalogs = {name: c for name, c in context.catalogs.items() if needed & {name, store_of(name)}}
-    return context.model_copy(
-        update={name: None for name in single if name not in needed} | {"catalogs": catalogs},
-    )
+    needed = {name for stage in stages for _, name in clients.registry.needs(stage, context)}
+    return context.only(needed | {clients.owner_of(probe) for probe in probes})
 
 
 def why(invocation: Invocation, name: str, *, as_json: bool) -> int:

@@ -9,15 +9,15 @@ from typing import Any
 
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write, write_json
-from dataops_core.config import Settings, context_of, find_config, load_settings
-from dataops_core.config.describe import described
-from dataops_core.config.load import settings_of
+from dataops_core.config import Settings, context_of, find_config
+from dataops_core.config.describe import describe
 from dataops_core.config.toml import toml_key, toml_value
 from dataops_core.diagnostics.config_init import Proposal, ProposedStage, propose
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import HealthSnapshot, StageState
 from dataops_core.monitor import Monitor
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings, registry, settings_of
 
 AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable
 SHOWN = 20
@@ -52,7 +52,7 @@ def init(
         base = load_settings(path)
         name, _ = context_of(base, invocation.context)
     found = propose(
-        Clients.of(base.contexts[name], base.probe_timeout),
+        Clients(base.contexts[name], base.probe_timeout),
         [c if "://" in c else str(Path(c).absolute()) for c in checkpoints],
     )
     head = _context_lines(name, tables) if given else [f"# For {path}: append what you want of it."]
@@ -68,7 +68,9 @@ def init(
 
 def schema() -> int:
     """Write the JSON Schema of the settings file."""
-    found = described().model_json_schema()
+    tree = registry().settings_type()
+    describe(tree)
+    found = tree.model_json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     found["title"] = "dataops.toml"
     write_json(found)

@@ -15,11 +15,13 @@ from dataops_core.actions.sql import classify_sql
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import rows_writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
 from dataops_core.health.text import count, duration
 from dataops_core.narration import show_progress
-from dataops_core.systems.trino.client import QueryHandle, TrinoClient
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings
+from dataops_core.systems.trino.client import QueryHandle
 
 Batch = list[tuple[Any, ...]]
 
@@ -42,13 +44,13 @@ def sql(invocation: Invocation, statement: str, *, output: str, timeout: float |
     """Run a statement and write its rows; return the exit code."""
     settings = load_settings(find_config(invocation.config))
     name, context = context_of(settings, invocation.context)
-    if context.trino is None:
+    if context.named("trino") is None:
         raise ConfigError(f'the context "{name}" has no Trino')
     gate = Gate(name, context)
     word = gate.confirmation(classify_sql(statement))
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This changes something in the context "{name}".', word)
-    handle = gate.run_sql(TrinoClient(context.trino, settings.probe_timeout), statement, confirmed)
+    handle = gate.run_sql(Clients(context, settings.probe_timeout).need("trino"), statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)
     number = 0

@@ -11,13 +11,14 @@ import typer
 
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write, write_json
-from dataops_core.config import context_of, find_config, load_settings
+from dataops_core.config import context_of, find_config
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.health.text import clock, count
 from dataops_core.recorder.recorder import Recorder, cut
 from dataops_core.recorder.recording import Recording, default_path
 from dataops_core.recorder.timeline import as_dict, as_markdown, parse_time, read_timeline
+from dataops_core.systems.registry import load_settings
 
 
 def record(invocation: Invocation, file: Path | None) -> int:

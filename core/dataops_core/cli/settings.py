@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write
-from dataops_core.config import ENVIRONMENT, SecretSource, Section, find_config, find_problems, load_settings
+from dataops_core.config import ENVIRONMENT, SecretSource, Section, find_config
 from dataops_core.config.secret import masked, masked_property
 from dataops_core.config.toml import toml_key, toml_value
+from dataops_core.systems.registry import find_problems, load_settings
 
 SECRETS = ("password", "token")
 """Keys whose value is a secret, wherever they stand."""

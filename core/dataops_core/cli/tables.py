@@ -10,17 +10,19 @@ from typing import Any
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, exit_code, say
-from dataops_core.config import IcebergTableStage, Settings, context_of, find_config, load_settings
+from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
-from dataops_core.health.checks import Look, find
+from dataops_core.health.checks.base import Look, findings
 from dataops_core.health.model import Finding
 from dataops_core.health.text import count
-from dataops_core.probes import Clients
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.probe import observe_table
+from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
+from dataops_core.systems.registry import load_settings, registry
 
 TABLE_COLUMNS = (
     ("table", "varchar"),
@@ -102,7 +104,7 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     stage = _stage(settings, client.name, name)
     seen = observe_table(stage, client)
     now = datetime.now(UTC)
-    found = find(stage.kind, stage, Look(stage.name, seen, None, (), (), now))
+    found = findings(registry().stage(stage.kind).checks, stage, Look(stage.name, seen, None, (), (), now))
     times = (seen.figure(time) for time in TIMES)
     figures = (seen.figure(figure) for figure in FIGURES)
     return (
@@ -163,10 +165,10 @@ def files(invocation: Invocation, name: str, output: str) -> int:
 def _open(invocation: Invocation) -> tuple[Settings, dict[str, CatalogClient]]:
     settings = load_settings(find_config(invocation.config))
     name, context = context_of(settings, invocation.context)
-    if not context.catalogs:
+    if not context.of(CatalogSettings):
         raise ConfigError(f'the context "{name}" has no Iceberg catalog')
     here = {key: pipeline for key, pipeline in settings.pipelines.items() if pipeline.context == name}
-    return settings.model_copy(update={"pipelines": here}), dict(Clients.of(context, settings.probe_timeout).catalogs)
+    return settings.model_copy(update={"pipelines": here}), Clients(context, settings.probe_timeout).all("iceberg")
 
 
 def _find(catalogs: dict[str, CatalogClient], name: str) -> tuple[CatalogClient, str]:

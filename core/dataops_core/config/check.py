@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from string import Template
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from dataops_core.config.model import (
-    AirflowSettings,
-    CanaryHop,
-    CanarySettings,
-    ContextSettings,
-    IcebergTableStage,
-    KafkaSettings,
-    PipelineSettings,
-    Settings,
-    SparkQueryStage,
-    Stage,
-    TlsSettings,
-    TrinoSettings,
-    TrinoViewStage,
-    WebSettings,
-)
+from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings, TlsSettings
+from dataops_core.config.model import CanaryHop, CanarySettings, ContextSettings, PipelineSettings, Settings
 
 CANARY_FIELDS = ("id", "now")
 """What can stand for something in a canary."""
+CANARY_SENDER, CANARY_SQL = "kafka", "trino"
+"""Kinds of components through which a canary is sent, and looked for in a relation."""
+WORDS = {"iceberg": "catalog"}
+"""What a kind of component is called in an error, where that is another word."""
 
 
-def contradictions(settings: Settings) -> Iterator[str]:
+class Kinds(Protocol):
+    """What the systems contribute to the settings; `dataops_core.systems.registry` has it."""
+
+    def component_problems(self, settings: ComponentSettings) -> Iterator[str]:
+        """Yield what is wrong with a component, each line beginning with the key, such as `.url: …`."""
+
+    def stage_problems(self, stage: StageSettings) -> Iterator[str]:
+        """Yield what is wrong with a stage, each line beginning with the key."""
+
+    def missing_components(self, stage: StageSettings, context: ContextSettings) -> Iterator[tuple[str, str, str]]:
+        """Yield the key of a stage, the kind and the name of each component that its context lacks."""
+
+    def canary_hop(self, stage: StageSettings) -> str | None:
+        """Return how a canary is looked for in a stage: by `rows` or by `offsets`; `None` if it cannot be."""
+
+
+def contradictions(settings: Settings, kinds: Kinds) -> Iterator[str]:
     """Yield one line for each, that begins with its place in the settings."""
     if settings.default_context is not None and settings.default_context not in settings.contexts:
         yield f"default_context: {no_such('context', settings.default_context, settings.contexts)}"
     for name, context in settings.contexts.items():
-        for problem in _context_problems(context):
-            yield f"contexts.{name}.{problem}"
+        for place, component in _placed(context):
+            yield from (f"contexts.{name}.{place}{problem}" for problem in kinds.component_problems(component))
+        for repeated in set(context.model_fields_set) & set(getattr(context, "components", {})):
+            yield f"contexts.{name}.components.{repeated}: [contexts.{name}.{repeated}] has the same name"
     for name, pipeline in settings.pipelines.items():
-        for problem in _pipeline_problems(pipeline, settings):
+        for problem in _pipeline_problems(pipeline, settings, kinds):
             yield f"pipelines.{name}.{problem}"
 
 
@@ -48,49 +57,42 @@ def no_such(what: str, name: str, known: Collection[str]) -> str:
     return f'there is no {what} "{name}"; ' + (f'did you mean "{near[0]}"?' if near else f"known are: {listed}")
 
 
-def _context_problems(context: ContextSettings) -> Iterator[str]:
-    if context.kafka is not None:
-        yield from _kafka_problems(context.kafka)
-    for name in ("airflow", "prometheus", "alertmanager", "schema_registry"):
-        service: AirflowSettings | WebSettings | None = getattr(context, name)
-        if service is not None:
-            yield from _service_problems(name, service)
-    if context.trino is not None:
-        yield from _trino_problems(context.trino)
-    for name, catalog in context.catalogs.items():
-        uri = catalog.properties.get("uri")
-        if isinstance(uri, str) and "${" not in uri:
-            yield from _tls_problems(f"catalogs.{name}", uri, catalog.tls)
+def _placed(context: ContextSettings) -> Iterator[tuple[str, ComponentSettings]]:
+    """Yield each component after its place in the context."""
+    for name in type(context).model_fields:
+        value = getattr(context, name)
+        if isinstance(value, ComponentSettings):
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", each) for inner, each in value.items())
 
 
-def _kafka_problems(kafka: KafkaSettings) -> Iterator[str]:
-    for server in kafka.bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isdecimal():
-            yield "kafka.bootstrap_servers: must be host:port, several separated by commas"
-            return
+def web_problems(settings: Section, url: str, tls: TlsSettings | None, prefix: str = "") -> Iterator[str]:
+    """Yield what is wrong with a service that is asked over HTTP: its address, and how we sign in.
+
+    Args:
+        settings: Its table, with `token`, `username` and `password`.
+        url: Its address.
+        tls: Its TLS settings.
+        prefix: Key of the table, where it is not a component's own.
+    """
+    yield from url_problems(f"{prefix}.url", url)
+    yield from tls_problems(prefix, url, tls)
+    token, username, password = (getattr(settings, key, None) for key in ("token", "username", "password"))
+    yield from _sign_in_problems(prefix, token, username, password)
 
 
-def _service_problems(name: str, service: AirflowSettings | WebSettings) -> Iterator[str]:
-    yield from _url_problems(f"{name}.url", service.url)
-    yield from _tls_problems(name, service.url, service.tls)
-    if service.token is not None and (service.username is not None or service.password is not None):
-        yield f"{name}: has a token and a user name or password; keep one of the two ways"
-    elif (service.username is None) != (service.password is None):
-        yield f"{name}: username and password come together"
+def _sign_in_problems(
+    prefix: str, token: Secret | None, username: str | None, password: Secret | None
+) -> Iterator[str]:
+    if token is not None and (username is not None or password is not None):
+        yield f"{prefix}: has a token and a user name or password; keep one of the two ways"
+    elif (username is None) != (password is None):
+        yield f"{prefix}: username and password come together"
 
 
-def _trino_problems(trino: TrinoSettings) -> Iterator[str]:
-    yield from _url_problems("trino.url", trino.url)
-    yield from _tls_problems("trino", trino.url, trino.tls)
-    for key in ("password", "token"):
-        if getattr(trino, key) is not None and not trino.url.startswith("https://"):
-            yield f"trino.{key}: Trino takes a {key} over https:// only; change trino.url, or drop the {key}"
-    if trino.password is not None and trino.token is not None:
-        yield "trino: has a token and a password; keep one of the two ways"
-
-
-def _url_problems(place: str, url: str) -> Iterator[str]:
+def url_problems(place: str, url: str) -> Iterator[str]:
+    """Yield what is wrong with an address."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -102,38 +104,39 @@ def _url_problems(place: str, url: str) -> Iterator[str]:
         yield f"{place}: has a user name or password in it; give them in keys of their own"
 
 
-def _tls_problems(place: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
+def tls_problems(place: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
+    """Yield that TLS is set up for an address without TLS."""
     if tls is not None and not url.startswith("https://"):
         yield f"{place}.tls: the address does not begin with https://, so no certificate is used"
 
 
-def _pipeline_problems(pipeline: PipelineSettings, settings: Settings) -> Iterator[str]:
+def _pipeline_problems(pipeline: PipelineSettings, settings: Settings, kinds: Kinds) -> Iterator[str]:
     context = settings.contexts.get(pipeline.context)
     if context is None:
         yield f"context: {no_such('context', pipeline.context, settings.contexts)}"
     if pipeline.canary is not None:
-        yield from (f"canary{problem}" for problem in _canary_problems(pipeline.canary, pipeline, context))
+        yield from (f"canary{problem}" for problem in _canary_problems(pipeline.canary, pipeline, context, kinds))
     names = [stage.name for stage in pipeline.stages]
     for index, stage in enumerate(pipeline.stages):
         at = f'stages[{index}] "{stage.name}"'
         for problem in (
             *_name_problems(stage, names[:index]),
             *_reads_problems(stage, names[:index], names),
-            *_target_problems(stage),
+            *kinds.stage_problems(stage),
         ):
             yield f"{at}{problem}"
         if context is not None:
-            yield from (f"{at}{problem}" for problem in _not_configured(stage, context, pipeline.context))
+            yield from (f"{at}{problem}" for problem in _not_configured(stage, context, pipeline.context, kinds))
 
 
-def _name_problems(stage: Stage, earlier: Collection[str]) -> Iterator[str]:
+def _name_problems(stage: StageSettings, earlier: Collection[str]) -> Iterator[str]:
     if stage.name in earlier:
         yield ": an earlier stage has the same name"
     if not stage.name.strip() or "/" in stage.name:
         yield '.name: must not be empty or hold a "/": it is half of a check id'
 
 
-def _reads_problems(stage: Stage, earlier: Collection[str], all_names: Collection[str]) -> Iterator[str]:
+def _reads_problems(stage: StageSettings, earlier: Collection[str], all_names: Collection[str]) -> Iterator[str]:
     for read in stage.reads:
         if read == stage.name:
             yield ".reads: a stage cannot read itself"
@@ -143,47 +146,27 @@ def _reads_problems(stage: Stage, earlier: Collection[str], all_names: Collectio
             yield f".reads: {no_such('stage', read, earlier)}"
 
 
-def _target_problems(stage: Stage) -> Iterator[str]:
-    if isinstance(stage, IcebergTableStage):
-        for key, table in (("table", stage.table), ("rejects", stage.rejects)):
-            if table is not None and not _has_parts(table, at_least=2):
-                yield f".{key}: must be namespace.table"
-    if isinstance(stage, SparkQueryStage) and stage.ui is not None:
-        yield from (f".{problem}" for problem in _service_problems("ui", stage.ui))
-    if isinstance(stage, TrinoViewStage) and not _has_parts(stage.relation, at_least=3):
-        yield ".relation: must be catalog.schema.name"
-
-
-def _has_parts(name: str, *, at_least: int) -> bool:
+def has_parts(name: str, *, at_least: int) -> bool:
+    """Tell whether a name has so many parts between its dots, none of them empty."""
     parts = name.split(".")
     return len(parts) >= at_least and all(parts)
 
 
-def _not_configured(stage: Stage, context: ContextSettings, name: str) -> Iterator[str]:
-    """Say which component the stage needs that its context lacks; a Spark query's lag is measured in Kafka."""
-    match stage.kind:
-        case "topic" | "spark_query" | "consumer_group" if context.kafka is None:
-            missing = "kafka"
-        case "dag" if context.airflow is None:
-            missing = "airflow"
-        case "trino_view" if context.trino is None:
-            missing = "trino"
-        case "spark_query" if stage.store is not None and stage.store not in context.catalogs:
-            yield f".store: {no_such('catalog', stage.store, context.catalogs)} (in contexts.{name}.catalogs)"
-            return
-        case "spark_query" if stage.store is None and "://" in stage.checkpoint.removeprefix("file://"):
-            yield ".store: missing: name the catalog whose properties open the object store"
-            return
-        case "iceberg_table" if stage.catalog not in context.catalogs:
-            yield f".catalog: {no_such('catalog', stage.catalog, context.catalogs)} (in contexts.{name}.catalogs)"
-            return
-        case _:
-            return
-    yield f": a stage of kind {stage.kind} needs [contexts.{name}.{missing}], which is missing"
+def _not_configured(stage: StageSettings, context: ContextSettings, name: str, kinds: Kinds) -> Iterator[str]:
+    """Name each component that the stage needs and its context lacks."""
+    configured = context.configured()
+    for key, kind, wanted in kinds.missing_components(stage, context):
+        same = [each for each, settings in configured.items() if settings.component == kind]
+        if wanted:
+            yield f".{key}: {no_such(WORDS.get(kind, kind), wanted, same)} (in contexts.{name})"
+        elif same:
+            yield f".{key}: missing: contexts.{name} has several ({', '.join(same)}); name one"
+        else:
+            yield f": a stage of kind {stage.kind} needs [contexts.{name}.{kind}], which is missing"
 
 
 def _canary_problems(
-    canary: CanarySettings, pipeline: PipelineSettings, context: ContextSettings | None
+    canary: CanarySettings, pipeline: PipelineSettings, context: ContextSettings | None, kinds: Kinds
 ) -> Iterator[str]:
     for key in ("key", "value"):
         yield from (f".{key}{problem}" for problem in _template_problems(getattr(canary, key)))
@@ -191,13 +174,15 @@ def _canary_problems(
         yield '.value: has no "$id", so nobody can know it again'
     if not re.fullmatch(r"[\w.-]+", canary.mark):
         yield ".mark: may hold letters, digits, and the signs . _ - only"
-    if context is not None and context.kafka is None:
-        yield f": it needs [contexts.{pipeline.context}.kafka], which is missing"
+    if context is not None and context.named(CANARY_SENDER, canary.on) is None:
+        yield f": it needs [contexts.{pipeline.context}.{CANARY_SENDER}], which is missing"
     for index, hop in enumerate(canary.hops):
-        yield from (f".hops[{index}]{problem}" for problem in _hop_problems(hop, pipeline, context))
+        yield from (f".hops[{index}]{problem}" for problem in _hop_problems(hop, pipeline, context, kinds))
 
 
-def _hop_problems(hop: CanaryHop, pipeline: PipelineSettings, context: ContextSettings | None) -> Iterator[str]:
+def _hop_problems(
+    hop: CanaryHop, pipeline: PipelineSettings, context: ContextSettings | None, kinds: Kinds
+) -> Iterator[str]:
     if (hop.stage is None) == (hop.relation is None):
         yield ": needs exactly one of `stage` and `relation`"
         return
@@ -206,13 +191,14 @@ def _hop_problems(hop: CanaryHop, pipeline: PipelineSettings, context: ContextSe
     if hop.stage is not None and stage is None:
         yield f".stage: {no_such('stage', hop.stage, stages)}"
         return
-    if stage is not None and stage.kind in ("topic", "dag"):
+    seen_by = "rows" if stage is None else kinds.canary_hop(stage)
+    if stage is not None and seen_by is None:
         yield f".stage: a canary cannot be seen in a stage of kind {stage.kind}"
-    if hop.relation is not None and not _has_parts(hop.relation, at_least=3):
+    if hop.relation is not None and not has_parts(hop.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
-    if hop.relation is not None and context is not None and context.trino is None:
-        yield f".relation: it needs [contexts.{pipeline.context}.trino], which is missing"
-    has_rows = stage is None or stage.kind in ("iceberg_table", "trino_view")
+    if hop.relation is not None and context is not None and context.named(CANARY_SQL) is None:
+        yield f".relation: it needs [contexts.{pipeline.context}.{CANARY_SQL}], which is missing"
+    has_rows = seen_by == "rows"
     if has_rows and (hop.where is None or "id" not in Template(hop.where).get_identifiers()):
         yield '.where: must hold for the canary\'s row alone: it needs "$id"'
     if not has_rows and hop.where is not None:

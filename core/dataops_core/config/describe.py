@@ -1,33 +1,42 @@
-"""What each setting is, as its JSON Schema and the docs say it: the text that stands below it in `model.py`.
+"""What each setting is, as its JSON Schema and the docs say it: the text that stands below it in its class.
 
-Pydantic takes these in as it makes each class (`use_attribute_docstrings`), and reads and parses the source for that: a
-third of the time that the settings took to import, at each start of a command.
+Pydantic can take these in as it makes each class (`use_attribute_docstrings`). It then reads and parses the source at
+each start of a command, which took a third of the time that the settings took to import.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
-from dataops_core.config import model
-from dataops_core.config.model import Section, Settings
+from dataops_core.config.base import Section
 
 
-def described() -> type[Settings]:
-    """Return the settings, where each field of each section has its description."""
-    texts = {
-        kind.name: dict(_texts(kind))
-        for kind in ast.parse(inspect.getsource(model)).body
-        if isinstance(kind, ast.ClassDef)
-    }
+def describe(root: type[Section]) -> None:
+    """Give each field of each section that is known a description, and rebuild the tree below a root."""
     for section in _below(Section):
         for base in reversed(section.__mro__):
-            for name, text in texts.get(base.__name__, {}).items():
-                section.model_fields[name].description = text
+            for name, text in _texts_of(base.__module__).get(base.__name__, {}).items():
+                if issubclass(base, Section) and name in section.model_fields:
+                    section.model_fields[name].description = text
+    for section in _below(Section):
         section.model_rebuild(force=True)
-    return Settings
+    root.model_rebuild(force=True)
+
+
+@cache
+def _texts_of(module: str) -> dict[str, dict[str, str]]:
+    if not module.startswith("dataops_") and module not in sys.modules:
+        return {}
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except (OSError, TypeError):
+        return {}
+    return {kind.name: dict(_texts(kind)) for kind in ast.parse(source).body if isinstance(kind, ast.ClassDef)}
 
 
 def _texts(kind: ast.ClassDef) -> Iterator[tuple[str, str]]:

@@ -8,20 +8,15 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 from platformdirs import user_config_path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dataops_core.config.check import contradictions, no_such
-from dataops_core.config.model import (
-    TABLE_TAG,
-    TEXT_TAG,
-    ContextSettings,
-    Section,
-    Settings,
-)
+from dataops_core.config.base import TABLE_TAG, TEXT_TAG, Section
+from dataops_core.config.check import Kinds, contradictions, no_such
+from dataops_core.config.model import ContextSettings, Settings
 from dataops_core.errors import ConfigError
 
 FILE_NAME = "dataops.toml"
@@ -57,24 +52,6 @@ def find_config(flag: Path | None = None) -> Path:
     )
 
 
-def load_settings(path: Path | str) -> Settings:
-    """Return the settings of a file, with what the environment outranks.
-
-    Raises:
-        ConfigError: The first thing that is wrong: file, place, what, and the mend where one is known.
-    """
-    settings, problems = _load(Path(path))
-    if settings is None or problems:
-        more = f" (and {len(problems) - 1} more: see `dataops config validate`)" if len(problems) > 1 else ""
-        raise ConfigError(f"{problems[0]}{more}")
-    return settings
-
-
-def find_problems(path: Path | str) -> tuple[str, ...]:
-    """Return all that is wrong with a settings file, one line each; nothing if all is well."""
-    return _load(Path(path))[1]
-
-
 def context_of(settings: Settings, name: str | None = None) -> tuple[str, ContextSettings]:
     """Return the context to use, after its name: the named one, else the default, else the only one.
 
@@ -94,7 +71,7 @@ def context_of(settings: Settings, name: str | None = None) -> tuple[str, Contex
     return chosen, settings.contexts[chosen]
 
 
-def sections(model: type[Section] = Settings, at: tuple[str, ...] = ()) -> Iterator[Table]:
+def sections(model: type[Section], at: tuple[str, ...] = ()) -> Iterator[Table]:
     """Yield each table of the settings, the outermost first."""
     yield at, model
     for name, field in model.model_fields.items():
@@ -121,40 +98,46 @@ def _tag(member: object) -> str | None:
     """Return the tag that pydantic puts into the place of an error inside this member of a union."""
     if get_origin(member) is Annotated:
         return next((str(m.tag) for m in get_args(member)[1:] if hasattr(m, "tag")), None)
-    kind = getattr(member, "model_fields", {}).get("kind")
-    return str(get_args(kind.annotation)[0]) if kind else None
+    for key in ("kind", "system"):
+        field = getattr(member, "model_fields", {}).get(key)
+        if field is not None and (values := get_args(field.annotation)):
+            return str(values[0])
+    return None
 
 
-def settings_of(raw: Mapping[str, Any], folder: Path, where: str) -> Settings:
-    """Return the settings of tables that are in no file.
+class Tree(Kinds, Protocol):
+    """Where the settings tree comes from; `dataops_core.systems.registry` has it."""
+
+    def settings_type(self, raw: Mapping[str, Any] | None = None) -> type[Settings]:
+        """Return the settings tree with the tables of the systems that raw settings name."""
+
+
+def read_settings(path: Path, tree: Tree) -> tuple[Settings | None, tuple[str, ...]]:
+    """Return the settings of a file, with what the environment outranks, and all that is wrong with them."""
+    raw, problem = _read(path)
+    if raw is None:
+        return None, (problem,)
+    from_environment = {key: os.environ[name] for key, name in ENVIRONMENT.items() if os.environ.get(name)}
+    return check_settings({**raw, **from_environment}, path.absolute().parent, path, tree)
+
+
+def check_settings(
+    raw: Mapping[str, Any], folder: Path, where: Path | str, tree: Tree
+) -> tuple[Settings | None, tuple[str, ...]]:
+    """Return the settings of tables, and all that is wrong with them, one line each.
 
     Args:
         raw: The tables.
         folder: Where relative paths start.
         where: What to call them in errors.
-
-    Raises:
-        ConfigError: The first thing that is wrong.
+        tree: Where the settings tree comes from.
     """
+    model = tree.settings_type(raw)
     try:
-        settings = Settings.model_validate(raw, context=folder.absolute())
+        settings = model.model_validate(raw, context=folder)
     except ValidationError as error:
-        raise ConfigError(_line(where, _telling(error)[0], raw)) from None
-    for problem in contradictions(settings):
-        raise ConfigError(f"{where}: {problem}")
-    return settings
-
-
-def _load(path: Path) -> tuple[Settings | None, tuple[str, ...]]:
-    raw, problem = _read(path)
-    if raw is None:
-        return None, (problem,)
-    from_environment = {key: os.environ[name] for key, name in ENVIRONMENT.items() if os.environ.get(name)}
-    try:
-        settings = Settings.model_validate({**raw, **from_environment}, context=path.absolute().parent)
-    except ValidationError as error:
-        return None, tuple(_line(path, details, raw) for details in _telling(error))
-    return settings, tuple(f"{path}: {problem}" for problem in contradictions(settings))
+        return None, tuple(_line(where, details, raw, model) for details in _telling(error))
+    return settings, tuple(f"{where}: {problem}" for problem in contradictions(settings, tree))
 
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
@@ -180,13 +163,13 @@ def _telling(error: ValidationError) -> list[ErrorDetails]:
     ]
 
 
-def _line(path: Path | str, details: ErrorDetails, raw: Mapping[str, Any]) -> str:
+def _line(path: Path | str, details: ErrorDetails, raw: Mapping[str, Any], model: type[Settings]) -> str:
     at = details["loc"]
     if at and at[0] in ENVIRONMENT and os.environ.get(ENVIRONMENT[str(at[0])]):
         return f"environment variable {ENVIRONMENT[str(at[0])]}: {_what(details)}"
     if details["type"] == "extra_forbidden":
         *inside, unknown = at
-        known = _known_keys(tuple(inside))
+        known = _known_keys(tuple(inside), model)
         near = get_close_matches(str(unknown), known, n=1)
         mend = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
         return f"{path}: {_place(inside, raw) or 'top level'}: unknown key {unknown!r}; {mend}"
@@ -199,9 +182,10 @@ def _what(details: ErrorDetails) -> str:
             return "missing"
         case "union_tag_invalid":
             expected = str(details["ctx"]["expected_tags"]).replace("'", '"')
-            return f'kind "{details["ctx"]["tag"]}" is unknown; known are {expected}'
+            key = str(details["ctx"]["discriminator"]).strip("'")
+            return f'{key} "{details["ctx"]["tag"]}" is unknown; known are {expected}'
         case "union_tag_not_found":
-            return 'has no "kind"'
+            return f"has no {details['ctx']['discriminator']!s}".replace("'", '"')
         case "model_type" | "model_attributes_type" if details["loc"][-1] == TABLE_TAG:
             return "must be a text, or a table with `file` or `command`"
         case "model_type" | "model_attributes_type" | "dict_type":
@@ -210,8 +194,8 @@ def _what(details: ErrorDetails) -> str:
             return details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
-def _known_keys(inside: tuple[str | int, ...]) -> list[str]:
-    for at, model in sections():
+def _known_keys(inside: tuple[str | int, ...], tree: type[Settings]) -> list[str]:
+    for at, model in sections(tree):
         if len(at) == len(inside) and all(a in ("*", str(b)) for a, b in zip(at, inside, strict=True)):
             return [field.alias or name for name, field in model.model_fields.items()]
     return []
@@ -220,9 +204,10 @@ def _known_keys(inside: tuple[str | int, ...]) -> list[str]:
 def _place(at: tuple[str | int, ...] | list[str | int], raw: Mapping[str, Any]) -> str:
     """Write a place as in `pipelines.orders.stages[2] "bronze.orders".lag_ok`."""
     in_stage = len(at) > 3 and at[0] == "pipelines" and at[2] == "stages"
+    in_component = len(at) > 3 and at[0] == "contexts" and at[2] == "components"
     text = ""
     for index, element in enumerate(at):
-        if element in (TEXT_TAG, TABLE_TAG) or (in_stage and index == 4):
+        if element in (TEXT_TAG, TABLE_TAG) or ((in_stage or in_component) and index == 4):
             continue  # the tag of a union is no key
         if isinstance(element, int):
             text += f"[{element}]"

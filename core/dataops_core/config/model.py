@@ -1,184 +1,23 @@
-"""The tables of the settings file, as types.
+"""The settings that know no system: contexts, pipelines, recorder, console, exporter.
 
-No secret need stand in the file: a secret is a text in which `${VARIABLE}` is replaced, or a table with `file` or
-`command`. It is read anew each time that it is needed, so that a rotated one is picked up.
+`dataops_core.systems.registry` adds to them the tables of the systems that a file names.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from collections.abc import Collection
+from typing import Literal, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field
 
+from dataops_core.config.base import ComponentSettings, LocalPath, Section, StageSettings
 
-def _from_folder(text: str, info: ValidationInfo) -> str:
-    """Let a relative path start at the settings file's folder, which `load_settings` passes as the context."""
-    if not isinstance(info.context, Path) or "://" in text:
-        return text
-    return str(info.context / Path(text).expanduser())
-
-
-LocalPath = Annotated[str, AfterValidator(_from_folder)]
-
-
-class Section(BaseModel):
-    """A table of the settings file: unknown keys are refused, values do not change.
-
-    Errors keep what was put in to themselves: it may be a secret.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        defer_build=True,
-        allow_inf_nan=False,
-    )
-
-
-class SecretSource(Section):
-    """A secret that is kept elsewhere: exactly one of the two keys."""
-
-    file: LocalPath | None = None
-    """Path of a file whose content, stripped, is the secret."""
-    command: tuple[str, ...] | None = None
-    """Program and arguments whose output, stripped, is the secret."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.file is None) == (not self.command):
-            raise ValueError("needs exactly one of `file` and `command`")
-        return self
-
-
-TEXT_TAG, TABLE_TAG = "<text>", "<table>"
-"""Names of the two forms of a secret in the places that pydantic gives; no key of a table reads like them."""
-
-Secret = Annotated[
-    Annotated[str, Tag(TEXT_TAG)] | Annotated[SecretSource, Tag(TABLE_TAG)],
-    Discriminator(lambda value: TEXT_TAG if isinstance(value, str) else TABLE_TAG),
-]
-
-
-class TlsSettings(Section):
-    """TLS of an `https://` address: whom we trust, and the certificate that we show. Files are in PEM form."""
-
-    ca_file: LocalPath | None = None
-    """Authorities that may sign the server's certificate; the public ones where not given."""
-    cert_file: LocalPath | None = None
-    """Our own certificate, for servers that ask for one (mTLS)."""
-    key_file: LocalPath | None = None
-    """Its private key, without a password; where not given, `cert_file` holds it as well."""
-
-    @model_validator(mode="after")
-    def _key_of_something(self) -> Self:
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("has a `key_file` without a `cert_file`")
-        return self
-
-
-class KafkaSettings(Section):
-    """A Kafka cluster."""
-
-    bootstrap_servers: str
-    """Comma-separated `host:port`."""
-    properties: dict[str, Secret] = Field(default={}, repr=False)
-    """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
-
-
-class AirflowSettings(Section):
-    """Airflow's public REST API (v2)."""
-
-    url: str
-    """Base URL of the API server, without `/api/v2`."""
-    username: str | None = None
-    """With `password`: exchanged for a token at `/auth/token`."""
-    password: Secret | None = Field(default=None, repr=False)
-    """Password for `username`."""
-    token: Secret | None = Field(default=None, repr=False)
-    """A bearer token, instead of user name and password."""
-    tls: TlsSettings | None = None
-    """Certificates, for an `https://` address."""
-
-
-class TrinoSettings(Section):
-    """A Trino coordinator."""
-
-    url: str
-    """Base URL of the coordinator."""
-    user: str = "dataops"
-    """The user that statements run as."""
-    password: Secret | None = Field(default=None, repr=False)
-    """Password for `user` (needs HTTPS)."""
-    token: Secret | None = Field(default=None, repr=False)
-    """A JSON web token, instead of a password (needs HTTPS)."""
-    tls: TlsSettings | None = None
-    """Certificates, for an `https://` address."""
-    catalog: str | None = None
-    """Default catalog of the SQL editor."""
-    db_schema: str | None = Field(default=None, alias="schema")
-    """Default schema of the SQL editor."""
-    saved_queries: tuple[LocalPath, ...] = ()
-    """Folders whose `*.sql` files the SQL screen offers beside the saved queries of your own; they are only read."""
-
-
-class CatalogSettings(Section):
-    """An Iceberg catalog, as PyIceberg reads it."""
-
-    properties: dict[str, Secret] = Field(repr=False)
-    """PyIceberg's catalog properties: `type`, `uri`, `warehouse`, `credential`, `s3.endpoint` …"""
-    tls: TlsSettings | None = None
-    """Certificates, for a REST catalog with an `https://` address."""
-
-
-class WebSettings(Section):
-    """A service that is asked over HTTP."""
-
-    url: str
-    """Base URL."""
-    username: str | None = None
-    """With `password`: HTTP basic authentication."""
-    password: Secret | None = Field(default=None, repr=False)
-    """Password for `username`."""
-    token: Secret | None = Field(default=None, repr=False)
-    """A bearer token, instead of user name and password."""
-    tls: TlsSettings | None = None
-    """Certificates, for an `https://` address."""
-
-
-class AlertsSettings(WebSettings):
-    """A Prometheus or an Alertmanager, of which the active alerts are shown."""
-
-    url: str
-    """Base URL, without `/api`."""
-
-
-class SchemaRegistrySettings(WebSettings):
-    """A Confluent Schema Registry, by which the records of a topic are decoded."""
+C = TypeVar("C", bound=ComponentSettings)
 
 
 class Thresholds(Section):
     """From when on something is wrong with a component."""
-
-    trino_queued_max: float = Field(default=30.0, gt=0)
-    """Seconds that a query may wait in Trino's queue, or for resources."""
-    trino_planning_max: float = Field(default=30.0, gt=0)
-    """Seconds that Trino may plan a query."""
-    trino_conflicts_max: int = Field(default=2, ge=0)
-    """Writes that may be given up within five minutes because another one had changed the same files."""
-    trino_failed_max: int = Field(default=3, ge=0)
-    """Queries that may fail within five minutes for another reason than the user's own statement."""
 
 
 class ContextSettings(Section):
@@ -188,163 +27,48 @@ class ContextSettings(Section):
     """Refuse every action that changes something."""
     production: bool = False
     """Ask for the context's name before an action that changes something."""
-    kafka: KafkaSettings | None = None
-    """The Kafka cluster."""
-    schema_registry: SchemaRegistrySettings | None = None
-    """The schema registry of the Kafka cluster."""
-    airflow: AirflowSettings | None = None
-    """The Airflow API server."""
-    trino: TrinoSettings | None = None
-    """The Trino coordinator."""
-    catalogs: dict[str, CatalogSettings] = {}
-    """Iceberg catalogs by name."""
-    prometheus: AlertsSettings | None = None
-    """A Prometheus whose firing alerts are shown."""
-    alertmanager: AlertsSettings | None = None
-    """An Alertmanager whose active alerts are shown."""
-    thresholds: Thresholds = Thresholds()
+    thresholds: Section = Thresholds()
     """From when on something is wrong with a component."""
 
+    def configured(self) -> dict[str, ComponentSettings]:
+        """Return the components by name, in the order of the settings."""
+        found: dict[str, ComponentSettings] = {}
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if isinstance(value, ComponentSettings):
+                found[field] = value
+            elif isinstance(value, dict):
+                found |= value
+        return found
 
-class StageBase(Section):
-    """What all stages have."""
+    def only(self, names: Collection[str | None]) -> Self:
+        """Return the context with only those of its components that are named."""
+        kept: dict[str, object] = {}
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if isinstance(value, ComponentSettings):
+                kept[field] = value if field in names else None
+            elif isinstance(value, dict):
+                kept[field] = {name: each for name, each in value.items() if name in names}
+        return self.model_copy(update=kept)
 
-    name: str
-    """Unique within the pipeline; also the first half of check ids."""
-    reads: tuple[str, ...] = ()
-    """Names of the stages that this one reads; none for a source."""
-    lag_ok: float = Field(default=30.0, gt=0)
-    """Seconds of hop lag up to which the stage counts as caught up."""
-    stall_after: float = Field(default=20.0, gt=0)
-    """Seconds without progress, while input waits, after which the stage counts as stuck."""
-    remedy: str | None = None
-    """A shell command to suggest when this stage is to blame."""
+    def of(self, settings: type[C]) -> dict[str, C]:
+        """Return the components of one kind by name, in the order of the settings."""
+        return {name: each for name, each in self.configured().items() if isinstance(each, settings)}
 
+    def named(self, kind: str, name: str | None = None) -> str | None:
+        """Return the name of a component: the named one, else that called like its kind, else the only one.
 
-class TopicStage(StageBase):
-    """A Kafka topic."""
+        Args:
+            kind: Kind of component.
+            name: Its name, where it is given.
 
-    kind: Literal["topic"]
-    """Always `topic`."""
-    topic: str
-    """The topic's name."""
-    hot_partition_factor: float = Field(default=5.0, gt=1)
-    """How many times as many records as the other partitions have on average one may have got in five minutes."""
-    clock_ahead_max: float = Field(default=60.0, gt=0)
-    """Seconds that the newest record's timestamp may lie in the future."""
-
-
-class ReaderStage(StageBase):
-    """What all readers of a topic have."""
-
-    retention_left_min: float = Field(default=0.2, ge=0, lt=1)
-    """Share of the topic's retention that must be left before the oldest waiting record is deleted."""
-
-
-class SparkQueryStage(ReaderStage):
-    """A Spark Structured Streaming query, seen through its checkpoint."""
-
-    kind: Literal["spark_query"]
-    """Always `spark_query`."""
-    checkpoint: LocalPath
-    """Folder of the query's checkpoint; or where it lies in an object store, such as `s3://bucket/checkpoints/orders`."""
-    store: str | None = None
-    """Name of the catalog in the context whose properties (`s3.endpoint` …) open that object store."""
-    trigger: float | None = Field(default=None, gt=0)
-    """Seconds between two batches, as the query is told; a checkpoint does not tell."""
-    watermark_stall_after: float = Field(default=600.0, gt=0)
-    """Seconds that the event-time watermark may stand still while batches with records are committed."""
-    clock_ahead_max: float = Field(default=60.0, gt=0)
-    """Seconds that the event-time watermark may lie in the future."""
-    ui: WebSettings | None = None
-    """Web UI of the query's driver, such as `http://driver:4040`: it tells how many rows were dropped as late."""
-    late_rows_max: int = Field(default=0, ge=0)
-    """Rows that may be dropped as late within ten minutes."""
-    state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
-    """Bytes that the query's state may take."""
-    state_growth_max: float = Field(default=2.0, gt=1)
-    """How many times as large the state may be as the oldest one that the checkpoint keeps, from 64 MiB on."""
-
-
-class ConsumerGroupStage(ReaderStage):
-    """A Kafka consumer group, of the classic protocol or the new one, on one topic.
-
-    Not a share group (KIP-932): librdkafka 2.16 neither describes those nor tells where they are.
-    """
-
-    kind: Literal["consumer_group"]
-    """Always `consumer_group`."""
-    group: str
-    """The group's id."""
-    topic: str
-    """The topic that it consumes."""
-
-
-class IcebergTableStage(StageBase):
-    """An Iceberg table."""
-
-    kind: Literal["iceberg_table"]
-    """Always `iceberg_table`."""
-    catalog: str
-    """Name of the catalog in the context."""
-    table: str
-    """`namespace.table`."""
-    progress_column: str | None = None
-    """Timestamp column whose upper bound is the progress time, where commits carry no stamp."""
-    rejects: str | None = None
-    """`namespace.table` of the same catalog into which records go that could not be read."""
-    rejects_max: float = Field(default=0.05, ge=0, le=1)
-    """Share of the last hour's records that may be rejected."""
-    small_file_bytes: float = Field(default=16 * 2.0**20, gt=0)
-    """Bytes below which a data file is small."""
-    small_files_max: int = Field(default=5000, ge=0)
-    """Small data files that the table may have."""
-    compaction_after: float = Field(default=86400.0, gt=0)
-    """Seconds after which too many small files mean that compaction does not run."""
-    snapshots_max: int = Field(default=20_000, ge=1)
-    """Snapshots that the table may keep."""
-    snapshot_age_max: float | None = Field(default=None, gt=0)
-    """Seconds that a snapshot may be kept which no branch or tag needs; twice the table's
-    `history.expire.max-snapshot-age-ms` where not given."""
-    delete_files_max: int = Field(default=1000, ge=0)
-    """Delete files that the table may have."""
-    metadata_bytes_max: float = Field(default=64 * 2.0**20, gt=0)
-    """Bytes that the table's metadata file may have."""
-    files_checked: int = Field(default=8, ge=0)
-    """Data files that each look asks the store for, going round; 0 for none."""
-
-
-class DagStage(StageBase):
-    """An Airflow DAG."""
-
-    kind: Literal["dag"]
-    """Always `dag`."""
-    dag_id: str
-    """The DAG's id."""
-    late_after: float = Field(default=120.0, gt=0)
-    """Seconds after which a run that is due by the schedule, and was not made, is late."""
-    queued_max: float = Field(default=300.0, gt=0)
-    """Seconds that a run may be queued."""
-    run_max: float | None = Field(default=None, gt=0)
-    """Seconds that a run may take; three times the median of the last successes, and 5 minutes at least, where not
-    given."""
-
-
-class TrinoViewStage(StageBase):
-    """What a Trino query sees: a table or view."""
-
-    kind: Literal["trino_view"]
-    """Always `trino_view`."""
-    relation: str
-    """`catalog.schema.name` of the table or view."""
-    every: float = Field(default=60.0, gt=0)
-    """Seconds between two queries, as asking costs Trino real work; a view that has failed is asked at each look."""
-
-
-Stage = Annotated[
-    TopicStage | SparkQueryStage | ConsumerGroupStage | IcebergTableStage | DagStage | TrinoViewStage,
-    Field(discriminator="kind"),
-]
+        Returns:
+            `None` where there is none, or where there are several and none is named.
+        """
+        known = [each for each, settings in self.configured().items() if settings.component == kind]
+        wanted = name or (kind if kind in known else known[0] if len(known) == 1 else None)
+        return wanted if wanted in known else None
 
 
 class CanaryHop(Section):
@@ -368,6 +92,8 @@ class CanaryHop(Section):
 class CanarySettings(Section):
     """A marked record that `dataops canary` sends. In it, `$id` is its id, `$now` the time (ISO 8601, UTC)."""
 
+    on: str | None = None
+    """Name of the Kafka cluster that it is sent to, needed only where the context has several."""
     topic: str
     """Topic that it is sent to."""
     mark: str = Field(default="CANARY-", min_length=1)
@@ -391,7 +117,7 @@ class PipelineSettings(Section):
     """What it is, for people."""
     objective: float | None = Field(default=None, gt=0)
     """The data age that is promised at the last stage, in seconds."""
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[StageSettings, ...] = Field(min_length=1)
     """The stages; each reads only stages that stand before it."""
     canary: CanarySettings | None = None
     """The record that `dataops canary` sends through it."""
@@ -417,7 +143,7 @@ class ConsoleSettings(Section):
     """Colours. Where the environment has `NO_COLOR`, there are none."""
     ascii: bool = False
     """Draw with plain ASCII, for terminals and fonts that have no more."""
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = Field(default={})
     """Other keys, by the ids in docs/console.md: `"home.trigger" = "f6"`; several are separated by commas."""
 
 
@@ -495,7 +221,7 @@ class Settings(Section):
     """The flight recorder."""
     contexts: dict[str, ContextSettings] = Field(min_length=1)
     """Environments by name."""
-    pipelines: dict[str, PipelineSettings] = {}
+    pipelines: dict[str, PipelineSettings] = Field(default={})
     """Pipelines by name."""
     console: ConsoleSettings = ConsoleSettings()
     """The console."""

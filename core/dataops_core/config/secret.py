@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from dataops_core.config.model import Secret, SecretSource
+from dataops_core.config.base import Secret, SecretSource
 from dataops_core.errors import ConfigError
 
 COMMAND_TIMEOUT = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from dataops_core.config.model import Section
+from dataops_core.config.base import Section
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -14,9 +14,9 @@ from statistics import median
 from typing import Any, TypeVar
 
 from dataops_core.errors import ClientError
-from dataops_core.probes import Clients
 from dataops_core.sql.scan import relation
 from dataops_core.systems.airflow.client import AirflowClient, Dag, DagAsset
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
@@ -89,16 +89,17 @@ def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
     """
     draft = _Draft()
     for location in checkpoints:
-        store = next(iter(clients.catalogs), None) if "://" in location else None
-        draft.query(location, read_checkpoint(location, clients.catalogs.get(store or "")), store)
-    if clients.kafka is not None:
-        draft.kafka(clients.kafka)
-    for name, catalog in clients.catalogs.items():
+        catalogs = clients.all("iceberg")
+        store = next(iter(catalogs), None) if "://" in location else None
+        draft.query(location, read_checkpoint(location, catalogs.get(store or "")), store)
+    for kafka in clients.all("kafka").values():
+        draft.kafka(kafka)
+    for name, catalog in clients.all("iceberg").items():
         draft.catalog(name, catalog)
-    if clients.airflow is not None:
-        draft.airflow(clients.airflow)
-    if clients.trino is not None:
-        draft.trino(clients.trino)
+    for airflow in clients.all("airflow").values():
+        draft.airflow(airflow)
+    for trino in clients.all("trino").values():
+        draft.trino(trino)
     return draft.proposal()
 
 

@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from threading import Thread
 
-from dataops_core.config import ContextSettings, PipelineSettings, Stage
-from dataops_core.diagnostics.endpoints import Endpoint, endpoints_of
+from dataops_core.config import ContextSettings, PipelineSettings, StageSettings
 from dataops_core.errors import ClientError, ConfigError, DataopsError
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import clock, duration
-from dataops_core.probes import Clients, ComponentReport, component_of, component_probes, observe, prepare
-from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, StageKind
+from dataops_core.systems.clients import Clients, prepare
 from dataops_core.transport.credentials import Credential, certificate, ours
+from dataops_core.transport.endpoints import Endpoint
 from dataops_core.transport.reasons import line
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
@@ -98,12 +98,14 @@ class Diagnosis:
         name: The component's name; a stage's after its pipeline's, `orders/bronze.orders`.
         target: Its address; of a stage, the component that answers for it.
         steps: The layers that were tried, in their order; none after the first that has failed.
+        needs: Names of the components without which a stage cannot be observed.
     """
 
     kind: str
     name: str
     target: str
     steps: list[Step] = field(default_factory=list)
+    needs: tuple[str, ...] = ()
 
     @property
     def result(self) -> Result:
@@ -134,26 +136,26 @@ def diagnose(
     Raises:
         ConfigError: There is no such component.
     """
-    clients = Clients.of(context, timeout)
-    probes = component_probes(clients)
-    if clients.schema_registry is not None:
-        registry = clients.schema_registry
-        probes["schema_registry"] = ("schema_registry", registry.target, lambda: ComponentReport(registry.ping()))
-    names = {*probes, "spark"}
+    clients = Clients(context, timeout)
+    probes = clients.probes(all_of_them=True)
+    stages = [(pipeline, stage) for pipeline, settings in pipelines.items() for stage in settings.stages]
+    names = {*probes, *(clients.component_of(stage) for _, stage in stages)}
     for name in only:
         if name not in names:
             raise ConfigError(f'there is no component "{name}" in this context; there are {", ".join(sorted(names))}')
     jobs: list[tuple[Diagnosis, Callable[[Diagnosis], None]]] = []
-    for name, (kind, target, ask) in probes.items():
+    for name, probe in probes.items():
         if not only or name in only:
-            _prepare(kind)
-            jobs.append((Diagnosis("component", name, target), _component(name, context, clients, ask, timeout)))
-    for pipeline, settings in pipelines.items():
-        for stage in settings.stages:
-            if not only or component_of(stage) in only:
-                _prepare(stage.kind)
-                diagnosis = Diagnosis("stage", f"{pipeline}/{stage.name}", component_of(stage))
-                jobs.append((diagnosis, _stage(stage, clients)))
+            _prepare(clients.kind_of(name))
+            jobs.append((Diagnosis("component", name, probe.target), _component(probe, timeout)))
+    for pipeline, stage in stages:
+        component = clients.component_of(stage)
+        if not only or component in only:
+            _prepare(clients.registry.stage_kind(stage.kind))
+            diagnosis = Diagnosis(
+                "stage", f"{pipeline}/{stage.name}", component, needs=(component, *clients.needed_by(stage))
+            )
+            jobs.append((diagnosis, _stage(stage, clients)))
     return _without_echoes(_beside_each_other(jobs, timeout))
 
 
@@ -174,7 +176,7 @@ def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
     }
 
 
-def _prepare(kind: str) -> None:
+def _prepare(kind: StageKind | ComponentKind | None) -> None:
     """Import what a probe asks with, here and in no layer's deadline; what goes wrong is told where it is used."""
     with suppress(Exception):
         prepare(kind)
@@ -208,9 +210,9 @@ def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     failed = {each.name for each in found if each.kind == "component" and each.result is Result.FAILED}
     told = []
     for each in found:
-        needs = {each.target, "kafka"} if each.target == "spark" else {each.target}
-        if each.kind == "stage" and each.result is Result.FAILED and needs & failed:
-            unknown = Step(Layer.OBJECT, Result.UNKNOWN, f"not looked for, as {min(needs & failed)} fails")
+        down = failed.intersection(each.needs)
+        if each.kind == "stage" and each.result is Result.FAILED and down:
+            unknown = Step(Layer.OBJECT, Result.UNKNOWN, f"not looked for, as {min(down)} fails")
             told.append(replace(each, steps=[unknown]))
         else:
             told.append(each)
@@ -226,34 +228,30 @@ def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:
         diagnosis.add(Layer.SETTINGS, Result.FAILED, f"the doctor itself failed: {type(error).__name__}: {line(error)}")
 
 
-def _component(
-    name: str, context: ContextSettings, clients: Clients, ask: Callable[[], ComponentReport], timeout: float
-) -> Callable[[Diagnosis], None]:
+def _component(probe: ComponentProbe, timeout: float) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
-        endpoints = tuple(endpoints_of(name, context))
+        endpoints = tuple(probe.identity.endpoints())
         if endpoints and not _reach(diagnosis, endpoints, timeout):
             return
-        if (
-            _asked(diagnosis, ask, endpoints, ours(name, context), timeout)
-            and name == "kafka"
-            and clients.kafka is not None
-        ):
-            _brokers(diagnosis, clients.kafka, timeout)
+        answered = _asked(diagnosis, probe.ask, endpoints, ours(probe.identity), timeout)
+        if answered and probe.further_addresses is not None:
+            _brokers(diagnosis, probe.further_addresses, timeout)
 
     return work
 
 
-def _stage(stage: Stage, clients: Clients) -> Callable[[Diagnosis], None]:
+def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
         try:
-            seen = observe(stage, clients)
+            seen = clients.observe(stage)
         except ClientError as error:
             failure = failure_of(error.kind)
             mend = failure.remedy.format(name=diagnosis.target, target=diagnosis.target)
             diagnosis.add(Layer.OBJECT, Result.FAILED, error.message, error.hint or mend)
             return
-        if stage.kind == "trino_view" and seen.failure is not None:
-            diagnosis.add(Layer.OBJECT, Result.FAILED, seen.failure, "Run the view's query in the SQL screen.")
+        rules = clients.registry.stage(stage.kind)
+        if rules.failure_remedy is not None and seen.failure is not None:
+            diagnosis.add(Layer.OBJECT, Result.FAILED, seen.failure, rules.failure_remedy)
         else:
             diagnosis.add(Layer.OBJECT, Result.OK, "; ".join(seen.notes) or "there")
 
@@ -431,10 +429,10 @@ def _speaks_tls(endpoint: Endpoint, timeout: float) -> bool:
         return False
 
 
-def _brokers(diagnosis: Diagnosis, client: KafkaClient, timeout: float) -> None:
+def _brokers(diagnosis: Diagnosis, further_addresses: Callable[[], Sequence[tuple[str, int]]], timeout: float) -> None:
     """Try the addresses that the brokers advertise: a client is sent there, whatever it was told to begin with."""
     try:
-        addresses = client.addresses()
+        addresses = further_addresses()
     except DataopsError as error:
         diagnosis.add(Layer.BROKERS, Result.WARNING, str(error))
         return

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dataops_core.health.model import ComponentHealth, Severity, StageHealth, StageKind, StageState
+from dataops_core.health.model import ComponentHealth, Severity, StageHealth, StageState
 from dataops_core.health.needs import needs_of, relies_on
+from dataops_core.health.rules import Rules
 
 HOLDING = {
     StageState.FAILED: 0,
@@ -30,9 +31,11 @@ class Components:
     Attributes:
         known: Those whose probe has had a result.
         pending: Names of the others.
+        rules: How each kind of stage is evaluated.
     """
 
     known: tuple[ComponentHealth, ...]
+    rules: Rules
     pending: frozenset[str] = frozenset()
 
 
@@ -41,18 +44,17 @@ def explained(stages: Sequence[StageHealth], components: Components) -> dict[str
     by_name = {c.name: c for c in components.known if c.error is not None}
     found = {}
     for stage in stages:
-        because = next(_explanations(stage, stages, by_name), None)
+        because = next(_explanations(stage, stages, by_name, components.rules), None)
         if because is not None:
             found[stage.name] = because
     return found
 
 
 def _explanations(
-    stage: StageHealth, stages: Sequence[StageHealth], unwell: Mapping[str, ComponentHealth]
+    stage: StageHealth, stages: Sequence[StageHealth], unwell: Mapping[str, ComponentHealth], rules: Rules
 ) -> Iterator[ComponentHealth]:
     failed = stage.own_state is StageState.FAILED
-    # What has failed in Trino is asked again at each probe run; a run of a DAG may have failed before that.
-    shows_now = not failed or stage.kind is StageKind.TRINO_VIEW
+    shows_now = not failed or rules.stage(stage.kind).failure_is_current
     if not (failed or stage.own_state in LAGGING) or any(f.severity is Severity.CRITICAL for f in stage.findings):
         return
     for name in relies_on(stage, stages):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from dataops_core.config import DagStage, PipelineSettings, Stage, Thresholds, TrinoViewStage
+from dataops_core.config import PipelineSettings, Section, StageSettings
 from dataops_core.health.affected import Components, with_affected
-from dataops_core.health.checks import Look, find
+from dataops_core.health.checks.base import Look, findings
 from dataops_core.health.model import (
     Advance,
     ComponentHealth,
@@ -25,15 +25,14 @@ from dataops_core.health.model import (
     Sample,
     Severity,
     StageHealth,
-    StageKind,
     StageState,
 )
 from dataops_core.health.paths import ends, flowing, slowest_path, sources
+from dataops_core.health.rules import Rules
 from dataops_core.health.state import Reading, judge, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import conclude
 
-DEFAULTS = Thresholds()
 HISTORY = timedelta(minutes=5)
 """How far back a stage's samples go."""
 TREND_WINDOW = timedelta(seconds=60)
@@ -48,7 +47,8 @@ def fold(
     pipelines: Mapping[str, PipelineSettings],
     now: datetime,
     context: str,
-    thresholds: Thresholds = DEFAULTS,
+    rules: Rules,
+    thresholds: Section,
     refresh: float = 0.0,
     pending: Collection[str] = (),
 ) -> HealthSnapshot:
@@ -60,33 +60,37 @@ def fold(
         pipelines: The pipelines of the context, by name.
         now: The time of the snapshot.
         context: Name of the context.
+        rules: How each kind of stage is evaluated, and what can be wrong with each kind of component.
         thresholds: From when on something is wrong with its components.
         refresh: Seconds between two rounds of probes.
         pending: Names of components whose probe has had no result yet.
     """
     fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # what is slow is told a round later
-    components = _components(previous, results, thresholds, now)
+    components = _components(previous, results, rules, thresholds, now)
     folded = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
-        own = _own_states(name, settings, before, results, now, fresh)
-        folded.append(_pipeline(name, settings, before, own, Components(components, frozenset(pending)), now))
+        own = _own_states(name, settings, before, results, rules, now, fresh)
+        of_context = Components(components, rules, frozenset(pending))
+        folded.append(_pipeline(name, settings, before, own, of_context, now))
     return HealthSnapshot(
         taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
     )
 
 
 def _components(
-    previous: HealthSnapshot | None, results: Iterable[ProbeResult], thresholds: Thresholds, now: datetime
+    previous: HealthSnapshot | None, results: Iterable[ProbeResult], rules: Rules, thresholds: Section, now: datetime
 ) -> tuple[ComponentHealth, ...]:
     before = {c.name: c for c in previous.components} if previous else {}
     return tuple(
-        _component(result, before.get(result.component), thresholds, now) for result in results if result.stage is None
+        _component(result, before.get(result.component), rules, thresholds, now)
+        for result in results
+        if result.stage is None
     )
 
 
 def _component(
-    result: ProbeResult, last: ComponentHealth | None, thresholds: Thresholds, now: datetime
+    result: ProbeResult, last: ComponentHealth | None, rules: Rules, thresholds: Section, now: datetime
 ) -> ComponentHealth:
     found: tuple[Finding, ...] = ()
     if result.success and result.observation is not None:
@@ -98,7 +102,7 @@ def _component(
             told=last.findings if last else (),
             now=now,
         )
-        found = find(result.probe, thresholds, look)
+        found = findings(rules.component_checks(result.probe), thresholds, look)
     idle = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
     error = idle if result.success else result.error
     return ComponentHealth(
@@ -123,6 +127,7 @@ def _own_states(
     settings: PipelineSettings,
     before: PipelineHealth | None,
     results: Sequence[ProbeResult],
+    rules: Rules,
     now: datetime,
     fresh: timedelta,
 ) -> tuple[StageHealth, ...]:
@@ -132,8 +137,8 @@ def _own_states(
     earlier = {s.name: s for s in before.stages} if before else {}
     for stage in settings.stages:
         result = by_stage.get(stage.name)
-        error = _why_unknown(stage, result, now, fresh)
-        stages[stage.name] = _stage(stage, result, error, earlier, stages, now)
+        error = _why_unknown(stage, result, rules, now, fresh)
+        stages[stage.name] = _stage(stage, result, error, earlier, stages, rules, now)
     return tuple(stages.values())
 
 
@@ -167,20 +172,22 @@ def _age(stages: Sequence[StageHealth], now: datetime) -> float | None:
 
 
 def _stage(
-    stage: Stage,
+    stage: StageSettings,
     result: ProbeResult | None,
     error: str | None,
     earlier: Mapping[str, StageHealth],
     above: Mapping[str, StageHealth],
+    rules: Rules,
     now: datetime,
 ) -> StageHealth:
     last = earlier.get(stage.name)
+    kind = rules.stage(stage.kind)
     seen = result.observation if result and result.success else None
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
     if seen is not None and not error:
         reached = [_reached(s, seen.observed_at) for s in flowing(upstream)]
-        own = _taken(seen.progress_time, reached) if isinstance(stage, DagStage) else seen.progress_time
+        own = _taken(seen.progress_time, reached) if kind.run_start_is_progress else seen.progress_time
         progress, passed_on_at, hop_lag = _progress(own, seen.pending_since, reached)
     samples = _samples(seen, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
@@ -191,7 +198,7 @@ def _stage(
     told = last.told if last else ()
     if seen is not None and error is None:
         look = Look(stage.name, seen, last.observation if last else None, tuple(upstream), told, now)
-        told = found = find(stage.kind, stage, look)
+        told = found = findings(kind.checks, stage, look)
     reading = Reading(
         stage=stage,
         observation=seen,
@@ -205,13 +212,13 @@ def _stage(
         previous=last,
         findings=found,
     )
-    state, reason, since = judge(reading, now)
+    state, reason, since = judge(reading, rules, now)
     before = own_before(last)
     noticed_at = None if before is None else before.noticed_at if before.state is state else now
     lagging = state in (StageState.BEHIND, StageState.SLOW)
     return StageHealth(
         name=stage.name,
-        kind=StageKind(stage.kind),
+        kind=stage.kind,
         component=result.component if result else "",
         reads=stage.reads,
         state=state,
@@ -232,16 +239,20 @@ def _stage(
         samples=samples,
         findings=found,
         told=told,
+        system=result.system if result else "",
+        needs=result.needs if result else (),
     )
 
 
-def _why_unknown(stage: Stage, result: ProbeResult | None, now: datetime, fresh: timedelta) -> str | None:
+def _why_unknown(
+    stage: StageSettings, result: ProbeResult | None, rules: Rules, now: datetime, fresh: timedelta
+) -> str | None:
     if result is None:
         return "not probed yet"
     seen = result.observation
     if not result.success or seen is None:
         return result.error or "the probe gave no reason"
-    pause = timedelta(seconds=stage.every) if isinstance(stage, TrinoViewStage) else timedelta(0)
+    pause = timedelta(seconds=rules.stage(stage.kind).min_interval(stage))
     age = now - seen.observed_at
     if age > fresh + pause:
         return f"last seen {age.total_seconds():.0f} s ago"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from dataops_core.errors import Unreachable
-from dataops_core.health.checks import failure_of
+from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.model import ComponentHealth, Finding, Severity, StageHealth, StageState
 from dataops_core.health.needs import needs_of
 from dataops_core.health.text import clock, count, duration, words

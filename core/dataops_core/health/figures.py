@@ -27,7 +27,7 @@ def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]
         return UNKNOWN if value is None else f"{value:,.1f} records/s"
 
     seen = stage.observation
-    yield "kind", f"{stage.kind.value.replace('_', ' ')}, answered for by {stage.component or UNKNOWN}"
+    yield "kind", f"{stage.kind.replace('_', ' ')}, answered for by {stage.component or UNKNOWN}"
     yield "reads", ", ".join(stage.reads) or "nothing: it is a source"
     if stage.affected_by is not None:
         yield "affected by", stage.affected_by

@@ -13,17 +13,6 @@ SCHEMA_VERSION = 1
 """Version of the JSON form of a health snapshot; raised when a field changes its meaning or goes away."""
 
 
-class StageKind(StrEnum):
-    """What a stage is, and so which probe observes it."""
-
-    TOPIC = "topic"
-    SPARK_QUERY = "spark_query"
-    CONSUMER_GROUP = "consumer_group"
-    ICEBERG_TABLE = "iceberg_table"
-    DAG = "dag"
-    TRINO_VIEW = "trino_view"
-
-
 def store_of(catalog: str) -> str:
     """Return the name of the object store in which the tables of a catalog lie, as a component."""
     return f"{catalog} store"
@@ -279,6 +268,8 @@ class ProbeResult:
             `bad_answer`, `not_found`; `None` for any other reason.
         observation: What was seen of the stage, or of the component; `None` when `success` is false.
         detail: For a component, one line about it (version, nodes).
+        system: Name of the system that it belongs to.
+        needs: Names of the components that the stage cannot be observed without.
     """
 
     probe: str
@@ -293,6 +284,8 @@ class ProbeResult:
     error_kind: str | None = None
     observation: Observation | None = None
     detail: str | None = None
+    system: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +349,12 @@ class StageHealth:
         samples: Recent history, oldest first.
         findings: What is wrong with it, besides what `state` says; the worst first.
         told: The findings of the newest look that succeeded, for since when they last.
+        system: Name of the system that it belongs to.
+        needs: Names of the components that it cannot be observed without.
     """
 
     name: str
-    kind: StageKind
+    kind: str
     component: str
     reads: tuple[str, ...]
     state: StageState
@@ -381,6 +376,8 @@ class StageHealth:
     samples: tuple[Sample, ...] = ()
     findings: tuple[Finding, ...] = ()
     told: tuple[Finding, ...] = field(default=(), repr=False)
+    system: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def own_state(self) -> StageState:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dataops_core.health.model import StageHealth, StageKind, store_of
+from dataops_core.health.model import StageHealth
 
 
 def needs_of(stage: StageHealth) -> tuple[str, ...]:
     """Return the names of the components that a stage needs itself."""
-    match stage.kind:
-        case StageKind.ICEBERG_TABLE:
-            return stage.component, store_of(stage.component)
-        case StageKind.SPARK_QUERY:  # its lag is measured in Kafka
-            return stage.component, "kafka"
-        case _:
-            return (stage.component,)
+    return tuple(dict.fromkeys((stage.component, *stage.needs)))
 
 
 def relies_on(stage: StageHealth, stages: Iterable[StageHealth]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dataops_core.errors import Unreachable
 from dataops_core.health.affected import Components, explained
-from dataops_core.health.checks import failure_of
+from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.evidence import also, evidence
 from dataops_core.health.model import (
     ComponentHealth,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dataops_core.config import IcebergTableStage, Stage, TrinoViewStage
+from dataops_core.config import StageSettings
 from dataops_core.health.model import (
     Activity,
     Finding,
@@ -13,10 +13,10 @@ from dataops_core.health.model import (
     OwnState,
     Severity,
     StageHealth,
-    StageKind,
     StageState,
 )
 from dataops_core.health.paths import flowing
+from dataops_core.health.rules import Rules
 from dataops_core.health.text import count, duration
 
 FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
@@ -42,7 +42,7 @@ class Reading:
         findings: What the checks have found.
     """
 
-    stage: Stage
+    stage: StageSettings
     observation: Observation | None
     error: str | None
     starting: bool
@@ -55,11 +55,11 @@ class Reading:
     findings: tuple[Finding, ...] = ()
 
 
-def judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
+def judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
     """Return the state, the reason in one sentence, and since when, as far as can be told."""
     if reading.starting:
         return StageState.STARTING, "not probed yet", None
-    state, reason, since = _judge(reading, now)
+    state, reason, since = _judge(reading, rules, now)
     before = own_before(reading.previous)
     if before is not None and before.state is state:
         return state, reason, before.since or since
@@ -75,7 +75,7 @@ def own_before(previous: StageHealth | None) -> OwnState | None:
     return previous.own or OwnState(previous.state, previous.since)
 
 
-def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime | None]:
+def _judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
     seen = reading.observation
     if seen is None or reading.error is not None:
         return StageState.UNKNOWN, reading.error or "not seen", None
@@ -83,15 +83,15 @@ def _judge(reading: Reading, now: datetime) -> tuple[StageState, str, datetime |
     if failed is not None:
         return StageState.FAILED, *failed
     if reading.progress_time is None:
-        return _without_progress(reading, seen, now)
+        return _without_progress(reading, seen, rules, now)
     if not reading.upstream:
         return _source(reading, seen, now)
     if reading.hop_lag is None:
-        return _not_compared(reading)
-    return _compared(reading, seen, reading.hop_lag, now)
+        return _not_compared(reading, rules)
+    return _compared(reading, seen, reading.hop_lag, rules, now)
 
 
-def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
+def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, datetime | None]:
     starting = [s.name for s in reading.upstream if s.state is StageState.STARTING]
     if starting:
         return StageState.STARTING, f"cannot be compared yet: {', '.join(starting)} is starting", None
@@ -100,7 +100,7 @@ def _not_compared(reading: Reading) -> tuple[StageState, str, datetime | None]:
     all_blind = len(blind) == len(upstream)
     if all_blind and all(s.state is StageState.IDLE for s in blind):
         return StageState.IDLE, "what it reads holds nothing, and nothing new arrives", None
-    if all_blind and all(s.kind is StageKind.DAG and s.state in FIRST_INPUT_WAITS for s in blind):
+    if all_blind and all(rules.stage(s.kind).run_start_is_progress and s.state in FIRST_INPUT_WAITS for s in blind):
         return StageState.CAUGHT_UP, "it has what the first run of what it reads has written so far", None
     names = ", ".join(s.name for s in blind)
     return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {names} is not known", None
@@ -120,12 +120,14 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
     return StageState.CAUGHT_UP, f"newest record {duration(quiet)} ago", None
 
 
-def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
-    untold = _untold(reading.stage, seen)
+def _without_progress(
+    reading: Reading, seen: Observation, rules: Rules, now: datetime
+) -> tuple[StageState, str, datetime | None]:
+    untold = _untold(reading.stage, seen, rules)
     if untold is not None:
         return StageState.UNKNOWN, untold, None
     if any(s.state is StageState.STARTING for s in reading.upstream):
-        return _not_compared(reading)
+        return _not_compared(reading, rules)
     if not any(_has_passed(s) for s in reading.upstream):
         return StageState.IDLE, "it holds nothing now" if seen.position else "nothing has arrived yet", None
     before = own_before(reading.previous)
@@ -140,16 +142,11 @@ def _without_progress(reading: Reading, seen: Observation, now: datetime) -> tup
     return StageState.BEHIND, "input waits, and nothing has passed yet" + _activity(seen), now
 
 
-def _untold(stage: Stage, seen: Observation) -> str | None:
+def _untold(stage: StageSettings, seen: Observation, rules: Rules) -> str | None:
     """Return why the progress of a stage is not known, though something may have passed; `None` if it is not so."""
-    if isinstance(stage, TrinoViewStage) and seen.position != 0:
-        return "it answers, but does not tell how fresh its data is"
-    if isinstance(stage, IcebergTableStage) and seen.position:
-        column = stage.progress_column
-        bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
-        return f"it has rows, but no commit carries a stamp, and {bound}"
-    if seen.fact("last_work") is not None:
-        return "none of its newest runs has done anything, and what was before them is not known"
+    why = rules.stage(stage.kind).why_unknown(stage, seen)
+    if why is not None:
+        return why
     if seen.lag_records and seen.pending_since is None and seen.position:
         return "records wait, and how old the oldest is could not be read"
     return None
@@ -163,10 +160,10 @@ def _has_passed(upstream: StageHealth) -> bool:
 
 
 def _compared(
-    reading: Reading, seen: Observation, hop_lag: float, now: datetime
+    reading: Reading, seen: Observation, hop_lag: float, rules: Rules, now: datetime
 ) -> tuple[StageState, str, datetime | None]:
     stage = reading.stage
-    pause = stage.every if isinstance(stage, TrinoViewStage) else 0.0
+    pause = rules.stage(stage.kind).min_interval(stage)
     lag_ok = stage.lag_ok + pause
     records_wait = bool(seen.lag_records)
     if not records_wait and hop_lag <= lag_ok:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dataops_core.config import DagStage, PipelineSettings
+from dataops_core.config import PipelineSettings
 from dataops_core.errors import NotFound
 from dataops_core.health.affected import LAGGING, Components, explained
-from dataops_core.health.checks import failure_of
+from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.evidence import also, evidence, findings
 from dataops_core.health.model import (
     ComponentHealth,
@@ -25,6 +25,7 @@ from dataops_core.health.model import (
 from dataops_core.health.needs import needs_of, relies_on
 from dataops_core.health.outage import CRITICAL, by_component, predicate
 from dataops_core.health.paths import downstream, ends, flowing, slowest_path, sources
+from dataops_core.health.rules import Rules
 from dataops_core.health.text import clock, duration, words
 
 
@@ -46,7 +47,7 @@ def conclude(
     return (
         _held_back(settings, stages, components, previous, now)
         or _not_known(settings, stages, components, previous, now)
-        or _lesser(settings, stages, components.known, previous, now)
+        or _lesser(settings, stages, components, previous, now)
         or _fine(stages)
     )
 
@@ -66,7 +67,7 @@ def _held_back(
     if to_blame is not None and not _may_change(to_blame, stages, components):
         if to_blame.name in because:
             return by_component(because[to_blame.name], stages, components, previous, now)
-        return _blame(settings, to_blame, stages, components.known, now)
+        return _blame(settings, to_blame, stages, components, now)
     down = _down(stages, components.known)
     return by_component(down, stages, components, previous, now) if down is not None else None
 
@@ -90,12 +91,12 @@ def _not_known(
 def _lesser(
     settings: PipelineSettings,
     stages: tuple[StageHealth, ...],
-    components: tuple[ComponentHealth, ...],
+    components: Components,
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict | None:
     """Return the verdict on what stops nothing; `None` where there is nothing of the kind."""
-    found = findings(stages, components)
+    found = findings(stages, components.known)
     risk = next((f for f in found if f.severity in (Severity.CRITICAL, Severity.WARNING)), None)
     if risk is not None:
         return _warn(settings, risk, found, stages)
@@ -175,7 +176,7 @@ def _blame(
     settings: PipelineSettings,
     health: StageHealth,
     stages: tuple[StageHealth, ...],
-    components: tuple[ComponentHealth, ...],
+    components: Components,
     now: datetime,
 ) -> Verdict:
     hurt = downstream(settings.stages, health.name)
@@ -185,7 +186,7 @@ def _blame(
     sentence += f": {health.reason}"
     if health.eta is not None:
         sentence += f"; caught up in about {duration(health.eta)}"
-    cause = _cause(health, components)
+    cause = _cause(health, components.known)
     if cause is not None and cause.sentence not in health.reason:
         sentence += f"; {_told(cause, health)}"
     return Verdict(
@@ -198,10 +199,10 @@ def _blame(
         evidence=(
             *evidence(health, now),
             *(cause.evidence if cause else ()),
-            *also(stages, components, [health], None, cause, hurt),
+            *also(stages, components.known, [health], None, cause, hurt),
         ),
         blast_radius=hurt,
-        remedy=_remedy(settings, health, cause),
+        remedy=_remedy(settings, health, cause, components.rules),
     )
 
 
@@ -265,17 +266,13 @@ def _fine(stages: tuple[StageHealth, ...]) -> Verdict:
     return Verdict(status=Status.OK, sentence=f"data flows: the newest complete data is {duration(max(ages))} old")
 
 
-def _remedy(settings: PipelineSettings, health: StageHealth, cause: Finding | None) -> Remedy | None:
+def _remedy(settings: PipelineSettings, health: StageHealth, cause: Finding | None, rules: Rules) -> Remedy | None:
     stage = next(s for s in settings.stages if s.name == health.name)
     if cause is not None and cause.remedy is not None:
         own = stage.remedy if health.state in CRITICAL else None
         return replace(cause.remedy, command=cause.remedy.command or own)
-    if isinstance(stage, DagStage) and health.state in CRITICAL:
-        return Remedy(
-            text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
-            command=stage.remedy or f"dataops dag trigger {stage.dag_id}",
-            dag_id=stage.dag_id,
-        )
+    if health.state in CRITICAL and (of_its_kind := rules.stage(stage.kind).remedy(stage)) is not None:
+        return of_its_kind
     if stage.remedy is not None and health.state in CRITICAL:
         return Remedy(text=f"Start {stage.name} again, and look at its log.", command=stage.remedy)
     return None

@@ -241,7 +241,7 @@ def cut(
     pipelines, snapshots = recording.pipelines, recording.snapshots(since, until)
     if rewrite is not None:
         pipelines = {
-            name: PipelineSettings.model_validate_json(rewrite(chain.model_dump_json(exclude_unset=True)))
+            name: type(chain).model_validate_json(rewrite(chain.model_dump_json(exclude_unset=True)))
             for name, chain in pipelines.items()
         }
         snapshots = (from_bytes(rewrite(to_bytes(snapshot).decode()).encode()) for snapshot in snapshots)

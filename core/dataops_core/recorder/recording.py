@@ -26,6 +26,7 @@ from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
 from dataops_core.health.text import answers
+from dataops_core.systems.registry import registry
 
 APPLICATION_ID = 0x444F5053
 """What tells a recording from other SQLite files: `DOPS`."""
@@ -330,7 +331,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _pipelines(text: str) -> Mapping[str, PipelineSettings]:
-    return {name: PipelineSettings.model_validate(value) for name, value in json.loads(text).items()}
+    return registry().pipelines(json.loads(text))
 
 
 def _between(since: datetime | None, until: datetime | None) -> tuple[int, int]:

@@ -7,16 +7,16 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
-from dataops_core.config import ContextSettings, Secret, resolve_secret
-from dataops_core.diagnostics.endpoints import Endpoint, endpoints_of
+from dataops_core.config import Secret, resolve_secret
 from dataops_core.errors import ConfigError
+from dataops_core.transport.endpoints import Endpoint
 
 RENEWED_AT_LAST = timedelta(days=21)
 """How long before its end a credential is to be renewed at the latest, however long it lives."""
@@ -51,34 +51,50 @@ class Credential:
         return self.ends - min(RENEWED_AT_LAST, (self.ends - self.begins) / LAST_PART)
 
 
-class Credentials:
-    """The credentials of one context's components.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What we show to a component, and where it shows its own.
 
-    Args:
-        context: Where the components are.
+    Attributes:
+        endpoints: Yields its addresses; raises ConfigError where a secret in them cannot be read.
+        certificate: Key and path of our certificate, where we show one.
+        token: Our token, where we have one.
     """
 
-    def __init__(self, context: ContextSettings) -> None:
-        self._context = context
-        self._lock = Lock()
-        self._seen: dict[str, tuple[datetime, tuple[Credential, ...]]] = {}
+    endpoints: Callable[[], Iterator[Endpoint]]
+    certificate: tuple[str, Secret] | None = None
+    token: Secret | None = None
 
-    def seen(self, component: str, now: datetime) -> tuple[Credential, ...]:
-        """Return those of a component, the one that is due first in front; looked at every few minutes."""
+
+class Credentials:
+    """The credentials of one component, ours and its own.
+
+    Args:
+        identity: What is shown by whom.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._lock = Lock()
+        self._seen: tuple[datetime, tuple[Credential, ...]] | None = None
+
+    def seen(self, now: datetime) -> tuple[Credential, ...]:
+        """Return the credentials, the one that is due first in front; they are read every few minutes."""
         with self._lock:
-            at, found = self._seen.get(component, (None, ()))
-        if at is None or now - at >= LOOK_EVERY:
-            found = tuple(sorted((*shown_by(component, self._context), *ours(component, self._context)), key=_due))
-            with self._lock:
-                self._seen[component] = now, found
+            kept = self._seen
+        if kept is not None and now - kept[0] < LOOK_EVERY:
+            return kept[1]
+        found = tuple(sorted((*shown_by(self._identity), *ours(self._identity)), key=_due))
+        with self._lock:
+            self._seen = now, found
         return found
 
 
-def shown_by(component: str, context: ContextSettings) -> Iterator[Credential]:
-    """Yield the certificates that a component's servers show; none where there is no TLS or no answer."""
+def shown_by(identity: Identity) -> Iterator[Credential]:
+    """Yield the certificates that a component's servers show; none where there is no TLS or no response."""
     until = time.monotonic() + SHOWN_WITHIN
-    with suppress(ConfigError, ValueError):  # said by its probe
-        for endpoint in endpoints_of(component, context):
+    with suppress(ConfigError, ValueError):  # its probe reports it
+        for endpoint in identity.endpoints():
             left = until - time.monotonic()
             if endpoint.tls is not None and endpoint.proxy is None and left > 0:
                 with suppress(OSError, ValueError):
@@ -93,37 +109,19 @@ def _shown(endpoint: Endpoint, tls: ssl.SSLContext, timeout: float) -> Credentia
         return certificate(f"the certificate that {endpoint} shows", secured.getpeercert(binary_form=True) or b"")
 
 
-def ours(component: str, context: ContextSettings) -> Iterator[Credential]:
+def ours(identity: Identity) -> Iterator[Credential]:
     """Yield what we show to a component: our certificate and our token, where they have an end.
 
-    What cannot be read is left out: the component's probe says so.
+    What cannot be read is left out: the component's probe reports it.
     """
-    for key, path in _certificates(component, context):
-        with suppress(OSError, ValueError):
-            yield certificate(f"our certificate {Path(path).name} ({key})", Path(path).expanduser().read_bytes())
-    token = _token(component, context)
-    if token is not None:
+    if identity.certificate is not None:
+        key, secret = identity.certificate
+        with suppress(OSError, ValueError, ConfigError):
+            path = Path(resolve_secret(secret)).expanduser()
+            yield certificate(f"our certificate {path.name} ({key})", path.read_bytes())
+    if identity.token is not None:
         with suppress(ConfigError, ValueError):
-            yield web_token(resolve_secret(token))
-
-
-def _certificates(component: str, context: ContextSettings) -> Iterator[tuple[str, str]]:
-    if component == "kafka" and context.kafka is not None:
-        path = context.kafka.properties.get("ssl.certificate.location")
-        with suppress(ConfigError):
-            if path is not None:
-                yield "ssl.certificate.location", resolve_secret(path)
-        return
-    service = context.catalogs.get(component) or getattr(context, component, None)
-    if service is not None and service.tls is not None and service.tls.cert_file is not None:
-        yield "tls.cert_file", service.tls.cert_file
-
-
-def _token(component: str, context: ContextSettings) -> Secret | None:
-    if component in context.catalogs:
-        return context.catalogs[component].properties.get("token")
-    found: Secret | None = getattr(getattr(context, component, None), "token", None)
-    return found
+            yield web_token(resolve_secret(identity.token))
 
 
 def certificate(what: str, content: bytes) -> Credential:

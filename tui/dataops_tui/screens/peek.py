@@ -17,8 +17,8 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
-from dataops_core.config import TopicStage
 from dataops_core.health.text import count
+from dataops_core.systems.kafka.settings import TopicStage
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed

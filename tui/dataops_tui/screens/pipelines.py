@@ -117,7 +117,7 @@ class PipelinesScreen(ConsoleScreen):
         verdict.set_classes(f"-{pipeline.verdict.status.value}")
         headings = WIDE_HEADINGS if self.size.width >= WIDE else NARROW_HEADINGS
         keep = self.query_one(FilterLine).matches
-        stages = [s for s in pipeline.stages if keep(f"{s.name} {s.kind.value} {look.state(s.state).plain}")]
+        stages = [s for s in pipeline.stages if keep(f"{s.name} {s.kind} {look.state(s.state).plain}")]
         self.query_one("#chain", LiveTable).show(headings, {s.name: _stage(s, now, headings) for s in stages})
         self.query_one("#because", Words).show(self._because(pipeline, now))
         self.query_one("#components", Words).show(_components(snapshot.components))
@@ -223,7 +223,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
     cells: dict[str, RenderableType] = {
         "STATE": look.state(stage.state),
         "STAGE": look.plain(("↳ " if stage.affected_by else "") + stage.name, dim),
-        "KIND": look.plain(stage.kind.value.replace("_", " "), "dim"),
+        "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
         "LAG": look.seconds(stage.hop_lag),
         "WAITING": look.number(seen.lag_records if seen and not stale else None),
         "RATE": look.number(stage.rate, "/s"),

@@ -63,7 +63,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
         )
         cells = {
             "LINEAGE": name,
-            "KIND": look.plain(stage.kind.value.replace("_", " "), "dim"),
+            "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
             "STATE": look.state(stage.state),
             "LAG": look.seconds(stage.hop_lag),
             "WHY": look.plain(reason(stage), "dim"),

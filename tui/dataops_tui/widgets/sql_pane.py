@@ -403,7 +403,7 @@ class SqlPane(Vertical):
         self._complete(typed=message.typed)
 
     def _complete(self, *, typed: bool) -> None:
-        editor, trino = self.editor, self.console.context_settings.trino
+        editor, trino = self.editor, self.console.trino_settings
         at = editor.offset_of_cursor
         text = editor.text
         before = text[max(0, at - 1) : at]

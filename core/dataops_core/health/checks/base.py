@@ -84,11 +84,17 @@ class Check:
     explains: bool = False
 
 
-def findings(checks: Iterable[Check], kind: str, settings: object, look: Look) -> tuple[Finding, ...]:
-    """Return what the checks of a kind of stage or component find, the worst first."""
+def findings(checks: Iterable[Check], settings: object, look: Look) -> tuple[Finding, ...]:
+    """Return what the checks of a stage or component find, the worst first.
+
+    Args:
+        checks: The checks of its kind.
+        settings: The stage's settings, or the context's thresholds for a component.
+        look: What was observed.
+    """
     found = []
     for check in checks:
-        wrong = check.look(settings, look) if kind in check.on else None
+        wrong = check.look(settings, look)
         if wrong is None:
             continue
         before = next((f for f in look.told if f.check == check.name), None)

@@ -1,1 +1,91 @@
-"""Airflow: client, probe and checks."""
+"""Airflow: API servers and DAGs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dataops_core.config.check import web_problems
+from dataops_core.health.model import Observation, Remedy
+from dataops_core.systems.airflow import checks
+from dataops_core.systems.airflow.settings import AirflowSettings, DagStage
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    Need,
+    StageKind,
+    System,
+    web_identity,
+)
+
+if TYPE_CHECKING:
+    from dataops_core.systems.airflow.client import AirflowClient
+
+SDK = ("dataops_core.systems.airflow.sdk",)
+
+
+def _connect(_name: str, settings: AirflowSettings, timeout: float) -> AirflowClient:
+    from dataops_core.systems.airflow.client import AirflowClient
+
+    return AirflowClient(settings, timeout)
+
+
+def _probes(name: str, settings: AirflowSettings, client: AirflowClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.airflow.probe import observe_airflow
+
+    ask = lambda: ComponentReport(*observe_airflow(client, name))  # noqa: E731 - one line for one question
+    return {name: ComponentProbe("airflow", client.target, ask, web_identity(name, settings, by_proxy=False))}
+
+
+def _observe(stage: DagStage, clients: Clients) -> Observation:
+    from dataops_core.systems.airflow.probe import observe_dag
+
+    return observe_dag(stage, clients.need("airflow", stage.on))
+
+
+def _why_unknown(_stage: DagStage, seen: Observation) -> str | None:
+    if seen.fact("last_work") is None:
+        return None
+    return "none of its newest runs has done anything, and what was before them is not known"
+
+
+def _remedy(stage: DagStage) -> Remedy:
+    return Remedy(
+        text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
+        command=stage.remedy or f"dataops dag trigger {stage.dag_id}",
+        dag_id=stage.dag_id,
+    )
+
+
+SYSTEM = System(
+    name="airflow",
+    components=(
+        ComponentKind(
+            name="airflow",
+            settings=AirflowSettings,
+            title="The Airflow API server.",
+            connect=_connect,
+            probes=_probes,
+            checks=checks.of("airflow"),
+            problems=lambda settings: web_problems(settings, settings.url, settings.tls),
+            modules=SDK,
+            slow_import=True,
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="dag",
+            settings=DagStage,
+            observe=_observe,
+            checks=checks.of("dag"),
+            needs=lambda stage: (Need("airflow", stage.on),),
+            run_start_is_progress=True,
+            why_unknown=_why_unknown,
+            remedy=_remedy,
+            modules=SDK,
+            slow_import=True,
+        ),
+    ),
+)

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Callable
 from functools import partial
 
-from dataops_core.config import DagStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
 from dataops_core.health.model import Activity, Severity
 from dataops_core.health.text import clock, duration
+from dataops_core.systems.airflow.settings import DagStage
 
 RUN_FACTOR = 3.0
 """How many times the median of the last successful runs a run may take where the settings do not say."""
@@ -186,3 +186,8 @@ CHECKS = (
         explains=True,
     ),
 )
+
+
+def of(kind: str) -> tuple[Check, ...]:
+    """Return the checks of a kind of stage or component."""
+    return tuple(check for check in CHECKS if kind in check.on)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import requests
 from pydantic import ValidationError
 
-from dataops_core.config import AirflowSettings, resolve_secret
+from dataops_core.config import resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -25,6 +25,7 @@ from dataops_core.errors import (
 )
 from dataops_core.systems.airflow import sdk
 from dataops_core.systems.airflow.pool import SessionPool
+from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.transport.reasons import innermost, line
 from dataops_core.transport.session import WebSession
 

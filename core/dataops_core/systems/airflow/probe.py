@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-from dataops_core.config import DagStage
 from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.systems.airflow.client import NEWEST, PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
+from dataops_core.systems.airflow.settings import DagStage
 
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
@@ -125,7 +125,7 @@ def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> tuple[list[Fig
     ], facts
 
 
-def observe_airflow(client: AirflowClient) -> tuple[str, Observation]:
+def observe_airflow(client: AirflowClient, name: str = "airflow") -> tuple[str, Observation]:
     """Return one line about Airflow, and what was seen of it."""
     now = datetime.now(UTC)
     health = client.health()
@@ -139,4 +139,4 @@ def observe_airflow(client: AirflowClient) -> tuple[str, Observation]:
         pass
     well = ", ".join(part.replace("_", " ") for part in PARTS if health.parts.get(part) == "healthy")
     detail = f"{well} healthy" if well else "unhealthy"
-    return detail, Observation(stage="airflow", observed_at=now, figures=tuple(figures), facts=tuple(facts))
+    return detail, Observation(stage=name, observed_at=now, figures=tuple(figures), facts=tuple(facts))

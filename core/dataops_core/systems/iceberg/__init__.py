@@ -1,1 +1,111 @@
-"""Iceberg: client, probe and checks."""
+"""Iceberg: catalogs, the object stores of their warehouses, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dataops_core.config import resolve_secret
+from dataops_core.config.check import has_parts, tls_problems
+from dataops_core.health.model import Observation, store_of
+from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
+from dataops_core.systems.iceberg import checks
+from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
+from dataops_core.transport.credentials import Identity
+from dataops_core.transport.endpoints import Endpoint, url_endpoints
+
+if TYPE_CHECKING:
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+
+SDK = ("dataops_core.systems.iceberg.sdk", "dataops_core.systems.iceberg.files", "dataops_core.systems.iceberg.table")
+
+
+def _connect(name: str, settings: CatalogSettings, timeout: float) -> CatalogClient:
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+
+    return CatalogClient(name, settings, timeout)
+
+
+def _probes(name: str, settings: CatalogSettings, client: CatalogClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.iceberg.probe import observe_catalog, observe_store
+
+    def at(key: str) -> Callable[[], Iterator[Endpoint]]:
+        def endpoints() -> Iterator[Endpoint]:
+            url = settings.properties.get(key)
+            if url is not None:
+                yield from url_endpoints(resolve_secret(url), settings.tls, f"catalogs.{name}")
+
+        return endpoints
+
+    ours = settings.tls.cert_file if settings.tls is not None else None
+    identity = Identity(at("uri"), None if ours is None else ("tls.cert_file", ours), settings.properties.get("token"))
+    ask = lambda: ComponentReport(*observe_catalog(client))  # noqa: E731 - one line for one question
+    found = {name: ComponentProbe("iceberg", client.target, ask, identity)}
+    if client.warehouse is not None:
+        ask_store = lambda: ComponentReport(*observe_store(client))  # noqa: E731 - as above
+        found[store_of(name)] = ComponentProbe("store", client.warehouse, ask_store, Identity(at("s3.endpoint")))
+    return found
+
+
+def _problems(settings: CatalogSettings) -> Iterator[str]:
+    uri = settings.properties.get("uri")
+    if isinstance(uri, str) and "${" not in uri:
+        yield from tls_problems("", uri, settings.tls)
+
+
+def _observe(stage: IcebergTableStage, clients: Clients) -> Observation:
+    from dataops_core.systems.iceberg.probe import observe_table
+
+    return observe_table(stage, clients.need("iceberg", stage.catalog))
+
+
+def _find_canary(stage: IcebergTableStage, clients: Clients, where: str) -> Callable[[object], bool]:
+    client: CatalogClient = clients.need("iceberg", stage.catalog)
+    return lambda _: client.holds(stage.table, where)
+
+
+def _stage_problems(stage: IcebergTableStage) -> Iterator[str]:
+    for key, table in (("table", stage.table), ("rejects", stage.rejects)):
+        if table is not None and not has_parts(table, at_least=2):
+            yield f".{key}: must be namespace.table"
+
+
+def _why_unknown(stage: IcebergTableStage, seen: Observation) -> str | None:
+    if not seen.position:
+        return None
+    column = stage.progress_column
+    bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
+    return f"it has rows, but no commit carries a stamp, and {bound}"
+
+
+SYSTEM = System(
+    name="iceberg",
+    components=(
+        ComponentKind(
+            name="iceberg",
+            settings=CatalogSettings,
+            title="Iceberg catalogs by name.",
+            connect=_connect,
+            probes=_probes,
+            plural="catalogs",
+            problems=_problems,
+            modules=SDK,
+            slow_import=True,
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="iceberg_table",
+            settings=IcebergTableStage,
+            observe=_observe,
+            checks=checks.CHECKS,
+            needs=lambda stage: (Need("iceberg", stage.catalog, "catalog"),),
+            problems=_stage_problems,
+            why_unknown=_why_unknown,
+            canary="rows",
+            find_canary=_find_canary,
+            modules=SDK,
+            slow_import=True,
+        ),
+    ),
+)

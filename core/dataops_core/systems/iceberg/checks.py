@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from datetime import timedelta
 
-from dataops_core.config import IcebergTableStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
-from dataops_core.health.model import Severity, StageKind
+from dataops_core.health.model import Severity
 from dataops_core.health.text import clock, count, duration, size
 from dataops_core.sql.scan import relation
+from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 WRITER_CHANGE_FOR = timedelta(days=1)
 """How long a lost checkpoint is said: whoever is on call next must still see it."""
@@ -48,7 +48,7 @@ def _commit_unknown(stage: IcebergTableStage, look: Look) -> Found | None:
     epoch, committed = look.seen.figure("epoch"), look.time("epoch_committed_at")
     for query in look.upstream:
         writer = query.observation
-        if query.kind is not StageKind.SPARK_QUERY or writer is None or epoch is None or committed is None:
+        if writer is None or epoch is None or committed is None:
             continue
         known = writer.figure("batch_committed")
         same = writer.fact("query_id") == look.seen.fact("query_id")

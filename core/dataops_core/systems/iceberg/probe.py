@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dataops_core.config import IcebergTableStage
 from dataops_core.health.model import Advance, Fact, Figure, Observation, ProgressSource, WriterChange, store_of
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 if TYPE_CHECKING:
     from dataops_core.systems.iceberg.table import TableState, Writer

@@ -1,1 +1,132 @@
-"""Kafka: client, probe and checks."""
+"""Kafka: clusters, schema registries, topics and consumer groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dataops_core.config.check import web_problems
+from dataops_core.health.model import Observation
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    Need,
+    StageKind,
+    System,
+    web_identity,
+)
+from dataops_core.systems.kafka import checks
+from dataops_core.systems.kafka.settings import ConsumerGroupStage, KafkaSettings, SchemaRegistrySettings, TopicStage
+from dataops_core.transport.credentials import Identity
+
+if TYPE_CHECKING:
+    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+
+
+def _connect(_name: str, settings: KafkaSettings, timeout: float) -> KafkaClient:
+    from dataops_core.systems.kafka.client import KafkaClient
+
+    return KafkaClient(settings, timeout)
+
+
+def _connect_registry(_name: str, settings: SchemaRegistrySettings, timeout: float) -> SchemaRegistry:
+    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+
+    return SchemaRegistry(settings, timeout)
+
+
+def _probes(name: str, settings: KafkaSettings, client: KafkaClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.kafka.endpoints import endpoints
+    from dataops_core.systems.kafka.probe import observe_cluster
+
+    path = settings.properties.get("ssl.certificate.location")
+    return {
+        name: ComponentProbe(
+            "kafka",
+            client.target,
+            lambda: ComponentReport(*observe_cluster(client, name)),
+            Identity(lambda: endpoints(settings, name), None if path is None else ("ssl.certificate.location", path)),
+            further_addresses=client.addresses,
+        )
+    }
+
+
+def _registry_probes(
+    name: str, settings: SchemaRegistrySettings, client: SchemaRegistry
+) -> Mapping[str, ComponentProbe]:
+    ask = lambda: ComponentReport(client.ping())  # noqa: E731 - one line for one question
+    return {name: ComponentProbe("schema_registry", client.target, ask, web_identity(name, settings), always=False)}
+
+
+def _problems(settings: KafkaSettings) -> Iterator[str]:
+    for server in settings.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal():
+            yield ".bootstrap_servers: must be host:port, several separated by commas"
+            return
+
+
+def _observe_topic(stage: TopicStage, clients: Clients) -> Observation:
+    from dataops_core.systems.kafka.probe import observe_topic
+
+    return observe_topic(stage, clients.need("kafka", stage.on))
+
+
+def _observe_group(stage: ConsumerGroupStage, clients: Clients) -> Observation:
+    from dataops_core.systems.kafka.probe import observe_group
+
+    return observe_group(stage, clients.need("kafka", stage.on))
+
+
+def _find_canary(stage: ConsumerGroupStage, clients: Clients, _where: str) -> Callable[[Sent], bool]:
+    client: KafkaClient = clients.need("kafka", stage.on)
+    return lambda sent: client.group(stage.group, sent.topic).committed.get(sent.partition, 0) > sent.offset
+
+
+def _needs(stage: TopicStage | ConsumerGroupStage) -> tuple[Need, ...]:
+    return (Need("kafka", stage.on),)
+
+
+SYSTEM = System(
+    name="kafka",
+    components=(
+        ComponentKind(
+            name="kafka",
+            settings=KafkaSettings,
+            title="The Kafka cluster.",
+            connect=_connect,
+            probes=_probes,
+            checks=checks.of("kafka"),
+            problems=_problems,
+        ),
+        ComponentKind(
+            name="schema_registry",
+            settings=SchemaRegistrySettings,
+            title="The schema registry of the Kafka cluster.",
+            connect=_connect_registry,
+            probes=_registry_probes,
+            problems=lambda settings: web_problems(settings, settings.url, settings.tls),
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="topic",
+            settings=TopicStage,
+            observe=_observe_topic,
+            checks=checks.of("topic"),
+            needs=_needs,
+        ),
+        StageKind(
+            name="consumer_group",
+            settings=ConsumerGroupStage,
+            observe=_observe_group,
+            checks=checks.of("consumer_group"),
+            needs=_needs,
+            canary="offsets",
+            find_canary=_find_canary,
+        ),
+    ),
+)

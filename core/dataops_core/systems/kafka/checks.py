@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from datetime import timedelta
 
-from dataops_core.config import ConsumerGroupStage, ReaderStage, TopicStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.text import clock, count, duration
+from dataops_core.systems.kafka.settings import ConsumerGroupStage, ReaderStage, TopicStage
 
 HOT_FROM = 1000
 """Records within the window from which a partition can be hot; below it is chance."""
@@ -302,3 +302,8 @@ CHECKS = (
         _under_replicated,
     ),
 )
+
+
+def of(kind: str) -> tuple[Check, ...]:
+    """Return the checks of a kind of stage or component."""
+    return tuple(check for check in CHECKS if kind in check.on)

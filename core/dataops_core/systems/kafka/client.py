@@ -29,7 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not 
     ResourceType,
 )
 
-from dataops_core.config import KafkaSettings, resolve_secret
+from dataops_core.config import resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -39,6 +39,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.systems.kafka.settings import KafkaSettings
 
 Place = tuple[str, int]
 """A partition: its topic and number."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dataops_core.config import ConsumerGroupStage, TopicStage
 from dataops_core.errors import PermissionDenied
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.systems.kafka.client import RECENT, KafkaClient, Retention, TopicOffsets
+from dataops_core.systems.kafka.settings import ConsumerGroupStage, TopicStage
 
 SHOWN = 5
 """Partitions that are named; the others are counted."""
@@ -217,7 +217,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
     )
 
 
-def observe_cluster(client: KafkaClient) -> tuple[str, Observation]:
+def observe_cluster(client: KafkaClient, name: str = "kafka") -> tuple[str, Observation]:
     """Return one line about the cluster, and what was seen of it."""
     now = datetime.now(UTC)
     cluster = client.cluster()
@@ -232,7 +232,7 @@ def observe_cluster(client: KafkaClient) -> tuple[str, Observation]:
     if cluster.under_replicated:
         detail += f", {len(cluster.under_replicated)} partitions under-replicated"
     return detail, Observation(
-        stage="kafka",
+        stage=name,
         observed_at=now,
         figures=(
             Figure("brokers", cluster.brokers),

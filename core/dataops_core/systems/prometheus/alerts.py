@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dataops_core.config import AlertsSettings
 from dataops_core.errors import BadAnswer
+from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.transport.http import get_json
 
 PATHS = {"prometheus": "/api/v1/alerts", "alertmanager": "/api/v2/alerts?active=true&silenced=false&inhibited=false"}

@@ -23,3 +23,8 @@ CHECKS = (
         _firing,
     ),
 )
+
+
+def of(kind: str) -> tuple[Check, ...]:
+    """Return the checks of a kind of stage or component."""
+    return tuple(check for check in CHECKS if kind in check.on)

@@ -11,7 +11,7 @@ SHOWN = 50
 """Alerts that are listed."""
 
 
-def observe_alerts(client: AlertsClient) -> tuple[str, Observation]:
+def observe_alerts(client: AlertsClient, name: str) -> tuple[str, Observation]:
     """Return one line about the alerts, and what was seen of them."""
     now = datetime.now(UTC)
     alerts = client.alerts()
@@ -24,4 +24,4 @@ def observe_alerts(client: AlertsClient) -> tuple[str, Observation]:
     if alerts:
         figures.append(Figure("oldest_alert", alerts[0].since.timestamp(), "timestamp"))
     detail = f"{len(alerts)} alert{'s' if len(alerts) != 1 else ''} firing"
-    return detail, Observation(stage=client.name, observed_at=now, notes=tuple(lines[:SHOWN]), figures=tuple(figures))
+    return detail, Observation(stage=name, observed_at=now, notes=tuple(lines[:SHOWN]), figures=tuple(figures))

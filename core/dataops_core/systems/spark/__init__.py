@@ -1,1 +1,71 @@
-"""Spark: client, probe and checks."""
+"""Spark: streaming queries, from their checkpoints and the topics that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dataops_core.config.check import web_problems
+from dataops_core.health.model import Observation
+from dataops_core.systems.base import Clients, Need, StageKind, System
+from dataops_core.systems.kafka import checks as kafka_checks
+from dataops_core.systems.spark import checks
+from dataops_core.systems.spark.settings import SparkQueryStage
+
+SDK = ("dataops_core.systems.iceberg.sdk", "dataops_core.systems.iceberg.files", "dataops_core.systems.iceberg.table")
+
+if TYPE_CHECKING:
+    from dataops_core.systems.kafka.client import Sent
+
+
+def _observe(stage: SparkQueryStage, clients: Clients) -> Observation:
+    from dataops_core.systems.spark.probe import observe_query
+    from dataops_core.systems.spark.ui import SparkUi
+
+    store = clients.need("iceberg", stage.store) if stage.store is not None else None
+    ui = None if stage.ui is None else clients.keep(("spark ui", stage.checkpoint), partial(SparkUi, stage.ui))
+    return observe_query(stage, clients.need("kafka", stage.on), store, ui)
+
+
+def _find_canary(stage: SparkQueryStage, clients: Clients, _where: str) -> Callable[[Sent], bool]:
+    from dataops_core.systems.spark.checkpoint import read_checkpoint
+
+    store = clients.need("iceberg", stage.store) if stage.store is not None else None
+
+    def found(sent: Sent) -> bool:
+        committed = read_checkpoint(stage.checkpoint, store).committed
+        return committed is not None and committed.offsets.get(sent.topic, {}).get(sent.partition, 0) > sent.offset
+
+    return found
+
+
+def _needs(stage: SparkQueryStage) -> tuple[Need, ...]:
+    store = () if stage.store is None else (Need("iceberg", stage.store, "store"),)
+    return (Need("kafka", stage.on), *store)
+
+
+def _problems(stage: SparkQueryStage) -> Iterator[str]:
+    if stage.ui is not None:
+        yield from web_problems(stage.ui, stage.ui.url, stage.ui.tls, ".ui")
+    if stage.store is None and "://" in stage.checkpoint.removeprefix("file://"):
+        yield ".store: missing: name the catalog whose properties open the object store"
+
+
+SYSTEM = System(
+    name="spark",
+    stage_kinds=(
+        StageKind(
+            name="spark_query",
+            settings=SparkQueryStage,
+            observe=_observe,
+            checks=(*kafka_checks.of("spark_query"), *checks.CHECKS),
+            needs=_needs,  # its lag is measured in Kafka
+            problems=_problems,
+            canary="offsets",
+            find_canary=_find_canary,
+            modules=SDK,
+            slow_import=True,
+        ),
+    ),
+)

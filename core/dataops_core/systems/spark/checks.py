@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataops_core.config import SparkQueryStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.text import clock, count, duration, size
+from dataops_core.systems.spark.settings import SparkQueryStage
 
 GROWTH_FROM = 64 * 2.0**20
 """Bytes of state from which growth matters."""

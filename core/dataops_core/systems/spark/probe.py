@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from statistics import median
 
-from dataops_core.config import SparkQueryStage
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.health.text import duration
@@ -14,6 +13,7 @@ from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import reader_facts, reader_figures, waiting
 from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
+from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows, SparkUi
 
 

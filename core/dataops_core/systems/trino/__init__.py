@@ -1,1 +1,104 @@
-"""Trino: client, probe and checks."""
+"""Trino: coordinators, and the tables and views that they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dataops_core.config.check import has_parts, tls_problems, url_problems
+from dataops_core.health.model import Observation
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    Need,
+    StageKind,
+    System,
+    web_identity,
+)
+from dataops_core.systems.trino import checks
+from dataops_core.systems.trino.settings import TrinoSettings, TrinoThresholds, TrinoViewStage
+
+if TYPE_CHECKING:
+    from dataops_core.systems.trino.client import TrinoClient
+
+CANARY_SECONDS = 20.0
+"""Seconds that Trino may take to look for a canary."""
+
+
+def _connect(_name: str, settings: TrinoSettings, timeout: float) -> TrinoClient:
+    from dataops_core.systems.trino.client import TrinoClient
+
+    return TrinoClient(settings, timeout)
+
+
+def _probes(name: str, settings: TrinoSettings, client: TrinoClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.trino.probe import Load, observe_trino
+
+    load = Load()
+    ask = lambda: ComponentReport(*observe_trino(client, load, name))  # noqa: E731 - one line for one question
+    return {name: ComponentProbe("trino", client.target, ask, web_identity(name, settings))}
+
+
+def _problems(settings: TrinoSettings) -> Iterator[str]:
+    yield from url_problems(".url", settings.url)
+    yield from tls_problems("", settings.url, settings.tls)
+    for key in ("password", "token"):
+        if getattr(settings, key) is not None and not settings.url.startswith("https://"):
+            yield f".{key}: Trino takes a {key} over https:// only; change the url, or drop the {key}"
+    if settings.password is not None and settings.token is not None:
+        yield ": has a token and a password; keep one of the two ways"
+
+
+def _observe(stage: TrinoViewStage, clients: Clients) -> Observation:
+    from dataops_core.systems.trino.probe import observe_view
+
+    return observe_view(stage, clients.need("trino", stage.on))
+
+
+def _find_canary(stage: TrinoViewStage, clients: Clients, where: str) -> Callable[[object], bool]:
+    client: TrinoClient = clients.need("trino", stage.on)
+    return lambda _: bool(client.fetch(f"SELECT 1 FROM {stage.relation} WHERE {where} LIMIT 1", CANARY_SECONDS))
+
+
+def _stage_problems(stage: TrinoViewStage) -> Iterator[str]:
+    if not has_parts(stage.relation, at_least=3):
+        yield ".relation: must be catalog.schema.name"
+
+
+def _why_unknown(_stage: TrinoViewStage, seen: Observation) -> str | None:
+    return "it answers, but does not tell how fresh its data is" if seen.position != 0 else None
+
+
+SYSTEM = System(
+    name="trino",
+    components=(
+        ComponentKind(
+            name="trino",
+            settings=TrinoSettings,
+            title="The Trino coordinator.",
+            connect=_connect,
+            probes=_probes,
+            checks=checks.of("trino"),
+            problems=_problems,
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="trino_view",
+            settings=TrinoViewStage,
+            observe=_observe,
+            checks=checks.of("trino_view"),
+            needs=lambda stage: (Need("trino", stage.on),),
+            problems=_stage_problems,
+            min_interval=lambda stage: stage.every,
+            why_unknown=_why_unknown,
+            failure_remedy="Run the view's query in the SQL screen.",
+            failure_is_current=True,
+            canary="rows",
+            find_canary=_find_canary,
+        ),
+    ),
+    thresholds=TrinoThresholds,
+)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataops_core.config import Thresholds, TrinoViewStage
 from dataops_core.health.checks.base import Check, Found, Look, numbered
-from dataops_core.health.model import Severity, StageKind
+from dataops_core.health.model import Severity
 from dataops_core.health.text import clock, count, duration
+from dataops_core.systems.trino.settings import TrinoThresholds, TrinoViewStage
 
 
 def _stale(stage: TrinoViewStage, look: Look) -> Found | None:
     served = look.seen.fact("snapshot_id")
     for table in look.upstream:
         newest = table.observation
-        if served is None or table.kind is not StageKind.ICEBERG_TABLE or newest is None:
+        if served is None or newest is None:
             continue
         current, committed = newest.fact("snapshot_id"), newest.figure("committed_at")
         same = look.seen.fact("relation") == newest.fact("table")
@@ -27,24 +27,24 @@ def _stale(stage: TrinoViewStage, look: Look) -> Found | None:
     return None
 
 
-def _starting(thresholds: Thresholds, look: Look) -> Found | None:
+def _starting(thresholds: TrinoThresholds, look: Look) -> Found | None:
     return Found("it has not finished to start") if look.seen.fact("starting") else None
 
 
-def _no_workers(thresholds: Thresholds, look: Look) -> Found | None:
+def _no_workers(thresholds: TrinoThresholds, look: Look) -> Found | None:
     if look.seen.fact("workers") != "none":
         return None
     return Found("it has fewer workers than it requires: each query waits for them")
 
 
-def _nodes_lost(thresholds: Thresholds, look: Look) -> Found | None:
+def _nodes_lost(thresholds: TrinoThresholds, look: Look) -> Found | None:
     lost, active = look.figure("nodes_inactive"), look.figure("nodes_active")
     if not lost or not active:
         return None
     return Found(f"{numbered(lost, 'node')} of {count(lost + active)} not active: {look.seen.fact('nodes_inactive')}")
 
 
-def _queued(thresholds: Thresholds, look: Look) -> Found | None:
+def _queued(thresholds: TrinoThresholds, look: Look) -> Found | None:
     waits = look.figure("queued_longest")
     if waits <= thresholds.trino_queued_max:
         return None
@@ -56,14 +56,14 @@ def _queued(thresholds: Thresholds, look: Look) -> Found | None:
     )
 
 
-def _planning(thresholds: Thresholds, look: Look) -> Found | None:
+def _planning(thresholds: TrinoThresholds, look: Look) -> Found | None:
     plans = look.figure("planning_longest")
     if plans <= thresholds.trino_planning_max:
         return None
     return Found(f"a query is being planned for {duration(plans)}: {look.seen.fact('planning')}")
 
 
-def _failing(thresholds: Thresholds, look: Look) -> Found | None:
+def _failing(thresholds: TrinoThresholds, look: Look) -> Found | None:
     failed = look.figure("queries_failed_recent")
     if failed <= thresholds.trino_failed_max:
         return None
@@ -74,7 +74,7 @@ def _failing(thresholds: Thresholds, look: Look) -> Found | None:
     )
 
 
-def _conflicts(thresholds: Thresholds, look: Look) -> Found | None:
+def _conflicts(thresholds: TrinoThresholds, look: Look) -> Found | None:
     failed = look.figure("commits_failed_recent")
     if failed <= thresholds.trino_conflicts_max:
         return None
@@ -160,3 +160,8 @@ CHECKS = (
         _nodes_lost,
     ),
 )
+
+
+def of(kind: str) -> tuple[Check, ...]:
+    """Return the checks of a kind of stage or component."""
+    return tuple(check for check in CHECKS if kind in check.on)

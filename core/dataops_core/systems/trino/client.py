@@ -16,7 +16,7 @@ import requests
 import trino
 from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
 
-from dataops_core.config import TrinoSettings, resolve_secret
+from dataops_core.config import resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -28,6 +28,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
 

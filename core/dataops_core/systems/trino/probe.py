@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from dataops_core.config import TrinoViewStage
 from dataops_core.errors import ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.systems.trino.client import SOURCE, Node, ServerQuery, TrinoClient
+from dataops_core.systems.trino.settings import TrinoViewStage
 from dataops_core.values import instant
 
 WITHIN = 8.0
@@ -70,7 +70,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     )
 
 
-def observe_trino(client: TrinoClient, load: Load) -> tuple[str, Observation]:
+def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple[str, Observation]:
     """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
     now = datetime.now(UTC)
     info = client.info()
@@ -80,7 +80,7 @@ def observe_trino(client: TrinoClient, load: Load) -> tuple[str, Observation]:
         figures, more = load.seen(client, now)
         facts += more
     detail = f"version {info.version}, up {info.uptime}"
-    return detail, Observation(stage="trino", observed_at=now, figures=figures, facts=tuple(facts))
+    return detail, Observation(stage=name, observed_at=now, figures=figures, facts=tuple(facts))
 
 
 class Load:

@@ -1,0 +1,128 @@
+"""The building blocks of the settings: sections, secrets, TLS, and what all components and stages have.
+
+No secret need stand in the file: a secret is a text in which `${VARIABLE}` is replaced, or a table with `file` or
+`command`. It is read again each time that it is needed, so that a rotated one is picked up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+
+
+def _from_folder(text: str, info: ValidationInfo) -> str:
+    """Let a relative path start at the settings file's folder, which `load_settings` passes as the context."""
+    if not isinstance(info.context, Path) or "://" in text:
+        return text
+    return str(info.context / Path(text).expanduser())
+
+
+LocalPath = Annotated[str, AfterValidator(_from_folder)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: unknown keys are refused, values do not change.
+
+    Errors keep what was put in to themselves: it may be a secret.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,
+        allow_inf_nan=False,
+    )
+
+
+class SecretSource(Section):
+    """A secret that is kept elsewhere: exactly one of the two keys."""
+
+    file: LocalPath | None = None
+    """Path of a file whose content, stripped, is the secret."""
+    command: tuple[str, ...] | None = None
+    """Program and arguments whose output, stripped, is the secret."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (not self.command):
+            raise ValueError("needs exactly one of `file` and `command`")
+        return self
+
+
+TEXT_TAG, TABLE_TAG = "<text>", "<table>"
+"""Names of the two forms of a secret in the places that pydantic gives; no key of a table reads like them."""
+
+Secret = Annotated[
+    Annotated[str, Tag(TEXT_TAG)] | Annotated[SecretSource, Tag(TABLE_TAG)],
+    Discriminator(lambda value: TEXT_TAG if isinstance(value, str) else TABLE_TAG),
+]
+
+
+class TlsSettings(Section):
+    """TLS of an `https://` address: whom we trust, and the certificate that we show. Files are in PEM form."""
+
+    ca_file: LocalPath | None = None
+    """Authorities that may sign the server's certificate; the public ones where not given."""
+    cert_file: LocalPath | None = None
+    """Our own certificate, for servers that ask for one (mTLS)."""
+    key_file: LocalPath | None = None
+    """Its private key, without a password; where not given, `cert_file` holds it as well."""
+
+    @model_validator(mode="after")
+    def _key_of_something(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("has a `key_file` without a `cert_file`")
+        return self
+
+
+class ComponentSettings(Section):
+    """A component of a context: a cluster, a server, a catalog."""
+
+    component: ClassVar[str]
+    """Name of its kind of component: `system` in `[contexts.NAME.components.NAME]`."""
+
+
+class WebSettings(Section):
+    """A service that is asked over HTTP."""
+
+    url: str
+    """Base URL."""
+    username: str | None = None
+    """With `password`: HTTP basic authentication."""
+    password: Secret | None = Field(default=None, repr=False)
+    """Password for `username`."""
+    token: Secret | None = Field(default=None, repr=False)
+    """A bearer token, instead of user name and password."""
+    tls: TlsSettings | None = None
+    """Certificates, for an `https://` address."""
+
+
+class StageSettings(Section):
+    """What all stages have."""
+
+    name: str
+    """Unique within the pipeline; also the first half of check ids."""
+    kind: str
+    """What the stage is."""
+    on: str | None = None
+    """Name of the component, needed only where the context has several of its system."""
+    reads: tuple[str, ...] = ()
+    """Names of the stages that this one reads; none for a source."""
+    lag_ok: float = Field(default=30.0, gt=0)
+    """Seconds of hop lag up to which the stage counts as caught up."""
+    stall_after: float = Field(default=20.0, gt=0)
+    """Seconds without progress, while input waits, after which the stage counts as stuck."""
+    remedy: str | None = None
+    """A shell command to suggest when this stage is to blame."""

@@ -1,0 +1,41 @@
+"""Settings of Airflow: the API server and DAGs."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import ComponentSettings, Secret, StageSettings, TlsSettings
+
+
+class AirflowSettings(ComponentSettings):
+    """Airflow's public REST API (v2)."""
+
+    component: ClassVar[str] = "airflow"
+    url: str
+    """Base URL of the API server, without `/api/v2`."""
+    username: str | None = None
+    """With `password`: exchanged for a token at `/auth/token`."""
+    password: Secret | None = Field(default=None, repr=False)
+    """Password for `username`."""
+    token: Secret | None = Field(default=None, repr=False)
+    """A bearer token, instead of user name and password."""
+    tls: TlsSettings | None = None
+    """Certificates, for an `https://` address."""
+
+
+class DagStage(StageSettings):
+    """An Airflow DAG."""
+
+    kind: Literal["dag"]
+    """Always `dag`."""
+    dag_id: str
+    """The DAG's id."""
+    late_after: float = Field(default=120.0, gt=0)
+    """Seconds after which a run that is due by the schedule, and was not made, is late."""
+    queued_max: float = Field(default=300.0, gt=0)
+    """Seconds that a run may be queued."""
+    run_max: float | None = Field(default=None, gt=0)
+    """Seconds that a run may take; three times the median of the last successes, and 5 minutes at least, where not
+    given."""

@@ -1,0 +1,187 @@
+"""The contract of a system: its components, its kinds of stages, and how each is observed, checked and diagnosed.
+
+A system is one folder below `dataops_core.systems`, or one package elsewhere that offers a `System` in the entry point
+group `dataops.systems`. docs/extending.md shows a whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings, TlsSettings
+from dataops_core.health.checks.base import Check
+from dataops_core.health.model import Observation
+from dataops_core.health.rules import StageRules
+from dataops_core.transport.credentials import Identity
+from dataops_core.transport.endpoints import url_endpoints
+
+NO_IDENTITY = Identity(endpoints=lambda: iter(()))
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A component that a stage cannot be observed without.
+
+    Attributes:
+        kind: Kind of component, such as `kafka`.
+        name: Its name where the stage names it; else it is the context's only one, or that called like its kind.
+        key: The key of the stage that names it.
+    """
+
+    kind: str
+    name: str | None = None
+    key: str = "on"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentReport:
+    """What a component reports of itself.
+
+    Attributes:
+        detail: One line about it, such as its version.
+        observation: What was observed.
+    """
+
+    detail: str
+    observation: Observation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentProbe:
+    """How a component is probed.
+
+    Attributes:
+        kind: Kind of component, by which its checks are found.
+        target: Its address, without secrets.
+        ask: Asks it; raises DataopsError.
+        identity: Where it is reached, and what we show to it.
+        further_addresses: Returns the addresses to which the component sends its clients on; raises DataopsError.
+        always: Whether it is asked with each refresh; else only by the doctor.
+    """
+
+    kind: str
+    target: str
+    ask: Callable[[], ComponentReport]
+    identity: Identity = NO_IDENTITY
+    further_addresses: Callable[[], Sequence[tuple[str, int]]] | None = None
+    always: bool = True
+
+
+class Clients(Protocol):
+    """The clients of a context, each created when it is needed first."""
+
+    def need(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
+        """Return a client; raises ConfigError where the component is not configured."""
+
+    def keep(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever a probe keeps
+        """Return what is kept under a key for as long as the clients live; create it where it is missing."""
+
+
+def no_problems(*_: object) -> Iterator[str]:
+    """Yield nothing."""
+    yield from ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentKind:
+    """A kind of component: a cluster, a server, a catalog.
+
+    Attributes:
+        name: Unique over all systems, such as `kafka`; also the short form of its table in a context.
+        settings: Its table in a context.
+        title: What the table is, for the configuration reference.
+        connect: Create the client of a component, given its name, its settings and a deadline of each call in seconds.
+            Nothing is connected yet.
+        probes: The probes of a component by their names, given its name, its settings and its client; mostly one,
+            called like the component.
+        plural: Name of the table of several by name, where that is the short form, such as `catalogs`.
+        problems: What is wrong with its settings beyond the types, each line beginning with the key.
+        modules: Modules that are imported before it is asked, outside of its deadline.
+        slow_import: Whether they take longer than a tenth of a second to import; they are imported last.
+            checks: What can be wrong with it.
+    """
+
+    name: str
+    settings: type[ComponentSettings]
+    title: str
+    connect: Callable[[str, Any, float], Any]
+    probes: Callable[[str, Any, Any], Mapping[str, ComponentProbe]]
+    checks: tuple[Check, ...] = ()
+    plural: str | None = None
+    problems: Callable[[Any], Iterator[str]] = no_problems
+    modules: tuple[str, ...] = ()
+    slow_import: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageKind(StageRules):
+    """A kind of stage.
+
+    Attributes:
+        name: Unique over all systems: `kind` in the settings.
+        settings: Its table in a pipeline.
+        observe: Observe a stage now; raises DataopsError.
+        needs: The components that it cannot be observed without; the first of its own system answers for it.
+        problems: What is wrong with its settings beyond the types, each line beginning with `.key`.
+        canary: How a canary is looked for in it: by its `rows` or by its `offsets`; `None` where it cannot be.
+        find_canary: Return what tells whether a record that was sent has arrived, given a stage, the clients and the
+            condition that holds for the record's row alone.
+        modules: As in `ComponentKind`.
+        slow_import: As in `ComponentKind`.
+    """
+
+    name: str
+    settings: type[StageSettings]
+    observe: Callable[[Any, Clients], Observation]
+    needs: Callable[[Any], tuple[Need, ...]] = lambda _stage: ()
+    problems: Callable[[Any], Iterator[str]] = no_problems
+    canary: Literal["rows", "offsets"] | None = None
+    find_canary: Callable[[Any, Clients, str], Callable[[Any], bool]] | None = None
+    modules: tuple[str, ...] = ()
+    slow_import: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """All that the product knows about one system.
+
+    Attributes:
+        name: Such as `kafka`; the name of the entry point.
+        components: Its kinds of components.
+        stage_kinds: Its kinds of stages.
+        thresholds: What it adds to `[contexts.NAME.thresholds]`.
+    """
+
+    name: str
+    components: tuple[ComponentKind, ...] = ()
+    stage_kinds: tuple[StageKind, ...] = ()
+    thresholds: type[Section] | None = None
+
+
+class _Web(Protocol):
+    """What the settings of services that are asked over HTTP have in common."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> Secret | None: ...
+    @property
+    def tls(self) -> TlsSettings | None: ...
+
+
+def web_identity(name: str, settings: _Web, *, by_proxy: bool = True) -> Identity:
+    """Return the identity of a service that is asked over HTTP.
+
+    Args:
+        name: The component's name.
+        settings: Its settings.
+        by_proxy: Whether its client goes through a proxy that the environment names.
+    """
+    ours = settings.tls.cert_file if settings.tls is not None else None
+    return Identity(
+        lambda: url_endpoints(settings.url, settings.tls, name, by_proxy=by_proxy),
+        None if ours is None else ("tls.cert_file", ours),
+        settings.token,
+    )

@@ -1,0 +1,61 @@
+"""Settings of Kafka: the cluster, its schema registry, topics and consumer groups."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import ComponentSettings, Secret, StageSettings, WebSettings
+
+
+class KafkaSettings(ComponentSettings):
+    """A Kafka cluster."""
+
+    component: ClassVar[str] = "kafka"
+    bootstrap_servers: str
+    """Comma-separated `host:port`."""
+    properties: dict[str, Secret] = Field(default={}, repr=False)
+    """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
+    schema_registry: str | None = None
+    """Name of the schema registry by which its records are decoded, needed only where the context has several."""
+
+
+class SchemaRegistrySettings(ComponentSettings, WebSettings):
+    """A Confluent Schema Registry, by which the records of a topic are decoded."""
+
+    component: ClassVar[str] = "schema_registry"
+
+
+class TopicStage(StageSettings):
+    """A Kafka topic."""
+
+    kind: Literal["topic"]
+    """Always `topic`."""
+    topic: str
+    """The topic's name."""
+    hot_partition_factor: float = Field(default=5.0, gt=1)
+    """How many times as many records as the other partitions have on average one may have got in five minutes."""
+    clock_ahead_max: float = Field(default=60.0, gt=0)
+    """Seconds that the newest record's timestamp may lie in the future."""
+
+
+class ReaderStage(StageSettings):
+    """What all readers of a topic have."""
+
+    retention_left_min: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the topic's retention that must be left before the oldest waiting record is deleted."""
+
+
+class ConsumerGroupStage(ReaderStage):
+    """A Kafka consumer group, of the classic protocol or the new one, on one topic.
+
+    Not a share group (KIP-932): librdkafka 2.16 neither describes those nor tells where they are.
+    """
+
+    kind: Literal["consumer_group"]
+    """Always `consumer_group`."""
+    group: str
+    """The group's id."""
+    topic: str
+    """The topic that it consumes."""

@@ -1,0 +1,35 @@
+"""Settings of Spark's streaming queries."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import LocalPath, WebSettings
+from dataops_core.systems.kafka.settings import ReaderStage
+
+
+class SparkQueryStage(ReaderStage):
+    """A Spark Structured Streaming query, seen through its checkpoint."""
+
+    kind: Literal["spark_query"]
+    """Always `spark_query`."""
+    checkpoint: LocalPath
+    """Folder of the query's checkpoint; or where it lies in an object store, such as `s3://bucket/checkpoints/orders`."""
+    store: str | None = None
+    """Name of the catalog in the context whose properties (`s3.endpoint` …) open that object store."""
+    trigger: float | None = Field(default=None, gt=0)
+    """Seconds between two batches, as the query is told; a checkpoint does not tell."""
+    watermark_stall_after: float = Field(default=600.0, gt=0)
+    """Seconds that the event-time watermark may stand still while batches with records are committed."""
+    clock_ahead_max: float = Field(default=60.0, gt=0)
+    """Seconds that the event-time watermark may lie in the future."""
+    ui: WebSettings | None = None
+    """Web UI of the query's driver, such as `http://driver:4040`: it tells how many rows were dropped as late."""
+    late_rows_max: int = Field(default=0, ge=0)
+    """Rows that may be dropped as late within ten minutes."""
+    state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
+    """Bytes that the query's state may take."""
+    state_growth_max: float = Field(default=2.0, gt=1)
+    """How many times as large the state may be as the oldest one that the checkpoint keeps, from 64 MiB on."""
