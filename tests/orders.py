@@ -74,6 +74,7 @@ def healthy(now: datetime) -> dict[str, Observation]:
     }
 
 
+SYSTEMS = {"kafka": "kafka", "spark": "spark", "lake": "iceberg", "airflow": "airflow", "trino": "trino"}
 NEEDS = {"spark": ("kafka",), "lake": ("lake", "lake store")}
 """Components that a stage needs, by the one that answers for it, where that is not the one alone."""
 
@@ -93,6 +94,7 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
                 success=not failed,
                 pipeline="p",
                 stage=name,
+                system=SYSTEMS[COMPONENT[name]],
                 needs=NEEDS.get(COMPONENT[name], (COMPONENT[name],)),
                 error=what if failed else None,
                 observation=None if failed else what,

@@ -204,7 +204,7 @@ class Monitor:
 
     def _start_due(self, *, now: bool) -> None:
         # What can ask at once has been asked by the time that the SDKs of the others are there.
-        for runner in sorted(self._runners, key=_imports_slowly):
+        for runner in sorted(self._runners, key=_import_turn):
             if self._stop.is_set():
                 return
             runner.start_if_due(now=now)
@@ -252,5 +252,5 @@ class Monitor:
         return found
 
 
-def _imports_slowly(runner: _Runner) -> bool:
-    return runner.probe.kind is not None and runner.probe.kind.slow_import
+def _import_turn(runner: _Runner) -> int:
+    return runner.probe.kind.import_turn if runner.probe.kind is not None else 0

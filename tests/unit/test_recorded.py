@@ -35,7 +35,7 @@ def test_it_records_while_it_watches(steered: Answers, tmp_path: Path) -> None:
     assert monitor.not_recorded is None
     recorded = list(monitor.recording().snapshots())
     assert recorded == came[-len(recorded) :] or recorded == came[-len(recorded) - 1 : -1]
-    assert monitor.recording().pipelines == SETTINGS.pipelines
+    assert monitor.recording().pipelines["p"].stages == SETTINGS.pipelines["p"].stages
 
 
 def test_a_second_one_watches_too_and_says_why_it_does_not_record(steered: Answers, tmp_path: Path) -> None:

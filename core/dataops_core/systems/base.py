@@ -99,7 +99,8 @@ class ComponentKind:
         plural: Name of the table of several by name, where that is the short form, such as `catalogs`.
         problems: What is wrong with its settings beyond the types, each line beginning with the key.
         modules: Modules that are imported before it is asked, outside of its deadline.
-        slow_import: Whether they take longer than a tenth of a second to import; they are imported last.
+        import_turn: Turn in which they are imported: 0 for what takes less than a tenth of a second, then those whose
+            components take longest to respond.
             checks: What can be wrong with it.
     """
 
@@ -112,7 +113,7 @@ class ComponentKind:
     plural: str | None = None
     problems: Callable[[Any], Iterator[str]] = no_problems
     modules: tuple[str, ...] = ()
-    slow_import: bool = False
+    import_turn: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ class StageKind(StageRules):
         find_canary: Return what tells whether a record that was sent has arrived, given a stage, the clients and the
             condition that holds for the record's row alone.
         modules: As in `ComponentKind`.
-        slow_import: As in `ComponentKind`.
+        import_turn: As in `ComponentKind`.
     """
 
     name: str
@@ -140,7 +141,7 @@ class StageKind(StageRules):
     canary: Literal["rows", "offsets"] | None = None
     find_canary: Callable[[Any, Clients, str], Callable[[Any], bool]] | None = None
     modules: tuple[str, ...] = ()
-    slow_import: bool = False
+    import_turn: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

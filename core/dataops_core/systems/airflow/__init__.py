@@ -71,7 +71,7 @@ SYSTEM = System(
             checks=checks.of("airflow"),
             problems=lambda settings: web_problems(settings, settings.url, settings.tls),
             modules=SDK,
-            slow_import=True,
+            import_turn=2,
         ),
     ),
     stage_kinds=(
@@ -85,7 +85,7 @@ SYSTEM = System(
             why_unknown=_why_unknown,
             remedy=_remedy,
             modules=SDK,
-            slow_import=True,
+            import_turn=2,
         ),
     ),
 )

@@ -90,7 +90,7 @@ SYSTEM = System(
             plural="catalogs",
             problems=_problems,
             modules=SDK,
-            slow_import=True,
+            import_turn=1,
         ),
     ),
     stage_kinds=(
@@ -105,7 +105,7 @@ SYSTEM = System(
             canary="rows",
             find_canary=_find_canary,
             modules=SDK,
-            slow_import=True,
+            import_turn=1,
         ),
     ),
 )

@@ -65,7 +65,7 @@ SYSTEM = System(
             canary="offsets",
             find_canary=_find_canary,
             modules=SDK,
-            slow_import=True,
+            import_turn=1,
         ),
     ),
 )
