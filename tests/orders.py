@@ -94,8 +94,8 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
                 success=not failed,
                 pipeline="p",
                 stage=name,
-                system=SYSTEMS[COMPONENT[name]],
-                needs=NEEDS.get(COMPONENT[name], (COMPONENT[name],)),
+                system=SYSTEMS[component],
+                needs=NEEDS.get(component, (component,)),
                 error=what if failed else None,
                 observation=None if failed else what,
             )

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from tests import orders
 from tests.orders import CHAIN, T0, healthy, seconds, see
+from tests.settings import RULES, THRESHOLDS
 
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
@@ -219,7 +220,7 @@ def test_a_recording_stays_below_its_size(tmp_path: Path) -> None:
 def test_a_first_look_that_knows_nothing_is_not_kept(tmp_path: Path) -> None:
     recorder = record(tmp_path / "r.sqlite")
     whole = next(looks(1))
-    starting = fold(None, whole.probes[1:], {"p": CHAIN}, T0, "test")
+    starting = fold(None, whole.probes[1:], {"p": CHAIN}, T0, "test", RULES, THRESHOLDS)
     recorder.write(starting)
     assert Recording(tmp_path / "r.sqlite").moments() == ()
     recorder.write(whole)
