@@ -83,12 +83,12 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
     """Wrap observations, or an error in place of one, as probe results; `down` names components that do not answer."""
     found = []
     for name, what in seen.items():
-        failed = isinstance(what, str)
+        failed, component = isinstance(what, str), COMPONENT.get(name, "trino")
         found.append(
             ProbeResult(
                 probe="stage",
                 target=f"p/{name}",
-                component=COMPONENT.get(name, "trino"),
+                component=component,
                 started_at=now,
                 duration=0.1,
                 success=not failed,
