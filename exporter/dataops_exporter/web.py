@@ -8,6 +8,7 @@ import hmac
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from dataops_core.config import Section
 from dataops_core.errors import ConfigError
+from dataops_core.transport.bounded import LINE, Malformed, load_yaml, read_text
 
 Version = Literal["TLS12", "TLS13"]
 CLIENT_AUTH = {
@@ -189,16 +191,18 @@ def _parse(path: Path) -> WebConfig:
     import strictyaml  # noqa: PLC0415 - half a second that only a web configuration is worth
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, LINE)
         if strange := NOT_YAML.search(text):
             line = text.count("\n", 0, strange.start()) + 1
             raise ConfigError(f"{path}: line {line}: YAML allows no U+{ord(strange[0]):04X}")
         bare = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
-        content = {} if bare else strictyaml.dirty_load(text, allow_flow_style=True).data
+        content = {} if bare else load_yaml(text, partial(strictyaml.dirty_load, allow_flow_style=True)).data
     except OSError as error:
         raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except Malformed as error:
+        raise ConfigError(f"{path}: {error}") from error
     except strictyaml.YAMLError as error:
         # without its cause: that shows the line, and so may show a hash
         raise ConfigError(f"{path}: line {error.problem_mark.line + 1}: {error.problem}") from None

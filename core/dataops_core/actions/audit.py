@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from platformdirs import user_state_path
 
 from dataops_core.errors import ActionRefused, DataopsError
+from dataops_core.transport.bounded import loads
 
 FIRST = "0" * 64
 """What stands in the first line in place of a hash."""
@@ -111,7 +112,7 @@ def _read(path: Path, entries: deque[tuple[int, Mapping[str, Any]]]) -> AuditRep
         for number, raw in enumerate(file, start=1):
             line = raw.removesuffix(b"\n")
             try:
-                entry = json.loads(line)
+                entry = loads(line)
                 previous = entry["previous"]
             except (ValueError, KeyError, TypeError):
                 return AuditReport(intact, f"line {number} is not an audit entry")

@@ -9,6 +9,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from dataops_core.errors import ActionRefused
+from dataops_core.transport.bounded import LINE, loads
 
 _FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "date": (date.fromisoformat, "a date, e.g. 2013-07-01"),
@@ -80,7 +81,7 @@ def _value(typed: str, schema: Mapping[str, Any]) -> object:
     if "string" in allowed:
         return typed
     try:
-        return json.loads(typed)
+        return loads(typed, size=LINE)
     except ValueError:
         return typed
 

@@ -18,6 +18,7 @@ from dataops_core.config.base import TABLE_TAG, TEXT_TAG, Section
 from dataops_core.config.check import Kinds, contradictions, no_such
 from dataops_core.config.model import ContextSettings, Settings
 from dataops_core.errors import ConfigError
+from dataops_core.transport.bounded import LINE, Malformed, load_toml, read_text
 
 FILE_NAME = "dataops.toml"
 FILE_VARIABLE = "DATAOPS_CONFIG"
@@ -142,13 +143,15 @@ def check_settings(
 
 def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), ""
+        return load_toml(read_text(path, LINE)), ""
     except OSError as error:
         return None, f"{path}: {(error.strerror or 'cannot be read').lower()}"
     except UnicodeDecodeError as error:
         return None, f"{path}: not UTF-8 at byte {error.start}"
     except tomllib.TOMLDecodeError as error:
         return None, f"{path}: not TOML: {error}"
+    except Malformed as error:
+        return None, f"{path}: {error}"
 
 
 def _telling(error: ValidationError) -> list[ErrorDetails]:

@@ -7,7 +7,6 @@ a stage's state, of a verdict or of a component is a row of its own, so that a d
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -27,6 +26,7 @@ from dataops_core.errors import RecordingError
 from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
 from dataops_core.health.text import answers
 from dataops_core.systems.registry import registry
+from dataops_core.transport.bounded import loads
 
 APPLICATION_ID = 0x444F5053
 """What tells a recording from other SQLite files: `DOPS`."""
@@ -255,7 +255,7 @@ class Recording:
             rows = db.execute(
                 "SELECT at, ages FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
             ).fetchall()
-            known = [(instant(at), json.loads(ages)) for at, ages in rows]
+            known = [(instant(at), loads(ages)) for at, ages in rows]
             return tuple(Age(at, ages.get(pipeline), pipeline in ages) for at, ages in known)
 
     def watched(self, since: datetime | None = None, until: datetime | None = None) -> tuple[str, ...]:
@@ -265,7 +265,7 @@ class Recording:
                 "SELECT ages FROM snapshots WHERE at BETWEEN ? AND ? GROUP BY session ORDER BY min(at), min(id)",
                 _between(since, until),
             ).fetchall()
-            return tuple(dict.fromkeys(name for (ages,) in rows for name in json.loads(ages)))
+            return tuple(dict.fromkeys(name for (ages,) in rows for name in loads(ages)))
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
         """Return when nothing was recorded although there is something before and after."""
@@ -331,7 +331,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _pipelines(text: str) -> Mapping[str, PipelineSettings]:
-    return registry().pipelines(json.loads(text))
+    return registry().pipelines(loads(text))
 
 
 def _between(since: datetime | None, until: datetime | None) -> tuple[int, int]:

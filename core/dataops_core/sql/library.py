@@ -9,11 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from platformdirs import user_data_path, user_state_path
+from pydantic import TypeAdapter
 
 from dataops_core.errors import DataopsError
+from dataops_core.transport.bounded import LINE, Malformed, loads, read_text
 
 MOST = 2_000
 """Entries of the history that are kept; the oldest go."""
@@ -51,6 +54,11 @@ class Ran:
         return datetime.fromisoformat(self.at)
 
 
+@cache
+def _entry() -> TypeAdapter[Ran]:
+    return TypeAdapter(Ran)
+
+
 class History:
     """JSON lines in the user's state folder, readable by nobody else.
 
@@ -84,16 +92,17 @@ class History:
     def newest(self) -> tuple[Ran, ...]:
         """Return what was run, newest first, each statement once in each context; raises LibraryFailed."""
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = read_text(self._path).splitlines()
         except FileNotFoundError:
             return ()
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise _failed(self._path, error) from error
         found: dict[tuple[str, str], Ran] = {}
         for line in reversed(lines[-MOST:]):
             try:
-                ran = Ran(**json.loads(line))
-            except (ValueError, TypeError):
+                ran = _entry().validate_python(loads(line, size=LINE))
+                ran.when  # noqa: B018 - raises ValueError where it is no time
+            except ValueError:
                 continue  # cut short by a crash, or another version's
             found.setdefault((ran.context, ran.statement), ran)
         return tuple(found.values())
@@ -133,8 +142,8 @@ class SavedQueries:
         for folder in self._folders:
             for path in sorted(folder.glob("*.sql")):
                 try:
-                    found[path.stem] = Saved(path.stem, path, path.read_text(encoding="utf-8"))
-                except (OSError, UnicodeError) as error:
+                    found[path.stem] = Saved(path.stem, path, read_text(path, LINE))
+                except (OSError, ValueError) as error:
                     raise _failed(path, error) from error
         return tuple(found[name] for name in sorted(found))
 
@@ -169,5 +178,9 @@ def ran_now(context: str, statement: str, outcome: str, rows: int, seconds: floa
 
 
 def _failed(path: Path, error: Exception) -> LibraryFailed:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "is not UTF-8"
+    reason = "is not UTF-8"
+    if isinstance(error, Malformed):
+        reason = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
     return LibraryFailed(f"{path}: {reason.lower()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dataops_core.errors import BadAnswer
+from dataops_core.transport.bounded import DEPTH, loads
 
 COSTLY = 0.2
 """Share of the whole plan's CPU from which a node is called costly."""
@@ -69,9 +69,9 @@ def read_plan(text: str) -> Plan:
     """Return the plan that Trino's answer describes; raises BadAnswer."""
     try:
         if text.lstrip().startswith("{"):
-            return _estimated(json.loads(text))
+            return _estimated(loads(text))
         return _measured(text)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise BadAnswer("the plan is not one that this version understands") from error
 
 
@@ -117,17 +117,19 @@ def _joined(fragments: Mapping[str, PlanNode]) -> PlanNode:
     """Put each fragment under the exchange that reads it; the first one is the root."""
     used: set[str] = set()
 
-    def fill(node: PlanNode) -> PlanNode:
+    def fill(node: PlanNode, level: int) -> PlanNode:
+        if level > DEPTH:
+            raise ValueError("it is nested too deep")
         children = list(node.children)
         for number in _SOURCES.findall(node.about.partition("ourceFragmentIds")[2].partition("]")[0]):
             if number in fragments and number not in used:
                 used.add(number)
                 children.append(fragments[number])
-        return replace(node, children=tuple(fill(child) for child in children))
+        return replace(node, children=tuple(fill(child, level + 1) for child in children))
 
     first, *_ = fragments
     used.add(first)
-    return fill(fragments[first])
+    return fill(fragments[first], 1)
 
 
 _SOURCES = re.compile(r"\d+")
@@ -177,6 +179,8 @@ def _measured(text: str) -> Plan:
             step = _Lines(node["name"], node["about"] or "", len(node["lead"]))
             while path and path[-1].column >= step.column:
                 path.pop()
+            if len(path) > DEPTH:
+                raise ValueError("it is nested too deep")
             if path:
                 path[-1].children.append(step)
             else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import socket
 import ssl
 import time
@@ -16,6 +15,7 @@ from threading import Lock
 
 from dataops_core.config import Secret, resolve_secret
 from dataops_core.errors import ConfigError
+from dataops_core.transport.bounded import loads
 from dataops_core.transport.endpoints import Endpoint
 
 RENEWED_AT_LAST = timedelta(days=21)
@@ -147,11 +147,11 @@ def web_token(token: str) -> Credential:
     if len(parts) != 3:
         raise ValueError("no JSON web token")
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         begins = claims.get("iat", claims.get("nbf"))
         ends = datetime.fromtimestamp(claims["exp"], UTC)
         return Credential("our token", None if begins is None else datetime.fromtimestamp(begins, UTC), ends)
-    except (KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError) as error:
         raise ValueError("a token without an end") from error
 
 

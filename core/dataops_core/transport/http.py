@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ import urllib3
 
 from dataops_core.config import WebSettings, resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, PermissionDenied, TimedOut, Unreachable
+from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.reasons import innermost
 from dataops_core.transport.session import WebSession
 
@@ -30,9 +30,9 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
     """
     answer = _ask("GET", where, settings, path, timeout)
     try:
-        return json.loads(answer)
-    except ValueError as error:
-        raise BadAnswer(f"{where}: the answer is not JSON") from error
+        return loads(answer)
+    except Malformed as error:
+        raise BadAnswer(f"{where}: the answer {error}") from error
 
 
 def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> None:  # noqa: ANN401 - JSON

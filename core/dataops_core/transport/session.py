@@ -10,6 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from dataops_core.config import TlsSettings
+from dataops_core.transport.bounded import loads
 from dataops_core.transport.origin import OriginRule
 from dataops_core.transport.tls import tls_context
 
@@ -51,6 +52,7 @@ class GuardedAdapter(HTTPAdapter):
         if self._verify is not None:
             options["verify"] = self._verify
         response = super().send(request, **options)
+        response.json = lambda **_: loads(response.content)  # type: ignore[method-assign]
         try:
             self._rule.check_redirect(request.method or "", url, response.status_code, response.headers.get("Location"))
         except BaseException:

@@ -19,6 +19,7 @@ from textual.widgets import Input
 
 from dataops_core.health.text import count
 from dataops_core.systems.kafka.settings import TopicStage
+from dataops_core.transport.bounded import loads
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
@@ -213,7 +214,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         lines += [look.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
         value = self._text(record.value, record.decoded)
         if kind in JSON and self._form == "auto":
-            value = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+            value = json.dumps(loads(value), indent=2, ensure_ascii=False)
         lines += [look.plain(line.expandtabs()) for line in value.splitlines()]
         return Text("\n").join(lines)
 

@@ -26,6 +26,7 @@ from dataops_core.errors import (
 from dataops_core.systems.airflow import sdk
 from dataops_core.systems.airflow.pool import SessionPool
 from dataops_core.systems.airflow.settings import AirflowSettings
+from dataops_core.transport.bounded import loads
 from dataops_core.transport.reasons import innermost, line
 from dataops_core.transport.session import WebSession
 
@@ -381,7 +382,7 @@ def _last_line(trace: str) -> str:
 
 def _detail(error: sdk.ApiException) -> str:
     try:
-        detail = json.loads(error.body or "")["detail"]
+        detail = loads(error.body or "")["detail"]
     except (ValueError, KeyError, TypeError):
         detail = error.reason
     return line(detail if isinstance(detail, str) else json.dumps(detail))

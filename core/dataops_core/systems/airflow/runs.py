@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from dataops_core.systems.airflow.sdk import (
     TaskInstanceApi,
     TaskInstanceCollectionResponse,
 )
+from dataops_core.transport.bounded import loads
 
 PAGE = 100
 """Task instances that are asked for at once; Airflow's own limit (`[api] maximum_page_limit`)."""
@@ -166,7 +166,7 @@ def _log_part(
     body = response.data.decode(errors="replace")
     if response.status >= 300:
         raise ApiException.from_response(http_resp=RESTResponse(response), body=body, data=None)
-    found = json.loads(body)
+    found = loads(body)
     if not isinstance(found, dict) or not isinstance(found.get("content"), list):
         raise TypeError("it has no content")
     return LogPart(tuple(_line(line) for line in found["content"]), found.get("continuation_token"))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from dataops_core.transport.bounded import loads
+
 if TYPE_CHECKING:
     from airflow_client.client.api.asset_api import AssetApi
     from airflow_client.client.api.backfill_api import BackfillApi
@@ -51,7 +53,7 @@ with _checks_at_first_call():
     from airflow_client.client.api.monitor_api import MonitorApi
     from airflow_client.client.api.pool_api import PoolApi
     from airflow_client.client.api.task_instance_api import TaskInstanceApi
-    from airflow_client.client.api_client import ApiClient
+    from airflow_client.client.api_client import ApiClient as _ApiClient
     from airflow_client.client.configuration import Configuration
     from airflow_client.client.exceptions import ApiException
     from airflow_client.client.models.clear_task_instances_body import ClearTaskInstancesBody
@@ -66,6 +68,16 @@ with _checks_at_first_call():
     )
     from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
     from airflow_client.client.rest import RESTResponse
+
+
+class ApiClient(_ApiClient):
+    """The SDK's client, which reads no answer that is too large or too deep."""
+
+    def deserialize(self, response_text: str, response_type: str, content_type: str | None) -> Any:  # noqa: ANN401
+        """Return what an answer is; raises Malformed, or as the SDK does."""
+        if response_text and (content_type is None or "json" in content_type.lower()):
+            loads(response_text)  # the SDK reads it again, with the reader of Python that has no bounds
+        return super().deserialize(response_text, response_type, content_type)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK

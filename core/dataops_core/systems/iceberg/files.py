@@ -6,7 +6,6 @@ and what is new in it are read.
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ from pyiceberg.types import IcebergType, NestedField, StructType
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
+from dataops_core.transport.bounded import loads
+
 MANIFESTS_KEPT = 4096
 """Manifests of which the files' sizes are remembered, 8 bytes each."""
 PATHS_KEPT = 8
@@ -48,7 +49,7 @@ AVRO_SCHEMA = "avro.schema"
 
 @lru_cache(maxsize=1024)
 def _parsed(schema: str) -> Schema:
-    return AvroSchemaConversion().avro_to_iceberg(json.loads(schema))
+    return AvroSchemaConversion().avro_to_iceberg(loads(schema))
 
 
 def _schema(header: AvroFileHeader) -> Schema:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from dataops_core.config import WebSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound
+from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.http import get_json
 from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
 
@@ -81,7 +82,7 @@ class SchemaRegistry:
     def _text(self, schema: Mapping[str, Any], schema_id: int, data: bytes) -> str:
         kind = schema.get("schemaType", "AVRO")
         if kind == "JSON":
-            value = _fitting(lambda: json.loads(data), schema_id)
+            value = _fitting(lambda: loads(data), schema_id)
         elif kind == "AVRO":
             from fastavro import schemaless_reader  # noqa: PLC0415 - who reads no Avro needs it not
 
@@ -131,7 +132,7 @@ class SchemaRegistry:
                 if reference["name"] not in named:
                     path = f"/subjects/{quote(reference['subject'], safe='')}/versions/{int(reference['version'])}"
                     self._parsed(self._get(path), named, depth - 1)
-            return parse_schema(json.loads(schema["schema"]), named)
+            return parse_schema(loads(schema["schema"]), named)
         except ClientError:
             raise
         except Exception as error:  # whatever a schema that is none makes of fastavro
@@ -148,5 +149,7 @@ def _fitting(read: Callable[[], object], schema_id: int) -> object:
     """Return what is read; raises BadAnswer where the bytes are not what their schema says."""
     try:
         return read()
+    except Malformed as error:
+        raise BadAnswer(f"the value {error}") from error
     except Exception as error:
         raise BadAnswer(f"the bytes do not fit schema {schema_id}: {type(error).__name__}") from error

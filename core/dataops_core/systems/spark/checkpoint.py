@@ -9,7 +9,6 @@ otherwise. A checkpoint in an object store is laid out in the same way.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from dataops_core.errors import BadAnswer, ConfigError, NotFound
 from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.store import store_error
+from dataops_core.transport.bounded import loads
 
 Offsets = Mapping[str, Mapping[int, int]]
 """End offsets (exclusive) by topic and partition."""
@@ -163,7 +163,7 @@ class _Folder:
                 f"no checkpoint at {self._location}: the query has never run, or its folder was removed"
             ) from error
         try:
-            return str(json.loads(text)["id"])
+            return str(loads(text)["id"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadAnswer(f"{self._location}/metadata is not Spark's: no query id") from error
 
@@ -232,13 +232,13 @@ def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]
     offsets: dict[str, dict[int, int]] = {}
     for line in lines[2:]:
         try:
-            source = json.loads(line)
+            source = loads(line)
             for topic, partitions in source.items():
                 offsets.setdefault(topic, {}).update({int(p): int(end) for p, end in partitions.items()})
         except (ValueError, AttributeError, TypeError) as error:
             raise BadAnswer(f"{where} has a source that is not Kafka's: {line[:80]}") from error
     try:
-        millis = int(json.loads(lines[1]).get("batchWatermarkMs", 0))
+        millis = int(loads(lines[1]).get("batchWatermarkMs", 0))
     except (ValueError, AttributeError, TypeError) as error:
         raise BadAnswer(f"{where} has metadata that is not Spark's: {lines[1][:80]}") from error
     return offsets, datetime.fromtimestamp(millis / 1000, UTC) if millis > 0 else None
