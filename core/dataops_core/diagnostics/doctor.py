@@ -24,6 +24,7 @@ from dataops_core.health.text import clock, duration
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, StageKind
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.transport.credentials import Credential, certificate, ours
+from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
 from dataops_core.transport.reasons import line
 
@@ -191,10 +192,10 @@ def _beside_each_other(
         thread = Thread(target=_guarded, args=(diagnosis, work), name=f"doctor {diagnosis.name}", daemon=True)
         thread.start()
         threads.append(thread)
-    deadline = time.monotonic() + 3 * timeout
+    deadline = Deadline(3 * timeout)
     found = []
     for (diagnosis, _), thread in zip(jobs, threads, strict=True):
-        thread.join(max(0.0, deadline - time.monotonic()))
+        thread.join(deadline.left)
         seen = replace(diagnosis, steps=list(diagnosis.steps))  # a thread that is late may still add to its own
         if thread.is_alive():
             hung = failure_of("timed_out")

@@ -22,6 +22,7 @@ from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import duration
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient, Routed, Sample, Series
+from dataops_core.transport.deadlines import Deadline
 
 JOB = ".*dataops.*"
 """Jobs that the rule of `DataopsExporterDown` watches; as in dashboards/alerts/rules.yml."""
@@ -428,9 +429,9 @@ def _delivery(client: AlertmanagerClient, wanted: Wanted) -> Told:
 
 
 def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Told:
-    deadline = time.monotonic() + client.timeout
+    deadline = Deadline(client.timeout)
     while not (come := client.alerts(drill.labels)):
-        if time.monotonic() > deadline:
+        if deadline.passed:
             mend = (
                 "Several Alertmanagers behind one address do not tell each other of alerts: ask one of them directly."
             )

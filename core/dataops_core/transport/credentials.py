@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from threading import Lock
 from dataops_core.config import Secret, resolve_secret
 from dataops_core.errors import ConfigError
 from dataops_core.transport.bounded import loads
+from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
 
 RENEWED_AT_LAST = timedelta(days=21)
@@ -92,13 +92,12 @@ class Credentials:
 
 def shown_by(identity: Identity) -> Iterator[Credential]:
     """Yield the certificates that a component's servers show; none where there is no TLS or no response."""
-    until = time.monotonic() + SHOWN_WITHIN
+    deadline = Deadline(SHOWN_WITHIN)
     with suppress(ConfigError, ValueError):  # its probe reports it
         for endpoint in identity.endpoints():
-            left = until - time.monotonic()
-            if endpoint.tls is not None and endpoint.proxy is None and left > 0:
+            if endpoint.tls is not None and endpoint.proxy is None and not deadline.passed:
                 with suppress(OSError, ValueError):
-                    yield _shown(endpoint, endpoint.tls(), left)
+                    yield _shown(endpoint, endpoint.tls(), deadline.left)
 
 
 def _shown(endpoint: Endpoint, tls: ssl.SSLContext, timeout: float) -> Credential:

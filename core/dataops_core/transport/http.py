@@ -1,18 +1,43 @@
-"""JSON over HTTP, for services that have no client library of their own."""
+"""JSON over HTTP, for services that have no client library of their own; and what a status means, for all clients."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import requests
-import urllib3
 
 from dataops_core.config import WebSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, NotFound, PermissionDenied, TimedOut, Unreachable
+from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, PermissionDenied
 from dataops_core.transport.bounded import Malformed, loads
-from dataops_core.transport.reasons import innermost
 from dataops_core.transport.session import WebSession
+
+
+def refusal(where: str, status: int, detail: str = "") -> ClientError | None:
+    """Return the error that a status is; `None` where it is none.
+
+    Args:
+        where: Who answered; begins the line.
+        status: The status.
+        detail: What the server says of it, in one line.
+    """
+    more = f": {detail}" if detail else ""
+    if status in (200, 201, 202, 204):
+        return None
+    if status == 401:
+        return AuthenticationFailed(f"{where}: refused our credentials (401){more}")
+    if status == 403:
+        return PermissionDenied(f"{where}: denies us permission (403){more}")
+    if status == 404:
+        return NotFound(f"{where}: {detail or 'HTTP 404'}")
+    return BadAnswer(f"{where}: HTTP {status}{more}")
+
+
+def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - whatever is answered
+    """Return what a text is as JSON; raises BadAnswer where it is none."""
+    try:
+        return loads(text)
+    except Malformed as error:
+        raise BadAnswer(f"{where}: the answer {error}") from error
 
 
 def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> Any:  # noqa: ANN401 - whatever is answered
@@ -22,27 +47,23 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
         where: Who is asked, for the errors.
         settings: Where that is, and who we are.
         path: What follows the base URL.
-        timeout: Deadline, in seconds.
+        timeout: Deadline of the whole answer, in seconds.
 
     Raises:
         NotFound: There is nothing at that path.
         ClientError: It does not answer, or not with JSON.
     """
-    answer = _ask("GET", where, settings, path, timeout)
-    try:
-        return loads(answer)
-    except Malformed as error:
-        raise BadAnswer(f"{where}: the answer {error}") from error
+    return parse_json(where, _ask("GET", where, settings, path, timeout))
 
 
-def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> None:  # noqa: ANN401 - JSON
-    """Send JSON to a path; what is answered to it is of no use.
+def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> bytes:  # noqa: ANN401 - JSON
+    """Send JSON to a path and return what is answered.
 
     Raises:
         NotFound: There is nothing at that path.
         ClientError: It does not answer, or does not take it.
     """
-    _ask("POST", where, settings, path, timeout, body)
+    return _ask("POST", where, settings, path, timeout, body)
 
 
 def _ask(
@@ -53,46 +74,16 @@ def _ask(
     timeout: float,
     body: Any = None,  # noqa: ANN401 - JSON
 ) -> bytes:
-    deadline = time.monotonic() + timeout
-    try:
-        with (
-            WebSession(where, settings.url, settings.tls) as session,
-            session.request(
-                method,
-                settings.url.rstrip("/") + path,
-                json=body,
-                headers=_headers(settings),
-                auth=_basic(settings),
-                timeout=timeout,
-                stream=True,
-            ) as answer,
-        ):
-            text = _read(answer, deadline)
-    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise TimedOut(f"{where}: no answer within {timeout:.3g} s") from error
-    except requests.exceptions.ConnectionError as error:
-        raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
-    if answer.status_code == 200:
-        return text
-    if answer.status_code == 401:
-        raise AuthenticationFailed(f"{where}: refused our credentials (401)")
-    if answer.status_code == 403:
-        raise PermissionDenied(f"{where}: denies us permission (403)")
-    if answer.status_code == 404:
-        raise NotFound(f"{where}: HTTP 404")
-    raise BadAnswer(f"{where}: HTTP {answer.status_code}")
-
-
-def _read(answer: requests.Response, deadline: float) -> bytes:
-    """Return what is answered; raises Timeout at the deadline: requests' own is one of each read."""
-    text = bytearray()
-    while piece := answer.raw.read1(1 << 16, decode_content=True):
-        text += piece
-        if time.monotonic() > deadline:
-            raise requests.exceptions.Timeout
-    return bytes(text)
+    url = settings.url.rstrip("/") + path
+    headers, user = _headers(settings), _basic(settings)
+    with WebSession(where, settings.url, settings.tls) as session:
+        try:
+            answer = session.request(method, url, json=body, headers=headers, auth=user, timeout=timeout)
+        except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
+            raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
+    if (refused := refusal(where, answer.status_code)) is not None:
+        raise refused
+    return answer.content
 
 
 def _headers(settings: WebSettings) -> dict[str, str]:

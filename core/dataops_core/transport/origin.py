@@ -91,7 +91,7 @@ class OriginRule:
         if _origin(target) != own:
             raise self._refused(f"redirect ({status}) to {_named(target)}", str(own))
         if method.upper() not in READS:
-            raise BadAnswer(f"{self._where}: a {method} to {own} was redirected ({status}) within {own}: not followed")
+            raise BadAnswer(f"{self._where}: HTTP {status}: a {method} that is redirected, to {own}, is not followed")
 
     def _refused(self, what: str, own: str) -> BadAnswer:
         return BadAnswer(f"{self._where}: {what} refused, credentials go only to {own}", hint=self._hint)

@@ -18,16 +18,14 @@ from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ClientError,
-    NotFound,
-    PermissionDenied,
-    TimedOut,
-    Unreachable,
 )
 from dataops_core.systems.airflow import sdk
 from dataops_core.systems.airflow.pool import SessionPool
 from dataops_core.systems.airflow.settings import AirflowSettings
+from dataops_core.transport import deadlines
 from dataops_core.transport.bounded import loads
-from dataops_core.transport.reasons import innermost, line
+from dataops_core.transport.http import refusal
+from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -36,6 +34,10 @@ T = TypeVar("T")
 
 NEWEST = 20
 """Runs of a DAG that are asked for at each look."""
+PAGE = 100
+"""Entries of a list that are asked for at once."""
+MOST = 100_000
+"""Entries of a list after which it is taken to have no end."""
 REMEMBERED = 10_000
 """Runs of which it is remembered whether they did something."""
 
@@ -172,14 +174,7 @@ class AirflowClient:
 
     def health(self) -> AirflowHealth:
         """Return what Airflow says of its parts; raises ClientError."""
-        found = self._call(lambda api: sdk.MonitorApi(api).get_health(_request_timeout=self._timeout))
-        parts = {part: getattr(found, part) for part in PARTS}
-        there = {part: info for part, info in parts.items() if info is not None and info.status}
-        beats = {part: _at(getattr(info, f"latest_{part}_heartbeat", None)) for part, info in there.items()}
-        return AirflowHealth(
-            {part: info.status for part, info in there.items()},
-            {part: at for part, at in beats.items() if at is not None},
-        )
+        return self._call(lambda api: _health(sdk.MonitorApi(api).get_health(_request_timeout=self._timeout)))
 
     def failed_files(self, limit: int = 100) -> tuple[FailedFile, ...]:
         """Return the DAG files that fail to load, the newest failure first; raises ClientError."""
@@ -202,27 +197,38 @@ class AirflowClient:
 
     def dags(self) -> tuple[Dag, ...]:
         """Return all DAGs, by id; raises ClientError."""
-        found: list[Dag] = []
-        while True:
-            page = self._call(partial(self._page_of_dags, offset=len(found)))
-            found += [_dag(dag) for dag in page.dags]
-            if not page.dags or len(found) >= page.total_entries:
-                return tuple(found)
+        return self._all(self._page_of_dags, lambda dag: dag.dag_id)
 
     def assets(self) -> tuple[DagAsset, ...]:
         """Return all assets that DAGs declare, by name; raises ClientError."""
-        found: list[DagAsset] = []
-        while True:
-            page = self._call(partial(self._page_of_assets, offset=len(found)))
-            found += [_asset(asset) for asset in page.assets]
-            if not page.assets or len(found) >= page.total_entries:
-                return tuple(found)
+        return self._all(self._page_of_assets, lambda asset: (asset.name, asset.uri))
 
-    def _page_of_assets(self, api: sdk.ApiClient, offset: int) -> sdk.AssetCollectionResponse:
-        return sdk.AssetApi(api).get_assets(limit=100, offset=offset, order_by=["name"], _request_timeout=self._timeout)
+    def _all(
+        self, page_at: Callable[[int, sdk.ApiClient], tuple[list[T], int]], key: Callable[[T], object]
+    ) -> tuple[T, ...]:
+        """Return a list that comes in pages; one that repeats itself would have no end."""
+        found: dict[object, T] = {}
+        with deadlines.within(deadlines.LISTING * self._timeout):
+            while True:
+                page, total = self._call(partial(page_at, len(found)))
+                new = {key(entry): entry for entry in page if key(entry) not in found}
+                if len(new) < len(page):
+                    raise BadAnswer(f"airflow {self.target}: a page of its list repeats an entry")
+                found |= new
+                if not page or len(found) >= total:
+                    return tuple(found.values())
+                if len(found) > MOST:
+                    raise BadAnswer(f"airflow {self.target}: its list has more than {MOST} entries")
 
-    def _page_of_dags(self, api: sdk.ApiClient, offset: int) -> sdk.DAGCollectionResponse:
-        return sdk.DAGApi(api).get_dags(limit=100, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
+    def _page_of_assets(self, offset: int, api: sdk.ApiClient) -> tuple[list[DagAsset], int]:
+        page = sdk.AssetApi(api).get_assets(
+            limit=PAGE, offset=offset, order_by=["name"], _request_timeout=self._timeout
+        )
+        return [_asset(asset) for asset in page.assets], page.total_entries
+
+    def _page_of_dags(self, offset: int, api: sdk.ApiClient) -> tuple[list[Dag], int]:
+        page = sdk.DAGApi(api).get_dags(limit=PAGE, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout)
+        return [_dag(dag) for dag in page.dags], page.total_entries
 
     def dag(self, dag_id: str) -> DagState:
         """Return a DAG with its newest runs; raises NotFound or another ClientError."""
@@ -279,12 +285,8 @@ class AirflowClient:
             return self._ask(ask)
         except sdk.ApiException as error:
             raise self._refused(error) from error
-        except (ValidationError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValidationError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {line(error)}") from error
-        except requests.exceptions.Timeout as error:
-            raise TimedOut(f"airflow {self.target}: no answer within {self._timeout:g} s") from error
-        except requests.exceptions.ConnectionError as error:
-            raise Unreachable(f"airflow {self.target}: cannot be reached: {innermost(error)}") from error
         except requests.exceptions.RequestException as error:
             raise BadAnswer(f"airflow {self.target}: the answer is no answer over HTTP: {line(error)}") from error
 
@@ -303,16 +305,9 @@ class AirflowClient:
         return answer
 
     def _refused(self, error: sdk.ApiException) -> ClientError:
-        detail = _detail(error)
-        if error.status == 0:  # what its library makes of a failure of TLS
-            return Unreachable(f"airflow {self.target}: cannot be reached: {detail}")
-        if error.status == 401:
-            return AuthenticationFailed(f"airflow {self.target}: refused our credentials ({error.status}): {detail}")
-        if error.status == 403:
-            return PermissionDenied(f"airflow {self.target}: denies us permission ({error.status}): {detail}")
-        if error.status == 404:
-            return NotFound(f"airflow {self.target}: {detail}")
-        return BadAnswer(f"airflow {self.target}: {error.status}: {detail}")
+        where, detail = f"airflow {self.target}", _detail(error)
+        # The SDK raises for each status but those of an answer.
+        return refusal(where, error.status or 0, detail) or BadAnswer(f"{where}: HTTP {error.status}: {detail}")
 
     def _open(self) -> sdk.ApiClient:
         with self._lock:
@@ -334,9 +329,20 @@ class AirflowClient:
         answer = session.post(f"{self.target}/auth/token", json=credentials, timeout=self._timeout)
         if answer.status_code in (401, 403):
             raise AuthenticationFailed(f"airflow {self.target}: refused user {settings.username}")
-        if answer.status_code >= 300:
-            raise BadAnswer(f"airflow {self.target}: no token: HTTP {answer.status_code}")
+        error = refusal(f"airflow {self.target}", answer.status_code, "no token")
+        if error is not None:
+            raise error
         return str(answer.json()["access_token"])
+
+
+def _health(found: Any) -> AirflowHealth:  # noqa: ANN401 - a generated class
+    parts = {part: getattr(found, part) for part in PARTS}
+    there = {part: info for part, info in parts.items() if info is not None and info.status}
+    beats = {part: _at(getattr(info, f"latest_{part}_heartbeat", None)) for part, info in there.items()}
+    return AirflowHealth(
+        {part: info.status for part, info in there.items()},
+        {part: at for part, at in beats.items() if at is not None},
+    )
 
 
 def _dag(dag: Any) -> Dag:  # noqa: ANN401 - two generated classes with the same fields

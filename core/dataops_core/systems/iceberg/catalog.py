@@ -13,6 +13,7 @@ from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg import table as iceberg_table
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.iceberg.store import store_error
+from dataops_core.transport import deadlines
 from dataops_core.transport.reasons import line
 from dataops_core.transport.tls import tls_context
 
@@ -129,7 +130,7 @@ class CatalogClient:
         return self._call(lambda catalog: iceberg_table.holds(catalog.load_table(identifier), condition))
 
     def _call(self, ask: Callable[[Catalog], T]) -> T:
-        with sdk.errors(f"catalog {self.name} {self.target}", self._timeout):
+        with sdk.errors(f"catalog {self.name} {self.target}"), deadlines.within(deadlines.LISTING * self._timeout):
             try:
                 return ask(self._open())
             except sdk.LOGGED_OUT:

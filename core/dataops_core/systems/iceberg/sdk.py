@@ -32,14 +32,14 @@ from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ConfigError,
+    DataopsError,
     NotFound,
     PermissionDenied,
-    TimedOut,
     Unreachable,
 )
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.offered import catalog_properties, store_properties
-from dataops_core.transport.reasons import innermost, line
+from dataops_core.transport.reasons import line
 from dataops_core.transport.session import GuardedAdapter, guard
 
 __all__ = [
@@ -53,6 +53,8 @@ __all__ = [
     "open_catalog",
 ]
 
+METADATA_BYTES = 128 * 2**20
+"""Bytes that an answer may have: it holds the metadata of a table, which a check reports from 64 MiB on."""
 LOGGED_OUT = (UnauthorizedError, OAuthError)
 """What is raised where a token has run out, or where the credentials are wrong."""
 
@@ -80,7 +82,7 @@ class _GuardedCatalog(RestCatalog):
 
     def _guard(self, session: requests.Session) -> GuardedAdapter:
         configured = [str(self._ours[key]) for key in ("uri", "oauth2-server-uri") if key in self._ours]
-        return guard(session, self._where, configured, self._timeout)
+        return guard(session, self._where, configured, timeout=self._timeout, most_bytes=METADATA_BYTES)
 
     def _fetch_config(self) -> None:
         super()._fetch_config()
@@ -108,10 +110,12 @@ def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Ca
 
 
 @contextmanager
-def errors(where: str, timeout: float) -> Iterator[None]:
-    """Raise our own errors for those of PyIceberg; `where` begins their line, the deadline in seconds is told."""
+def errors(where: str) -> Iterator[None]:
+    """Raise our own errors for those of PyIceberg; `where` begins their line."""
     try:
         yield
+    except DataopsError:
+        raise
     except (NoSuchTableError, NoSuchIcebergTableError, NoSuchNamespaceError) as error:
         raise NotFound(f"{where}: {line(error)}") from error
     except LOGGED_OUT as error:
@@ -120,11 +124,11 @@ def errors(where: str, timeout: float) -> Iterator[None]:
         raise PermissionDenied(f"{where}: {line(error)}") from error
     except NotInstalledError as error:
         raise ConfigError(f"{where}: {line(error)}") from error
-    except requests.exceptions.Timeout as error:
-        raise TimedOut(f"{where}: no answer within {timeout:g} s") from error
-    except requests.exceptions.ConnectionError as error:
-        raise Unreachable(f"{where}: cannot be reached: {innermost(error)}") from error
-    except (RESTError, ValueError, KeyError, TypeError, requests.exceptions.RequestException) as error:
+    except (RESTError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise BadAnswer(f"{where}: {line(error)}") from error
     except OSError as error:
         raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error
+    except Exception as error:  # a metadata file that is none makes PyIceberg and Arrow fail in any way
+        raise BadAnswer(
+            f"{where}: the answer is not that of a catalog: {type(error).__name__}: {line(error)}"
+        ) from error

@@ -40,6 +40,7 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.transport.deadlines import Deadline
 
 Place = tuple[str, int]
 """A partition: its topic and number."""
@@ -406,13 +407,13 @@ class KafkaClient:
         # as all that is written counts, and not only what is committed
         with self.consumer(**{"isolation.level": "read_uncommitted"}) as consumer:
             consumer.list_topics(timeout=self._timeout)  # whom to ask
-            deadline = time.monotonic() + self._timeout
+            deadline = Deadline(self._timeout)
 
             def ask(places: Sequence[Place], timestamp: int, offsets: dict[Place, int]) -> None:
                 for some in in_calls(places):
                     asked = [TopicPartition(*place, timestamp) for place in some]
                     try:
-                        answered = consumer.offsets_for_times(asked, max(0.1, deadline - time.monotonic()))
+                        answered = consumer.offsets_for_times(asked, max(0.1, deadline.left))
                     except KafkaException as error:
                         failures.append(error.args[0])
                         return

@@ -7,7 +7,6 @@ description names the query's id; the executions that Spark remembers are `spark
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -15,6 +14,7 @@ from typing import Any
 
 from dataops_core.config import WebSettings, without_user_info
 from dataops_core.errors import BadAnswer, DataopsError
+from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.http import get_json
 
 WITHIN = timedelta(minutes=10)
@@ -59,7 +59,7 @@ class SparkUi:
         self._asked: datetime | None = None
         self._failed: DataopsError | None = None
         self._app = ""
-        self._deadline = 0.0
+        self._deadline = Deadline(0.0)
         self._batches: dict[int, tuple[datetime, int | None]] = {}
 
     def late_rows(self, query_id: str, now: datetime) -> LateRows:
@@ -82,7 +82,7 @@ class SparkUi:
         )
 
     def _read(self, query_id: str, now: datetime) -> None:
-        self._deadline = time.monotonic() + self._timeout
+        self._deadline = Deadline(self._timeout)
         apps = self._get("")
         running = next(app for app in apps if not app["attempts"][-1]["completed"])
         if running["id"] != self._app:  # another driver counts its executions anew
@@ -96,13 +96,13 @@ class SparkUi:
                 recent[int(execution["id"])] = ended
         self._batches = {number: told for number, told in self._batches.items() if number in recent}
         for number in sorted(recent.keys() - self._batches.keys(), reverse=True):
-            if time.monotonic() > self._deadline:
+            if self._deadline.passed:
                 break
             detail = self._get(f"/{self._app}/sql/{number}?details=true&planDescription=false")
             self._batches[number] = (recent[number], _dropped(detail))
 
     def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        left = max(0.1, self._deadline - time.monotonic())
+        left = max(0.1, self._deadline.left)
         return get_json(f"spark {self.target}", self._settings, _PATH + path, left)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Thread
@@ -23,12 +22,12 @@ from dataops_core.errors import (
     ClientError,
     NotFound,
     NoWorkers,
-    PermissionDenied,
     QueryFailed,
     TimedOut,
-    Unreachable,
 )
 from dataops_core.systems.trino.settings import TrinoSettings
+from dataops_core.transport import deadlines
+from dataops_core.transport.http import refusal
 from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
 
@@ -37,6 +36,12 @@ SOURCE = "dataops"
 BEHIND_A_PROXY = (
     "behind a proxy, set http-server.process-forwarded=true in Trino; or put the final address in trino.url"
 )
+ANSWER_BYTES = 64 * 2**20
+"""Bytes that one answer may have: Trino fills one with about 1 MiB, and a row is never divided."""
+FETCHED_BYTES = 64 * 2**20
+"""Bytes that all answers to a small statement may have together."""
+STATE_WITHIN = 2.0
+"""Seconds to find out why a statement is late, and to cancel it."""
 BATCH = 500
 """Rows that are handed over at once."""
 
@@ -296,9 +301,9 @@ class QueryHandle:
             TimedOut: It may still run in the server.
         """
         self.cancelled = True
-        deadline = time.monotonic() + within
+        deadline = deadlines.Deadline(within)
         failure: ClientError | None = None
-        while not self._ended.is_set() and time.monotonic() < deadline:
+        while not self._ended.is_set() and not deadline.passed:
             try:
                 self.cancel()
                 failure = None
@@ -328,12 +333,9 @@ class TrinoClient:
         with self.errors():
             with self._session() as session:
                 answer = session.get(f"{self.target}/v1/info", timeout=self._timeout)
-            if answer.status_code == 401:
-                raise AuthenticationFailed(f"trino {self.target}: refused our credentials (401)")
-            if answer.status_code == 403:
-                raise PermissionDenied(f"trino {self.target}: denies us permission (403)")
-            if answer.status_code != 200:
-                raise BadAnswer(f"trino {self.target}: HTTP {answer.status_code}")
+            error = refusal(f"trino {self.target}", answer.status_code)
+            if error is not None:
+                raise error
             found = answer.json()
             return TrinoInfo(
                 version=str(found["nodeVersion"]["version"]),
@@ -404,8 +406,6 @@ class TrinoClient:
                 timeout=self._timeout,
             )
         match answer.status_code:
-            case 200 | 202 | 204:
-                return answer
             case 401 | 403:
                 raise AuthenticationFailed(f"trino {self.target}: {self._settings.user} may not do that")
             case 404 | 410:
@@ -413,10 +413,15 @@ class TrinoClient:
             case 409:
                 raise QueryFailed("the query has ended before")
             case status:
-                raise BadAnswer(f"trino {self.target}: HTTP {status}")
+                error = refusal(f"trino {self.target}", status)
+        if error is not None:
+            raise error
+        return answer
 
     def _session(self) -> requests.Session:
-        return WebSession(f"trino {self.target}", self.target, self._settings.tls, BEHIND_A_PROXY)
+        return WebSession(
+            f"trino {self.target}", self.target, self._settings.tls, most_bytes=ANSWER_BYTES, hint=BEHIND_A_PROXY
+        )
 
     def _authentication(self) -> Authentication | None:
         settings = self._settings
@@ -445,8 +450,10 @@ class TrinoClient:
 
         def run() -> None:
             try:
-                for batch in handle.batches():
-                    rows.extend(batch)
+                # A server that does not take our cancel must not be asked for ever.
+                with deadlines.within(within + 2 * STATE_WITHIN, FETCHED_BYTES):
+                    for batch in handle.batches():
+                        rows.extend(batch)
             except ClientError as error:
                 failed.append(error)
             except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
@@ -456,9 +463,11 @@ class TrinoClient:
 
         Thread(target=run, name="trino-fetch", daemon=True).start()
         if not done.wait(within):
-            state = self._state(handle)
-            handle.cancel()
             late = f"trino {self.target}: the query did not finish within {within:g} s"
+            state = None
+            with deadlines.within(min(STATE_WITHIN, self._timeout)), suppress(ClientError):
+                state = self._state(handle)
+                handle.cancel()
             # Trino waits so for query-manager.required-workers, and for nothing else.
             if state == "WAITING_FOR_RESOURCES":
                 raise NoWorkers(f"{late}, it waits for workers")
@@ -486,32 +495,16 @@ class TrinoClient:
             raise QueryFailed(_said(error)) from error
         except trino.exceptions.TrinoAuthError as error:
             raise AuthenticationFailed(f"{where}: {line(error)}") from error
-        except (requests.exceptions.Timeout, TimeoutError) as error:
-            raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
-        except requests.exceptions.JSONDecodeError as error:
-            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
-        except (requests.exceptions.ConnectionError, trino.exceptions.TrinoConnectionError) as error:
-            raise self._no_connection(error) from error
         except trino.exceptions.HttpError as error:
-            text = line(error)
-            kind = AuthenticationFailed if "401" in text else PermissionDenied if "403" in text else BadAnswer
-            raise kind(f"{where}: {text}") from error
+            found = re.match(r"error (\d{3})(?:: )?(.*)", line(error))
+            status, text = (int(found[1]), found[2]) if found else (0, line(error))
+            raise refusal(where, status, text) or BadAnswer(f"{where}: {text}") from error
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
             raise BadAnswer(f"{where}: {line(error)}") from error
         except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
             raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
         except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
             raise BadAnswer(f"{where}: a value of the answer cannot be held: {line(error)}") from error
-
-    def _no_connection(self, error: BaseException) -> ClientError:
-        chain: list[BaseException] = [error]
-        while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-            chain.append(inner)
-        if any(isinstance(e, requests.exceptions.Timeout | TimeoutError) for e in chain):
-            return TimedOut(f"trino {self.target}: no answer within {self._timeout:g} s")
-        last = chain[-1]
-        reason = last.strerror if isinstance(last, OSError) and last.strerror else line(last)
-        return Unreachable(f"trino {self.target}: cannot be reached: {reason}")
 
 
 def _stages(stage: Mapping[str, Any] | None, depth: int) -> Iterator[StageProgress]:

@@ -1,0 +1,216 @@
+"""Connections that end at a deadline: name, connect, TLS, sending, headers and body have one together.
+
+The timeout of a socket begins anew with each byte, so a server that sends one now and then would hold us for ever.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import ipaddress
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import urllib3.connection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from dataops_core.transport.deadlines import Deadline, TooLarge
+
+HEADER_BYTES = 256 * 2**10
+"""Bytes that the headers of an answer may have, those of `100 Continue` included."""
+NO_LIMIT = 3600.0
+"""Seconds of a connection that nobody watches; none of our clients makes one."""
+
+
+@dataclass
+class Watch:
+    """The limits of one request.
+
+    Attributes:
+        deadline: When it must have ended.
+        most_bytes: Bytes that the body may have, as it is sent and after decompression.
+        in_headers: Whether the headers are not complete yet.
+    """
+
+    deadline: Deadline
+    most_bytes: int
+    in_headers: bool = True
+    _received: int = 0
+
+    def receive(self, size: int) -> None:
+        """Count bytes that were received; raises TooLarge where they are too many."""
+        self._received += size
+        if self.in_headers and self._received > HEADER_BYTES:
+            raise TooLarge(f"its headers have more than {HEADER_BYTES // 2**10} KiB")
+        if self._received > self.most_bytes + HEADER_BYTES:
+            raise too_large(self.most_bytes)
+
+
+def too_large(most_bytes: int) -> TooLarge:
+    """Return the error of a body that is too large."""
+    return TooLarge(f"its body has more than {most_bytes / 2**20:g} MiB")
+
+
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Watch the requests of this thread."""
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
+def _current() -> Watch:
+    return _watch.get() or Watch(Deadline(NO_LIMIT), 2**62)
+
+
+class _WatchedReader(io.RawIOBase):
+    """Reads a socket; each read waits as long as the deadline allows."""
+
+    def __init__(self, sock: Any, watch: Watch) -> None:  # noqa: ANN401 - a socket, or TLS within TLS
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self.watch = watch
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - as its base class
+        self.watch.deadline.check()
+        self._sock.settimeout(self.watch.deadline.left or 0.001)
+        size: int | None = self._raw.readinto(buffer)
+        self.watch.receive(size or 0)
+        return size
+
+    def close(self) -> None:
+        try:
+            self._raw.close()
+        finally:
+            super().close()
+
+
+class _Watched:
+    """A socket as `http.client.HTTPResponse` reads it."""
+
+    def __init__(self, sock: Any, watch: Watch) -> None:  # noqa: ANN401 - as above
+        self._sock, self._watch = sock, watch
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_WatchedReader(self._sock, self._watch))
+
+
+class WatchedResponse(http.client.HTTPResponse):
+    """An answer that is read within the limits of its request."""
+
+    def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as its base class
+        self._watch = _current()
+        super().__init__(_Watched(sock, self._watch), *arguments, **options)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        super().begin()
+        self._watch.in_headers = False
+
+
+class _Connecting:
+    """What both kinds of connections share."""
+
+    response_class = WatchedResponse
+    _dns_host: str
+    host: str
+    port: int
+    sock: socket.socket | None
+    socket_options: Any
+    source_address: tuple[str, int] | None
+
+    def _new_conn(self) -> socket.socket:
+        deadline = _current().deadline
+        failure: OSError = OSError("it has no address")
+        addresses = _addresses(self, self._dns_host, self.port, deadline)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            sock = None
+            try:
+                deadline.check()
+                sock = socket.socket(family, kind, protocol)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                # An address without an answer leaves its share to those that follow.
+                sock.settimeout(deadline.left / (len(addresses) - tried) or 0.001)
+                if self.source_address:
+                    sock.bind(self.source_address)
+                sock.connect(address)
+                sock.settimeout(deadline.left or 0.001)
+            except OSError as error:
+                failure = error
+                if sock is not None:
+                    sock.close()
+            else:
+                return sock
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, "no connection in time") from failure
+        raise NewConnectionError(self, f"no connection: {failure}") from failure  # type: ignore[arg-type]
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - as its base class
+        if self.sock is not None:
+            self.sock.settimeout(_current().deadline.left or 0.001)
+        super().send(data)  # type: ignore[misc]
+
+
+def _addresses(connection: Any, host: str, port: int, deadline: Deadline) -> list[Any]:  # noqa: ANN401 - for errors
+    """Return the addresses of a host; the system's own timeout for names is longer than ours."""
+    host = host.strip("[]")
+    found: list[Any] = []
+    failed: list[OSError] = []
+
+    def resolve() -> None:
+        try:
+            found.extend(
+                socket.getaddrinfo(host, port, urllib3.util.connection.allowed_gai_family(), socket.SOCK_STREAM)
+            )
+        except (OSError, UnicodeError) as error:
+            failed.append(error if isinstance(error, OSError) else OSError("not the name of a host"))
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        resolving = Thread(target=resolve, name=f"resolve {host}", daemon=True)
+        resolving.start()
+        resolving.join(deadline.left)
+        if resolving.is_alive():
+            raise ConnectTimeoutError(connection, f"the name {host} was not resolved in time") from None
+    else:
+        resolve()
+    if failed:
+        error = failed[0] if isinstance(failed[0], socket.gaierror) else socket.gaierror(str(failed[0]))
+        raise NameResolutionError(host, connection, error) from failed[0]
+    return found
+
+
+class WatchedConnection(_Connecting, urllib3.connection.HTTPConnection):  # type: ignore[misc]
+    """A connection without TLS."""
+
+
+class WatchedTlsConnection(_Connecting, urllib3.connection.HTTPSConnection):  # type: ignore[misc]
+    """A connection with TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = WatchedConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = WatchedTlsConnection
+
+
+POOLS: Mapping[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
+"""Pools of watched connections, by scheme."""

@@ -1,0 +1,135 @@
+"""What a well-behaved server answers to each question of `clients.QUESTIONS`, by method and path."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.airflow_server import AT, DAG, instance
+
+QUERY_ID = "20260105_000000_00000_aaaaa"
+STATS = {
+    "state": "FINISHED", "queued": False, "scheduled": True, "nodes": 1, "totalSplits": 1, "queuedSplits": 0,
+    "runningSplits": 0, "completedSplits": 1, "cpuTimeMillis": 1, "wallTimeMillis": 1, "queuedTimeMillis": 1,
+    "elapsedTimeMillis": 1, "processedRows": 1, "processedBytes": 1, "peakMemoryBytes": 1,
+}  # fmt: skip
+QUERY = {
+    "queryId": QUERY_ID, "state": "RUNNING", "session": {"user": "u", "source": "s"}, "query": "SELECT 1",
+    "resourceGroupId": ["global"], "queryStats": {
+        "createTime": "2026-01-05T00:00:00.000Z", "elapsedTime": "1.00s", "queuedTime": "1.00ms",
+        "totalCpuTime": "1.00s", "completedDrivers": 1, "totalDrivers": 2, "rawInputPositions": 1,
+        "rawInputDataSize": "1MB", "totalMemoryReservation": "1kB", "fullyBlocked": False, "blockedReasons": [],
+    },
+}  # fmt: skip
+RUN = {
+    "dag_id": "d", "dag_run_id": "r", "dag_display_name": "d", "logical_date": AT, "queued_at": AT, "start_date": AT,
+    "end_date": AT, "duration": 1.0, "data_interval_start": AT, "data_interval_end": AT, "run_after": AT,
+    "last_scheduling_decision": None, "run_type": "manual", "state": "success", "triggered_by": "rest_api",
+    "triggering_user_name": None, "conf": {}, "note": None, "dag_versions": [], "bundle_version": None,
+    "partition_key": None,
+}  # fmt: skip
+POOL = {
+    "name": "p", "slots": 1, "description": None, "include_deferred": False, "occupied_slots": 0, "running_slots": 0,
+    "queued_slots": 0, "scheduled_slots": 0, "open_slots": 1, "deferred_slots": 0, "team_name": None,
+}  # fmt: skip
+ASSET = {
+    "id": 1, "name": "a", "uri": "s3://a", "group": "g", "extra": {}, "created_at": AT, "updated_at": AT,
+    "scheduled_dags": [], "producing_tasks": [], "consuming_tasks": [], "aliases": [], "watchers": [],
+    "last_asset_event": None,
+}  # fmt: skip
+BROKEN_FILE = {
+    "import_error_id": 1, "timestamp": AT, "filename": "d.py", "bundle_name": "b", "stack_trace": "x\nError: y",
+}  # fmt: skip
+METADATA = {
+    "format-version": 2, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1", "location": "s3://lake/b",
+    "last-sequence-number": 1, "last-updated-ms": 1, "last-column-id": 1, "current-schema-id": 0,
+    "schemas": [{"type": "struct", "schema-id": 0, "fields": []}], "default-spec-id": 0,
+    "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999, "default-sort-order-id": 0,
+    "sort-orders": [{"order-id": 0, "fields": []}], "properties": {}, "snapshots": [],
+}  # fmt: skip
+ALERT = {
+    "labels": {"alertname": "A"}, "annotations": {"summary": "s"}, "startsAt": AT, "endsAt": AT, "updatedAt": AT,
+    "fingerprint": "f", "receivers": [{"name": "r"}], "generatorURL": "",
+    "status": {"state": "active", "silencedBy": [], "inhibitedBy": [], "mutedBy": []},
+}  # fmt: skip
+FIRING = {"labels": {"alertname": "A"}, "annotations": {}, "state": "firing", "activeAt": AT, "value": "1"}
+
+
+def _prometheus(data: Any) -> dict[str, Any]:
+    return {"status": "success", "data": data}
+
+
+ANSWERS: dict[str, Any] = {
+    "GET /v1/info": {"nodeVersion": {"version": "476"}, "coordinator": True, "starting": False, "uptime": "1m"},
+    "GET /v1/statement/executing/1": {
+        "id": QUERY_ID, "infoUri": "http://127.0.0.1/ui", "stats": STATS, "data": [[1]], "warnings": [],
+        "columns": [{"name": "a", "type": "bigint", "typeSignature": {"rawType": "bigint", "arguments": []}}],
+    },
+    "GET /v1/query": [QUERY],
+    f"GET /v1/query/{QUERY_ID}": QUERY,
+    f"PUT /v1/query/{QUERY_ID}/killed": None,
+    "POST /auth/token": {"access_token": "issued"},
+    "GET /api/v2/monitor/health": {
+        "metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": AT},
+        "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": AT},
+        "triggerer": {"status": "healthy", "latest_triggerer_heartbeat": AT},
+    },
+    "GET /api/v2/dags": {"dags": [DAG], "total_entries": 1},
+    "GET /api/v2/assets": {"assets": [ASSET], "total_entries": 1},
+    "GET /api/v2/dags/d": DAG,
+    "PATCH /api/v2/dags/d": DAG,
+    "GET /api/v2/dags/d/details": {**DAG, "params": {"n": {"value": 1, "schema": {}, "description": None}}},
+    "GET /api/v2/dags/d/dagRuns": {"dag_runs": [RUN], "total_entries": 1},
+    "POST /api/v2/dags/d/dagRuns": RUN,
+    "GET /api/v2/pools": {"pools": [POOL], "total_entries": 1},
+    "GET /api/v2/importErrors": {"import_errors": [BROKEN_FILE], "total_entries": 1},
+    "GET /api/v2/dags/d/dagRuns/r/taskInstances": {"task_instances": [instance("t", "success")], "total_entries": 1},
+    "GET /api/v2/dags/d/dagRuns/r/taskInstances/t/logs/1": {
+        "content": [{"timestamp": AT, "level": "info", "event": "e"}], "continuation_token": None,
+    },
+    "GET /v1/config": {"defaults": {}, "overrides": {}},
+    "POST /v1/oauth/tokens": {"access_token": "issued", "token_type": "bearer", "expires_in": 3600},
+    "GET /v1/namespaces": {"namespaces": [["a"]]},
+    "GET /v1/namespaces/a/tables/b": {"metadata-location": "s3://lake/b/m.json", "metadata": METADATA, "config": {}},
+    "GET /api/v1/alerts": _prometheus({"alerts": [FIRING]}),
+    "GET /api/v1/status/buildinfo": _prometheus({"version": "3.0"}),
+    "GET /api/v1/query": _prometheus({"resultType": "vector", "result": [{"metric": {"a": "b"}, "value": [1, "1"]}]}),
+    "GET /api/v1/query_range": _prometheus(
+        {"resultType": "matrix", "result": [{"metric": {"a": "b"}, "values": [[1, "1"]]}]}
+    ),
+    "GET /api/v1/targets": _prometheus({"activeTargets": [{"labels": {"instance": "i"}, "lastError": "e"}]}),
+    "GET /api/v1/rules": _prometheus({"groups": [{"rules": [{"name": "R", "health": "ok", "lastError": ""}]}]}),
+    "GET /api/v1/alertmanagers": _prometheus({"activeAlertmanagers": [{"url": "http://a/api/v2/alerts"}]}),
+    "GET /api/v2/alerts": [ALERT],
+    "POST /api/v2/alerts": None,
+    "GET /schemas/types": ["AVRO", "JSON"],
+    "GET /schemas/ids/7": {"schema": '{"type": "string"}'},
+    "GET /api/v1/applications": [{"id": "app-1", "attempts": [{"completed": False}]}],
+    "GET /api/v1/applications/app-1/sql": [
+        {"id": 1, "status": "COMPLETED", "description": "id = q\n", "submissionTime": "2026-01-05T00:00:00.000GMT",
+         "duration": 1},
+    ],
+    "GET /api/v1/applications/app-1/sql/1": {
+        "nodes": [{"metrics": [{"name": "number of rows which are dropped by watermark", "value": "1"}]}],
+    },
+}  # fmt: skip
+"""By method and path; `None` for an answer without a body."""
+
+LOGINS = ("/auth/token", "/v1/config", "/v1/oauth/tokens", "/v1/statement")
+"""Paths that are asked before the question itself."""
+
+
+def answer(method: str, path: str, base: str) -> Any:
+    """Return what a well-behaved server answers; raises KeyError where nobody asks for that."""
+    path = urlsplit(path).path
+    if (method, path) == ("POST", "/v1/statement"):
+        begun = {**STATS, "state": "QUEUED"}
+        return {"id": QUERY_ID, "infoUri": f"{base}/ui", "nextUri": f"{base}/v1/statement/executing/1", "stats": begun}
+    return ANSWERS[f"{method} {path}"]
+
+
+def body(method: str, path: str, base: str) -> bytes:
+    """Return the body of that answer."""
+    found = answer(method, path, base)
+    return b"" if found is None else json.dumps(found).encode()
