@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from tests.console.conftest import SIZES, Console, looking, well
 from tests.orders import stuck
 from tests.screen import shown, until_shown
@@ -15,7 +16,7 @@ from dataops_tui.dialogs.confirm import TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.keys import bindings, check_keys
 from dataops_tui.themes import THEMES
-from dataops_tui.web import is_ours
+from dataops_tui.web import is_ours, public_origin, server
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
@@ -121,6 +122,52 @@ async def test_the_palette_finds_a_command_by_a_few_letters(console: Console) ->
 )
 def test_only_our_own_page_comes_in(host: str, origin: str | None, good: bool) -> None:
     assert is_ours(host, origin, 8000) is good
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "good"),
+    [
+        ("console.example.com", "https://console.example.com", True),
+        ("Console.Example.com", "https://console.example.com", True),
+        ("console.example.com", None, True),
+        ("127.0.0.1:8000", None, True),
+        ("console.example.com", "http://console.example.com", False),
+        ("console.example.com", "https://evil.example", False),
+        ("console.example.com", "null", False),
+        ("evil.example", "https://evil.example", False),
+        ("127.0.0.1:8000", "https://console.example.com", False),
+    ],
+)
+def test_a_proxy_in_front_is_one_more_page(host: str, origin: str | None, good: bool) -> None:
+    assert is_ours(host, origin, 8000, public_origin("https://console.example.com/")) is good
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["console.example.com", "https://u:p@c", "https://c/path", "ftp://c", "https://", "https://c:x", "https://[c"],
+)
+def test_an_address_of_a_proxy_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="--public-url"):
+        public_origin(url)
+
+
+async def test_every_response_of_the_web_mode_forbids_frames() -> None:
+    app = await server("true", 0)._make_app()
+    async with TestClient(TestServer(app, host="127.0.0.1")) as client:
+        for host, path, status in (
+            ("127.0.0.1:0", "/", 200),
+            ("127.0.0.1:0", "/static/js/textual.js", 200),
+            ("127.0.0.1:0", "/nope", 404),
+            ("evil.example", "/", 403),
+            ("evil.example", "/ws", 403),
+        ):
+            answer = await client.get(path, headers={"Host": host})
+            assert answer.status == status
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Frame-Options"] == "DENY"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        refused = await client.get("/ws", headers={"Host": "127.0.0.1:0", "Origin": "http://evil.example"})
+        assert refused.status == 403
 
 
 def test_the_web_mode_without_its_library_says_what_to_install(

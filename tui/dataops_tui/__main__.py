@@ -55,6 +55,9 @@ def console(
         bool, typer.Option("--web", help="Show it in a web browser, on this machine only; read-only unless --writable.")
     ] = False,
     port: Annotated[int, typer.Option(metavar="PORT", help="Port of --web.")] = 8000,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of an authenticating proxy in front of --web.")
+    ] = None,
     writable: Annotated[bool, typer.Option("--writable", help="Let --web change things, as the terminal may.")] = False,
     show_version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -74,9 +77,9 @@ def console(
         name, _ = context_of(settings, context)
         check_keys(settings.console.keys)
     if web:
-        mode = [] if writable else ["--read-only"]
+        mode = [] if writable and not read_only else ["--read-only"]
         source = ["--replay", str(file)] if file else ["--replay"] if replay else ["--config", str(find_config(config))]
-        serve([*source, *([] if replay else ["--context", name]), *mode], port)
+        serve([*source, *([] if replay else ["--context", name]), *mode], port, public_url)
         return
     # Textual draws on standard error; for a web browser it has no terminal, and a driver of its own
     if not (sys.stdin.isatty() and sys.stderr.isatty()) and not os.environ.get("TEXTUAL_DRIVER"):

@@ -1,4 +1,4 @@
-"""The console in a web browser, on this machine only."""
+"""The console in a web browser, on this machine only or behind a proxy that authenticates."""
 
 from __future__ import annotations
 
@@ -12,48 +12,91 @@ from urllib.parse import urlsplit
 from dataops_core.errors import ConfigError
 
 HOST = "127.0.0.1"
-"""The loopback: there is no login, so nobody else may come in."""
+"""The loopback: there is no login, so nobody else may connect."""
+HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""On every response: no other page can show the console in a frame, and so lead clicks and keys into it."""
 
 
-def serve(arguments: Sequence[str], port: int) -> None:
+def serve(arguments: Sequence[str], port: int, public_url: str | None = None) -> None:
     """Serve the console until it is interrupted; each browser window has a console of its own.
 
     Args:
         arguments: What each console is started with.
         port: Port on the loopback.
+        public_url: Address of the proxy in front, where there is one.
 
     Raises:
-        ConfigError: textual-serve is not installed.
+        ConfigError: textual-serve is not installed, or `public_url` is not an address.
     """
+    server(shlex.join([sys.executable, "-m", "dataops_tui", *arguments]), port, public_url).serve()
+
+
+def server(command: str, port: int, public_url: str | None = None) -> Any:  # noqa: ANN401 - imported only when needed
+    """Return textual-serve's server with our rules; raises ConfigError as `serve`."""
     try:
-        server = import_module("textual_serve.server").Server
+        base = import_module("textual_serve.server").Server
         web = import_module("aiohttp.web")
     except ImportError as error:
         raise ConfigError(
             "the web mode needs textual-serve", hint="pip install '.[web]' in a clone of dataops-tui"
         ) from error
+    public = None if public_url is None else public_origin(public_url)
 
     @web.middleware  # type: ignore[untyped-decorator] # it is imported only where it is needed
     async def only_from_here(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401
-        if not is_ours(request.host, request.headers.get("Origin"), port):
+        if not is_ours(request.host, request.headers.get("Origin"), port, public):
             raise web.HTTPForbidden(text="this console is open to its own page only")
         return await handler(request)
 
-    class LocalServer(server):  # type: ignore[misc, valid-type] # as above
+    async def harden(_request: object, response: Any) -> None:  # noqa: ANN401 - as above
+        response.headers.update(HEADERS)
+
+    class LocalServer(base):  # type: ignore[misc, valid-type] # as above
         async def _make_app(self) -> Any:  # noqa: ANN401
             app = await super()._make_app()
             app.middlewares.append(only_from_here)
+            app.on_response_prepare.append(harden)
             return app
 
-    command = shlex.join([sys.executable, "-m", "dataops_tui", *arguments])
-    LocalServer(command, host=HOST, port=port, title="dataops-tui").serve()
+    return LocalServer(command, host=HOST, port=port, title="dataops-tui", public_url=public)
 
 
-def is_ours(host: str, origin: str | None, port: int) -> bool:
-    """Tell whether a request comes from our own page.
+def public_origin(url: str) -> str:
+    """Return scheme, host and port of a proxy's address; raises ConfigError where it is more or less than that."""
+    try:
+        parts = urlsplit(url)
+        rest = parts.path.strip("/") + parts.query + parts.fragment
+        good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc and not rest
+        good = good and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            "--public-url is not an address without a path", hint="write it as https://console.example.com"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
-    Any page in the browser can open a connection to the loopback. Such a one names itself as the origin; and one whose
-    name was made to mean this machine (DNS rebinding) gives itself away by the host.
+
+def is_ours(host: str, origin: str | None, port: int, public: str | None = None) -> bool:
+    """Return whether a request comes from our own page.
+
+    Any page in the browser can connect to the loopback. Such a page names itself as the origin; and one whose name was
+    made to mean this machine (DNS rebinding) is recognised by the host.
+
+    Args:
+        host: The request's header `Host`.
+        origin: Its header `Origin`.
+        port: Port on the loopback.
+        public: Origin of the proxy in front.
     """
+    host = host.lower()
+    if public is not None and host == urlsplit(public).netloc:
+        return origin is None or origin.lower() == public
     names = {f"{name}:{port}" for name in (HOST, "localhost")}
     return host in names and (origin is None or urlsplit(origin).netloc == host)
