@@ -25,7 +25,7 @@ from tests.screen import shown, until_shown
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from dataops_core.actions.audit import append
+from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.systems.airflow.client import Dag, DagRun
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
@@ -206,10 +206,10 @@ def dressed(folder: Path, **look: object) -> Console:
         query(60, "FAILED", "SELECT * FROM bronze.oders", error="TABLE_NOT_FOUND", error_type="USER_ERROR"),
     )
     trigger = {"context": "test", "action": "trigger_dag", "target": "http://airflow", "dag_id": "daily_revenue"}
-    append(console.audit, {**trigger, "outcome": "allowed"})
-    append(console.audit, {**trigger, "outcome": "done"})
+    AuditLog(console.audit).append({**trigger, "outcome": "allowed"})
+    AuditLog(console.audit).append({**trigger, "outcome": "done"})
     sql = {"context": "test", "action": "run_sql", "target": "http://trino", "statement": "DROP TABLE gold.revenue"}
-    append(console.audit, {**sql, "risk": "ddl", "outcome": "refused", "reason": "the context is read-only"})
+    AuditLog(console.audit).append({**sql, "risk": "ddl", "outcome": "refused", "reason": "the context is read-only"})
     return console
 
 

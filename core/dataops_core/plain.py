@@ -6,9 +6,13 @@ and unassigned characters, and all separators but the space.
 
 from __future__ import annotations
 
+import json
+import re
+
 _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "\u2421"}
 """Unicode's one-cell symbols of the C0 controls: ␛ for ESC, ␊ for a line end."""
 _LAYOUT = "\n\t"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
@@ -34,6 +38,15 @@ def escaped(text: str) -> str:
         return text
     text = text.replace("\r\n", "\n")  # of CSV
     return "".join([c if c.isprintable() or c in _LAYOUT else _escaped(c) for c in text])
+
+
+def json_line(value: object) -> str:
+    """Return a value as JSON in one line of printable characters, which every reader of JSON takes.
+
+    Half of a surrogate pair, as in an argument that is not UTF-8, is no character in JSON: its escape stands as text.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return escaped(_SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text))
 
 
 def _shown(character: str) -> str:

@@ -13,7 +13,7 @@ from tests.orders import stuck
 from tests.screen import shown, type_at_once, until_shown
 from tests.settings import Settings
 
-from dataops_core.actions.audit import append
+from dataops_core.actions.audit import AuditLog
 from dataops_core.systems.clients import Clients
 from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
@@ -210,8 +210,10 @@ async def test_xray_draws_who_reads_what(console: Console, size: tuple[int, int]
 
 
 async def test_the_audit_viewer_shows_what_was_done_and_that_the_chain_is_whole(console: Console) -> None:
-    append(console.audit, {"context": "test", "outcome": "done", "action": "trigger_dag", "dag_id": "conform"})
-    append(console.audit, {"context": "test", "outcome": "refused", "action": "run_sql", "statement": "DROP\nTABLE x"})
+    AuditLog(console.audit).append({"context": "test", "outcome": "done", "action": "trigger_dag", "dag_id": "conform"})
+    AuditLog(console.audit).append(
+        {"context": "test", "outcome": "refused", "action": "run_sql", "statement": "DROP\nTABLE x"}
+    )
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await command(pilot, "audit")
         text = await until_shown(console.app, lambda text: "chain of 2 lines is whole" in text, "the trail")

@@ -126,8 +126,8 @@ def test_files_of_ours_that_somebody_made_deep(text: str, tmp_path: Path) -> Non
     path = tmp_path / "lines.jsonl"
     path.write_text(text + "\n")
     assert History(path).newest() == ()
-    assert audit.verify_audit(path).problem == "line 1 is not an audit entry"
-    assert audit.read_audit(path, 10).entries == ()
+    assert audit.AuditLog(path).verify().problem == "line 1 is not an audit entry"
+    assert audit.AuditLog(path).read(10).entries == ()
     assert params.kinds({"type": "object"}) == ("object",)
     with pytest.raises(BadAnswer):
         read_plan(text)

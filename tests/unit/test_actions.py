@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from tests.settings import ContextSettings
 
-from dataops_core.actions import Gate, SqlRisk, verify_audit
-from dataops_core.actions.audit import append
+from dataops_core.actions import AuditLog, Gate, SqlRisk
 from dataops_core.actions.sql import classify_sql, one_statement
 from dataops_core.errors import ActionRefused, NotFound
 
@@ -221,7 +220,7 @@ def test_a_change_passes_only_where_allowed_and_confirmed(
     assert airflow.asked == ([("d", {})] if passes else [])
     outcomes = [entry["outcome"] for entry in entries(audit)]
     assert outcomes == (["allowed", "allowed", "allowed", "done"] if passes else ["refused"] * 3)
-    assert verify_audit(audit).problem is None
+    assert AuditLog(audit).verify().problem is None
 
 
 def test_the_gate_says_which_word_confirms(audit: Path) -> None:
@@ -263,7 +262,7 @@ def test_the_audit_holds_no_secret(audit: Path) -> None:
 
 
 def test_the_audit_file_is_for_its_user_only(audit: Path) -> None:
-    append(audit, {"action": "x"})
+    AuditLog(audit).append({"action": "x"})
     assert stat.S_IMODE(audit.stat().st_mode) == 0o600
     assert stat.S_IMODE(audit.parent.stat().st_mode) == 0o700
 
@@ -278,17 +277,17 @@ def test_what_cannot_be_audited_is_not_done(tmp_path: Path) -> None:
 
 def test_appends_at_the_same_time_keep_the_chain(audit: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: append(audit, {"n": n, "long": "x" * 3000}), range(200)))
-    report = verify_audit(audit)
+        list(pool.map(lambda n: AuditLog(audit).append({"n": n, "long": "x" * 3000}), range(200)))
+    report = AuditLog(audit).verify()
     assert (report.lines, report.problem) == (200, None)
     assert sorted(entry["n"] for entry in entries(audit)) == list(range(200))
 
 
 def test_a_line_longer_than_a_chunk_is_chained(audit: Path) -> None:
-    append(audit, {"long": "x" * 200_000})
-    append(audit, {"n": 1})
-    append(audit, {"n": 2})
-    assert verify_audit(audit).lines == 3
+    AuditLog(audit).append({"long": "x" * 200_000})
+    AuditLog(audit).append({"n": 1})
+    AuditLog(audit).append({"n": 2})
+    assert AuditLog(audit).verify().lines == 3
 
 
 @pytest.mark.parametrize(
@@ -304,23 +303,23 @@ def test_a_line_longer_than_a_chunk_is_chained(audit: Path) -> None:
 )
 def test_tampering_is_found(audit: Path, damage: Any, intact: int, problem: str) -> None:
     for n in range(4):
-        append(audit, {"n": n})
+        AuditLog(audit).append({"n": n})
     audit.write_bytes(b"".join(damage(audit.read_bytes().splitlines(keepends=True))))
-    report = verify_audit(audit)
+    report = AuditLog(audit).verify()
     assert report.lines == intact
     assert report.problem is not None
     assert problem in report.problem
 
 
 def test_after_a_crash_in_the_middle_of_a_line_new_lines_are_whole(audit: Path) -> None:
-    append(audit, {"n": 0})
+    AuditLog(audit).append({"n": 0})
     with audit.open("ab") as file:
         file.write(b'{"previous": "')
-    append(audit, {"n": 1})
+    AuditLog(audit).append({"n": 1})
     lines = audit.read_bytes().splitlines()
     assert len(lines) == 3
     assert json.loads(lines[2])["n"] == 1
-    assert verify_audit(audit).problem == "line 2 is not an audit entry"
+    assert AuditLog(audit).verify().problem == "line 2 is not an audit entry"
 
 
 def test_a_user_without_a_name_is_told_by_number(audit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,5 +327,5 @@ def test_a_user_without_a_name_is_told_by_number(audit: Path, monkeypatch: pytes
         raise KeyError
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    append(audit, {})
+    AuditLog(audit).append({})
     assert entries(audit)[0]["user"] == str(os.getuid())

@@ -179,7 +179,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
         self.theme = settings.console.theme
         self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii)
         self.set_keymap(settings.console.keys)
-        self.gate = gate or Gate(self.context_name, self.context_settings)
+        self.gate = gate or Gate(self.context_name, self.context_settings, audit=settings.audit)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         """What has changed since the console was started, oldest first."""
         self._garbage = GarbageCollector()
@@ -399,7 +399,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
         if name != self.context_name:
             before, self.monitor, self.snapshot = self.monitor, None, None
             self.context_name, self.context_settings = context_of(self.settings, name)
-            self.gate = Gate(self.context_name, self.context_settings, self.gate.audit_path)
+            self.gate = Gate(self.context_name, self.context_settings, self.gate.audit.path, self.settings.audit)
             self.events.clear()
             self.forget()
             self._connect(partial(self._watch_other, name), before)

@@ -1,8 +1,8 @@
 """What changes the world goes through one gate: policy, confirmation, audit."""
 
-from dataops_core.actions.audit import AuditReport, default_audit_path, verify_audit
+from dataops_core.actions.audit import AuditLog, AuditReport, default_audit_path
 from dataops_core.actions.backfill import Again, Backfill
 from dataops_core.actions.policy import Gate, parse_conf
 from dataops_core.actions.risk import SqlRisk
 
-__all__ = ["Again", "AuditReport", "Backfill", "Gate", "SqlRisk", "default_audit_path", "parse_conf", "verify_audit"]
+__all__ = ["Again", "AuditLog", "AuditReport", "Backfill", "Gate", "SqlRisk", "default_audit_path", "parse_conf"]

@@ -1,18 +1,18 @@
 """The audit file: JSON lines, only ever appended, each with the SHA-256 of the line before it.
 
-A line that is changed, removed or put in later breaks the chain from there on. Lines cut off the end leave no trace in
-the file itself, so ship it elsewhere where that matters.
+A line that is changed, removed or inserted later breaks the chain from there on. What the chain alone cannot show, a
+change at its end and a chain that was rewritten as a whole, shows against the anchors outside of the file: see
+`dataops_core.actions.audit_anchor` and docs/security.md.
 """
 
 from __future__ import annotations
 
 import fcntl
 import getpass
-import json
 import os
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -20,11 +20,27 @@ from typing import Any, BinaryIO
 
 from platformdirs import user_state_path
 
-from dataops_core.errors import ActionRefused, DataopsError
-from dataops_core.transport.bounded import loads
+from dataops_core.actions.audit_anchor import (
+    AnchorBroken,
+    Head,
+    has_valid_signature,
+    is_signed,
+    read_head,
+    send_syslog,
+    sign,
+    write_head,
+)
+from dataops_core.config import AuditSettings, resolve_secret
+from dataops_core.errors import ActionRefused, ConfigError, DataopsError
+from dataops_core.plain import json_line
+from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 FIRST = "0" * 64
 """What stands in the first line in place of a hash."""
+BREAK = "break"
+"""Key of a line that says that the file did not end as its head file had it."""
+LONGEST_TEXT = 20_000
+"""Characters of one value in an entry; a longer one is cut off, with its length and its SHA-256."""
 _CHUNK = 65536
 
 
@@ -35,37 +51,14 @@ class AuditReport:
     Attributes:
         lines: Lines that are intact, from the first one on.
         problem: The first thing that is wrong, in one line; `None` if the chain is whole.
+        anchored_from: First line that was written with a head file, with which its end was compared.
+        signed_from: First line whose signature was checked; `None` where there is no key or no signature.
     """
 
     lines: int
     problem: str | None = None
-
-
-def default_audit_path() -> Path:
-    """Return where the audit file of this user is kept."""
-    return user_state_path("dataops") / "audit.jsonl"
-
-
-def append(path: Path, entry: Mapping[str, object]) -> None:
-    """Append one line, and have it on the disk before returning.
-
-    Raises:
-        ActionRefused: It cannot be written; what cannot be audited is not done.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
-            last, whole = _last_line(file)
-            line = {"previous": sha256(last).hexdigest() if last else FIRST, **_stamp(), **entry}
-            # a line that a crash has cut short stays as it is, and the check names it
-            file.write((b"" if whole else b"\n") + json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        reason = (error.strerror or "unwritable").lower()
-        raise ActionRefused(f"the audit file {path} cannot be written: {reason}") from error
+    anchored_from: int | None = None
+    signed_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,49 +74,182 @@ class AuditTrail:
     entries: tuple[tuple[int, Mapping[str, Any]], ...]
 
 
-def verify_audit(path: Path) -> AuditReport:
-    """Check the chain of an audit file.
+def default_audit_path() -> Path:
+    """Return where the audit file of this user is kept."""
+    return user_state_path("dataops") / "audit.jsonl"
 
-    Raises:
-        OSError: The file cannot be read.
+
+class AuditLog:
+    """An audit file with its anchors.
+
+    Args:
+        path: The file; the user's own where not given.
+        settings: Its anchors.
     """
-    return _read(path, deque(maxlen=0))
+
+    def __init__(self, path: Path | None = None, settings: AuditSettings | None = None) -> None:
+        self.path = path or default_audit_path()
+        self._settings = settings or AuditSettings()
+        self._own = self.path == default_audit_path()
+        named = self._settings.head_file
+        self.head_path = (
+            Path(named) if named is not None and self._own else self.path.with_name(f"{self.path.stem}.head")
+        )
+
+    def append(self, entry: Mapping[str, object]) -> None:
+        """Append one line, and have it on the disk before returning.
+
+        Raises:
+            ActionRefused: It cannot be written or anchored; what cannot be audited is not done.
+        """
+        try:
+            self._append(entry)
+        except OSError as error:
+            reason = (error.strerror or "unwritable").lower()
+            head = f": {self.head_path}" if error.filename is not None and self.head_path.name in error.filename else ""
+            raise ActionRefused(f"the audit file {self.path} cannot be written{head}: {reason}") from error
+        except (ConfigError, AnchorBroken) as error:
+            raise ActionRefused(f"the audit file {self.path} cannot be anchored: {error}") from error
+
+    def verify(self, known: str | None = None) -> AuditReport:
+        """Check the chain, its signatures and its end.
+
+        Args:
+            known: SHA-256 of a line, from a syslog or a note; it has to be in the chain.
+
+        Raises:
+            OSError: The file cannot be read.
+            ConfigError: The key cannot be read.
+        """
+        return self._check(deque(maxlen=0), known)
+
+    def read(self, newest: int) -> AuditTrail:
+        """Check the file, and return its newest entries; a file that does not exist yet has none.
+
+        Raises:
+            DataopsError: It cannot be read.
+        """
+        entries: deque[tuple[int, Mapping[str, Any]]] = deque(maxlen=newest)
+        try:
+            report = self._check(entries, None)
+        except FileNotFoundError:
+            return AuditTrail(AuditReport(0), ())
+        except OSError as error:
+            reason = (error.strerror or "unreadable").lower()
+            raise DataopsError(f"the audit file {self.path} cannot be read: {reason}") from error
+        return AuditTrail(report, tuple(entries))
+
+    def _key(self) -> bytes | None:
+        secret = self._settings.hmac_key
+        return None if secret is None else resolve_secret(secret, "audit.hmac_key").encode()
+
+    def _append(self, entry: Mapping[str, object]) -> None:
+        key = self._key()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+            last, whole = _last_line(file)
+            before = sha256(last).hexdigest() if last else FIRST
+            head = read_head(self.head_path, key)
+            broken = None if head is None or before in (head.sha256, head.following) else _broken(head, before)
+            if head is None or broken or before != head.sha256:
+                lines = _count(file, whole)
+                head = replace(head, lines=lines) if head else Head(lines, before, anchored_from=lines + 1)
+            line = _line({"previous": before, **_stamp(), **entry, **({BREAK: broken} if broken else {})})
+            signed_from = head.signed_from
+            if key is not None:
+                line, signed_from = sign(line, key), signed_from or head.lines + 1
+            written = sha256(line).hexdigest()
+            if self._settings.syslog is not None:
+                named = {name: entry[name] for name in ("context", "action", "outcome") if name in entry}
+                send_syslog(self._settings.syslog, _line({"line": head.lines + 1, "sha256": written, **named}))
+            head = replace(head, sha256=before, following=written, signed_from=signed_from)
+            write_head(self.head_path, head, key)
+            # a line that a crash has cut short stays as it is, and the check names it
+            file.write((b"" if whole else b"\n") + line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+            head = replace(head, lines=head.lines + 1, sha256=written, following=None)
+            write_head(self.head_path, head, key)
+
+    def _check(self, entries: deque[tuple[int, Mapping[str, Any]]], known: str | None) -> AuditReport:
+        key = self._key()
+        try:
+            head = read_head(self.head_path, key)
+        except AnchorBroken as error:
+            return AuditReport(0, str(error))
+        signed_from = None if head is None else head.signed_from
+        expected, intact, seen = FIRST, 0, known is None
+        with self.path.open("rb") as file:
+            number = 0
+            while raw := file.readline(LINE + 1):
+                number += 1
+                line = raw.removesuffix(b"\n")
+                entry = _entry(line)
+                problem = _problem(entry, raw, expected)
+                if problem is None and key is not None and (signed_from is not None or is_signed(line)):
+                    signed_from = signed_from or number
+                    if number >= signed_from and not has_valid_signature(line, key):
+                        problem = "is not signed with the audit key"
+                if problem is not None or entry is None:
+                    return AuditReport(intact, f"line {number} {problem}", signed_from=signed_from)
+                expected, intact = sha256(line).hexdigest(), number
+                seen = seen or expected == known
+                entries.append((number, entry))
+        anchored_from = None if head is None else head.anchored_from
+        report = AuditReport(intact, None, anchored_from, signed_from if key is not None else None)
+        if not seen:
+            return replace(report, problem=f"no line has the SHA-256 {known}")
+        return replace(report, problem=self._end_problem(head, expected, intact))
+
+    def _end_problem(self, head: Head | None, last: str, lines: int) -> str | None:
+        if head is None:
+            if lines and self._own:
+                return f"its end cannot be checked: the head file {self.head_path} does not exist"
+            return None
+        if (last, lines) in ((head.sha256, head.lines), (head.following, head.lines + 1)):
+            return None
+        return (
+            f"the file does not end as its head file {self.head_path} has it, with line {head.lines}:"
+            " lines at its end were changed, removed or added"
+        )
 
 
-def read_audit(path: Path, newest: int) -> AuditTrail:
-    """Check the chain of an audit file, and return its newest entries; a file that is not there yet has none.
+def _line(entry: Mapping[str, object]) -> bytes:
+    return json_line({name: _cut(value) for name, value in entry.items()}).encode()
 
-    Raises:
-        DataopsError: It cannot be read.
-    """
-    entries: deque[tuple[int, Mapping[str, Any]]] = deque(maxlen=newest)
+
+def _cut(value: object) -> object:
+    text = value if isinstance(value, str) else json_line(value)
+    if len(text) <= LONGEST_TEXT:
+        return value
+    digest = sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{text[:LONGEST_TEXT]}… ({len(text)} characters, SHA-256 {digest})"
+
+
+def _entry(line: bytes) -> Mapping[str, Any] | None:
     try:
-        report = _read(path, entries) if path.exists() else AuditReport(0)
-    except OSError as error:
-        reason = (error.strerror or "unreadable").lower()
-        raise DataopsError(f"the audit file {path} cannot be read: {reason}") from error
-    return AuditTrail(report, tuple(entries))
+        found = load_object(line, size=LINE)
+    except Malformed:
+        return None
+    return found if "previous" in found else None
 
 
-def _read(path: Path, entries: deque[tuple[int, Mapping[str, Any]]]) -> AuditReport:
-    expected = FIRST
-    intact = 0
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            line = raw.removesuffix(b"\n")
-            try:
-                entry = loads(line)
-                previous = entry["previous"]
-            except (ValueError, KeyError, TypeError):
-                return AuditReport(intact, f"line {number} is not an audit entry")
-            if previous != expected:
-                return AuditReport(intact, f"line {number} does not follow the line before it")
-            if line == raw:
-                return AuditReport(intact, f"line {number} is cut short")
-            expected = sha256(line).hexdigest()
-            intact = number
-            entries.append((number, entry))
-    return AuditReport(intact)
+def _problem(entry: Mapping[str, Any] | None, raw: bytes, expected: str) -> str | None:
+    if entry is None:
+        return "is not an audit entry"
+    if entry["previous"] != expected:
+        return "does not follow the line before it"
+    if not raw.endswith(b"\n"):
+        return "is cut short"
+    if BREAK in entry:
+        return f"says that lines before it were changed: {entry[BREAK]}"
+    return None
+
+
+def _broken(head: Head, found: str) -> str:
+    return f"line {head.lines} had the SHA-256 {head.sha256}, the newest line now has {found}"
 
 
 def _stamp() -> dict[str, str]:
@@ -132,6 +258,15 @@ def _stamp() -> dict[str, str]:
     except (KeyError, OSError):  # a container's arbitrary user has no name
         user = str(os.getuid())
     return {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "user": user, "host": os.uname().nodename}
+
+
+def _count(file: BinaryIO, whole: bool) -> int:
+    """Return the number of lines, one that is cut short among them."""
+    file.seek(0)
+    lines = 0
+    while chunk := file.read(_CHUNK):
+        lines += chunk.count(b"\n")
+    return lines + (not whole)
 
 
 def _last_line(file: BinaryIO) -> tuple[bytes, bool]:

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dataops_core.actions.audit import append, default_audit_path
+from dataops_core.actions.audit import AuditLog
 from dataops_core.actions.backfill import Backfill
 from dataops_core.actions.risk import SqlRisk
-from dataops_core.config import ContextSettings
+from dataops_core.config import AuditSettings, ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
@@ -46,12 +46,19 @@ class Gate:
         context: Name of the context.
         settings: Its settings: `read_only` refuses every change, `production` wants the context's name.
         audit_path: The audit file; the user's own where not given.
+        audit: What anchors it.
     """
 
-    def __init__(self, context: str, settings: ContextSettings, audit_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        context: str,
+        settings: ContextSettings,
+        audit_path: Path | None = None,
+        audit: AuditSettings | None = None,
+    ) -> None:
         self._context = context
         self._settings = settings
-        self.audit_path = audit_path or default_audit_path()
+        self.audit = AuditLog(audit_path, audit)
         """Where everything that is done or refused is written down."""
         self._held: str | None = None
 
@@ -292,7 +299,7 @@ class Gate:
             )
 
     def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
-        append(self.audit_path, {"context": self._context, "outcome": outcome, **entry, **more})
+        self.audit.append({"context": self._context, "outcome": outcome, **entry, **more})
 
 
 def _pause(client: AirflowClient, dag_id: str, paused: bool) -> None:

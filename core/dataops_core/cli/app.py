@@ -823,19 +823,24 @@ def config_schema() -> int:
 
 @audit_app.command("verify")
 def audit_verify(
+    context: _Context,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Hash of a line, from a syslog; it has to be in the file.")
+    ] = None,
 ) -> int:
-    """Check that each line of the audit file follows the one before it: none was changed, removed or put between.
+    """Check that no line of the audit file was changed, removed or inserted.
 
-    A change of the newest line shows once another one follows.
+    Each line has to follow the one before it, the file has to end as its head file has it, and with audit.hmac_key in
+    the settings each line has to be signed.
 
     Example: dataops audit verify
 
-    Exit codes: 0 the chain is whole, 1 it is not, 2 wrong use or no such file.
+    Exit codes: 0 no change found, 1 a change found, 2 wrong use or no such file.
     """
     from dataops_core.cli import auditing
 
-    return auditing.verify(file)
+    return auditing.verify(context.obj, file, None if head is None else head.strip().lower())
 
 
 if __name__ == "__main__":

@@ -4,20 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataops_core.actions.audit import default_audit_path, verify_audit
+from dataops_core.actions.audit import AuditLog, AuditReport
+from dataops_core.cli.app import Invocation
 from dataops_core.cli.terminal import Exit, say, write
+from dataops_core.config import AuditSettings, find_config
 from dataops_core.errors import ConfigError
+from dataops_core.systems.registry import load_settings
 
 
-def verify(file: Path | None) -> int:
+def verify(invocation: Invocation, file: Path | None, known: str | None) -> int:
     """Check an audit file."""
-    path = file or default_audit_path()
+    audit = AuditLog(file, _settings(invocation))
     try:
-        report = verify_audit(path)
+        report = audit.verify(known)
     except OSError as error:
-        raise ConfigError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise ConfigError(f"{audit.path}: {(error.strerror or 'cannot be read').lower()}") from error
     if report.problem is not None:
-        say(f"dataops: {path}: {report.problem}; {report.lines} lines before it are intact")
+        say(f"dataops: {audit.path}: {report.problem}; {report.lines} lines before it are intact")
         return Exit.FAILED
-    write(f"{path}: {report.lines} lines, each follows the one before it\n")
+    write(f"{audit.path}: {report.lines} lines, each follows the one before it; {'; '.join(_checked(report, known))}\n")
     return Exit.OK
+
+
+def _settings(invocation: Invocation) -> AuditSettings:
+    """Return the anchors of the settings; those of no settings where there is no settings file."""
+    try:
+        path = find_config(invocation.config)
+    except ConfigError:
+        if invocation.config is not None:
+            raise
+        return AuditSettings()
+    return load_settings(path).audit
+
+
+def _checked(report: AuditReport, known: str | None) -> list[str]:
+    ends = {
+        None: "its end is not checked: it has no head file",
+        1: "it ends as its head file has it",
+    }
+    end = ends.get(
+        report.anchored_from, f"it ends as its head file has it, which exists since line {report.anchored_from}"
+    )
+    since = report.signed_from
+    signed = "no signatures checked" if since is None else f"signatures are valid from line {since} on"
+    return [end, signed, *([f"it has the line {known}"] if known is not None else [])]

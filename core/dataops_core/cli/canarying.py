@@ -30,7 +30,7 @@ def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json:
     if pipeline.canary is None:
         raise ConfigError(f"the pipeline {name} has no canary", hint=f"declare it in [pipelines.{name}.canary]")
     clients = Clients(chosen, settings.probe_timeout)
-    gate = Gate(context, chosen)
+    gate = Gate(context, chosen, audit=settings.audit)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{context}".', word)

@@ -14,7 +14,7 @@ from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
-from dataops_core.config import ContextSettings, context_of, find_config
+from dataops_core.config import context_of, find_config
 from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
@@ -60,8 +60,7 @@ def list_runs(invocation: Invocation, dag_id: str, limit: int, output: str) -> i
 
 def set_paused(invocation: Invocation, dag_id: str, *, paused: bool, confirmed: str | None) -> int:
     """Pause a DAG, or let it go on."""
-    name, context, airflow = _open(invocation)
-    gate = Gate(name, context)
+    name, gate, airflow = _open(invocation)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
         what = "pauses" if paused else "unpauses"
@@ -97,8 +96,7 @@ def trigger(
     invocation: Invocation, dag_id: str, conf: dict[str, Any], *, wait: float | None, confirmed: str | None
 ) -> int:
     """Trigger a run, write its id, and wait for its end if asked to; `wait` is in seconds."""
-    name, context, airflow = _open(invocation)
-    gate = Gate(name, context)
+    name, gate, airflow = _open(invocation)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This triggers {dag_id} in the context "{name}".', word)
@@ -119,14 +117,13 @@ def trigger(
 
 def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirmed: str | None) -> int:
     """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
-    name, context, airflow = _open(invocation)
+    name, gate, airflow = _open(invocation)
     dates = backfill_dates(airflow, wanted.body)
     for date in dates:
         write(f"{date.isoformat()}\n")
     if dry_run or not dates:
         say(f"dataops: {len(dates)} runs of {wanted.dag_id} would be made")
         return Exit.OK
-    gate = Gate(name, context)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This makes {len(dates)} runs of {wanted.dag_id} in the context "{name}".', word)
@@ -134,12 +131,13 @@ def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirm
     return Exit.OK
 
 
-def _open(invocation: Invocation) -> tuple[str, ContextSettings, AirflowClient]:
+def _open(invocation: Invocation) -> tuple[str, Gate, AirflowClient]:
     settings = load_settings(find_config(invocation.config))
     name, context = context_of(settings, invocation.context)
     if context.named("airflow") is None:
         raise ConfigError(f'the context "{name}" has no Airflow')
-    return name, context, Clients(context, settings.probe_timeout).need("airflow")
+    clients = Clients(context, settings.probe_timeout)
+    return name, Gate(name, context, audit=settings.audit), clients.need("airflow")
 
 
 def _run(run: DagRun) -> tuple[Any, ...]:

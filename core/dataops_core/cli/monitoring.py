@@ -16,7 +16,7 @@ from dataops_core.cli.app import Invocation
 from dataops_core.cli.doctoring import COLOURS, GLYPHS
 from dataops_core.cli.printing import safe, show, table
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, write_json
-from dataops_core.config import ContextSettings, context_of, find_config
+from dataops_core.config import ContextSettings, Settings, context_of, find_config
 from dataops_core.diagnostics.doctor import Result
 from dataops_core.diagnostics.monitoring import JOB, Drill, Found, Step, Wanted, as_dict, verify
 from dataops_core.errors import ConfigError
@@ -65,7 +65,8 @@ def verify_arrival(
     if sending is None and expected.receiver is not None:
         raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
-    name, context, timeout = _context(invocation, addresses)
+    name, context, settings = _context(invocation, addresses)
+    timeout = settings.probe_timeout
     source, alerts = context.named("prometheus"), context.named("alertmanager")
     if source is None:
         raise ConfigError(
@@ -78,7 +79,7 @@ def verify_arrival(
     elif alertmanager is None:
         raise ConfigError("a test alert is sent to an Alertmanager, and none is named", hint="add --alertmanager URL")
     else:
-        gate, confirmed = Gate(name, context), sending.confirmed
+        gate, confirmed = Gate(name, context, audit=settings.audit), sending.confirmed
         alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))
         word = gate.confirmation()
         if word is not None and confirmed is None and can_ask():
@@ -98,8 +99,8 @@ def verify_arrival(
     return _exit_code(found)
 
 
-def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, ContextSettings, float]:
-    """Return the context's name, what is asked, and the deadline of a request.
+def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, ContextSettings, Settings]:
+    """Return the context's name, what is asked, and the settings.
 
     An address that is typed gets no credentials of the context's but where it is the context's own, and stands for the
     whole platform: the context's Alertmanager belongs to the context's Prometheus.
@@ -126,7 +127,7 @@ def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, Context
             "a token or authority is for an address that is typed",
             hint="name --url or --alertmanager, or put them into the settings",
         )
-    return name, context.model_copy(update=changed), settings.probe_timeout
+    return name, context.model_copy(update=changed), settings
 
 
 def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:

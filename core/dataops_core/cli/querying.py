@@ -37,7 +37,13 @@ def read_statement(statement: str | None, file: Path | None) -> str:
             raise ConfigError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
-    return sys.stdin.read() if statement == "-" else str(statement)
+    try:
+        text = sys.stdin.read() if statement == "-" else str(statement)
+        text.encode()
+    except UnicodeError as error:
+        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise ConfigError(f"the statement is not UTF-8{at}") from None
+    return text
 
 
 def sql(invocation: Invocation, statement: str, *, output: str, timeout: float | None, confirmed: str | None) -> int:
@@ -46,7 +52,7 @@ def sql(invocation: Invocation, statement: str, *, output: str, timeout: float |
     name, context = context_of(settings, invocation.context)
     if context.named("trino") is None:
         raise ConfigError(f'the context "{name}" has no Trino')
-    gate = Gate(name, context)
+    gate = Gate(name, context, audit=settings.audit)
     word = gate.confirmation(classify_sql(statement))
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This changes something in the context "{name}".', word)

@@ -12,6 +12,7 @@ from dataops_core.config.base import (
 )
 from dataops_core.config.load import ENVIRONMENT, context_of, find_config
 from dataops_core.config.model import (
+    AuditSettings,
     CanaryHop,
     CanarySettings,
     ConsoleSettings,
@@ -30,6 +31,7 @@ from dataops_core.config.secret import resolve_secret, without_user_info
 
 __all__ = [
     "ENVIRONMENT",
+    "AuditSettings",
     "CanaryHop",
     "CanarySettings",
     "ComponentSettings",

@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
-from dataops_core.config.base import ComponentSettings, LocalPath, Section, StageSettings
+from dataops_core.config.base import ComponentSettings, LocalPath, Secret, Section, StageSettings
 
 C = TypeVar("C", bound=ComponentSettings)
 
@@ -136,6 +136,17 @@ class RecorderSettings(Section):
     """Bytes that a recording may take; the oldest snapshots are dropped first."""
 
 
+class AuditSettings(Section):
+    """What anchors the audit file outside of it, so that a change at its end or of the whole file shows."""
+
+    head_file: LocalPath | None = None
+    """File with the number and the SHA-256 of the newest line; beside the audit file where not given."""
+    hmac_key: Secret | None = Field(default=None, repr=False)
+    """A key that signs each line: without it nobody can write a line that `dataops audit verify` takes."""
+    syslog: str | None = None
+    """A syslog that gets the SHA-256 of each line before it is written: a socket (`/dev/log`) or `udp://HOST:PORT`."""
+
+
 class ConsoleSettings(Section):
     """How the console looks, and its keys."""
 
@@ -219,6 +230,8 @@ class Settings(Section):
     """Seconds after which a probe that has not answered counts as failed."""
     recorder: RecorderSettings = RecorderSettings()
     """The flight recorder."""
+    audit: AuditSettings = AuditSettings()
+    """The audit file."""
     contexts: dict[str, ContextSettings] = Field(min_length=1)
     """Environments by name."""
     pipelines: dict[str, PipelineSettings] = Field(default={})

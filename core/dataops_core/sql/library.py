@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from platformdirs import user_data_path, user_state_path
 from pydantic import TypeAdapter
 
 from dataops_core.errors import DataopsError
+from dataops_core.plain import json_line
 from dataops_core.transport.bounded import LINE, Malformed, loads, read_text
 
 MOST = 2_000
@@ -75,7 +75,8 @@ class History:
 
         if len(ran.statement) > LONGEST:
             return
-        line = json.dumps(asdict(ran) | {"statement": without_secrets(ran.statement)}, ensure_ascii=False) + "\n"
+        kept = asdict(ran) | {"statement": without_secrets(ran.statement)}
+        line = json_line(kept) + "\n"
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from dataops_core.actions.audit import AuditTrail, read_audit
+from dataops_core.actions.audit import AuditTrail
 from dataops_core.health.text import clock
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
@@ -25,7 +25,7 @@ class AuditScreen(ResourceScreen[AuditTrail]):
 
     def fetch(self) -> AuditTrail:
         """Read the file and check its chain."""
-        return read_audit(self.console.gate.audit_path, NEWEST)
+        return self.console.gate.audit.read(NEWEST)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
