@@ -12,6 +12,7 @@ from tests.orders import CHAIN, now, stuck
 from tests.screen import shown, until_shown
 
 from dataops_core.errors import ConfigError
+from dataops_core.health.evaluate import fold
 from dataops_core.health.model import Sample
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
@@ -19,6 +20,7 @@ from dataops_tui.dialogs.confirm import TriggerDialog
 from dataops_tui.navigation import PLACES
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.stage import StageScreen
+from dataops_tui.widgets.words import Words
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -45,8 +47,9 @@ async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
     assert "land is stuck since" in text
     assert text.count("■ stuck") == 1
     assert "12,345" in text
-    assert "↳ bronze" in text
-    assert "↳ view" in text
+    assert text.count("↳ affected") == 4
+    assert text.count("● caught up") == 1
+    assert "2 m 00 s  2 m 00 s" in text, "the data age stands beside the hop lag"
     assert "$ start land" in text
     assert "● ok" not in text
 
@@ -67,18 +70,76 @@ async def test_the_trend_ends_with_what_is_newest(console: Console) -> None:
     assert "▁▁▁█ " in line
 
 
-async def test_under_another_stage_the_evidence_is_said_to_be_the_verdict_s(console: Console) -> None:
-    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+def pane(console: Console) -> str:
+    """Return what is shown about the stage under the cursor."""
+    return str(console.app.screen.query_one("#because", Words).visual)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_culprit_is_selected_first_and_the_pane_is_about_the_selected_stage(
+    console: Console, size: tuple[int, int]
+) -> None:
+    async with console.app.run_test(size=size, notifications=True) as pilot:
         console.monitor.push(stuck())
         await pilot.pause()
-        lines = [line.strip() for line in shown(console.app).splitlines()]
-        assert any(line.startswith("orders  newest record") for line in lines)
-        assert any(line.startswith("verdict   lag") for line in lines)
-        await pilot.press("down")
-        lines = [line.strip() for line in shown(console.app).splitlines()]
-        assert any(line.startswith("land  no progress") for line in lines)
-        assert any(line.startswith("evidence  lag") for line in lines)
-        assert not any(line.startswith("verdict ") for line in lines)
+        assert pane(console).startswith("land  no progress")
+        assert "evidence  lag" in pane(console)
+        assert "affected  bronze, conform, silver, view" in pane(console)
+        await pilot.press("up")
+        assert pane(console).startswith("orders  newest record")
+        assert "12,345" not in pane(console)
+        console.monitor.push(stuck())
+        await pilot.pause()
+        assert pane(console).startswith("orders  "), "the cursor stays where the user has moved it"
+        await pilot.press("down", "down")
+        assert pane(console).startswith("bronze  ")
+        assert "waits for land" in pane(console)
+        assert "affected" not in pane(console)
+        assert "$ start land" in shown(console.app), "the remedy stands with the verdict"
+
+
+async def test_the_cursor_goes_to_the_culprit_as_soon_as_there_is_one(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        assert pane(console).startswith("orders  ")
+        console.monitor.push(stuck())
+        await pilot.pause()
+        assert pane(console).startswith("land  ")
+
+
+async def test_the_culprit_is_found_in_a_sorted_table_and_the_pane_is_of_the_row_under_the_cursor(
+    console: Console,
+) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        await pilot.pause()
+        await pilot.press("s", "s", "S")  # by name, the last one first
+        console.monitor.push(stuck())
+        await pilot.pause()
+        screen = console.app.screen
+        assert isinstance(screen, PipelinesScreen)
+        assert screen.selected is not None
+        assert pane(console).startswith(f"{screen.selected.name}  ")
+
+
+async def test_a_component_that_is_down_leads_to_the_first_stage_that_it_hits(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(trino_down())
+        await pilot.pause()
+        assert pane(console).startswith("view  ")
+        assert "remedy    Bring trino" in shown(console.app)
+
+
+async def test_while_nothing_is_probed_the_pipeline_is_starting_without_blame(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(fold(None, [], {"p": CHAIN}, now(), "test"))
+        await pilot.pause()
+        text = shown(console.app)
+    assert "… starting  0 of 6 stages probed" in text
+    assert text.count("… starting") == len(CHAIN.stages) + 2, "each stage, the verdict and the first line"
+    for word in ("unknown", "evidence", "affected", "remedy   "):
+        assert word not in text
 
 
 async def test_before_the_first_snapshot_nothing_is_called_well(console: Console) -> None:
@@ -172,8 +233,8 @@ async def test_the_filter_shows_what_matches_and_a_wrong_pattern_is_taken_litera
         await pilot.press("slash", *"STUCK|silver", "enter")
         text = shown(console.app)
         assert "■ stuck" in text
-        assert "↳ silver" in text
-        assert "conform" not in text.split("land is stuck")[1].split("affected")[0]
+        assert "↳ affected  silver" in text
+        assert "conform" not in text.split("land is stuck")[1].split("affected  bronze")[0]
         await pilot.press("slash", *"(", "enter")
         assert "■ stuck" not in shown(console.app)
         await pilot.press("slash", "escape")
@@ -187,7 +248,7 @@ async def test_enter_shows_the_stage_and_escape_leads_back(console: Console, siz
     async with console.app.run_test(size=size, notifications=True) as pilot:
         console.monitor.push(stuck())
         await pilot.pause()
-        await pilot.press("j", "enter")
+        await pilot.press("enter")
         await pilot.pause()
         assert isinstance(console.app.screen, StageScreen)
         text = shown(console.app)

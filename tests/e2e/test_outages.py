@@ -37,7 +37,8 @@ STAGES = [
 ]
 """Those of a stack without `detect_excursions`, which is a branch of its own."""
 AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
-FLOWS = ("caught_up", "idle", "behind")
+FLOWS = ("caught_up", "idle", "behind", "affected")
+"""States while data flows; where something stands still, one stage or component is in another one."""
 BURST = 450_000
 """Records: several batches of `land_readings`, so that there is something to catch up on."""
 FREEZE = 5.0
@@ -72,7 +73,7 @@ async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
     settings = settings.model_copy(update={"recorder": recorder})
     app = DataopsApp(settings, None, lambda: RecordedMonitor(settings))
     async with app.run_test(size=(160, 48)) as pilot, heartbeat() as gaps:
-        await until_shown(app, lambda text: LAND in text and "not probed yet" not in text, "all stages", 60)
+        await until_shown(app, lambda text: LAND in text and "… starting" not in text, "all stages", 60)
         yield pilot
         await pilot.press("question_mark")
         await until_shown(app, lambda text: "Keys here" in text, "the help", 10)
@@ -97,7 +98,7 @@ async def look_until(stack: Stack, what: str, good: Callable[[Seen], bool], with
 
 def line(text: str, name: str) -> str:
     """Return the table row of a stage on the home screen: glyph and word of its state, its name, figures."""
-    row = re.compile(rf" \S [a-z ]+?  +(↳ )?{re.escape(name)}  +")
+    row = re.compile(rf" \S [a-z ]+?  +{re.escape(name)}  +")
     return next((line for line in text.splitlines() if row.match(line)), "")
 
 
@@ -149,8 +150,8 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
             assert seen["verdict"]["blast_radius"] == below
             for name in below:
                 assert seen["stages"][name]["affected_by"] == LAND
-                assert seen["stages"][name]["state"] not in ("stuck", "failed", "slow"), name
-                assert f"↳ {name}" in text
+                assert seen["stages"][name]["state"] == "affected", name
+                assert "↳ affected" in line(text, name)
             first = seen["stages"][LAND]
             before = health(pilot, LAND)
 
@@ -225,8 +226,10 @@ async def test_trino_without_workers(stack: Stack) -> None:
         async with stopped(stack, "trino"):
             config.write_text(before)
     assert_others_live(seen, set(), [name for name in STAGES if name != "trino.shipment_exposure"])
-    assert seen["verdict"]["stage"] == "trino.shipment_exposure"
-    assert "it waits for workers; trino: it has fewer workers" in seen["verdict"]["sentence"]
+    assert (seen["verdict"]["stage"], seen["verdict"]["component"]) == (None, "trino")
+    assert seen["verdict"]["sentence"].startswith("trino: it has fewer workers")
+    assert seen["verdict"]["sentence"].endswith("; failed: trino.shipment_exposure")
+    assert seen["stages"]["trino.shipment_exposure"]["affected_by"] == "trino"
     assert seen["verdict"]["remedy"]["text"].startswith("Start workers")
 
 
@@ -261,19 +264,51 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
             seen = await look_until(
                 stack,
                 "the lake is down, and land_readings held up by it",
-                lambda s: down(s, "lake", blind) and s["stages"][LAND]["state"] == "stuck",
+                lambda s: down(s, "lake", blind) and s["stages"][LAND]["own"]["state"] == "stuck",
                 within=90,
             )
             assert_others_live(
                 seen, {"lake", "lake store"}, ["logger-readings", LAND, "conform_readings", "assess_shipments"]
             )
             assert seen["stages"]["logger-readings"]["state"] == "caught_up"
-            assert seen["stages"]["trino.shipment_exposure"]["state"] in ("unknown", "failed")
-            assert seen["verdict"]["stage"] == LAND
-            assert "lake does not answer" in seen["verdict"]["sentence"]
+            assert seen["stages"]["trino.shipment_exposure"]["state"] in ("unknown", "affected")
+            assert seen["verdict"]["check_id"] == "lake/unreachable"
+            assert f"stuck: {LAND}" in seen["verdict"]["sentence"]
+            assert (seen["stages"][LAND]["state"], seen["stages"][LAND]["affected_by"]) == ("affected", "lake")
             for name in blind:
                 await until_row(pilot, name, "? unknown", 60)
             await until_shown(pilot.app, lambda text: "lake ✖ does not answer" in text, "the lake's mark", 10)
+        await until_all_flow(stack, pilot)
+
+
+async def test_catalog_and_store_hung(stack: Stack) -> None:
+    """They take connections and never answer: no stage is blamed for it at any time, and Trino has its workers."""
+    pid = int((stack.state / "pids" / "store").read_text())
+    async with console(stack) as pilot:
+        blamed: dict[str, str] = {}
+
+        def lake_is_the_verdict(_: str) -> bool:
+            app = pilot.app
+            assert isinstance(app, DataopsApp)
+            assert app.snapshot is not None
+            pipeline = app.snapshot.pipelines[0]
+            verdict = pipeline.verdict
+            if verdict.check_id is not None and verdict.status.value in ("critical", "unknown"):
+                blamed.setdefault(verdict.check_id, verdict.sentence)
+            return (verdict.component, verdict.status.value) == ("lake", "critical")
+
+        await until_all_flow(stack, pilot)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            text = await until_shown(pilot.app, lake_is_the_verdict, "that the lake holds the pipeline back", 120)
+            assert "lake hangs" in text
+            assert health(pilot, LAND).affected_by == "lake"
+            await until_row(pilot, LAND, "↳ affected", 10)
+            stages = {name for name in blamed if name.startswith(tuple(STAGES)) and not name.endswith("/hung")}
+            assert not stages, blamed
+            assert not [name for name in blamed if name.startswith("trino/")], blamed
+        finally:
+            os.kill(pid, signal.SIGCONT)
         await until_all_flow(stack, pilot)
 
 

@@ -218,6 +218,10 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
         alert("DataopsDataAtRisk", "warning", "h", stage="bronze", check_id="bronze/commit-state-unknown"),
         alert("DataopsStageStuck", "critical", "i", stage="land"),
         alert("DataopsDataAtRisk", "warning", "i", stage="bronze", check_id="bronze/missing-files"),
+        alert("DataopsPipelineHeldByComponent", "info", "j", component="lake"),
+        alert("DataopsDataAtRisk", "warning", "j", stage="conform", check_id="conform/run-too-long"),
+        alert("DataopsPipelineHeldByComponent", "info", "k", component="lake"),
+        alert("DataopsDataAtRisk", "warning", "k", stage="land", check_id="land/late-rows"),
         alert("DataopsCredentialsRefused", "warning", "c", component="trino"),
         alert("DataopsPipelineUnknown", "warning", "e"),
     )
@@ -226,6 +230,8 @@ def test_one_incident_is_one_page(alertmanager: str) -> None:
     assert "DataopsDataAtRisk warning g" in found, "its query was stopped between two commits"
     assert "DataopsDataAtRisk warning h" not in found, "its query runs"
     assert "DataopsDataAtRisk warning i" not in found, "another risk of another stage"
+    assert "DataopsDataAtRisk warning j" in found, "the run waits for the component"
+    assert "DataopsDataAtRisk warning k" not in found, "a risk of its own"
     assert "DataopsRetentionNear warning c" not in found, "how much time is left matters most while the stage is stuck"
     assert "DataopsPipelineUnknown warning c" in found, "its credentials are why"
     assert "DataopsPipelineUnknown warning e" not in found

@@ -568,10 +568,31 @@ def stopped(name: str, **more: Any) -> Observation:
         ),
         (
             "conform",
-            {"lag_records": None},
-            {"facts": {"pools_full": "default_pool (slots: 16, tasks that wait: 5)"}},
-            "airflow/pool-full",
-            "airflow: no slot is free while tasks wait: default_pool (slots: 16, tasks that wait: 5)",
+            {
+                "lag_records": None,
+                "activity": Activity.RUNNING,
+                "facts": {"task_waiting": "merge", "waits_for_pool": "etl", "slot_held_by": "load of other"},
+                "figures": {"waited_pool_slots": 4, "slot_held_since": ago(90)},
+            },
+            {"facts": {"pools_full": "etl (slots: 4, tasks that wait: 1)"}},
+            "conform/pool-full",
+            "its task merge waits for a slot of the pool etl (4 slots); load of other has held one for 1 m 30 s",
+        ),
+        (
+            "conform",
+            {
+                "lag_records": None,
+                "activity": Activity.RUNNING,
+                "facts": {"active_run": "r7", "task_running": "merge"},
+                "figures": {
+                    "run_started_at": ago(250),
+                    "run_duration_median": 100,
+                    "task_started_at": ago(240),
+                },
+            },
+            {"facts": {"pools_full": "silver (slots: 1, tasks that wait: 1)"}},
+            "conform/run-slow",
+            "its run r7 runs for 4 m 10 s, longer than usual (p50: 1 m 40 s)",
         ),
         (
             "view",
@@ -599,6 +620,36 @@ def test_a_stage_that_is_stuck_is_blamed_for_the_reason_that_is_known(
     assert says in verdict.sentence
     assert verdict.remedy is not None
     assert states(snapshot.pipelines[0])[at] is (StageState.AFFECTED if lost else StageState.STUCK)
+
+
+@pytest.mark.parametrize(("slots", "remedy"), [(1, "Look at the log of load of other"), (4, "give the pool more only")])
+def test_a_pool_of_one_slot_is_not_to_be_enlarged(slots: int, remedy: str) -> None:
+    facts = {"task_waiting": "merge", "waits_for_pool": "silver", "slot_held_by": "load of other"}
+    waits = stopped(
+        "conform",
+        lag_records=None,
+        activity=Activity.RUNNING,
+        facts=facts,
+        figures={"waited_pool_slots": slots, "slot_held_since": ago(720)},
+    )
+    full = observation("airflow", T0, facts={"pools_full": f"silver (slots: {slots}, tasks that wait: 1)"})
+    verdict = look({"conform": waits, "airflow": full}).pipelines[0].verdict
+    assert verdict.check_id == "conform/pool-full"
+    assert verdict.remedy is not None
+    assert remedy in verdict.remedy.text
+    assert ("more" in verdict.remedy.text) == (slots > 1)
+
+
+def test_a_run_that_is_not_slower_than_usual_and_a_full_pool_elsewhere_explain_nothing() -> None:
+    runs = stopped(
+        "conform",
+        lag_records=None,
+        activity=Activity.RUNNING,
+        facts={"active_run": "r7"},
+        figures={"run_started_at": ago(120), "run_duration_median": 100},
+    )
+    full = observation("airflow", T0, facts={"pools_full": "silver (slots: 1, tasks that wait: 1)"})
+    assert look({"conform": runs, "airflow": full}).pipelines[0].verdict.check_id == "conform/stuck"
 
 
 def states(pipeline: PipelineHealth) -> dict[str, StageState]:
@@ -739,6 +790,6 @@ def test_the_same_finding_keeps_the_time_of_the_first_one() -> None:
 
 
 def test_every_check_is_made_to_find_something_here() -> None:
-    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors", "pool-full"}
+    elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors", "pool-full", "run-slow"}
     elsewhere |= {"stale-metadata", "commit-state-unknown"}
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

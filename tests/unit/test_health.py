@@ -410,7 +410,7 @@ def test_before_the_first_probes_the_pipeline_is_starting_and_nothing_is_blamed(
     pipeline = snapshot.pipeline("p")
     assert set(states(pipeline).values()) == {"starting"}
     assert snapshot.status is Status.STARTING
-    assert pipeline.verdict == Verdict(status=Status.STARTING, sentence="starting: 0 of 6 stages probed")
+    assert pipeline.verdict == Verdict(status=Status.STARTING, sentence="0 of 6 stages probed")
     assert pipeline.data_age is None
     assert [s.error for s in pipeline.stages] == [None] * 6
     assert snapshot.status.exit_code == 3
@@ -427,7 +427,7 @@ def test_while_some_stages_are_not_probed_yet_those_below_are_starting_too() -> 
         "silver": "starting",
         "view": "caught_up",
     }
-    assert pipeline.verdict.sentence == "starting: 2 of 6 stages probed"
+    assert pipeline.verdict.sentence == "2 of 6 stages probed"
     assert pipeline.verdict.evidence == pipeline.verdict.blast_radius == ()
 
 

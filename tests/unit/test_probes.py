@@ -10,7 +10,16 @@ from tests.orders import T0, seconds
 
 from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
-from dataops_core.systems.airflow.client import NEWEST, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
+from dataops_core.systems.airflow.client import (
+    NEWEST,
+    AirflowHealth,
+    Dag,
+    DagRun,
+    DagState,
+    FailedFile,
+    Pool,
+    TaskAtWork,
+)
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.kafka.client import FirstRecords, TopicOffsets
@@ -34,6 +43,12 @@ class Airflow:
     slots: tuple[Pool, ...] = ()
     failing: tuple[FailedFile, ...] = ()
     refuses: ClientError | None = None
+    working: tuple[TaskAtWork, ...] = ()
+
+    def at_work(self, dag_id: str, run_id: str, pool: str | None = None) -> tuple[TaskAtWork, ...]:
+        if self.refuses is not None:
+            raise self.refuses
+        return tuple(t for t in self.working if dag_id in ("~", t.dag_id) and pool in (None, t.pool))
 
     def health(self) -> AirflowHealth:
         return AirflowHealth({"scheduler": "unhealthy", "metadatabase": "healthy"}, {"scheduler": T0 - seconds(90)})
@@ -119,6 +134,38 @@ def test_a_dag_tells_when_it_is_due_how_long_it_takes_and_why_its_file_fails() -
     assert seen.fact("import_error") == "conform.py: NameError: name 'x' is not defined"
     assert (seen.fact("active_run"), seen.fact("paused")) == ("0", "yes")
     assert (seen.figure("runs_running"), seen.figure("runs_failed")) == (1, 0)
+
+
+def working(task: str, state: str, pool: str = "silver", dag_id: str = "conform", age: float = 0) -> TaskAtWork:
+    return TaskAtWork(dag_id, "0", task, state, pool, T0 - seconds(age) if state == "running" else None)
+
+
+def test_a_run_tells_which_task_runs_or_which_waits_for_a_slot_and_who_holds_it() -> None:
+    full = (Pool("silver", 1, 0, 1),)
+    merge, other = working("merge", "scheduled"), working("load", "running", dag_id="other", age=720)
+
+    def seen(*tasks: TaskAtWork, pools: tuple[Pool, ...] = full) -> Observation:
+        runs = [("running", {}), ("success", {"load": "success"})]
+        return observe_dag(STAGE, Airflow(runs, slots=pools, working=tasks))  # type: ignore[arg-type]
+
+    waits = seen(merge, other)
+    assert (waits.fact("task_waiting"), waits.fact("waits_for_pool")) == ("merge", "silver")
+    assert waits.fact("slot_held_by") == "load of other"
+    assert waits.figure("slot_held_since") == (T0 - seconds(720)).timestamp()
+    assert waits.figure("waited_pool_slots") == 1
+    runs = seen(working("merge", "running", age=30), working("check", "scheduled"))
+    assert (runs.fact("task_running"), runs.fact("waits_for_pool")) == ("merge", None), "it holds the slot itself"
+    assert runs.figure("task_started_at") == (T0 - seconds(30)).timestamp()
+    assert seen(working("merge", "queued")).fact("waits_for_pool") is None, "a queued task has its slot"
+    assert seen(merge, pools=(Pool("silver", 2, 1, 1),)).fact("waits_for_pool") is None, "a slot is free"
+    assert seen(merge, pools=()).fact("waits_for_pool") is None
+
+
+def test_a_run_whose_tasks_cannot_be_read_is_observed_without() -> None:
+    airflow = Airflow([("running", {}), ("success", {"load": "success"})], refuses=PermissionDenied("no"))
+    seen = observe_dag(STAGE, airflow)  # type: ignore[arg-type]
+    assert seen.fact("task_running") is None
+    assert seen.progress_time == T0 - seconds(60)
 
 
 def test_airflow_tells_its_heartbeats_its_full_pools_and_the_files_that_fail() -> None:

@@ -64,18 +64,25 @@ def test_an_answer_that_cannot_be_read_is_no_empty_answer(
 
 
 @pytest.mark.parametrize(
-    ("state", "kind", "told"),
-    [("WAITING_FOR_RESOURCES", NoWorkers, "it waits for workers"), ("QUEUED", TimedOut, "it is queued")],
+    ("state", "workers", "kind", "message"),
+    [
+        ("WAITING_FOR_RESOURCES", False, NoWorkers, "it waits for workers"),
+        ("WAITING_FOR_RESOURCES", True, TimedOut, "it waits for its catalog"),
+        ("QUEUED", True, TimedOut, "it is queued"),
+    ],
 )
-def test_a_query_that_waits_for_workers_is_told_from_one_that_is_slow(
-    state: str, kind: type[ClientError], told: str
+def test_a_query_that_waits_for_workers_is_told_from_one_that_waits_for_its_catalog_or_is_slow(
+    state: str, workers: bool, kind: type[ClientError], message: str
 ) -> None:
-    server = TrinoServer(lambda _: Script(queued=1_000_000, waits=state))
-    with pytest.raises(TimedOut, match=f"did not finish within 0.5 s, {told}") as raised:
-        TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT 1", 0.5)
+    def script(statement: str) -> Script:
+        return Script(queued=0 if workers and statement == "SELECT 1" else 1_000_000, waits=state)
+
+    server = TrinoServer(script)
+    with pytest.raises(TimedOut, match=f"did not finish within 2 s, {message}") as raised:
+        TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT 1 FROM lake.s.o LIMIT 1", 2)
     server.close()
     assert type(raised.value) is kind
-    assert server.cancelled == ["q_1"]
+    assert sorted(server.cancelled) == (["q_1"] if workers else ["q_1", "q_2"])
 
 
 def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(

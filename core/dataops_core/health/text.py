@@ -94,13 +94,14 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 def reason(stage: StageHealth) -> str:
-    """Return why a stage is in its state, when it will have caught up, and who keeps its data back."""
+    """Return why a stage is in its state, its ETA, and which stage or component it waits for."""
     text = stage.reason
     if stage.eta is not None:
         text += f"; caught up in about {duration(stage.eta)}"
-    if stage.affected_by is not None:
-        text += f"; waits for {stage.affected_by}"
-    return text
+    if stage.affected_by is None:
+        return text
+    waits = f"waits for {stage.affected_by}"
+    return f"{waits}; {text}" if stage.state is StageState.AFFECTED else f"{text}; {waits}"
 
 
 def answers(component: ComponentHealth) -> str:

@@ -83,7 +83,7 @@ def _not_known(
     starting = [s for s in stages if s.state is StageState.STARTING]
     if starting or components.pending.intersection(name for s in stages for name in needs_of(s)):
         probed = f"{len(stages) - len(starting)} of {len(stages)} stages probed"
-        return Verdict(status=Status.STARTING, sentence=f"starting: {probed}")
+        return Verdict(status=Status.STARTING, sentence=probed)
     unknown = [s for s in stages if s.state is StageState.UNKNOWN]
     return _unknown(settings, unknown, previous, now) if unknown else None
 

@@ -14,8 +14,18 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
 
-from dataops_core.health.model import WORST_FIRST, ComponentHealth, PipelineHealth, StageHealth, Status
+from dataops_core.health.evidence import evidence
+from dataops_core.health.model import (
+    WORST_FIRST,
+    ComponentHealth,
+    PipelineHealth,
+    Remedy,
+    StageHealth,
+    StageState,
+)
+from dataops_core.health.paths import ends
 from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
+from dataops_core.plain import visible
 from dataops_tui import look
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
@@ -24,10 +34,10 @@ from dataops_tui.widgets.words import Words
 
 WIDE = 120
 """Columns from which on the table has room for trends and reasons."""
-NARROW_HEADINGS = ("STATE", "STAGE", "LAG", "WAITING", "RATE", "SEEN")
+AGE = "DATA AGE"
+NARROW_HEADINGS = ("STATE", "STAGE", "LAG", AGE, "WAITING", "SEEN")
 TREND = "LAG, 5 MIN"
-WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", "WAITING", "RATE", TREND, "SINCE", "SEEN", "WHY")
-BORDERS = {Status.OK: "success", Status.WARNING: "warning", Status.CRITICAL: "error", Status.UNKNOWN: "accent"}
+WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", AGE, "WAITING", "RATE", TREND, "SINCE", "SEEN", "WHY")
 
 
 class ChainTable(LiveTable):
@@ -53,6 +63,11 @@ class PipelinesScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._chosen: str | None = None
+        self._led_in: str | None = None
+        self._led_to: str | None = None
+        """Stage to which the cursor was moved in the pipeline `_led_in`; `None` while it is at the first one."""
+        self._moved = False
+        """Whether the user has moved the cursor since."""
 
     def compose_body(self) -> ComposeResult:
         """Lay out: pipelines (where there are several), verdict, chain, evidence, components."""
@@ -119,8 +134,20 @@ class PipelinesScreen(ConsoleScreen):
         keep = self.query_one(FilterLine).matches
         stages = [s for s in pipeline.stages if keep(f"{s.name} {s.kind} {look.state(s.state).plain}")]
         self.query_one("#chain", LiveTable).show(headings, {s.name: _stage(s, now, headings) for s in stages})
+        self._lead_to_culprit(pipeline)
         self.query_one("#because", Words).show(self._because(pipeline, now))
         self.query_one("#components", Words).show(_components(snapshot.components))
+
+    def _lead_to_culprit(self, pipeline: PipelineHealth) -> None:
+        """Move the cursor to the stage that the verdict is about, until the user moves it elsewhere."""
+        chain = self.query_one("#chain", LiveTable)
+        if self._led_in != pipeline.name:
+            self._led_in, self._led_to, self._moved = pipeline.name, None, False
+            chain.move_cursor(row=0, animate=False)
+        at, culprit = self._led_to, _culprit(pipeline)
+        self._moved = self._moved or (chain.cursor_key != at if at is not None else chain.cursor_row > 0)
+        if not self._moved and culprit is not None and culprit != at and chain.move_to(culprit):
+            self._led_to = culprit
 
     def _draw_nothing(self) -> None:
         app = self.console
@@ -132,21 +159,20 @@ class PipelinesScreen(ConsoleScreen):
         self.query_one("#title", Words).show(look.plain(text))
 
     def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
-        verdict, remedy = pipeline.verdict, pipeline.verdict.remedy
-        lines = []
-        stage = self.selected
-        if stage is not None:
-            since = f", since {clock(stage.since, now)}" if stage.since else ""
-            lines.append(Text.assemble((f"{stage.name}  ", "bold"), look.plain(reason(stage) + since)))
-        of_another = stage is not None and verdict.stage is not None and stage.name != verdict.stage
-        if stage is not None and of_another:
-            lines += _named("found", [found.sentence for found in stage.findings])
-        # What follows is about the stage that the verdict names, not about the one under the cursor.
-        lines += _named("verdict" if of_another else "evidence", verdict.evidence)
-        lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
-        lines += _named("remedy", [remedy.text] if remedy else [])
-        if remedy is not None and remedy.command is not None:
-            lines.append(look.plain(f"{'':<10}$ {remedy.command}", "cyan"))
+        """Return what is known about the stage under the cursor; the verdict's evidence only where it is about it."""
+        stage, verdict = self.selected, pipeline.verdict
+        if stage is None:
+            return Text("\n").join(_named("evidence", verdict.evidence))
+        since = f", since {clock(stage.since, now)}" if stage.since else ""
+        lines = [Text.assemble((f"{visible(stage.name)}  ", "bold"), look.plain(reason(stage) + since))]
+        if _is_about(pipeline, stage):
+            lines += _named("evidence", verdict.evidence)
+            lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
+            return Text("\n").join(lines)
+        lines += _named("evidence", evidence(stage, now))
+        for found in stage.findings:
+            lines += _named("finding", [found.sentence, *found.evidence])
+            lines += _remedy(found.remedy)
         return Text("\n").join(lines)
 
     @property
@@ -180,11 +206,36 @@ class PipelinesScreen(ConsoleScreen):
             self.notify("copied the command")
 
 
+def _culprit(pipeline: PipelineHealth) -> str | None:
+    """Return the stage to look at first: the one to blame, else the first one that the verdict's cause has hit."""
+    if pipeline.verdict.stage is not None:
+        return pipeline.verdict.stage
+    return next((stage.name for stage in pipeline.stages if _is_about(pipeline, stage)), None)
+
+
+def _is_about(pipeline: PipelineHealth, stage: StageHealth) -> bool:
+    """Tell whether the verdict's evidence is about a stage."""
+    verdict = pipeline.verdict
+    if verdict.check_id is None:
+        return False
+    if verdict.stage is not None or stage.own_state in (StageState.CAUGHT_UP, StageState.IDLE):
+        return verdict.stage == stage.name
+    return stage.state is StageState.UNKNOWN or stage.affected_by == verdict.component is not None
+
+
 def _named(name: str, texts: Sequence[str]) -> list[Text]:
-    """Return what the verdict tells under a name, which stands before the first of its lines."""
+    """Return lines under a name, which stands before the first of them."""
     return [
         Text.assemble((f"{'' if number else name:<10}", "bold"), look.plain(text)) for number, text in enumerate(texts)
     ]
+
+
+def _remedy(remedy: Remedy | None) -> list[Text]:
+    """Return what to do, and the command below it."""
+    if remedy is None:
+        return []
+    command = [look.plain(f"{'':<10}$ {remedy.command}", "cyan")] if remedy.command is not None else []
+    return [*_named("remedy", [remedy.text]), *command]
 
 
 def _overview(pipelines: tuple[PipelineHealth, ...]) -> dict[str, list[RenderableType]]:
@@ -208,23 +259,31 @@ def _title(pipeline: PipelineHealth) -> Text:
         (age, "bold red" if late else "bold"),
     )
     if pipeline.objective is not None:
-        text.append(f" (promised {duration(pipeline.objective)})", "dim")
+        text.append(f" (objective {duration(pipeline.objective)})", "dim")
+    last = ends(pipeline.stages)
+    if len(last) > 1:
+        ages = (f"{s.name} {look.UNKNOWN if s.data_age is None else duration(s.data_age)}" for s in last)
+        text.append_text(look.plain(f"   {', '.join(ages)}", "dim"))
     return text
 
 
 def _verdict(pipeline: PipelineHealth) -> Text:
-    return Text.assemble(look.status(pipeline.verdict.status), "  ", look.plain(pipeline.verdict.sentence))
+    """Return the verdict with what to do about it."""
+    verdict = pipeline.verdict
+    sentence = Text.assemble(look.status(verdict.status), "  ", look.plain(verdict.sentence))
+    return Text("\n").join([sentence, *_remedy(verdict.remedy)])
 
 
 def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list[RenderableType]:
     seen = stage.observation
-    dim = "dim" if stage.affected_by else ""
+    dim = "dim" if stage.state is StageState.AFFECTED else ""
     stale = stage.error is not None
     cells: dict[str, RenderableType] = {
         "STATE": look.state(stage.state),
-        "STAGE": look.plain(("↳ " if stage.affected_by else "") + stage.name, dim),
+        "STAGE": look.plain(stage.name, dim),
         "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
         "LAG": look.seconds(stage.hop_lag),
+        AGE: look.seconds(stage.data_age),
         "WAITING": look.number(seen.lag_records if seen and not stale else None),
         "RATE": look.number(stage.rate, "/s"),
         TREND: _trend(stage),

@@ -42,7 +42,8 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
-        return ("LINEAGE", "KIND", "STATE", "LAG", "WHY") if self.wide else ("LINEAGE", "STATE", "LAG")
+        narrow = ("LINEAGE", "STATE", "LAG", "DATA AGE")
+        return ("LINEAGE", "KIND", *narrow[1:], "WHY") if self.wide else narrow
 
     def rows(self, found: HealthSnapshot, now: datetime) -> Mapping[str, Row]:
         """Return the tree, one row for each line."""
@@ -66,6 +67,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
             "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
             "STATE": look.state(stage.state),
             "LAG": look.seconds(stage.hop_lag),
+            "DATA AGE": look.seconds(stage.data_age),
             "WHY": look.plain(reason(stage), "dim"),
         }
         return [cells[heading] for heading in self.headings()]

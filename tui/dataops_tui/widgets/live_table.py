@@ -63,6 +63,13 @@ class LiveTable(DataTable[RenderableType]):
         marked = tuple(key for key in self._shown if key in self._marks)
         return marked or ((self.cursor_key,) if self.cursor_key is not None else ())
 
+    def move_to(self, key: str) -> bool:
+        """Move the cursor to a row; return whether it is there."""
+        keys = list(self._shown)
+        if key in keys:
+            self.move_cursor(row=keys.index(key), animate=False)
+        return key in keys
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Sort and mark only where there is something to sort or to mark."""
         if action in ("sort", "reverse"):

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 from textual.widgets import Static
 
-from dataops_core.health.model import WORST_FIRST, Status
+from dataops_core.health.model import WORST_FIRST, StageState, Status
 from dataops_core.health.text import STATUS_COLOURS, clock
 from dataops_tui import look
 
@@ -100,9 +100,10 @@ def _told(past: Past) -> Text:
 
 
 def _at(history: History, moment: Moment) -> list[Change]:
-    """Return what changed at a moment; the verdict, which follows from the rest, last."""
+    """Return what changed at a moment: the verdict after the stages that it rests on, and last those only affected."""
     found = [change for change in history.changes if change.moment == moment.id]
-    return sorted(found, key=lambda change: change.subject == "verdict")
+    affected = StageState.AFFECTED.value
+    return sorted(found, key=lambda change: (affected in (change.before, change.after), change.subject == "verdict"))
 
 
 def _change(change: Change) -> str:

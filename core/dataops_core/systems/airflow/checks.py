@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from dataops_core.health.checks.base import Check, Found, Look, numbered
@@ -13,8 +14,13 @@ from dataops_core.systems.airflow.settings import DagStage
 
 RUN_FACTOR = 3.0
 """How many times the median of the last successful runs a run may take where the settings do not say."""
+SLOW_FACTOR = 1.5
+"""How many times the median a run takes from which on it explains a stage that is stuck or behind."""
 RUN_MIN = 300.0
 """Seconds that every run may take where the settings do not say."""
+
+
+SLOTS = "Look at the logs of the tasks that hold the slots; give the pool more only if its tasks need not take turns."
 
 
 def _import_error(stage: DagStage, look: Look) -> Found | None:
@@ -57,15 +63,65 @@ def _too_long(stage: DagStage, look: Look) -> Found | None:
     if started is None or look.seen.activity is not Activity.RUNNING:
         return None
     usual = look.seen.figure("run_duration_median")
-    allowed = stage.run_max or (max(RUN_MIN, RUN_FACTOR * usual) if usual is not None else None)
+    allowed = _allowed(stage, usual)
     runs = (look.now - started).total_seconds()
     if allowed is None or runs <= allowed:
         return None
     return Found(
         f"its run {look.seen.fact('active_run')} runs for {duration(runs)}, longer than {duration(allowed)}",
-        evidence=(f"median of its last successful runs: {duration(usual)}",) if usual is not None else (),
+        evidence=(*_task(look), *((f"p50 of its last successful runs: {duration(usual)}",) if usual else ())),
         since=started,
     )
+
+
+def _allowed(stage: DagStage, usual: float | None) -> float | None:
+    return stage.run_max or (max(RUN_MIN, RUN_FACTOR * usual) if usual is not None else None)
+
+
+def _task(look: Look) -> tuple[str, ...]:
+    """Return which task of the run is at work, and for how long."""
+    task, started = look.seen.fact("task_running"), look.time("task_started_at")
+    if task is None or started is None:
+        return ()
+    return (f"its task {task} runs for {_for(started, look)}",)
+
+
+def _slow_run(stage: DagStage, look: Look) -> Found | None:
+    """Find a run that takes longer than usual, and is not too long yet."""
+    started, usual = look.time("run_started_at"), look.seen.figure("run_duration_median")
+    if started is None or not usual or look.seen.activity is not Activity.RUNNING or look.seen.fact("waits_for_pool"):
+        return None
+    runs, allowed = (look.now - started).total_seconds(), _allowed(stage, usual)
+    if runs <= SLOW_FACTOR * usual or allowed is None or runs > allowed:
+        return None
+    return Found(
+        f"its run {look.seen.fact('active_run')} runs for {duration(runs)}, longer than usual (p50: {duration(usual)})",
+        evidence=_task(look),
+        since=started,
+    )
+
+
+def _waits_for_slot(stage: DagStage, look: Look) -> Found | None:
+    """Find a run that waits for a slot; where the pool has one, its tasks take turns, and its size is no cause."""
+    pool = look.seen.fact("waits_for_pool")
+    if pool is None:
+        return None
+    slots, holder, since = (
+        look.figure("waited_pool_slots"),
+        look.seen.fact("slot_held_by"),
+        look.time("slot_held_since"),
+    )
+    sentence = (
+        f"its task {look.seen.fact('task_waiting')} waits for a slot of the pool {pool} ({numbered(slots, 'slot')})"
+    )
+    if holder is not None and since is not None:
+        sentence += f"; {holder} has held {'it' if slots == 1 else 'one'} for {_for(since, look)}"
+    one = f"Look at the log of {holder or 'the task that holds the slot'}: the tasks in the pool {pool} take turns."
+    return Found(sentence, remedy=one if slots == 1 else None)
+
+
+def _for(since: datetime, look: Look) -> str:
+    return duration((look.now - since).total_seconds())
 
 
 def _no_heartbeat(part: str, thresholds: object, look: Look) -> Found | None:
@@ -137,8 +193,16 @@ CHECKS = (
         ("airflow",),
         Severity.NOTE,  # that tasks take turns is what a pool is for
         "A pool has no free slot, and tasks wait for one.",
-        "Give the pool more slots, or see which tasks hold them.",
+        SLOTS,
         _pool_full,
+    ),
+    Check(
+        "pool-full",
+        ("dag",),
+        Severity.NOTE,
+        "The run's next task waits for a slot of a pool that other tasks hold.",
+        SLOTS,
+        _waits_for_slot,
         explains=True,
     ),
     Check(
@@ -165,6 +229,15 @@ CHECKS = (
         "A run takes much longer than usual, or than the settings allow.",
         "Look at the log of the task that runs; clear it if it hangs.",
         _too_long,
+        explains=True,
+    ),
+    Check(
+        "run-slow",
+        ("dag",),
+        Severity.NOTE,
+        "A run takes longer than the last successful ones took, and not too long yet.",
+        "Look at the log of the task that runs.",
+        _slow_run,
         explains=True,
     ),
     Check(

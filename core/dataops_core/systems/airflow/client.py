@@ -139,13 +139,30 @@ class Pool:
     Attributes:
         slots: How many it has; -1 for no limit.
         open: Slots that are free.
-        waiting: Tasks that wait for one: queued or scheduled.
+        waiting: Tasks that wait for one; a queued task has one already.
     """
 
     name: str
     slots: int
     open: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAtWork:
+    """A task that runs or is about to.
+
+    Attributes:
+        state: `running`, `queued` or `scheduled`.
+        started_at: `None` unless it runs.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    state: str
+    pool: str
+    started_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +207,7 @@ class AirflowClient:
     def pools(self, limit: int = 100) -> tuple[Pool, ...]:
         """Return the pools of task slots; raises ClientError."""
         page = self._call(lambda api: sdk.PoolApi(api).get_pools(limit=limit, _request_timeout=self._timeout))
-        return tuple(
-            Pool(pool.name, pool.slots, pool.open_slots, pool.queued_slots + pool.scheduled_slots)
-            for pool in page.pools
-        )
+        return tuple(Pool(pool.name, pool.slots, pool.open_slots, pool.scheduled_slots) for pool in page.pools)
 
     def dags(self) -> tuple[Dag, ...]:
         """Return all DAGs, by id; raises ClientError."""
@@ -258,6 +272,30 @@ class AirflowClient:
             )
         )
         return tuple(task.task_id for task in page.task_instances)
+
+    def at_work(self, dag_id: str, run_id: str, pool: str | None = None, limit: int = 100) -> tuple[TaskAtWork, ...]:
+        """Return tasks of a run that run or are about to, or of all runs (`~`) in a pool; raises ClientError."""
+        page = self._call(
+            lambda api: sdk.TaskInstanceApi(api).get_task_instances(
+                dag_id,
+                run_id,
+                state=["running", "queued", "scheduled"],
+                pool=None if pool is None else [pool],
+                limit=limit,
+                _request_timeout=self._timeout,
+            )
+        )
+        return tuple(
+            TaskAtWork(
+                task.dag_id,
+                task.dag_run_id,
+                task.task_id,
+                str(getattr(task.state, "value", task.state)),
+                task.pool,
+                task.start_date,
+            )
+            for task in page.task_instances
+        )
 
     def did_something(self, run: DagRun) -> bool:
         """Tell whether a task of an ended run succeeded; each run is asked for once. Raises ClientError."""

@@ -10,6 +10,7 @@ from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
 from dataops_core.systems.airflow.client import NEWEST, PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
 from dataops_core.systems.airflow.settings import DagStage
+from dataops_core.systems.airflow.work import facts, figures, work_of
 
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
@@ -23,6 +24,7 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
     succeeded = _did_something(client, state)
     finished = next((run for run in state.runs if run.state in ("success", "failed")), None)
     active = next((run for run in state.runs if run.state in ("running", "queued")), None)
+    doing = work_of(client, active) if active is not None and active.state == "running" else None
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -32,8 +34,8 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
         activity=_activity(state, active),
         failure=_failure(client, state, finished, active),
         notes=_notes(state, succeeded, active),
-        figures=tuple(_figures(state, succeeded, active)),
-        facts=tuple(_facts(client, state, succeeded, active)),
+        figures=(*_figures(state, succeeded, active), *(figures(doing) if doing else ())),
+        facts=(*_facts(client, state, succeeded, active), *(facts(doing) if doing else ())),
     )
 
 
@@ -129,14 +131,14 @@ def observe_airflow(client: AirflowClient, name: str = "airflow") -> tuple[str, 
     """Return one line about Airflow, and what was seen of it."""
     now = datetime.now(UTC)
     health = client.health()
-    figures = [Figure(f"{part}_heartbeat", at.timestamp(), "timestamp") for part, at in health.heartbeats.items()]
-    facts = [Fact(part, status) for part, status in health.parts.items()]
+    seen = [Figure(f"{part}_heartbeat", at.timestamp(), "timestamp") for part, at in health.heartbeats.items()]
+    parts = [Fact(part, status) for part, status in health.parts.items()]
     try:
         more, words = _load(client.pools(), client.failed_files())
-        figures += more
-        facts += words
+        seen += more
+        parts += words
     except PermissionDenied:  # to see pools and import errors are rights of their own
         pass
     well = ", ".join(part.replace("_", " ") for part in PARTS if health.parts.get(part) == "healthy")
     detail = f"{well} healthy" if well else "unhealthy"
-    return detail, Observation(stage=name, observed_at=now, figures=tuple(figures), facts=tuple(facts))
+    return detail, Observation(stage=name, observed_at=now, figures=tuple(seen), facts=tuple(parts))

@@ -42,6 +42,8 @@ FETCHED_BYTES = 64 * 2**20
 """Bytes that all answers to a small statement may have together."""
 STATE_WITHIN = 2.0
 """Seconds to find out why a statement is late, and to cancel it."""
+WORKERS_WITHIN = 2.0
+"""Seconds in which a statement without a table has to end, else there are no workers."""
 BATCH = 500
 """Rows that are handed over at once."""
 
@@ -440,41 +442,27 @@ class TrinoClient:
 
         Raises:
             TimedOut: It did not finish; it has been cancelled in the server.
-            NoWorkers: The same, and it waited for workers.
+            NoWorkers: The same, and no other statement gets workers either.
             ClientError: It failed.
         """
-        handle = self.query(statement)
-        rows: list[tuple[Any, ...]] = []
-        failed: list[ClientError] = []
-        done = Event()
-
-        def run() -> None:
-            try:
-                # A server that does not take our cancel must not be asked for ever.
-                with deadlines.within(within + 2 * STATE_WITHIN, FETCHED_BYTES):
-                    for batch in handle.batches():
-                        rows.extend(batch)
-            except ClientError as error:
-                failed.append(error)
-            except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
-                failed.append(BadAnswer(f"trino {self.target}: {type(error).__name__}: {line(error)}"))
-            finally:
-                done.set()
-
-        Thread(target=run, name="trino-fetch", daemon=True).start()
-        if not done.wait(within):
-            late = f"trino {self.target}: the query did not finish within {within:g} s"
-            state = None
-            with deadlines.within(min(STATE_WITHIN, self._timeout)), suppress(ClientError):
-                state = self._state(handle)
-                handle.cancel()
-            # Trino waits so for query-manager.required-workers, and for nothing else.
+        fetching = _Fetching(self, statement, within)
+        spare = min(WORKERS_WITHIN, within / 4)
+        if fetching.done.wait(within - spare):
+            return fetching.result()
+        state, workers = None, True
+        with deadlines.within(min(STATE_WITHIN, self._timeout)), suppress(ClientError):
+            state = self._state(fetching.handle)
+            # Trino is in this state also while it analyses a statement, which reads from the catalog.
             if state == "WAITING_FOR_RESOURCES":
-                raise NoWorkers(f"{late}, it waits for workers")
-            raise TimedOut(f"{late}, it is {state.lower()}" if state else late)
-        if failed:
-            raise failed[0]
-        return rows
+                workers = _Fetching(self, "SELECT 1", spare).ended(spare)
+        if fetching.ended(0.0 if state == "WAITING_FOR_RESOURCES" else spare):
+            return fetching.result()
+        late = f"trino {self.target}: the query did not finish within {within:g} s"
+        if not workers:
+            raise NoWorkers(f"{late}, it waits for workers")
+        if state == "WAITING_FOR_RESOURCES":
+            raise TimedOut(f"{late}, it waits for its catalog")
+        raise TimedOut(f"{late}, it is {state.lower()}" if state else late)
 
     def _state(self, handle: QueryHandle) -> str | None:
         progress = handle.progress()
@@ -567,3 +555,43 @@ def _bytes(text: str | None) -> int:
 
 def _said(error: trino.exceptions.TrinoQueryError) -> str:
     return f"{error.error_name}: {line(error.message)}"
+
+
+class _Fetching:
+    """A small statement whose rows are being fetched."""
+
+    def __init__(self, client: TrinoClient, statement: str, within: float) -> None:
+        self.handle = client.query(statement)
+        self.done = Event()
+        self._within = within
+        self._target = client.target
+        self._rows: list[tuple[Any, ...]] = []
+        self._failed: ClientError | None = None
+        Thread(target=self._run, name="trino-fetch", daemon=True).start()
+
+    def ended(self, within: float) -> bool:
+        """Wait for its end; cancel it in the server where that does not come in time."""
+        if not self.done.wait(within):
+            with deadlines.within(STATE_WITHIN), suppress(ClientError):
+                self.handle.cancel()
+            return False
+        return True
+
+    def result(self) -> list[tuple[Any, ...]]:
+        """Return the rows; raises ClientError."""
+        if self._failed is not None:
+            raise self._failed
+        return self._rows
+
+    def _run(self) -> None:
+        try:
+            # A server that does not take our cancel must not be asked for ever.
+            with deadlines.within(self._within + 2 * STATE_WITHIN, FETCHED_BYTES):
+                for batch in self.handle.batches():
+                    self._rows.extend(batch)
+        except ClientError as error:
+            self._failed = error
+        except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
+            self._failed = BadAnswer(f"trino {self._target}: {type(error).__name__}: {line(error)}")
+        finally:
+            self.done.set()

@@ -1,0 +1,75 @@
+"""What the tasks of a run under way do: they run, or wait for a slot of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.errors import ClientError
+from dataops_core.health.model import Fact, Figure
+from dataops_core.systems.airflow.client import AirflowClient, DagRun, TaskAtWork
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run waits for.
+
+    Attributes:
+        task: The task that runs the longest, else one that waits for a slot.
+        since: When it was started; `None` where it waits.
+        pool: The full pool for a slot of which it waits; `None` where it does not.
+        slots: How many slots that pool has.
+        holder: The task that has held one of them the longest.
+    """
+
+    task: str
+    since: datetime | None = None
+    pool: str | None = None
+    slots: int = 0
+    holder: TaskAtWork | None = None
+
+
+def work_of(client: AirflowClient, run: DagRun) -> Work | None:
+    """Return what a run waits for; `None` where it is not known, or is not one of these."""
+    try:
+        tasks = client.at_work(run.dag_id, run.run_id)
+        running = _oldest(tasks)
+        if running is not None:
+            return Work(running.task_id, running.started_at)
+        # A queued task has its slot already; only a scheduled one waits for it.
+        waiting = next((task for task in tasks if task.state == "scheduled"), None)
+        if waiting is None or any(task.state == "queued" for task in tasks):
+            return None
+        pool = next((p for p in client.pools() if p.name == waiting.pool), None)
+        if pool is None or pool.open != 0:
+            return None
+        return Work(waiting.task_id, None, pool.name, pool.slots, _oldest(client.at_work("~", "~", pool.name)))
+    except ClientError:  # to see tasks and pools are rights of their own; the run is observed without
+        return None
+
+
+def _oldest(tasks: tuple[TaskAtWork, ...]) -> TaskAtWork | None:
+    running = [(task.started_at, task) for task in tasks if task.state == "running" and task.started_at is not None]
+    return min(running, key=lambda pair: pair[0])[1] if running else None
+
+
+def facts(work: Work) -> Iterator[Fact]:
+    """Yield the names."""
+    if work.pool is None:
+        yield Fact("task_running", work.task)
+        return
+    yield Fact("task_waiting", work.task)
+    yield Fact("waits_for_pool", work.pool)
+    if work.holder is not None:
+        yield Fact("slot_held_by", f"{work.holder.task_id} of {work.holder.dag_id}")
+
+
+def figures(work: Work) -> Iterator[Figure]:
+    """Yield the numbers and times."""
+    if work.since is not None:
+        yield Figure("task_started_at", work.since.timestamp(), "timestamp")
+    if work.pool is not None:
+        yield Figure("waited_pool_slots", work.slots)
+        if work.holder is not None and work.holder.started_at is not None:
+            yield Figure("slot_held_since", work.holder.started_at.timestamp(), "timestamp")
