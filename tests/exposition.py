@@ -12,9 +12,12 @@ from tests.orders import CHAIN, T0, healthy, seconds, see
 from tests.settings import PipelineSettings
 
 from dataops_core.config import ExporterSettings
-from dataops_core.health.model import Figure, Finding, Observation, Severity, StageState, WriterChange
+from dataops_core.health.model import Finding, Observation, Severity, StageState, WriterChange
 from dataops_core.systems.airflow.client import Dag
+from dataops_core.systems.airflow.details import DagDetails
+from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.kafka.cluster import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
+from dataops_core.systems.trino.details import TrinoDetails
 from dataops_core.version import version
 from dataops_exporter import metrics
 from dataops_exporter.collector import Latest, Seen
@@ -90,17 +93,17 @@ def seen() -> Seen:
     """Return a snapshot in which each of our metrics has something to say."""
     chain = PipelineSettings.model_validate({**CHAIN.model_dump(), "objective": 90.0})
     observations: dict[str, Observation | str] = {**healthy(T0)}
-    files = (Figure("data_files", 12), Figure("delete_files", 1), Figure("snapshots", 40), Figure("else", 1))
-    bronze = replace(healthy(T0)["bronze"], figures=files)
+    files = TableDetails(data_files=12, delete_files=1, snapshots=40, manifests=1)
+    bronze = replace(healthy(T0)["bronze"], details=files)
     observations["bronze"] = replace(bronze, writer_change=WriterChange(T0 - seconds(7200), "old", "new"))
-    observations["conform"] = replace(healthy(T0)["conform"], figures=(Figure("run_duration", 30, "s"),))
+    observations["conform"] = replace(healthy(T0)["conform"], details=DagDetails(run_duration=30))
     snapshot = see(observations, T0, chain=chain, down={"airflow": "refused"})
     (pipeline,) = snapshot.pipelines
     stages = [replace(s, state=StageState.BEHIND, eta=42.0) if s.name == "land" else s for s in pipeline.stages]
     near = Finding("retention-near", "land", Severity.WARNING, "its oldest waiting record is old")
     stages = [replace(s, findings=(near,)) if s.name == "land" else s for s in stages]
     pipeline = replace(pipeline, stages=tuple(stages))
-    queued = Observation("trino", T0, figures=(Figure("queries_queued", 7), Figure("queued_longest", 90, "s")))
+    queued = Observation("trino", T0, details=TrinoDetails(queries_queued=7, queued_longest=90))
     waits = Finding("queries-queued", "trino", Severity.WARNING, "7 queries in the queue")
     components = [
         replace(c, observation=queued, findings=(waits,)) if c.name == "trino" else c for c in snapshot.components

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
+from dataops_core.health.details import RecordedDetails
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 
@@ -79,6 +81,12 @@ NEEDS = {"spark": ("kafka",), "lake": ("lake", "lake store")}
 """Components that a stage needs, by the one that answers for it, where that is not the one alone."""
 
 
+def typed(name: str, seen: Observation) -> Observation:
+    """Return an observation with the details of its kind, where it has none."""
+    kind = next((stage.kind for stage in CHAIN.stages if stage.name == name), "trino_view")
+    return replace(seen, details=RULES.stage(kind).details()) if isinstance(seen.details, RecordedDetails) else seen
+
+
 def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, str] | None = None) -> list[ProbeResult]:
     """Wrap observations, or an error in place of one, as probe results; `down` names components that do not answer."""
     found = []
@@ -97,7 +105,7 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
                 system=SYSTEMS[component],
                 needs=NEEDS.get(component, (component,)),
                 error=what if failed else None,
-                observation=None if failed else what,
+                observation=typed(name, what) if isinstance(what, Observation) else None,
             )
         )
     for component in ("kafka", "lake", "airflow", "trino"):

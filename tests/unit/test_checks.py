@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,10 @@ from tests.orders import NEEDS, T0, seconds
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.checks.unreachable import FAILURES
+from dataops_core.health.details import Details
 from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
-    Fact,
-    Figure,
     HealthSnapshot,
     Observation,
     PipelineHealth,
@@ -67,12 +66,28 @@ def observation(name: str, now: datetime, **more: Any) -> Observation:
     figures: Mapping[str, float] = more.pop("figures", {})
     facts: Mapping[str, str] = more.pop("facts", {})
     seen = Observation(name, now, progress_time=now, position=1, lag_records=0, advanced_at=now)
-    return replace(
-        seen,
-        figures=tuple(Figure(n, value) for n, value in figures.items()),
-        facts=tuple(Fact(n, text) for n, text in facts.items()),
-        **more,
-    )
+    return replace(seen, details=details_of(name, figures, facts), **more)
+
+
+def details_of(name: str, figures: Mapping[str, float], facts: Mapping[str, str]) -> Details:
+    """Return the details of a stage or component with these figures and facts, by the names that the JSON has."""
+    if name in COMPONENTS:
+        kind = RULES.stage(next(stage.kind for stage in PIPELINE.stages if stage.name == name)).details
+    else:
+        kind = RULES.component_checks(KINDS[name])[0]
+    shown = {(each.metadata.get("name") or each.name, str(each.type).split(" ")[0]): each.name for each in fields(kind)}
+    given: dict[str, Any] = {}
+    for (name_shown, type_name), field_name in shown.items():
+        if type_name in ("str", "bool") and name_shown in facts:
+            given[field_name] = facts[name_shown] if type_name == "str" else True
+        elif type_name not in ("str", "bool") and name_shown in figures:
+            given[field_name] = instant(figures[name_shown]) if type_name == "datetime" else figures[name_shown]
+    assert len(given) == len(figures) + len(facts), (figures, facts)
+    return kind(**given)
+
+
+def instant(value: Any) -> Any:
+    return datetime.fromtimestamp(value, UTC)
 
 
 def look(

@@ -29,10 +29,9 @@ from tests.unit.test_monitor import wait_for
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
 from dataops_core.config import RecorderSettings
+from dataops_core.health.details import Fact, Figure
 from dataops_core.health.model import (
     ComponentHealth,
-    Fact,
-    Figure,
     Finding,
     HealthSnapshot,
     ProbeResult,

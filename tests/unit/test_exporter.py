@@ -28,7 +28,8 @@ from tests.exposition import CONFIG, EVERYTHING, kafka
 from tests.orders import CHAIN, T0, healthy, see
 
 from dataops_core.config import ExporterSettings
-from dataops_core.health.model import Figure, HealthSnapshot, Observation
+from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.registry import load_settings
 from dataops_exporter.collector import Latest, Seen
 from dataops_exporter.pages import Pages
@@ -102,8 +103,8 @@ def trino_down(previous: HealthSnapshot | None = None) -> HealthSnapshot:
 
 def test_what_is_found_is_served_also_where_the_state_is_not_known(exporter: Exporter) -> None:
     seen: dict[str, Observation | str] = dict(healthy(T0))
-    due = (Figure("delete_files", 5000),)
-    seen |= {"conform": "airflow: no answer", "silver": replace(healthy(T0)["silver"], figures=due)}
+    due = TableDetails(delete_files=5000)
+    seen |= {"conform": "airflow: no answer", "silver": replace(healthy(T0)["silver"], details=due)}
     exporter.put(see(seen, T0))
     found = exporter.samples()
     silver = {"pipeline": "p", "stage": "silver", "system": "iceberg"}

@@ -14,7 +14,6 @@ from dataops_core.health.evaluate import fold
 from dataops_core.health.model import (
     Activity,
     Advance,
-    Fact,
     Observation,
     PipelineHealth,
     ProbeResult,
@@ -23,6 +22,7 @@ from dataops_core.health.model import (
     Verdict,
     WriterChange,
 )
+from dataops_core.systems.airflow.details import DagDetails
 
 
 def states(pipeline: PipelineHealth) -> dict[str, str]:
@@ -260,7 +260,7 @@ def with_view_of_view() -> PipelineSettings:
 
 def test_a_failure_that_a_check_explains_stays_to_blame_while_another_component_is_down() -> None:
     seen: dict[str, Observation | str] = {**healthy(T0), "bronze": "no answer", "silver": "no answer"}
-    seen["conform"] = replace(healthy(T0)["conform"], facts=(Fact("import_error", "conform.py: NameError"),))
+    seen["conform"] = replace(healthy(T0)["conform"], details=DagDetails(import_error="conform.py: NameError"))
     verdict = see(seen, down={"lake": "no answer"}).pipeline("p").verdict
     assert verdict.check_id == "conform/import-error"
     assert "also: lake does not answer: no answer" in verdict.evidence

@@ -14,7 +14,7 @@ from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
-from dataops_core.health.checks.base import Look, findings
+from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Finding
 from dataops_core.health.text import count
 from dataops_core.systems.clients import Clients
@@ -104,7 +104,9 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     stage = _stage(settings, client.name, name)
     seen = observe_table(stage, client)
     now = datetime.now(UTC)
-    found = findings(registry().stage(stage.kind).checks, stage, Look(stage.name, seen, None, (), (), now))
+    rules = registry().stage(stage.kind)
+    given = CheckInput(stage.name, seen.details, seen, None, (), (), now)
+    found = findings(rules.checks, rules.details, stage, given)
     times = (seen.figure(time) for time in TIMES)
     figures = (seen.figure(figure) for figure in FIGURES)
     return (

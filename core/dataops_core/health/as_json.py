@@ -34,7 +34,9 @@ def plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None  # JSON has no word for the others
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.name: plain(getattr(value, field.name)) for field in fields(value) if field.metadata.get("json", True)
+        }
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value

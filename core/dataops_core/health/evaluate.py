@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from dataops_core.config import PipelineSettings, Section, StageSettings
 from dataops_core.health.affected import Components, with_affected
-from dataops_core.health.checks.base import Look, findings
+from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import (
     Advance,
     ComponentHealth,
@@ -94,15 +94,17 @@ def _component(
 ) -> ComponentHealth:
     found: tuple[Finding, ...] = ()
     if result.success and result.observation is not None:
-        look = Look(
+        given = CheckInput(
             subject=result.component,
-            seen=result.observation,
+            details=result.observation.details,
+            observation=result.observation,
             previous=last.observation if last else None,
             upstream=(),
-            told=last.findings if last else (),
+            previous_findings=last.findings if last else (),
             now=now,
         )
-        found = findings(rules.component_checks(result.probe), thresholds, look)
+        details, checks = rules.component_checks(result.probe)
+        found = findings(checks, details, thresholds, given)
     idle = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
     error = idle if result.success else result.error
     return ComponentHealth(
@@ -197,8 +199,9 @@ def _stage(
     found: tuple[Finding, ...] = ()
     told = last.told if last else ()
     if seen is not None and error is None:
-        look = Look(stage.name, seen, last.observation if last else None, tuple(upstream), told, now)
-        told = found = findings(kind.checks, stage, look)
+        earlier_seen = last.observation if last else None
+        given = CheckInput(stage.name, seen.details, seen, earlier_seen, tuple(upstream), told, now)
+        told = found = findings(kind.checks, kind.details, stage, given)
     reading = Reading(
         stage=stage,
         observation=seen,

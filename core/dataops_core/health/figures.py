@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from dataops_core.health.model import Figure, Observation, ProgressSource, StageHealth
+from dataops_core.health.details import Figure
+from dataops_core.health.model import Observation, ProgressSource, StageHealth
 from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
 
 SOURCES = {

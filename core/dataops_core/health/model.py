@@ -8,6 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dataops_core.health.details import NO_DETAILS, Details, Fact, Figure, RecordedDetails
 
 SCHEMA_VERSION = 1
 """Version of the JSON form of a health snapshot; raised when a field changes its meaning or goes away."""
@@ -78,34 +83,6 @@ class Status(StrEnum):
 
 WORST_FIRST = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.STARTING, Status.OK)
 """What is to be looked at first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One further number that a probe saw, for detail views and metrics.
-
-    Attributes:
-        name: Snake case, unique within the observation, e.g. `data_files`.
-        value: The number.
-        unit: `""` for a count, `"s"`, `"bytes"`, `"records"`, `"1/s"` or `"timestamp"` (seconds since the epoch).
-    """
-
-    name: str
-    value: float
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """Something further that a probe saw, in words: what a `Figure` cannot hold.
-
-    Attributes:
-        name: Snake case, unique within the observation, e.g. `topic_id`.
-        text: The words, in one line.
-    """
-
-    name: str
-    text: str
 
 
 class Severity(StrEnum):
@@ -220,8 +197,9 @@ class Observation:
         failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
         writer_change: The newest change of the streaming query that writes; `None` if none is known.
         notes: Evidence in words, one short line each, most telling first.
-        figures: Further numbers.
-        facts: Further words, for checks; `notes` are for people.
+        figures: Further numbers, as `details` has them.
+        facts: Further words, as `details` has them; `notes` are for people.
+        details: What the kind of the stage or component adds; of a recording, what was recorded of it.
     """
 
     stage: str
@@ -240,6 +218,17 @@ class Observation:
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     facts: tuple[Fact, ...] = ()
+    details: Annotated[Details, Field(exclude=True)] = field(
+        default=NO_DETAILS, repr=False, compare=False, metadata={"json": False}
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.details, RecordedDetails) or self.details is NO_DETAILS:
+            recorded = RecordedDetails(recorded_figures=self.figures, recorded_facts=self.facts)
+            object.__setattr__(self, "details", recorded)
+        else:
+            object.__setattr__(self, "figures", tuple(self.details.figures()))
+            object.__setattr__(self, "facts", tuple(self.details.facts()))
 
     def figure(self, name: str) -> float | None:
         """Return a figure; `None` where it is not known."""

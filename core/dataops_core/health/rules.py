@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dataops_core.health.checks.base import Check
+from dataops_core.health.details import Details
 from dataops_core.health.model import Observation, Remedy
 
 
@@ -19,6 +20,7 @@ class StageRules:
     """How stages of one kind are evaluated.
 
     Attributes:
+        details: What it adds to an observation.
         checks: What can be wrong with such a stage.
         run_start_is_progress: Whether the observed progress is the start of a run, which has taken in what its
             upstream stages held then, and no more.
@@ -32,6 +34,7 @@ class StageRules:
         remedy: What to do when the stage itself has failed or is stuck, given its settings.
     """
 
+    details: type[Details] = Details
     checks: tuple[Check, ...] = ()
     run_start_is_progress: bool = False
     min_interval: Callable[[Any], float] = lambda _stage: 0.0
@@ -47,5 +50,5 @@ class Rules(Protocol):
     def stage(self, kind: str) -> StageRules:
         """Return the rules of a kind of stage; the defaults for one that is unknown."""
 
-    def component_checks(self, kind: str) -> tuple[Check, ...]:
-        """Return the checks of a kind of component."""
+    def component_checks(self, kind: str) -> tuple[type[Details], tuple[Check, ...]]:
+        """Return what a kind of component adds to an observation, and its checks."""

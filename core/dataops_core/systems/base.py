@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings, TlsSettings
 from dataops_core.health.checks.base import Check
+from dataops_core.health.details import ComponentDetails
 from dataops_core.health.model import Observation
 from dataops_core.health.rules import StageRules
 from dataops_core.transport.credentials import Identity
@@ -101,7 +102,8 @@ class ComponentKind:
         modules: Modules that are imported before it is asked, outside of its deadline.
         import_turn: Turn in which they are imported: 0 for what takes less than a tenth of a second, then those whose
             components take longest to respond.
-            checks: What can be wrong with it.
+            details: What it adds to an observation.
+        checks: What can be wrong with it.
     """
 
     name: str
@@ -109,6 +111,7 @@ class ComponentKind:
     title: str
     connect: Callable[[str, Any, float], Any]
     probes: Callable[[str, Any, Any], Mapping[str, ComponentProbe]]
+    details: type[ComponentDetails] = ComponentDetails
     checks: tuple[Check, ...] = ()
     plural: str | None = None
     problems: Callable[[Any], Iterator[str]] = no_problems

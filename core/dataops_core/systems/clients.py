@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from dataops_core.config import ComponentSettings, ContextSettings, StageSettings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
-from dataops_core.health.model import Fact, Figure, Observation
+from dataops_core.health.details import ComponentDetails
+from dataops_core.health.model import Observation
 from dataops_core.systems import lazy_imports
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, StageKind
 from dataops_core.systems.registry import Registry, registry
@@ -172,15 +173,11 @@ def _with_credentials(ask: Callable[[], ComponentReport], credentials: Credentia
         due = next(iter(credentials.seen(datetime.now(UTC))), None)
         if due is None or report.observation is None:
             return report
-        figures = (
-            Figure("credentials_end", due.ends.timestamp(), "timestamp"),
-            Figure("credentials_due", due.due.timestamp(), "timestamp"),
-        )
-        seen = replace(
-            report.observation,
-            figures=(*report.observation.figures, *figures),
-            facts=(*report.observation.facts, Fact("credentials_end", due.what)),
-        )
+        details = report.observation.details
+        if not isinstance(details, ComponentDetails):
+            return report
+        ending = replace(details, credential=due.what, credentials_end=due.ends, credentials_due=due.due)
+        seen = replace(report.observation, details=ending)
         return replace(report, observation=seen)
 
     return asked

@@ -22,6 +22,7 @@ from dataops_core.config.model import ContextSettings, PipelineSettings, Setting
 from dataops_core.errors import ConfigError
 from dataops_core.health.checks.base import Check
 from dataops_core.health.checks.credentials import CHECKS as CREDENTIALS
+from dataops_core.health.details import ComponentDetails, Details
 from dataops_core.health.rules import StageRules
 from dataops_core.systems import generic
 from dataops_core.systems.base import ComponentKind, Need, StageKind, System
@@ -93,17 +94,17 @@ class Registry:
         """Return the rules by which stages of a kind are evaluated; the defaults where the kind is unknown."""
         return self.stage_kind(kind) or StageRules()
 
-    def component_checks(self, kind: str) -> tuple[Check, ...]:
-        """Return the checks of a kind of component."""
+    def component_checks(self, kind: str) -> tuple[type[Details], tuple[Check, ...]]:
+        """Return what a kind of component adds to an observation, and its checks."""
         found = self.component_kind(kind)
-        return (*(found.checks if found is not None else ()), *CREDENTIALS)
+        return (found.details, (*found.checks, *CREDENTIALS)) if found is not None else (ComponentDetails, CREDENTIALS)
 
     def checks(self) -> list[tuple[Check, tuple[str, ...]]]:
         """Return each check of all systems with the kinds of stages and components that it is about."""
         kinds: dict[str, tuple[Check, ...]] = {}
         for system in self.systems():
             kinds |= {kind.name: kind.checks for kind in system.stage_kinds}
-            kinds |= {kind.name: self.component_checks(kind.name) for kind in system.components}
+            kinds |= {kind.name: self.component_checks(kind.name)[1] for kind in system.components}
         found: dict[Check, list[str]] = {}
         for kind, checks in kinds.items():
             for check in checks:

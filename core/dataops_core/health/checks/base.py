@@ -5,49 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from dataops_core.health.details import Details
 from dataops_core.health.model import Finding, Observation, Remedy, Severity, StageHealth
+
+D_co = TypeVar("D_co", bound=Details, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a check looks at.
+class CheckInput(Generic[D_co]):
+    """What a check goes by.
 
     Attributes:
         subject: Name of the stage or component.
-        seen: The newest observation.
+        details: What the kind adds to the newest observation.
+        observation: The newest observation.
         previous: The one before; `None` for the first one.
         upstream: Health of what the stage reads; nothing for a component.
-        told: Findings of the look before.
+        previous_findings: Findings of the evaluation before.
         now: The time.
     """
 
     subject: str
-    seen: Observation
+    details: D_co
+    observation: Observation
     previous: Observation | None
     upstream: tuple[StageHealth, ...]
-    told: tuple[Finding, ...]
+    previous_findings: tuple[Finding, ...]
     now: datetime
-
-    def figure(self, name: str) -> float:
-        """Return a figure of the newest observation; 0 where it is not known."""
-        return self.seen.figure(name) or 0.0
-
-    def time(self, name: str) -> datetime | None:
-        """Return a figure that is a time."""
-        seconds = self.seen.figure(name)
-        return None if seconds is None else datetime.fromtimestamp(seconds, self.now.tzinfo)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Problem:
     """That something is wrong.
 
     Attributes:
         sentence: What, without the subject, with numbers.
         evidence: Further numbers and times, one line each.
-        since: Since when, where the system tells; else since it was found first.
+        since: Since when, where the system reports it; else since it was found first.
         command: The exact shell command of the remedy, where there is one.
         dag_id: The DAG to trigger, where that is the remedy.
         remedy: What to do, where more can be said than the check's own sentence.
@@ -67,44 +63,48 @@ class Check:
 
     Attributes:
         name: Second half of the check id; never changes.
-        on: Kinds of stages, or kinds of components, that it looks at.
         severity: What a finding does to the verdict.
         meaning: What is wrong, in one sentence for the docs.
         remedy: What to do, in one sentence.
-        look: Looks, given the settings of the stage, or the thresholds of the context for a component.
+        find: Return the problem, given the settings of the stage, or the thresholds of the context for a component,
+            and the input; `None` where there is none.
         explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
     """
 
     name: str
-    on: tuple[str, ...]
     severity: Severity
     meaning: str
     remedy: str
-    look: Callable[[Any, Look], Found | None]
+    find: Callable[[Any, CheckInput[Any]], Problem | None]
     explains: bool = False
 
 
-def findings(checks: Iterable[Check], settings: object, look: Look) -> tuple[Finding, ...]:
+def findings(
+    checks: Iterable[Check], details: type[Details], settings: object, given: CheckInput[Details]
+) -> tuple[Finding, ...]:
     """Return what the checks of a stage or component find, the worst first.
 
     Args:
         checks: The checks of its kind.
+        details: What that kind adds to an observation; there are no findings on one with other details.
         settings: The stage's settings, or the context's thresholds for a component.
-        look: What was observed.
+        given: What they go by.
     """
+    if not isinstance(given.details, details):
+        return ()
     found = []
     for check in checks:
-        wrong = check.look(settings, look)
+        wrong = check.find(settings, given)
         if wrong is None:
             continue
-        before = next((f for f in look.told if f.check == check.name), None)
+        before = next((f for f in given.previous_findings if f.check == check.name), None)
         found.append(
             Finding(
                 check=check.name,
-                subject=look.subject,
+                subject=given.subject,
                 severity=check.severity,
                 sentence=wrong.sentence,
-                since=wrong.since or (before.since if before else look.now),
+                since=wrong.since or (before.since if before else given.now),
                 evidence=wrong.evidence,
                 remedy=Remedy(wrong.remedy or check.remedy, wrong.command, wrong.dag_id),
                 explains=check.explains,

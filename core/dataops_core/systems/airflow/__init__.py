@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dataops_core.config.check import web_problems
 from dataops_core.health.model import Observation, Remedy
 from dataops_core.systems.airflow import checks
+from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import AirflowSettings, DagStage
 from dataops_core.systems.base import (
     Clients,
@@ -65,10 +66,11 @@ SYSTEM = System(
         ComponentKind(
             name="airflow",
             settings=AirflowSettings,
+            details=AirflowDetails,
             title="The Airflow API server.",
             connect=_connect,
             probes=_probes,
-            checks=checks.of("airflow"),
+            checks=checks.AIRFLOW_CHECKS,
             problems=lambda settings: web_problems(settings, settings.url, settings.tls),
             modules=SDK,
             import_turn=2,
@@ -78,8 +80,9 @@ SYSTEM = System(
         StageKind(
             name="dag",
             settings=DagStage,
+            details=DagDetails,
             observe=_observe,
-            checks=checks.of("dag"),
+            checks=checks.DAG_CHECKS,
             needs=lambda stage: (Need("airflow", stage.on),),
             run_start_is_progress=True,
             why_unknown=_why_unknown,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from statistics import median
+from typing import Any
 
 from dataops_core.errors import ClientError, PermissionDenied
-from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
+from dataops_core.health.model import Activity, Observation, ProgressSource
 from dataops_core.systems.airflow.client import NEWEST, PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
+from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage
-from dataops_core.systems.airflow.work import facts, figures, work_of
+from dataops_core.systems.airflow.work import Work, details_of, work_of
 
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
@@ -34,8 +37,7 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
         activity=_activity(state, active),
         failure=_failure(client, state, finished, active),
         notes=_notes(state, succeeded, active),
-        figures=(*_figures(state, succeeded, active), *(figures(doing) if doing else ())),
-        facts=(*_facts(client, state, succeeded, active), *(facts(doing) if doing else ())),
+        details=_details(client, state, succeeded, active, doing),
     )
 
 
@@ -73,37 +75,32 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
     return tuple(notes)
 
 
-def _figures(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> Iterator[Figure]:
-    if succeeded is not None and (took := _took(succeeded)) is not None:
-        yield Figure("run_duration", took, "s")
+def _details(
+    client: AirflowClient, state: DagState, succeeded: DagRun | None, active: DagRun | None, doing: Work | None
+) -> DagDetails:
     durations = [took for run in state.runs if run.state == "success" and (took := _took(run)) is not None]
-    if durations:
-        yield Figure("run_duration_median", median(durations), "s")
-    for run_state in ("queued", "running", "failed"):
-        yield Figure(f"runs_{run_state}", sum(run.state == run_state for run in state.runs))
-    times = {
-        "next_run_due": state.dag.next_run_after,
-        "run_queued_at": active.queued_at if active else None,
-        "run_started_at": active.started_at if active else None,
-    }
-    yield from (Figure(name, at.timestamp(), "timestamp") for name, at in times.items() if at is not None)
+    older = succeeded is None and len(state.runs) >= NEWEST
+    return DagDetails(
+        active_run=active.run_id if active else None,
+        last_work="before the runs that are looked at" if older else None,
+        paused=state.dag.paused,
+        import_error=_import_error(client, state.dag.file) if state.dag.import_errors else None,
+        run_duration=_took(succeeded) if succeeded is not None else None,
+        run_duration_median=median(durations) if durations else None,
+        runs_queued=sum(run.state == "queued" for run in state.runs),
+        runs_running=sum(run.state == "running" for run in state.runs),
+        runs_failed=sum(run.state == "failed" for run in state.runs),
+        next_run_due=state.dag.next_run_after,
+        run_queued_at=active.queued_at if active else None,
+        run_started_at=active.started_at if active else None,
+        **(details_of(doing) if doing is not None else {}),
+    )
 
 
 def _took(run: DagRun) -> float | None:
     if run.started_at is None or run.ended_at is None:
         return None
     return (run.ended_at - run.started_at).total_seconds()
-
-
-def _facts(client: AirflowClient, state: DagState, succeeded: DagRun | None, active: DagRun | None) -> Iterator[Fact]:
-    if active is not None:
-        yield Fact("active_run", active.run_id)
-    if succeeded is None and len(state.runs) >= NEWEST:
-        yield Fact("last_work", "before the runs that are looked at")
-    if state.dag.paused:
-        yield Fact("paused", "yes")
-    if state.dag.import_errors:
-        yield Fact("import_error", _import_error(client, state.dag.file))
 
 
 def _import_error(client: AirflowClient, file: str | None) -> str:
@@ -114,31 +111,26 @@ def _import_error(client: AirflowClient, file: str | None) -> str:
     return f"{failed.file}: {failed.reason}" if failed else file or "import error"
 
 
-def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> tuple[list[Figure], list[Fact]]:
+def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> dict[str, Any]:
     full = [f"{p.name} (slots: {p.slots}, tasks that wait: {p.waiting})" for p in pools if p.open == 0 and p.waiting]
-    facts = [Fact("pools_full", ", ".join(full))] if full else []
-    if failed:
-        facts.append(Fact("import_error_files", ", ".join(f"{f.file} ({f.reason})" for f in failed[:3])))
-    return [
-        Figure("pool_slots", sum(pool.slots for pool in pools if pool.slots > 0)),
-        Figure("pool_slots_open", sum(pool.open for pool in pools if pool.open > 0)),
-        Figure("tasks_waiting_for_slot", sum(pool.waiting for pool in pools)),
-        Figure("import_errors", len(failed)),
-    ], facts
+    return {
+        "pools_full": ", ".join(full) or None,
+        "import_error_files": ", ".join(f"{f.file} ({f.reason})" for f in failed[:3]) or None,
+        "pool_slots": sum(pool.slots for pool in pools if pool.slots > 0),
+        "pool_slots_open": sum(pool.open for pool in pools if pool.open > 0),
+        "tasks_waiting_for_slot": sum(pool.waiting for pool in pools),
+        "import_errors": len(failed),
+    }
 
 
 def observe_airflow(client: AirflowClient, name: str = "airflow") -> tuple[str, Observation]:
     """Return one line about Airflow, and what was seen of it."""
     now = datetime.now(UTC)
     health = client.health()
-    seen = [Figure(f"{part}_heartbeat", at.timestamp(), "timestamp") for part, at in health.heartbeats.items()]
-    parts = [Fact(part, status) for part, status in health.parts.items()]
-    try:
-        more, words = _load(client.pools(), client.failed_files())
-        seen += more
-        parts += words
-    except PermissionDenied:  # to see pools and import errors are rights of their own
-        pass
+    seen: dict[str, Any] = {part: health.parts.get(part) for part in PARTS}
+    seen |= {f"{part}_heartbeat": health.heartbeats.get(part) for part in PARTS}
+    with suppress(PermissionDenied):  # to see pools and import errors are rights of their own
+        seen |= _load(client.pools(), client.failed_files())
     well = ", ".join(part.replace("_", " ") for part in PARTS if health.parts.get(part) == "healthy")
     detail = f"{well} healthy" if well else "unhealthy"
-    return detail, Observation(stage=name, observed_at=now, figures=tuple(seen), facts=tuple(parts))
+    return detail, Observation(stage=name, observed_at=now, details=AirflowDetails(**seen))

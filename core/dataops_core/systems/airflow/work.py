@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dataops_core.errors import ClientError
-from dataops_core.health.model import Fact, Figure
 from dataops_core.systems.airflow.client import AirflowClient, DagRun, TaskAtWork
 
 
@@ -54,22 +53,15 @@ def _oldest(tasks: tuple[TaskAtWork, ...]) -> TaskAtWork | None:
     return min(running, key=lambda pair: pair[0])[1] if running else None
 
 
-def facts(work: Work) -> Iterator[Fact]:
-    """Yield the names."""
+def details_of(work: Work) -> dict[str, Any]:
+    """Return the fields of `DagDetails` that say what a run waits for."""
     if work.pool is None:
-        yield Fact("task_running", work.task)
-        return
-    yield Fact("task_waiting", work.task)
-    yield Fact("waits_for_pool", work.pool)
-    if work.holder is not None:
-        yield Fact("slot_held_by", f"{work.holder.task_id} of {work.holder.dag_id}")
-
-
-def figures(work: Work) -> Iterator[Figure]:
-    """Yield the numbers and times."""
-    if work.since is not None:
-        yield Figure("task_started_at", work.since.timestamp(), "timestamp")
-    if work.pool is not None:
-        yield Figure("waited_pool_slots", work.slots)
-        if work.holder is not None and work.holder.started_at is not None:
-            yield Figure("slot_held_since", work.holder.started_at.timestamp(), "timestamp")
+        return {"task_running": work.task, "task_started_at": work.since}
+    holder = work.holder
+    return {
+        "task_waiting": work.task,
+        "waits_for_pool": work.pool,
+        "waited_pool_slots": work.slots,
+        "slot_held_by": f"{holder.task_id} of {holder.dag_id}" if holder is not None else None,
+        "slot_held_since": holder.started_at if holder is not None else None,
+    }

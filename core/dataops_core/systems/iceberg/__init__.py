@@ -10,6 +10,7 @@ from dataops_core.config.check import has_parts, tls_problems
 from dataops_core.health.model import Observation, store_of
 from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
 from dataops_core.systems.iceberg import checks
+from dataops_core.systems.iceberg.details import CatalogDetails, TableDetails
 from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
 from dataops_core.transport.credentials import Identity
 from dataops_core.transport.endpoints import Endpoint, url_endpoints
@@ -84,6 +85,7 @@ SYSTEM = System(
         ComponentKind(
             name="iceberg",
             settings=CatalogSettings,
+            details=CatalogDetails,
             title="Iceberg catalogs by name.",
             connect=_connect,
             probes=_probes,
@@ -97,6 +99,7 @@ SYSTEM = System(
         StageKind(
             name="iceberg_table",
             settings=IcebergTableStage,
+            details=TableDetails,
             observe=_observe,
             checks=checks.CHECKS,
             needs=lambda stage: (Need("iceberg", stage.catalog, "catalog"),),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from datetime import timedelta
 
-from dataops_core.health.checks.base import Check, Found, Look, numbered
+from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, count, duration, size
+from dataops_core.health.text import UNKNOWN, clock, count, duration, size
 from dataops_core.sql.scan import relation
+from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 WRITER_CHANGE_FOR = timedelta(days=1)
@@ -21,117 +22,138 @@ REJECTS_FROM = 20
 """Rejected records from which a share of them is told; below it is chance."""
 
 
-def _missing_files(stage: IcebergTableStage, look: Look) -> Found | None:
-    missing = look.figure("missing_files")
+def _missing_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    details, missing = given.details, given.details.missing_files
     if not missing:
         return None
-    return Found(
-        f"{numbered(missing, 'file')} not in the store that its current snapshot needs: {look.seen.fact('missing')}",
-        evidence=(
-            f"looked for {count(look.figure('files_checked'))} of {count(look.figure('data_files'))} data files",
-        ),
+    return Problem(
+        f"{numbered(missing, 'file')} not in the store that its current snapshot needs: {details.missing}",
+        evidence=(f"checked {_count(details.files_checked)} of {_count(details.data_files)} data files",),
     )
 
 
-def _checkpoint_lost(stage: IcebergTableStage, look: Look) -> Found | None:
-    change = look.seen.writer_change
-    if change is None or look.now - change.at > WRITER_CHANGE_FOR:
+def _checkpoint_lost(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    change = given.observation.writer_change
+    if change is None or given.now - change.at > WRITER_CHANGE_FOR:
         return None
-    return Found(
-        f"a new streaming query writes to it since {clock(change.at, look.now)} ({change.new[:8]}, before"
+    return Problem(
+        f"a new streaming query writes to it since {clock(change.at, given.now)} ({change.new[:8]}, before"
         f" {change.old[:8]}): the checkpoint was lost or replaced",
         since=change.at,
     )
 
 
-def _commit_unknown(stage: IcebergTableStage, look: Look) -> Found | None:
-    epoch, committed = look.seen.figure("epoch"), look.time("epoch_committed_at")
-    for query in look.upstream:
+def _commit_unknown(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    epoch, committed = given.details.epoch, given.details.epoch_committed_at
+    for query in given.upstream:
         writer = query.observation
         if writer is None or epoch is None or committed is None:
             continue
         known = writer.figure("batch_committed")
-        same = writer.fact("query_id") == look.seen.fact("query_id")
+        same = writer.fact("query_id") == given.details.query_id
         age = writer.observed_at - committed
         if same and known is not None and epoch > known and age > COMMIT_UNKNOWN_AFTER:
-            return Found(
-                f"batch {epoch:.0f} is in the table since {clock(committed, look.now)}, and the checkpoint of"
+            return Problem(
+                f"batch {epoch} is in the table since {clock(committed, given.now)}, and the checkpoint of"
                 f" {query.name} ends with batch {known:.0f}",
                 since=committed,
             )
     return None
 
 
-def _rejects(stage: IcebergTableStage, look: Look) -> Found | None:
-    rejected, landed = look.figure("records_rejected_recent"), look.figure("records_added_recent")
-    if rejected < REJECTS_FROM or rejected <= stage.rejects_max * (rejected + landed):
+def _rejects(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    rejected, landed = given.details.records_rejected_recent, given.details.records_added_recent
+    if (
+        rejected is None
+        or landed is None
+        or rejected < REJECTS_FROM
+        or rejected <= stage.rejects_max * (rejected + landed)
+    ):
         return None
     share = rejected / (rejected + landed)
-    return Found(
+    return Problem(
         f"{count(rejected)} of {count(rejected + landed)} records of the last hour could not be read ({share:.0%}):"
         f" they are in {stage.rejects}",
         command=_sql(f"SELECT * FROM {_relation(stage, stage.rejects or '')} LIMIT 20"),
     )
 
 
-def _compaction(stage: IcebergTableStage, look: Look, *, runs: bool) -> Found | None:
-    small = look.figure("small_files")
-    if small <= stage.small_files_max:
+def _compaction(stage: IcebergTableStage, given: CheckInput[TableDetails], *, runs: bool) -> Problem | None:
+    details, small = given.details, given.details.small_files
+    if small is None or small <= stage.small_files_max:
         return None
-    compacted = look.time("compacted")
-    began = look.time("oldest_snapshot")
-    last = max((t for t in (compacted, began) if t is not None), default=look.now)
-    running = (look.now - last).total_seconds() <= stage.compaction_after
+    compacted = details.compacted
+    began = details.oldest_snapshot
+    last = max((t for t in (compacted, began) if t is not None), default=given.now)
+    running = (given.now - last).total_seconds() <= stage.compaction_after
     if running is not runs:
         return None
-    files = numbered(look.figure("data_files"), "data file")
+    files = _files(details.data_files)
     sentence = f"{count(small)} of {files} are smaller than {size(stage.small_file_bytes)}"
     if not runs:
-        sentence += f", and none were compacted for {duration((look.now - last).total_seconds())}"
-    return Found(
+        sentence += f", and none were compacted for {duration((given.now - last).total_seconds())}"
+    return Problem(
         sentence,
         evidence=(
-            f"a data file has {size(look.figure('data_file_bytes') / max(1.0, look.figure('data_files')))} on average",
-            "last compaction: " + (clock(compacted, look.now) if compacted else "none in the snapshots that are kept"),
+            *_average(details),
+            "last compaction: " + (clock(compacted, given.now) if compacted else "none in the snapshots that are kept"),
         ),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE optimize"),
     )
 
 
-def _expiry(stage: IcebergTableStage, look: Look) -> Found | None:
-    number, oldest = look.figure("snapshots"), look.time("oldest_unneeded_snapshot")
-    allowed = stage.snapshot_age_max or EXPIRY_SLACK * look.figure("snapshot_age_setting")
-    age = (look.now - oldest).total_seconds() if oldest else 0.0
+def _expiry(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    details = given.details
+    number, oldest = details.snapshots, details.oldest_unneeded_snapshot
+    if number is None:
+        return None
+    allowed = stage.snapshot_age_max or EXPIRY_SLACK * (details.snapshot_age_setting or 0.0)
+    age = (given.now - oldest).total_seconds() if oldest else 0.0
     if number <= stage.snapshots_max and not (allowed and age > allowed):
         return None
     since = f"; the oldest that nothing needs is {duration(age)} old" if oldest else ""
-    return Found(
+    return Problem(
         f"it keeps {numbered(number, 'snapshot')}{since}: expiry does not run",
-        evidence=(f"metadata file: {size(look.figure('metadata_bytes'))}",),
+        evidence=(f"metadata file: {size(details.metadata_bytes)}",) if details.metadata_bytes is not None else (),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE expire_snapshots(retention_threshold => '7d')"),
     )
 
 
-def _delete_files(stage: IcebergTableStage, look: Look) -> Found | None:
-    number = look.figure("delete_files")
-    if number <= stage.delete_files_max:
+def _delete_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    number = given.details.delete_files
+    if number is None or number <= stage.delete_files_max:
         return None
-    files = numbered(look.figure("data_files"), "data file")
-    return Found(
+    files = _files(given.details.data_files)
+    return Problem(
         f"{numbered(number, 'delete file')} beside {files}: every query merges them",
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE optimize"),
     )
 
 
-def _metadata_large(stage: IcebergTableStage, look: Look) -> Found | None:
-    held = look.figure("metadata_bytes")
-    if held <= stage.metadata_bytes_max or _expiry(stage, look) is not None:  # the snapshots are what is in it
+def _metadata_large(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
+    held = given.details.metadata_bytes
+    if (
+        held is None or held <= stage.metadata_bytes_max or _expiry(stage, given) is not None
+    ):  # the snapshots are what is in it
         return None
-    return Found(
+    return Problem(
         f"its metadata file has {size(held)}: each commit and each query reads it",
-        evidence=(f"snapshots: {count(look.figure('snapshots'))}",),
+        evidence=(f"snapshots: {_count(given.details.snapshots)}",),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE expire_snapshots(retention_threshold => '7d')"),
     )
+
+
+def _count(number: int | None) -> str:
+    return UNKNOWN if number is None else count(number)
+
+
+def _files(number: int | None) -> str:
+    return "its data files" if number is None else numbered(number, "data file")
+
+
+def _average(details: TableDetails) -> tuple[str, ...]:
+    held, number = details.data_file_bytes, details.data_files
+    return (f"a data file has {size(held / number)} on average",) if held is not None and number else ()
 
 
 def _relation(stage: IcebergTableStage, table: str | None = None) -> str:
@@ -145,7 +167,6 @@ def _sql(statement: str) -> str:
 CHECKS = (
     Check(
         "missing-files",
-        ("iceberg_table",),
         Severity.CRITICAL,
         "Data files that the current snapshot needs are not in the store: queries that touch them fail.",
         "Restore the files from the store's versions or a backup, or roll back to a snapshot that is whole; find who"
@@ -154,7 +175,6 @@ CHECKS = (
     ),
     Check(
         "checkpoint-lost",
-        ("iceberg_table",),
         Severity.WARNING,
         "Another streaming query writes to the table than before: its checkpoint was lost or replaced, and what the old"
         " one had written may have been written again (said for a day).",
@@ -164,7 +184,6 @@ CHECKS = (
     ),
     Check(
         "commit-state-unknown",
-        ("iceberg_table",),
         Severity.WARNING,
         "A batch is committed in the table and not in the checkpoint of the query that writes it: the query ended"
         " between the two commits, and will run the batch again.",
@@ -174,7 +193,6 @@ CHECKS = (
     ),
     Check(
         "poison-records",
-        ("iceberg_table",),
         Severity.WARNING,
         "More of the last hour's records than allowed could not be read, and went to the table of rejects.",
         "Look at the reasons in the table of rejects, mend the producer or the reader, then replay them.",
@@ -182,7 +200,6 @@ CHECKS = (
     ),
     Check(
         "expiry-not-running",
-        ("iceberg_table",),
         Severity.ADVICE,
         "The table keeps more, or older, snapshots than it should: old data is never deleted, and metadata grows.",
         "Expire snapshots, and schedule it.",
@@ -190,23 +207,20 @@ CHECKS = (
     ),
     Check(
         "compaction-not-running",
-        ("iceberg_table",),
         Severity.ADVICE,
         "The table has too many small data files, and no compaction was committed for long.",
         "Compact the table, and look why its upkeep does not run, or loses its commits to conflicts.",
-        lambda stage, look: _compaction(stage, look, runs=False),
+        lambda stage, given: _compaction(stage, given, runs=False),
     ),
     Check(
         "small-files",
-        ("iceberg_table",),
         Severity.ADVICE,
         "The table has too many small data files although it is compacted: queries open too many files.",
         "Compact more often, or commit less often.",
-        lambda stage, look: _compaction(stage, look, runs=True),
+        lambda stage, given: _compaction(stage, given, runs=True),
     ),
     Check(
         "delete-files",
-        ("iceberg_table",),
         Severity.ADVICE,
         "The table has too many delete files: each query reads them beside the data.",
         "Compact the table.",
@@ -214,7 +228,6 @@ CHECKS = (
     ),
     Check(
         "metadata-large",
-        ("iceberg_table",),
         Severity.ADVICE,
         "The table's metadata file is too large, although snapshots are expired.",
         "Keep fewer snapshots; look for a large schema history or many statistics.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dataops_core.health.model import Advance, Fact, Figure, Observation, ProgressSource, WriterChange, store_of
+from dataops_core.health.details import ComponentDetails
+from dataops_core.health.model import Advance, Observation, ProgressSource, WriterChange, store_of
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.details import CatalogDetails, TableDetails
 from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 if TYPE_CHECKING:
@@ -34,48 +35,37 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
         advances=tuple(Advance(c.at, c.progress_time, c.oldest, c.first) for c in table.commits),
         writer_change=_writer_change(table.writers),
         notes=(unreadable,) if unreadable else (),
-        figures=tuple(_figures(table, stage.files_checked, rejected)),
-        facts=tuple(_facts(table)),
+        details=_details(table, stage.files_checked, rejected),
     )
 
 
-def _figures(table: TableState, checked: int, rejected: int | None) -> Iterator[Figure]:
-    files = table.files
-    counts: dict[str, tuple[float | None, str]] = {
-        "snapshots": (table.snapshots, ""),
-        "refs": (table.refs, ""),
-        "data_files": (files.data_files if files else table.data_files, ""),
-        "data_file_bytes": (files.held if files else table.data_bytes, "bytes"),
-        "small_files": (files.small if files else None, ""),
-        "delete_files": (table.delete_files, ""),
-        "manifests": (files.manifests if files else None, ""),
-        "metadata_bytes": (table.metadata_bytes, "bytes"),
-        "files_checked": (min(checked, files.data_files) if files else None, ""),
-        "missing_files": (len(table.missing) if files or table.missing else None, ""),
-        "snapshot_age_setting": (table.snapshot_age, "s"),
-        "records_added_recent": (table.records_added_recent, "records"),
-        "records_rejected_recent": (rejected, "records"),
-        "epoch": (table.epoch.number if table.epoch else None, ""),
-    }
-    times = {
-        "committed_at": table.committed_at,
-        "epoch_committed_at": table.epoch.at if table.epoch else None,
-        "oldest_snapshot": table.oldest_snapshot,
-        "oldest_unneeded_snapshot": table.oldest_unneeded,
-        "compacted": table.compacted_at,
-    }
-    yield from (Figure(name, value, unit) for name, (value, unit) in counts.items() if value is not None)
-    yield from (Figure(name, at.timestamp(), "timestamp") for name, at in times.items() if at is not None)
-
-
-def _facts(table: TableState) -> Iterator[Fact]:
-    yield Fact("table", table.identifier)
-    if table.snapshot_id is not None:
-        yield Fact("snapshot_id", str(table.snapshot_id))
-    if table.epoch is not None:
-        yield Fact("query_id", table.epoch.query_id)
-    if table.missing:
-        yield Fact("missing", table.missing[0] + (" …" if len(table.missing) > 1 else ""))
+def _details(table: TableState, checked: int, rejected: int | None) -> TableDetails:
+    files, epoch = table.files, table.epoch
+    return TableDetails(
+        table=table.identifier,
+        snapshot_id=str(table.snapshot_id) if table.snapshot_id is not None else None,
+        query_id=epoch.query_id if epoch else None,
+        missing=table.missing[0] + (" …" if len(table.missing) > 1 else "") if table.missing else None,
+        snapshots=table.snapshots,
+        refs=table.refs,
+        data_files=files.data_files if files else table.data_files,
+        data_file_bytes=files.held if files else table.data_bytes,
+        small_files=files.small if files else None,
+        delete_files=table.delete_files,
+        manifests=files.manifests if files else None,
+        metadata_bytes=table.metadata_bytes,
+        files_checked=min(checked, files.data_files) if files else None,
+        missing_files=len(table.missing) if files or table.missing else None,
+        snapshot_age_setting=table.snapshot_age,
+        records_added_recent=table.records_added_recent,
+        records_rejected_recent=rejected,
+        epoch=epoch.number if epoch else None,
+        committed_at=table.committed_at,
+        epoch_committed_at=epoch.at if epoch else None,
+        oldest_snapshot=table.oldest_snapshot,
+        oldest_unneeded_snapshot=table.oldest_unneeded,
+        compacted=table.compacted_at,
+    )
 
 
 def _writer_change(writers: tuple[Writer, ...]) -> WriterChange | None:
@@ -90,11 +80,13 @@ def observe_catalog(client: CatalogClient) -> tuple[str, Observation]:
     now = datetime.now(UTC)
     namespaces = client.ping()
     detail = f"{namespaces} namespace{'s' if namespaces != 1 else ''}"
-    return detail, Observation(stage=client.name, observed_at=now, figures=(Figure("namespaces", namespaces),))
+    return detail, Observation(stage=client.name, observed_at=now, details=CatalogDetails(namespaces=namespaces))
 
 
 def observe_store(client: CatalogClient) -> tuple[str, Observation]:
     """Return one line about the object store in which the tables lie, and what was seen of it."""
     now = datetime.now(UTC)
     client.store()
-    return "the warehouse is there", Observation(stage=store_of(client.name), observed_at=now)
+    return "the warehouse is there", Observation(
+        stage=store_of(client.name), observed_at=now, details=ComponentDetails()
+    )

@@ -18,6 +18,7 @@ from dataops_core.systems.base import (
     web_identity,
 )
 from dataops_core.systems.kafka import checks
+from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, KafkaSettings, SchemaRegistrySettings, TopicStage
 from dataops_core.transport.credentials import Identity
 
@@ -96,10 +97,11 @@ SYSTEM = System(
         ComponentKind(
             name="kafka",
             settings=KafkaSettings,
+            details=ClusterDetails,
             title="The Kafka cluster.",
             connect=_connect,
             probes=_probes,
-            checks=checks.of("kafka"),
+            checks=checks.CLUSTER_CHECKS,
             problems=_problems,
         ),
         ComponentKind(
@@ -115,15 +117,17 @@ SYSTEM = System(
         StageKind(
             name="topic",
             settings=TopicStage,
+            details=TopicDetails,
             observe=_observe_topic,
-            checks=checks.of("topic"),
+            checks=checks.TOPIC_CHECKS,
             needs=_needs,
         ),
         StageKind(
             name="consumer_group",
             settings=ConsumerGroupStage,
+            details=GroupDetails,
             observe=_observe_group,
-            checks=checks.of("consumer_group"),
+            checks=checks.GROUP_CHECKS,
             needs=_needs,
             canary="offsets",
             find_canary=_find_canary,

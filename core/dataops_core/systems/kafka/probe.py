@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from dataops_core.errors import PermissionDenied
-from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
+from dataops_core.health.model import Activity, Observation, ProgressSource
 from dataops_core.systems.kafka.client import RECENT, KafkaClient, Retention, TopicOffsets
+from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, TopicStage
 
 SHOWN = 5
@@ -92,33 +94,10 @@ def _retention(client: KafkaClient, topic: str) -> Retention | None:
         return None
 
 
-def reader_figures(waits: Sequence[Waiting]) -> tuple[Figure, ...]:
-    """Return the figures of a reader of these topics."""
-    return tuple(_reader_figures(waits))
-
-
-def _reader_figures(waits: Sequence[Waiting]) -> Iterator[Figure]:
+def reader_details(waits: Sequence[Waiting], client: KafkaClient) -> dict[str, Any]:
+    """Return the fields of `ReaderDetails` of a reader of these topics."""
     behind = {(wait.topic.topic, number): records for wait in waits for number, records in wait.behind.items()}
-    yield Figure("partitions", sum(len(wait.topic.partitions) for wait in waits))
-    if behind:
-        worst = max(behind, key=behind.__getitem__)
-        yield Figure("hottest_partition", worst[1])
-        yield Figure("hottest_partition_lag", behind[worst], "records")
-    lost = sum(sum(wait.lost.values()) for wait in waits)
-    if lost:
-        yield Figure("records_lost", lost, "records")
-    near = _nearest_retention(waits)
-    if near is not None and near.retention is not None and near.retention.seconds is not None:
-        yield Figure("retention", near.retention.seconds, "s")
-    sized = [w.distance for w in waits if w.distance is not None and w.retention is not None and w.retention.by_size]
-    if sized:
-        left, kept = min(sized, key=lambda pair: pair[0] / pair[1])
-        yield Figure("records_until_lost", left, "records")
-        yield Figure("records_kept", kept, "records")
-
-
-def reader_facts(waits: Sequence[Waiting], client: KafkaClient) -> tuple[Fact, ...]:
-    """Return the facts of a reader of these topics."""
+    worst = max(behind, key=behind.__getitem__, default=None)
     lost = [number for wait in waits for number in wait.lost]
     beyond = [
         f"{wait.topic.topic}-{number} was read up to {at:,}, and ends at {high:,}"
@@ -126,13 +105,21 @@ def reader_facts(waits: Sequence[Waiting], client: KafkaClient) -> tuple[Fact, .
         for number, (at, high) in wait.beyond_end.items()
     ]
     near = _nearest_retention(waits)
-    found = {
+    sized = [w.distance for w in waits if w.distance is not None and w.retention is not None and w.retention.by_size]
+    left, kept = min(sized, key=lambda pair: pair[0] / pair[1], default=(None, None))
+    return {
         "bootstrap_servers": client.target,
-        "lost": _named(lost),
-        "beyond_end": _named(beyond),
-        "retention_topic": near.topic.topic if near else "",
+        "partitions": sum(len(wait.topic.partitions) for wait in waits),
+        "hottest_partition": worst[1] if worst is not None else None,
+        "hottest_partition_lag": behind[worst] if worst is not None else None,
+        "lost": _named(lost) or None,
+        "records_lost": sum(sum(wait.lost.values()) for wait in waits) if lost else None,
+        "beyond_end": _named(beyond) or None,
+        "retention": near.retention.seconds if near is not None and near.retention is not None else None,
+        "retention_topic": near.topic.topic if near is not None else None,
+        "records_until_lost": left,
+        "records_kept": kept,
     }
-    return tuple(Fact(name, text) for name, text in found.items() if text)
 
 
 def _nearest_retention(waits: Sequence[Waiting]) -> Waiting | None:
@@ -150,12 +137,6 @@ def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
     """Observe a topic: its progress is the timestamp of its newest record."""
     now = datetime.now(UTC)
     topic = client.topic(stage.topic)
-    facts = {
-        "bootstrap_servers": client.target,
-        "topic_id": topic.topic_id or "",
-        "offline": _named(topic.offline),
-        "under_replicated": _named(topic.under_replicated),
-    }
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -163,25 +144,28 @@ def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
         progress_source=ProgressSource.DERIVED if topic.newest else None,
         position=topic.high,
         advanced_at=topic.newest,
-        figures=tuple(_topic_figures(topic)),
-        facts=tuple(Fact(name, text) for name, text in facts.items() if text),
+        details=_topic_details(topic, client),
     )
 
 
-def _topic_figures(topic: TopicOffsets) -> Iterator[Figure]:
+def _topic_details(topic: TopicOffsets, client: KafkaClient) -> TopicDetails:
     recent = {number: offsets.recent for number, offsets in topic.partitions.items()}
-    yield Figure("partitions", len(topic.partitions) + len(topic.offline))
-    yield Figure("offline_partitions", len(topic.offline))
-    yield Figure("under_replicated_partitions", len(topic.under_replicated))
-    if topic.brokers is not None:
-        yield Figure("brokers", topic.brokers)
-    yield Figure("records_kept", sum(p.high - p.low for p in topic.partitions.values()), "records")
-    yield Figure("records_recent", sum(recent.values()), "records")
-    yield Figure("recent_window", RECENT.total_seconds(), "s")
-    if any(recent.values()):
-        hottest = max(recent, key=recent.__getitem__)
-        yield Figure("hottest_partition", hottest)
-        yield Figure("hottest_partition_records", recent[hottest], "records")
+    hottest = max(recent, key=recent.__getitem__) if any(recent.values()) else None
+    return TopicDetails(
+        bootstrap_servers=client.target,
+        topic_id=topic.topic_id,
+        partitions=len(topic.partitions) + len(topic.offline),
+        offline_partitions=len(topic.offline),
+        under_replicated_partitions=len(topic.under_replicated),
+        offline=_named(topic.offline) or None,
+        under_replicated=_named(topic.under_replicated) or None,
+        brokers=topic.brokers,
+        records_kept=sum(p.high - p.low for p in topic.partitions.values()),
+        records_recent=sum(recent.values()),
+        recent_window=RECENT.total_seconds(),
+        hottest_partition=hottest,
+        hottest_partition_records=recent[hottest] if hottest is not None else None,
+    )
 
 
 def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation:
@@ -189,7 +173,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
     now = datetime.now(UTC)
     group = client.group(stage.group, stage.topic)
     topic = client.topic(stage.topic)
-    figures = (Figure("members", group.members), Figure("partitions_committed", len(group.committed)))
+    about: dict[str, Any] = {"members": group.members, "partitions_committed": len(group.committed)}
     state = f"group is {group.state.lower()} with {group.members} member{'s' if group.members != 1 else ''}"
     if not group.committed:
         return Observation(
@@ -197,8 +181,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
             observed_at=now,
             lag_records=None,
             notes=("the group has never committed an offset on this topic", state),
-            figures=figures,
-            facts=(Fact("bootstrap_servers", client.target),),
+            details=GroupDetails(bootstrap_servers=client.target, **about),
         )
     wait = waiting(client, topic, group.committed)
     return Observation(
@@ -212,8 +195,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
         newest_passed=wait.passed,
         activity=Activity.RUNNING if group.members else Activity.UNKNOWN,
         notes=(state,),
-        figures=(*figures, *reader_figures([wait])),
-        facts=reader_facts([wait], client),
+        details=GroupDetails(**about, **reader_details([wait], client)),
     )
 
 
@@ -222,23 +204,20 @@ def observe_cluster(client: KafkaClient, name: str = "kafka") -> tuple[str, Obse
     now = datetime.now(UTC)
     cluster = client.cluster()
     controller = "none" if cluster.controller is None else str(cluster.controller)
-    facts = {
-        "bootstrap_servers": client.target,
-        "controller": controller,
-        "offline": _named(cluster.offline),
-        "under_replicated": _named(cluster.under_replicated),
-    }
     detail = f"{cluster.brokers} broker{'s' if cluster.brokers != 1 else ''}, controller {controller}"
     if cluster.under_replicated:
         detail += f", {len(cluster.under_replicated)} partitions under-replicated"
     return detail, Observation(
         stage=name,
         observed_at=now,
-        figures=(
-            Figure("brokers", cluster.brokers),
-            Figure("partitions", cluster.partitions),
-            Figure("offline_partitions", len(cluster.offline)),
-            Figure("under_replicated_partitions", len(cluster.under_replicated)),
+        details=ClusterDetails(
+            bootstrap_servers=client.target,
+            controller=controller,
+            brokers=cluster.brokers,
+            partitions=cluster.partitions,
+            offline_partitions=len(cluster.offline),
+            under_replicated_partitions=len(cluster.under_replicated),
+            offline=_named(cluster.offline) or None,
+            under_replicated=_named(cluster.under_replicated) or None,
         ),
-        facts=tuple(Fact(name, text) for name, text in facts.items() if text),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dataops_core.config.check import web_problems
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, System, web_identity
 from dataops_core.systems.prometheus import checks
+from dataops_core.systems.prometheus.details import AlertsDetails
 from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
 
 if TYPE_CHECKING:
@@ -37,19 +38,21 @@ SYSTEM = System(
         ComponentKind(
             name="prometheus",
             settings=PrometheusSettings,
+            details=AlertsDetails,
             title="A Prometheus whose firing alerts are shown.",
             connect=_connect,
             probes=_probes,
-            checks=checks.of("prometheus"),
+            checks=checks.CHECKS,
             problems=_problems,
         ),
         ComponentKind(
             name="alertmanager",
             settings=AlertmanagerSettings,
+            details=AlertsDetails,
             title="An Alertmanager whose active alerts are shown.",
             connect=_connect,
             probes=_probes,
-            checks=checks.of("alertmanager"),
+            checks=checks.CHECKS,
             problems=_problems,
         ),
     ),

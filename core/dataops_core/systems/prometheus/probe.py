@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dataops_core.health.model import Figure, Observation
+from dataops_core.health.model import Observation
 from dataops_core.systems.prometheus.alerts import AlertsClient
+from dataops_core.systems.prometheus.details import AlertsDetails
 
 SHOWN = 50
 """Alerts that are listed."""
@@ -20,8 +21,6 @@ def observe_alerts(client: AlertsClient, name: str) -> tuple[str, Observation]:
         + (f": {alert.summary}" if alert.summary else "")
         for alert in alerts
     ]
-    figures = [Figure("alerts_firing", len(alerts))]
-    if alerts:
-        figures.append(Figure("oldest_alert", alerts[0].since.timestamp(), "timestamp"))
     detail = f"{len(alerts)} alert{'s' if len(alerts) != 1 else ''} firing"
-    return detail, Observation(stage=name, observed_at=now, notes=tuple(lines[:SHOWN]), figures=tuple(figures))
+    details = AlertsDetails(alerts_firing=len(alerts), oldest_alert=alerts[0].since if alerts else None)
+    return detail, Observation(stage=name, observed_at=now, notes=tuple(lines[:SHOWN]), details=details)

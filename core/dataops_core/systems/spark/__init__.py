@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from dataops_core.config.check import web_problems
 from dataops_core.health.model import Observation
 from dataops_core.systems.base import Clients, Need, StageKind, System
-from dataops_core.systems.kafka import checks as kafka_checks
+from dataops_core.systems.kafka.checks import READER_CHECKS
 from dataops_core.systems.spark import checks
+from dataops_core.systems.spark.details import QueryDetails
 from dataops_core.systems.spark.settings import SparkQueryStage
 
 SDK = ("dataops_core.systems.iceberg.sdk", "dataops_core.systems.iceberg.files", "dataops_core.systems.iceberg.table")
@@ -58,8 +59,9 @@ SYSTEM = System(
         StageKind(
             name="spark_query",
             settings=SparkQueryStage,
+            details=QueryDetails,
             observe=_observe,
-            checks=(*kafka_checks.of("spark_query"), *checks.CHECKS),
+            checks=(*READER_CHECKS, *checks.CHECKS),
             needs=_needs,  # its lag is measured in Kafka
             problems=_problems,
             canary="offsets",

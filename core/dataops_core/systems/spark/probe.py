@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from statistics import median
+from typing import Any
 
 from dataops_core.errors import DataopsError
-from dataops_core.health.model import Activity, Fact, Figure, Observation, ProgressSource
+from dataops_core.health.model import Activity, Observation, ProgressSource
 from dataops_core.health.text import duration
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.probe import reader_facts, reader_figures, waiting
+from dataops_core.systems.kafka.probe import reader_details, waiting
 from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
+from dataops_core.systems.spark.details import QueryDetails
 from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows, SparkUi
 
@@ -46,10 +47,10 @@ def observe_query(
     if in_flight and planned is not None:
         age = duration((now - planned.at).total_seconds())
         notes.append(f"batch {planned.number} was planned {age} ago and is not committed")
-    late: tuple[Figure, ...] = ()
+    late: LateRows | None = None
     if ui is not None:
         try:
-            late = _late(ui.late_rows(checkpoint.query_id, now))
+            late = ui.late_rows(checkpoint.query_id, now)
         except DataopsError as error:  # the query may do well without its UI
             notes.append(f"late rows are not known: {error}")
     progress = since if records else newest
@@ -66,34 +67,34 @@ def observe_query(
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
         notes=tuple(notes),
-        figures=(*_figures(checkpoint), *late, *reader_figures(waits)),
-        facts=(Fact("query_id", checkpoint.query_id), *reader_facts(waits, client)),
+        details=_details(checkpoint, late, reader_details(waits, client)),
     )
 
 
-def _late(late: LateRows) -> tuple[Figure, ...]:
-    if late.rows is None:
-        return ()
-    dropped = Figure("rows_late_recent", late.rows, "rows")
-    return (dropped,) if late.at is None else (dropped, Figure("rows_late_at", late.at.timestamp(), "timestamp"))
-
-
-def _figures(checkpoint: Checkpoint) -> Iterator[Figure]:
-    planned, committed, state = checkpoint.planned, checkpoint.committed, checkpoint.state
-    yield Figure("batch_committed", committed.number if committed else -1)
-    yield Figure("batch_planned", planned.number if planned else -1)
-    if checkpoint.durations:
-        yield Figure("batch_duration", median(checkpoint.durations), "s")
-        yield Figure("batch_duration_last", checkpoint.durations[-1], "s")
-        yield Figure("batches_timed", len(checkpoint.durations))
-    if planned is not None and planned.watermark is not None:
-        yield Figure("watermark", planned.watermark.timestamp(), "timestamp")
-    if checkpoint.standing is not None:
-        yield Figure("watermark_stood", checkpoint.standing.seconds, "s")
-        yield Figure("watermark_batches", checkpoint.standing.batches)
-    if state is not None:
-        yield Figure("state_bytes", state.bytes, "bytes")
-        if state.snapshot_bytes is not None and state.snapshot_bytes_before is not None:
-            yield Figure("state_snapshot_bytes", state.snapshot_bytes, "bytes")
-            yield Figure("state_snapshot_bytes_before", state.snapshot_bytes_before, "bytes")
-            yield Figure("state_snapshot_span", state.span, "s")
+def _details(checkpoint: Checkpoint, late: LateRows | None, reader: dict[str, Any]) -> QueryDetails:
+    planned, committed, state, durations = (
+        checkpoint.planned,
+        checkpoint.committed,
+        checkpoint.state,
+        checkpoint.durations,
+    )
+    standing = checkpoint.standing
+    grown = state is not None and state.snapshot_bytes is not None and state.snapshot_bytes_before is not None
+    return QueryDetails(
+        query_id=checkpoint.query_id,
+        batch_committed=committed.number if committed is not None else -1,
+        batch_planned=planned.number if planned is not None else -1,
+        batch_duration=median(durations) if durations else None,
+        batch_duration_last=durations[-1] if durations else None,
+        batches_timed=len(durations) if durations else None,
+        watermark=planned.watermark if planned is not None else None,
+        watermark_stood=standing.seconds if standing is not None else None,
+        watermark_batches=standing.batches if standing is not None else None,
+        state_bytes=state.bytes if state is not None else None,
+        state_snapshot_bytes=state.snapshot_bytes if state is not None and grown else None,
+        state_snapshot_bytes_before=state.snapshot_bytes_before if state is not None and grown else None,
+        state_snapshot_span=state.span if state is not None and grown else None,
+        rows_late_recent=late.rows if late is not None else None,
+        rows_late_at=late.at if late is not None and late.rows is not None else None,
+        **reader,
+    )

@@ -18,6 +18,7 @@ from dataops_core.systems.base import (
     web_identity,
 )
 from dataops_core.systems.trino import checks
+from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.settings import TrinoSettings, TrinoThresholds, TrinoViewStage
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ SYSTEM = System(
         ComponentKind(
             name="trino",
             settings=TrinoSettings,
+            details=TrinoDetails,
             title="The Trino coordinator.",
             connect=_connect,
             probes=_probes,
-            checks=checks.of("trino"),
+            checks=checks.TRINO_CHECKS,
             problems=_problems,
         ),
     ),
@@ -88,8 +90,9 @@ SYSTEM = System(
         StageKind(
             name="trino_view",
             settings=TrinoViewStage,
+            details=ViewDetails,
             observe=_observe,
-            checks=checks.of("trino_view"),
+            checks=checks.VIEW_CHECKS,
             needs=lambda stage: (Need("trino", stage.on),),
             problems=_stage_problems,
             min_interval=lambda stage: stage.every,

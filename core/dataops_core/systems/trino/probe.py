@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dataops_core.errors import ClientError, NotFound, NoWorkers, QueryFailed
-from dataops_core.health.model import Fact, Figure, Observation, ProgressSource
+from dataops_core.health.model import Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.systems.trino.client import SOURCE, Node, ServerQuery, TrinoClient
+from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.settings import TrinoViewStage
 from dataops_core.values import instant
 
@@ -51,22 +54,20 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
             raise
         return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
     stamped = next(((at, told) for at, stamp, _ in rows if (told := instant(stamp)) is not None), None)
-    facts = (
-        Fact("relation", ".".join(stage.relation.split(".")[1:])),
-        *(Fact("snapshot_id", row[2]) for row in rows[:1]),
-    )
+    served = rows[0][2] if rows else None
+    details = ViewDetails(relation=".".join(stage.relation.split(".")[1:]), snapshot_id=served)
     if stamped is None:
         if not rows:
             notes = ("the table has no snapshot yet",)
-            return Observation(stage=stage.name, observed_at=now, position=0, notes=notes, facts=facts)
-        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), facts=facts)
+            return Observation(stage=stage.name, observed_at=now, position=0, notes=notes, details=details)
+        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), details=details)
     return Observation(
         stage=stage.name,
         observed_at=now,
         progress_time=stamped[1],
         progress_source=ProgressSource.STAMPED,
         advanced_at=stamped[0].astimezone(UTC),
-        facts=facts,
+        details=details,
     )
 
 
@@ -74,13 +75,9 @@ def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple
     """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
     now = datetime.now(UTC)
     info = client.info()
-    facts = [Fact("starting", "yes")] if info.starting else []
-    figures: tuple[Figure, ...] = ()
-    if not info.starting:
-        figures, more = load.seen(client, now)
-        facts += more
+    details = TrinoDetails(starting=True) if info.starting else load.seen(client, now)
     detail = f"version {info.version}, up {info.uptime}"
-    return detail, Observation(stage=name, observed_at=now, figures=figures, facts=tuple(facts))
+    return detail, Observation(stage=name, observed_at=now, details=details)
 
 
 class Load:
@@ -88,10 +85,10 @@ class Load:
 
     def __init__(self) -> None:
         self._asked: datetime | None = None
-        self._seen: tuple[tuple[Figure, ...], tuple[Fact, ...]] = ((), ())
+        self._seen = TrinoDetails()
 
-    def seen(self, client: TrinoClient, now: datetime) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
-        """Return figures and facts that are not older than `LOAD_EVERY`; nothing where we may not know."""
+    def seen(self, client: TrinoClient, now: datetime) -> TrinoDetails:
+        """Return details that are not older than `LOAD_EVERY`; nothing where we may not know."""
         if self._asked is None or now - self._asked >= LOAD_EVERY:
             self._asked = now
             nodes: Sequence[Node] | None = None
@@ -104,16 +101,13 @@ class Load:
                     workers = False
                 except ClientError:
                     pass
-                figures, facts = _load(nodes, queries, now)
-                self._seen = figures, facts if workers else (*facts, Fact("workers", "none"))
+                self._seen = replace(_load(nodes, queries, now), workers=None if workers else "none")
             except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
-                self._seen = ((), ())
+                self._seen = TrinoDetails()
         return self._seen
 
 
-def _load(
-    nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime
-) -> tuple[tuple[Figure, ...], tuple[Fact, ...]]:
+def _load(nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime) -> TrinoDetails:
     others = [q for q in queries if q.source != SOURCE]
     waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -_waits(q))
     planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -_waits(q))
@@ -121,37 +115,40 @@ def _load(
     conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
     failed = [found for found in failed if found not in conflicts]
     lost = [node.node_id for node in nodes or () if node.state != "active"]
-    figures = []
-    if nodes is not None:
-        figures += [Figure("nodes_active", len(nodes) - len(lost)), Figure("nodes_inactive", len(lost))]
-    figures += [
-        Figure("queries_running", sum(q.state in RUNNING for q in others)),
-        Figure("queries_queued", len(waiting)),
-        Figure("queries_failed_recent", len(failed)),
-        Figure("commits_failed_recent", len(conflicts)),
-    ]
-    facts = []
-    if lost:
-        facts.append(Fact("nodes_inactive", ", ".join(lost[:5])))
-    for name, found in (("queued", waiting), ("planning", planning)):
-        if found:
-            oldest = found[0]
-            figures.append(Figure(f"{name}_longest", _waits(oldest), "s"))
-            figures.append(Figure(f"{name}_since", now.timestamp() - _waits(oldest), "timestamp"))
-            group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
-            why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
-            facts.append(
-                Fact(name, f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}")
-            )
-    if failed:
-        figures.append(Figure("query_failed_at", failed[-1][0].timestamp(), "timestamp"))
-        reasons = Counter(q.error or q.error_type for _, q in failed)
-        facts.append(Fact("failed", ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3))))
-    if conflicts:
-        ended, newest = conflicts[-1]
-        figures.append(Figure("commit_failed_at", ended.timestamp(), "timestamp"))
-        facts.append(Fact("conflict", f"{newest.query_id} of {newest.user}: {' '.join(newest.statement.split())[:80]}"))
-    return tuple(figures), tuple(facts)
+    reasons = Counter(q.error or q.error_type for _, q in failed)
+    return TrinoDetails(
+        nodes_active=len(nodes) - len(lost) if nodes is not None else None,
+        nodes_inactive=len(lost) if nodes is not None else None,
+        inactive_nodes=", ".join(lost[:5]) or None,
+        queries_running=sum(q.state in RUNNING for q in others),
+        queries_queued=len(waiting),
+        queries_failed_recent=len(failed),
+        commits_failed_recent=len(conflicts),
+        **_oldest("queued", waiting, now),
+        **_oldest("planning", planning, now),
+        failed=", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(3)) or None,
+        query_failed_at=failed[-1][0] if failed else None,
+        conflict=_conflict(conflicts[-1][1]) if conflicts else None,
+        commit_failed_at=conflicts[-1][0] if conflicts else None,
+    )
+
+
+def _oldest(name: str, queries: Sequence[ServerQuery], now: datetime) -> dict[str, Any]:
+    """Return the fields of the query that waits, or is planned, longest."""
+    if not queries:
+        return {}
+    oldest = queries[0]
+    group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
+    why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
+    return {
+        name: f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}",
+        f"{name}_longest": _waits(oldest),
+        f"{name}_since": now - timedelta(seconds=_waits(oldest)),
+    }
+
+
+def _conflict(query: ServerQuery) -> str:
+    return f"{query.query_id} of {query.user}: {' '.join(query.statement.split())[:80]}"
 
 
 def _waits(query: ServerQuery) -> float:

@@ -1,0 +1,45 @@
+"""What probes observe of a streaming query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.health.details import value
+from dataops_core.systems.kafka.details import ReaderDetails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryDetails(ReaderDetails):
+    """A streaming query.
+
+    Attributes:
+        batch_committed: Number of the newest committed batch; -1 where none is.
+        batch_planned: Number of the newest planned batch; -1 where none is.
+        batch_duration: Median of the last batches.
+        batches_timed: How many batches that is the median of.
+        watermark: The event-time watermark of the newest planned batch.
+        watermark_stood: For how long it has stood still while batches with records were committed.
+        watermark_batches: How many batches that were.
+        state_snapshot_bytes: Size of the newest whole snapshot of the state.
+        state_snapshot_bytes_before: Size of the oldest one that the checkpoint keeps.
+        state_snapshot_span: Time between the two.
+        rows_late_recent: Rows that were dropped as late within ten minutes.
+        rows_late_at: When the newest batch with such rows ended.
+    """
+
+    query_id: str | None = value()
+    batch_committed: int | None = value()
+    batch_planned: int | None = value()
+    batch_duration: float | None = value("s")
+    batch_duration_last: float | None = value("s")
+    batches_timed: int | None = value()
+    watermark: datetime | None = value()
+    watermark_stood: float | None = value("s")
+    watermark_batches: int | None = value()
+    state_bytes: int | None = value("bytes")
+    state_snapshot_bytes: int | None = value("bytes")
+    state_snapshot_bytes_before: int | None = value("bytes")
+    state_snapshot_span: float | None = value("s")
+    rows_late_recent: int | None = value("rows")
+    rows_late_at: datetime | None = value()
