@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PROXIES = ("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy")
 FOREIGN = ("AIRFLOW__", "BOREAL_", "HADOOP_", "KAFKA_", "OTEL_", "PYICEBERG_", "SPARK_", "TEXTUAL", "TRINO_")
@@ -50,6 +51,9 @@ def _end(*_: object) -> None:
 
 
 _start_clean()
+# The same examples in each run, and no deadline: a slow machine is no failure, and a failure comes again.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
 
 STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
 """Marks of unit tests that `make quick` leaves out."""

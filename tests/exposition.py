@@ -16,7 +16,8 @@ from dataops_core.health.model import Finding, Observation, Severity, StageState
 from dataops_core.systems.airflow.client import Dag
 from dataops_core.systems.airflow.details import DagDetails
 from dataops_core.systems.iceberg.details import TableDetails
-from dataops_core.systems.kafka.cluster import Broker, KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
+from dataops_core.systems.kafka import lag
+from dataops_core.systems.kafka.model import Broker, ClusterSnapshot, ConsumerGroup, Member, Partition, Topic
 from dataops_core.systems.trino.details import TrinoDetails
 from dataops_core.version import version
 from dataops_exporter import metrics
@@ -51,30 +52,38 @@ EVERYTHING = ExporterSettings.model_validate(
 )
 
 
-def partition(low: int | None = 0, high: int | None = 100, in_sync: tuple[int, ...] = (1, 2)) -> SurveyedPartition:
-    return SurveyedPartition(leader=1, replicas=(1, 2), in_sync=in_sync, low=low, high=high)
+def partition(
+    number: int, low: int | None = 0, high: int | None = 100, isr: tuple[int, ...] = (1, 2), leader: int = 1
+) -> Partition:
+    return Partition(number, low, high, None, leader, (1, 2), isr)
 
 
-def group(**committed: int) -> SurveyedGroup:
+def group(name: str, **committed: int) -> ConsumerGroup:
     """Return a group that has committed offsets in partitions of `orders`: `p0=90`."""
-    at = {("orders", int(name.removeprefix("p"))): offset for name, offset in committed.items()}
+    at = {("orders", int(number.removeprefix("p"))): offset for number, offset in committed.items()}
     member = Member(id="m-1", client_id="c", host="/10.0.0.1", assigned=frozenset(at))
-    return SurveyedGroup(state="STABLE", assignor="range", coordinator=2, members=(member,), committed=at)
+    return ConsumerGroup(name, "STABLE", (member,), at, assignor="range", coordinator=2)
 
 
-def kafka() -> KafkaSurvey:
-    return KafkaSurvey(
+ORDERS = Topic("orders", (partition(0, 10, 100), partition(1, 0, 50, isr=(1,))))
+PAYMENTS = Topic("payments", (partition(0, 0, None), partition(1, 0, 5)))
+BILLING = group("billing", p0=90, p1=50)
+UNTOLD = ConsumerGroup("untold", None, None, None, unreadable="Group authorization failed")
+
+
+def kafka(
+    topics: tuple[Topic, ...] = (ORDERS, PAYMENTS), groups: tuple[ConsumerGroup, ...] = (BILLING, UNTOLD)
+) -> ClusterSnapshot:
+    by_name = {topic.name: topic for topic in topics}
+    return ClusterSnapshot(
         taken_at=T0 - timedelta(seconds=7),
         cluster_id="MkU3OEVBNTcwNTJENDM2Qk",
         controller=2,
         brokers=(Broker(1, "kafka-1", 9092, "a"), Broker(2, "kafka-2", 9092, None)),
-        topics={
-            "orders": {0: partition(10, 100), 1: partition(0, 50, in_sync=(1,))},
-            "payments": {0: partition(0, None), 1: partition(0, 5)},
-        },
+        topics=by_name,
         groups={
-            "billing": group(p0=90, p1=50),
-            "untold": SurveyedGroup(state=None, assignor="", coordinator=None, members=None, committed=None),
+            each.name: replace(each, lags=lag.positions(each.committed, by_name) if each.committed else None)
+            for each in groups
         },
         denied_topics=2,
         denied_groups=0,

@@ -21,6 +21,7 @@ from unittest import mock
 
 from tests import orders
 from tests.console.conftest import Console, FakeQuery, looking
+from tests.consumer_groups import consumer_group
 from tests.screen import shown, until_shown
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -30,8 +31,10 @@ from dataops_core.health.model import HealthSnapshot
 from dataops_core.systems.airflow.client import Dag, DagRun
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary
+from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_core.systems.kafka import records as kafka_peek
-from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Topic
+from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
+from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
 from dataops_core.systems.trino.client import ServerQuery
 
@@ -106,11 +109,13 @@ def topics(client: object) -> tuple[Topic, ...]:
     )
 
 
-def groups(client: object) -> tuple[Group, ...]:
+def groups(client: object) -> tuple[ConsumerGroup, ...]:
     return (
-        Group("billing", "STABLE", 3, tuple(GroupLag("payments", n, 220_000, 220_000 + 11 * n) for n in range(6))),
-        Group("fraud", "STABLE", 6, tuple(GroupLag("orders", n, 410_000, 410_000 + 37 * n) for n in range(6))),
-        Group(
+        consumer_group(
+            "billing", "STABLE", 3, tuple(GroupLag("payments", n, 220_000, 220_000 + 11 * n) for n in range(6))
+        ),
+        consumer_group("fraud", "STABLE", 6, tuple(GroupLag("orders", n, 410_000, 410_000 + 37 * n) for n in range(6))),
+        consumer_group(
             "mailer",
             "EMPTY",
             0,
@@ -229,8 +234,9 @@ def standing_still() -> Iterator[None]:
         stack.enter_context(mock.patch("dataops_core.actions.audit._stamp", return_value=stamp))
         for module in ("dataops_tui.base", "dataops_tui.resource", "dataops_tui.look", "tests.orders"):
             stack.enter_context(mock.patch(f"{module}.datetime", StandingClock))
-        for name, stand_in in (("topics", topics), ("groups", groups), ("peek", peek)):
-            stack.enter_context(mock.patch.object(kafka_peek, name, stand_in))
+        for name, stand_in in (("topics", topics), ("groups", groups)):
+            stack.enter_context(mock.patch.object(kafka_cluster, name, stand_in))
+        stack.enter_context(mock.patch.object(kafka_peek, "peek", peek))
         stack.enter_context(mock.patch.object(iceberg_inspect, "tables", tables))
         yield
 

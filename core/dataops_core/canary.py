@@ -20,7 +20,7 @@ from dataops_core.version import version
 
 if TYPE_CHECKING:
     from dataops_core.systems.clients import Clients
-    from dataops_core.systems.kafka.client import Sent
+    from dataops_core.systems.kafka.model import Sent
     from dataops_core.systems.trino.client import TrinoClient
 
 POLL = 0.5

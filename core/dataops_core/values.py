@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -90,6 +90,16 @@ def instant(text: str | None) -> datetime | None:
     except ValueError:  # another tool's idea of a stamp is no stamp
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def sum_of(numbers: Iterable[int | None]) -> int | None:
+    """Return a sum; `None` if one of the numbers is unknown."""
+    total = 0
+    for number in numbers:
+        if number is None:
+            return None
+        total += number
+    return total
 
 
 def is_number(kind: str) -> bool:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dataops_core.systems.kafka.cluster import KafkaSurvey, Member, SurveyedGroup, SurveyedPartition
+from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Member, Partition, Topic
 from dataops_core.version import version
 from dataops_exporter.families import Sample, total
 from dataops_exporter.metrics import Metric
 
-Lags = Mapping[str, Mapping[int, tuple[int, int | None]]]
-"""By topic and partition, what a group has committed and how many records wait."""
+Lags = Mapping[str, Mapping[int, GroupLag]]
+"""Where a group is, by topic and partition."""
 
 KAFKA_EXPORTER, KMINION, LAG_EXPORTER = "kafka_exporter", "kminion", "kafka_lag_exporter"
 
@@ -102,7 +102,7 @@ _KMINION_STATES = {
 }
 
 
-def cluster(survey: KafkaSurvey, spoken: Sequence[str]) -> Iterator[Sample]:
+def cluster(survey: ClusterSnapshot, spoken: Sequence[str]) -> Iterator[Sample]:
     """Yield what the dialects say of the cluster and its brokers."""
     if KAFKA_EXPORTER in spoken:
         yield KE_BROKERS, (), float(len(survey.brokers))
@@ -117,26 +117,25 @@ def cluster(survey: KafkaSurvey, spoken: Sequence[str]) -> Iterator[Sample]:
             yield KM_BROKER, (str(broker.id), broker.host, str(broker.port), broker.rack or "", leads), 1.0
 
 
-def topic(
-    name: str,
-    partitions: Mapping[int, SurveyedPartition],
-    cluster_name: str,
-    spoken: Sequence[str],
-    *,
-    each: bool,
-) -> Iterator[Sample]:
+def committed(of_topic: Mapping[int, GroupLag]) -> float | None:
+    """Return the sum of what a group has committed in a topic."""
+    return total(at.committed for at in of_topic.values() if at.committed is not None)
+
+
+def topic(about: Topic, cluster_name: str, spoken: Sequence[str], *, each: bool) -> Iterator[Sample]:
     """Yield what the dialects say of a topic; of its partitions where `each` is asked for."""
+    name, partitions = about.name, about.partitions
     if KAFKA_EXPORTER in spoken:
         yield KE_PARTITIONS, (name,), float(len(partitions))
     if KMINION in spoken:
-        factor = len(next(iter(partitions.values())).replicas) if partitions else -1
+        factor = len(partitions[0].replicas) if partitions else -1
         yield KM_TOPIC, (name, str(len(partitions)), str(factor)), 1.0
-        yield KM_LOW_SUM, (name,), total(p.low for p in partitions.values())
-        yield KM_HIGH_SUM, (name,), total(p.high for p in partitions.values())
+        yield KM_LOW_SUM, (name,), total(p.low for p in partitions)
+        yield KM_HIGH_SUM, (name,), total(p.high for p in partitions)
     if not each:
         return
-    for number, partition in partitions.items():
-        at = name, str(number)
+    for partition in partitions:
+        at = name, str(partition.number)
         if KAFKA_EXPORTER in spoken:
             yield from _kafka_exporter_partition(at, partition)
         if KMINION in spoken:
@@ -147,19 +146,19 @@ def topic(
             yield LE_LATEST, (cluster_name, *at), partition.high
 
 
-def _kafka_exporter_partition(at: tuple[str, str], partition: SurveyedPartition) -> Iterator[Sample]:
+def _kafka_exporter_partition(at: tuple[str, str], partition: Partition) -> Iterator[Sample]:
     led = partition.leader >= 0
     yield KE_CURRENT, at, partition.high
     yield KE_OLDEST, at, partition.low
     yield KE_LEADER, at, float(partition.leader) if led else None
     yield KE_REPLICAS, at, float(len(partition.replicas))
-    yield KE_IN_SYNC, at, float(len(partition.in_sync))
+    yield KE_IN_SYNC, at, float(len(partition.isr))
     yield KE_PREFERRED, at, float(led and partition.leader == next(iter(partition.replicas), None))
-    yield KE_UNDER, at, float(len(partition.in_sync) < len(partition.replicas))
+    yield KE_UNDER, at, float(partition.under_replicated)
 
 
 def group(
-    name: str, about: SurveyedGroup, lags: Lags, cluster_name: str, spoken: Sequence[str], granularity: str
+    name: str, about: ConsumerGroup, lags: Lags, cluster_name: str, spoken: Sequence[str], granularity: str
 ) -> Iterator[Sample]:
     """Yield what the dialects say of a consumer group."""
     if KAFKA_EXPORTER in spoken:
@@ -170,56 +169,56 @@ def group(
         yield from _lag_exporter_group(name, about, lags, cluster_name, granularity)
 
 
-def _kafka_exporter_group(name: str, about: SurveyedGroup, lags: Lags, granularity: str) -> Iterator[Sample]:
+def _kafka_exporter_group(name: str, about: ConsumerGroup, lags: Lags, granularity: str) -> Iterator[Sample]:
     if about.members is not None:
         yield KE_GROUP_MEMBERS, (name,), float(len(about.members))
     for topic_name, of_topic in _topics(lags, granularity):
-        yield KE_GROUP_OFFSET_SUM, (name, topic_name), total(offset for offset, _ in of_topic.values())
-        yield KE_GROUP_LAG_SUM, (name, topic_name), total(lag for _, lag in of_topic.values())
-    for at, offset, lag in _partitions(lags, granularity):
-        yield KE_GROUP_OFFSET, (name, *at), float(offset)
-        yield KE_GROUP_LAG, (name, *at), lag
+        yield KE_GROUP_OFFSET_SUM, (name, topic_name), committed(of_topic)
+        yield KE_GROUP_LAG_SUM, (name, topic_name), total(at.lag for at in of_topic.values())
+    for lag in _partitions(lags, granularity):
+        labels = (name, lag.topic, str(lag.partition))
+        yield KE_GROUP_OFFSET, labels, lag.committed
+        yield KE_GROUP_LAG, labels, lag.lag
 
 
-def _kminion_group(name: str, about: SurveyedGroup, lags: Lags, granularity: str) -> Iterator[Sample]:
+def _kminion_group(name: str, about: ConsumerGroup, lags: Lags, granularity: str) -> Iterator[Sample]:
     if about.state is not None and about.members is not None:
         coordinator = str(about.coordinator) if about.coordinator is not None else "-1"
         state = _KMINION_STATES.get(about.state, about.state)
         labels = (name, str(len(about.members)), about.assignor, "consumer", state, coordinator)
         yield KM_GROUP, labels, float(about.state == "STABLE")
     for topic_name, of_topic in _topics(lags, granularity):
-        yield KM_OFFSETS, (name, topic_name), total(offset for offset, _ in of_topic.values())
-        yield KM_LAG, (name, topic_name), total(lag for _, lag in of_topic.values())
-    for at, _, lag in _partitions(lags, granularity):
-        yield KM_PARTITION_LAG, (name, *at), lag
+        yield KM_OFFSETS, (name, topic_name), committed(of_topic)
+        yield KM_LAG, (name, topic_name), total(at.lag for at in of_topic.values())
+    for lag in _partitions(lags, granularity):
+        yield KM_PARTITION_LAG, (name, lag.topic, str(lag.partition)), lag.lag
 
 
 def _lag_exporter_group(
-    name: str, about: SurveyedGroup, lags: Lags, cluster_name: str, granularity: str
+    name: str, about: ConsumerGroup, lags: Lags, cluster_name: str, granularity: str
 ) -> Iterator[Sample]:
-    known = [lag for of_topic in lags.values() for _, lag in of_topic.values()]
+    known = [lag.lag for of_topic in lags.values() for lag in of_topic.values()]
     everything = total(known)
     if known and everything is not None:
         yield LE_SUM_LAG, (cluster_name, name), everything
         yield LE_MAX_LAG, (cluster_name, name), float(max(lag or 0 for lag in known))
     for topic_name, of_topic in _topics(lags, granularity):
-        yield LE_TOPIC_LAG, (cluster_name, name, topic_name), total(lag for _, lag in of_topic.values())
+        yield LE_TOPIC_LAG, (cluster_name, name, topic_name), total(at.lag for at in of_topic.values())
     owners = {at: member for member in about.members or () for at in member.assigned}
     nobody = Member(id="", client_id="", host="", assigned=frozenset())
-    for (topic_name, number), offset, lag in _partitions(lags, granularity):
-        owner = owners.get((topic_name, int(number)), nobody)
-        labels = (cluster_name, name, topic_name, number, owner.host, owner.id, owner.client_id)
-        yield LE_OFFSET, labels, float(offset)
-        yield LE_LAG, labels, lag
+    for lag in _partitions(lags, granularity):
+        owner = owners.get((lag.topic, lag.partition), nobody)
+        labels = (cluster_name, name, lag.topic, str(lag.partition), owner.host, owner.id, owner.client_id)
+        yield LE_OFFSET, labels, lag.committed
+        yield LE_LAG, labels, lag.lag
 
 
-def _topics(lags: Lags, granularity: str) -> Iterator[tuple[str, Mapping[int, tuple[int, int | None]]]]:
+def _topics(lags: Lags, granularity: str) -> Iterator[tuple[str, Mapping[int, GroupLag]]]:
     if granularity != "group":
         yield from lags.items()
 
 
-def _partitions(lags: Lags, granularity: str) -> Iterator[tuple[tuple[str, str], int, int | None]]:
+def _partitions(lags: Lags, granularity: str) -> Iterator[GroupLag]:
     if granularity == "partition":
-        for topic_name, of_topic in lags.items():
-            for number, (offset, lag) in of_topic.items():
-                yield (topic_name, str(number)), offset, lag
+        for of_topic in lags.values():
+            yield from of_topic.values()

@@ -15,7 +15,7 @@ from dataops_core.config import Settings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.monitor import Monitor
-from dataops_core.systems.kafka.cluster import survey
+from dataops_core.systems.kafka.cluster import scan
 from dataops_core.version import version
 from dataops_exporter import metrics
 from dataops_exporter.collector import Latest, Seen
@@ -98,7 +98,7 @@ class Watch:
         if (kafka := clients.get("kafka")) is not None:
 
             def ask_kafka() -> Answer:
-                found = survey(kafka, exporter.topics.admits, exporter.groups.admits)
+                found = scan(kafka, exporter.topics.admits, exporter.groups.admits)
                 return kafka_samples(found, exporter, self.monitor.context)
 
             yield Survey("kafka", kafka.target, ask_kafka, exporter.survey_every)

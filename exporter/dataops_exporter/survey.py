@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
@@ -12,7 +12,7 @@ from dataops_core.config import DagSelection, ExporterSettings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import ProbeResult
 from dataops_core.systems.airflow.client import Dag
-from dataops_core.systems.kafka.cluster import KafkaSurvey, SurveyedGroup, SurveyedPartition
+from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Topic
 from dataops_exporter import dialects, metrics
 from dataops_exporter.collector import picker_samples, probe_samples
 from dataops_exporter.exposition import Part
@@ -108,7 +108,7 @@ class Survey:
             self._stop.wait(max(1.0, self._every - took))
 
 
-def kafka_samples(survey: KafkaSurvey, settings: ExporterSettings, context: str) -> Answer:
+def kafka_samples(survey: ClusterSnapshot, settings: ExporterSettings, context: str) -> Answer:
     """Return the samples of a cluster.
 
     Args:
@@ -124,11 +124,11 @@ def kafka_samples(survey: KafkaSurvey, settings: ExporterSettings, context: str)
         *dialects.cluster(survey, settings.dialects),
     ]
     each = settings.topics.granularity == "partition"
-    for name, partitions in sorted(survey.topics.items()):
-        own = _topic(name, partitions, each=each)
-        found += topics.pick(name, (*own, *dialects.topic(name, partitions, context, settings.dialects, each=each)))
+    for name, topic in sorted(survey.topics.items()):
+        own = _topic(topic, each=each)
+        found += topics.pick(name, (*own, *dialects.topic(topic, context, settings.dialects, each=each)))
     for name, group in sorted(survey.groups.items()):
-        lags = _lags(survey, group)
+        lags = _lags(group)
         own = _group(name, group, lags, settings.groups.granularity)
         foreign = dialects.group(name, group, lags, context, settings.dialects, settings.groups.granularity)
         found += groups.pick(name, (*own, *foreign))
@@ -136,45 +136,43 @@ def kafka_samples(survey: KafkaSurvey, settings: ExporterSettings, context: str)
     return Answer(found, (taken, *picker_samples(topics), *picker_samples(groups)))
 
 
-def _topic(name: str, partitions: Mapping[int, SurveyedPartition], *, each: bool) -> Iterator[Sample]:
-    label = (name,)
-    all_of_it = partitions.values()
-    yield metrics.TOPIC_PARTITIONS, label, float(len(partitions))
-    yield metrics.TOPIC_OFFLINE, label, float(sum(p.leader < 0 for p in all_of_it))
-    yield metrics.TOPIC_UNDER_REPLICATED, label, float(sum(len(p.in_sync) < len(p.replicas) for p in all_of_it))
-    yield metrics.TOPIC_LOW, label, total(p.low for p in all_of_it)
-    yield metrics.TOPIC_HIGH, label, total(p.high for p in all_of_it)
+def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
+    label = (topic.name,)
+    yield metrics.TOPIC_PARTITIONS, label, float(len(topic.partitions))
+    yield metrics.TOPIC_OFFLINE, label, float(len(topic.offline))
+    yield metrics.TOPIC_UNDER_REPLICATED, label, float(sum(p.under_replicated for p in topic.partitions))
+    yield metrics.TOPIC_LOW, label, total(p.low for p in topic.partitions)
+    yield metrics.TOPIC_HIGH, label, total(p.high for p in topic.partitions)
     if each:
-        for number, partition in partitions.items():
-            yield metrics.PARTITION_LOW, (name, str(number)), partition.low
-            yield metrics.PARTITION_HIGH, (name, str(number)), partition.high
+        for partition in topic.partitions:
+            yield metrics.PARTITION_LOW, (topic.name, str(partition.number)), partition.low
+            yield metrics.PARTITION_HIGH, (topic.name, str(partition.number)), partition.high
 
 
-def _lags(survey: KafkaSurvey, group: SurveyedGroup) -> dialects.Lags:
-    """Return what a group has committed and its lag there, by topic and partition, for topics that are looked at."""
-    found: dict[str, dict[int, tuple[int, int | None]]] = {}
-    for (topic, number), offset in sorted((group.committed or {}).items()):
-        if topic in survey.topics:
-            found.setdefault(topic, {})[number] = offset, survey.lag((topic, number), offset)
+def _lags(group: ConsumerGroup) -> dialects.Lags:
+    """Return where a group is, by topic and partition."""
+    found: dict[str, dict[int, GroupLag]] = {}
+    for lag in group.lags or ():
+        found.setdefault(lag.topic, {})[lag.partition] = lag
     return found
 
 
-def _group(name: str, group: SurveyedGroup, lags: dialects.Lags, granularity: str) -> Iterator[Sample]:
+def _group(name: str, group: ConsumerGroup, lags: dialects.Lags, granularity: str) -> Iterator[Sample]:
     if group.state is not None:
         yield metrics.GROUP_STATE, (name, group.state.lower()), 1.0
     if group.members is not None:
         yield metrics.GROUP_MEMBERS, (name,), float(len(group.members))
     if lags:
-        yield metrics.GROUP_LAG, (name,), total(lag for of_topic in lags.values() for _, lag in of_topic.values())
+        yield metrics.GROUP_LAG, (name,), group.lag
     if granularity == "group":
         return
     for topic, of_topic in lags.items():
-        yield metrics.GROUP_TOPIC_LAG, (name, topic), total(lag for _, lag in of_topic.values())
-        yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), total(offset for offset, _ in of_topic.values())
+        yield metrics.GROUP_TOPIC_LAG, (name, topic), total(at.lag for at in of_topic.values())
+        yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), dialects.committed(of_topic)
         if granularity == "partition":
-            for number, (offset, lag) in of_topic.items():
-                yield metrics.GROUP_PARTITION_LAG, (name, topic, str(number)), lag
-                yield metrics.GROUP_PARTITION_COMMITTED, (name, topic, str(number)), offset
+            for number, at in of_topic.items():
+                yield metrics.GROUP_PARTITION_LAG, (name, topic, str(number)), at.lag
+                yield metrics.GROUP_PARTITION_COMMITTED, (name, topic, str(number)), at.committed
 
 
 def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterSettings) -> Answer:

@@ -37,7 +37,8 @@ from tests.bench.broker import broker, fill
 from dataops_core.garbage import look_seldom
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.cluster import KafkaSurvey, survey
+from dataops_core.systems.kafka.cluster import scan
+from dataops_core.systems.kafka.model import ClusterSnapshot
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
@@ -65,8 +66,8 @@ def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[s
         fill(kafka, topics=topics, partitions=partitions, groups=groups)
         client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.bootstrap), timeout=30)
 
-        def look() -> KafkaSurvey:
-            return survey(client, lambda _: True, lambda _: True)
+        def look() -> ClusterSnapshot:
+            return scan(client, lambda _: True, lambda _: True)
 
         look()
         ours, seen = timed(look, times)

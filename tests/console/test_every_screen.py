@@ -27,7 +27,7 @@ from dataops_core.systems.airflow import runs as airflow_runs
 from dataops_core.systems.airflow.runs import LogLine, LogPart, Param, TaskInstance
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import Column, FileSizes, Reference, TableDetail, TableSnapshot
-from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_tui.app import DataopsApp
 from dataops_tui.navigation import PLACES
 from dataops_tui.themes import THEMES
@@ -155,7 +155,7 @@ def all_of_it() -> Iterator[None]:
                 mock.patch.object(airflow_runs, stand_in.__name__, stand_in)
                 for stand_in in (task_instances, log, params)
             ),
-            mock.patch.object(kafka_peek, "topic", lambda client, name: topics(client)[0]),
+            mock.patch.object(kafka_cluster, "topic", lambda client, name: topics(client)[0]),
             *(mock.patch.object(iceberg_inspect, stand_in.__name__, stand_in) for stand_in in (table, file_sizes)),
             mock.patch("dataops_tui.screens.tasks.datetime", mock.Mock(now=lambda zone: NOW)),
         ]

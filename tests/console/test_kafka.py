@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 from tests.console.conftest import SIZES, Console, well
+from tests.consumer_groups import consumer_group
 from tests.orders import now
 from tests.screen import shown, until_shown
 
 from dataops_core.errors import NotFound, Unreachable
+from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_core.systems.kafka import records as kafka_peek
-from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Start, Topic
+from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
+from dataops_core.systems.kafka.records import Record, Start
 from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
 from dataops_tui import resource
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen, TopicsScreen
@@ -70,13 +73,13 @@ class FakeKafka:
                 return found
         raise NotFound(f"kafka kafka:1: no topic {name}")
 
-    def groups(self, client: object) -> tuple[Group, ...]:
+    def groups(self, client: object) -> tuple[ConsumerGroup, ...]:
         return (
-            Group("billing", "EMPTY", 0, (GroupLag("orders", 0, 100, 1210), GroupLag("orders", 1, 44, 44))),
-            Group("idle", "STABLE", 2, ()),
+            consumer_group("billing", "EMPTY", 0, (GroupLag("orders", 0, 100, 1210), GroupLag("orders", 1, 44, 44))),
+            consumer_group("idle", "STABLE", 2, ()),
         )
 
-    def group(self, client: object, name: str) -> Group:
+    def group(self, client: object, name: str) -> ConsumerGroup:
         return next(group for group in self.groups(client) if group.name == name)
 
     def peek(
@@ -105,8 +108,9 @@ class FakeKafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka()
-    for name in ("topics", "topic", "groups", "group", "peek"):
-        monkeypatch.setattr(kafka_peek, name, getattr(fake, name))
+    for name in ("topics", "topic", "groups", "group"):
+        monkeypatch.setattr(kafka_cluster, name, getattr(fake, name))
+    monkeypatch.setattr(kafka_peek, "peek", fake.peek)
     return fake
 
 
@@ -158,7 +162,7 @@ async def test_what_costs_much_to_fetch_is_left_alone_for_longer_but_fetched_whe
         sum(range(1_000_000))
         return kafka.topics(client)
 
-    monkeypatch.setattr(kafka_peek, "topics", costly)
+    monkeypatch.setattr(kafka_cluster, "topics", costly)
     monkeypatch.setattr(TopicsScreen, "EVERY", 0.05)
     monkeypatch.setattr(resource, "REST", 1e9)
     async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
@@ -308,7 +312,7 @@ async def test_the_reader_is_never_waited_for(console: Console, kafka: FakeKafka
         stuck.wait(30)
         return ()
 
-    monkeypatch.setattr(kafka_peek, "topics", hang)
+    monkeypatch.setattr(kafka_cluster, "topics", hang)
     try:
         async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
             await command(pilot, "kafka")

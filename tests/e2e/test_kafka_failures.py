@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,11 +16,14 @@ from tests.brokers import Brokers
 from tests.e2e.conftest import until
 from tests.settings import Settings
 
+from dataops_core.errors import NotFound
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
-from dataops_core.systems.kafka import client as kafka_client
+from dataops_core.systems.kafka import cluster, offsets
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.cluster import survey
+from dataops_core.systems.kafka.cluster import scan
+from dataops_core.systems.kafka.offsets import LATEST, edges
+from dataops_core.systems.kafka.records import Start, peek
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -105,15 +109,15 @@ def test_all_is_well_at_first(kafka: Brokers) -> None:
 
 
 def test_a_survey_in_many_calls_has_all_watermarks(kafka: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_client, "CALL_SIZE", 2)
+    monkeypatch.setattr(offsets, "CALL_SIZE", 2)
     kafka.topic("surveyed", 5)
     kafka.produce("surveyed", 50, 4)
     commit(kafka, "surveyor", "surveyed", {4: 20})
     client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
-    found = survey(client, lambda name: name == "surveyed", lambda name: name == "surveyor")
-    assert [(p.low, p.high) for p in found.topics["surveyed"].values()] == [(0, 0)] * 4 + [(0, 50)]
-    assert found.lag(("surveyed", 4), 20) == 30
-    assert client.topic("surveyed").high == 50
+    found = scan(client, lambda name: name == "surveyed", lambda name: name == "surveyor")
+    assert [(p.low, p.high) for p in found.topics["surveyed"].partitions] == [(0, 0)] * 4 + [(0, 50)]
+    assert found.groups["surveyor"].lag == 30
+    assert client.topic("surveyed").records == 50
 
 
 def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:
@@ -224,6 +228,109 @@ def test_what_an_open_transaction_has_written_waits(kafka: Brokers) -> None:
     producer.abort_transaction(20)
 
 
+def lags(kafka: Brokers, name: str, reads: str) -> list[int | None]:
+    """Return a group's lag as the probe, both lists, and the exporter's scan have it."""
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    stage = seen(monitor(kafka, topic(reads), group(name, reads))).stage(name)
+    assert stage.observation is not None
+    (listed,) = (each for each in cluster.groups(client) if each.name == name)
+    scanned = scan(client, lambda _: True, lambda _: True).groups[name]
+    return [stage.observation.lag_records, cluster.group(client, name).lag, listed.lag, scanned.lag]
+
+
+def test_all_have_one_lag_of_a_topic_with_transactions(kafka: Brokers) -> None:
+    kafka.topic("tx", 2)
+    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": "tx", "log_level": 0})
+    producer.init_transactions(20)
+
+    def transaction(*, commits: bool = True) -> None:
+        producer.begin_transaction()
+        for partition in range(2):
+            producer.produce("tx", b"{}", partition=partition)
+        producer.flush(20)
+        producer.commit_transaction(20) if commits else producer.abort_transaction(20)
+
+    transaction()
+    transaction()  # records at offsets 0 and 2, markers at 1 and 3
+    commit(kafka, "tx-reader", "tx", {0: 3, 1: 3})
+    assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "a marker is no record that waits"
+    transaction(commits=False)  # records that nobody gets at offset 4, markers at 5
+    assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "nor is what was aborted"
+    commit(kafka, "tx-behind", "tx", {0: 0, 1: 3})
+    assert lags(kafka, "tx-behind", "tx") == [6, 6, 6, 6]
+    assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "beside a group that lags in the same partition"
+    transaction()
+    assert lags(kafka, "tx-reader", "tx") == [10, 10, 10, 10]
+    producer.begin_transaction()
+    producer.produce("tx", b"{}", partition=0)
+    producer.flush(20)
+    commit(kafka, "tx-reader", "tx", {0: 8, 1: 8})
+    assert lags(kafka, "tx-reader", "tx") == [1, 1, 1, 1], "what an open transaction has written waits"
+    producer.abort_transaction(20)
+
+
+def test_all_have_one_lag_of_a_topic_without_transactions(kafka: Brokers) -> None:
+    kafka.topic("plain", 3)
+    for partition in range(3):
+        kafka.produce("plain", 10, partition)
+    commit(kafka, "plain-reader", "plain", {0: 10, 1: 4})
+    assert lags(kafka, "plain-reader", "plain") == [16, 16, 16, 16], "without a commit all of a partition waits"
+    deleted = kafka.admin.delete_records([TopicPartition("plain", 1, 8)])
+    for future in deleted.values():
+        future.result(20)
+    assert lags(kafka, "plain-reader", "plain") == [12, 12, 12, 12], "what retention deleted waits no more"
+
+
+def test_the_lag_behind_a_recreated_topic_is_unknown_everywhere_and_says_why(kafka: Brokers) -> None:
+    kafka.topic("reborn")
+    kafka.produce("reborn", 3)
+    commit(kafka, "reborn-reader", "reborn", {0: 100})
+    assert lags(kafka, "reborn-reader", "reborn") == [None] * 4
+    found = cluster.group(KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)), "reborn-reader")
+    assert found.notes == ("reborn-0: committed beyond the end at 3: the topic was re-created or lost its end",)
+    verdict = seen(monitor(kafka, topic("reborn"), group("reborn-reader", "reborn"))).verdict
+    assert verdict.check_id == "reborn-reader/topic-recreated"
+
+
+def test_a_timestamp_that_is_no_time_hides_no_other_topic(kafka: Brokers) -> None:
+    longest = 2**63 - 1
+    kafka.topic("micros", 2, message_timestamp_type="CreateTime", message_timestamp_after_max_ms=str(longest))
+    producer = Producer({"bootstrap.servers": kafka.servers, "log_level": 0})
+    microseconds = int(time.time() * 1_000_000)
+    producer.produce("micros", b"{}", partition=0, timestamp=microseconds)
+    producer.produce("micros", b"{}", partition=1, timestamp=longest)
+    assert producer.flush(60) == 0
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    listed = {each.name: each for each in cluster.topics(client)}
+    assert "well" in listed
+    assert [str(p.newest) for p in listed["micros"].partitions] == [
+        f"unknown ({microseconds} ms)",
+        f"unknown ({longest} ms)",
+    ]
+    records = [
+        record for batch, _ in peek(client, "micros", Start(offset=0), Event(), follow=False) for record in batch
+    ]
+    assert {str(record.time) for record in records} == {f"unknown ({microseconds} ms)", f"unknown ({longest} ms)"}
+    stage = seen(monitor(kafka, topic("micros"))).stage("micros")
+    assert stage.error is None
+    assert stage.observation is not None
+    assert stage.observation.progress_time is None
+    assert f"{longest} ms, which is outside the calendar" in " ".join(stage.observation.notes)
+
+
+def test_an_error_names_the_topic_and_the_group(kafka: Brokers) -> None:
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    for ask, text in (
+        (lambda: client.topic("nope"), "no topic nope"),
+        (lambda: cluster.topic(client, "nope"), "no topic nope"),
+        (lambda: client.send("nope", b"", b""), "no topic nope"),
+        (lambda: cluster.group(client, "nobody"), "no consumer group nobody"),
+        (lambda: client.group("nobody"), "no consumer group nobody"),
+    ):
+        with pytest.raises(NotFound, match=text):
+            ask()
+
+
 def test_a_producer_whose_clock_is_ahead(kafka: Brokers) -> None:
     kafka.topic("ahead", message_timestamp_type="CreateTime", message_timestamp_after_max_ms="9000000")
     kafka.produce("ahead", 1, at=time.time() + 7200)
@@ -265,11 +372,16 @@ def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> N
     kafka.produce("halved", 20, 1)
     client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers), timeout=3)
     leaders = {("halved", 0): 1, ("halved", 1): 2}
-    assert client.edges(leaders, kafka_client.LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], [])
+    assert edges(client, leaders, LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], {})
     with kafka.hangs(2):
-        (high,), failures = client.edges(leaders, kafka_client.LATEST)
+        (high,), failures = edges(client, leaders, LATEST)
+        there, hanging = cluster.topic(client, "halved").partitions
     assert high == {("halved", 0): 10}
-    (error,) = failures
+    assert (there.records, there.unreadable) == (10, None)
+    assert hanging.records is None
+    assert hanging.unreadable or hanging.leader < 0, "the row says why"
+    ((place, error),) = failures.items()
+    assert place == ("halved", 1)
     assert error.name() in ("_TIMED_OUT", "_TIMED_OUT_QUEUE")  # as far as the request had come
 
 

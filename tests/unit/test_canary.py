@@ -19,7 +19,7 @@ from dataops_core.cli import canarying
 from dataops_core.config import CanarySettings
 from dataops_core.errors import ActionRefused, QueryFailed, Unreachable
 from dataops_core.systems.clients import Clients
-from dataops_core.systems.kafka.client import GroupOffsets, Sent
+from dataops_core.systems.kafka.model import ConsumerGroup, Sent
 from dataops_core.systems.registry import find_problems, load_settings
 
 SENT = Sent("orders", 1, 41)
@@ -77,8 +77,8 @@ class Components:
         self.sent.append((topic, key, value))
         return SENT
 
-    def group(self, group: str, topic: str) -> GroupOffsets:
-        return GroupOffsets(group, "STABLE", 1, {1: 41 if group in self.blind else 42})
+    def group(self, name: str) -> ConsumerGroup:
+        return ConsumerGroup(name, "STABLE", (), {("orders", 1): 41 if name in self.blind else 42})
 
     def holds(self, table: str, where: str) -> bool:
         self.asked.append(f"{table}: {where}")

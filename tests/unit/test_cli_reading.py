@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from tests.airflow_server import AT, DAG, Airflow, instance
+from tests.consumer_groups import consumer_group
 from tests.lake import lake
 
 from dataops_core.cli import app as cli
@@ -19,11 +20,15 @@ from dataops_core.cli import terminal
 from dataops_core.errors import NotFound
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_core.systems.kafka import records as kafka_peek
-from dataops_core.systems.kafka.records import Group, GroupLag, Partition, Record, Topic
+from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
+from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
 
 AWAY = "127.0.0.1:1"
+BEYOND = "committed beyond the end at 3: the topic was re-created or lost its end"
+NOTE = f"orders-1: {BEYOND}"
 Dataops = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
@@ -91,6 +96,10 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogClient:
     return client
 
 
+def odd(note: str | None) -> dict[str, str | None]:
+    return {"note": note, "error": None}
+
+
 def rows(capsys: Captured) -> Any:
     return json.loads(capsys.readouterr().out)
 
@@ -141,7 +150,7 @@ def test_topics_are_listed_and_filtered(dataops: Dataops, capsys: Captured, monk
     (topic,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (topic["topic"], topic["partitions"], topic["records"], topic["offline"]) == ("orders", 4, 20, 0)
     parts = (Partition(0, 2, 7, None, 1, (1, 2), (1,)), Partition(1, 0, 0, None, -1, (1, 2, 3), ()))
-    monkeypatch.setattr(kafka_peek, "topics", lambda _: (Topic("t\x1b", parts),))
+    monkeypatch.setattr(kafka_cluster, "topics", lambda _: (Topic("t\x1b", parts),))
     assert dataops("kafka", "topics", "-o", "json") == 0
     (topic,) = rows(capsys)
     assert (topic["replicas"], topic["under_replicated"], topic["offline"], topic["records"]) == (3, 1, 1, 5)
@@ -153,28 +162,36 @@ def test_groups_and_one_of_them_by_partition(
     dataops: Dataops, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lags = (GroupLag("orders", 0, 5, 7), GroupLag("orders", 1, 9, 3))
-    groups = {"billing": Group("billing", "STABLE", 2, lags), "idle": Group("idle", "EMPTY", 0, ())}
+    groups = {"billing": consumer_group("billing", "STABLE", 2, lags), "idle": consumer_group("idle", "EMPTY", 0, ())}
 
-    def group(client: object, name: str) -> Group:
+    def group(client: object, name: str) -> ConsumerGroup:
         if name not in groups:
             raise NotFound(f"no consumer group {name}")
         return groups[name]
 
-    monkeypatch.setattr(kafka_peek, "groups", lambda _: tuple(groups.values()))
-    monkeypatch.setattr(kafka_peek, "group", group)
+    monkeypatch.setattr(kafka_cluster, "groups", lambda _: tuple(groups.values()))
+    monkeypatch.setattr(kafka_cluster, "group", group)
     assert dataops("kafka", "groups", "-o", "json") == 0
     assert rows(capsys) == [
-        {"group": "billing", "state": "stable", "members": 2, "lag": 2, "topics": ["orders"]},
-        {"group": "idle", "state": "empty", "members": 0, "lag": None, "topics": []},
+        {
+            "group": "billing",
+            "state": "stable",
+            "members": 2,
+            "lag": None,
+            "topics": ["orders"],
+            "note": NOTE,
+            "error": None,
+        },
+        {"group": "idle", "state": "empty", "members": 0, "lag": None, "topics": [], "note": None, "error": None},
     ]
     assert dataops("kafka", "groups", "billing", "-o", "csv") == 0
     out, err = capsys.readouterr()
     assert list(csv.reader(io.StringIO(out))) == [
-        ["topic", "partition", "committed", "end", "lag"],
-        ["orders", "0", "5", "7", "2"],
-        ["orders", "1", "9", "3", "0"],
+        ["topic", "partition", "committed", "end", "lag", "note"],
+        ["orders", "0", "5", "7", "2", ""],
+        ["orders", "1", "9", "3", "", BEYOND],
     ]
-    assert err == "billing: stable, members: 2, lag 2\n"
+    assert err == "billing: stable, members: 2, lag unknown\n"
     assert dataops("kafka", "groups", "nope") == 1
     assert "no consumer group nope" in one_line(capsys)
 

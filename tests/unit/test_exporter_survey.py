@@ -14,7 +14,7 @@ from tests.exposition import dags, group, kafka, partition
 
 from dataops_core.config import ExporterSettings
 from dataops_core.errors import Unreachable
-from dataops_core.systems.kafka.cluster import KafkaSurvey
+from dataops_core.systems.kafka.model import ClusterSnapshot, Topic
 from dataops_exporter.collector import snapshot_samples
 from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
 
@@ -26,7 +26,7 @@ def found(answer: Answer) -> Found:
     return {(s[0].name, *s[1]): s[2] for s in (*answer.own, *answer.shared) if s[2] is not None}
 
 
-def told(survey: KafkaSurvey | None = None, **settings: Any) -> Found:
+def told(survey: ClusterSnapshot | None = None, **settings: Any) -> Found:
     return found(kafka_samples(survey or kafka(), ExporterSettings.model_validate(settings), "test"))
 
 
@@ -43,15 +43,28 @@ def test_lags_are_sums_over_what_is_known() -> None:
     assert of["dataops_kafka_topic_under_replicated_partitions", "orders"] == 1
 
 
-def test_a_commit_beyond_the_high_watermark_is_no_negative_lag() -> None:
-    survey = replace(kafka(), groups={"billing": group(p0=120)})
-    assert told(survey)["dataops_kafka_group_lag_records", "billing"] == 0
+def test_the_lag_of_a_commit_beyond_the_end_is_unknown_and_not_0() -> None:
+    of = told(kafka(groups=(group("billing", p0=120, p1=40),)), groups={"granularity": "partition"})
+    assert ("dataops_kafka_group_lag_records", "billing") not in of
+    assert ("dataops_kafka_group_partition_lag_records", "billing", "orders", "0") not in of
+    assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "1"] == 10
+
+
+def test_a_partition_without_a_commit_counts_from_its_beginning() -> None:
+    of = told(kafka(groups=(group("billing", p1=50),)), groups={"granularity": "partition"})
+    assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "0"] == 90
+    assert ("dataops_kafka_group_partition_committed_offset", "billing", "orders", "0") not in of
+    assert of["dataops_kafka_group_topic_committed_offset", "billing", "orders"] == 50
+
+
+def test_records_that_retention_deleted_do_not_wait() -> None:
+    of = told(kafka(groups=(group("billing", p0=2, p1=50),)))
+    assert of["dataops_kafka_group_lag_records", "billing"] == 90
 
 
 def test_one_partition_that_is_not_told_costs_its_own_series_and_the_sums_over_it() -> None:
-    topics = {**kafka().topics, "orders": {0: partition(10, None), 1: partition(0, 50)}}
-    survey = replace(kafka(), topics=topics)
-    of = told(survey, groups={"granularity": "partition"}, topics={"granularity": "partition"})
+    orders = Topic("orders", (partition(0, 10, None), partition(1, 0, 50)))
+    of = told(kafka((orders,)), groups={"granularity": "partition"}, topics={"granularity": "partition"})
     assert ("dataops_kafka_topic_high_watermark", "orders") not in of
     assert ("dataops_kafka_group_topic_lag_records", "billing", "orders") not in of
     assert ("dataops_kafka_group_lag_records", "billing") not in of

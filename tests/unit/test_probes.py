@@ -22,7 +22,7 @@ from dataops_core.systems.airflow.client import (
 )
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
 from dataops_core.systems.airflow.settings import DagStage
-from dataops_core.systems.kafka.client import FirstRecords, TopicOffsets
+from dataops_core.systems.kafka.model import FirstRecords, Topic
 from dataops_core.systems.spark import probe as spark
 from dataops_core.systems.spark.checkpoint import Batch, Checkpoint
 from dataops_core.systems.spark.settings import SparkQueryStage
@@ -296,10 +296,10 @@ class Kafka:
 
     target = "kafka:1"
 
-    def topic(self, name: str) -> TopicOffsets:
-        return TopicOffsets(name, {})
+    def topic(self, name: str) -> Topic:
+        return Topic(name, ())
 
-    def first_records(self, _topic: str, _starts: object) -> FirstRecords:
+    def first_records(self, _starts: object) -> FirstRecords:
         return FirstRecords({}, {})
 
     def retention(self, _topic: str) -> None:

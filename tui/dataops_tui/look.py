@@ -21,6 +21,8 @@ from dataops_core.health.text import (
     words,
 )
 from dataops_core.plain import visible
+from dataops_core.times import Moment
+from dataops_core.times import seconds as epoch
 
 UNKNOWN = "-"
 
@@ -73,14 +75,14 @@ def size(value: float | None) -> Figure:
     return Figure(UNKNOWN if value is None else filesize.decimal(round(value)), value)
 
 
-def when(at: datetime | None, now: datetime, style: str = "dim") -> Figure:
+def when(at: Moment | None, now: datetime, style: str = "dim") -> Figure:
     """Return how long ago something was."""
-    return Figure(UNKNOWN if at is None else ago(at, now), at.timestamp() if at else None, style)
+    return Figure(UNKNOWN if at is None else ago(at, now), epoch(at) if at else None, style)
 
 
-def at(time: datetime | None, now: datetime, style: str = "") -> Figure:
+def at(time: Moment | None, now: datetime, style: str = "") -> Figure:
     """Return a time of day, with the date unless it is today's."""
-    return Figure(UNKNOWN if time is None else clock(time, now), time.timestamp() if time else None, style)
+    return Figure(UNKNOWN if time is None else clock(time, now), epoch(time) if time else None, style)
 
 
 def few(names: Sequence[str], most: int = 3) -> str:
@@ -109,6 +111,16 @@ def task_state(of: str) -> Text:
     """Return glyph and word of a run's or a task's state."""
     glyph, colour = TASK_STATES.get(of, OTHER_STATE)
     return plain(f"{glyph} {of.replace('_', ' ')}", colour)
+
+
+LONGEST_REASON = 60
+"""Characters of why an item cannot be read that its row shows; the raw view shows all."""
+
+
+def unreadable(reason: str) -> Text:
+    """Return why an item cannot be read, for a cell of its row."""
+    text = visible(reason)
+    return Text("✖ " + (text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"), "red")
 
 
 def utc_now() -> datetime:

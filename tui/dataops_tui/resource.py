@@ -45,6 +45,7 @@ class Row:
         cells: What is shown, one for each heading.
         about: Everything that is known of it, or what tells it, for the raw view.
         faulty: Whether something is wrong with it.
+        unreadable: Whether it could not be read in full; the list says how many could not.
         more: What a filter looks at beside the cells.
         text: All that a filter looks at; made with the row, and not at each key.
     """
@@ -53,6 +54,7 @@ class Row:
     about: Any = None
     faulty: bool = False
     more: str = ""
+    unreadable: bool = False
     text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +116,8 @@ class TableScreen(ConsoleScreen, Generic[T]):
             text = Text(self.EMPTY, "dim")
         else:
             text = Text(f"{shown} of {known}" if shown != known else f"{known}", "dim")
+        if missing := sum(row.unreadable for row in self._rows.values()):
+            text.append(f"  {missing} cannot be read", "not dim red")
         if self._faults_only:
             text.append("  only what is wrong (ctrl+z shows all)", "not dim yellow")
         return text

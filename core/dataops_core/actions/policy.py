@@ -20,7 +20,8 @@ from dataops_core.errors import ActionRefused, ClientError
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.systems.airflow.client import AirflowClient, DagRun
     from dataops_core.systems.airflow.runs import TaskInstance
-    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.kafka.client import KafkaClient
+    from dataops_core.systems.kafka.model import Sent
     from dataops_core.systems.prometheus.client import AlertmanagerClient
     from dataops_core.systems.trino.client import QueryHandle, TrinoClient
 

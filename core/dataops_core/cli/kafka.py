@@ -13,15 +13,18 @@ from typing import Any
 import typer
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.listing import listed, rows_writer, write_rows
+from dataops_core.cli.listing import listed, rows_writer, say_unreadable, write_rows
 from dataops_core.cli.terminal import Exit, say
 from dataops_core.config import context_of, find_config
 from dataops_core.errors import ConfigError
 from dataops_core.health.text import count
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka import records as kafka_peek
-from dataops_core.systems.kafka.records import Record, Start, Topic, as_dict, parse_start
+from dataops_core.systems.kafka.model import Topic
+from dataops_core.systems.kafka.records import Record, Start, as_dict, parse_start
 from dataops_core.systems.registry import load_settings
+from dataops_core.times import seconds
 from dataops_core.values import Columns
 
 LIMIT = 10
@@ -34,6 +37,7 @@ TOPIC_COLUMNS = (
     ("offline", "integer"),
     ("records", "bigint"),
     ("newest", "timestamp"),
+    ("error", "varchar"),
 )
 GROUP_COLUMNS = (
     ("group", "varchar"),
@@ -41,6 +45,8 @@ GROUP_COLUMNS = (
     ("members", "integer"),
     ("lag", "bigint"),
     ("topics", "varchar"),
+    ("note", "varchar"),
+    ("error", "varchar"),
 )
 LAG_COLUMNS = (
     ("topic", "varchar"),
@@ -48,6 +54,7 @@ LAG_COLUMNS = (
     ("committed", "bigint"),
     ("end", "bigint"),
     ("lag", "bigint"),
+    ("note", "varchar"),
 )
 RECORD_COLUMNS = (
     ("time", "timestamp"),
@@ -59,6 +66,7 @@ RECORD_COLUMNS = (
     ("schema_id", "integer"),
     ("size", "bigint"),
     ("value", "varchar"),
+    ("error", "varchar"),
 )
 SHOWN = ("time", "partition", "offset", "key", "value")
 """Columns of a table of records; the other forms have all."""
@@ -70,41 +78,57 @@ def list_topics(invocation: Invocation, wanted: str | None, output: str) -> int:
         pattern = re.compile(wanted or "")
     except re.error as error:
         raise typer.BadParameter(f"--filter: {wanted!r} is no regular expression: {error}") from None
-    found = kafka_peek.topics(_open(invocation).need("kafka"))
-    write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found if pattern.search(topic.name)])
+    found = [topic for topic in cluster.topics(_open(invocation).need("kafka")) if pattern.search(topic.name)]
+    write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found])
+    say_unreadable(found, "topics")
     return Exit.OK
 
 
 def _topic(topic: Topic) -> tuple[Any, ...]:
-    led = [p for p in topic.partitions if p.leader >= 0]
+    if topic.error is not None:
+        return (topic.name, *[None] * (len(TOPIC_COLUMNS) - 2), topic.error)
     return (
         topic.name,
         len(topic.partitions),
         max((len(p.replicas) for p in topic.partitions), default=0),
-        sum(p.faulty for p in led),
-        len(topic.partitions) - len(led),
+        len(topic.under_replicated),
+        len(topic.offline),
         topic.records,
         topic.newest,
+        topic.unreadable,
     )
 
 
 def list_groups(invocation: Invocation, output: str) -> int:
     """Write all consumer groups."""
-    rows = []
-    for group in kafka_peek.groups(_open(invocation).need("kafka")):
-        topics = sorted({lag.topic for lag in group.lags})
-        rows.append((group.name, group.state.lower(), group.members, group.lag, listed(topics, output)))
+    found = cluster.groups(_open(invocation).need("kafka"))
+    rows = [
+        (
+            group.name,
+            group.state.lower() if group.state is not None else None,
+            len(group.members) if group.members is not None else None,
+            group.lag,
+            listed(group.topics, output),
+            "; ".join(group.notes) or None,
+            group.unreadable,
+        )
+        for group in found
+    ]
     write_rows(output, GROUP_COLUMNS, rows)
+    say_unreadable(found, "consumer groups")
     return Exit.OK
 
 
 def show_group(invocation: Invocation, name: str, output: str) -> int:
     """Write where a consumer group is in each partition that it has committed to."""
-    group = kafka_peek.group(_open(invocation).need("kafka"), name)
-    rows = [(lag.topic, lag.partition, lag.committed, lag.high, lag.lag) for lag in group.lags]
-    write_rows(output, LAG_COLUMNS, rows)
-    lag = "no commit on a partition that can be read" if group.lag is None else f"lag {count(group.lag)}"
-    say(f"{name}: {group.state.lower()}, members: {group.members}, {lag}")
+    group = cluster.group(_open(invocation).need("kafka"), name)
+    lags = group.lags or ()
+    write_rows(output, LAG_COLUMNS, [(at.topic, at.partition, at.committed, at.high, at.lag, at.note) for at in lags])
+    lag = "lag unknown" if lags else "no commit on a partition that can be read"
+    if group.lag is not None:
+        lag = f"lag {count(group.lag)}"
+    state = (group.state or "unknown").lower()
+    say(f"{name}: {state}, members: {len(group.members or ())}, {lag}")
     return Exit.OK
 
 
@@ -162,7 +186,7 @@ def _newest(batches: Iterator[list[Record]], number: int) -> list[Record]:
 
 
 def _age(record: Record) -> tuple[float, int, int]:
-    return (record.time.timestamp() if record.time is not None else 0.0, record.partition, record.offset)
+    return (seconds(record.time) if record.time is not None else 0.0, record.partition, record.offset)
 
 
 def _first(batches: Iterator[list[Record]], number: int) -> Iterator[list[Record]]:
@@ -176,6 +200,8 @@ def _first(batches: Iterator[list[Record]], number: int) -> Iterator[list[Record
 
 def _row(record: Record, columns: Columns) -> tuple[Any, ...]:
     about = as_dict(record)
+    if record.unreadable is not None and columns[-1][0] == "value":  # a table has no column for it
+        about["value"] = f"cannot be read: {record.unreadable}"
     return tuple(about[name] for name, _ in columns)
 
 

@@ -20,7 +20,8 @@ from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.cluster import KafkaSurvey, survey
+from dataops_core.systems.kafka.cluster import scan
+from dataops_core.systems.kafka.model import ClusterSnapshot
 from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
 from dataops_core.systems.trino.client import TrinoClient
 
@@ -142,9 +143,10 @@ class _Draft:
         return known or self._add(name, {"name": name, "kind": "topic", "topic": name})
 
     def kafka(self, client: KafkaClient) -> None:
-        found: KafkaSurvey | None = self._ask(
-            lambda: survey(client, lambda name: not name.startswith("__"), lambda _: True)
+        found: ClusterSnapshot | None = self._ask(
+            lambda: scan(client, lambda name: not name.startswith("__"), lambda _: True)
         )
+        self._failures += [f"kafka {client.target}: {failure}" for failure in found.failures] if found else []
         for name in found.topics if found else ():
             self._topic(name)
         for group, about in found.groups.items() if found else ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from dataops_core.health.model import ComponentHealth, StageHealth, StageState, Status
+from dataops_core.times import Moment, RawTime
 
 UNKNOWN = "-"
 """Shown for a figure that is not known."""
@@ -81,15 +82,19 @@ def size(number: float) -> str:
     return f"{number:.{digits}f} {units[power]}"
 
 
-def clock(at: datetime, now: datetime) -> str:
-    """Return a time in UTC, with the date unless it is today's: `10:02:11Z`."""
+def clock(at: Moment, now: datetime) -> str:
+    """Return a time in UTC, with the date unless it is today's: `10:02:11Z`; else the number that is no time."""
+    if isinstance(at, RawTime):
+        return str(at)
     at = at.astimezone(UTC)
     pattern = "%H:%M:%SZ" if at.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ"
     return at.strftime(pattern)
 
 
-def ago(at: datetime | None, now: datetime) -> str:
-    """Return how long ago something was; `never` for `None`."""
+def ago(at: Moment | None, now: datetime) -> str:
+    """Return how long ago something was; `never` for `None`, and the number for what is no time."""
+    if isinstance(at, RawTime):
+        return str(at)
     return "never" if at is None else f"{duration(max(0.0, (now - at).total_seconds()))} ago"
 
 

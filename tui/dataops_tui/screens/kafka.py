@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
+from dataops_core.values import sum_of
 from dataops_tui import look
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.peek import PeekScreen
@@ -17,7 +18,7 @@ from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.systems.kafka.records import Group, Partition, Topic
+    from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
 
 INTERNAL = "__"
 """What the names of Kafka's own topics begin with."""
@@ -35,7 +36,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
 
     def fetch(self) -> tuple[Topic, ...]:
         """Ask Kafka."""
-        from dataops_core.systems.kafka.records import topics  # noqa: PLC0415 - the console is there before the clients
+        from dataops_core.systems.kafka.cluster import topics  # noqa: PLC0415 - the console is there before the clients
 
         found = topics(self.console.kafka)
         self.console.learn("topic", [topic.name for topic in found])
@@ -48,7 +49,10 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
     def rows(self, found: tuple[Topic, ...], now: datetime) -> Mapping[str, Row]:
         """Return the topics, Kafka's own last."""
         ordered = sorted(found, key=lambda topic: topic.name.startswith(INTERNAL))
-        return {topic.name: Row(_topic(topic, now), topic, topic.faulty) for topic in ordered}
+        return {
+            topic.name: Row(_topic(topic, now), topic, topic.faulty, unreadable=topic.unreadable is not None)
+            for topic in ordered
+        }
 
     def open(self, key: str) -> None:
         """Show the topic's partitions."""
@@ -65,7 +69,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
         self.console.go("groups")
 
 
-class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
+class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
     """One topic: its partitions, and the groups that read it."""
 
     BINDINGS = [Binding("p", "peek", "Peek", id="topic.peek", tooltip="Read the topic's records; nothing is committed")]
@@ -83,9 +87,9 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
         yield Words(id="groups-title")
         yield LiveTable(id="groups")
 
-    def fetch(self) -> tuple[Topic, tuple[Group, ...]]:
+    def fetch(self) -> tuple[Topic, tuple[ConsumerGroup, ...]]:
         """Ask Kafka."""
-        from dataops_core.systems.kafka.records import groups, topic  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.cluster import groups, topic  # noqa: PLC0415 - as above
 
         return topic(self.console.kafka, self._topic), groups(self.console.kafka)
 
@@ -93,16 +97,19 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
         """Return the headings."""
         return ("PARTITION", "RECORDS", "LOW", "HIGH", "NEWEST", "LEADER", "ISR")
 
-    def rows(self, found: tuple[Topic, tuple[Group, ...]], now: datetime) -> Mapping[str, Row]:
+    def rows(self, found: tuple[Topic, tuple[ConsumerGroup, ...]], now: datetime) -> Mapping[str, Row]:
         """Return the partitions."""
-        return {str(p.number): Row(_partition(p, now), p, p.faulty) for p in found[0].partitions}
+        return {
+            str(p.number): Row(_partition(p, now), p, p.faulty or bool(p.unreadable), unreadable=bool(p.unreadable))
+            for p in found[0].partitions
+        }
 
     def draw_more(self, now: datetime) -> None:
         """Show the groups that have committed to the topic."""
         reading = {
             group.name: lags
             for group in (self.found[1] if self.found else ())
-            if (lags := [lag for lag in group.lags if lag.topic == self._topic])
+            if (lags := [lag for lag in group.lags or () if lag.topic == self._topic])
         }
         states = {group.name: group for group in (self.found[1] if self.found else ())}
         title = "consumer groups" if reading else "no consumer group has committed to this topic" if self.found else ""
@@ -113,9 +120,9 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
                 name: [
                     look.plain(name),
                     _state(states[name]),
-                    look.number(states[name].members),
-                    look.number(sum(lag.lag for lag in lags)),
-                    Text("{0.lag:,} in partition {0.partition}".format(max(lags, key=lambda lag: lag.lag))),
+                    look.number(_members(states[name])),
+                    look.number(sum_of([lag.lag for lag in lags])),
+                    look.plain(_largest(lags)),
                 ]
                 for name, lags in reading.items()
             },
@@ -130,14 +137,14 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[Group, ...]]"]):
         self.console.drill(f"peek {self._topic}", PeekScreen(self._topic))
 
 
-class GroupsScreen(ResourceScreen["tuple[Group, ...]"]):
+class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
     """All consumer groups."""
 
     CRUMB = "groups"
 
-    def fetch(self) -> tuple[Group, ...]:
+    def fetch(self) -> tuple[ConsumerGroup, ...]:
         """Ask Kafka."""
-        from dataops_core.systems.kafka.records import groups  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.cluster import groups  # noqa: PLC0415 - as above
 
         found = groups(self.console.kafka)
         self.console.learn("group", [group.name for group in found])
@@ -145,21 +152,23 @@ class GroupsScreen(ResourceScreen["tuple[Group, ...]"]):
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
-        return ("GROUP", "STATE", "MEMBERS", "LAG", "TOPICS")
+        return ("GROUP", "STATE", "MEMBERS", "LAG", "TOPICS", "NOTE")
 
-    def rows(self, found: tuple[Group, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, found: tuple[ConsumerGroup, ...], now: datetime) -> Mapping[str, Row]:
         """Return the groups; one that lags and has no member is faulty."""
         return {
             group.name: Row(
                 [
                     look.plain(group.name),
-                    _state(group),
-                    look.number(group.members),
+                    _state(group) if group.unreadable is None else look.unreadable(group.unreadable),
+                    look.number(_members(group)),
                     look.number(group.lag),
-                    look.plain(look.few(sorted({lag.topic for lag in group.lags}))),
+                    look.plain(look.few(group.topics)),
+                    look.plain("; ".join(group.notes), "yellow"),
                 ],
                 group,
-                bool(group.lag) and not group.members,
+                bool(group.unreadable or group.notes) or (bool(group.lag) and not group.members),
+                unreadable=group.unreadable is not None,
             )
             for group in found
         }
@@ -169,7 +178,7 @@ class GroupsScreen(ResourceScreen["tuple[Group, ...]"]):
         self.console.drill(f"groups {key}", GroupScreen(key))
 
 
-class GroupScreen(ResourceScreen["Group"]):
+class GroupScreen(ResourceScreen["ConsumerGroup"]):
     """One consumer group, by partition."""
 
     def __init__(self, name: str) -> None:
@@ -180,30 +189,41 @@ class GroupScreen(ResourceScreen["Group"]):
         """Return the group's name."""
         return self._group
 
-    def fetch(self) -> Group:
+    def fetch(self) -> ConsumerGroup:
         """Ask Kafka."""
-        from dataops_core.systems.kafka.records import group  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka.cluster import group  # noqa: PLC0415 - as above
 
         return group(self.console.kafka, self._group)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
-        return ("TOPIC", "PARTITION", "COMMITTED", "LAG")
+        return ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "NOTE")
 
-    def rows(self, found: Group, now: datetime) -> Mapping[str, Row]:
+    def rows(self, found: ConsumerGroup, now: datetime) -> Mapping[str, Row]:
         """Return the partitions that it has committed to."""
         return {
             f"{lag.topic}-{lag.partition}": Row(
-                [look.plain(lag.topic), look.number(lag.partition), look.number(lag.committed), look.number(lag.lag)],
+                [
+                    look.plain(lag.topic),
+                    look.number(lag.partition),
+                    look.number(lag.committed),
+                    look.number(lag.high),
+                    look.number(lag.lag),
+                    look.plain(lag.note or "", "yellow"),
+                ],
                 lag,
-                lag.lag > 0,
+                lag.lag != 0,
             )
-            for lag in found.lags
+            for lag in found.lags or ()
         }
 
 
 def _topic(topic: Topic, now: datetime) -> list[Text]:
-    replicas = Text("✖ not all in sync", "red bold") if topic.faulty else Text("● in sync", "green")
+    replicas = Text("● in sync", "green")
+    if topic.unreadable is not None:
+        replicas = look.unreadable(topic.unreadable)
+    elif topic.faulty:
+        replicas = Text("✖ not all in sync", "red bold")
     return [
         look.plain(topic.name, "dim" if topic.name.startswith(INTERNAL) else ""),
         look.number(len(topic.partitions)),
@@ -226,9 +246,23 @@ def _partition(partition: Partition, now: datetime) -> list[Text]:
         look.number(partition.high),
         look.when(partition.newest, now),
         leader,
-        Text(isr, "red bold" if missing else ""),
+        Text(isr, "red bold" if missing else "") if not partition.unreadable else look.unreadable(partition.unreadable),
     ]
 
 
-def _state(group: Group) -> Text:
+def _state(group: ConsumerGroup) -> Text:
+    if group.state is None:
+        return Text(look.UNKNOWN)
     return look.plain(group.state.lower().replace("_", " "), STATE_COLOURS.get(group.state, "yellow"))
+
+
+def _members(group: ConsumerGroup) -> int | None:
+    return None if group.members is None else len(group.members)
+
+
+def _largest(lags: Sequence[GroupLag]) -> str:
+    known = [lag for lag in lags if lag.lag is not None]
+    if not known:
+        return look.UNKNOWN
+    largest = max(known, key=lambda lag: lag.lag or 0)
+    return f"{largest.lag:,} in partition {largest.partition}"

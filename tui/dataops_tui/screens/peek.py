@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from textual.widgets import Input
 
 from dataops_core.health.text import count
 from dataops_core.systems.kafka.settings import TopicStage
+from dataops_core.times import seconds as epoch
 from dataops_core.transport.bounded import loads
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -36,7 +38,6 @@ KEPT = 500
 MAX_CELL = 300
 """Characters of a value that are shown in the table; below it stands more."""
 PEEKING = "reading the records"
-NEVER = datetime.min.replace(tzinfo=UTC)
 FORMS = ("auto", "text", "hex")
 
 
@@ -155,17 +156,27 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def rows(self, found: deque[Record], now: datetime) -> Mapping[str, Row]:
         """Return the records, newest first."""
-        newest_first = sorted(found, key=lambda r: (r.time or NEVER, r.offset), reverse=True)
-        return {f"{r.partition}-{r.offset}": Row(self._record(r, now), partial(_about, r)) for r in newest_first}
+        newest_first = sorted(found, key=lambda r: (epoch(r.time) if r.time else -inf, r.offset), reverse=True)
+        return {
+            f"{r.partition}-{r.offset}": Row(
+                self._record(r, now), partial(_about, r), bool(r.unreadable), unreadable=r.unreadable is not None
+            )
+            for r in newest_first
+        }
 
     def _record(self, record: Record, now: datetime) -> list[Text]:
-        value = self._text(record.value, record.decoded)
+        if record.unreadable is not None:
+            value = look.unreadable(record.unreadable)
+        elif record.value is None:
+            value = Text("(tombstone)", "dim")
+        else:
+            value = look.plain(self._text(record.value, record.decoded)[:MAX_CELL])
         return [
             look.at(record.time, now, "dim"),
             look.number(record.partition),
             look.number(record.offset),
             look.plain(self._text(record.key, record.decoded_key)[:60], "cyan"),
-            Text("(tombstone)", "dim") if record.value is None else look.plain(value[:MAX_CELL]),
+            value,
         ]
 
     def _text(self, data: bytes | None, decoded: Decoded | None = None) -> str:
@@ -201,6 +212,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
     def _in_full(self, record: Record) -> Text:
         from dataops_core.systems.kafka.records import JSON, MAX_BYTES, decode  # noqa: PLC0415 - as above
 
+        if record.unreadable is not None:
+            return look.plain(f"cannot be read: {record.unreadable}", "red")
         kind, _ = decode(record.value, record.decoded)
         key = self._text(record.key, record.decoded_key)
         lines = [Text.assemble(("key  ", "bold"), look.plain(key or look.UNKNOWN, "cyan"))]

@@ -23,7 +23,8 @@ from dataops_core.systems.kafka.settings import ConsumerGroupStage, KafkaSetting
 from dataops_core.transport.credentials import Identity
 
 if TYPE_CHECKING:
-    from dataops_core.systems.kafka.client import KafkaClient, Sent
+    from dataops_core.systems.kafka.client import KafkaClient
+    from dataops_core.systems.kafka.model import Sent
     from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 
 
@@ -84,7 +85,7 @@ def _observe_group(stage: ConsumerGroupStage, clients: Clients) -> Observation:
 
 def _find_canary(stage: ConsumerGroupStage, clients: Clients, _where: str) -> Callable[[Sent], bool]:
     client: KafkaClient = clients.need("kafka", stage.on)
-    return lambda sent: client.group(stage.group, sent.topic).committed.get(sent.partition, 0) > sent.offset
+    return lambda sent: (client.group(stage.group).committed or {}).get((sent.topic, sent.partition), 0) > sent.offset
 
 
 def _needs(stage: TopicStage | ConsumerGroupStage) -> tuple[Need, ...]:

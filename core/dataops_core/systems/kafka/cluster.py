@@ -1,233 +1,285 @@
-"""A whole Kafka cluster in few requests: all topics with their watermarks, all groups with their commits."""
+"""Topics and consumer groups of a Kafka cluster, each read for itself: one that cannot be read hides no other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from dataops_core.systems.kafka.client import EARLIEST, LATEST, KafkaClient, Place
+from dataops_core.errors import NotFound
+from dataops_core.systems.kafka import lag
+from dataops_core.systems.kafka.connection import Connection
+from dataops_core.systems.kafka.errors import reason
+from dataops_core.systems.kafka.model import (
+    RECENT,
+    Broker,
+    ClusterSnapshot,
+    ConsumerGroup,
+    Member,
+    Partition,
+    Place,
+    Topic,
+)
+from dataops_core.systems.kafka.offsets import EARLIEST, LATEST, Failures, edges, newest
 
 Wanted = Callable[[str], bool]
+UNLISTED = "(groups that were not listed)"
+"""Name of the row that says why a broker did not list its groups."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A broker."""
-
-    id: int
-    host: str
-    port: int
-    rack: str | None
+def topics(connection: Connection) -> tuple[Topic, ...]:
+    """Return all topics, by name; raises ClientError."""
+    with connection.admin() as admin:
+        found = admin.list_topics(timeout=connection.timeout).topics
+    read, _ = _read_topics(connection, found, times=True)
+    return tuple(read.values())
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyedPartition:
-    """A partition.
+def topic(connection: Connection, name: str) -> Topic:
+    """Return one topic; raises NotFound or another ClientError."""
+    found = _metadata(connection, name).topics[name]
+    read, _ = _read_topics(connection, {name: found}, times=True)
+    return read[name]
 
-    Attributes:
-        leader: Node id; negative where there is no leader.
-        low: Low watermark; `None` where the leader did not tell.
-        high: High watermark; `None` where the leader did not tell.
+
+def observed_topic(connection: Connection, name: str) -> Topic:
+    """Return one topic with its id and its recent records.
+
+    Raises:
+        NotFound: There is no such topic.
+        ClientError: The cluster does not answer, or one of its partitions that has a leader cannot be read.
     """
-
-    leader: int
-    replicas: tuple[int, ...]
-    in_sync: tuple[int, ...]
-    low: int | None
-    high: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of a consumer group, with the partitions that it is assigned."""
-
-    id: str
-    client_id: str
-    host: str
-    assigned: frozenset[Place]
+    about = f"topic {name}"
+    with connection.admin(about) as admin:
+        asked = admin.describe_topics(TopicCollection([name]), request_timeout=connection.timeout)
+        metadata = _metadata(connection, name)
+        since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
+        read, failures = _read_topics(connection, {name: metadata.topics[name]}, since, times=True)
+        for failure in failures.values():
+            raise connection.translated(failure, about)
+        topic_id = str(asked[name].result(connection.timeout).topic_id)
+    return replace(read[name], topic_id=topic_id, brokers=len(metadata.brokers))
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyedGroup:
-    """A consumer group.
-
-    Attributes:
-        state: The coordinator's word in capitals, e.g. `STABLE`; `None` where it did not tell.
-        assignor: Partition assignor.
-        coordinator: Node id.
-        members: Its members; `None` where the coordinator did not tell.
-        committed: Committed offsets; `None` where the coordinator did not tell.
-    """
-
-    state: str | None
-    assignor: str
-    coordinator: int | None
-    members: tuple[Member, ...] | None
-    committed: Mapping[Place, int] | None
+def groups(connection: Connection) -> tuple[ConsumerGroup, ...]:
+    """Return all consumer groups with their lag, by name; raises ClientError."""
+    with connection.admin() as admin:
+        listed = admin.list_consumer_groups(request_timeout=connection.timeout).result(connection.timeout)
+        asked = _ask_groups(admin, _names(listed), connection.timeout)
+        found = [_answer(name, futures, connection.timeout) for name, futures in asked.items()]
+    missing = (ConsumerGroup(UNLISTED, None, None, None, unreadable=why) for why in _reasons(listed.errors))
+    return (*_with_lag(connection, found), *missing)
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaSurvey:
-    """A cluster at one time.
-
-    Attributes:
-        taken_at: When the survey began.
-        denied_topics: Number of topics that were not wanted.
-        denied_groups: Number of groups that were not wanted.
-        failures: What could not be read, one line for each kind of error.
-    """
-
-    taken_at: datetime
-    cluster_id: str
-    controller: int | None
-    brokers: tuple[Broker, ...]
-    topics: Mapping[str, Mapping[int, SurveyedPartition]]
-    groups: Mapping[str, SurveyedGroup]
-    denied_topics: int
-    denied_groups: int
-    failures: tuple[str, ...]
-
-    def lag(self, partition: Place, committed: int) -> int | None:
-        """Return how many records wait for a reader that has committed this offset; `None` if it is not known."""
-        found = self.topics.get(partition[0], {}).get(partition[1])
-        if found is None or found.high is None:
-            return None
-        return max(0, found.high - committed)
+def group(connection: Connection, name: str) -> ConsumerGroup:
+    """Return one consumer group with its lag; raises NotFound or another ClientError."""
+    (found,) = _with_lag(connection, [position(connection, name)])
+    return found
 
 
-def survey(client: KafkaClient, want_topic: Wanted, want_group: Wanted) -> KafkaSurvey:
-    """Survey a cluster. What one group or partition does not tell is missing there, and nowhere else.
+def position(connection: Connection, name: str) -> ConsumerGroup:
+    """Return one consumer group with its commits, but without its lag; raises NotFound or another ClientError."""
+    about = f"consumer group {name}"
+    with connection.admin(about) as admin:
+        asked = _ask_groups(admin, [name], connection.timeout)
+        described, commits = (future.result(connection.timeout) for future in asked[name])
+    if described.state.name == "DEAD":  # what Kafka reports of a group that it does not have
+        raise NotFound(f"kafka {connection.target}: no {about}")
+    return _group(name, described, commits, None)
+
+
+def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> ClusterSnapshot:
+    """Return a whole cluster in few requests.
 
     Commits are read before watermarks, so that no lag is negative.
 
     Args:
-        client: The cluster.
+        connection: The cluster.
         want_topic: Whether to look at a topic of this name.
         want_group: Whether to look at a group of this name.
 
     Raises:
         ClientError: The cluster does not answer.
     """
-    with client.admin() as admin:
+    timeout = connection.timeout
+    with connection.admin() as admin:
         taken_at = datetime.now(UTC)
-        asking = _Asking(client, admin)
-        described = admin.describe_cluster(request_timeout=client.timeout)
-        listed = asking.need(admin.list_consumer_groups(request_timeout=client.timeout))
-        for error in listed.errors:
-            asking.note(error.args[0])
-        names = sorted(group.group_id for group in listed.valid)
-        asked = asking.ask_groups([name for name in names if want_group(name)])
-        found = admin.list_topics(timeout=client.timeout).topics  # meanwhile
-        groups = asking.groups(asked)
-        about = asking.need(described)
-        wanted = {name: topic for name, topic in sorted(found.items()) if want_topic(name) and topic.error is None}
-        return KafkaSurvey(
-            taken_at=taken_at,
-            cluster_id=str(about.cluster_id),
-            controller=about.controller.id if about.controller else None,
-            brokers=tuple(Broker(n.id, n.host, n.port, n.rack) for n in sorted(about.nodes, key=lambda n: n.id)),
-            topics=asking.topics(wanted),
-            groups=groups,
-            denied_topics=sum(not want_topic(name) for name in found),
-            denied_groups=sum(not want_group(name) for name in names),
-            failures=tuple(asking.failures),
+        describing = admin.describe_cluster(request_timeout=timeout)
+        listed = admin.list_consumer_groups(request_timeout=timeout).result(timeout)
+        names = _names(listed)
+        asked = _ask_groups(admin, [name for name in names if want_group(name)], timeout)
+        metadata = admin.list_topics(timeout=timeout).topics  # meanwhile
+        found = [_answer(name, futures, timeout) for name, futures in asked.items()]
+        about = describing.result(timeout)
+    wanted = {name: found for name, found in metadata.items() if want_topic(name) and found.error is None}
+    read, failures = _read_topics(connection, wanted)
+    found = _lagging(connection, found, read)
+    said = [
+        *_reasons(listed.errors),
+        *(g.unreadable for g in found if g.unreadable is not None),
+        *_reasons(failures.values()),
+    ]
+    return ClusterSnapshot(
+        taken_at=taken_at,
+        cluster_id=str(about.cluster_id),
+        controller=about.controller.id if about.controller else None,
+        brokers=tuple(Broker(n.id, n.host, n.port, n.rack) for n in sorted(about.nodes, key=lambda n: n.id)),
+        topics=read,
+        groups={group.name: group for group in found},
+        denied_topics=sum(not want_topic(name) for name in metadata),
+        denied_groups=sum(not want_group(name) for name in names),
+        failures=tuple(dict.fromkeys(said)),
+    )
+
+
+def _metadata(connection: Connection, name: str) -> Any:  # noqa: ANN401 - the library's own class
+    with connection.admin(f"topic {name}") as admin:
+        metadata = admin.list_topics(name, timeout=connection.timeout)
+        if metadata.topics[name].error is not None:
+            raise KafkaException(metadata.topics[name].error)
+        return metadata
+
+
+def _read_topics(
+    connection: Connection, found: Mapping[str, Any], since: int | None = None, *, times: bool = False
+) -> tuple[dict[str, Topic], Failures]:
+    """Return topics with their offsets by name, and why those of some partitions are unknown.
+
+    Args:
+        connection: The cluster.
+        found: The library's metadata by topic.
+        since: Milliseconds from which records are recent; without it none are counted.
+        times: Whether to ask for the newest timestamp of each partition.
+    """
+    leaders = {
+        (name, number): partition.leader
+        for name, about in found.items()
+        for number, partition in about.partitions.items()
+        if partition.leader >= 0
+    }
+    latest, failures = newest(connection, leaders) if times else ({}, {})
+    asked = (EARLIEST, LATEST) if since is None else (EARLIEST, since, LATEST)
+    offsets, missing = edges(connection, leaders, *asked)
+    failures |= missing
+    low, high = offsets[0], offsets[-1]
+
+    def recent(place: Place) -> int | None:
+        if since is None or place not in high or place not in offsets[1]:
+            return None
+        first = offsets[1][place]
+        return max(0, high[place] - first) if first >= 0 else 0  # negative: no record is that new
+
+    def partition(name: str, number: int, about: Any) -> Partition:  # noqa: ANN401 - the library's own class
+        place = (name, number)
+        return Partition(
+            number=number,
+            low=low.get(place),
+            high=high.get(place),
+            newest=latest.get(place),
+            leader=about.leader,
+            replicas=tuple(about.replicas),
+            isr=tuple(about.isrs),
+            recent=recent(place),
+            unreadable=reason(failures[place]) if place in failures else None,
         )
 
+    topics = {
+        name: Topic(
+            name,
+            tuple(partition(name, number, about.partitions[number]) for number in sorted(about.partitions)),
+            error=reason(about.error) if about.error is not None else None,
+        )
+        for name, about in sorted(found.items())
+    }
+    return topics, failures
 
-class _Asking:
-    """The requests of one survey, and what went wrong in them."""
 
-    def __init__(self, client: KafkaClient, admin: AdminClient) -> None:
-        self._client = client
-        self._admin = admin
-        self._timeout = client.timeout
-        self.failures: dict[str, None] = {}
+def _names(listed: Any) -> list[str]:  # noqa: ANN401 - the library's own class
+    return sorted(group.group_id for group in listed.valid or ())
 
-    def need(self, future: Future[Any]) -> Any:  # noqa: ANN401 - the library's own classes
-        """Return an answer without which there is no survey."""
-        return future.result(self._timeout)
 
-    def try_(self, future: Future[Any]) -> Any:  # noqa: ANN401 - as above
-        """Return an answer, or `None` where that one thing could not be read."""
+def _reasons(errors: Iterable[object] | None) -> list[str]:
+    """Return what went wrong, once for each kind of error."""
+    return list(dict.fromkeys(reason(error) for error in errors or ()))
+
+
+Asked = tuple[Future[Any], Future[Any]]
+"""Futures of a group's description and of its commits."""
+
+
+def _ask_groups(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[str, Asked]:
+    """Ask for the members and the commits of groups, all at once."""
+    if not names:
+        return {}
+    described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
+    found = {}
+    for name in names:
+        (commits,) = admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(name)], request_timeout=timeout
+        ).values()
+        found[name] = described[name], commits
+    return found
+
+
+def _answer(name: str, futures: Asked, timeout: float) -> ConsumerGroup:
+    """Return a group without its lag; what of it cannot be read is unknown."""
+    answers: list[Any] = []
+    why = None
+    for future in futures:
         try:
-            return future.result(self._timeout)
-        except KafkaException as error:
-            self.note(error.args[0])
-        except TimeoutError:
-            self.failures[f"no answer within {self._timeout:g} s"] = None
-        return None
-
-    def note(self, error: KafkaError) -> None:
-        """Remember what could not be read, once for each kind of error."""
-        self.failures[" ".join(error.str().split())] = None
-
-    def topics(self, topics: Mapping[str, Any]) -> dict[str, dict[int, SurveyedPartition]]:
-        """Return the partitions of topics, with their watermarks."""
-        leaders = {
-            (name, number): partition.leader
-            for name, topic in topics.items()
-            for number, partition in topic.partitions.items()
-            if partition.leader >= 0
-        }
-        (low, high), failures = self._client.edges(leaders, EARLIEST, LATEST)
-        for error in failures:
-            self.note(error)
-        return {
-            name: {
-                number: SurveyedPartition(
-                    leader=partition.leader,
-                    replicas=tuple(partition.replicas),
-                    in_sync=tuple(partition.isrs),
-                    low=low.get((name, number)),
-                    high=high.get((name, number)),
-                )
-                for number, partition in sorted(topic.partitions.items())
-            }
-            for name, topic in topics.items()
-        }
-
-    def ask_groups(self, names: list[str]) -> dict[str, tuple[Future[Any], Future[Any]]]:
-        """Ask for the members and the commits of groups, all at once."""
-        if not names:
-            return {}
-        described = self._admin.describe_consumer_groups(names, request_timeout=self._timeout)
-        found = {}
-        for name in names:
-            wanted = [ConsumerGroupTopicPartitions(name)]
-            (commits,) = self._admin.list_consumer_group_offsets(wanted, request_timeout=self._timeout).values()
-            found[name] = described[name], commits
-        return found
-
-    def groups(self, asked: Mapping[str, tuple[Future[Any], Future[Any]]]) -> dict[str, SurveyedGroup]:
-        """Return groups with their members and commits."""
-        return {name: _group(self.try_(about), self.try_(commits)) for name, (about, commits) in asked.items()}
+            answers.append(future.result(timeout))
+        except (KafkaException, TimeoutError) as error:
+            answers.append(None)
+            why = why or (f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else reason(error))
+    about, commits = answers
+    return _group(name, about, commits, why)
 
 
-def _group(about: Any, offsets: Any) -> SurveyedGroup:  # noqa: ANN401 - the library's own classes
-    committed = (
-        None
-        if offsets is None
-        else {
-            (tp.topic, tp.partition): tp.offset
-            for tp in offsets.topic_partitions
-            if tp.error is None and tp.offset >= 0
-        }
-    )
+def _group(name: str, about: Any, commits: Any, why: str | None) -> ConsumerGroup:  # noqa: ANN401 - the library's own
+    committed = _committed(commits) if commits is not None else None
     if about is None:
-        return SurveyedGroup(state=None, assignor="", coordinator=None, members=None, committed=committed)
-    return SurveyedGroup(
+        return ConsumerGroup(name, None, None, committed, unreadable=why)
+    return ConsumerGroup(
+        name=name,
         state=about.state.name,
-        assignor=about.partition_assignor,
-        coordinator=about.coordinator.id if about.coordinator else None,
         members=tuple(_member(member) for member in about.members),
         committed=committed,
+        assignor=about.partition_assignor,
+        coordinator=about.coordinator.id if about.coordinator else None,
+        unreadable=why,
     )
+
+
+def _with_lag(connection: Connection, groups: Sequence[ConsumerGroup]) -> list[ConsumerGroup]:
+    """Return groups with what waits for them; the offsets of topics are read after the commits."""
+    wanted = {topic for group in groups for topic in group.topics}
+    if not wanted:
+        return _lagging(connection, groups, {})
+    with connection.admin() as admin:
+        metadata = admin.list_topics(timeout=connection.timeout).topics
+    read, _ = _read_topics(connection, {name: found for name, found in metadata.items() if name in wanted})
+    return _lagging(connection, groups, read)
+
+
+def _lagging(
+    connection: Connection, groups: Sequence[ConsumerGroup], topics: Mapping[str, Topic]
+) -> list[ConsumerGroup]:
+    lags = lag.exact(connection, [lag.positions(group.committed or {}, topics) for group in groups])
+    return [
+        replace(group, lags=its if group.committed is not None else None)
+        for group, its in zip(groups, lags, strict=True)
+    ]
+
+
+def _committed(commits: Any) -> dict[Place, int]:  # noqa: ANN401 - the library's own class
+    return {
+        (tp.topic, tp.partition): tp.offset for tp in commits.topic_partitions if tp.error is None and tp.offset >= 0
+    }
 
 
 def _member(member: Any) -> Member:  # noqa: ANN401 - the library's own class

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dataops_core.errors import PermissionDenied
 from dataops_core.health.model import Activity, Observation, ProgressSource
-from dataops_core.systems.kafka.client import RECENT, KafkaClient, Retention, TopicOffsets
+from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
+from dataops_core.systems.kafka.lag import marked_to_the_end, position
+from dataops_core.systems.kafka.model import RECENT, GroupLag, Partition, Retention, Topic
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, TopicStage
+from dataops_core.times import Moment, RawTime, known, latest
 
 SHOWN = 5
 """Partitions that are named; the others are counted."""
@@ -23,68 +26,79 @@ class Waiting:
 
     Attributes:
         topic: The topic.
-        behind: Records that wait, by partition; partitions without any are left out.
+        lags: Where the reader is in each partition.
         since: Timestamp of the oldest; `None` if none waits or it could not be read.
         passed: Timestamp of the newest record that the reader has read; `None` if none waits or it could not be read.
-        lost: Records that are gone before they were read, by partition: retention has overtaken the reader.
-        beyond_end: Position and high watermark, by partition in which the reader stands beyond the end.
         retention: How long the topic keeps records; `None` if we may not know.
         distance: Records between the beginning and the reader, and records kept, in the partition where retention is
             nearest to the reader; `None` where it has deleted nothing yet, or nothing waits.
+        notes: What is odd about the timestamps of the records that wait.
     """
 
-    topic: TopicOffsets
-    behind: Mapping[int, int]
+    topic: Topic
+    lags: tuple[GroupLag, ...]
     since: datetime | None
     passed: datetime | None
-    lost: Mapping[int, int]
-    beyond_end: Mapping[int, tuple[int, int]]
     retention: Retention | None
     distance: tuple[int, int] | None
+    notes: tuple[str, ...] = ()
 
     @property
-    def records(self) -> int:
-        """How many records wait; never negative."""
-        return sum(self.behind.values())
+    def records(self) -> int | None:
+        """How many records wait; `None` if that of one partition is unknown."""
+        each = [lag.lag for lag in self.lags]
+        return None if None in each else sum(self.behind.values())
+
+    @property
+    def newest(self) -> datetime | None:
+        """Timestamp of the newest record of the topic."""
+        return _newest(self.topic)
+
+    @property
+    def behind(self) -> dict[int, int]:
+        """Records that wait, by partition; partitions without any are left out."""
+        return {lag.partition: lag.lag for lag in self.lags if lag.lag}
 
 
-def waiting(client: KafkaClient, topic: TopicOffsets, position: Mapping[int, int]) -> Waiting:
+def waiting(client: KafkaClient, topic: Topic, committed: Mapping[int, int]) -> Waiting:
     """Return what waits for a reader that has read up to these offsets (exclusive); others start at the beginning."""
-    starts: dict[int, int] = {}
-    lost: dict[int, int] = {}
-    beyond_end: dict[int, tuple[int, int]] = {}
-    distances: list[tuple[int, int]] = []
-    for number, offsets in topic.partitions.items():
-        at = position.get(number, offsets.low)
-        if at < offsets.low:
-            lost[number] = offsets.low - at
-        if at > offsets.high:
-            beyond_end[number] = (at, offsets.high)
-        start = max(at, offsets.low)
-        if start < offsets.high:
-            starts[number] = start
-            if offsets.low > 0:
-                distances.append((start - offsets.low, offsets.high - offsets.low))
-    first = client.first_records(topic.topic, starts)
-    # Only the marks of transactions lie there, which nobody reads.
-    done = {number for number, end in first.ends.items() if end >= topic.partitions[number].high}
-    starts = {number: start for number, start in starts.items() if number not in done}
-    read = {number: at - 1 for number, at in position.items() if _holds(topic, number, at - 1)} if starts else {}
+    lags = tuple(
+        position(topic.name, partition, committed.get(partition.number))
+        for partition in topic.partitions
+        if partition.leader >= 0 or partition.number in committed
+    )
+    starts = {(lag.topic, lag.partition): lag.start for lag in lags if lag.lag and lag.start is not None}
+    first = client.first_records(starts)
+    lags = tuple(
+        replace(lag, read_all=True)
+        if lag.high is not None and marked_to_the_end(first, (lag.topic, lag.partition), lag.high)
+        else lag
+        for lag in lags
+    )
+    holding = {partition.number: partition for partition in topic.led}
+    distances = [
+        (lag.start - lag.low, lag.high - lag.low)
+        for lag in lags
+        if lag.low and lag.start is not None and lag.high is not None and lag.start < lag.high
+    ]
+    wait = any(lag.lag for lag in lags)
+    read = {(topic.name, n): at - 1 for n, at in committed.items() if _holds(holding.get(n), at - 1)} if wait else {}
+    waits = {number: at for (_, number), (_, at) in first.at.items()}
     return Waiting(
         topic=topic,
-        behind={number: topic.partitions[number].high - start for number, start in starts.items()},
-        since=min((at for at in first.at.values() if at is not None), default=None),
-        passed=max((at for at in client.first_records(topic.topic, read).at.values() if at is not None), default=None),
-        lost=lost,
-        beyond_end=beyond_end,
-        retention=_retention(client, topic.topic),
+        lags=lags,
+        since=min((at for at in map(known, waits.values()) if at is not None), default=None),
+        passed=known(latest(at for _, at in client.first_records(read).at.values())),
+        retention=_retention(client, topic.name),
         distance=min(distances, key=lambda pair: pair[0] / pair[1], default=None),
+        notes=_raw_times((f"the oldest record that waits in partition {n}", at) for n, at in waits.items()),
     )
 
 
-def _holds(topic: TopicOffsets, partition: int, offset: int) -> bool:
-    found = topic.partitions.get(partition)
-    return found is not None and found.low <= offset < found.high
+def _holds(partition: Partition | None, offset: int) -> bool:
+    if partition is None or partition.low is None or partition.high is None:
+        return False
+    return partition.low <= offset < partition.high
 
 
 def _retention(client: KafkaClient, topic: str) -> Retention | None:
@@ -96,27 +110,28 @@ def _retention(client: KafkaClient, topic: str) -> Retention | None:
 
 def reader_details(waits: Sequence[Waiting], client: KafkaClient) -> dict[str, Any]:
     """Return the fields of `ReaderDetails` of a reader of these topics."""
-    behind = {(wait.topic.topic, number): records for wait in waits for number, records in wait.behind.items()}
+    behind = {(wait.topic.name, number): records for wait in waits for number, records in wait.behind.items()}
     worst = max(behind, key=behind.__getitem__, default=None)
-    lost = [number for wait in waits for number in wait.lost]
+    lags = [lag for wait in waits for lag in wait.lags]
+    lost = [lag.partition for lag in lags if lag.lost]
     beyond = [
-        f"{wait.topic.topic}-{number} was read up to {at:,}, and ends at {high:,}"
-        for wait in waits
-        for number, (at, high) in wait.beyond_end.items()
+        f"{lag.topic}-{lag.partition} was read up to {lag.committed:,}, and ends at {lag.high:,}"
+        for lag in lags
+        if lag.beyond_end
     ]
     near = _nearest_retention(waits)
     sized = [w.distance for w in waits if w.distance is not None and w.retention is not None and w.retention.by_size]
     left, kept = min(sized, key=lambda pair: pair[0] / pair[1], default=(None, None))
     return {
         "bootstrap_servers": client.target,
-        "partitions": sum(len(wait.topic.partitions) for wait in waits),
+        "partitions": sum(len(wait.topic.led) for wait in waits),
         "hottest_partition": worst[1] if worst is not None else None,
         "hottest_partition_lag": behind[worst] if worst is not None else None,
         "lost": _named(lost) or None,
-        "records_lost": sum(sum(wait.lost.values()) for wait in waits) if lost else None,
+        "records_lost": sum(lag.lost for lag in lags) if lost else None,
         "beyond_end": _named(beyond) or None,
         "retention": near.retention.seconds if near is not None and near.retention is not None else None,
-        "retention_topic": near.topic.topic if near is not None else None,
+        "retention_topic": near.topic.name if near is not None else None,
         "records_until_lost": left,
         "records_kept": kept,
     }
@@ -137,30 +152,46 @@ def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
     """Observe a topic: its progress is the timestamp of its newest record."""
     now = datetime.now(UTC)
     topic = client.topic(stage.topic)
+    newest = _newest(topic)
     return Observation(
         stage=stage.name,
         observed_at=now,
-        progress_time=topic.newest,
-        progress_source=ProgressSource.DERIVED if topic.newest else None,
-        position=topic.high,
-        advanced_at=topic.newest,
+        progress_time=newest,
+        progress_source=ProgressSource.DERIVED if newest else None,
+        position=sum(p.high or 0 for p in topic.led),
+        advanced_at=newest,
+        notes=_raw_times((f"the newest record of partition {p.number}", p.newest) for p in topic.led),
         details=_topic_details(topic, client),
     )
 
 
-def _topic_details(topic: TopicOffsets, client: KafkaClient) -> TopicDetails:
-    recent = {number: offsets.recent for number, offsets in topic.partitions.items()}
+def _newest(topic: Topic) -> datetime | None:
+    """Return the largest timestamp of a topic that is a time."""
+    return max((at for p in topic.led if (at := known(p.newest)) is not None), default=None)
+
+
+def _raw_times(records: Iterable[tuple[str, Moment | None]]) -> tuple[str, ...]:
+    """Return a note for each record whose timestamp is no time: its producer counts in another unit."""
+    return tuple(
+        f"{record} has the timestamp {at.value} {at.unit}, which is outside the calendar: is it in milliseconds?"
+        for record, at in records
+        if isinstance(at, RawTime)
+    )
+
+
+def _topic_details(topic: Topic, client: KafkaClient) -> TopicDetails:
+    recent = {p.number: p.recent or 0 for p in topic.led}
     hottest = max(recent, key=recent.__getitem__) if any(recent.values()) else None
     return TopicDetails(
         bootstrap_servers=client.target,
         topic_id=topic.topic_id,
-        partitions=len(topic.partitions) + len(topic.offline),
+        partitions=len(topic.partitions),
         offline_partitions=len(topic.offline),
         under_replicated_partitions=len(topic.under_replicated),
         offline=_named(topic.offline) or None,
         under_replicated=_named(topic.under_replicated) or None,
         brokers=topic.brokers,
-        records_kept=sum(p.high - p.low for p in topic.partitions.values()),
+        records_kept=topic.records or 0,
         records_recent=sum(recent.values()),
         recent_window=RECENT.total_seconds(),
         hottest_partition=hottest,
@@ -171,11 +202,13 @@ def _topic_details(topic: TopicOffsets, client: KafkaClient) -> TopicDetails:
 def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation:
     """Observe a consumer group: commits are read before end offsets, so that no lag is negative."""
     now = datetime.now(UTC)
-    group = client.group(stage.group, stage.topic)
+    group = client.group(stage.group)
+    committed = {number: at for (name, number), at in (group.committed or {}).items() if name == stage.topic}
     topic = client.topic(stage.topic)
-    about: dict[str, Any] = {"members": group.members, "partitions_committed": len(group.committed)}
-    state = f"group is {group.state.lower()} with {group.members} member{'s' if group.members != 1 else ''}"
-    if not group.committed:
+    members = len(group.members or ())
+    about: dict[str, Any] = {"members": members, "partitions_committed": len(committed)}
+    state = f"group is {(group.state or 'unknown').lower()} with {members} member{'s' if members != 1 else ''}"
+    if not committed:
         return Observation(
             stage=stage.name,
             observed_at=now,
@@ -183,18 +216,18 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
             notes=("the group has never committed an offset on this topic", state),
             details=GroupDetails(bootstrap_servers=client.target, **about),
         )
-    wait = waiting(client, topic, group.committed)
+    wait = waiting(client, topic, committed)
     return Observation(
         stage=stage.name,
         observed_at=now,
-        progress_time=wait.since if wait.records else topic.newest,
+        progress_time=wait.since if wait.behind else wait.newest,
         progress_source=ProgressSource.DERIVED,
-        position=sum(group.committed.values()),
+        position=sum(committed.values()),
         lag_records=wait.records,
         pending_since=wait.since,
         newest_passed=wait.passed,
-        activity=Activity.RUNNING if group.members else Activity.UNKNOWN,
-        notes=(state,),
+        activity=Activity.RUNNING if members else Activity.UNKNOWN,
+        notes=(state, *wait.notes),
         details=GroupDetails(**about, **reader_details([wait], client)),
     )
 

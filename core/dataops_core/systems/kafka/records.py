@@ -1,4 +1,4 @@
-"""What is in a Kafka cluster, for people: topics, partitions, groups with their lag, and the records themselves.
+"""The records of a Kafka topic, for people.
 
 Nothing is ever committed: records are read with `assign`, and no group is joined.
 """
@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Any, cast
+from typing import cast
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # it does not declare its exports
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from dataops_core.errors import DataopsError, NotFound
+from dataops_core.items import why
 from dataops_core.plain import visible
-from dataops_core.systems.kafka.client import EARLIEST, LATEST, PARTITION_END, KafkaClient, Place, in_calls, time_of
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.errors import DENIED, PARTITION_END, reason
+from dataops_core.systems.kafka.offsets import time_of
 from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
+from dataops_core.times import Moment
 from dataops_core.values import is_readable, too_deep
 
 MAX_BYTES = 16_384
@@ -34,102 +37,6 @@ JSON = ("json", "schema")
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
-    """One partition.
-
-    Attributes:
-        low: Low watermark: the first offset that is still there.
-        high: High watermark: the offset after the newest record.
-        newest: Largest record timestamp; `None` for an empty partition.
-        leader: Node id of the leader; negative if there is none.
-        replicas: Node ids of the replicas.
-        isr: Node ids of the in-sync replicas.
-    """
-
-    number: int
-    low: int
-    high: int
-    newest: datetime | None
-    leader: int
-    replicas: tuple[int, ...]
-    isr: tuple[int, ...]
-
-    @property
-    def records(self) -> int:
-        """Offsets between the watermarks: records, but for compacted ones and transaction markers."""
-        return self.high - self.low
-
-    @property
-    def faulty(self) -> bool:
-        """Whether it has no leader, or fewer in-sync replicas than replicas."""
-        return self.leader < 0 or len(self.isr) < len(self.replicas)
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic with its partitions, by number."""
-
-    name: str
-    partitions: tuple[Partition, ...]
-
-    @property
-    def records(self) -> int:
-        """Sum over the partitions."""
-        return sum(p.records for p in self.partitions)
-
-    @property
-    def newest(self) -> datetime | None:
-        """Largest record timestamp of all partitions."""
-        return max((p.newest for p in self.partitions if p.newest is not None), default=None)
-
-    @property
-    def faulty(self) -> bool:
-        """Whether one of its partitions is."""
-        return any(p.faulty for p in self.partitions)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLag:
-    """A consumer group on one partition.
-
-    Attributes:
-        committed: Its committed offset.
-        high: High watermark: the offset after the newest record.
-    """
-
-    topic: str
-    partition: int
-    committed: int
-    high: int
-
-    @property
-    def lag(self) -> int:
-        """Records between the committed offset and the high watermark; never negative."""
-        return max(0, self.high - self.committed)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A consumer group.
-
-    Attributes:
-        state: The coordinator's word, e.g. `STABLE`, `EMPTY`.
-        members: Number of members.
-        lags: By topic and partition; a partition without a commit is left out.
-    """
-
-    name: str
-    state: str
-    members: int
-    lags: tuple[GroupLag, ...]
-
-    @property
-    def lag(self) -> int | None:
-        """Sum over the partitions; `None` for a group that has never committed."""
-        return sum(lag.lag for lag in self.lags) if self.lags else None
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """One record; long parts are cut off at `MAX_BYTES`.
 
@@ -138,17 +45,19 @@ class Record:
         size: Bytes of its value before anything was cut off; `None` for a tombstone.
         decoded_key: What its key is by the schema that it names; `None` where it names none.
         decoded: The same of its value.
+        unreadable: Why it cannot be read; `None` where it can.
     """
 
     partition: int
     offset: int
-    time: datetime | None
+    time: Moment | None
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     size: int | None
     decoded_key: Decoded | None = None
     decoded: Decoded | None = None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,119 +136,8 @@ def as_dict(record: Record) -> dict[str, object]:
         "schema_id": record.decoded.schema_id if record.decoded is not None else None,
         "size": record.size,
         "value": json.loads(value) if kind in JSON else None if kind == "null" else value,
+        "error": record.unreadable,
     }
-
-
-def topics(client: KafkaClient) -> tuple[Topic, ...]:
-    """Return all topics, by name; raises ClientError."""
-    return _topics(client, None)
-
-
-def topic(client: KafkaClient, name: str) -> Topic:
-    """Return one topic; raises NotFound or another ClientError."""
-    return _topics(client, name)[0]
-
-
-def _topics(client: KafkaClient, only: str | None) -> tuple[Topic, ...]:
-    timeout = client.timeout
-    with client.admin() as admin:
-        found = admin.list_topics(only, timeout=timeout) if only is not None else admin.list_topics(timeout=timeout)
-        about = found.topics
-        for metadata in about.values():
-            if only is not None and metadata.error is not None:
-                raise KafkaException(metadata.error)
-        leaders = _leaders(about, ((name, n) for name in about for n in about[name].partitions))
-        newest = _newest(admin, leaders, timeout)
-        low, high = _edges(client, leaders, EARLIEST, LATEST)
-
-        def partition(name: str, number: int) -> Partition:
-            metadata, at = about[name].partitions[number], (name, number)
-            return Partition(
-                number=number,
-                low=low.get(at, 0),
-                high=high.get(at, 0),
-                newest=time_of(newest[at].timestamp) if at in newest else None,
-                leader=metadata.leader,
-                replicas=tuple(metadata.replicas),
-                isr=tuple(metadata.isrs),
-            )
-
-        return tuple(
-            Topic(name, tuple(partition(name, number) for number in sorted(about[name].partitions)))
-            for name in sorted(about)
-        )
-
-
-def _leaders(about: Mapping[str, Any], places: Iterable[Place]) -> dict[Place, int]:
-    """Return the leaders of partitions; what has been deleted, or has none, is left out."""
-    return {
-        (name, number): found.leader
-        for name, number in places
-        if name in about and (found := about[name].partitions.get(number)) is not None and found.leader >= 0
-    }
-
-
-def _edges(client: KafkaClient, leaders: Mapping[Place, int], *timestamps: int) -> list[dict[Place, int]]:
-    found, failures = client.edges(leaders, *timestamps)
-    if failures:
-        raise KafkaException(failures[0])
-    return found
-
-
-def _newest(admin: AdminClient, places: Iterable[Place], timeout: float) -> dict[Place, Any]:
-    asked: dict[TopicPartition, Any] = {}
-    spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-    for some in in_calls([TopicPartition(*place) for place in places]):
-        asked |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=timeout)
-    return {(tp.topic, tp.partition): future.result(timeout) for tp, future in asked.items()}
-
-
-def groups(client: KafkaClient) -> tuple[Group, ...]:
-    """Return all consumer groups with their lag, by name; raises ClientError."""
-    timeout = client.timeout
-    with client.admin() as admin:
-        listed = admin.list_consumer_groups(request_timeout=timeout).result(timeout).valid
-    return _groups(client, sorted(group.group_id for group in listed))
-
-
-def group(client: KafkaClient, name: str) -> Group:
-    """Return one consumer group with its lag; raises NotFound or another ClientError."""
-    (found,) = _groups(client, [name])
-    if found.state == "DEAD":  # Kafka's word for a group that it does not know
-        raise NotFound(f"kafka {client.target}: no consumer group {name}")
-    return found
-
-
-def _groups(client: KafkaClient, names: Sequence[str]) -> tuple[Group, ...]:
-    if not names:
-        return ()
-    timeout = client.timeout
-    with client.admin() as admin:
-        asked = [
-            admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=timeout)[name]
-            for name in names
-        ]
-        described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
-        committed = [
-            [tp for tp in future.result(timeout).topic_partitions if tp.offset >= 0 and tp.error is None]
-            for future in asked
-        ]
-        # after the commits, so that no lag is negative
-        places = {(tp.topic, tp.partition) for offsets in committed for tp in offsets}
-        (high,) = _edges(client, _leaders(admin.list_topics(timeout=timeout).topics, sorted(places)), LATEST)
-        found = []
-        for name, offsets in zip(names, committed, strict=True):
-            about = described[name].result(timeout)
-            found.append(Group(name, about.state.name, len(about.members), _lags(offsets, high)))
-        return tuple(found)
-
-
-def _lags(offsets: Sequence[TopicPartition], high: Mapping[Place, int]) -> tuple[GroupLag, ...]:
-    return tuple(
-        GroupLag(tp.topic, tp.partition, tp.offset, high[tp.topic, tp.partition])
-        for tp in sorted(offsets, key=lambda tp: (tp.topic, tp.partition))
-        if (tp.topic, tp.partition) in high
-    )
 
 
 def peek(
@@ -375,33 +173,44 @@ def peek(
     """
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
     timeout = client.timeout
-    with client.admin() as admin:
+    about_topic = f"topic {name}"
+    with client.admin(about_topic) as admin:
         about = admin.list_topics(name, timeout=timeout).topics[name]
         if about.error is not None:
-            raise NotFound(f"kafka {client.target}: no topic {name}")
+            raise KafkaException(about.error)
     if partition is not None and partition not in about.partitions:
         raise NotFound(f"kafka {client.target}: the topic {name} has no partition {partition}")
     numbers = sorted(about.partitions) if partition is None else [partition]
     left = set(numbers)
-    with client.consumer(**limits, **({} if follow else {"enable.partition.eof": True})) as consumer:
+    with client.consumer(about_topic, **limits, **({} if follow else {"enable.partition.eof": True})) as consumer:
         consumer.assign(_begin(consumer, name, numbers, start, timeout))
         heard = time.monotonic()
         while not stop.is_set() and left:
             messages = consumer.consume(BATCH, POLL)
-            records = []
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    records.append(_record(message, registry))
-                elif error.code() == PARTITION_END:
-                    left.discard(cast("int", message.partition()))
-                else:
-                    raise KafkaException(error)
+            records = list(_taken_in(consumer, messages, left, registry))
             if messages:
                 heard = time.monotonic()
             elif not follow and time.monotonic() - heard > timeout:
                 raise TimeoutError
             yield [record for record in records if keep(record)], len(records)
+
+
+def _taken_in(
+    consumer: Consumer, messages: Sequence[Message], left: set[int], registry: SchemaRegistry | None
+) -> Iterator[Record]:
+    """Yield the records of messages; a partition that ends, or cannot be read on, is taken out of `left`."""
+    for message in messages:
+        error, number = message.error(), cast("int", message.partition())
+        if error is None:
+            yield _record(message, registry)
+        elif error.code() == PARTITION_END:
+            left.discard(number)
+        elif message.topic() is None or error.code() in DENIED:
+            raise KafkaException(error)
+        elif number in left:
+            left.discard(number)
+            consumer.incremental_unassign([TopicPartition(cast("str", message.topic()), number)])
+            yield _unreadable(message, reason(error))
 
 
 def _begin(consumer: Consumer, name: str, numbers: Sequence[int], start: Start, timeout: float) -> list[TopicPartition]:
@@ -417,6 +226,17 @@ def _begin(consumer: Consumer, name: str, numbers: Sequence[int], start: Start, 
 
 
 def _record(message: Message, registry: SchemaRegistry | None) -> Record:
+    try:
+        return _readable(message, registry)
+    except Exception as error:  # noqa: BLE001 - one record that cannot be read must not hide the others
+        return _unreadable(message, why(error))
+
+
+def _unreadable(message: Message, reason: str) -> Record:
+    return Record(message.partition() or 0, message.offset() or 0, None, None, None, (), None, unreadable=reason)
+
+
+def _readable(message: Message, registry: SchemaRegistry | None) -> Record:
     key, value = message.key(), message.value()
     return Record(
         partition=message.partition() or 0,

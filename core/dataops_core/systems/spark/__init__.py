@@ -17,7 +17,7 @@ from dataops_core.systems.spark.settings import SparkQueryStage
 SDK = ("dataops_core.systems.iceberg.sdk", "dataops_core.systems.iceberg.files", "dataops_core.systems.iceberg.table")
 
 if TYPE_CHECKING:
-    from dataops_core.systems.kafka.client import Sent
+    from dataops_core.systems.kafka.model import Sent
 
 
 def _observe(stage: SparkQueryStage, clients: Clients) -> Observation:

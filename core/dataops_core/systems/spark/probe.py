@@ -38,10 +38,11 @@ def observe_query(
     topics = {name: client.topic(name) for name in reads.offsets}
     done = committed.offsets if committed else {}
     waits = [waiting(client, topic, done.get(name, {})) for name, topic in topics.items()]
-    records = sum(wait.records for wait in waits)
+    records = [wait.records for wait in waits]
+    behind = any(wait.behind for wait in waits)
     since = min((wait.since for wait in waits if wait.since is not None), default=None)
     passed = max((wait.passed for wait in waits if wait.passed is not None), default=None)
-    newest = max((topic.newest for topic in topics.values() if topic.newest is not None), default=None)
+    newest = max((wait.newest for wait in waits if wait.newest is not None), default=None)
     in_flight = planned is not None and (committed is None or planned.number > committed.number)
     notes = []
     if in_flight and planned is not None:
@@ -53,20 +54,20 @@ def observe_query(
             late = ui.late_rows(checkpoint.query_id, now)
         except DataopsError as error:  # the query may do well without its UI
             notes.append(f"late rows are not known: {error}")
-    progress = since if records else newest
+    progress = since if behind else newest
     return Observation(
         stage=stage.name,
         observed_at=now,
         progress_time=progress if committed else None,
         progress_source=ProgressSource.DERIVED if committed and progress else None,
         position=sum(end for partitions in done.values() for end in partitions.values()),
-        lag_records=records,
+        lag_records=None if None in records else sum(number or 0 for number in records),
         pending_since=since,
         newest_passed=passed,
         advanced_at=committed.at if committed else None,
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
-        notes=tuple(notes),
+        notes=(*notes, *(note for wait in waits for note in wait.notes)),
         details=_details(checkpoint, late, reader_details(waits, client)),
     )
 

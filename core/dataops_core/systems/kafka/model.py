@@ -1,0 +1,310 @@
+"""What a Kafka cluster holds: one model for the probes, the command line, the console and the exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dataops_core.times import Moment, latest
+from dataops_core.values import sum_of
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
+
+Place = tuple[str, int]
+"""A partition: its topic and number."""
+RECENT = timedelta(minutes=5)
+"""How far back a partition's records count as recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster.
+
+    Attributes:
+        brokers: Number of brokers that are up.
+        controller: Node id of the controller; `None` where there is none.
+        partitions: Partitions of all its topics.
+        offline: Partitions without a leader, `topic-partition`.
+        under_replicated: Partitions with fewer in-sync replicas than replicas.
+    """
+
+    cluster_id: str
+    brokers: int
+    controller: int | None
+    partitions: int
+    offline: tuple[str, ...]
+    under_replicated: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker."""
+
+    id: int
+    host: str
+    port: int
+    rack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition.
+
+    Attributes:
+        low: Low watermark, the first offset that is still there; `None` if unknown.
+        high: High watermark, the offset after the newest record; `None` if unknown.
+        newest: Largest record timestamp; `None` for an empty partition, or if unknown.
+        leader: Node id of the leader; negative if there is none.
+        replicas: Node ids of the replicas.
+        isr: Node ids of the in-sync replicas.
+        recent: Records that came within `RECENT`; `None` if not asked for.
+        unreadable: Why its offsets are unknown; `None` where they are known.
+    """
+
+    number: int
+    low: int | None
+    high: int | None
+    newest: Moment | None
+    leader: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    recent: int | None = None
+    unreadable: str | None = None
+
+    @property
+    def records(self) -> int | None:
+        """Offsets between the watermarks: records, but for compacted ones and transaction markers."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
+    @property
+    def under_replicated(self) -> bool:
+        """Whether it has fewer in-sync replicas than replicas."""
+        return len(self.isr) < len(self.replicas)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it has no leader, or fewer in-sync replicas than replicas."""
+        return self.leader < 0 or self.under_replicated
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic.
+
+    Attributes:
+        partitions: By number.
+        topic_id: Its id, which a re-created topic does not share; `None` if not asked for.
+        brokers: Number of brokers that are up; `None` if not asked for.
+        error: Why nothing but its name is known; `None` where it can be read.
+    """
+
+    name: str
+    partitions: tuple[Partition, ...]
+    topic_id: str | None = None
+    brokers: int | None = None
+    error: str | None = None
+
+    @property
+    def led(self) -> tuple[Partition, ...]:
+        """Partitions that have a leader."""
+        return tuple(p for p in self.partitions if p.leader >= 0)
+
+    @property
+    def offline(self) -> tuple[int, ...]:
+        """Partitions without a leader."""
+        return tuple(p.number for p in self.partitions if p.leader < 0)
+
+    @property
+    def under_replicated(self) -> tuple[int, ...]:
+        """Partitions with a leader, and with fewer in-sync replicas than replicas."""
+        return tuple(p.number for p in self.led if p.under_replicated)
+
+    @property
+    def records(self) -> int | None:
+        """Sum over the partitions that have a leader; `None` if one of them is unknown."""
+        return sum_of(p.records for p in self.led) if self.error is None else None
+
+    @property
+    def newest(self) -> Moment | None:
+        """Largest record timestamp of all partitions."""
+        return latest(p.newest for p in self.partitions)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it cannot be read in full, or one of its partitions is faulty."""
+        return self.unreadable is not None or any(p.faulty for p in self.partitions)
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why it cannot be read, or one of its partitions; `None` where all can."""
+        if self.error is not None:
+            return self.error
+        return next((f"partition {p.number}: {p.unreadable}" for p in self.partitions if p.unreadable), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a topic keeps records.
+
+    Attributes:
+        seconds: Age from which records are deleted; `None` if age deletes none.
+        by_size: Whether records are deleted because a partition has grown too large.
+    """
+
+    seconds: float | None
+    by_size: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a consumer group, with the partitions that it is assigned."""
+
+    id: str
+    client_id: str
+    host: str
+    assigned: frozenset[Place] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """A reader on one partition; `lag` is the one calculation of what waits for it.
+
+    Attributes:
+        committed: Offset of the next record that it will read; `None` where it has committed none.
+        high: High watermark, the offset after the newest record; `None` if unknown.
+        low: Low watermark, the first offset that is still there; `None` if unknown.
+        read_all: Whether only transaction markers and aborted records lie between the two, which no reader gets.
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    high: int | None
+    low: int | None = 0
+    read_all: bool = False
+
+    @property
+    def start(self) -> int | None:
+        """Offset of the first record that waits: without a commit, or overtaken by retention, the beginning."""
+        if self.committed is None or self.low is None:
+            return self.low
+        return max(self.committed, self.low)
+
+    @property
+    def lag(self) -> int | None:
+        """Records that wait; `None` where that is unknown: after a position beyond the end nothing is certain."""
+        if self.high is None or self.start is None or self.beyond_end:
+            return None
+        return 0 if self.read_all else self.high - self.start
+
+    @property
+    def beyond_end(self) -> bool:
+        """Whether its position lies beyond the end: the topic was re-created, or lost its end."""
+        return self.committed is not None and self.high is not None and self.committed > self.high
+
+    @property
+    def lost(self) -> int:
+        """Records that retention has deleted before they were read."""
+        return max(0, self.low - self.committed) if self.committed is not None and self.low is not None else 0
+
+    @property
+    def note(self) -> str | None:
+        """What is odd about its position, in words; `None` where nothing is."""
+        if self.high is None:
+            return "the end of the partition is unknown"
+        if self.beyond_end:
+            return f"committed beyond the end at {self.high}: the topic was re-created or lost its end"
+        if self.lost:
+            return f"retention deleted {self.lost:,} records before they were read"
+        return "no commit: counted from the beginning" if self.committed is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGroup:
+    """A consumer group.
+
+    Attributes:
+        state: As the coordinator names it, e.g. `STABLE`, `EMPTY`; `None` if unknown.
+        members: Its members; `None` if unknown.
+        committed: Offset of the next record that it will read, by partition; `None` if unknown.
+        lags: All partitions of each topic on which it has committed, by topic and number; `None` if unknown.
+        assignor: Partition assignor.
+        coordinator: Node id; `None` if unknown.
+        unreadable: Why something of it is unknown; `None` where nothing is.
+    """
+
+    name: str
+    state: str | None
+    members: tuple[Member, ...] | None
+    committed: Mapping[Place, int] | None
+    lags: tuple[GroupLag, ...] | None = None
+    assignor: str = ""
+    coordinator: int | None = None
+    unreadable: str | None = None
+
+    @property
+    def lag(self) -> int | None:
+        """Sum over the partitions; `None` for a group that has never committed, or if one of them is unknown."""
+        return sum_of(lag.lag for lag in self.lags) if self.lags else None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics on which it has committed."""
+        return tuple(sorted({topic for topic, _ in self.committed or ()}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about its positions, one line for each partition."""
+        found = ((lag, lag.note) for lag in self.lags or ())
+        return tuple(f"{lag.topic}-{lag.partition}: {note}" for lag, note in found if note is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """A cluster at one time.
+
+    Attributes:
+        taken_at: When the scan began.
+        controller: Node id; `None` where there is none.
+        denied_topics: Number of topics that were not wanted.
+        denied_groups: Number of groups that were not wanted.
+        failures: What could not be read, one line for each kind of error.
+    """
+
+    taken_at: datetime
+    cluster_id: str
+    controller: int | None
+    brokers: tuple[Broker, ...]
+    topics: Mapping[str, Topic]
+    groups: Mapping[str, ConsumerGroup]
+    denied_topics: int
+    denied_groups: int
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRecords:
+    """The first record at or after an offset of each partition; one without a response in time is in none of these.
+
+    Attributes:
+        at: Its offset and timestamp, by partition; the timestamp is `None` for a record that has none.
+        ends: Where the end was met instead, by partition: beyond transaction markers, but before what an open
+            transaction has written.
+        failures: Errors of single partitions.
+    """
+
+    at: Mapping[Place, tuple[int, Moment | None]]
+    ends: Mapping[Place, int]
+    failures: Mapping[Place, KafkaError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a record is that was sent."""
+
+    topic: str
+    partition: int
+    offset: int

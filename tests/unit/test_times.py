@@ -1,0 +1,69 @@
+"""Timestamps of other systems: any 64-bit number is shown exactly, and none fails."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dataops_core.health.text import ago, clock
+from dataops_core.times import EPOCH, RawTime, Unit, known, latest, moment, seconds
+from dataops_core.values import as_text, plain
+from dataops_tui import look
+
+BITS_64 = st.integers(-(2**63), 2**63 - 1)
+UNITS = st.sampled_from(["s", "ms", "us"])
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@given(BITS_64, UNITS)
+@example(2**63 - 1, "ms")
+@example(-(2**63), "us")
+@example(1_767_571_200_000_000, "ms")
+@example(253_402_300_799_999, "ms")
+@example(253_402_300_800_000, "ms")
+def test_a_timestamp_is_exactly_its_time_or_its_number(value: int, unit: Unit) -> None:
+    at = moment(value, unit)
+    if isinstance(at, RawTime):
+        assert (at.value, at.unit) == (value, unit)
+        assert not -62_135_596_800 <= value / PER_SECOND[unit] < 253_402_300_800, "the years 1 to 9999 are times"
+        assert str(at) == f"unknown ({value} {unit})"
+        assert known(at) is None
+    else:
+        assert (at - EPOCH) // timedelta(microseconds=1) == value * 1_000_000 // PER_SECOND[unit]
+        assert known(at) == at
+
+
+@given(BITS_64, UNITS)
+def test_a_timestamp_is_shown_in_every_place(value: int, unit: Unit) -> None:
+    at = moment(value, unit)
+    for text in (
+        clock(at, NOW),
+        ago(at, NOW),
+        as_text(at),
+        str(plain(at)),
+        look.at(at, NOW).plain,
+        look.when(at, NOW).plain,
+    ):
+        assert text
+        if isinstance(at, RawTime):
+            assert re.fullmatch(rf"unknown \({value} {unit}\)", text)
+
+
+@given(st.lists(BITS_64, min_size=1))
+def test_times_and_numbers_have_one_order(values: list[int]) -> None:
+    newest = latest([moment(value, "ms") for value in values])
+    assert newest is not None
+    assert seconds(newest) == pytest.approx(max(values) / 1000, rel=1e-12, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
+def test_a_number_that_no_clock_has_is_shown_too(value: float) -> None:
+    at = moment(value, "s")
+    assert isinstance(at, RawTime)
+    assert latest([at, NOW]) in (at, NOW)
+    assert look.at(at, NOW).plain == str(at)
