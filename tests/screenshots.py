@@ -36,7 +36,7 @@ from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
 from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
-from dataops_core.systems.trino.client import ServerQuery
+from dataops_core.systems.trino.answers import ServerQuery
 
 FOLDER = Path(__file__).parents[1] / "docs/images/console"
 SIZE = (120, 32)

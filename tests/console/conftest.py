@@ -21,7 +21,7 @@ from dataops_core.health.model import HealthSnapshot
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.airflow.client import Dag, DagRun
 from dataops_core.systems.clients import Clients
-from dataops_core.systems.trino.client import QueryDetail, QueryProgress, ServerQuery
+from dataops_core.systems.trino.answers import QueryDetail, QueryProgress, ServerQuery
 from dataops_tui.app import DataopsApp
 
 SIZES = [(80, 24), (160, 48)]

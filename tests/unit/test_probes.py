@@ -28,7 +28,7 @@ from dataops_core.systems.spark.checkpoint import Batch, Checkpoint
 from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows
 from dataops_core.systems.trino import probe as trino
-from dataops_core.systems.trino.client import Node, ServerQuery, TrinoInfo
+from dataops_core.systems.trino.answers import Node, ServerQuery, TrinoInfo
 from dataops_core.systems.trino.settings import TrinoViewStage
 
 STAGE = DagStage(name="conform", kind="dag", dag_id="conform")

@@ -11,6 +11,7 @@ from tests.trino_server import Script, TrinoServer, listed
 
 from dataops_core.cli.querying import _Reader
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed, TimedOut
+from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
 
@@ -134,3 +135,36 @@ def test_who_reads_a_query_hears_of_what_nobody_foresaw() -> None:
     assert next(rows) == [(1,)]
     with pytest.raises(BadAnswer, match="RuntimeError: odd"):
         next(rows)
+
+
+class OddStats(TrinoServer):
+    """A server whose statistics and update type are of other types."""
+
+    def _stats(self, query: object) -> dict[str, object]:
+        leaf = {"stageId": 7, "completedSplits": "x", "subStages": "none"}
+        return {
+            "state": None,
+            "completedSplits": "x",
+            "processedBytes": 1e300,
+            "elapsedTimeMillis": [],
+            "rootStage": leaf,
+        }
+
+
+def test_odd_statistics_are_unknown_and_the_rows_are_there() -> None:
+    server = OddStats(lambda _: Script(pages=[[[1], [2]]]))
+    handle = TrinoClient(TrinoSettings(url=server.url), 5.0).query("SELECT id FROM t")
+    assert [row for batch in handle.batches() for row in batch] == [(1,), (2,)]
+    server.close()
+    progress = handle.progress()
+    assert progress is not None
+    assert (progress.state, progress.splits_done, progress.bytes, progress.elapsed) == ("", None, None, None)
+    assert splits(progress.stages[0]) == "-/-"
+
+
+def test_rows_that_do_not_fit_the_columns_are_refused() -> None:
+    for page in ([[1, 2]], [[]], [1], {"encoding": "json", "segments": []}):
+        server = TrinoServer(lambda _, page=page: Script(pages=[page]))  # type: ignore[misc,list-item]
+        with pytest.raises(BadAnswer):
+            TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT id FROM t", 5.0)
+        server.close()

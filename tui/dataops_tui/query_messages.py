@@ -12,7 +12,7 @@ from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
-    from dataops_core.systems.trino.client import QueryDetail
+    from dataops_core.systems.trino.answers import QueryDetail
 
 
 @dataclass

@@ -21,6 +21,7 @@ from dataops_core.health.text import count, duration
 from dataops_core.narration import show_progress
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import load_settings
+from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import QueryHandle
 
 Batch = list[tuple[Any, ...]]
@@ -145,7 +146,7 @@ class _Reader:
         if progress is None or not sys.stderr.isatty():
             return
         self._narrated = True
-        line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
+        line = f"{progress.state.lower()}  {splits(progress)} splits"
         line += f"  {count(progress.rows)} rows  {duration(progress.elapsed)}"
         show_progress(line)
 

@@ -52,8 +52,10 @@ def words(state: StageState | Status) -> str:
     return state.value.replace("_", " ")
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """Return a duration with its two largest units: `12 s`, `3 m 20 s`, `2 h 05 m`, `4 d 03 h`."""
+    if seconds is None:
+        return UNKNOWN
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -67,9 +69,9 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours:02d} h"
 
 
-def count(number: float) -> str:
+def count(number: float | None) -> str:
     """Return a count with thousands separated: `12,345`."""
-    return f"{round(number):,}"
+    return UNKNOWN if number is None else f"{round(number):,}"
 
 
 def size(number: float) -> str:

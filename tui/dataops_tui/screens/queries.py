@@ -12,6 +12,7 @@ from textual.binding import Binding
 
 from dataops_core.errors import ClientError
 from dataops_core.plain import visible
+from dataops_core.systems.trino.answers import splits
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.text import TextDialog
@@ -19,7 +20,8 @@ from dataops_tui.query_messages import QueryDetailLoaded
 from dataops_tui.resource import ResourceScreen, Row
 
 if TYPE_CHECKING:
-    from dataops_core.systems.trino.client import ServerQuery, TrinoClient
+    from dataops_core.systems.trino.answers import ServerQuery
+    from dataops_core.systems.trino.client import TrinoClient
 
 Queries = tuple["ServerQuery", ...]
 _STATES = {"FINISHED": "green", "FAILED": "red", "QUEUED": "yellow", "WAITING_FOR_RESOURCES": "yellow"}
@@ -82,7 +84,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
             "TOOK": look.seconds(query.elapsed),
             "QUEUED": look.seconds(query.queued),
             "CPU": look.seconds(query.cpu),
-            "SPLITS": look.plain(f"{query.splits_done}/{query.splits_total}"),
+            "SPLITS": look.plain(splits(query)),
             "ROWS": look.number(query.rows),
             "READ": look.size(query.bytes),
             "MEMORY": look.size(query.memory),

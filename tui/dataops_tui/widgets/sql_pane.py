@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from rich import filesize
 from rich.table import Table
 from rich.text import Text
 from textual import on
@@ -30,6 +29,7 @@ from dataops_core.sql.plan import Plan, PlanNode, explain, read_plan
 from dataops_core.sql.results import Result
 from dataops_core.sql.scan import Statement, statement_at, statements
 from dataops_core.sql.statistics import ColumnStatistics, column_statistics
+from dataops_core.systems.trino.answers import splits
 from dataops_core.values import as_text, shown
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -44,7 +44,8 @@ from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.systems.trino.client import QueryHandle, QueryProgress, TrinoClient
+    from dataops_core.systems.trino.answers import QueryProgress
+    from dataops_core.systems.trino.client import QueryHandle, TrinoClient
     from dataops_tui.app import DataopsApp
     from dataops_tui.screens.sql import SqlScreen
 
@@ -278,7 +279,7 @@ class SqlPane(Vertical):
     def _what_was_done(self, rows: int) -> str:
         handle = self._handle
         progress = handle.progress() if handle else None
-        took = f" in {progress.elapsed:.1f} s" if progress else ""
+        took = f" in {progress.elapsed:.1f} s" if progress and progress.elapsed is not None else ""
         place = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
         if self._plan is not None:
             return f"plan, {self._plan.summary or 'estimated; a in it runs the statement and measures'}{place}"
@@ -331,8 +332,8 @@ class SqlPane(Vertical):
             self._ask_why(handle)
 
     def _progress_line(self, progress: QueryProgress) -> str:
-        line = f"{progress.state.lower()}  {progress.splits_done}/{progress.splits_total} splits"
-        line += f"  {count(progress.rows)} rows, {filesize.decimal(progress.bytes)} read  {duration(progress.elapsed)}"
+        line = f"{progress.state.lower()}  {splits(progress)} splits"
+        line += f"  {count(progress.rows)} rows, {look.size(progress.bytes)} read  {duration(progress.elapsed)}"
         if progress.state == "QUEUED":
             line += f"  (queued for {duration(progress.queued)})"
         if self._result is not None:
@@ -572,10 +573,10 @@ def _stages(progress: QueryProgress) -> Table:
         table.add_row(
             "  " * stage.depth + ("└ " if stage.depth else "") + visible(stage.number),
             visible(stage.state.lower()),
-            f"{stage.splits_done}/{stage.splits_total}",
+            splits(stage),
             count(stage.rows),
-            filesize.decimal(stage.bytes),
-            f"{stage.cpu:.1f} s",
+            look.size(stage.bytes),
+            look.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
         )
     return table
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,8 +24,23 @@ from dataops_core.errors import (
     QueryFailed,
     TimedOut,
 )
+from dataops_core.systems.trino.answers import (
+    Node,
+    QueryDetail,
+    QueryProgress,
+    ServerQuery,
+    TrinoInfo,
+    read_detail,
+    read_failure,
+    read_info,
+    read_nodes,
+    read_progress,
+    read_queries,
+    read_status,
+)
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.transport import deadlines
+from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.http import refusal
 from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
@@ -48,169 +62,13 @@ BATCH = 500
 """Rows that are handed over at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrinoInfo:
-    """A coordinator.
-
-    Attributes:
-        starting: Whether it has not finished to start.
-        uptime: As Trino writes it, e.g. `3.25m`.
-    """
-
-    version: str
-    starting: bool
-    uptime: str
-
-
-@dataclass(frozen=True, slots=True)
-class StageProgress:
-    """One stage of a query that runs.
-
-    Attributes:
-        number: Trino's number of the stage; 0 gives the result.
-        depth: How many stages lie between it and the result.
-        state: Trino's word.
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were processed.
-        bytes: Bytes that were processed.
-        cpu: Seconds of CPU time.
-    """
-
-    number: str
-    depth: int
-    state: str
-    splits_done: int
-    splits_total: int
-    rows: int
-    bytes: int
-    cpu: float
-
-
-@dataclass(frozen=True, slots=True)
-class QueryProgress:
-    """How far a query is.
-
-    Attributes:
-        state: Trino's word: QUEUED, PLANNING, RUNNING, FINISHED, FAILED …
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were processed.
-        bytes: Bytes that were processed.
-        elapsed: Seconds since it was submitted, by Trino's clock.
-        queued: Seconds that it waited in the queue.
-        cpu: Seconds of CPU time.
-        peak_memory: Bytes of memory that it held at most.
-        stages: Its stages, the one that gives the result first, each before those that it reads from.
-    """
-
-    state: str
-    splits_done: int
-    splits_total: int
-    rows: int
-    bytes: int
-    elapsed: float
-    queued: float
-    cpu: float = 0.0
-    peak_memory: int = 0
-    stages: tuple[StageProgress, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ServerQuery:
-    """A query that Trino knows of, whoever has sent it.
-
-    Attributes:
-        query_id: Trino's id.
-        state: Trino's word.
-        user: Who runs it.
-        source: The program that has sent it; empty if it does not say.
-        statement: Its text; Trino cuts long ones short in a list.
-        resource_group: Where it queues and runs, e.g. `global.adhoc`; empty if it is in none yet.
-        created: When it was submitted.
-        elapsed: Seconds since then, until its end.
-        queued: Seconds that it waited in the queue.
-        cpu: Seconds of CPU time.
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were read.
-        bytes: Bytes that were read.
-        memory: Bytes that it holds now.
-        blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
-        error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
-        error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
-    """
-
-    query_id: str
-    state: str
-    user: str
-    source: str
-    statement: str
-    resource_group: str
-    created: datetime | None
-    elapsed: float
-    queued: float
-    cpu: float
-    splits_done: int
-    splits_total: int
-    rows: int
-    bytes: int
-    memory: int
-    blocked: tuple[str, ...]
-    error: str
-    error_type: str
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over."""
-        return self.state in ("FINISHED", "FAILED")
-
-    def why_waiting(self, others: Iterable[ServerQuery]) -> str:
-        """Return why it does not run, in words; empty if it does, or is over."""
-        if self.state == "QUEUED":
-            group = [q for q in others if q.resource_group == self.resource_group and q.query_id != self.query_id]
-            running = sum(not q.ended and q.state != "QUEUED" for q in group)
-            before = sum(q.state == "QUEUED" and _is_before(q, self) for q in group)
-            return f"queued in {self.resource_group or 'no group yet'}: {running} run, {before} wait before it"
-        if self.state == "WAITING_FOR_RESOURCES":
-            return "waits for enough workers"
-        if self.blocked:
-            return "blocked: " + ", ".join(word.lower().replace("_", " ") for word in self.blocked)
-        return ""
-
-
-def _is_before(one: ServerQuery, other: ServerQuery) -> bool:
-    return one.created is not None and other.created is not None and one.created < other.created
-
-
-@dataclass(frozen=True, slots=True)
-class QueryDetail:
-    """One query in full; `failure` is Trino's message, empty if it has not failed."""
-
-    query: ServerQuery
-    statement: str
-    failure: str
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node of the cluster.
-
-    Attributes:
-        state: `active`, `inactive`, `shutting_down` …
-    """
-
-    node_id: str
-    coordinator: bool
-    state: str
-
-
 class _Connection(trino.dbapi.Connection):
     """A connection whose results come from the coordinator itself, and from no address that it names."""
 
     def _create_request(self) -> trino.client.TrinoRequest:
         request: trino.client.TrinoRequest = super()._create_request()  # type: ignore[no-untyped-call]
         request.unauthenticated = _no_segments  # type: ignore[method-assign]
+        request.process = partial(read_status, request.process)  # type: ignore[method-assign]
         return request
 
 
@@ -262,7 +120,10 @@ class QueryHandle:
                 self._cursor.execute(self.statement)
                 self.columns = tuple((c.name, c.type_code) for c in self._cursor.description or ())
                 while rows := self._cursor.fetchmany(BATCH):
-                    yield [tuple(row) for row in rows]
+                    batch = [tuple(row) for row in rows]
+                    if any(len(row) != len(self.columns) for row in batch):
+                        raise ValueError("it has a row with more or fewer values than columns")
+                    yield batch
                     if self.cancelled:
                         return
             finally:
@@ -271,21 +132,7 @@ class QueryHandle:
 
     def progress(self) -> QueryProgress | None:
         """Return how far it is; `None` before Trino has said anything."""
-        stats = self._cursor.stats
-        if not stats:
-            return None
-        return QueryProgress(
-            state=str(stats.get("state", "")),
-            splits_done=int(stats.get("completedSplits", 0)),
-            splits_total=int(stats.get("totalSplits", 0)),
-            rows=int(stats.get("processedRows", 0)),
-            bytes=int(stats.get("processedBytes", 0)),
-            elapsed=float(stats.get("elapsedTimeMillis", 0)) / 1000,
-            queued=float(stats.get("queuedTimeMillis", 0)) / 1000,
-            cpu=float(stats.get("cpuTimeMillis", 0)) / 1000,
-            peak_memory=int(stats.get("peakMemoryBytes", 0)),
-            stages=tuple(_stages(stats.get("rootStage"), 0)),
-        )
+        return read_progress(self._cursor.stats)
 
     def cancel(self) -> None:
         """Cancel it in the server; raises ClientError."""
@@ -338,17 +185,13 @@ class TrinoClient:
             error = refusal(f"trino {self.target}", answer.status_code)
             if error is not None:
                 raise error
-            found = answer.json()
-            return TrinoInfo(
-                version=str(found["nodeVersion"]["version"]),
-                starting=bool(found["starting"]),
-                uptime=str(found.get("uptime", "")),
-            )
+            return read_info(answer.json())
 
     def nodes(self, within: float) -> tuple[Node, ...]:
         """Return the nodes that Trino knows; raises ClientError."""
         rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)
-        return tuple(Node(node_id, coordinator, state) for node_id, coordinator, state in rows)
+        with self.errors():
+            return read_nodes(rows)
 
     def query(self, statement: str) -> QueryHandle:
         """Return a statement ready to run; nothing is sent before its rows are asked for."""
@@ -375,15 +218,12 @@ class TrinoClient:
         This asks the coordinator itself and is no query: it is answered also while the queue is full.
         """
         with self.errors():
-            found = [_server_query(query) for query in self._ask("GET", "/v1/query").json()]
-        return tuple(sorted(found, key=lambda q: (q.created is not None, q.created, q.query_id), reverse=True))
+            return read_queries(self._ask("GET", "/v1/query").json())
 
     def query_detail(self, query_id: str) -> QueryDetail:
         """Return one query in full; raises NotFound if Trino has forgotten it, or another ClientError."""
         with self.errors():
-            found = self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json()
-            failure = found.get("failureInfo") or {}
-            return QueryDetail(_server_query(found), str(found["query"]), str(failure.get("message") or ""))
+            return read_detail(self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json())
 
     def kill(self, query_id: str, message: str) -> None:
         """End somebody's query; the message tells them why.
@@ -480,7 +320,7 @@ class TrinoClient:
         try:
             yield
         except trino.exceptions.TrinoQueryError as error:
-            raise QueryFailed(_said(error)) from error
+            raise QueryFailed(read_failure(error._error)) from error  # noqa: SLF001 - its properties fail on other types
         except trino.exceptions.TrinoAuthError as error:
             raise AuthenticationFailed(f"{where}: {line(error)}") from error
         except trino.exceptions.HttpError as error:
@@ -490,71 +330,10 @@ class TrinoClient:
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
             raise BadAnswer(f"{where}: {line(error)}") from error
         except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
-            raise BadAnswer(f"{where}: the answer is not Trino's: {line(error)}") from error
+            reason = f"it {error}" if isinstance(error, Malformed) else line(error)
+            raise BadAnswer(f"{where}: the answer is not Trino's: {reason}") from error
         except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
             raise BadAnswer(f"{where}: a value of the answer cannot be held: {line(error)}") from error
-
-
-def _stages(stage: Mapping[str, Any] | None, depth: int) -> Iterator[StageProgress]:
-    if not stage:
-        return
-    yield StageProgress(
-        number=str(stage.get("stageId", "")),
-        depth=depth,
-        state=str(stage.get("state", "")),
-        splits_done=int(stage.get("completedSplits", 0)),
-        splits_total=int(stage.get("totalSplits", 0)),
-        rows=int(stage.get("processedRows", 0)),
-        bytes=int(stage.get("processedBytes", 0)),
-        cpu=float(stage.get("cpuTimeMillis", 0)) / 1000,
-    )
-    for inner in stage.get("subStages") or ():
-        yield from _stages(inner, depth + 1)
-
-
-def _server_query(found: Mapping[str, Any]) -> ServerQuery:
-    session, stats = found.get("session") or {}, found["queryStats"]
-    blocked = stats.get("blockedReasons") or () if stats.get("fullyBlocked") else ()
-    created = stats.get("createTime")
-    group = found.get("resourceGroupId") or ()
-    return ServerQuery(
-        query_id=str(found["queryId"]),
-        state=str(found["state"]),
-        user=str(found.get("sessionUser") or session.get("user") or ""),
-        source=str(found.get("sessionSource") or session.get("source") or ""),
-        statement=str(found.get("query") or found.get("queryTextPreview") or ""),
-        resource_group=".".join(group),
-        created=datetime.fromisoformat(created) if created else None,
-        elapsed=_seconds(stats.get("elapsedTime")),
-        queued=_seconds(stats.get("queuedTime")),
-        cpu=_seconds(stats.get("totalCpuTime")),
-        splits_done=int(stats.get("completedDrivers", 0)),
-        splits_total=int(stats.get("totalDrivers", 0)),
-        rows=int(stats.get("rawInputPositions") or stats.get("processedInputPositions") or 0),
-        bytes=_bytes(stats.get("rawInputDataSize") or stats.get("processedInputDataSize")),
-        memory=_bytes(stats.get("totalMemoryReservation")),
-        blocked=tuple(blocked),
-        error=str((found.get("errorCode") or {}).get("name") or ""),
-        error_type=str(found.get("errorType") or ""),
-    )
-
-
-def _quantity(text: str | None, units: Mapping[str, float]) -> float:
-    """Return a figure that Trino writes with its unit, e.g. `3.25m`, `12.5kB`."""
-    found = re.fullmatch(r"([\d.]+) ?(\D+)", text or "")
-    return float(found[1]) * units[found[2]] if found else 0.0
-
-
-def _seconds(text: str | None) -> float:
-    return _quantity(text, {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0})
-
-
-def _bytes(text: str | None) -> int:
-    return round(_quantity(text, {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}))
-
-
-def _said(error: trino.exceptions.TrinoQueryError) -> str:
-    return f"{error.error_name}: {line(error.message)}"
 
 
 class _Fetching:

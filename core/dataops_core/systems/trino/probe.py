@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dataops_core.errors import ClientError, NotFound, NoWorkers, QueryFailed
+from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.model import Observation, ProgressSource
 from dataops_core.sql.scan import relation
-from dataops_core.systems.trino.client import SOURCE, Node, ServerQuery, TrinoClient
+from dataops_core.systems.trino.answers import Node, ServerQuery, read_commits
+from dataops_core.systems.trino.client import SOURCE, TrinoClient
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.settings import TrinoViewStage
+from dataops_core.transport.bounded import Malformed
 from dataops_core.values import instant
 
 WITHIN = 8.0
@@ -53,8 +55,12 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         if not str(error).startswith(NOT_THERE):
             raise
         return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
-    stamped = next(((at, told) for at, stamp, _ in rows if (told := instant(stamp)) is not None), None)
-    served = rows[0][2] if rows else None
+    try:
+        commits = read_commits(rows)
+    except Malformed as error:
+        raise BadAnswer(f"trino {client.target}: the answer {error}") from error
+    stamped = next(((at, told) for at, stamp, _ in commits if (told := instant(stamp)) is not None), None)
+    served = commits[0][2] if commits else None
     details = ViewDetails(relation=".".join(stage.relation.split(".")[1:]), snapshot_id=served)
     if stamped is None:
         if not rows:
@@ -66,7 +72,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         observed_at=now,
         progress_time=stamped[1],
         progress_source=ProgressSource.STAMPED,
-        advanced_at=stamped[0].astimezone(UTC),
+        advanced_at=stamped[0],
         details=details,
     )
 
@@ -109,8 +115,8 @@ class Load:
 
 def _load(nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime) -> TrinoDetails:
     others = [q for q in queries if q.source != SOURCE]
-    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -_waits(q))
-    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -_waits(q))
+    waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -(_waits(q) or 0.0))
+    planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -(_waits(q) or 0.0))
     failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
     conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
     failed = [found for found in failed if found not in conflicts]
@@ -138,12 +144,13 @@ def _oldest(name: str, queries: Sequence[ServerQuery], now: datetime) -> dict[st
     if not queries:
         return {}
     oldest = queries[0]
+    waits = _waits(oldest)
     group = f" in resource group {oldest.resource_group}" if oldest.resource_group else ""
     why = " for resources" if oldest.state == "WAITING_FOR_RESOURCES" else ""
     return {
         name: f"{oldest.query_id} of {oldest.user} is {oldest.state.lower().split('_')[0]}{why}{group}",
-        f"{name}_longest": _waits(oldest),
-        f"{name}_since": now - timedelta(seconds=_waits(oldest)),
+        f"{name}_longest": waits,
+        f"{name}_since": now - timedelta(seconds=waits) if waits is not None else None,
     }
 
 
@@ -151,15 +158,17 @@ def _conflict(query: ServerQuery) -> str:
     return f"{query.query_id} of {query.user}: {' '.join(query.statement.split())[:80]}"
 
 
-def _waits(query: ServerQuery) -> float:
-    """Return for how long a query has been waiting, or planned, in seconds."""
-    return query.elapsed - query.queued if query.state == "PLANNING" else query.elapsed
+def _waits(query: ServerQuery) -> float | None:
+    """Return for how long a query has been waiting, or planned, in seconds; `None` where Trino does not tell."""
+    if query.state != "PLANNING" or query.elapsed is None or query.queued is None:
+        return query.elapsed
+    return max(0.0, query.elapsed - query.queued)
 
 
 def _failed_lately(query: ServerQuery, now: datetime) -> datetime | None:
     """Return when a query failed, where that was lately and not its user's fault."""
     its_fault = query.error_type == "USER_ERROR" and query.error not in CONFLICTS
-    if query.state != "FAILED" or its_fault or query.created is None:
+    if query.state != "FAILED" or its_fault or query.created is None or query.elapsed is None:
         return None
-    ended = query.created + timedelta(seconds=query.elapsed)
-    return ended if now - ended <= FAILED_WITHIN else None
+    age = (now - query.created).total_seconds() - query.elapsed
+    return now - timedelta(seconds=max(0.0, age)) if age <= FAILED_WITHIN.total_seconds() else None

@@ -1,0 +1,163 @@
+"""The fields of an answer, read by type: a wrong one is unknown where it is shown, and an error where it is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from dataops_core.transport.bounded import Malformed
+
+T = TypeVar("T")
+
+MAX_COUNT = 2**63 - 1
+"""The largest count: what all systems here keep in 64 bits."""
+_NAMES = 100
+"""Characters of a path that an error names."""
+
+
+class Fields:
+    """A JSON object whose fields are read by type.
+
+    Methods that begin with `need_` raise Malformed, which names the field and not its value. All others return `None`,
+    or nothing, for a field that is missing or of another type.
+
+    Args:
+        found: What was read.
+        path: Where it stands in the answer, for errors.
+
+    Raises:
+        Malformed: It is not an object.
+    """
+
+    def __init__(self, found: object, path: str = "") -> None:
+        if not isinstance(found, Mapping):
+            raise Malformed(f"is not an object{f' at {path}' if path else ''}")
+        self._found: Mapping[str, object] = found
+        self._path = path
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def text(self, name: str) -> str | None:
+        """Return a text."""
+        value = self._found.get(name)
+        return value if isinstance(value, str) else None
+
+    def count(self, name: str) -> int | None:
+        """Return a whole number from 0 on that fits into 64 bits."""
+        return as_count(self._found.get(name))
+
+    def number(self, name: str) -> float | None:
+        """Return a finite number."""
+        return as_number(self._found.get(name))
+
+    def flag(self, name: str) -> bool | None:
+        """Return a truth value."""
+        value = self._found.get(name)
+        return value if isinstance(value, bool) else None
+
+    def time(self, name: str) -> datetime | None:
+        """Return a time in ISO 8601 as UTC; one without a zone is in UTC."""
+        return as_time(self._found.get(name))
+
+    def inner(self, name: str) -> Fields:
+        """Return an object; an empty one where there is none."""
+        value = self._found.get(name)
+        return Fields(value if isinstance(value, Mapping) else {}, self._at(name))
+
+    def objects(self, name: str) -> Iterator[Fields]:
+        """Yield the objects of a list; what is none is left out."""
+        value = self._found.get(name)
+        for number, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, Mapping):
+                yield Fields(item, f"{self._at(name)}[{number}]")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return the texts of a list; what is none is left out."""
+        value = self._found.get(name)
+        return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+    def need_text(self, name: str) -> str:
+        """Return a text."""
+        return self._needed(self.text(name), name, "text")
+
+    def need_count(self, name: str) -> int:
+        """Return a whole number from 0 on."""
+        return self._needed(self.count(name), name, "a count")
+
+    def need_flag(self, name: str) -> bool:
+        """Return a truth value."""
+        return self._needed(self.flag(name), name, "true or false")
+
+    def need_time(self, name: str) -> datetime:
+        """Return a time as UTC."""
+        return self._needed(self.time(name), name, "a time")
+
+    def need_object(self, name: str) -> Fields:
+        """Return an object."""
+        value = self._found.get(name)
+        return Fields(self._needed(value if isinstance(value, Mapping) else None, name, "an object"), self._at(name))
+
+    def need_objects(self, name: str) -> Iterator[Fields]:
+        """Yield the objects of a list; raises Malformed also where one of its items is none."""
+        return objects(self.need_list(name), self._at(name))
+
+    def need_list(self, name: str) -> list[object]:
+        """Return a list."""
+        value = self._found.get(name)
+        return self._needed(value if isinstance(value, list) else None, name, "a list")
+
+    def need_texts(self, name: str) -> dict[str, str]:
+        """Return an object whose values are all texts, e.g. labels."""
+        found = self.need_object(name)
+        return {key: found.need_text(key) for key in found._found}  # noqa: SLF001 - its own kind
+
+    def _needed(self, value: T | None, name: str, kind: str) -> T:
+        if value is None:
+            what = f"is not {kind}" if self._found.get(name) is not None else "is missing"
+            raise Malformed(f"has a field that {what}: {self._at(name)}")
+        return value
+
+    def _at(self, name: str) -> str:
+        path = f"{self._path}.{name}" if self._path else name
+        return path[-_NAMES:]
+
+
+def objects(found: object, path: str = "") -> Iterator[Fields]:
+    """Yield the objects of a list that was read; raises Malformed where it is no list of objects."""
+    if not isinstance(found, list):
+        raise Malformed(f"is not a list{f' at {path}' if path else ''}")
+    for number, item in enumerate(found):
+        yield Fields(item, f"{path}[{number}]")
+
+
+def as_count(value: object) -> int | None:
+    """Return a value as a whole number from 0 on that fits into 64 bits; `None` where it is none."""
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def as_number(value: object) -> float | None:
+    """Return a value as a finite number; `None` where it is none."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    return float(value) if type(value) is int and abs(value) <= 2**1000 else None
+
+
+def as_time(value: object) -> datetime | None:
+    """Return a text in ISO 8601 as a time in UTC; `None` where it is none, or outside the calendar."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return as_utc(datetime.fromisoformat(value))
+    except ValueError:
+        return None
+
+
+def as_utc(at: datetime) -> datetime:
+    """Return a time in UTC, one without a zone as one of UTC; raises Malformed at the ends of the calendar."""
+    try:
+        return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Malformed("has a time outside the calendar") from None
