@@ -12,8 +12,9 @@ import pytest
 from tests.unit.test_clients import checkpoint, closed_port
 
 from dataops_core.cli.app import main
-from dataops_core.diagnostics.config_init import ProposedStage, connected, propose, upstream_first
+from dataops_core.diagnostics.config_init import connected, propose, upstream_first
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.draft import ProposedStage
 
 __all__ = ["closed_port"]
 

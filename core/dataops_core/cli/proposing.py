@@ -12,11 +12,12 @@ from dataops_core.cli.terminal import Exit, say, write, write_json
 from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.describe import describe
 from dataops_core.config.toml import toml_key, toml_value
-from dataops_core.diagnostics.config_init import Proposal, ProposedStage, propose
+from dataops_core.diagnostics.config_init import Proposal, propose
 from dataops_core.errors import ConfigError
 from dataops_core.health.model import HealthSnapshot, StageState
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.draft import ProposedStage
 from dataops_core.systems.registry import load_settings, registry, settings_of
 
 AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable

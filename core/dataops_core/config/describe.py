@@ -28,9 +28,15 @@ def describe(root: type[Section]) -> None:
     root.model_rebuild(force=True)
 
 
+def undescribed(section: type[Section]) -> list[str]:
+    """Return the keys of a section that have no description."""
+    texts = {name for base in section.__mro__ for name in _texts_of(base.__module__).get(base.__name__, {})}
+    return [name for name, field in section.model_fields.items() if name not in texts and not field.description]
+
+
 @cache
 def _texts_of(module: str) -> dict[str, dict[str, str]]:
-    if not module.startswith("dataops_") and module not in sys.modules:
+    if module not in sys.modules:
         return {}
     try:
         source = inspect.getsource(sys.modules[module])

@@ -21,7 +21,7 @@ from dataops_core.errors import ClientError, ConfigError, DataopsError
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import clock, duration
-from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, StageKind
+from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, DoctorStep, StageKind
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.transport.credentials import Credential, certificate, ours
 from dataops_core.transport.deadlines import Deadline
@@ -148,7 +148,8 @@ def diagnose(
     for name, probe in probes.items():
         if not only or name in only:
             _prepare(clients.kind_of(name))
-            jobs.append((Diagnosis("component", name, probe.target), _component(probe, timeout)))
+            further = clients.diagnose(name)
+            jobs.append((Diagnosis("component", name, probe.target), _component(probe, further, timeout)))
     for pipeline, stage in stages:
         component = clients.component_of(stage)
         if not only or component in only:
@@ -229,7 +230,9 @@ def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:
         diagnosis.add(Layer.SETTINGS, Result.FAILED, f"the doctor itself failed: {type(error).__name__}: {line(error)}")
 
 
-def _component(probe: ComponentProbe, timeout: float) -> Callable[[Diagnosis], None]:
+def _component(
+    probe: ComponentProbe, further: Callable[[], Iterator[DoctorStep]] | None, timeout: float
+) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
         endpoints = tuple(probe.identity.endpoints())
         if endpoints and not _reach(diagnosis, endpoints, timeout):
@@ -237,8 +240,20 @@ def _component(probe: ComponentProbe, timeout: float) -> Callable[[Diagnosis], N
         answered = _asked(diagnosis, probe.ask, endpoints, ours(probe.identity), timeout)
         if answered and probe.further_addresses is not None:
             _brokers(diagnosis, probe.further_addresses, timeout)
+        if answered and further is not None:
+            _further(diagnosis, Layer.PERMISSION, further())
 
     return work
+
+
+def _further(diagnosis: Diagnosis, layer: Layer, steps: Iterable[DoctorStep]) -> None:
+    """Add what a system tries besides; a client's error ends it, and is a step itself."""
+    results = {True: Result.OK, False: Result.FAILED, None: Result.UNKNOWN}
+    try:
+        for step in steps:
+            diagnosis.add(layer, results[step.ok], step.detail, step.remedy)
+    except ClientError as error:
+        diagnosis.add(layer, Result.FAILED, error.message, error.hint)
 
 
 def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None]:
@@ -255,6 +270,9 @@ def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None
             diagnosis.add(Layer.OBJECT, Result.FAILED, seen.failure, rules.failure_remedy)
         else:
             diagnosis.add(Layer.OBJECT, Result.OK, "; ".join(seen.notes) or "there")
+        kind = clients.registry.stage_kind(stage.kind)
+        if kind is not None and kind.diagnose is not None:
+            _further(diagnosis, Layer.OBJECT, kind.diagnose(stage, clients))
 
     return work
 

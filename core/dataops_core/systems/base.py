@@ -15,6 +15,7 @@ from dataops_core.health.checks.base import Check
 from dataops_core.health.details import ComponentDetails
 from dataops_core.health.model import Observation
 from dataops_core.health.rules import StageRules
+from dataops_core.systems.draft import Draft
 from dataops_core.transport.credentials import Identity
 from dataops_core.transport.endpoints import url_endpoints
 
@@ -50,6 +51,21 @@ class ComponentReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DoctorStep:
+    """Something that the doctor tried.
+
+    Attributes:
+        ok: Whether it works; `None` where that is unknown.
+        detail: What was found, in one line.
+        remedy: What to do about it, where something is wrong.
+    """
+
+    ok: bool | None
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentProbe:
     """How a component is probed.
 
@@ -76,6 +92,9 @@ class Clients(Protocol):
     def need(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
         """Return a client; raises ConfigError where the component is not configured."""
 
+    def all(self, kind: str) -> dict[str, Any]:
+        """Return the clients of a kind by the names of their components."""
+
     def keep(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever a probe keeps
         """Return what is kept under a key for as long as the clients live; create it where it is missing."""
 
@@ -97,6 +116,7 @@ class ComponentKind:
             Nothing is connected yet.
         probes: The probes of a component by their names, given its name, its settings and its client; mostly one,
             called like the component.
+        diagnose: What the doctor tries of a component that responds, given its client.
         plural: Name of the table of several by name, where that is the short form, such as `catalogs`.
         problems: What is wrong with its settings beyond the types, each line beginning with the key.
         modules: Modules that are imported before it is asked, outside of its deadline.
@@ -113,6 +133,7 @@ class ComponentKind:
     probes: Callable[[str, Any, Any], Mapping[str, ComponentProbe]]
     details: type[ComponentDetails] = ComponentDetails
     checks: tuple[Check, ...] = ()
+    diagnose: Callable[[Any], Iterator[DoctorStep]] | None = None
     plural: str | None = None
     problems: Callable[[Any], Iterator[str]] = no_problems
     modules: tuple[str, ...] = ()
@@ -128,7 +149,9 @@ class StageKind(StageRules):
         settings: Its table in a pipeline.
         observe: Observe a stage now; raises DataopsError.
         needs: The components that it cannot be observed without; the first of its own system answers for it.
+        noun: What one is called, such as `DAG`, where that is not the kind's own name.
         problems: What is wrong with its settings beyond the types, each line beginning with `.key`.
+        diagnose: What the doctor tries of a stage beyond that it can be observed.
         canary: How a canary is looked for in it: by its `rows` or by its `offsets`; `None` where it cannot be.
         find_canary: Return what tells whether a record that was sent has arrived, given a stage, the clients and the
             condition that holds for the record's row alone.
@@ -140,7 +163,9 @@ class StageKind(StageRules):
     settings: type[StageSettings]
     observe: Callable[[Any, Clients], Observation]
     needs: Callable[[Any], tuple[Need, ...]] = lambda _stage: ()
+    noun: str = ""
     problems: Callable[[Any], Iterator[str]] = no_problems
+    diagnose: Callable[[Any, Clients], Iterator[DoctorStep]] | None = None
     canary: Literal["rows", "offsets"] | None = None
     find_canary: Callable[[Any, Clients, str], Callable[[Any], bool]] | None = None
     modules: tuple[str, ...] = ()
@@ -156,12 +181,16 @@ class System:
         components: Its kinds of components.
         stage_kinds: Its kinds of stages.
         thresholds: What it adds to `[contexts.NAME.thresholds]`.
+        discover: Add its stages to the draft of `config init`, and link them with what is there.
+        discovery_turn: Turn in which it does so: systems link their stages to those of earlier turns.
     """
 
     name: str
     components: tuple[ComponentKind, ...] = ()
     stage_kinds: tuple[StageKind, ...] = ()
     thresholds: type[Section] | None = None
+    discover: Callable[[Draft, Clients], None] | None = None
+    discovery_turn: int = 1
 
 
 class _Web(Protocol):

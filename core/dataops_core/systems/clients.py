@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from threading import RLock
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from dataops_core.errors import ConfigError
 from dataops_core.health.details import ComponentDetails
 from dataops_core.health.model import Observation
 from dataops_core.systems import lazy_imports
-from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, StageKind
+from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, DoctorStep, StageKind
 from dataops_core.systems.registry import Registry, registry
 from dataops_core.transport.credentials import Credentials
 
@@ -117,6 +117,13 @@ class Clients:
         if kind is None:
             raise ConfigError(self.registry.why_missing(stage.kind))
         return kind.observe(stage, self)
+
+    def diagnose(self, probe: str) -> Callable[[], Iterator[DoctorStep]] | None:
+        """Return what the doctor tries further of the component that a probe asks; `None` where that is nothing."""
+        kind, name = self.kind_of(probe), self.owner_of(probe)
+        if kind is None or kind.diagnose is None or name != probe:
+            return None
+        return partial(kind.diagnose, self._client(name))
 
     def component_of(self, stage: StageSettings) -> str:
         """Return the name of the component that answers for a stage, or of its system where that has none."""

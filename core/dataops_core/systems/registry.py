@@ -258,7 +258,7 @@ def _tree(
             fields[kind.plural] = (dict[str, kind.settings], Field(default={}, description=kind.title))  # type: ignore[name-defined]
     named = tuple(
         create_model(
-            kind.settings.__name__,
+            f"{kind.settings.__name__.removesuffix('Settings')}Component",
             __base__=kind.settings,
             __doc__=kind.settings.__doc__,
             system=(Literal[kind.name], Field(description=f"Always `{kind.name}`.")),  # type: ignore[arg-type]

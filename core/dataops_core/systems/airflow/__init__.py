@@ -20,6 +20,7 @@ from dataops_core.systems.base import (
     System,
     web_identity,
 )
+from dataops_core.systems.draft import Draft
 
 if TYPE_CHECKING:
     from dataops_core.systems.airflow.client import AirflowClient
@@ -60,8 +61,16 @@ def _remedy(stage: DagStage) -> Remedy:
     )
 
 
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.airflow.discover import discover
+
+    discover(draft, clients)
+
+
 SYSTEM = System(
     name="airflow",
+    discover=_discover,
+    discovery_turn=3,
     components=(
         ComponentKind(
             name="airflow",
@@ -79,6 +88,7 @@ SYSTEM = System(
     stage_kinds=(
         StageKind(
             name="dag",
+            noun="DAG",
             settings=DagStage,
             details=DagDetails,
             observe=_observe,

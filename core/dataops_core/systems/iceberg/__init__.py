@@ -9,6 +9,7 @@ from dataops_core.config import resolve_secret
 from dataops_core.config.check import has_parts, tls_problems
 from dataops_core.health.model import Observation, store_of
 from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
+from dataops_core.systems.draft import Draft
 from dataops_core.systems.iceberg import checks
 from dataops_core.systems.iceberg.details import CatalogDetails, TableDetails
 from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
@@ -79,8 +80,16 @@ def _why_unknown(stage: IcebergTableStage, seen: Observation) -> str | None:
     return f"it has rows, but no commit carries a stamp, and {bound}"
 
 
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.iceberg.discover import discover
+
+    discover(draft, clients)
+
+
 SYSTEM = System(
     name="iceberg",
+    discover=_discover,
+    discovery_turn=2,
     components=(
         ComponentKind(
             name="iceberg",
@@ -98,6 +107,7 @@ SYSTEM = System(
     stage_kinds=(
         StageKind(
             name="iceberg_table",
+            noun="table",
             settings=IcebergTableStage,
             details=TableDetails,
             observe=_observe,

@@ -17,6 +17,7 @@ from dataops_core.systems.base import (
     System,
     web_identity,
 )
+from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka import checks
 from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, KafkaSettings, SchemaRegistrySettings, TopicStage
@@ -92,8 +93,16 @@ def _needs(stage: TopicStage | ConsumerGroupStage) -> tuple[Need, ...]:
     return (Need("kafka", stage.on),)
 
 
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.kafka.discover import discover
+
+    discover(draft, clients)
+
+
 SYSTEM = System(
     name="kafka",
+    discover=_discover,
+    discovery_turn=1,
     components=(
         ComponentKind(
             name="kafka",

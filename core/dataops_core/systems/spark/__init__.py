@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dataops_core.config.check import web_problems
 from dataops_core.health.model import Observation
 from dataops_core.systems.base import Clients, Need, StageKind, System
+from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka.checks import READER_CHECKS
 from dataops_core.systems.spark import checks
 from dataops_core.systems.spark.details import QueryDetails
@@ -53,11 +54,20 @@ def _problems(stage: SparkQueryStage) -> Iterator[str]:
         yield ".store: missing: name the catalog whose properties open the object store"
 
 
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.spark.discover import discover
+
+    discover(draft, clients)
+
+
 SYSTEM = System(
     name="spark",
+    discover=_discover,
+    discovery_turn=0,
     stage_kinds=(
         StageKind(
             name="spark_query",
+            noun="query",
             settings=SparkQueryStage,
             details=QueryDetails,
             observe=_observe,

@@ -17,6 +17,7 @@ from dataops_core.systems.base import (
     System,
     web_identity,
 )
+from dataops_core.systems.draft import Draft
 from dataops_core.systems.trino import checks
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.settings import TrinoSettings, TrinoThresholds, TrinoViewStage
@@ -72,8 +73,16 @@ def _why_unknown(_stage: TrinoViewStage, seen: Observation) -> str | None:
     return "it answers, but does not tell how fresh its data is" if seen.position != 0 else None
 
 
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.trino.discover import discover
+
+    discover(draft, clients)
+
+
 SYSTEM = System(
     name="trino",
+    discover=_discover,
+    discovery_turn=4,
     components=(
         ComponentKind(
             name="trino",

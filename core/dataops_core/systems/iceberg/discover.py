@@ -1,0 +1,48 @@
+"""Tables for `config init`, and which streaming query writes which."""
+
+from __future__ import annotations
+
+from dataops_core.systems.base import Clients
+from dataops_core.systems.draft import Draft, ProposedStage
+from dataops_core.systems.iceberg import inspect as iceberg_inspect
+from dataops_core.systems.iceberg.catalog import CatalogClient
+
+BEST_COLUMNS = ("kafka_timestamp", "_kafka_timestamp", "ingested_at", "ingest_time", "received_at", "created_at")
+"""Names of columns that mostly say when a row came in, the best first."""
+
+
+def discover(draft: Draft, clients: Clients) -> None:
+    """Add the tables of all catalogs."""
+    for name, client in clients.all("iceberg").items():
+        _catalog(draft, name, client)
+
+
+def _catalog(draft: Draft, name: str, client: CatalogClient) -> None:
+    for summary in draft.ask(lambda: iceberg_inspect.tables(client)) or ():
+        settings = {"name": summary.name, "kind": "iceberg_table", "catalog": name, "table": summary.name}
+        stage = draft.add(f"{name}/{summary.name}", settings)
+        state = draft.ask(lambda table=summary.name: client.table(table))  # type: ignore[misc]
+        if state is None:
+            continue
+        if state.writers and (writer := draft.writers.get(state.writers[-1].query_id)) is not None:
+            stage.reads.append(writer.name)
+        elif state.writers:
+            query = state.writers[-1].query_id
+            stage.remarks.append(f"The streaming query {query} writes it: name its checkpoint with --checkpoint.")
+        if not state.commits:
+            _progress_column(draft, stage, client, summary.name)
+
+
+def _progress_column(draft: Draft, stage: ProposedStage, client: CatalogClient, table: str) -> None:
+    detail = draft.ask(lambda: iceberg_inspect.table(client, table))
+    times = [column.name for column in detail.columns if column.kind.startswith("timestamp")] if detail else []
+    best = next((name for name in BEST_COLUMNS if name in times), next(iter(times), None))
+    if best is None:
+        stage.remarks.append("Its commits carry no stamp, and it has no column of a time: its progress is unknown.")
+        return
+    stage.settings["progress_column"] = best
+    others = [name for name in times if name != best]
+    stage.remarks.append(
+        "Its commits carry no stamp. Let progress_column be the time at which a row's record entered the pipeline"
+        + (f"; its other times: {', '.join(others)}." if others else ".")
+    )

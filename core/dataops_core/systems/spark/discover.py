@@ -1,0 +1,34 @@
+"""Streaming queries for `config init`, from the checkpoints that are named, and the topics that they read."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from dataops_core.systems.base import Clients
+from dataops_core.systems.draft import Draft
+from dataops_core.systems.kafka.discover import topic_stage
+from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
+
+
+def discover(draft: Draft, clients: Clients) -> None:
+    """Add the query of each checkpoint that is named; one in an object store is opened with the first catalog.
+
+    Raises:
+        NotFound: There is no checkpoint at one of the places.
+        ClientError: One of them is not Spark's.
+    """
+    for location in draft.checkpoints:
+        catalogs = clients.all("iceberg")
+        store = next(iter(catalogs), None) if "://" in location else None
+        _query(draft, location, read_checkpoint(location, catalogs.get(store or "")), store)
+
+
+def _query(draft: Draft, location: str, checkpoint: Checkpoint, store: str | None) -> None:
+    settings = {"name": PurePath(location).name, "kind": "spark_query", "checkpoint": location}
+    stage = draft.add(location, settings if store is None else {**settings, "store": store})
+    draft.writers[checkpoint.query_id] = stage
+    newest = checkpoint.planned or checkpoint.committed
+    for topic in sorted(newest.offsets) if newest else ():
+        stage.reads.append(topic_stage(draft, topic).name)
+    if not stage.reads:
+        stage.remarks.append("It has planned no batch yet, so the topics that it reads are not known.")

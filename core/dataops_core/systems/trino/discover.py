@@ -1,0 +1,40 @@
+"""What Trino shows of the tables at the ends of pipelines, for `config init`."""
+
+from __future__ import annotations
+
+from dataops_core.sql.scan import relation
+from dataops_core.systems.base import Clients
+from dataops_core.systems.draft import Draft
+from dataops_core.systems.trino.client import TrinoClient
+
+WITHIN = 30.0
+"""Seconds that Trino may take to list its tables."""
+OWN_CATALOGS = ("system", "jmx", "tpch", "tpcds", "memory")
+"""Catalogs of Trino that hold no tables of a pipeline."""
+
+
+def discover(draft: Draft, clients: Clients) -> None:
+    """Add the views of all coordinators."""
+    found = clients.all("trino")
+    for name, client in found.items():
+        _coordinator(draft, client, name if len(found) > 1 else None)
+
+
+def _coordinator(draft: Draft, client: TrinoClient, on: str | None) -> None:
+    """Add what Trino shows of each table that nothing else reads."""
+    read = draft.read()
+    last = [stage for stage in draft.stages() if "table" in stage.settings and stage.reads and stage.name not in read]
+    catalogs = draft.ask(lambda: client.fetch("SHOW CATALOGS", WITHIN)) if last else None
+    for (catalog,) in catalogs or ():
+        if catalog in OWN_CATALOGS:
+            continue
+        tables = relation(str(catalog), "information_schema", "tables")
+        statement = f"SELECT table_schema || '.' || table_name FROM {tables}"
+        shown = {str(row[0]) for row in draft.ask(lambda text=statement: client.fetch(text, WITHIN)) or ()}  # type: ignore[misc]
+        for stage in last:
+            table = stage.settings["table"]
+            if table in shown and draft.stage("trino_view", table) is None:
+                settings = {"name": f"trino.{table}", "kind": "trino_view", "relation": f"{catalog}.{table}"}
+                if on is not None:
+                    settings["on"] = on
+                draft.add(table, settings).reads.append(stage.name)
