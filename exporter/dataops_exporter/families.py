@@ -15,7 +15,7 @@ from dataops_exporter.metrics import METRICS, Metric
 
 Sample = tuple[Metric, tuple[str, ...], float | None]
 """A metric, the values of its labels, and its value; a sample without a value is not exported."""
-ORDER = {metric: place for place, metric in enumerate(METRICS)}
+ORDER = {metric.name: place for place, metric in enumerate(METRICS)}
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Family]:
@@ -24,7 +24,7 @@ def families(samples: Iterable[Sample]) -> Iterator[Family]:
     for metric, labels, value in samples:
         if value is not None:
             by_metric.setdefault(metric, {}).setdefault(labels, value)
-    for metric, found in sorted(by_metric.items(), key=lambda item: ORDER.get(item[0], len(ORDER))):
+    for metric, found in sorted(by_metric.items(), key=lambda item: ORDER.get(item[0].name, len(ORDER))):
         family = empty(metric)
         for labels, value in found.items():
             if isinstance(family, InfoMetricFamily):

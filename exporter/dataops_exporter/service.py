@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Event, Lock
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -15,6 +16,8 @@ from dataops_core.config import Settings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.monitor import Monitor
+from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
 from dataops_core.version import version
 from dataops_exporter import metrics
@@ -22,7 +25,7 @@ from dataops_exporter.collector import Latest, Seen
 from dataops_exporter.exposition import Part
 from dataops_exporter.families import Sample, SamplesCollector
 from dataops_exporter.metrics import METRICS
-from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
+from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples, with_component
 from dataops_exporter.web import WebConfigFile
 
 
@@ -94,20 +97,28 @@ class Watch:
         return tuple(self._probes)
 
     def _surveys(self) -> Iterator[Survey]:
-        exporter, clients = self.settings.exporter, self.monitor.clients
-        if (kafka := clients.get("kafka")) is not None:
+        exporter, clients, context = self.settings.exporter, self.monitor.clients, self.monitor.context
+        clusters: dict[str, KafkaClient] = clients.all("kafka")
+        instances: dict[str, AirflowClient] = clients.all("airflow")
 
-            def ask_kafka() -> Answer:
-                found = scan(kafka, exporter.topics.admits, exporter.groups.admits)
-                return kafka_samples(found, exporter, self.monitor.context)
+        def ask_kafka(client: KafkaClient) -> Answer:
+            found = scan(client, exporter.topics.admits, exporter.groups.admits)
+            return kafka_samples(found, exporter, context)
 
-            yield Survey("kafka", kafka.target, ask_kafka, exporter.survey_every)
-        if (airflow := clients.get("airflow")) is not None:
+        def ask_airflow(client: AirflowClient) -> Answer:
+            return airflow_samples(client.dags(), datetime.now(UTC), exporter)
 
-            def ask_airflow() -> Answer:
-                return airflow_samples(airflow.dags(), datetime.now(UTC), exporter)
+        for name, cluster in clusters.items():
+            ask = _naming(partial(ask_kafka, cluster), name if len(clusters) > 1 else None)
+            yield Survey(name, cluster.target, ask, exporter.survey_every)
+        for name, instance in instances.items():
+            ask = _naming(partial(ask_airflow, instance), name if len(instances) > 1 else None)
+            yield Survey(name, instance.target, ask, exporter.survey_every)
 
-            yield Survey("airflow", airflow.target, ask_airflow, exporter.survey_every)
+
+def _naming(ask: Callable[[], Answer], component: str | None) -> Callable[[], Answer]:
+    """Return a question whose answer names its component, where there are several."""
+    return ask if component is None else lambda: with_component(ask(), component)
 
 
 class _OnePipeline:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from threading import Event, Lock, Thread
 
 from dataops_core.config import DagSelection, ExporterSettings
@@ -17,6 +18,7 @@ from dataops_exporter import dialects, metrics
 from dataops_exporter.collector import picker_samples, probe_samples
 from dataops_exporter.exposition import Part
 from dataops_exporter.families import Picker, Sample, seconds, total
+from dataops_exporter.metrics import Metric
 
 NEVER = datetime.fromtimestamp(0, UTC)
 DAG_STATES = ("active", "paused", "broken")
@@ -35,11 +37,24 @@ class Answer:
     shared: Sequence[Sample] = ()
 
 
+def with_component(answer: Answer, component: str) -> Answer:
+    """Return an answer whose samples name their component, where a context has several of one system."""
+    labelled = [
+        (_with_label(metric), (*labels, component), value) for metric, labels, value in (*answer.own, *answer.shared)
+    ]
+    return Answer((), labelled)  # another component has samples in the same families
+
+
+@cache
+def _with_label(metric: Metric) -> Metric:
+    return replace(metric, labels=(*metric.labels, "component"))
+
+
 class Survey:
     """Asks one component again and again, in a thread of its own.
 
     Args:
-        name: What is surveyed: `kafka` or `airflow`.
+        name: Name of the component.
         target: Its address, without secrets.
         ask: Asks; raises DataopsError.
         every: Seconds between two surveys.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from tests import exposition
 from tests.exposition import dags, group, kafka, partition
 
@@ -16,7 +17,8 @@ from dataops_core.config import ExporterSettings
 from dataops_core.errors import Unreachable
 from dataops_core.systems.kafka.model import ClusterSnapshot, Topic
 from dataops_exporter.collector import snapshot_samples
-from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples
+from dataops_exporter.exposition import registry_of
+from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples, with_component
 
 Found = dict[tuple[str, ...], float]
 
@@ -116,6 +118,16 @@ def test_what_is_over_the_limit_is_left_out_whole_and_counted() -> None:
     assert of["dataops_exporter_objects", "topics", "dropped"] == 1
     assert of["dataops_exporter_dropped_series", "topics"] == of_payments
     assert of["dataops_exporter_dropped_series", "groups"] == 0
+
+
+def test_two_clusters_share_their_families_and_each_series_names_its_own() -> None:
+    settings = ExporterSettings()
+    both = [with_component(kafka_samples(kafka(), settings, "test"), name) for name in ("central", "edge")]
+    assert all(not answer.own for answer in both)
+    text = generate_latest(registry_of(lambda: [*both[0].shared, *both[1].shared])).decode()
+    assert text.count("# TYPE dataops_kafka_brokers gauge") == 1
+    assert 'dataops_kafka_brokers{component="central"}' in text
+    assert 'dataops_kafka_brokers{component="edge"}' in text
 
 
 def test_no_dialect_is_spoken_unless_asked_for() -> None:
