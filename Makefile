@@ -33,7 +33,7 @@ test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, t
 
 ##### Longer runs
 
-.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -44,7 +44,7 @@ soak: install fetch ## the exporter for a quarter of an hour while components st
 	$(PY) -m pytest -s -m soak
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
-bench: bench-pipeline bench-layout bench-probes bench-exporter bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(BENCH).pipeline
 bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
@@ -53,6 +53,8 @@ bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups a
 	$(BENCH).probes
 bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
 	$(BENCH).exporter
+bench-exporter-load: install ## the exporter beside 200 slow connections and 100 wrong passwords a second, over HTTP and TLS
+	$(BENCH).exporter_load
 bench-spark: install fetch ## the same job in plain Python, in Arrow and in Spark, and where they cross
 	$(BENCH).spark_or_python
 bench-sql: install fetch ## what a table's layout, a query's form and the engine change, on the same readings

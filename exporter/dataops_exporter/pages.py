@@ -9,14 +9,13 @@ from urllib.parse import parse_qs, quote
 
 from dataops_core.health.text import duration
 from dataops_core.plain import visible_lines
+from dataops_exporter.access import OPEN, Access
 from dataops_exporter.collector import Seen, snapshot_samples
 from dataops_exporter.exposition import registry_of, respond
-from dataops_exporter.server import Environ, StartResponse, say
+from dataops_exporter.server import ACCESS, Environ, StartResponse, say
 from dataops_exporter.service import Service
 
 PLAIN = "text/plain; charset=utf-8"
-OPEN = ("/-/healthy", "/-/ready")
-"""Pages that are served without credentials: kubelet has none, and they tell no more than their name."""
 TIMEOUT_HEADER = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
 TIMEOUT_OFFSET = 0.5
 """Seconds before a scraper's own deadline by which it gets its answer."""
@@ -66,16 +65,23 @@ class Pages:
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else page.body]
 
     def _page(self, path: str, environ: Environ) -> Page:
-        guard = self._service.web.current()
-        if path not in OPEN and not guard.admits(environ.get("HTTP_AUTHORIZATION", "")):
-            challenge = ("WWW-Authenticate", guard.challenge or "")
-            return Page(b"credentials are needed\n", "401 Unauthorized", (("Content-Type", PLAIN), challenge))
+        access = environ.get(ACCESS, Access.REFUSED)
+        if path not in OPEN and access is not Access.ADMITTED:
+            return self._refusal(access)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return Page.text("only GET and HEAD\n", "405 Method Not Allowed")
         answer = self._pages.get(path)
         if answer is None:
             return Page.text("no such page; metrics are at /metrics\n", "404 Not Found")
         return answer(environ)
+
+    def _refusal(self, access: Access) -> Page:
+        plain = ("Content-Type", PLAIN)
+        if access is Access.TOO_MANY:
+            body = b"too many wrong credentials; these were not checked, try again\n"
+            return Page(body, "429 Too Many Requests", (plain, ("Retry-After", "1")))
+        challenge = ("WWW-Authenticate", self._service.web.current().challenge or "")
+        return Page(b"credentials are needed\n", "401 Unauthorized", (plain, challenge))
 
     def _healthy(self, _environ: Environ) -> Page:
         return Page.text("healthy\n")

@@ -1,31 +1,55 @@
-"""The HTTP server: one thread per request, TLS where it is asked for, and an end that lets a scrape finish."""
+"""The HTTP server: Tornado reads and writes, daemon threads answer, and no client holds up another."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
+import resource
+import socket
 import ssl
-import sys
+import threading
 from collections.abc import Callable, Iterable
-from socket import AF_INET, AF_INET6
-from socketserver import ThreadingMixIn
-from threading import BoundedSemaphore, Condition
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from contextlib import suppress
+from email.utils import formatdate
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.wsgi import WSGIContainer
+
+from dataops_core.error_log import log_error
 from dataops_core.errors import ConfigError
 from dataops_core.narration import narrate
+from dataops_exporter.access import OPEN, Access, Doorkeeper
 from dataops_exporter.web import WebConfigFile
+from dataops_exporter.workers import Busy, Workers
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+Response = tuple[int, str, list[tuple[str, str]], bytes]
 
-CLIENT_TIMEOUT = 30.0
-"""Seconds after which a client that sends nothing loses its thread."""
-MAX_CONNECTIONS = 64
-"""Requests at one time."""
-PLACE_WITHIN = 2.0
-"""Seconds that a further one waits for its turn."""
+ACCESS = "dataops.access"
+"""Key of the environment under which an application finds what came of the request's credentials."""
+REQUEST_WITHIN = 5.0
+"""Seconds that a client has for the TLS handshake and all headers, and once more for a body."""
+WRITTEN_WITHIN = 30.0
+"""Seconds that a client has to take its response."""
+MAX_HEADER = 16_384
+MAX_BODY = 65_536
+MAX_CONNECTIONS = 512
+"""Connections at once. With one more, that which has waited longest for its request is closed."""
+SPARE_FILES = 200
+"""Open files that are left for everything but connections."""
+PAGES_AT_ONCE = 4
+PROBES_AT_ONCE = 8
+WAITING = 64
+"""Requests that wait for a thread; further ones get 503."""
+BUSY: Response = (503, "Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")], b"too many requests\n")
+BROKEN: Response = (400, "Bad Request", [("Content-Type", "text/plain; charset=utf-8")], b"not a request\n")
 
 
 def say(line: str) -> None:
@@ -33,43 +57,43 @@ def say(line: str) -> None:
     narrate(f"dataops-exporter: {line}")
 
 
-class _Handler(WSGIRequestHandler):
-    timeout = CLIENT_TIMEOUT
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Say nothing: a scrape each few seconds is no news."""
-
-
-class Server(ThreadingMixIn, WSGIServer):
+class Server:
     """Serves an application until it is stopped.
 
     Args:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one, see `server_port`.
-        app: What to serve.
-        web: Whether over TLS.
+        app: The WSGI application; it finds its access under `ACCESS`.
+        web: TLS, and who may read.
 
     Raises:
-        ConfigError: The address is in use or not to be had.
+        ConfigError: The address is in use or not available.
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
     def __init__(self, host: str, port: int, app: Application, web: WebConfigFile) -> None:
-        self.address_family = AF_INET6 if ":" in host else AF_INET
+        self._app = app
         self._web = web
-        self._places = BoundedSemaphore(MAX_CONNECTIONS)
-        self._active = 0
-        self._changed = Condition()
+        self._stop: Callable[[float], None] | None = None
+        self._stopped = threading.Event()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            super().__init__((host, port), _Handler)
+            self._socket = socket.create_server(
+                (host, port), family=family, backlog=128, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
+            )
         except OSError as error:
             hint = "choose another one with --port" if error.errno == errno.EADDRINUSE else None
             raise ConfigError(
                 f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}", hint=hint
             ) from error
-        self.set_app(app)
+        self._socket.setblocking(False)
+        self.server_port: int = self._socket.getsockname()[1]
+
+    def serve_forever(self) -> None:
+        """Serve in this thread until `stop`."""
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._stopped.set()
 
     def stop(self, within: float) -> None:
         """Take no further request, and let those that run finish.
@@ -77,52 +101,177 @@ class Server(ThreadingMixIn, WSGIServer):
         Args:
             within: Seconds after which those that still run are cut off.
         """
-        self.shutdown()
-        self.server_close()
-        with self._changed:
-            self._changed.wait_for(lambda: self._active == 0, within)
-
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
-        """Start a thread for a request, once there is a place for it; a client that waits too long is let go."""
-        if not self._places.acquire(timeout=PLACE_WITHIN):
-            self.shutdown_request(request)
+        if self._stop is None:  # it has not begun
+            self._socket.close()
             return
-        with self._changed:
-            self._active += 1
-        super().process_request(request, client_address)
+        with suppress(RuntimeError):  # it has ended
+            self._stop(within)
+        self._stopped.wait(within + 5.0)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
-        """Answer a request, in its thread."""
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_loop_failed)
+        _quiet_logs()
+        stopping: asyncio.Future[float] = loop.create_future()
+
+        def stop(within: float) -> None:
+            loop.call_soon_threadsafe(_set, stopping, within)
+
+        self._stop = stop
+        if self._socket.fileno() < 0:  # it was stopped before it began
+            return
+        http = _Http(_Front(self._app, self._web), self._web)
+        http.add_sockets([self._socket])
+        within = await stopping
+        http.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(http.until_answered(), within)
+        http.close_all()
+
+
+class _Front(WSGIContainer):
+    """Answers requests: credentials first, then the application in a thread."""
+
+    def __init__(self, app: Application, web: WebConfigFile) -> None:
+        super().__init__(app)
+        self._doorkeeper = Doorkeeper(web)
+        self._pages = Workers("page", at_once=PAGES_AT_ONCE, waiting=WAITING)
+        self._probes = Workers("probe", at_once=PROBES_AT_ONCE, waiting=WAITING)
+
+    async def respond(self, request: HTTPServerRequest) -> Response:
+        """Return the response to a request."""
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-            with self._changed:
-                self._active -= 1
-                self._changed.notify_all()
+            environ = self.environ(request)
+        except ValueError:  # a port of `Host` that is not a number
+            return BROKEN
+        path = environ["PATH_INFO"]
+        try:
+            if path in OPEN:  # it only reads a few variables, and has to answer whatever else is going on
+                return self._call(environ)
+            environ[ACCESS] = await self._doorkeeper.check(request.headers.get("Authorization", ""))
+            workers = self._probes if path == "/probe" and environ[ACCESS] is Access.ADMITTED else self._pages
+            return await workers.run(lambda: self._call(environ))
+        except Busy:
+            return BUSY
 
-    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
-        """Answer a request; the handshake is made here, so that a client that is slow at it holds up no other."""
-        context = self._web.current().tls
-        if context is None:
-            super().finish_request(request, client_address)
-            return
-        request.settimeout(CLIENT_TIMEOUT)
-        with context.wrap_socket(request, server_side=True) as encrypted:
-            super().finish_request(encrypted, client_address)
-            _say_goodbye(encrypted)
+    def _call(self, environ: Environ) -> Response:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as above
-        """Say nothing of a client that went away or speaks no TLS, and one line of anything else."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            say(f"a request failed: {type(error).__name__}: {error}")
+        def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+            started.append((status, headers))
+            return lambda _: None
+
+        body = b"".join(self.wsgi_application(environ, start_response))
+        ((status, headers),) = started
+        code, _, reason = status.partition(" ")
+        return int(code), reason, headers, body
 
 
-def _say_goodbye(encrypted: ssl.SSLSocket) -> None:
-    """End the TLS session, so that the client sees that nothing was cut off."""
-    try:
-        encrypted.settimeout(1.0)
-        encrypted.unwrap().close()
-    except (OSError, ValueError):
-        pass  # it has closed first
+class _Http(HTTPServer):
+    """Tornado's server with TLS that is read again, a limit on connections, and one request for each."""
+
+    def initialize(self, front: _Front, web: WebConfigFile) -> None:  # type: ignore[override]
+        """Set up; Tornado calls it in place of `__init__`."""
+        self._web = web
+        self._front = front
+        self._waiting: dict[IOStream, None] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = max(16, min(MAX_CONNECTIONS, limit - SPARE_FILES)) if limit > 0 else MAX_CONNECTIONS
+        super().initialize(
+            self._began,
+            no_keep_alive=True,
+            idle_connection_timeout=REQUEST_WITHIN,
+            body_timeout=REQUEST_WITHIN,
+            max_header_size=MAX_HEADER,
+            max_body_size=MAX_BODY,
+        )
+
+    @property
+    def ssl_options(self) -> ssl.SSLContext | None:
+        """The TLS in force, which Tornado asks for at each connection."""
+        return self._web.current().tls
+
+    @ssl_options.setter
+    def ssl_options(self, _: object) -> None: ...
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Take a new connection, if need be in place of that which has waited longest for its request."""
+        if len(self._waiting) + len(self._answering) >= self._most:
+            oldest = next(iter(self._waiting), stream)
+            self._waiting.pop(oldest, None)
+            oldest.close()
+            if oldest is stream:
+                return
+        self._waiting[stream] = None
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: Any) -> None:  # noqa: ANN401 - Tornado's own class
+        """Forget a connection."""
+        self._waiting.pop(server_conn.stream, None)
+        super().on_close(server_conn)
+
+    async def until_answered(self) -> None:
+        """Wait until each request that has begun has its response."""
+        while self._answering:
+            await asyncio.wait(self._answering)
+
+    def close_all(self) -> None:
+        """Cut off what is left."""
+        for task in self._answering:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.stream.close()
+
+    def _began(self, request: HTTPServerRequest) -> None:
+        connection = cast("HTTP1Connection", request.connection)
+        self._waiting.pop(connection.stream, None)
+        task = asyncio.create_task(self._answer(request, connection))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
+        stream = connection.stream
+        try:
+            code, reason, headers, body = await self._front.respond(request)
+            sent = HTTPHeaders({"Date": formatdate(usegmt=True), "Content-Length": str(len(body))})
+            for name, value in headers:
+                sent[name] = value
+            written = connection.write_headers(ResponseStartLine("HTTP/1.1", code, reason), sent, body)
+            await asyncio.wait_for(written, WRITTEN_WITHIN)
+            if isinstance(stream.socket, ssl.SSLSocket):
+                with suppress(OSError, ValueError):  # it has closed first, or does not say goodbye at once
+                    stream.socket.unwrap()
+            connection.finish()
+        except (StreamClosedError, TimeoutError):
+            stream.close()
+        except Exception as error:  # noqa: BLE001 - a request with a bug must not end the others
+            say(log_error(error, "a request"))
+            stream.close()
+
+
+class _Log(logging.Handler):
+    """What Tornado logs: nothing of clients that go away or speak no HTTP or TLS, and one line of a bug."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, OSError):
+            say(log_error(error, "a connection"))
+
+
+def _quiet_logs() -> None:
+    log = logging.getLogger("tornado")
+    if not log.handlers:
+        log.addHandler(_Log(logging.ERROR))
+        log.propagate = False
+
+
+def _loop_failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if error is not None and not isinstance(error, OSError):
+        say(log_error(error, "the HTTP server"))
+
+
+def _set(future: asyncio.Future[float], value: float) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -27,10 +26,6 @@ CLIENT_AUTH = {
 }
 """The policies that Python's TLS has; to ask for a certificate without looking at it is none of them."""
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-NOBODY = "$2b$10$vuUwazW/BaP.pXymMSJKBukHCJUImSyRPZTdYEkVwXERVjIb.quiG"
-"""The hash that an unknown user's password is held against, so that the time of an answer tells no names."""
-REMEMBERED = 64
-"""Answers of bcrypt that are remembered; it is slow by design."""
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 """Version, cost, salt and hash; bcrypt itself refuses any other form, and would do so at each request."""
 NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -96,48 +91,26 @@ class Guard:
             if name is not None
         )
         self.tls = _tls_context(tls, folder) if tls else None
-        self._users = config.basic_auth_users
+        self.users: Mapping[str, str] = config.basic_auth_users
+        """bcrypt hashes by user."""
         self._tokens = tuple(_token(folder / name) for name in config.bearer_token_files)
-        self._lock = Lock()
-        self._answers: dict[tuple[str, bytes], bool] = {}
-        if self._users:
+        if self.users:
             _bcrypt()  # it is missing now, or never
 
     @property
     def challenge(self) -> str | None:
         """The header `WWW-Authenticate` of a refusal; `None` where everybody may read."""
-        kinds = [kind for kind, known in (("Basic", self._users), ("Bearer", self._tokens)) if known]
+        kinds = [kind for kind, known in (("Basic", self.users), ("Bearer", self._tokens)) if known]
         return ", ".join(f'{kind} realm="dataops-exporter"' for kind in kinds) or None
 
-    def admits(self, authorization: str) -> bool:
-        """Tell whether a request with this header `Authorization` may read."""
-        if self.challenge is None:
-            return True
-        scheme, _, credentials = authorization.partition(" ")
-        match scheme.lower():
-            case "bearer":
-                digest = _digest(credentials.strip())
-                return any(hmac.compare_digest(digest, token) for token in self._tokens)
-            case "basic" if self._users:
-                return self._admits_user(credentials)
-            case _:
-                return False
+    def has_token(self, token: str) -> bool:
+        """Return whether it is one of the bearer tokens."""
+        digest = _digest(token)
+        return any(hmac.compare_digest(digest, known) for known in self._tokens)
 
-    def _admits_user(self, credentials: str) -> bool:
-        try:
-            user, colon, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
-        except ValueError:  # no base64, no ASCII, no UTF-8
-            return False
-        if not colon or "\0" in password:  # bcrypt ends at a NUL, or refuses it
-            return False
-        hashed = self._users.get(user, NOBODY)
-        key = (hashed, _digest(password))
-        with self._lock:  # one at a time: a check takes a whole core
-            if key not in self._answers:
-                if len(self._answers) >= REMEMBERED:
-                    self._answers.clear()
-                self._answers[key] = _bcrypt().checkpw(password.encode()[:72], hashed.encode())
-            return self._answers[key] and user in self._users
+    def has_hash(self, password: bytes, hashed: str) -> bool:
+        """Return whether a password has a bcrypt hash; this takes a while, and one core."""
+        return bool(_bcrypt().checkpw(password, hashed.encode()))
 
 
 class WebConfigFile:
@@ -288,7 +261,7 @@ def _token(path: Path) -> bytes:
 
 
 def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:

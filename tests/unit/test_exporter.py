@@ -52,7 +52,7 @@ class Exporter:
         web = WebConfigFile(None)
         self.service = Service(lambda: load_settings(self.config), None, web, self.latest)
         self.server = Server("127.0.0.1", 0, Pages(self.service), web)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def put(self, snapshot: HealthSnapshot) -> None:
         self.latest.put(Seen(snapshot, {"p": CHAIN}, ExporterSettings(), timedelta(seconds=30)))
@@ -301,7 +301,7 @@ def test_a_request_that_runs_is_finished_when_the_server_stops(exporter: Exporte
         return [b"whole"]
 
     server = Server("127.0.0.1", 0, slow, WebConfigFile(None))
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def scrape() -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=30) as answer:

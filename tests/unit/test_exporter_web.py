@@ -61,7 +61,7 @@ class Running:
         service = Service(lambda: load_settings(folder / "dataops.toml"), None, self.web)
         self.server = Server("127.0.0.1", 0, Pages(service), self.web)
         self.said = said
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def status(
         self,
