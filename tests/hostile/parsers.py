@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from tests.hostile.answers import ANSWERS
 from tests.trino_server import listed
 
 from dataops_core.errors import DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
+from dataops_core.systems.prometheus import answers as prometheus
 from dataops_core.systems.trino import answers as trino
 from dataops_core.systems.trino.probe import _load
 from dataops_core.transport.bounded import Malformed
@@ -120,6 +122,11 @@ def _statement(found: Any) -> None:
     _progress(status.stats)
 
 
+def _sample(path: str) -> Any:
+    return ANSWERS[f"GET {path}"]
+
+
+_data = prometheus.read_data
 PARSERS: dict[str, Parser] = {
     "trino info": Parser(({"nodeVersion": {"version": "476"}, "starting": False, "uptime": "1.00m"},), trino.read_info),
     "trino queries": Parser(([QUERY, WAITING],), _queries),
@@ -132,6 +139,21 @@ PARSERS: dict[str, Parser] = {
         ([["2026-01-05T10:00:00+00:00", "2026-01-05T10:00:00Z", "1"]],),
         lambda found: trino.read_commits([(_time(at), stamp, name) for at, stamp, name in _rows(found, 3)]),
     ),
+    "prometheus alerts": Parser((_sample("/api/v1/alerts"),), lambda found: prometheus.read_firing(_data(found))),
+    "prometheus version": Parser(
+        (_sample("/api/v1/status/buildinfo"),), lambda found: prometheus.read_version(_data(found))
+    ),
+    "prometheus query": Parser((_sample("/api/v1/query"),), lambda found: prometheus.read_vector(_data(found))),
+    "prometheus range": Parser((_sample("/api/v1/query_range"),), lambda found: prometheus.read_matrix(_data(found))),
+    "prometheus targets": Parser(
+        (_sample("/api/v1/targets"),), lambda found: prometheus.read_scrape_errors(_data(found))
+    ),
+    "prometheus rules": Parser((_sample("/api/v1/rules"),), lambda found: prometheus.read_rules(_data(found), {"R"})),
+    "prometheus alertmanagers": Parser(
+        (_sample("/api/v1/alertmanagers"),), lambda found: prometheus.read_alertmanagers(_data(found))
+    ),
+    "alertmanager alerts": Parser((_sample("/api/v2/alerts"),), prometheus.read_active),
+    "alertmanager routed": Parser((_sample("/api/v2/alerts"),), prometheus.read_routed),
 }
 
 

@@ -21,7 +21,8 @@ from dataops_core.errors import ClientError, ConfigError, NotFound, PermissionDe
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import duration
-from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient, Routed, Sample, Series
+from dataops_core.systems.prometheus.answers import Routed, Sample, Series
+from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
 from dataops_core.transport.deadlines import Deadline
 
 JOB = ".*dataops.*"

@@ -95,7 +95,7 @@ class Fields:
         """Return a time as UTC."""
         return self._needed(self.time(name), name, "a time")
 
-    def need_object(self, name: str) -> Fields:
+    def need_inner(self, name: str) -> Fields:
         """Return an object."""
         value = self._found.get(name)
         return Fields(self._needed(value if isinstance(value, Mapping) else None, name, "an object"), self._at(name))
@@ -111,7 +111,7 @@ class Fields:
 
     def need_texts(self, name: str) -> dict[str, str]:
         """Return an object whose values are all texts, e.g. labels."""
-        found = self.need_object(name)
+        found = self.need_inner(name)
         return {key: found.need_text(key) for key in found._found}  # noqa: SLF001 - its own kind
 
     def _needed(self, value: T | None, name: str, kind: str) -> T:

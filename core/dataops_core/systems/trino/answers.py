@@ -190,7 +190,7 @@ def read_info(found: object) -> TrinoInfo:
     """Return what `/v1/info` answers; raises Malformed."""
     fields = Fields(found)
     return TrinoInfo(
-        version=fields.need_object("nodeVersion").need_text("version"),
+        version=fields.need_inner("nodeVersion").need_text("version"),
         starting=fields.need_flag("starting"),
         uptime=fields.text("uptime") or "",
     )
@@ -256,7 +256,7 @@ def read_status(process: Callable[[requests.Response], TrinoStatus], response: r
     status = process(response)
     fields = Fields(vars(status))
     fields.need_text("id")
-    fields.need_object("stats")
+    fields.need_inner("stats")
     if isinstance(status.rows, dict):
         raise Malformed("holds spooled segments, which were not asked for")
     fields.need_list("rows")
@@ -292,7 +292,7 @@ def _stages(root: Fields) -> Iterator[StageProgress]:
 
 
 def _query(fields: Fields) -> ServerQuery:
-    session, stats = fields.inner("session"), fields.need_object("queryStats")
+    session, stats = fields.inner("session"), fields.need_inner("queryStats")
     return ServerQuery(
         query_id=fields.need_text("queryId"),
         state=fields.need_text("state"),

@@ -1,0 +1,174 @@
+"""What the APIs of Prometheus and Alertmanager answer, as typed values; a wrong one makes the answer invalid."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.config import without_user_info
+from dataops_core.times import known, moment
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields, as_number, objects
+from dataops_core.transport.reasons import line
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that is firing.
+
+    Attributes:
+        labels: Its labels without its name.
+        summary: Its annotation `summary`, else `description`, else nothing.
+        since: Since when it is firing, or pending before that.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    summary: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of a query's result at one time."""
+
+    labels: Mapping[str, str]
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a query's result over time."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[datetime, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that is loaded.
+
+    Attributes:
+        health: `ok`, `err`, or `unknown` before it is evaluated for the first time.
+        error: What its newest evaluation failed with; empty where it did not.
+    """
+
+    name: str
+    health: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """An alert as Alertmanager has it.
+
+    Attributes:
+        receivers: Names of those that its routes lead to.
+        muted_by: Ids of silences, fingerprints of alerts and names of times that keep it from them.
+    """
+
+    labels: Mapping[str, str]
+    receivers: tuple[str, ...]
+    muted_by: tuple[str, ...]
+
+
+def read_data(found: object) -> Fields:
+    """Return the data of an answer of Prometheus; raises Malformed."""
+    fields = Fields(found)
+    if fields.need_text("status") != "success":
+        raise Malformed("reports no success")
+    return fields.need_inner("data")
+
+
+def read_version(data: Fields) -> str:
+    """Return the version of `/api/v1/status/buildinfo`."""
+    return data.need_text("version")
+
+
+def read_firing(data: Fields) -> tuple[Alert, ...]:
+    """Return the alerts of `/api/v1/alerts` that fire, the oldest first."""
+    firing = [alert for alert in data.need_objects("alerts") if alert.need_text("state") == "firing"]
+    return _sorted([_alert(alert, "activeAt") for alert in firing])
+
+
+def read_active(found: object) -> tuple[Alert, ...]:
+    """Return the alerts of Alertmanager's `/api/v2/alerts`, the oldest first."""
+    return _sorted([_alert(alert, "startsAt") for alert in objects(found)])
+
+
+def read_vector(data: Fields) -> tuple[Sample, ...]:
+    """Return the result of a query that yields a vector."""
+    return tuple(
+        Sample(series.need_texts("metric"), value, at)
+        for series in data.need_objects("result")
+        for at, value in [_point(series.need_list("value"))]
+    )
+
+
+def read_matrix(data: Fields) -> tuple[Series, ...]:
+    """Return the result of a query over time."""
+    return tuple(
+        Series(series.need_texts("metric"), [_point(point) for point in series.need_list("values")])
+        for series in data.need_objects("result")
+    )
+
+
+def read_scrape_errors(data: Fields) -> dict[str, str]:
+    """Return what the newest scrape of each target failed with, by its label `instance`."""
+    failed = [(target, target.text("lastError")) for target in data.need_objects("activeTargets")]
+    return {target.need_inner("labels").text("instance") or "": line(error) for target, error in failed if error}
+
+
+def read_rules(data: Fields, names: Collection[str]) -> tuple[Rule, ...]:
+    """Return the rules of these names."""
+    rules = [rule for group in data.need_objects("groups") for rule in group.need_objects("rules")]
+    return tuple(
+        Rule(name, rule.need_text("health"), line(error) if (error := rule.text("lastError")) else "")
+        for rule in rules
+        if (name := rule.need_text("name")) in names
+    )
+
+
+def read_alertmanagers(data: Fields) -> tuple[str, ...]:
+    """Return the addresses of the Alertmanagers that a Prometheus sends to."""
+    found = data.need_objects("activeAlertmanagers")
+    return tuple(without_user_info(alertmanager.need_text("url")) for alertmanager in found)
+
+
+def read_routed(found: object) -> tuple[Routed, ...]:
+    """Return the alerts of Alertmanager with those that they are routed to, muted ones as well."""
+    return tuple(_routed(alert) for alert in objects(found))
+
+
+def _routed(alert: Fields) -> Routed:
+    status = alert.need_inner("status")
+    muted = [by for key in ("silencedBy", "inhibitedBy", "mutedBy") for by in status.texts(key)]
+    receivers = tuple(receiver.need_text("name") for receiver in alert.need_objects("receivers"))
+    return Routed(alert.need_texts("labels"), receivers, tuple(muted))
+
+
+def _sorted(alerts: Sequence[Alert]) -> tuple[Alert, ...]:
+    return tuple(sorted(alerts, key=lambda alert: alert.since))
+
+
+def _alert(alert: Fields, since: str) -> Alert:
+    labels = alert.need_texts("labels")
+    notes = alert.inner("annotations")
+    name = labels.pop("alertname", "")
+    return Alert(name, labels, notes.text("summary") or notes.text("description") or "", alert.need_time(since))
+
+
+def _point(found: object) -> tuple[datetime, float]:
+    """Return time and value of a point, `[1700000000.5, "NaN"]`."""
+    if not isinstance(found, list) or len(found) != 2 or not isinstance(found[1], str):
+        raise Malformed("has a point that is not a time and a value")
+    seconds = as_number(found[0])
+    at = known(moment(seconds, "s")) if seconds is not None else None
+    if at is None:
+        raise Malformed("has a point whose time is none")
+    try:
+        return at, float(found[1])
+    except ValueError:
+        raise Malformed("has a point whose value is not a number") from None
