@@ -38,8 +38,8 @@ helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unitt
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
 	$(PY) -m pytest -m kube
-chaos: install fetch ## kill Spark, Kafka and the store twenty times under load; count each record in Trino
-	DATAOPS_KILLS=20 $(PY) -m pytest tests/e2e/test_kills.py
+chaos: install fetch ## a million faulty readings, and twenty kills of Spark, Kafka and the store under load: each record once in Trino
+	DATAOPS_KILLS=20 DATAOPS_READINGS=1000000 $(PY) -m pytest tests/e2e/test_exactly_once.py tests/e2e/test_kills.py
 soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
 	$(PY) -m pytest -s -m soak
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components

@@ -57,8 +57,6 @@ settings.load_profile("suite")
 
 STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
 """Marks of unit tests that `make quick` leaves out."""
-TOGETHER = ("e2e", "pipeline")
-"""Folders whose tests share something that is dear: each of them runs in one worker."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,8 +72,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item, folder: str) -> str | None:
-    if folder in TOGETHER:
-        return "stack" if item.get_closest_marker("stack") else "spark" if item.get_closest_marker("spark") else None
+    if folder == "e2e":
+        return item.path.stem if item.path.stem.startswith("test_kafka") else "stack"
+    if item.get_closest_marker("spark"):
+        return "spark"
     shared = getattr(item, "_fixtureinfo", None)
     definitions = shared.name2fixturedefs.values() if shared else ()
     if any(each[-1].scope == "module" for each in definitions):

@@ -38,6 +38,8 @@ class JobSettings:
         spark_master: Spark's master URL; empty where spark-submit starts the job.
         spark_jars: Folder of Spark's further jars; empty where spark-submit brings them.
         state_hours: How long `detect_excursions` remembers a logger that sends nothing any more; 72 where not set.
+        trigger_seconds: Pause between the starts of two batches of a stream; 5 where not set.
+        batch_records: Records that one batch of `land_readings` takes at the most; 75,000 where not set.
     """
 
     kafka: str
@@ -54,6 +56,8 @@ class JobSettings:
     spark_master: str = ""
     spark_jars: str = ""
     state_hours: float = 72.0
+    trigger_seconds: float = 5.0
+    batch_records: int = 75_000
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -65,7 +69,15 @@ class JobSettings:
             raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
         found: dict[str, Any] = {field: env[name] for field, name in names.items() if env.get(name)}
         if "state_hours" in found:
-            found["state_hours"] = _hours(names["state_hours"], found["state_hours"])
+            found["state_hours"] = _number(names["state_hours"], found["state_hours"], "hours", 24 * 365, "a year")
+        if "trigger_seconds" in found:
+            found["trigger_seconds"] = _number(
+                names["trigger_seconds"], found["trigger_seconds"], "seconds", 3600, "an hour"
+            )
+        if "batch_records" in found:
+            found["batch_records"] = int(
+                _number(names["batch_records"], found["batch_records"], "records", 10**9, "a billion")
+            )
         return cls(**found)
 
     def s3_properties(self) -> dict[str, Any]:
@@ -77,14 +89,14 @@ class JobSettings:
         }
 
 
-def _hours(name: str, text: str) -> float:
+def _number(name: str, text: str, unit: str, limit: float, limit_name: str) -> float:
     try:
-        hours = float(text)
+        number = float(text)
     except ValueError:
-        hours = 0.0
-    if not 0 < hours < 24 * 365:
-        raise JobError(f"{name} is {text!r}: a number of hours, more than 0 and less than a year")
-    return hours
+        number = 0.0
+    if not 0 < number < limit:
+        raise JobError(f"{name} is {text!r}: a number of {unit}, more than 0 and less than {limit_name}")
+    return number
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

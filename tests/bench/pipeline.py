@@ -40,7 +40,7 @@ NOT_NEEDED = (
     "airflow-dag-processor",
     "airflow-triggerer",
 )
-TRIGGER_SECONDS = float(streaming.TRIGGER.split()[0])
+TRIGGER_SECONDS = JobSettings.trigger_seconds
 
 
 def local(state: Path, *arguments: str) -> None:
@@ -87,7 +87,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def backlog(spark: SparkSession, settings: JobSettings) -> DataFrame:
     """Return the stream that `land_readings` reads."""
-    return streaming.records(spark, settings, land_readings.MAX_OFFSETS)
+    return streaming.records(spark, settings, settings.batch_records)
 
 
 def read_only(spark: SparkSession, settings: JobSettings) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +15,43 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from rich.console import Console
+from tests.ports import free_base
 
+from dataops_local import stack as local_stack
+from dataops_local.layout import OFFSETS, Layout
+from dataops_local.supervisor import Supervisor
 from dataops_pipeline.jobs.streaming import TOPIC
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
-PORT_BASE = int(os.environ.get("DATAOPS_TEST_PORT_BASE", "29000"))
+PORT_BASE = int(os.environ.get("DATAOPS_TEST_PORT_BASE") or free_base([*OFFSETS.values(), 181, 182, 183]))
+QUICK = {"BOREAL_TRIGGER_SECONDS": "2", "BOREAL_BATCH_RECORDS": "25000"}
+"""Settings of the jobs: smaller batches, more of them, so that less has to be sent to see several."""
+TWO_TRIGGERS = 5.0
+"""Seconds in which `land_readings` starts two batches: what it would land twice is there then."""
+ORDER = (
+    "test_write_conflicts",
+    "test_depth",
+    "test_canary",
+    "test_exactly_once",
+    "test_detect_excursions",
+    "test_alerts",
+    "test_kills",
+    "test_outages",
+    "test_zero_left",
+)
+"""Files of the tests on the shared stack; those that break a component come last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the tests of the shared stack into their order; the others stay where they are."""
+    places = [at for at, item in enumerate(items) if item.path.stem in ORDER]
+    in_order = sorted((items[at] for at in places), key=lambda item: ORDER.index(item.path.stem))
+    for at, item in zip(places, in_order, strict=True):
+        items[at] = item
 
 
 @dataclass(frozen=True)
@@ -48,6 +80,24 @@ class Stack:
             text=True,
             stdout=subprocess.PIPE,
         )
+
+    def start(self, *names: str) -> None:
+        """Start programs, as `dataops_local start` does, without a Python of its own for it."""
+        for name in names:
+            Supervisor(self.layout).start(name)
+
+    def stop(self, *names: str) -> None:
+        """Stop programs at once and wait until all have ended, as `dataops_local stop` does one by one."""
+        stopping = [threading.Thread(target=Supervisor(self.layout).stop, args=(name,)) for name in names]
+        for each in stopping:
+            each.start()
+        for each in stopping:
+            each.join()
+
+    @property
+    def layout(self) -> Layout:
+        """Where its folders and ports are."""
+        return Layout(self.state, PORT_BASE)
 
     def dataops(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `dataops …` against the stack."""
@@ -93,11 +143,14 @@ class Stack:
 def until(what: str, look: Callable[[], T], good: Callable[[T], bool], within: float) -> T:
     """Look again and again until it is good; fails with the last look."""
     deadline = time.monotonic() + within
-    while not good(last := look()):
+    while True:
+        began = time.monotonic()
+        if good(last := look()):
+            return last
         if time.monotonic() > deadline:
             pytest.fail(f"not within {within:.0f} s: {what}; last seen: {last}")
-        time.sleep(1)
-    return last
+        # A look that starts a program takes a core: half of the time is left to what is waited for.
+        time.sleep(min(1.0, max(0.1, time.monotonic() - began)))
 
 
 def high_watermarks(stack: Stack) -> dict[int, int]:
@@ -117,10 +170,44 @@ def sent_since(before: dict[int, int]) -> str:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start the stack, and stop it afterwards; the tests that need the simulator or the detector start them."""
+    """Start the stack, and stop it afterwards; the tests that need the simulator or the detector start them.
+
+    It ends with this process, however that ends.
+    """
     stack = Stack(tmp_path_factory.mktemp("stack"))
-    try:
-        stack.local("up", "--without", "simulator", "--without", "detect_excursions")
-        yield stack
-    finally:
-        stack.local("down", check=False)
+    said = io.StringIO()
+    programs = local_stack.Stack(stack.layout, Console(file=said, width=200))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUICK.items():
+            patch.setenv(name, value)
+        # What is landed before Airflow is there goes through to the last stage with the first run of each DAG.
+        first = threading.Thread(target=send_first, args=(stack,), daemon=True)
+        first.start()
+        try:
+            programs.up(without=("simulator", "detect_excursions"), tied=True)
+            first.join(120)
+            yield stack
+        finally:
+            programs.down()
+            sys.stdout.write(said.getvalue())
+
+
+def send_first(stack: Stack) -> None:
+    """Send some readings as soon as the topic is there."""
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{stack.layout.port('kafka')}", "log_level": 0})
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        try:
+            if TOPIC in admin.list_topics(timeout=2).topics:
+                break
+        except KafkaException:  # the broker has not started yet
+            pass
+        time.sleep(0.5)
+    send(stack, 2000, day="2013-01-15")
+
+
+def send(stack: Stack, number: int, day: str, *more: str, timeout: float = 300) -> None:
+    """Send readings as fast as Kafka takes them."""
+    arguments = ["--no-dumps", "--as-fast-as-possible", "--readings", str(number), "--start", day, *more]
+    command = [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments]
+    subprocess.run(command, env=stack.env, check=True, timeout=timeout)

@@ -24,12 +24,12 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 @pytest.fixture
 def flowing(stack: Stack) -> Iterator[Stack]:
     """The stack, once all of it flows."""
-    stack.local("start", "simulator")
+    stack.start("simulator")
     try:
         until("data reaches gold", stack.probe, flows, within=600)
         yield stack
     finally:
-        stack.local("stop", "simulator")
+        stack.stop("simulator")
 
 
 @pytest.fixture
@@ -83,12 +83,12 @@ def receiver(flowing: Stack, tmp_path: Path) -> Iterator[Receiver]:
 
 def test_a_stopped_spark_job_raises_the_one_alert_and_it_resolves(flowing: Stack, receiver: Receiver) -> None:
     until("the Watchdog arrives", lambda: receiver.seen.get("/watchdog"), bool, within=60)
-    flowing.local("stop", LAND)
+    flowing.stop(LAND)
     try:
         firing = ("/page", "firing", "DataopsStageStuck", LAND)
         until("the page", receiver.alerts, lambda seen: firing in seen, within=120)
     finally:
-        flowing.local("start", LAND)
+        flowing.start(LAND)
     resolved = ("/page", "resolved", "DataopsStageStuck", LAND)
     until("the end of it", receiver.alerts, lambda seen: resolved in seen, within=300)
     assert receiver.alerts() == {firing, resolved}, "one cause, one alert"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 from pyarrow.fs import S3FileSystem, copy_files
-from tests.e2e.conftest import Stack, until
+from tests.e2e.conftest import Stack, send, until
 
 from dataops_core.systems.spark.checkpoint import read_checkpoint
 
@@ -23,9 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 @pytest.fixture(scope="module", autouse=True)
 def readings(stack: Stack) -> None:
     """Send some, so that each stage has had something, also where this file runs alone."""
-    arguments = ("run", "--no-dumps", "--as-fast-as-possible", "--readings", "500", "--start", "2013-03-01")
-    simulator = [sys.executable, "-m", "dataops_pipeline.simulator", *arguments]
-    subprocess.run(simulator, env=stack.env, check=True, timeout=200)
+    send(stack, 500, day="2013-03-01")
 
 
 def figures(seen: dict[str, Any]) -> dict[str, float]:
@@ -164,7 +160,7 @@ def test_a_backfill_says_its_dates_and_makes_their_runs(stack: Stack) -> None:
 
 def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
     """Airflow's scheduler counts as lost once it was not heard of for its health check's threshold (30 s)."""
-    stack.local("stop", "airflow-scheduler")
+    stack.stop("airflow-scheduler")
     try:
         seen = until(
             "the scheduler is missed",
@@ -177,5 +173,5 @@ def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
         assert "last heartbeat:" in finding["evidence"][0]
         assert seen["exit"] != 0
     finally:
-        stack.local("start", "airflow-scheduler")
+        stack.start("airflow-scheduler")
     until("it is back", stack.probe, lambda s: not s["components"]["airflow"]["findings"], 120)

@@ -18,6 +18,8 @@ BOXES = ("BL-1220-0003", "BL-1220-0004")
 """Loggers that the reference data know and of which no other test sends readings."""
 T0 = datetime(2013, 12, 20, 8, tzinfo=UTC)
 STEP = timedelta(minutes=5)
+PRODUCTS = "SELECT count(*) FROM lake.bronze.products JOIN lake.bronze.shipments USING (product_id)"
+"""What the first run of `load_reference_data` makes."""
 ALERT_SECONDS = 60.0
 """What is promised: an excursion is seen in under a minute."""
 
@@ -25,16 +27,17 @@ ALERT_SECONDS = 60.0
 @pytest.fixture(scope="module", autouse=True)
 def detector(stack: Stack) -> Iterator[None]:
     """Run the detector for these tests only: it would have to work off what the others send."""
-    stack.local("start", "detect_excursions")
+    stack.start("detect_excursions")
     yield
-    stack.local("stop", "detect_excursions")
+    stack.stop("detect_excursions")
 
 
 @pytest.fixture(scope="module")
 def limits(stack: Stack) -> dict[str, dict[str, Any]]:
     """Return the products' limits by logger, once the reference data has been loaded."""
-    loaded = stack.dataops("dag", "trigger", "load_reference_data", "--wait", "--yes", timeout=600)
-    assert loaded.returncode == 0, loaded.stderr
+    until(
+        "the reference data is loaded", lambda: stack.dataops("sql", PRODUCTS).returncode, lambda code: code == 0, 300
+    )
     rows = stack.sql(
         "SELECT logger_id, shipment_id, max_c, tolerance_c, (min_c + max_c) / 2 AS good_c, excursion_minutes"
         " FROM lake.bronze.shipments JOIN lake.bronze.products USING (product_id)"
@@ -110,7 +113,7 @@ def test_an_excursion_opens_once_and_closes_once(
     opened, closed = f"{name}/1/opened", f"{name}/1/closed"
     box.send(0, out=False)
     box.send(*range(1, opens), out=True)
-    time.sleep(12)
+    time.sleep(12)  # a batch, and what it writes
     assert alerts.read() == [], "too short"
     box.send(opens, opens + 2, out=True)
     until("it opens", alerts.read, lambda told: told == [opened], within=120)

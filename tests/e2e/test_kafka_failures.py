@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from tests.brokers import Brokers
+from tests.brokers import SECOND, Brokers
 from tests.e2e.conftest import until
+from tests.ports import free_base
 from tests.settings import Settings
 
 from dataops_core.errors import NotFound
@@ -25,9 +25,10 @@ from dataops_core.systems.kafka.cluster import scan
 from dataops_core.systems.kafka.offsets import LATEST, edges
 from dataops_core.systems.kafka.records import Start, peek
 from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_local.layout import OFFSETS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
-PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000"))
+PORT_BASE = free_base([*OFFSETS.values(), OFFSETS["kafka controller"] + SECOND])
 
 
 @pytest.fixture(scope="module")

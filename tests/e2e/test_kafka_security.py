@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,15 +27,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from tests.brokers import Brokers
 from tests.e2e.conftest import until
+from tests.ports import free_base
 from tests.settings import Settings
 
 from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, diagnose
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
+from dataops_local.layout import OFFSETS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-PORT_BASE = int(os.environ.get("DATAOPS_TEST_KAFKA_PORT_BASE", "28000")) + 300
+PORT_BASE = free_base([1, 2, *(50 + offset for offset in OFFSETS.values())])
 SCRAM, OAUTH = PORT_BASE + 1, PORT_BASE + 2
 TOPIC = "guarded"
 READS = ((ResourceType.TOPIC, TOPIC, AclOperation.READ), (ResourceType.TOPIC, TOPIC, AclOperation.DESCRIBE_CONFIGS))

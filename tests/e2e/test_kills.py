@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.e2e.conftest import Stack, high_watermarks, sent_since, until
+from tests.e2e.conftest import TWO_TRIGGERS, Stack, high_watermarks, send, sent_since, until
 
 from dataops_pipeline.catalog import open_catalog
 from dataops_pipeline.settings import JobSettings
@@ -71,7 +71,7 @@ def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp
             lambda records, number=number: records >= number,
             within=300,
         )
-    time.sleep(12)  # two triggers: a record that comes twice must have had the time to
+    time.sleep(TWO_TRIGGERS)
     for table, number in expected.items():
         assert stack.sql(counted % table) == [{"records": number, "distinct_records": number}], killed
     assert_truth(stack, tmp_path / "readings.parquet")
@@ -112,21 +112,18 @@ def kill(stack: Stack, name: str) -> int | None:
 
 
 def test_a_lost_checkpoint_is_said_and_lands_nothing_twice(stack: Stack) -> None:
-    stack.local("stop", "land_readings")
+    stack.stop("land_readings")
     shutil.rmtree(stack.state / "checkpoints" / "land_readings")
-    stack.local("start", "land_readings")
-    arguments = ["--no-dumps", "--as-fast-as-possible", "--readings", "5000", "--start", "2013-04-20"]
-    subprocess.run(
-        [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments], env=stack.env, check=True, timeout=120
-    )
-    # It reads all of the topic anew before it commits: more than a million records.
+    stack.start("land_readings")
+    send(stack, 5000, day="2013-04-20")
+    # It reads all of the topic again before it commits.
     until("a finding", lambda: stack.probe()["verdict"], said, within=400)
     high = sum(high_watermarks(stack).values())
     counted = (
         "SELECT (SELECT count(*) FROM lake.bronze.readings) + (SELECT count(*) FROM lake.bronze.rejected_readings) AS n"
     )
     until("all records landed", lambda: stack.sql(counted)[0]["n"], lambda n: n >= high, within=300)
-    time.sleep(12)
+    time.sleep(TWO_TRIGGERS)
     assert stack.sql(counted) == [{"n": high}]
 
 

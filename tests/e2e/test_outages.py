@@ -6,14 +6,12 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Stack, until
+from tests.e2e.conftest import Stack, send, until
 from tests.screen import heartbeat, until_shown
 from textual.pilot import Pilot
 
@@ -39,7 +37,7 @@ STAGES = [
 AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 FLOWS = ("caught_up", "idle", "behind", "affected")
 """States while data flows; where something stands still, one stage or component is in another one."""
-BURST = 450_000
+BURST = 150_000
 """Records: several batches of `land_readings`, so that there is something to catch up on."""
 FREEZE = 5.0
 """Seconds that the event loop may stand still: less than a probe may take, more than a loaded machine does."""
@@ -50,9 +48,9 @@ Seen = dict[str, Any]
 @pytest.fixture(scope="module")
 def simulated(stack: Stack) -> Iterator[None]:
     """Let readings flow."""
-    stack.local("start", "simulator")
+    stack.start("simulator")
     yield
-    stack.local("stop", "simulator")
+    stack.stop("simulator")
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +82,11 @@ async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
 @asynccontextmanager
 async def stopped(stack: Stack, *names: str) -> AsyncIterator[None]:
     """Stop programs, and start them again at the end; the console goes on meanwhile."""
-    await asyncio.to_thread(stack.local, "stop", *names)
+    await asyncio.to_thread(stack.stop, *names)
     try:
         yield
     finally:
-        await asyncio.to_thread(stack.local, "start", *names)
+        await asyncio.to_thread(stack.start, *names)
 
 
 async def look_until(stack: Stack, what: str, good: Callable[[Seen], bool], within: float) -> Seen:
@@ -177,21 +175,39 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
 
 def burst(stack: Stack) -> None:
     """Send many records at once, beside the simulator that runs."""
-    arguments = ["--no-dumps", "--as-fast-as-possible", "--readings", str(BURST), "--start", "2013-02-01"]
-    command = [sys.executable, "-m", "dataops_pipeline.simulator", "run", *arguments]
-    subprocess.run(command, env=stack.env, check=True, timeout=300)
+    send(stack, BURST, day="2013-02-01")
 
 
-async def test_trino_down(stack: Stack) -> None:
+async def test_trino_down_and_then_without_workers(stack: Stack) -> None:
+    """Without workers, it takes queries and none of them begins."""
+    config = stack.state / "trino/etc/config.properties"
+    before = config.read_text()
+    alone = before.replace("include-coordinator=true", "include-coordinator=false")
+    assert alone != before
+    blind = ["trino.shipment_exposure"]
+    others = [name for name in STAGES if name not in blind]
     async with console(stack) as pilot:
-        async with stopped(stack, "trino"):
-            blind = ["trino.shipment_exposure"]
-            seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
-            assert_others_live(seen, {"trino"}, [name for name in STAGES if name not in blind])
-            assert seen["verdict"]["check_id"] == "trino/unreachable"
-            assert all(seen["stages"][name]["state"] in FLOWS for name in STAGES if name not in blind)
-            await until_row(pilot, blind[0], "? unknown", 60)
-            await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, "trino's mark", 10)
+        try:
+            async with stopped(stack, "trino"):
+                seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
+                assert_others_live(seen, {"trino"}, others)
+                assert seen["verdict"]["check_id"] == "trino/unreachable"
+                assert all(seen["stages"][name]["state"] in FLOWS for name in others)
+                await until_row(pilot, blind[0], "? unknown", 60)
+                await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, "trino's mark", 10)
+                config.write_text(alone)
+            seen = await look_until(
+                stack, "no workers", lambda s: s["verdict"]["check_id"] == "trino/no-workers", within=120
+            )
+        finally:
+            async with stopped(stack, "trino"):
+                config.write_text(before)
+        assert_others_live(seen, set(), others)
+        assert (seen["verdict"]["stage"], seen["verdict"]["component"]) == (None, "trino")
+        assert seen["verdict"]["sentence"].startswith("trino: it has fewer workers")
+        assert seen["verdict"]["sentence"].endswith("; failed: trino.shipment_exposure")
+        assert seen["stages"][blind[0]]["affected_by"] == "trino"
+        assert seen["verdict"]["remedy"]["text"].startswith("Start workers")
         await until_all_flow(stack, pilot)
 
 
@@ -210,27 +226,6 @@ async def test_trino_hung(stack: Stack) -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
         await until_all_flow(stack, pilot)
-
-
-async def test_trino_without_workers(stack: Stack) -> None:
-    """It takes queries, and none of them begins."""
-    config = stack.state / "trino/etc/config.properties"
-    before = config.read_text()
-    alone = before.replace("include-coordinator=true", "include-coordinator=false")
-    assert alone != before
-    try:
-        async with stopped(stack, "trino"):
-            config.write_text(alone)
-        seen = await look_until(stack, "no workers", lambda s: s["verdict"]["check_id"] == "trino/no-workers", 120)
-    finally:
-        async with stopped(stack, "trino"):
-            config.write_text(before)
-    assert_others_live(seen, set(), [name for name in STAGES if name != "trino.shipment_exposure"])
-    assert (seen["verdict"]["stage"], seen["verdict"]["component"]) == (None, "trino")
-    assert seen["verdict"]["sentence"].startswith("trino: it has fewer workers")
-    assert seen["verdict"]["sentence"].endswith("; failed: trino.shipment_exposure")
-    assert seen["stages"]["trino.shipment_exposure"]["affected_by"] == "trino"
-    assert seen["verdict"]["remedy"]["text"].startswith("Start workers")
 
 
 def refuse_quickly(stack: Stack) -> None:

@@ -68,7 +68,7 @@ class Exporter:
 
 @pytest.fixture
 def exporter(stack: Stack, tmp_path: Path) -> Iterator[Exporter]:
-    stack.local("start", "simulator")
+    stack.start("simulator")
     until("data reaches gold", stack.probe, flows, within=600)
     port = free_port()
     command = [sys.executable, "-m", "dataops_exporter", "--config", str(stack.config), "--port", str(port)]
@@ -80,7 +80,7 @@ def exporter(stack: Stack, tmp_path: Path) -> Iterator[Exporter]:
         finally:
             process.terminate()
             process.wait(30)
-            stack.local("stop", "simulator")
+            stack.stop("simulator")
 
 
 def answers(port: int) -> bool:
@@ -111,11 +111,11 @@ def green(seen: Series) -> bool:
 @contextmanager
 def outage(stack: Stack, name: str, hangs: bool) -> Iterator[None]:
     if not hangs:
-        stack.local("stop", *PROGRAMS[name])
+        stack.stop(*PROGRAMS[name])
         try:
             yield
         finally:
-            stack.local("start", *PROGRAMS[name])
+            stack.start(*PROGRAMS[name])
         return
     pids = [int((stack.state / "pids" / program).read_text()) for program in PROGRAMS[name]]
     family = [each for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]

@@ -130,7 +130,7 @@ def workers(cluster: Cluster) -> list[str]:
 def test_a_query_goes_on_where_another_machine_left_off(stack: Stack, cluster: Cluster) -> None:
     send(stack, 1000)
     query = until("a query", lambda: fact(stack), lambda found: found is not None, within=240)
-    stack.local("stop", "land_readings")
+    stack.stop("land_readings")
     try:
         with cluster.started("land_readings", *cluster.submit("land_readings")):
             send(stack, 5000)
@@ -140,7 +140,7 @@ def test_a_query_goes_on_where_another_machine_left_off(stack: Stack, cluster: C
             assert stack.sql(LANDED) == [{"n": high}]
             assert fact(stack) == query, "the same query, from its checkpoint"
     finally:
-        stack.local("start", "land_readings")
+        stack.start("land_readings")
 
 
 def fact(stack: Stack) -> str | None:

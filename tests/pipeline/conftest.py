@@ -13,6 +13,14 @@ from dataops_local.layout import Layout
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
 
+TINY = {
+    "spark.default.parallelism": "1",
+    "spark.sql.shuffle.partitions": "1",
+    # To plan again between stages, and to compile each of them, costs more than it gains on some hundred rows.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+}
+"""Settings for some hundred rows; none of them changes a result."""
 UI = {
     "spark.ui.enabled": "true",
     "spark.ui.port": "0",
@@ -30,6 +38,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
-        session = spark_session(settings, "tests", conf=UI)
+        session = spark_session(settings, "tests", conf=TINY | UI)
         yield session
         session.stop()

@@ -32,8 +32,12 @@ T0 = datetime(2013, 7, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
+NUMBERS = ("BOREAL_STATE_HOURS", "BOREAL_TRIGGER_SECONDS", "BOREAL_BATCH_RECORDS")
+"""Variables that are numbers; empty where not set."""
+
+
 def settings_for(**change: Any) -> dict[str, str]:
-    return {f"BOREAL_{field.name.upper()}": "x" for field in fields(JobSettings)} | {"BOREAL_STATE_HOURS": ""} | change
+    return {f"BOREAL_{field.name.upper()}": "x" for field in fields(JobSettings)} | dict.fromkeys(NUMBERS, "") | change
 
 
 def test_how_long_state_is_kept_is_a_setting() -> None:
@@ -42,6 +46,16 @@ def test_how_long_state_is_kept_is_a_setting() -> None:
     for wrong in ("0", "-1", "a while", "nan", "1e9"):
         with pytest.raises(JobError, match="BOREAL_STATE_HOURS"):
             JobSettings.from_env(settings_for(BOREAL_STATE_HOURS=wrong))
+
+
+def test_how_large_and_how_frequent_batches_are_is_a_setting() -> None:
+    usual = JobSettings.from_env(settings_for())
+    assert (usual.trigger_seconds, usual.batch_records) == (5, 75_000)
+    small = JobSettings.from_env(settings_for(BOREAL_TRIGGER_SECONDS="0.5", BOREAL_BATCH_RECORDS="100"))
+    assert (small.trigger_seconds, small.batch_records) == (0.5, 100)
+    for name in ("BOREAL_TRIGGER_SECONDS", "BOREAL_BATCH_RECORDS"):
+        with pytest.raises(JobError, match=f"{name} is '0': a number of"):
+            JobSettings.from_env(settings_for(**{name: "0"}))
 
 
 def boxes_file(folder: Path) -> Path:

@@ -26,9 +26,6 @@ from dataops_pipeline.jobs.streaming import EPOCH_ID, QUERY_ID, TOPIC, each_batc
 from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
 from dataops_pipeline.transforms import readings
 
-MAX_OFFSETS = 75_000
-"""Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
-
 CONF = {
     # A batch is kept for a few seconds: packing it costs more than the memory is worth.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
@@ -126,7 +123,7 @@ def start(spark: SparkSession, settings: JobSettings) -> StreamingQuery:
         count = land(batch, epoch, query_id, topic_id, catalog)
         log.info("batch %d: %d records in %.1f s", epoch, count, time.monotonic() - began)
 
-    return each_batch(records(spark, settings, MAX_OFFSETS), settings, "land_readings", write)
+    return each_batch(records(spark, settings, settings.batch_records), settings, "land_readings", write)
 
 
 def stream(settings: JobSettings) -> str:

@@ -25,7 +25,6 @@ from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings, NotYet
 
 TOPIC = "logger-readings"
-TRIGGER = "5 seconds"
 RESTART_SECONDS = (1, 2, 5, 10)
 """Pauses before the query is started again; the last one repeats."""
 WAIT_SECONDS = 5
@@ -81,7 +80,7 @@ def each_batch(
     query = (
         frame.writeStream.queryName(name)
         .option("checkpointLocation", f"{settings.checkpoints}/{name}")
-        .trigger(processingTime=TRIGGER)
+        .trigger(processingTime=f"{settings.trigger_seconds} seconds")
         .foreachBatch(lambda batch, epoch: write(batch, epoch, str(started.result(timeout=60).id)))
         .start()
     )
