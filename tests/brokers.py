@@ -14,6 +14,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from dataops_local import guard
 from dataops_local.components import format_kafka, kafka_ready, programs
 from dataops_local.layout import Layout
 
@@ -50,7 +51,8 @@ class Brokers:
             )
         log = self.layout.log_dir / f"kafka-{node}.log"
         with log.open("wb") as out:
-            self._running[node] = subprocess.Popen([*java, kafka, properties], stdout=out, stderr=out)
+            command = guard.command(self.layout.state, f"kafka-{node}", [*java, kafka, properties])
+            self._running[node] = subprocess.Popen(command, stdout=out, stderr=out)
         self._wait(lambda: kafka_ready(self.layout) and len(self.nodes()) == len(self._running), log)
 
     def nodes(self) -> set[int]:

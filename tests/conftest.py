@@ -47,7 +47,7 @@ def _start_clean() -> None:
 
 def _end(*_: object) -> None:
     """End the run as Ctrl-C does, so that fixtures stop what they have started."""
-    pytest.exit("ended by SIGTERM", returncode=128 + signal.SIGTERM)
+    raise KeyboardInterrupt("SIGTERM")  # not `pytest.exit`: its exception is swallowed where all of them are
 
 
 _start_clean()
@@ -59,6 +59,7 @@ STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
 """Marks of unit tests that `make quick` leaves out."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make quick` runs, and keep together what shares a fixture of its module or folder."""
     for item in items:

@@ -24,7 +24,7 @@ async def until_shown(app: App[Any], good: Callable[[str], bool], what: str, wit
     while not good(text := shown(app)):
         if time.monotonic() > deadline:
             pytest.fail(f"not on the screen within {within:.0f} s: {what}\n{text}")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
     return text
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from dataops_local import components, fetch
+from dataops_local import components, fetch, guard
 from dataops_local.layout import Layout
 
 READY_WITHIN = 120.0
@@ -66,7 +66,9 @@ def broker(port_base: int, memory: str = "1g") -> Iterator[Broker]:
         components.format_kafka(layout)
         argv = [f"-Xmx{memory}" if word.startswith("-Xmx") else word for word in program.argv]
         with (layout.log_dir / "kafka.log").open("w") as log:
-            process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                guard.command(layout.state, "broker", argv), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
         try:
             deadline = time.monotonic() + READY_WITHIN
             while not components.kafka_ready(layout):

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.bench import end_cleanly
 from tests.bench.broker import Broker, broker, fill
 
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27500"))
@@ -183,6 +184,7 @@ def ratios(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 
 def main() -> int:
     """Measure, and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--topics", type=int, default=1_000)
     options.add_argument("--partitions", type=int, default=10, help="of each topic")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+from tests.bench import end_cleanly
 
 from dataops_local import fetch
 from dataops_local.layout import Layout
@@ -100,7 +101,7 @@ def seconds(work: Callable[[], object], rounds: int = 1) -> float:
     return min(took)
 
 
-def write(spark: SparkSession, rows: DataFrame, variant: Variant) -> float:
+def write(spark: SparkSession, rows: DataFrame, variant: Variant, days: int) -> float:
     """Write the table anew, a day a commit; return the seconds."""
     table = f"bench.db.{variant.name}"
     columns = ", ".join(f"{name} {kind.replace('_ntz', '')}" for name, kind in rows.dtypes)
@@ -113,7 +114,7 @@ def write(spark: SparkSession, rows: DataFrame, variant: Variant) -> float:
         spark.sql(f"ALTER TABLE {table} WRITE ORDERED BY {variant.sort}")
 
     def append() -> None:
-        for day in pd.date_range("2013-07-01", periods=DAYS):
+        for day in pd.date_range("2013-07-01", periods=days):
             of_day = rows.where(F.to_date("received_at") == F.lit(f"{day:%Y-%m-%d}").cast("date"))
             of_day.writeTo(table).append()
 
@@ -131,21 +132,23 @@ def scanned(spark: SparkSession, table: str, where: str) -> int:
 
 def main() -> None:
     """Run it and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--days", type=int, default=DAYS, help="days of readings (default: %(default)s)")
     options.add_argument("--rounds", type=int, default=3, help="times that each query runs (default: %(default)s)")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spark = session(folder)
         try:
-            rows = readings(spark, folder, DAYS).persist()
+            rows = readings(spark, folder, chosen.days).persist()
             count = rows.count()
             logger = rows.groupBy("logger_id").count().orderBy(F.desc("count"), "logger_id").first()
             assert logger is not None
-            write(spark, rows.limit(10), Variant("warm_up"))
+            write(spark, rows.limit(10), Variant("warm_up"), chosen.days)
             found = {}
             for variant in VARIANTS:
-                took = write(spark, rows, variant)
+                took = write(spark, rows, variant, chosen.days)
                 table = f"bench.db.{variant.name}"
                 files, size = spark.sql(f"SELECT count(*), sum(file_size_in_bytes) FROM {table}.files").first() or (
                     0,

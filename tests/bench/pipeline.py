@@ -20,6 +20,7 @@ from pathlib import Path
 import trino
 from confluent_kafka import Producer
 from pyspark.sql import DataFrame, SparkSession
+from tests.bench import end_cleanly
 
 from dataops_pipeline import tables
 from dataops_pipeline.catalog import open_catalog
@@ -218,6 +219,7 @@ def freshness(settings: JobSettings, state: Path, probes: int, rate: float) -> d
 
 def main() -> None:
     """Run it and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--records", type=int, default=1_000_000, help="size of the backlog (default: %(default)s)")
     options.add_argument("--rounds", type=int, default=2, help="times that each is measured (default: %(default)s)")

@@ -32,6 +32,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 from pyiceberg.types import LongType, NestedField, StringType
+from tests.bench import end_cleanly
 from tests.bench.broker import broker, fill
 
 from dataops_core.garbage import look_seldom
@@ -253,6 +254,7 @@ def bench_demo(config: Path, times: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmarks and print what they found as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--topics", type=int, default=1000)
     options.add_argument("--partitions", type=int, default=10, help="of each topic")

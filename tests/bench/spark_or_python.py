@@ -22,6 +22,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from tests.bench import end_cleanly
 
 SIZES = (10_000, 100_000, 1_000_000, 5_000_000, 20_000_000)
 LOGGER_READINGS = 864
@@ -139,6 +140,7 @@ def plot(found: dict[int, dict[str, dict[str, Any]]], target: Path) -> None:
 
 def main() -> None:
     """Run all and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--largest", type=int, default=SIZES[-1], help="deliveries at the most (default: %(default)s)")
     options.add_argument("--timeout", type=float, default=900, help="seconds for one run (default: %(default)s)")

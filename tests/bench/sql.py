@@ -18,6 +18,7 @@ import pandas as pd
 import trino
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
+from tests.bench import end_cleanly
 from tests.bench.layout import readings, seconds
 from tests.bench.pipeline import environment, stack
 
@@ -120,6 +121,7 @@ def text(name: str) -> str:
 
 def main() -> None:
     """Run it and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--days", type=int, default=30, help="days of readings (default: %(default)s)")
     options.add_argument("--rounds", type=int, default=5, help="times that each query runs (default: %(default)s)")

@@ -21,6 +21,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench import end_cleanly
 from tests.bench.terminal import Good, NotShown, Terminal, lacks, shows, text_of
 
 from dataops_core.config import resolve_secret
@@ -379,6 +380,7 @@ HEAD = """| question | keys | seconds | without the console | its keys | its sec
 
 def main() -> int:
     """Do the tasks, and write the table."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--state", type=Path, default=Path(".local/demo"))
     options.add_argument("--port-base", type=int, default=19000)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pyte
+from tests.bench import end_cleanly
 from tests.bench.broker import broker, fill
 from tests.bench.terminal import Good, Terminal, lacks, shows, text_of
 from tests.trino_server import Script, TrinoServer
@@ -412,9 +413,11 @@ def measure(cases: Sequence[str], samples: int, bootstrap: str | None) -> Iterat
 
 def main() -> int:
     """Measure, and write the figures as JSON."""
+    end_cleanly()
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("cases", nargs="*", default=CASES, help=f"of {', '.join(CASES)}; all where none is named")
     options.add_argument("--samples", type=int, default=50, help="times that each key is pressed in each place")
+    options.add_argument("--topics", type=int, default=1_000, help="of the large cluster (default: %(default)s)")
     options.add_argument("--no-broker", action="store_true", help="leave out what needs a broker: large, and kaskade")
     asked = options.parse_args()
     if unknown := set(asked.cases) - set(CASES):
@@ -422,7 +425,7 @@ def main() -> int:
     found = {}
     with broker(PORT_BASE) if needs_broker(asked) else nullcontext() as kafka:
         if kafka is not None:
-            fill(kafka, topics=1_000, partitions=10, groups=200)
+            fill(kafka, topics=asked.topics, partitions=10, groups=max(1, asked.topics // 5))
         for case, figures in measure(asked.cases, asked.samples, kafka.bootstrap if kafka else None):
             print(f"{case}: {figures}", file=sys.stderr)
             found[case] = figures

@@ -237,7 +237,7 @@ async def still(app: DataopsApp, pilot: Any, wanted: Look | None) -> Look:
         line.cursor_blink = False
     looks: list[Look] = []
     while len(looks) < PATIENCE or looks[-1] != looks[-PATIENCE]:
-        await pilot.pause(0.1)
+        await pilot.pause(0.1 if looks else None)
         text = TOOK.sub(lambda took: "in … s".ljust(len(took[0])), shown(app)).rstrip("\n")
         looks.append((text, styles(app)))
         if looks[-1] == wanted:

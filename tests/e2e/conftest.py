@@ -46,6 +46,7 @@ ORDER = (
 """Files of the tests on the shared stack; those that break a component come last."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the tests of the shared stack into their order; the others stay where they are."""
     places = [at for at, item in enumerate(items) if item.path.stem in ORDER]

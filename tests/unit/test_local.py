@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import stat
@@ -13,14 +14,18 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from rich.console import Console
 from tests.ports import free_base
 
 from dataops_core.systems.registry import find_problems, load_settings
 from dataops_local import components, preflight
 from dataops_local.console_config import write_config
+from dataops_local.display import Display
 from dataops_local.errors import LocalError
 from dataops_local.layout import OFFSETS, ROOT, Layout, cluster_id
+from dataops_local.stack import Stack
 from dataops_local.supervisor import Program, Supervisor
+from dataops_local.usual import TYPICAL, Usual
 
 
 @pytest.fixture
@@ -196,3 +201,42 @@ def wait_for(good: object) -> None:
     while not good():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_start_says_what_it_waits_for_and_how_long_that_usually_takes(tmp_path: Path) -> None:
+    said = io.StringIO()
+    usual = Usual(tmp_path / "usual.json")
+    display = Display(Console(file=said, width=60), usual.seconds)
+    display.update("trino", "waiting", "waits for kafka")
+    assert said.getvalue() == ""
+    display.update("trino", "starting")
+    assert "trino: starting (usually 12 s)" in said.getvalue()
+    display.update("odd", "starting")
+    assert display.waiting_for() == "waiting for trino for 0 s (usually 12 s), odd for 0 s"
+    display._reminded -= 60
+    display.update("trino", "starting")
+    assert said.getvalue().splitlines()[-1].endswith("waiting for trino for 0 s (usually 12 s), odd for 0 s")
+    display.update("trino", "ready")
+    assert set(display.took()) == {"trino"}
+
+
+def test_what_is_usual_comes_from_the_last_starts(tmp_path: Path) -> None:
+    path = tmp_path / "usual.json"
+    for seconds in (90.0, 20.0, 21.0, 22.0, 23.0, 24.0):
+        Usual(path).remember({"trino": seconds})
+    assert Usual(path).seconds("trino") == 22
+    assert Usual(path).seconds("kafka") == 4, "as measured, where this stack has not started it yet"
+    assert Usual(path).seconds("no such step") is None
+    for broken in ("", "[]", '{"trino": 3}', '{"trino": ["x"]}'):
+        path.write_text(broken)
+        assert Usual(path).seconds("trino") == 12
+
+
+def test_each_step_of_a_start_has_its_usual_time(layout: Layout) -> None:
+    layout.state.mkdir()
+    programs = [*components.programs(layout), Program("prometheus", ("prometheus",), {})]
+    steps = Stack(layout, Console())._steps(programs)
+    assert {step.name for step in steps} == set(TYPICAL)
+    without = [program for program in programs if not program.name.startswith("airflow")]
+    left = {step.name for step in Stack(layout, Console())._steps(without)}
+    assert not {name for name in left if name.startswith("airflow")}, "nothing of Airflow is tried without it"

@@ -1,9 +1,10 @@
-"""What starts, how long it takes, and what it waits for: a live table on a terminal, plain lines elsewhere."""
+"""What starts, what it waits for, and how long that usually takes: a live table on a terminal, else plain lines."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,8 @@ from rich.live import Live
 from rich.table import Table
 
 GLYPHS = {"waiting": "·", "starting": "…", "ready": "✓", "failed": "✗"}
+REMIND_SECONDS = 10.0
+"""Seconds after which plain lines say again what is waited for."""
 STYLES = {"waiting": "dim", "starting": "yellow", "ready": "green", "failed": "red"}
 
 
@@ -31,11 +34,13 @@ class Display:
     """All steps; safe to call from several threads."""
 
     console: Console
+    usual: Callable[[str], float | None] = lambda _: None
+    """Returns the seconds that a step usually takes."""
     rows: dict[str, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._start = time.monotonic()
+        self._start = self._reminded = time.monotonic()
         self._live = Live(console=self.console, get_renderable=self._table, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> Self:
@@ -64,18 +69,50 @@ class Display:
             if state in ("ready", "failed") and row.began is not None:
                 row.took = time.monotonic() - row.began
             row.state, row.detail = state, detail
-            if changed and not self.console.is_terminal and state != "waiting":
+            if self.console.is_terminal:
+                return
+            if changed and state != "waiting":
                 took = f" in {row.took:.0f} s" if row.took is not None else ""
-                self.console.print(f"{self.elapsed:5.0f} s  {name}: {state}{took}{': ' + detail if detail else ''}")
+                usual = self._usually(name) if state == "starting" else ""
+                self._say(f"{name}: {state}{took}{usual}{': ' + detail if detail else ''}")
+            elif time.monotonic() - self._reminded >= REMIND_SECONDS:
+                self._say(self.waiting_for())
+
+    def waiting_for(self) -> str:
+        """Say what is started and not ready, for how long, and how long that usually takes."""
+        now = time.monotonic()
+        parts = [
+            f"{name} for {now - row.began:.0f} s{self._usually(name)}"
+            for name, row in self.rows.items()
+            if row.state == "starting" and row.began is not None
+        ]
+        return f"waiting for {', '.join(parts)}" if parts else "waiting"
+
+    def took(self) -> dict[str, float]:
+        """Return the seconds of each step that is ready."""
+        return {name: row.took for name, row in self.rows.items() if row.state == "ready" and row.took is not None}
+
+    def _usually(self, name: str) -> str:
+        seconds = self.usual(name)
+        return f" (usually {max(1, round(seconds))} s)" if seconds is not None else ""
+
+    def _say(self, text: str) -> None:
+        self._reminded = time.monotonic()
+        self.console.print(f"{self.elapsed:5.0f} s  {text}", soft_wrap=True)
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, title=f"local stack · {self.elapsed:.0f} s", title_justify="left")
-        for heading in ("", "what", "state", "seconds", ""):
-            table.add_column(heading, justify="right" if heading == "seconds" else "left")
         with self._lock:
+            title = f"local stack · {self.elapsed:.0f} s · {self.waiting_for()}"
+            table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+            for heading in ("", "what", "state", "seconds", "usually", ""):
+                table.add_column(heading, justify="right" if heading in ("seconds", "usually") else "left")
             for name, row in self.rows.items():
                 seconds = row.took if row.took is not None else (time.monotonic() - row.began if row.began else None)
                 style = STYLES[row.state]
                 shown = "" if seconds is None else f"{seconds:.0f}"
-                table.add_row(f"[{style}]{GLYPHS[row.state]}", name, f"[{style}]{row.state}", shown, row.detail)
+                usual = self.usual(name)
+                usually = "" if usual is None else f"{usual:.0f}"
+                table.add_row(
+                    f"[{style}]{GLYPHS[row.state]}", name, f"[{style}]{row.state}", shown, usually, row.detail
+                )
         return table

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -25,6 +26,20 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:  # it ended before the kernel knew
         sys.exit(1)
+
+
+def command(folder: Path, name: str, argv: Sequence[str]) -> list[str]:
+    """Return the command that runs a program which dies with whoever starts it; its settings are put into a folder."""
+    path = folder / f"{name}.guard.json"
+    path.touch(0o600)
+    program = {
+        "argv": list(argv),
+        "env": dict(os.environ),
+        "cwd": str(Path.cwd()),
+        "pid_file": str(path.with_suffix(".pid")),
+    }
+    path.write_text(json.dumps(program))
+    return [sys.executable, __file__, str(path)]
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from dataops_local.display import Display
 from dataops_local.errors import LocalError
 from dataops_local.layout import Layout
 from dataops_local.supervisor import ALIVE, Program, Supervisor
+from dataops_local.usual import Usual
 
 NOT_YET = (OSError, urllib.error.URLError, KafkaException, json.JSONDecodeError, KeyError)
 """What a component that has not started yet answers with."""
@@ -237,7 +238,8 @@ class Stack:
             connection.close()
 
     def _run(self, steps: Sequence[Step]) -> None:
-        display = Display(self.console)
+        usual = Usual(self.layout.state / "usual.json")
+        display = Display(self.console, usual.seconds)
         events = {step.name: threading.Event() for step in steps}
         failed: list[Exception] = []
         stop = threading.Event()
@@ -270,6 +272,7 @@ class Stack:
                 stop.set()
         if failed:
             raise failed[0]
+        usual.remember(display.took())
 
     def _walk(self, step: Step, events: dict[str, threading.Event], display: Display, stop: threading.Event) -> None:
         for name in step.after:

@@ -1,0 +1,59 @@
+"""How long each step of a start usually takes: from this stack's last starts, else as measured on two cores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+KEPT = 5
+"""Starts that are remembered."""
+TYPICAL = {
+    "kafka": 4.0,
+    "store": 2.0,
+    "trino": 12.0,
+    "topics": 1.0,
+    "simulator": 1.0,
+    "land_readings": 25.0,
+    "first record through trino": 5.0,
+    "reference files": 15.0,
+    "detect_excursions": 3.0,
+    "airflow database": 12.0,
+    "airflow pools": 8.0,
+    "airflow-api": 15.0,
+    "airflow-scheduler": 3.0,
+    "airflow-dag-processor": 3.0,
+    "airflow-triggerer": 3.0,
+    "airflow": 15.0,
+    "exporter": 3.0,
+    "prometheus": 1.0,
+}
+"""Seconds of each step on two cores."""
+
+
+class Usual:
+    """The seconds that each step took at the last starts, kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._took = _read(path)
+
+    def seconds(self, step: str) -> float | None:
+        """Return how long a step usually takes; `None` where nobody has measured it."""
+        took = self._took.get(step)
+        return median(took) if took else TYPICAL.get(step)
+
+    def remember(self, took: Mapping[str, float]) -> None:
+        """Add one start."""
+        for step, seconds in took.items():
+            self._took[step] = [*self._took.get(step, []), round(seconds, 1)][-KEPT:]
+        self._path.write_text(json.dumps(self._took))
+
+
+def _read(path: Path) -> dict[str, list[float]]:
+    try:
+        found = json.loads(path.read_text())
+        return {str(step): [float(seconds) for seconds in took] for step, took in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):  # the first start, or a file that was cut short
+        return {}
