@@ -112,6 +112,7 @@ def one_line(capsys: Captured) -> str:
     return err
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

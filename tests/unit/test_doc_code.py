@@ -113,6 +113,7 @@ def commands(block: Block) -> Iterator[list[str]]:
 SHELL = [b for b in BLOCKS if b.language in ("sh", "console")]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("block", SHELL, ids=str)
 def test_commands_exist_and_take_these_options(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

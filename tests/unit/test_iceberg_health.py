@@ -291,6 +291,7 @@ def test_upkeep_that_is_due(
     assert "dataops sql 'ALTER TABLE lake.b.orders EXECUTE" in (pipeline.verdict.remedy.command or "")
 
 
+@pytest.mark.programs
 def test_records_that_could_not_be_read(append: Callable[..., Table], catalog: Catalog, tmp_path: Path) -> None:
     append(20)
     rejected = catalog.create_table("b.rejected", Schema(NestedField(1, "line", StringType())))

@@ -219,6 +219,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATAOPS_PROBE_TIMEOUT", "2")
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("impatient")
 def test_one_that_is_down_and_one_that_hangs(verify: Verify, closed_port: int, silent_port: int) -> None:
     steps = verify(url=f"http://127.0.0.1:{closed_port}", code=1)
@@ -381,6 +382,7 @@ def test_a_test_alert_arrives_is_audited_and_ends_by_itself(platform: Platform, 
     assert platform.posted[-1]["labels"]["severity"] == "info"
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("impatient")
 def test_a_test_alert_that_is_muted_lost_led_elsewhere_or_refused(platform: Platform, verify: Verify) -> None:
     where = ("--alertmanager", platform.url)

@@ -49,6 +49,7 @@ def run(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
 
 
+@pytest.mark.programs
 def test_what_cannot_be_asked_is_said_and_the_rest_is_proposed(
     tmp_path: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_snapshot_comes_back_as_it_was_in_all_its_fields(seed: int) -> None:
     ) == (repr(snapshot)), "also the types are the same"
 
 
+@pytest.mark.programs
 def test_a_recording_gives_back_each_snapshot_in_any_order(tmp_path: Path) -> None:
     taken = list(looks(2 * KEYFRAME_EVERY + 7))
     recorder = record(tmp_path / "r.sqlite")
@@ -181,6 +182,7 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     assert len(Recording(path).moments()) == len(found) + 1
 
 
+@pytest.mark.programs
 def test_old_snapshots_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     recorder = record(path, max_age=KEYFRAME_EVERY * 5)
@@ -197,6 +199,7 @@ def test_old_snapshots_are_dropped(tmp_path: Path) -> None:
     recorder.close()
 
 
+@pytest.mark.programs
 def test_a_recording_stays_below_its_size(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     random = Random(1)
@@ -239,6 +242,7 @@ def test_gaps_are_known(tmp_path: Path) -> None:
     assert (gap.start, gap.end) == (T0 + seconds(10), T0 + timedelta(hours=1))
 
 
+@pytest.mark.programs
 def test_a_part_is_cut_out_into_a_file_that_stands_alone(tmp_path: Path) -> None:
     recorder = record(tmp_path / "r.sqlite")
     taken = list(looks(200))
@@ -287,6 +291,7 @@ def refusal(path: Path) -> str:
     return str(refused.value)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("version", "said"),
     [
@@ -319,6 +324,7 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == content
 
 
+@pytest.mark.programs
 def test_a_damaged_file_is_refused(tmp_path: Path, good: bytes) -> None:
     path = tmp_path / "r.sqlite"
     path.write_bytes(good[: len(good) // 2])
@@ -332,6 +338,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, good: bytes) -> None:
         assert "is damaged" in refusal(path)
 
 
+@pytest.mark.programs
 def test_a_recording_cannot_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
     recorder = record(path)

@@ -253,6 +253,7 @@ def test_rows_that_fill_the_disk_s_share_are_stopped() -> None:
     assert result.full
 
 
+@pytest.mark.programs
 def test_memory_does_not_grow_with_the_rows() -> None:
     rows = [(n, "x" * 100) for n in range(CHUNK_ROWS)]
     chunk = 500 * CHUNK_ROWS  # bytes; a row of these, read back, is well under 500
@@ -311,6 +312,7 @@ def test_statistics_of_what_was_fetched() -> None:
     assert parts.distinct == 200
 
 
+@pytest.mark.programs
 def test_many_different_values_are_estimated_within_a_few_per_cent() -> None:
     (column,) = column_statistics(
         (("id", "bigint"),), ([(n,) for n in range(s, s + 500)] for s in range(0, 50_000, 250))

@@ -49,6 +49,7 @@ def test_what_is_made_of_the_backlog_is_current() -> None:
     assert files.write(BACKLOG, TEAM, check=True) == []
 
 
+@pytest.mark.programs
 def test_a_stale_file_is_named_and_written(tmp_path: Path) -> None:
     assert "tasks.md" in files.write(BACKLOG, tmp_path, check=True)
     assert not list(tmp_path.iterdir())

@@ -97,6 +97,7 @@ def test_a_page_needs_one_title() -> None:
         title_of("# A\n\n# B\n", "docs/a.md")
 
 
+@pytest.mark.programs
 def test_the_command_writes_each_page(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["pages", str(tmp_path)])
     assert done.exit_code == 0, done.output

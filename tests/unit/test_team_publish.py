@@ -74,6 +74,7 @@ def by_id(atlassian: Atlassian) -> dict[str, str]:
     return found
 
 
+@pytest.mark.programs
 def test_the_whole_backlog_is_there_with_hierarchy_and_states(atlassian: Atlassian, jira: JiraProject) -> None:
     jira.publish(ALL, apply=True)
     keys = by_id(atlassian)
@@ -86,6 +87,7 @@ def test_the_whole_backlog_is_there_with_hierarchy_and_states(atlassian: Atlassi
         assert fields["status"]["statusCategory"]["key"] == CATEGORY[item.state]
 
 
+@pytest.mark.programs
 def test_a_second_run_changes_nothing(
     atlassian: Atlassian, jira: JiraProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +217,7 @@ def test_all_pages_are_there_under_each_other(atlassian: Atlassian, confluence: 
         assert there["body"]["storage"]["value"] == page.body
 
 
+@pytest.mark.programs
 def test_a_second_run_changes_no_page(
     atlassian: Atlassian, confluence: ConfluenceSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def timeline(recording: Recording) -> Timeline:
     return read_timeline(recording)
 
 
+@pytest.mark.programs
 def test_each_incident_has_its_times_its_findings_and_how_old_the_data_was(
     recording: Recording, timeline: Timeline
 ) -> None:
@@ -80,6 +81,7 @@ def test_an_incident_goes_on_over_a_gap_and_says_so(tmp_path: Path) -> None:
     assert incident.unknown_for == 5 * 8
 
 
+@pytest.mark.programs
 def test_a_pipeline_that_was_renamed_is_told_under_both_names(tmp_path: Path) -> None:
     for number, name in enumerate(("before", "after", "before")):
         recorder = record(tmp_path / "r.sqlite")

@@ -98,6 +98,7 @@ def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(
         client.kill("q_3", "never heard of")
 
 
+@pytest.mark.programs
 def test_a_query_that_is_stopped_while_it_streams_is_cancelled_in_the_server(
     server: TrinoServer, client: TrinoClient
 ) -> None:
