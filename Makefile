@@ -14,7 +14,7 @@ export UV_COMPILE_BYTECODE := 1
 TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
-PYTEST := $(PY) -m pytest --dist loadgroup --max-worker-restart 0 $(if $(CI),-x)
+PYTEST := $(PY) -m pytest --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: help
@@ -29,7 +29,7 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, then console, pipeline, packaging and end-to-end tests
-	$(PYTEST) -n 4 -m "not quick and not upkeep and not helm and not kube and not soak"
+	$(PYTEST) -n 3 --durations 20 -m "not quick and not upkeep and not helm and not kube and not soak"
 
 ##### Longer runs
 

@@ -55,6 +55,8 @@ _start_clean()
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
+LONGEST = ("stack", "spark", "test_kafka_failures", "test_kafka_security")
+"""Groups that take minutes."""
 STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
 """Marks of unit tests that `make quick` leaves out."""
 
@@ -70,6 +72,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group = _group(item, folder)
             if group:
                 item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_begins)
+
+
+def _begins(item: pytest.Item) -> int:
+    """Return the place of a test in the run: the longest groups begin first, each in a worker of its own."""
+    mark = item.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark else ""
+    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
 
 
 def _group(item: pytest.Item, folder: str) -> str | None:
