@@ -14,7 +14,7 @@ export UV_COMPILE_BYTECODE := 1
 TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
-PYTEST := $(PY) -m pytest --dist loadgroup --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
+PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .PHONY: help

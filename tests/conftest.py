@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -55,40 +56,42 @@ _start_clean()
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
-LONGEST = ("stack", "spark", "test_kafka_failures", "test_kafka_security")
-"""Groups that take minutes."""
+GROUPS = {
+    "kafka-failures": "tests/e2e/test_kafka_failures",
+    "kafka-security": "tests/e2e/test_kafka_security",
+    "stack": "tests/e2e/",
+    "spark": "tests/pipeline/",
+    "packaging": "tests/packaging/test_packaging",
+}
+"""Beginnings of the paths of tests that run in one worker, by the group's name."""
+LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3}
+"""Groups that take minutes, in the order in which they begin."""
 STARTING = ("programs", "stack", "spark", "helm", "kube", "soak", "upkeep")
 """Marks of unit tests that `make quick` leaves out."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make quick` runs, and keep together what shares a fixture of its module or folder."""
+    """Mark what `make quick` runs, and begin with the groups that take longest."""
     for item in items:
-        folder = item.path.parent.name
-        if folder == "unit" and not any(item.get_closest_marker(name) for name in STARTING):
+        starting = any(item.get_closest_marker(name) for name in STARTING)
+        if item.path.parent.name == "unit" and not starting:
             item.add_marker(pytest.mark.quick)
-        if item.get_closest_marker("xdist_group") is None:
-            group = _group(item, folder)
-            if group:
-                item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_begins)
+    items.sort(key=lambda item: LONGEST.get(group_of(item.nodeid), len(LONGEST)))
 
 
-def _begins(item: pytest.Item) -> int:
-    """Return the place of a test in the run: the longest groups begin first, each in a worker of its own."""
-    mark = item.get_closest_marker("xdist_group")
-    group = mark.args[0] if mark else ""
-    return LONGEST.index(group) if group in LONGEST else len(LONGEST)
+def group_of(nodeid: str) -> str:
+    """Return what a test runs together with, in one worker: what shares something dear, else the test alone."""
+    path = nodeid.partition("::")[0]
+    return next((group for group, beginning in GROUPS.items() if path.startswith(beginning)), nodeid)
 
 
-def _group(item: pytest.Item, folder: str) -> str | None:
-    if folder == "e2e":
-        return item.path.stem if item.path.stem.startswith("test_kafka") else "stack"
-    if item.get_closest_marker("spark"):
-        return "spark"
-    shared = getattr(item, "_fixtureinfo", None)
-    definitions = shared.name2fixturedefs.values() if shared else ()
-    if any(each[-1].scope == "module" for each in definitions):
-        return item.path.stem
-    return None
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out groups of tests. Not `--dist loadgroup`: xdist 3.8 marks groups in a way that pytest 9.2 ignores."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Scheduling(config, log)
