@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from io import TextIOBase
 from typing import TextIO
 
-from dataops_core.plain import visible, visible_lines
+from dataops_core.plain import encodable, visible, visible_lines
 
 _ERASE_LINE = "\r\x1b[K"
 
@@ -46,13 +47,15 @@ class _Guarded(TextIOBase):
 
 def guard_stderr() -> None:
     """Let nothing that this process writes on standard error take effect in a terminal."""
-    if not isinstance(sys.stderr, _Guarded):
+    if sys.stderr is not None and not isinstance(sys.stderr, _Guarded):
         sys.stderr = _Guarded(sys.stderr)
 
 
 def narrate(line: str) -> None:
-    """Write one line of narration on standard error."""
-    print(visible(line), file=sys.stderr, flush=True)  # noqa: T201
+    """Write one line of narration on standard error; where that is closed or full, nobody can be told."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(encodable(visible(line), sys.stderr.encoding), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def show_progress(line: str) -> None:

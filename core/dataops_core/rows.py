@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
 
+from dataops_core.json_text import JsonText, dumps, readable, spaced
 from dataops_core.plain import visible
-from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain
+from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain, shown
 
 SAMPLE = 200
 """Rows that a table's column widths are taken from; longer values further down stick out."""
@@ -42,8 +42,8 @@ class Writer(ABC):
 
 
 def writer(output: str, write: Callable[[str], object]) -> Writer:
-    """Return what writes `table`, `json`, `jsonl` or `csv`."""
-    writers: dict[str, type[Writer]] = {"table": _Table, "json": _Json, "jsonl": _JsonLines, "csv": _Csv}
+    """Return what writes `table`, `json`, `jsonl`, `csv` or `yaml`."""
+    writers: dict[str, type[Writer]] = {"table": _Table, "json": _Json, "jsonl": _JsonLines, "csv": _Csv, "yaml": _Yaml}
     return writers[output](write)
 
 
@@ -54,7 +54,7 @@ class _Json(Writer):
 
     def rows(self, columns: Columns, rows: Rows) -> None:
         names = distinct(columns)
-        lines = [json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) for row in rows]
+        lines = [dumps(plain(dict(zip(names, row, strict=True)))) for row in rows]
         self._write(("," if self._began else "[") + "\n" + ",\n".join(lines))
         self._began = True
 
@@ -68,12 +68,39 @@ class _JsonLines(Writer):
 
     def rows(self, columns: Columns, rows: Rows) -> None:
         names = distinct(columns)
-        self._write(
-            "".join(json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False) + "\n" for row in rows)
-        )
+        self._write("".join(dumps(plain(dict(zip(names, row, strict=True)))) + "\n" for row in rows))
 
     def end(self, columns: Columns) -> None:
         """Nothing comes after the last line."""
+
+
+class _Yaml(Writer):
+    """A list of mappings; each value is JSON in one line, which YAML has as it is."""
+
+    _began = False
+
+    def rows(self, columns: Columns, rows: Rows) -> None:
+        self._began = True
+        names = [_yaml_key(name) for name in distinct(columns)]
+        for row in rows:
+            pairs = [f"{name}: {_yaml(value)}" for name, value in zip(names, row, strict=True)]
+            self._write("- " + "\n  ".join(pairs) + "\n")
+
+    def end(self, columns: Columns) -> None:
+        if columns and not self._began:
+            self._write("[]\n")
+
+
+def _yaml_key(name: str) -> str:
+    # YAML takes some names for something else: `on`, `null`, `1e3`
+    return name if name.isidentifier() and name.isascii() and "_" in name else _yaml(name)
+
+
+def _yaml(value: object) -> str:
+    text = readable(spaced(value)) if isinstance(value, JsonText) else dumps(plain(value))
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)  # of pairs and of single characters
 
 
 class _Csv(Writer):
@@ -104,7 +131,7 @@ class _Table(Writer):
         self._right: list[bool] = []
 
     def rows(self, columns: Columns, rows: Rows) -> None:
-        cells = [["NULL" if value is None else visible(as_text(value)) for value in row] for row in rows]
+        cells = [["NULL" if value is None else visible(shown(value)) for value in row] for row in rows]
         lines = []
         if not self._widths:
             names = [visible(name) for name, _ in columns]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Literal, TypeAlias
 
-Unit = Literal["s", "ms", "us"]
+Unit = Literal["days", "s", "ms", "us"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+_PER_SECOND = {"days": 1 / 86_400, "s": 1, "ms": 1_000, "us": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def moment(value: float, unit: Unit) -> Moment:
         return RawTime(value, unit)
 
 
-_KEYWORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+_KEYWORDS = {"days": "days", "s": "seconds", "ms": "milliseconds", "us": "microseconds"}
 
 
 def known(at: Moment | None) -> datetime | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from dataops_core.json_text import JsonText, dumps, one_line, readable
+
 DEEPEST_SHOWN = 100
 """Levels of a value that are shown as JSON: far below where Python's own reader and writer of it give up."""
+
+_CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 Columns = Sequence[tuple[str, str]]
 Row = tuple[Any, ...]
@@ -51,24 +55,32 @@ def plain(value: object) -> object:
 def as_text(value: object) -> str:
     """Return a value as one text: `true`, ISO times, JSON for what has parts."""
     value = plain(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else dumps(value)
 
 
-def is_readable(text: str) -> bool:
-    """Tell whether a text has no control characters but those that part words and lines."""
-    # In C: it is asked of each cell that is drawn, and one may hold megabytes.
-    return text.replace("\t", "").replace("\r", "").replace("\n", "").isprintable()
+def text_of(data: bytes | bytearray) -> str | None:
+    """Return bytes as the text that they are; `None` where they are no text.
+
+    Text is valid UTF-8 without NUL, of which at the most three in ten characters are control characters: the rule of
+    Perl's `-T`. Line ends, tabs and the ESC of colour codes do not count, but a text of nothing else is none.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    if text.isprintable():  # in C: it is asked of each cell that is drawn, and one may hold megabytes
+        return text
+    if "\0" in text or (not text.strip("\t\n\r ").strip("\x1b") and "\x1b" in text):
+        return None
+    return text if 10 * len(_CONTROLS.findall(text)) <= 3 * len(text) else None
 
 
 def shown(value: object) -> str:
-    """Return a value as one text for a reader: bytes that are readable text as that text, all else as `as_text`."""
+    """Return a value as one text for people: bytes that are text as that text, JSON in one line, else `as_text`."""
     if isinstance(value, bytes | bytearray):
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            return as_text(value)
-        return text if is_readable(text) else as_text(value)
-    return as_text(value)
+        text = text_of(value)
+        return as_text(value) if text is None else text
+    return readable(one_line(value)) if isinstance(value, JsonText) else as_text(value)
 
 
 def too_deep(value: object) -> bool:

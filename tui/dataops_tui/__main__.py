@@ -19,6 +19,7 @@ from dataops_core.narration import guard_stderr, narrate
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
+from dataops_tui.charset import has_utf8
 from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys
 from dataops_tui.replay import SHIPPED, Replay, settings_of
@@ -101,13 +102,20 @@ def console(
 
     gc.set_threshold(*THRESHOLDS)
     sys.setswitchinterval(SWITCH)
-    running = DataopsApp(settings, name, lambda: watch(name), watch_other=None if replay else watch)
+    in_browser = bool(os.environ.get("TEXTUAL_DRIVER"))
+    running = DataopsApp(
+        settings,
+        name,
+        lambda: watch(name),
+        watch_other=None if replay else watch,
+        utf8=in_browser or has_utf8(),
+    )
     with catch_unexpected(partial(running.call_later, running.show_fault)):
         running.run()
     for line in running.faults:
         _say(line)
-    if running.faults and running.return_code != 0:
-        raise typer.Exit(INTERNAL_ERROR)
+    if running.return_code:
+        raise typer.Exit(INTERNAL_ERROR if running.faults else running.return_code)
 
 
 def _say(line: str) -> None:

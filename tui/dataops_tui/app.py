@@ -23,6 +23,7 @@ from dataops_core.errors import ActionRefused, ClientError
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_core.health.paths import downstream
+from dataops_core.plain import encodable
 from dataops_core.sql.scan import relation
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.iceberg.settings import IcebergTableStage
@@ -165,6 +166,8 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
         watch: Callable[[], Watching],
         gate: Gate | None = None,
         watch_other: Callable[[str], Watching] | None = None,
+        *,
+        utf8: bool = True,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -177,7 +180,7 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         self.theme = settings.console.theme
-        self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii)
+        self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii, strict=not utf8)
         self.set_keymap(settings.console.keys)
         self.gate = gate or Gate(self.context_name, self.context_settings, audit=settings.audit)
         self.events: deque[Event] = deque(maxlen=EVENTS)
@@ -188,6 +191,10 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
         """Return what all that is drawn passes."""
         drawn = [self._no_controls, *([self._ascii] if self._ascii.enabled else [])]
         return [*super().get_line_filters(), *drawn]
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text through the terminal; halves of surrogate pairs are escapes, as UTF-8 cannot hold them."""
+        super().copy_to_clipboard(encodable(text, "utf-8"))
 
     def on_mount(self) -> None:
         """Watch from now on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from dataops_core.health.text import ago, duration
+from dataops_core.json_text import dumps
 from dataops_core.values import plain
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -351,4 +351,4 @@ class ResourceScreen(TableScreen[T]):
 def as_json(about: Any) -> str:  # noqa: ANN401 - whatever a row is made of
     """Return what is known of a row as JSON of several lines."""
     found = dataclasses.asdict(about) if dataclasses.is_dataclass(about) and not isinstance(about, type) else about
-    return json.dumps(plain(found), indent=2, ensure_ascii=False)
+    return dumps(plain(found), indent=2)

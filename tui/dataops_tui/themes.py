@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.terminal_theme import TerminalTheme
 from textual.color import Color
@@ -114,13 +115,28 @@ def _is_harmless(link: str | None) -> bool:
 
 
 class AsciiOnly(LineFilter):
-    """Draws everything that the console itself draws in ASCII; other text stays as it is."""
+    """Draws everything that the console itself draws in ASCII.
+
+    Args:
+        enabled: Whether it does.
+        strict: Whether other text that is not ASCII becomes `?`, because the terminal has no more; else it stays.
+    """
+
+    def __init__(self, enabled: bool, strict: bool = False) -> None:
+        super().__init__(enabled or strict)
+        self._strict = strict
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - as its base class
         """Replace what is not ASCII and has a stand-in."""
-        return [Segment(_ascii(text), style, control) for text, style, control in segments]
+        drawn = _strictly_ascii if self._strict else _ascii
+        return [Segment(drawn(text), style, control) for text, style, control in segments]
 
 
 @lru_cache(4096)
 def _ascii(text: str) -> str:
     return text if text.isascii() else text.translate(_STAND_INS)
+
+
+@lru_cache(4096)
+def _strictly_ascii(text: str) -> str:
+    return "".join(c if c.isascii() else "?" * cell_len(c) for c in _ascii(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,7 +15,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dataops_core.cli.terminal import Exit, exit_code, say, write
+from dataops_core.cli.statement import StatementCommand, read_statement
+from dataops_core.cli.terminal import (
+    OUTPUT_ERRORS,
+    Exit,
+    OutputFailed,
+    exit_code,
+    occupy_descriptors,
+    output_failed,
+    say,
+    write,
+)
 from dataops_core.error_log import catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.garbage import look_seldom
@@ -56,6 +67,7 @@ class RowOutput(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+    YAML = "yaml"
 
 
 @dataclass
@@ -130,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; whatever goes wrong is one line on standard error."""
     invocation = Invocation()
     try:
-        code = app(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
+        code = _called(arguments, invocation)
     except typer.TyperException as error:
         where = f"dataops {invocation.command or ''}".rstrip()
         say(f"{where}: {error.format_message()} (see {where} --help)")
@@ -138,14 +150,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DataopsError as error:
         say(f"dataops: {error}")
         code = exit_code(error)
-        return _usage_code(invocation) if code is Exit.USAGE else code
+        is_ours = code is Exit.USAGE or isinstance(error, OutputFailed)
+        return PROBE_UNKNOWN if is_ours and invocation.command in STATUS_COMMANDS else code
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no command prints a traceback
         where = f"dataops {invocation.command or ''}".rstrip()
         say(f"dataops: {log_error(error, where)}")
         return PROBE_UNKNOWN if invocation.command in STATUS_COMMANDS else Exit.INTERNAL
-    return int(code or Exit.OK)
+    return code if isinstance(code, int) else Exit.OK
+
+
+def _called(arguments: Sequence[str] | None, invocation: Invocation) -> object:
+    try:
+        return app(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
+    except OSError as error:
+        if error.errno in OUTPUT_ERRORS and error.filename is None:  # of the help, which Typer writes itself
+            raise output_failed(error) from error
+        raise
 
 
 def run() -> NoReturn:
@@ -154,6 +176,7 @@ def run() -> NoReturn:
     A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
     can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
     """
+    occupy_descriptors()
     guard_stderr()
     look_seldom()
     for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
@@ -162,8 +185,9 @@ def run() -> NoReturn:
     with catch_unexpected(lambda line: say(f"dataops: {line}")):
         code = main()
         if any(thread.daemon for thread in threading.enumerate()):
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or None
+                    stream.flush()
             os._exit(code)
         sys.exit(code)
 
@@ -273,7 +297,7 @@ def why(
     return probing.why(context.obj, pipeline, as_json=output is ListOutput.JSON)
 
 
-@app.command()
+@app.command(cls=StatementCommand)
 def sql(
     context: _Context,
     statement: Annotated[
@@ -291,7 +315,7 @@ def sql(
 ) -> int:
     """Run one statement in Trino and write its rows as they come.
 
-    What changes something wants to be confirmed, and is audited.
+    What changes something wants to be confirmed, and is audited. A statement may begin with a comment: "-- all".
 
     Example: dataops sql -o csv "SELECT * FROM bronze.readings LIMIT 5"
 
@@ -302,7 +326,7 @@ def sql(
 
     return querying.sql(
         context.obj,
-        querying.read_statement(statement, file),
+        read_statement(statement, file),
         output=output.value,
         timeout=timeout,
         confirmed=confirm or ("yes" if yes else None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from io import StringIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -31,11 +32,12 @@ def show(parts: Iterable[RenderableType]) -> None:
 def rendered(parts: Iterable[RenderableType]) -> str:
     """Return texts, in Rich's markup, and tables as the terminal shows them."""
     # Without a terminal nothing is cut off: whoever reads a pipe or a file wants all of it.
-    console = _Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    with console.capture() as captured:
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
-    return "\n".join(line.rstrip() for line in captured.get().split("\n")).rstrip("\n") + "\n"
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    made = StringIO()
+    console = _Console(file=made, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
+    return "\n".join(line.rstrip() for line in made.getvalue().split("\n")).rstrip("\n") + "\n"
 
 
 def table(*headings: str) -> Table:

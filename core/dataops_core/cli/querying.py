@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
@@ -25,26 +24,6 @@ from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import QueryHandle
 
 Batch = list[tuple[Any, ...]]
-
-
-def read_statement(statement: str | None, file: Path | None) -> str:
-    """Return the statement that was typed, piped or named; raises ConfigError if there is not exactly one source."""
-    if (statement is None) == (file is None):
-        raise ConfigError("give a statement, or - for standard input, or --file")
-    if file is not None:
-        try:
-            return file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{file}: not UTF-8 at byte {error.start}") from error
-    try:
-        text = sys.stdin.read() if statement == "-" else str(statement)
-        text.encode()
-    except UnicodeError as error:
-        at = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise ConfigError(f"the statement is not UTF-8{at}") from None
-    return text
 
 
 def sql(invocation: Invocation, statement: str, *, output: str, timeout: float | None, confirmed: str | None) -> int:

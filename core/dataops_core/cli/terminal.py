@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import os
 import sys
 from enum import IntEnum
+from typing import TextIO
 
 import typer
 
 from dataops_core.error_log import INTERNAL_ERROR
 from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, TimedOut
+from dataops_core.json_text import dumps
 from dataops_core.narration import narrate
-from dataops_core.plain import escaped, visible, visible_lines
+from dataops_core.plain import encodable, escaped, visible, visible_lines
 
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""What a write to a full disk, a broken device or a closed descriptor ends with."""
 OUTPUT_CLOSED = 141
 """What a shell reports of a program that wrote into a closed pipe."""
 
@@ -33,11 +38,15 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class OutputFailed(DataopsError):
+    """Standard output cannot be written."""
+
+
 def exit_code(error: DataopsError) -> Exit:
     """Return the exit code that an error ends a command with."""
     if isinstance(error, TimedOut):
         return Exit.TIMED_OUT
-    if isinstance(error, QueryFailed | NotFound):
+    if isinstance(error, QueryFailed | NotFound | OutputFailed):
         return Exit.FAILED
     if isinstance(error, ClientError):
         return Exit.CONNECTION
@@ -51,12 +60,12 @@ def write(text: str) -> None:
 
 def write_exact(text: str) -> None:
     """Write a machine format: a pipe or a file gets it exactly, a terminal with its control characters escaped."""
-    _put(escaped(text) if sys.stdout.isatty() else text)
+    _put(escaped(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
 
 def write_json(value: object, *, indent: int | None = 2) -> None:
     """Write a JSON document."""
-    write_exact(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    write_exact(dumps(value, indent) + "\n")
 
 
 def write_rendered(text: str) -> None:
@@ -65,18 +74,45 @@ def write_rendered(text: str) -> None:
 
 
 def _put(text: str) -> None:
-    """Write to standard output; ends the command in silence where its reader is gone."""
+    """Write to standard output; ends the command in silence where its reader is gone.
+
+    Raises:
+        OutputFailed: Standard output is closed, or its disk is full.
+    """
+    stream = sys.stdout
+    if stream is None:
+        raise OutputFailed("standard output is closed", hint="redirect it to a file, a pipe or /dev/null")
     try:
-        try:
-            sys.stdout.write(text)
-        except UnicodeEncodeError:  # half of a surrogate pair, or a terminal that has no UTF-8
-            coding = sys.stdout.encoding
-            sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding))
-        sys.stdout.flush()
+        stream.write(encodable(text, stream.encoding))
+        stream.flush()
     except BrokenPipeError:
-        # Python flushes once more at its end, which must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go(stream)
         raise typer.Exit(OUTPUT_CLOSED) from None
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        raise output_failed(error) from error
+
+
+def output_failed(error: OSError | ValueError) -> OutputFailed:
+    """Return our own error for a failure to write standard output, to which nothing is written any more."""
+    if sys.stdout is not None:
+        _let_go(sys.stdout)
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return OutputFailed(f"standard output: {why.lower()}")
+
+
+def _let_go(stream: TextIO) -> None:
+    """Have what is left in a stream go nowhere: Python flushes it once more at its end, which must not fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def occupy_descriptors() -> None:
+    """Open /dev/null for each standard stream that is closed, so that no file or socket gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
 
 
 def say(line: str) -> None:
@@ -86,7 +122,7 @@ def say(line: str) -> None:
 
 def can_ask() -> bool:
     """Whether there is someone to answer a question."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask_word(question: str, word: str) -> str | None:

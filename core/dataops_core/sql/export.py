@@ -114,7 +114,7 @@ def _umask() -> int:
 
 
 def _write_text(part: Path, suffix: str, columns: Columns, chunks: Iterable[list[Row]]) -> None:
-    with part.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+    with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         out = writer(FORMATS[suffix], file.write)
         for rows in chunks:
             out.rows(columns, rows)

@@ -10,6 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
+from dataops_core.plain import lines_of
 from dataops_tui import look
 
 
@@ -33,7 +34,7 @@ class TextDialog(ModalScreen[None]):
         """Lay out: title, text."""
         with VerticalScroll(id="text"):
             yield Label(look.plain(self._title, "bold"))
-            shown = Text("\n").join(look.plain(line) for line in self._text.splitlines())
+            shown = Text("\n").join(look.plain(line) for line in lines_of(self._text))
             yield Static(self._shown or shown)
 
     def action_copy(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,9 +18,10 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input
 
 from dataops_core.health.text import count
+from dataops_core.json_text import indented
+from dataops_core.plain import lines_of
 from dataops_core.systems.kafka.settings import TopicStage
 from dataops_core.times import seconds as epoch
-from dataops_core.transport.bounded import loads
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
@@ -181,6 +181,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def _text(self, data: bytes | None, decoded: Decoded | None = None) -> str:
         from dataops_core.systems.kafka.records import decode  # noqa: PLC0415 - as above
+        from dataops_core.values import shown as for_people  # noqa: PLC0415 - as above
 
         if data is None:
             return ""
@@ -190,7 +191,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
             case "text":
                 return data.decode(errors="replace")
             case _:
-                return decode(data, decoded)[1]
+                return for_people(decode(data, decoded)[1])
 
     def draw(self, now: datetime) -> None:
         """Take in what has come since the last look, unless the reader holds still."""
@@ -227,8 +228,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
         lines += [look.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
         value = self._text(record.value, record.decoded)
         if kind in JSON and self._form == "auto":
-            value = json.dumps(loads(value), indent=2, ensure_ascii=False)
-        lines += [look.plain(line.expandtabs()) for line in value.splitlines()]
+            value = indented(value)
+        lines += [look.plain(line.expandtabs()) for line in lines_of(value)]
         return Text("\n").join(lines)
 
     def said(self, now: datetime) -> Text:

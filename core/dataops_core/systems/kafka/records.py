@@ -5,7 +5,6 @@ Nothing is ever committed: records are read with `assign`, and no group is joine
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,13 +17,14 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from dataops_core.errors import DataopsError, NotFound
 from dataops_core.items import why
+from dataops_core.json_text import JsonText, parsed
 from dataops_core.plain import visible
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.errors import DENIED, PARTITION_END, reason
 from dataops_core.systems.kafka.offsets import time_of
 from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
 from dataops_core.times import Moment
-from dataops_core.values import is_readable, too_deep
+from dataops_core.values import text_of, too_deep
 
 MAX_BYTES = 16_384
 """Bytes of a key, a value or a header that are kept; the record says how many there were."""
@@ -102,25 +102,28 @@ def parse_start(text: str, now: datetime) -> Start:
 
 
 def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str]:
-    """Return what kind of bytes these are, and them as text: `null`, `json` (one line), `text` or `hex`.
+    """Return what kind of bytes these are, and them as text exactly as they are: `null`, `json`, `text` or `hex`.
 
-    What a schema says goes first: `schema` (JSON in one line), or `hex` where it cannot be followed.
+    A schema goes first: `schema` (JSON), or `hex` where the bytes do not fit it.
     """
     if data is None:
         return "null", ""
     if decoded is not None:
-        return ("hex", data.hex(" ")) if decoded.text is None else ("schema", decoded.text)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
+        return ("hex", data.hex(" ")) if decoded.text is None else ("schema", JsonText(decoded.text))
+    text = text_of(data)
+    if text is None:
         return "hex", data.hex(" ")
-    if text[:1] in ("{", "[", '"'):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            return "text", text
-        return ("text", text) if too_deep(found) else ("json", json.dumps(found, ensure_ascii=False))
-    return ("text", text) if is_readable(text) else ("hex", data.hex(" "))
+    return ("json", JsonText(text)) if _is_json(text) else ("text", text)
+
+
+def _is_json(text: str) -> bool:
+    """Tell whether a text is a JSON document that has parts or is a string; a number alone is as good as text."""
+    if not text.lstrip(" \t\r\n").startswith(("{", "[", '"')):
+        return False
+    try:
+        return not too_deep(parsed(text))
+    except (ValueError, RecursionError):
+        return False
 
 
 def as_dict(record: Record) -> dict[str, object]:
@@ -130,12 +133,12 @@ def as_dict(record: Record) -> dict[str, object]:
         "time": record.time,
         "partition": record.partition,
         "offset": record.offset,
-        "key": None if record.key is None else decode(record.key, record.decoded_key)[1],
-        "headers": {name: decode(content)[1] for name, content in record.headers},
+        "key": None if record.key is None else str(decode(record.key, record.decoded_key)[1]),
+        "headers": {name: str(decode(content)[1]) for name, content in record.headers},
         "kind": kind,
         "schema_id": record.decoded.schema_id if record.decoded is not None else None,
         "size": record.size,
-        "value": json.loads(value) if kind in JSON else None if kind == "null" else value,
+        "value": None if kind == "null" else value,
         "error": record.unreadable,
     }
 
@@ -264,4 +267,12 @@ def _decoded(data: str | bytes | None, registry: SchemaRegistry | None) -> Decod
 def _cut(data: str | bytes | None) -> bytes | None:
     if data is None:
         return None
-    return (data.encode() if isinstance(data, str) else data)[:MAX_BYTES]
+    whole = data.encode() if isinstance(data, str) else data
+    kept = whole[:MAX_BYTES]
+    if len(whole) > MAX_BYTES:
+        try:
+            kept.decode()
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data":  # in the middle of a character
+                return kept[: error.start]
+    return kept

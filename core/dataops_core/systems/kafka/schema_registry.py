@@ -5,20 +5,21 @@ A record that was written with one begins with a zero byte and the schema's id i
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from dataops_core.config import WebSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound
+from dataops_core.json_text import dumps, parsed
 from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.http import get_json
 from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
+
+T = TypeVar("T")
 
 HEADER = 5
 """Bytes before what was written: the zero and the schema's id."""
@@ -36,7 +37,7 @@ class Decoded:
 
     Attributes:
         schema_id: The schema's id.
-        text: They as JSON in one line; `None` where they cannot be decoded.
+        text: They as JSON; `None` where they cannot be decoded.
         reason: Why not, in one line.
     """
 
@@ -82,16 +83,17 @@ class SchemaRegistry:
     def _text(self, schema: Mapping[str, Any], schema_id: int, data: bytes) -> str:
         kind = schema.get("schemaType", "AVRO")
         if kind == "JSON":
-            value = _fitting(lambda: loads(data), schema_id)
+            text = _fitting(data.decode, schema_id)
+            value = _fitting(lambda: parsed(text), schema_id)
         elif kind == "AVRO":
-            from fastavro import schemaless_reader  # noqa: PLC0415 - who reads no Avro needs it not
+            from dataops_core.systems.kafka import avro  # noqa: PLC0415 - who reads no Avro needs it not
 
-            value = _fitting(lambda: schemaless_reader(io.BytesIO(data), schema["parsed"], None), schema_id)
+            text, value = None, _fitting(lambda: avro.read(data, schema["parsed"]), schema_id)
         else:
             raise BadAnswer(f"schema {schema_id} is {kind}, which is not decoded here")
         if too_deep(value):
             raise BadAnswer(f"it is nested deeper than {DEEPEST_SHOWN} levels")
-        return json.dumps(plain(value), ensure_ascii=False)
+        return dumps(plain(value)) if text is None else text
 
     def _schema(self, schema_id: int) -> Mapping[str, Any]:
         with self._lock:  # one question at a time: who waits for the same schema finds it then
@@ -123,7 +125,7 @@ class SchemaRegistry:
 
     def _parsed(self, schema: Mapping[str, Any], named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
         """Return a schema as fastavro takes it, and put those that it refers to into `named`."""
-        from fastavro import parse_schema  # noqa: PLC0415 - as above
+        from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
 
         if not depth:
             raise BadAnswer(f"{self._where}: its schemas refer to each other without an end")
@@ -132,7 +134,7 @@ class SchemaRegistry:
                 if reference["name"] not in named:
                     path = f"/subjects/{quote(reference['subject'], safe='')}/versions/{int(reference['version'])}"
                     self._parsed(self._get(path), named, depth - 1)
-            return parse_schema(loads(schema["schema"]), named)
+            return avro.parse(loads(schema["schema"]), named)
         except ClientError:
             raise
         except Exception as error:  # whatever a schema that is none makes of fastavro
@@ -145,7 +147,7 @@ class SchemaRegistry:
         return found
 
 
-def _fitting(read: Callable[[], object], schema_id: int) -> object:
+def _fitting(read: Callable[[], T], schema_id: int) -> T:
     """Return what is read; raises BadAnswer where the bytes are not what their schema says."""
     try:
         return read()

@@ -1,0 +1,75 @@
+"""Avro as exact values: any number of a date, time, timestamp or decimal is read, and none is rounded or refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import fastavro
+from fastavro.read import LOGICAL_READERS
+
+from dataops_core.times import EPOCH, Moment, RawTime, Unit, moment
+
+EPOCH_DAY = EPOCH.toordinal()
+
+
+def read(data: bytes, schema: Any) -> object:  # noqa: ANN401 - fastavro's own
+    """Return the value that bytes are by a schema; raises whatever fastavro does where they do not fit."""
+    return fastavro.schemaless_reader(io.BytesIO(data), schema, None)
+
+
+def parse(schema: Any, named: dict[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own
+    """Return a schema as `read` takes it; those that it refers to are in `named`."""
+    return fastavro.parse_schema(schema, named)
+
+
+def _timestamp(unit: Unit, data: int, *_: object) -> Moment:
+    return moment(data, unit)
+
+
+def _local_timestamp(unit: Unit, data: int, *_: object) -> datetime | RawTime:
+    at = moment(data, unit)
+    return at.replace(tzinfo=None) if isinstance(at, datetime) else at
+
+
+def _date(data: int, *_: object) -> date | RawTime:
+    try:
+        return date.fromordinal(EPOCH_DAY + data)
+    except (ValueError, OverflowError):
+        return RawTime(data, "days")
+
+
+def _time(unit: Unit, data: int, *_: object) -> time | RawTime:
+    per_day = {"ms": 86_400_000, "us": 86_400_000_000}[unit]
+    if not 0 <= data < per_day:
+        return RawTime(data, unit)
+    return (EPOCH + timedelta(microseconds=data * (86_400_000_000 // per_day))).time()
+
+
+def _decimal(data: bytes, schema: Mapping[str, Any], *_: object) -> str:
+    unscaled = int.from_bytes(data, "big", signed=True)
+    digits = tuple(map(int, str(abs(unscaled))))
+    return format(Decimal((unscaled < 0, digits, -int(schema.get("scale", 0)))), "f")
+
+
+def _as_it_is(data: object, *_: object) -> object:
+    return data
+
+
+READERS: dict[str, Callable[..., object]] = {
+    "bytes-decimal": _decimal,
+    "fixed-decimal": _decimal,
+    "int-date": _date,
+    "int-time-millis": partial(_time, "ms"),
+    "long-time-micros": partial(_time, "us"),
+    "long-timestamp-millis": partial(_timestamp, "ms"),
+    "long-timestamp-micros": partial(_timestamp, "us"),
+    "long-local-timestamp-millis": partial(_local_timestamp, "ms"),
+    "long-local-timestamp-micros": partial(_local_timestamp, "us"),
+    "string-uuid": _as_it_is,
+}
+LOGICAL_READERS.update(READERS)
