@@ -15,7 +15,7 @@ from tests.e2e.conftest import Stack, send, until
 
 from dataops_core.systems.spark.checkpoint import read_checkpoint
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,7 @@ from trino.exceptions import TrinoQueryError
 
 from dataops_local.layout import Layout
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 TABLE = "lake.conflicts.counters"
 WRITERS = 6
