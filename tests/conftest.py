@@ -18,7 +18,7 @@ from hypothesis import settings
 PROXIES = ("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy")
 FOREIGN = ("AIRFLOW__", "BOREAL_", "HADOOP_", "KAFKA_", "OTEL_", "PYICEBERG_", "SPARK_", "TEXTUAL", "TRINO_")
 """Beginnings of variables that what is tested reads, and that a shell may have left."""
-OURS = ("DATAOPS_TEST_", "DATAOPS_BENCH_", "DATAOPS_KILLS", "DATAOPS_READINGS")
+OURS = ("DATAOPS_TEST_", "DATAOPS_BENCH_", "DATAOPS_KILLS", "DATAOPS_READINGS", "DATAOPS_SOAK", "DATAOPS_WRITE_")
 """Variables that steer the tests themselves."""
 TERMINAL = ("CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE")
 LANGUAGE = ("LANG", "LANGUAGE")

@@ -19,10 +19,11 @@ from tests.ports import free_base
 
 from dataops_local.layout import OFFSETS, ROOT
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(600)]
 
 SMALL: dict[str, tuple[str, ...]] = {
     "exporter": ("--topics", "3", "--partitions", "2", "--groups", "2"),
+    "exporter_load": ("--seconds", "2"),
     "layout": ("--days", "1", "--rounds", "1"),
     "pipeline": ("--records", "2000", "--rounds", "1", "--probes", "3", "--rate", "20"),
     "probes": ("--topics", "3", "--partitions", "2", "--groups", "2", "--files", "20", "--times", "1"),
@@ -32,8 +33,6 @@ SMALL: dict[str, tuple[str, ...]] = {
 }
 """Options of each benchmark that starts all that it needs; `tasks` and `probes --only demo` need a stack that runs."""
 NOT_ALONE = {"tasks"}
-SLOW = ("layout", "sql", "pipeline")
-"""Those that take minutes of CPU time even so; `make upkeep` runs them."""
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def benchmark(name: str, *options: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            family = [each for each in psutil.process_iter() if _is_of(each, process.pid)]
+            _, family = psutil.wait_procs([p for p in psutil.process_iter() if _is_of(p, process.pid)], timeout=5)
             for each in family:
                 each.kill()
     assert not family, "left running"
@@ -61,9 +60,8 @@ def _is_of(process: psutil.Process, session: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.upkeep] if name in SLOW else []) for name in sorted(SMALL)]
-)
+@pytest.mark.upkeep
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     with benchmark(name, *SMALL[name]) as process:
         out, said = process.communicate(timeout=550)
@@ -71,6 +69,7 @@ def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     assert json.loads(out)
 
 
+@pytest.mark.upkeep
 def test_one_that_is_ended_stops_what_it_started() -> None:
     with benchmark("exporter", *SMALL["exporter"]) as process:
         deadline = time.monotonic() + 120

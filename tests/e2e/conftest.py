@@ -177,6 +177,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """
     stack = Stack(tmp_path_factory.mktemp("stack"))
     said = io.StringIO()
+    process: subprocess.Popen[bytes] | None = None
     programs = local_stack.Stack(stack.layout, Console(file=said, width=200))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in QUICK.items():
@@ -185,11 +186,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         first = threading.Thread(target=send_first, args=(stack,), daemon=True)
         first.start()
         try:
-            programs.up(without=("simulator", "detect_excursions"), tied=True)
+            process = programs.up(without=("simulator", "detect_excursions"), tied=True)
             first.join(120)
             yield stack
         finally:
             programs.down()
+            if process is not None:
+                process.wait(60)
             sys.stdout.write(said.getvalue())
 
 
