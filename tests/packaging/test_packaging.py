@@ -98,7 +98,10 @@ def imported(code: str) -> set[str]:
             "import dataops_core.monitor",
             {"textual", "pyspark", "airflow", "fastavro", "dataops_tui", "dataops_exporter"},
         ),
-        ("import dataops_tui.app", {*HEAVY, "sqlglot", "dataops_pipeline", "dataops_exporter"} - {"textual"}),
+        (
+            "import dataops_tui.app",
+            {*HEAVY, "dataops_core.sql.grammar", "dataops_pipeline", "dataops_exporter"} - {"textual"},
+        ),
         ("import dataops_pipeline.simulator.__main__", {"textual", "dataops_core", "dataops_tui", "pyspark"}),
     ],
 )

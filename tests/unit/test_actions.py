@@ -16,6 +16,7 @@ from tests.settings import ContextSettings
 from dataops_core.actions import AuditLog, Gate, SqlRisk
 from dataops_core.actions.sql import classify_sql, one_statement
 from dataops_core.errors import ActionRefused, NotFound
+from dataops_core.systems.registry import load_settings
 
 READS = [
     "SELECT 1",
@@ -39,6 +40,9 @@ READS = [
     "SELECT * FROM TABLE(exclude_columns(input => TABLE(orders), columns => DESCRIPTOR(a)))",
     "SELECT 'INSERT INTO x'",
     "/* DROP TABLE x */ SELECT 1",
+    # of the session only, and each statement has one of its own
+    "SET SESSION a = 1",
+    "USE a.b",
 ]
 WRITES = [
     "INSERT INTO x VALUES 1",
@@ -56,6 +60,8 @@ WRITES = [
     "EXPLAIN /* SELECT */ ANALYZE DELETE FROM x",
     # a dialect with nested comments would see the SELECT only
     "/* /* */ DELETE FROM t -- */ */ SELECT 1",
+    "EXECUTE IMMEDIATE 'DELETE FROM x'",
+    "PREPARE p FROM DELETE FROM x",
 ]
 CHANGES_OF_TABLES = [
     "CREATE TABLE x AS SELECT 1",
@@ -72,12 +78,8 @@ NOT_UNDERSTOOD = [
     "SELECT * FROM TABLE(pg.system.query(query => 'DELETE FROM x'))",
     "SELECT * FROM TABLE(pg.system.\"QUERY\"(query => 'DELETE FROM x'))",
     "SELECT * FROM a WHERE b IN (SELECT c FROM TABLE(query(query => 'x')))",
-    "EXECUTE IMMEDIATE 'DELETE FROM x'",
     "EXECUTE p",
-    "PREPARE p FROM DELETE FROM x",
     "SET ROLE admin",
-    "SET SESSION a = 1",
-    "USE a.b",
     "START TRANSACTION",
     "KILL 'x'",
     "SELECT FROM WHERE",
@@ -113,6 +115,10 @@ def test_a_statement_is_classified_by_what_it_may_do(
         (
             "CREATE FUNCTION f() RETURNS int BEGIN DECLARE a int; RETURN 1; END;",
             "CREATE FUNCTION f() RETURNS int BEGIN DECLARE a int; RETURN 1; END",
+        ),
+        (
+            "WITH FUNCTION f() RETURNS int BEGIN RETURN 1; END SELECT f(); -- ;",
+            "WITH FUNCTION f() RETURNS int BEGIN RETURN 1; END SELECT f()",
         ),
     ],
 )
@@ -221,6 +227,52 @@ def test_a_change_passes_only_where_allowed_and_confirmed(
     outcomes = [entry["outcome"] for entry in entries(audit)]
     assert outcomes == (["allowed", "allowed", "allowed", "done"] if passes else ["refused"] * 3)
     assert AuditLog(audit).verify().problem is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, 'it may change something in the context "plant": correct it, or confirm with "yes"'),
+        (
+            {"production": True},
+            'it may change something in the production context "plant": correct it, or confirm with "plant"',
+        ),
+        ({"read_only": True}, 'it may change something, and the context "plant" is read-only'),
+    ],
+)
+def test_a_statement_that_does_not_parse_is_refused_with_its_position(
+    audit: Path, settings: dict[str, bool], said: str
+) -> None:
+    trino = Trino()
+    with pytest.raises(ActionRefused) as refused:
+        gate(audit, **settings).run_sql(trino, "\n\n  SELECT *\n  FORM x;")
+    problem = 'line 4, column 3: unexpected "FORM"; did you mean FROM?'
+    assert str(refused.value) == f"the statement does not parse ({problem}), so {said}"
+    assert trino.asked == []
+
+
+def test_a_statement_that_does_not_parse_runs_as_a_change_once_confirmed(audit: Path) -> None:
+    trino = Trino()
+    gate(audit).run_sql(trino, "SHOW NEW THINGS", "yes")
+    assert trino.asked == ["SHOW NEW THINGS"]
+    assert entries(audit)[0]["risk"] == "unknown"
+
+
+def test_a_trino_names_the_table_functions_that_read(audit: Path, tmp_path: Path) -> None:
+    query = "SELECT * FROM TABLE(pg.system.query('SELECT 1'))"
+    trino = Trino()
+    with pytest.raises(ActionRefused, match=r"the table function pg\.system\.query may pass text to another database"):
+        gate(audit, read_only=True).run_sql(trino, query)
+    file = tmp_path / "dataops.toml"
+    file.write_text(
+        "[contexts.plant]\nread_only = true\n"
+        '[contexts.plant.trino]\nurl = "http://trino/"\nreading_table_functions = ["pg.system.query"]\n'
+    )
+    context = load_settings(file).contexts["plant"]
+    Gate("plant", context, audit).run_sql(trino, query)
+    assert trino.asked == [query]
+    with pytest.raises(ActionRefused):
+        Gate("plant", context, audit).run_sql(Trino(target="http://other"), query)
 
 
 def test_the_gate_says_which_word_confirms(audit: Path) -> None:

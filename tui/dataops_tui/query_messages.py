@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from dataops_core.actions import SqlRisk
 from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
+    from dataops_core.actions.sql import Classification
     from dataops_core.systems.trino.answers import QueryDetail
 
 
@@ -20,7 +20,7 @@ class Classified(Message):
     """What a statement that is to run may do."""
 
     statement: str
-    risk: SqlRisk
+    classification: Classification
 
 
 @dataclass

@@ -18,6 +18,7 @@ from dataops_core.config import AuditSettings, ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+    from dataops_core.actions.sql import Classification
     from dataops_core.systems.airflow.client import AirflowClient, DagRun
     from dataops_core.systems.airflow.runs import TaskInstance
     from dataops_core.systems.kafka.client import KafkaClient
@@ -31,12 +32,6 @@ YES = "yes"
 KILL_MESSAGE = "killed by an operator with dataops-tui"
 """What the one whose query is killed reads."""
 
-_CONSEQUENCE = {
-    SqlRisk.READ: "the statement reads",
-    SqlRisk.WRITE: "the statement changes data",
-    SqlRisk.DDL: "the statement changes tables, views or grants",
-    SqlRisk.UNKNOWN: "the statement is not understood, so it may change something",
-}
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
 
 
@@ -78,6 +73,15 @@ class Gate:
             return None
         return self._context if self._settings.production else YES
 
+    def assess_sql(self, client: TrinoClient, statement: str) -> Classification:
+        """Return what one statement may do in that Trino, and where it does not parse."""
+        from dataops_core.actions.sql import assess_sql  # noqa: PLC0415 - brings the SQL grammar
+        from dataops_core.systems.trino.settings import TrinoSettings  # noqa: PLC0415 - only imported where it is used
+
+        trinos = self._settings.of(TrinoSettings).values()
+        allowed = (each.reading_table_functions for each in trinos if each.url.rstrip("/") == client.target)
+        return assess_sql(statement, next(allowed, ()))
+
     def run_sql(self, client: TrinoClient, statement: str, confirmed: str | None = None) -> QueryHandle:
         """Let a statement pass to Trino; it runs once its rows are asked for.
 
@@ -89,18 +93,15 @@ class Gate:
         Raises:
             ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
         """
-        from dataops_core.actions.sql import (  # noqa: PLC0415 - the SQL parser takes as long as all the rest
-            classify_sql,
-            one_statement,
-            without_secrets,
-        )
+        from dataops_core.actions.sql import one_statement, without_secrets  # noqa: PLC0415 - brings the SQL grammar
 
         risk = SqlRisk.UNKNOWN
         entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}
         try:
+            assessed = self.assess_sql(client, statement)  # as it was typed, so that a position is the user's
             statement = one_statement(statement)
-            risk = classify_sql(statement)
-            self._check(risk, confirmed, _CONSEQUENCE[risk])
+            risk = assessed.risk
+            self._check(risk, confirmed, assessed.why, correct=assessed.problem is not None)
         except ActionRefused as refusal:
             self._audit(entry | {"risk": risk.value}, "refused", reason=str(refusal))
             raise
@@ -285,7 +286,7 @@ class Gate:
         self._audit(entry, "done")
         return done
 
-    def _check(self, risk: SqlRisk, confirmed: str | None, what: str) -> None:
+    def _check(self, risk: SqlRisk, confirmed: str | None, what: str, *, correct: bool = False) -> None:
         if risk is SqlRisk.READ:
             return
         if self._held:
@@ -295,9 +296,9 @@ class Gate:
         accepted = {self._context} if self._settings.production else {self._context, YES}
         if confirmed not in accepted:
             kind = "production context" if self._settings.production else "context"
-            raise ActionRefused(
-                f'{what} in the {kind} "{self._context}"', hint=f'confirm with "{self.confirmation(risk)}"'
-            )
+            word = f'confirm with "{self.confirmation(risk)}"'
+            hint = f"correct it, or {word}" if correct else word
+            raise ActionRefused(f'{what} in the {kind} "{self._context}"', hint=hint)
 
     def _audit(self, entry: Mapping[str, object], outcome: str, **more: str) -> None:
         self.audit.append({"context": self._context, "outcome": outcome, **entry, **more})

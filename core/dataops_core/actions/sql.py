@@ -1,36 +1,59 @@
-"""What a statement may do, judged from its tokens and its syntax tree."""
+"""What a statement may do, decided from its tokens by Trino's own grammar.
+
+The keyword that a statement begins with decides, because no query can contain a change. There are two exceptions:
+EXPLAIN ANALYZE and EXECUTE IMMEDIATE run the statement that they contain, and a table function can pass text to another
+database. Text that is not a statement of the grammar never counts as reading.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import ClassVar
-
-from sqlglot import Token, TokenType, exp
-from sqlglot.dialects.trino import Trino
-from sqlglot.errors import SqlglotError
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from dataops_core.actions.risk import SqlRisk
 from dataops_core.errors import ActionRefused
+from dataops_core.sql.scan import RESERVED, statements
+from dataops_core.sql.syntax import MAX_CHARACTERS, MAX_TOKENS, NotChecked, SyntaxProblem, check_syntax
+from dataops_core.sql.tokens import STRING, UNKNOWN, SqlToken, name_of, tokenize
 
-
-class _Dialect(Trino):
-    """Trino's, with all statements cut into tokens to their end, also those that sqlglot would not parse further."""
-
-    class Tokenizer(Trino.Tokenizer):
-        COMMANDS: ClassVar[set[TokenType]] = set()
-
-
+READING_TABLE_FUNCTIONS = frozenset(("sequence", "exclude_columns", "table_changes"))
+"""Trino's table functions that only read, by their last name. Others, such as `query`, may pass text to a database."""
 _BY_KEYWORD = {
-    **dict.fromkeys(("SHOW", "DESCRIBE", "DESC"), SqlRisk.READ),
+    **dict.fromkeys(("SELECT", "WITH", "VALUES", "TABLE", "(", "SHOW", "DESCRIBE", "DESC"), SqlRisk.READ),
+    **dict.fromkeys(("USE", "DEALLOCATE"), SqlRisk.READ),  # of the session, which ends with the statement
     **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CALL", "ANALYZE", "REFRESH"), SqlRisk.WRITE),
-    **dict.fromkeys(("CREATE", "DROP", "COMMENT", "GRANT", "REVOKE", "DENY"), SqlRisk.DDL),
+    **dict.fromkeys(("CREATE", "DROP", "ALTER", "COMMENT", "GRANT", "REVOKE", "DENY"), SqlRisk.DDL),
 }
-_QUERY = frozenset(("SELECT", "WITH", "VALUES", "TABLE", "("))
-_NOT_IN_A_QUERY = (exp.DML, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.Into)
-_READING_TABLE_FUNCTIONS = frozenset(("sequence", "exclude_columns", "table_changes"))
-"""The table functions that are known only to read. Others, such as `query`, hand any text to another database."""
+_OF_THE_SESSION = {
+    **dict.fromkeys(("START", "COMMIT", "ROLLBACK"), "the statement begins or ends a transaction"),
+    **dict.fromkeys(("SET", "RESET"), "the statement changes the rights of the session"),
+}
+_AFTER_ANALYZE = frozenset((*_BY_KEYWORD, *_OF_THE_SESSION, "EXPLAIN", "PREPARE", "EXECUTE", "VERBOSE"))
+"""What tells EXPLAIN ANALYZE, which runs its statement, from EXPLAIN of ANALYZE, which names a table."""
+_WHY = {
+    SqlRisk.READ: "the statement reads",
+    SqlRisk.WRITE: "the statement changes data",
+    SqlRisk.DDL: "the statement changes tables, views or grants",
+    SqlRisk.UNKNOWN: "the statement is not understood, so it may change something",
+}
+_LITERALS = frozenset((STRING, "unicode", "binary", "dollar"))
 _SECRET_WORD = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a statement may do.
+
+    Attributes:
+        why: The reason, as a clause that a refusal begins with.
+        problem: Where it stops being a statement; `None` if it parses, or was not checked to its end.
+    """
+
+    risk: SqlRisk
+    why: str
+    problem: SyntaxProblem | None = None
 
 
 def one_statement(text: str) -> str:
@@ -39,100 +62,145 @@ def one_statement(text: str) -> str:
     Raises:
         ActionRefused: There is none, or more than one.
     """
-    try:
-        tokens = _tokens(text)
-    except SqlglotError:
-        return text.strip()  # Trino says better what is wrong with it
-    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
-        text = text[: tokens.pop().start]
+    if len(text) > MAX_CHARACTERS:
+        return text.strip().rstrip(";")  # it counts as a change, and Trino refuses a second statement
+    tokens, end = list(tokenize(text)), len(text)
+    while tokens and tokens[-1].kind == ";":
+        end = tokens.pop().start
     if not tokens:
         raise ActionRefused("there is no statement")
-    if any(token.token_type is TokenType.SEMICOLON for token in tokens) and not _creates_function(tokens):
+    text = text[:end]
+    if any(token.kind == ";" for token in tokens) and len(statements(text)) > 1:
         raise ActionRefused("there is more than one statement", hint="run them one at a time")
     return text.strip()
 
 
-def classify_sql(statement: str) -> SqlRisk:
-    """Return what one statement may do; what is not understood is `UNKNOWN`, never `READ`."""
-    try:
-        tokens = _tokens(statement)
-    except SqlglotError:
-        return SqlRisk.UNKNOWN
-    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
-        tokens.pop()
-    return _classify(statement, tokens)
+def assess_sql(statement: str, reading_functions: Collection[str] = ()) -> Classification:
+    """Return what one statement may do; what is not understood is `UNKNOWN`, never `READ`.
+
+    Args:
+        statement: The statement.
+        reading_functions: Full names of table functions that only read, beside those of Trino itself.
+    """
+    return _assess(statement, frozenset(name.lower() for name in reading_functions), nested=False)
+
+
+def classify_sql(statement: str, reading_functions: Collection[str] = ()) -> SqlRisk:
+    """Return the risk of one statement, as `assess_sql` finds it."""
+    return assess_sql(statement, reading_functions).risk
 
 
 def without_secrets(statement: str) -> str:
     """Return a statement for the audit: where it speaks of secrets, without any of its string literals."""
     if not _SECRET_WORD.search(statement):
         return statement
+    if len(statement) > MAX_CHARACTERS:
+        return "(not shown: it is too long to look for secrets in it)"
+    shown, end = [], 0
+    for token in tokenize(statement):
+        if token.kind in _LITERALS or (token.kind == UNKNOWN and token.end - token.start > 1):
+            shown += [statement[end : token.start], "'***'"]
+            end = token.end
+    return "".join((*shown, statement[end:]))
+
+
+def _assess(statement: str, allowed: frozenset[str], *, nested: bool) -> Classification:
+    if len(statement) > MAX_CHARACTERS:
+        return _unsure(f"it is longer than {MAX_CHARACTERS:,} characters")
+    tokens = list(islice(tokenize(statement), MAX_TOKENS + 1))
+    if len(tokens) > MAX_TOKENS:
+        return _unsure(f"it has more than {MAX_TOKENS:,} words and marks")
+    while tokens and tokens[-1].kind == ";":
+        tokens.pop()
+    found = _by_tokens(statement, tokens, allowed, nested=nested)
     try:
-        literals = [token for token in _tokens(statement) if _is_literal(token)]
-    except SqlglotError:
-        return "(not shown: it cannot be read as SQL and may hold a secret)"
-    for token in reversed(literals):
-        statement = f"{statement[: token.start]}'***'{statement[token.end + 1 :]}"
-    return statement
+        problem = check_syntax(statement, tokens)
+    except NotChecked as limit:
+        return _unsure(str(limit)) if found.risk is SqlRisk.READ else found
+    if problem is None:
+        return found
+    risk = SqlRisk.UNKNOWN if found.risk is SqlRisk.READ else found.risk
+    return Classification(risk, f"the statement does not parse ({problem}), so it may change something", problem)
 
 
-def _is_literal(token: Token) -> bool:
-    return token.token_type is TokenType.STRING or token.token_type.name.endswith("_STRING")
+def _unsure(reason: str) -> Classification:
+    return Classification(SqlRisk.UNKNOWN, f"the statement may change something, because {reason},")
 
 
-def _tokens(statement: str) -> list[Token]:
-    return _Dialect().tokenize(statement)
-
-
-def _classify(statement: str, tokens: Sequence[Token]) -> SqlRisk:
-    keyword = tokens[0].text.upper() if tokens else ""
-    if keyword == "ALTER":
-        return SqlRisk.WRITE if any(token.text.upper() == "EXECUTE" for token in tokens) else SqlRisk.DDL
-    if keyword == "EXPLAIN":
-        return _classify_explain(statement, tokens)
-    if keyword in _QUERY:
-        return _classify_query(statement[tokens[0].start : tokens[-1].end + 1], tokens)
-    return _BY_KEYWORD.get(keyword, SqlRisk.UNKNOWN)
-
-
-def _classify_explain(statement: str, tokens: Sequence[Token]) -> SqlRisk:
-    """EXPLAIN runs nothing, but EXPLAIN ANALYZE runs what it explains."""
-    words = [token.text.upper() for token in tokens[1:3]]
-    if words[:1] != ["ANALYZE"]:
-        return SqlRisk.READ
-    return _classify(statement, tokens[3:] if words[1:] == ["VERBOSE"] else tokens[2:])
-
-
-def _classify_query(statement: str, tokens: Sequence[Token]) -> SqlRisk:
-    if any(name not in _READING_TABLE_FUNCTIONS for name in _table_functions(tokens)):
-        return SqlRisk.UNKNOWN
-    try:
-        trees = _Dialect().parse(statement)
-    except SqlglotError:
-        return SqlRisk.UNKNOWN
-    if len(trees) != 1 or not isinstance(trees[0], exp.Query | exp.Values):
-        return SqlRisk.UNKNOWN
-    return SqlRisk.UNKNOWN if trees[0].find(*_NOT_IN_A_QUERY) else SqlRisk.READ
-
-
-def _table_functions(tokens: Sequence[Token]) -> list[str]:
-    """Return the last names of all functions that are called as TABLE(catalog.schema.name(…))."""
-    found = []
-    for index, token in enumerate(tokens[:-1]):
-        if token.token_type is not TokenType.TABLE or tokens[index + 1].token_type is not TokenType.L_PAREN:
-            continue
-        name = ""
-        for inner in tokens[index + 2 :]:
-            if inner.token_type is TokenType.L_PAREN:
-                found.append(name.lower())
-                break
-            if inner.token_type is TokenType.R_PAREN:
-                break  # TABLE(name) is an argument: a table, not a call
-            name = inner.text
+def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
+    """Return what a text may do if it is a statement."""
+    inner, runs = _inner_statement(tokens)
+    if _kind(tokens, inner) == "EXECUTE":
+        found = _executed(statement, tokens[inner:], allowed, nested=nested)
+    else:
+        risk = _risk(tokens, inner)
+        why = _OF_THE_SESSION.get(_kind(tokens, inner), _WHY[risk]) if risk is SqlRisk.UNKNOWN else _WHY[risk]
+        found = Classification(risk, why)
+    if not runs and found.risk in (SqlRisk.WRITE, SqlRisk.DDL):
+        found = Classification(SqlRisk.READ, "the statement shows a plan")
+    if found.risk is SqlRisk.READ:
+        for name in _table_functions(statement, tokens):
+            if name not in allowed and name.rpartition(".")[2] not in READING_TABLE_FUNCTIONS:
+                why = f"the table function {name} may pass text to another database, so it may change something there"
+                return Classification(SqlRisk.UNKNOWN, why)
     return found
 
 
-def _creates_function(tokens: Sequence[Token]) -> bool:
-    """Whether it is CREATE [OR REPLACE] FUNCTION, whose body has semicolons of its own."""
-    words = [token.text.upper() for token in tokens[:4]]
-    return words[:2] == ["CREATE", "FUNCTION"] or words == ["CREATE", "OR", "REPLACE", "FUNCTION"]
+def _inner_statement(tokens: Sequence[SqlToken]) -> tuple[int, bool]:
+    """Return where the statement begins that is prepared or explained, and whether it also runs."""
+    at, runs = 0, True
+    while True:
+        match _kind(tokens, at):
+            case "PREPARE":
+                at += 3  # PREPARE name FROM
+            case "EXPLAIN" if _kind(tokens, at + 1) == "ANALYZE" and _kind(tokens, at + 2) in _AFTER_ANALYZE:
+                runs = True
+                at += 3 if _kind(tokens, at + 2) == "VERBOSE" else 2
+            case "EXPLAIN":
+                runs = False
+                at += 1
+                if _kind(tokens, at) == "(" and _kind(tokens, at + 1) in ("FORMAT", "TYPE"):
+                    at = next((i + 1 for i in range(at, len(tokens)) if tokens[i].kind == ")"), len(tokens))
+            case _:
+                return at, runs
+
+
+def _kind(tokens: Sequence[SqlToken], at: int) -> str:
+    return tokens[at].kind if at < len(tokens) else ""
+
+
+def _risk(tokens: Sequence[SqlToken], at: int) -> SqlRisk:
+    keyword, second, third = (_kind(tokens, at + i) for i in range(3))
+    if keyword in ("SET", "RESET"):
+        return SqlRisk.UNKNOWN if second == "ROLE" or third == "AUTHORIZATION" else SqlRisk.READ
+    if keyword == "ALTER" and any(token.kind == "EXECUTE" for token in tokens[at:]):
+        return SqlRisk.WRITE
+    return _BY_KEYWORD.get(keyword, SqlRisk.UNKNOWN)
+
+
+def _executed(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
+    """Return what EXECUTE does: with IMMEDIATE, its text says so."""
+    if _kind(tokens, 1) != "IMMEDIATE" or _kind(tokens, 2) != STRING or nested:
+        return Classification(SqlRisk.UNKNOWN, "what EXECUTE runs is not known, so it may change something")
+    text = statement[tokens[2].start + 1 : tokens[2].end - 1].replace("''", "'")
+    found = _assess(text, allowed, nested=True)
+    if found.problem is None:
+        return found
+    return Classification(found.risk, f"the text of EXECUTE IMMEDIATE does not parse ({found.problem})")
+
+
+def _table_functions(statement: str, tokens: Sequence[SqlToken]) -> Iterator[str]:
+    """Yield the names of all functions that are called as TABLE(catalog.schema.name(…)), in lower case."""
+    name: list[str] | None = None
+    for index, token in enumerate(tokens):
+        if token.kind == "(" and index and tokens[index - 1].kind == "TABLE":
+            name = []
+        elif token.kind == "(" and name:
+            yield "".join(name)
+            name = None
+        elif name is not None and token.kind == ".":
+            name.append(".")
+        elif name is not None and token.kind not in RESERVED and token.kind.isidentifier():
+            name.append(name_of(statement, token))
+        else:
+            name = None  # TABLE(name) and TABLE(SELECT …) are arguments: tables, no calls

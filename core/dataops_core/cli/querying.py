@@ -10,7 +10,6 @@ from threading import Event, Thread
 from typing import Any
 
 from dataops_core.actions import Gate
-from dataops_core.actions.sql import classify_sql
 from dataops_core.cli.app import Invocation
 from dataops_core.cli.listing import rows_writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
@@ -33,10 +32,12 @@ def sql(invocation: Invocation, statement: str, *, output: str, timeout: float |
     if context.named("trino") is None:
         raise ConfigError(f'the context "{name}" has no Trino')
     gate = Gate(name, context, audit=settings.audit)
-    word = gate.confirmation(classify_sql(statement))
+    trino = Clients(context, settings.probe_timeout).need("trino")
+    assessed = gate.assess_sql(trino, statement)
+    word = gate.confirmation(assessed.risk)
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f'This changes something in the context "{name}".', word)
-    handle = gate.run_sql(Clients(context, settings.probe_timeout).need("trino"), statement, confirmed)
+        confirmed = ask_word(f'{assessed.why[:1].upper()}{assessed.why[1:]} in the context "{name}".', word)
+    handle = gate.run_sql(trino, statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)
     number = 0

@@ -22,6 +22,7 @@ _PIECES = re.compile(
 )
 _BLOCKS = frozenset(("BEGIN", "CASE"))
 """Words in the body of a function that an END closes; END IF, END LOOP and the like close a statement of their own."""
+_BEFORE_FUNCTION = frozenset(("CREATE", "REPLACE", "WITH"))
 _OWN_END = frozenset(("IF", "LOOP", "WHILE", "REPEAT"))
 
 
@@ -68,19 +69,20 @@ def statements(text: str) -> list[Statement]:
     """Return the statements of a text; what is between two semicolons without a word in it is none."""
     found: list[Statement] = []
     current: list[Piece] = []
-    depth = 0
+    depth, in_function = 0, False
     for piece in [*scan(text), Piece(Kind.END, "", len(text), len(text))]:
         if piece.kind is Kind.COMMENT:
             continue
         last = piece.text == "" and piece.kind is Kind.END
-        if piece.kind is not Kind.END or (depth > 0 and not last and _creates_function(current)):
+        if piece.kind is not Kind.END or (depth > 0 and not last and in_function):
             depth += _opens(piece, current)
+            in_function = in_function or _begins_function(piece, current)
             current.append(piece)
             continue
         if current:
             start, end = current[0].start, current[-1].end
             found.append(Statement(text[start:end], start, end))
-        current, depth = [], 0
+        current, depth, in_function = [], 0, False
     return found
 
 
@@ -109,9 +111,9 @@ def _opens(piece: Piece, before: Sequence[Piece]) -> int:
     return 1 if word in _BLOCKS else 0
 
 
-def _creates_function(pieces: Sequence[Piece]) -> bool:
-    words = [piece.text.upper() for piece in pieces[:4]]
-    return words[:2] == ["CREATE", "FUNCTION"] or words == ["CREATE", "OR", "REPLACE", "FUNCTION"]
+def _begins_function(piece: Piece, before: Sequence[Piece]) -> bool:
+    """Whether it is FUNCTION of CREATE [OR REPLACE] FUNCTION or WITH FUNCTION, whose body has semicolons of its own."""
+    return piece.text.upper() == "FUNCTION" and bool(before) and before[-1].text.upper() in _BEFORE_FUNCTION
 
 
 _RESERVED = """

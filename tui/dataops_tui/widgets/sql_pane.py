@@ -154,29 +154,29 @@ class SqlPane(Vertical):
             self._run_next()
 
     def _run_next(self) -> None:
-        statement = self._waiting.popleft()
+        statement, trino, gate = self._waiting.popleft(), self.console.trino, self.console.gate
+        if trino is None:
+            self._leave_off()
+            return
         self.busy, self._handle = True, None
 
         def work() -> None:
-            from dataops_core.actions.sql import classify_sql  # noqa: PLC0415 - a third of a second, once
-
-            self.post_message(Classified(statement, classify_sql(statement)))
+            self.post_message(Classified(statement, gate.assess_sql(trino, statement)))
 
         in_background(self, RUNNING, work)
 
     @on(Classified)
     def _confirm(self, message: Classified) -> None:
-        trino, statement, risk = self.console.trino, message.statement, message.risk
+        trino, statement, found = self.console.trino, message.statement, message.classification
         if trino is None:
             self._leave_off()
             return
-        self._risk = risk
-        word = self.console.gate.confirmation(risk)
+        self._risk = found.risk
+        word = self.console.gate.confirmation(found.risk)
         if word is None:
             self._start(trino, statement, None)
             return
-        what = "This statement changes something" if risk is not SqlRisk.UNKNOWN else "This may change something"
-        title = f'{what} in the context "{self.console.context_name}"'
+        title = f'{found.why[:1].upper()}{found.why[1:]} in the context "{self.console.context_name}"'
 
         def confirmed(typed: str | None) -> None:
             if typed is not None:

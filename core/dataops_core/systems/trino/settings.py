@@ -29,6 +29,8 @@ class TrinoSettings(ComponentSettings):
     """Default schema of the SQL editor."""
     saved_queries: tuple[LocalPath, ...] = ()
     """Folders whose `*.sql` files the SQL screen offers beside the saved queries of your own; they are only read."""
+    reading_table_functions: tuple[str, ...] = ()
+    """Table functions that count as reading although they pass text to another database, e.g. `pg.system.query`."""
 
 
 class TrinoThresholds(Section):

@@ -1,0 +1,169 @@
+"""Whether a text is one of Trino's statements, and where it stops being one.
+
+All readings of a text are followed together, token by token, and share the returns of the rules that they have entered.
+This needs neither recursion nor backtracking: no nesting takes exponential time, and a deadline holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from dataops_core.sql.grammar import END, Grammar, Rule, State, trino_grammar
+from dataops_core.sql.tokens import UNKNOWN, SqlToken
+
+MAX_CHARACTERS = 1_000_000
+"""Longest text that is worth checking. Trino takes no longer one by default (`query.max-length`)."""
+MAX_TOKENS = 200_000
+"""Most tokens that are worth checking: more take too long."""
+MAX_DEPTH = 500
+"""Brackets in brackets that are checked; Trino's own parser gives up before."""
+MAX_SECONDS = 2.0
+"""Longest time that a check takes."""
+_SHOWN = 20
+"""Characters of the unexpected text that a problem shows."""
+_UNCLOSED = {"'": "string", '"': "name", "/": "comment"}
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+class NotChecked(Exception):
+    """The text is too deep, or the check takes too long; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxProblem:
+    """Where a text stops being a statement.
+
+    Attributes:
+        offset: The character in the text.
+        line: Its line, from 1.
+        column: Its column in the line, from 1.
+        reason: What is wrong there.
+    """
+
+    offset: int
+    line: int
+    column: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.reason}"
+
+
+@dataclass(eq=False, slots=True)
+class _Frame:
+    """Rules of one kind that were entered at one token: the states to go on with behind them, each in its own frame."""
+
+    returns: list[_Reading] = field(default_factory=list)
+
+
+_Reading = tuple[State, _Frame]
+"""A reading of the text so far: a state, and the frame of its rule."""
+
+
+def check_syntax(text: str, tokens: Sequence[SqlToken], max_seconds: float = MAX_SECONDS) -> SyntaxProblem | None:
+    """Return where a text stops being one of Trino's statements; `None` if it is one.
+
+    Args:
+        text: The text.
+        tokens: Its tokens, without a semicolon at the end.
+        max_seconds: Longest time that the check takes.
+
+    Raises:
+        NotChecked: It cannot be checked within the limits.
+    """
+    _check_depth(tokens)
+    deadline = time.thread_time() + max_seconds
+    grammar = trino_grammar()
+    readings: list[_Reading] = [(grammar.entry(grammar.start), _Frame())]
+    before = readings
+    for position, token in enumerate(tokens):
+        further, _ = _step(grammar, readings, grammar.kind(token.kind))
+        if not further:
+            return _problem(text, tokens, position, before, readings)
+        before, readings = readings, further
+        if position % 64 == 0 and time.thread_time() > deadline:
+            raise NotChecked(f"its syntax cannot be checked within {max_seconds:g} s")
+    if _step(grammar, readings, END)[1]:
+        return None
+    return _problem(text, tokens, len(tokens), before, readings)
+
+
+def _check_depth(tokens: Sequence[SqlToken]) -> None:
+    depth = 0
+    for token in tokens:
+        if token.kind in _OPENING:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise NotChecked(f"more than {MAX_DEPTH} brackets are nested in it")
+        elif token.kind in _CLOSING:
+            depth -= 1
+
+
+def _step(grammar: Grammar, readings: Sequence[_Reading], kind: str) -> tuple[list[_Reading], bool]:
+    """Return the readings behind a token, and whether the text can end before it."""
+    entered: dict[Rule, _Frame] = {}
+    seen = {(id(state), id(frame)) for state, frame in readings}
+    left = list(readings)
+    further: dict[tuple[int, int], _Reading] = {}
+    ends = False
+    while left:
+        state, frame = left.pop()
+        move = state.moves.get(kind) or grammar.move(state, kind)
+        if move.taken is not None:
+            further[id(move.taken), id(frame)] = (move.taken, frame)
+        for rule, behind in move.entered:
+            inner = entered.get(rule)
+            if inner is None:
+                inner = entered[rule] = _Frame()
+                left.append((rule.entry or grammar.entry(rule), inner))
+            inner.returns.append((behind, frame))
+        if move.leaves:
+            ends = ends or not frame.returns
+            for reading in frame.returns:
+                key = (id(reading[0]), id(reading[1]))
+                if key not in seen:
+                    seen.add(key)
+                    left.append(reading)
+    return list(further.values()), ends
+
+
+def _problem(
+    text: str, tokens: Sequence[SqlToken], position: int, before: Sequence[_Reading], readings: Sequence[_Reading]
+) -> SyntaxProblem:
+    offset = tokens[position].start if position < len(tokens) else len(text.rstrip())
+    column = offset - text.rfind("\n", 0, offset)
+    reason = _reason(text, tokens, position) + _suggestion(tokens, position, before, readings)
+    return SyntaxProblem(offset, text.count("\n", 0, offset) + 1, column, reason)
+
+
+def _reason(text: str, tokens: Sequence[SqlToken], position: int) -> str:
+    if position == len(tokens):
+        return "the statement ends too early"
+    token = tokens[position]
+    found = text[token.start : token.end]
+    if token.kind == UNKNOWN and found[0] in _UNCLOSED:
+        return f"this {_UNCLOSED[found[0]]} is not closed"
+    if len(found) == 1 and not found.isprintable():
+        return f"unexpected character U+{ord(found):04X}"
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in found[:_SHOWN])
+    return f'unexpected "{shown}"'
+
+
+def _suggestion(
+    tokens: Sequence[SqlToken], position: int, before: Sequence[_Reading], readings: Sequence[_Reading]
+) -> str:
+    """Return a keyword that was probably meant in place of the unexpected word, or of the word before it."""
+    grammar = trino_grammar()
+    unexpected = grammar.kind(tokens[position].kind) if position < len(tokens) else END
+    for at, start in ((position, readings), (position - 1, before)):
+        word = tokens[at].kind if 0 <= at < len(tokens) else ""
+        for keyword in get_close_matches(word, grammar.keywords, cutoff=0.7):
+            further, _ = _step(grammar, start, keyword)
+            if at == position and further:
+                return f"; did you mean {keyword}?"
+            if keyword != word and any(_step(grammar, further, unexpected)):
+                return f'; did you mean {keyword} in place of "{word}"?'
+    return ""
