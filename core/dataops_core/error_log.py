@@ -16,6 +16,7 @@ from types import TracebackType
 from platformdirs import user_state_path
 
 from dataops_core.plain import visible_lines
+from dataops_core.redaction import redacted
 
 INTERNAL_ERROR = 70
 """Exit code after an internal error: EX_SOFTWARE of sysexits.h."""
@@ -103,7 +104,7 @@ def _traceback(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
     except Exception as second:  # noqa: BLE001 - an error whose text cannot be made, e.g. a failing __str__
         text = f"{type(error).__name__}, whose traceback cannot be written: {type(second).__name__}\n"
-    return visible_lines(text[-MAX_ENTRY:])
+    return visible_lines(redacted(text[-MAX_ENTRY:], strict=True))
 
 
 def _place(error: BaseException) -> str:

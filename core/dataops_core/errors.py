@@ -16,6 +16,8 @@ DataopsError
 
 from __future__ import annotations
 
+from dataops_core.redaction import redacted
+
 
 class DataopsError(Exception):
     """Base of all errors that a user may see; `str()` is one line without secrets.
@@ -26,8 +28,8 @@ class DataopsError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redacted(message)
+        super().__init__(self.message)
         self.hint = hint
 
     def __str__(self) -> str:

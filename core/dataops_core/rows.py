@@ -16,6 +16,11 @@ from dataops_core.values import Columns, Rows, as_text, distinct, is_number, pla
 SAMPLE = 200
 """Rows that a table's column widths are taken from; longer values further down stick out."""
 
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20|%")
+"""What a formula begins with, full-width forms among them."""
+_CUT = frozenset("\t\r\n")
+_BLANK = ' \t\r\n\u00a0\ufeff"'
+
 
 class Writer(ABC):
     """Writes rows in one format. A statement without columns writes nothing.
@@ -42,8 +47,15 @@ class Writer(ABC):
 
 
 def writer(output: str, write: Callable[[str], object]) -> Writer:
-    """Return what writes `table`, `json`, `jsonl`, `csv` or `yaml`."""
-    writers: dict[str, type[Writer]] = {"table": _Table, "json": _Json, "jsonl": _JsonLines, "csv": _Csv, "yaml": _Yaml}
+    """Return what writes `table`, `json`, `jsonl`, `csv`, `csv-safe` or `yaml`."""
+    writers: dict[str, type[Writer]] = {
+        "table": _Table,
+        "json": _Json,
+        "jsonl": _JsonLines,
+        "csv": _Csv,
+        "csv-safe": _SafeCsv,
+        "yaml": _Yaml,
+    }
     return writers[output](write)
 
 
@@ -113,13 +125,26 @@ class _Csv(Writer):
         lines = csv.writer(text)
         if not self._began:
             self._began = True
-            lines.writerow([name for name, _ in columns])
-        lines.writerows([["" if value is None else as_text(value) for value in row] for row in rows])
+            lines.writerow([self._cell(name) for name, _ in columns])
+        lines.writerows([["" if value is None else self._cell(value) for value in row] for row in rows])
         self._write(text.getvalue())
 
     def end(self, columns: Columns) -> None:
         if columns and not self._began:
             self.rows(columns, [])
+
+    def _cell(self, value: object) -> str:
+        return as_text(value)
+
+
+class _SafeCsv(_Csv):
+    """CSV in which no text is a formula of a spreadsheet: it begins with an apostrophe then."""
+
+    def _cell(self, value: object) -> str:
+        text = as_text(value)
+        begins = text.lstrip(_BLANK)[:1]
+        formula = isinstance(value, str) and (begins in _FORMULA or text[:1] in _CUT) and text != ""
+        return f"'{text}" if formula else text
 
 
 class _Table(Writer):

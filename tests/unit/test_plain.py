@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import sys
@@ -18,6 +19,7 @@ from dataops_core.cli import printing, terminal
 from dataops_core.config.toml import toml_key, toml_value
 from dataops_core.narration import guard_stderr, narrate, show_progress
 from dataops_core.plain import escaped, visible, visible_lines
+from dataops_core.rows import writer
 from dataops_tui.themes import NoControls
 
 PRINTED = "".join(map(chr, range(0x20, 0x7F)))
@@ -132,3 +134,18 @@ def test_toml_of_any_text_is_valid_and_takes_no_effect(text: str) -> None:
     assert not takes_effect(line)
     scalar = "".join("\ufffd" if unicodedata.category(c) == "Cs" else c for c in text)
     assert tomllib.loads(line) == {scalar: scalar}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "\n=1", " =1", '"=1', "\uff1d1", "|x", "%x"],
+)
+def test_csv_safe_has_no_formula_and_csv_is_exact(text: str) -> None:
+    found: dict[str, list[list[str]]] = {}
+    for output in ("csv", "csv-safe"):
+        written: list[str] = []
+        out = writer(output, written.append)
+        out.rows([(text, "varchar"), ("n", "bigint")], [(text, -5), ("plain", None)])
+        found[output] = list(csv.reader(StringIO("".join(written), newline="")))
+    assert found["csv"] == [[text, "n"], [text, "-5"], ["plain", ""]]
+    assert found["csv-safe"] == [[f"'{text}", "n"], [f"'{text}", "-5"], ["plain", ""]]

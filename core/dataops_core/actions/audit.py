@@ -33,6 +33,7 @@ from dataops_core.actions.audit_anchor import (
 from dataops_core.config import AuditSettings, resolve_secret
 from dataops_core.errors import ActionRefused, ConfigError, DataopsError
 from dataops_core.plain import json_line
+from dataops_core.redaction import redacted
 from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 FIRST = "0" * 64
@@ -221,6 +222,8 @@ def _line(entry: Mapping[str, object]) -> bytes:
 
 
 def _cut(value: object) -> object:
+    if isinstance(value, str):
+        value = redacted(value, strict=True)
     text = value if isinstance(value, str) else json_line(value)
     if len(text) <= LONGEST_TEXT:
         return value

@@ -68,6 +68,7 @@ class RowOutput(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     YAML = "yaml"
+    CSV_SAFE = "csv-safe"
 
 
 @dataclass
@@ -131,7 +132,7 @@ def _named(kind: str) -> Callable[[_Context, str], list[str]]:
 PipelineArgument = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="The pipeline.", autocompletion=_named("pipeline"))
 ]
-RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows.")]
+RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")]
 DagArgument = Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")]
 TableArgument = Annotated[
     str, typer.Argument(metavar="TABLE", help="catalog.namespace.table; the catalog may be left out if there is one.")
@@ -306,7 +307,9 @@ def sql(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the statement from a file.")
     ] = None,
-    output: Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows.")] = RowOutput.TABLE,
+    output: Annotated[
+        RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")
+    ] = RowOutput.TABLE,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after that time.")
     ] = None,

@@ -51,7 +51,7 @@ class SecretSource(Section):
 
     file: LocalPath | None = None
     """Path of a file whose content, stripped, is the secret."""
-    command: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = Field(default=None, repr=False)
     """Program and arguments whose output, stripped, is the secret."""
 
     @model_validator(mode="after")

@@ -10,14 +10,13 @@ from typing import Any
 
 from dataops_core.config.base import Secret, SecretSource
 from dataops_core.errors import ConfigError
+from dataops_core.redaction import MASK, redacted
 
 COMMAND_TIMEOUT = 10.0
 """Seconds that a secret's command may take."""
-MASK = "***"
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 _ONLY_PLACEHOLDERS = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 _PLAIN_PROPERTIES = frozenset(
     (
         *(
@@ -122,8 +121,8 @@ def masked(secret: Secret) -> str | dict[str, Any]:
 
 
 def without_user_info(url: str) -> str:
-    """Return an address with what stands before its `@`, user and password, masked."""
-    return _USER_INFO.sub(f"{MASK}@", url)
+    """Return an address without user, password and secret parameters."""
+    return redacted(url)
 
 
 def masked_property(name: str, value: Secret) -> str | dict[str, Any]:

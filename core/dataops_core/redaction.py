@@ -1,0 +1,55 @@
+"""Secrets in addresses and in free text, masked: the one function for errors, logs and the audit file."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+_NAME = (
+    r"(?:[\w.-]*[_.-])?(?:password|passwd|passphrase|passcode|pwd|pass|secret|secrets|token|tokens|credential|credentials"
+    r"|api[_-]?key|access[_-]?key|secret[_-]?key|account[_-]?key|private[_-]?key|shared[_-]?key|signature|sig|jwt|sas)"
+    r"|[\w.-]*(?:password|secret|token|passphrase|accesskey|secretkey|apikey|accountkey|privatekey)"
+)
+_VALUE = r"""'(?:[^']|'')*'?|"(?:[^"\\]|\\.)*"?|[^\s,;&'"(){}\[\]]+"""
+_ADDRESS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)(?P<rest>[^\s\"'<>]+)", re.IGNORECASE)
+_JDBC = re.compile(r"(?<![\w:.-])(jdbc:[a-z0-9]{1,30}:(?:[a-z]{1,30}:)?)(?!//)[^\s\"']{1,500}@", re.IGNORECASE)
+_PAIR = re.compile(rf"(?<![\w.-])(?P<name>[\"']?(?:{_NAME})[\"']?\s*(?:=>|=))\s*(?:{_VALUE})", re.IGNORECASE)
+_MEMBER = re.compile(rf"(?P<name>[\"'](?:{_NAME})[\"']\s*:)\s*(?:{_VALUE})", re.IGNORECASE)
+_SPOKEN = re.compile(rf"(?<![\w.-])(?P<name>(?:{_NAME})\s*:)\s*(?:{_VALUE})", re.IGNORECASE)
+_HEADER = re.compile(r"\b(?P<kind>Bearer|Basic|Negotiate)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
+_TOKEN = re.compile(r"(?<![\w.-])eyJ[\w-]{8,2000}\.[\w-]{1,4000}\.[\w-]*")
+_PEM = re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.DOTALL)
+
+
+def redacted(text: str, *, strict: bool = False) -> str:
+    """Return a text with every secret masked that its form gives away.
+
+    Args:
+        text: It.
+        strict: Mask also what follows `password:` outside of quotes, as in a comment. Errors may say `token: missing`.
+    """
+    if not text:
+        return text
+    text = _PEM.sub(MASK, text)
+    text = _ADDRESS.sub(lambda found: found["scheme"] + _rest(found["rest"]), text)
+    text = _JDBC.sub(rf"\1{MASK}@", text)
+    for pattern in (_PAIR, _MEMBER, *((_SPOKEN,) if strict else ())):
+        text = pattern.sub(lambda found: f"{found['name']}{MASK}", text)
+    text = _HEADER.sub(lambda found: f"{found['kind']} {MASK}", text)
+    return _TOKEN.sub(MASK, text)
+
+
+def _rest(rest: str) -> str:
+    """Return what follows a scheme without user and password, also where these hold `/`, `@`, `?` or `#`."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        end = re.split(r"[?#]", rest, maxsplit=1)[0].rfind("@") if ":" in authority else authority.rfind("@")
+        return f"{MASK}{rest[end:]}"
+    host, colon, port = authority.rpartition(":")
+    if colon and "@" in rest and not host.endswith("]"):
+        before_query = re.split(r"[?#]", rest, maxsplit=1)[0]
+        if "@" in before_query:
+            return f"{MASK}{rest[before_query.rfind('@') :]}"
+        if not port.isdecimal():
+            return f"{MASK}{rest[rest.rfind('@') :]}"
+    return rest
