@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from tests.lake import lake
 
 from dataops_core.errors import NotFound
+from dataops_core.items import how_many
 from dataops_core.systems.iceberg.catalog import CatalogClient
-from dataops_core.systems.iceberg.inspect import file_sizes, table, tables
+from dataops_core.systems.iceberg.inspect import TableSummary, file_sizes, table, tables
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +71,46 @@ def test_files_by_size(client: CatalogClient) -> None:
 def test_a_table_that_is_not_there_is_named(client: CatalogClient) -> None:
     with pytest.raises(NotFound, match=r"gold\.nothing"):
         table(client, "gold.nothing")
+
+
+def damaged(client: CatalogClient, change: Callable[[Path], None]) -> TableSummary:
+    """Change the metadata file of a table, and return its row in the list of all."""
+    location = client.ask(lambda catalog: catalog.load_table("gold.empty").metadata_location)
+    change(Path(location.removeprefix("file://")))
+    rows = {row.name: row for row in tables(client)}
+    assert rows["gold.shipments"].records == 1, "one table that cannot be read hides no other"
+    assert how_many(rows.values(), "tables") in (None, "1 of 2 tables cannot be read")
+    return rows["gold.empty"]
+
+
+def variant(path: Path) -> None:
+    about = json.loads(path.read_text())
+    about["format-version"] = 3
+    about["schemas"][0]["fields"].append({"id": 99, "name": "v", "required": False, "type": "variant"})
+    path.write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [Path.unlink, lambda path: path.write_text(path.read_text()[:200]), lambda path: path.write_text("{}"), variant],
+    ids=["missing", "truncated", "empty", "variant"],
+)
+def test_a_table_that_cannot_be_read_is_a_row_that_says_why(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    row = damaged(lake(tmp_path), change)
+    assert row.unreadable
+    assert "\n" not in row.unreadable
+    assert (row.records, row.committed_at, row.read) == (None, None, False)
+
+
+def test_a_snapshot_whose_timestamp_is_no_time_is_shown_with_its_number(tmp_path: Path) -> None:
+    client = lake(tmp_path)
+    location = client.ask(lambda catalog: catalog.load_table("gold.shipments").metadata_location)
+    path = Path(location.removeprefix("file://"))
+    about = json.loads(path.read_text())
+    longest = 2**63 - 1
+    for snapshot in about["snapshots"]:
+        snapshot["timestamp-ms"] = longest
+    path.write_text(json.dumps(about))
+    rows = {row.name: row for row in tables(client)}
+    assert str(rows["gold.shipments"].committed_at) == f"unknown ({longest} ms)"
+    assert {str(snapshot.at) for snapshot in table(client, "gold.shipments").snapshots} == {f"unknown ({longest} ms)"}

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dataops_core.cli.app import Invocation
-from dataops_core.cli.listing import listed, write_rows
+from dataops_core.cli.listing import listed, say_unreadable, write_rows
 from dataops_core.cli.terminal import Exit, exit_code, say
 from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.check import no_such
@@ -23,6 +23,7 @@ from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.probe import observe_table
 from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
 from dataops_core.systems.registry import load_settings, registry
+from dataops_core.times import moment
 
 TABLE_COLUMNS = (
     ("table", "varchar"),
@@ -31,6 +32,7 @@ TABLE_COLUMNS = (
     ("data_files", "bigint"),
     ("data_bytes", "bigint"),
     ("snapshots", "integer"),
+    ("error", "varchar"),
 )
 FIGURES = ("data_files", "small_files", "data_file_bytes", "delete_files", "snapshots", "metadata_bytes")
 TIMES = ("oldest_snapshot", "compacted")
@@ -58,12 +60,12 @@ FILE_COLUMNS = (("up_to_bytes", "bigint"), ("files", "bigint"), ("bytes", "bigin
 
 def list_tables(invocation: Invocation, output: str) -> int:
     """Write all tables of all catalogs."""
+    found = [(name, table) for name, client in _open(invocation)[1].items() for table in inspect.tables(client)]
     rows = [
-        (f"{catalog}.{table.name}", table.committed_at, table.records, table.files, table.size, table.snapshots)
-        for catalog, client in _open(invocation)[1].items()
-        for table in inspect.tables(client)
+        (f"{name}.{t.name}", t.committed_at, t.records, t.files, t.size, t.snapshots, t.unreadable) for name, t in found
     ]
     write_rows(output, TABLE_COLUMNS, rows)
+    say_unreadable([table for _, table in found], "tables")
     return Exit.OK
 
 
@@ -113,7 +115,7 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
         f"{client.name}.{name}",
         found[0].severity.value if found else "ok",
         *(None if value is None else round(value) for value in figures),
-        *(None if value is None else datetime.fromtimestamp(value, UTC) for value in times),
+        *(None if value is None else moment(value, "s") for value in times),
         plain(found) if output in ("json", "jsonl") else "; ".join(map(_sentence, found)),
     )
 

@@ -51,7 +51,9 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
             f"{catalog}.{table.name}": Row(
                 [
                     look.plain(f"{catalog}.{table.name}"),
-                    look.when(table.committed_at, now),
+                    look.when(table.committed_at, now)
+                    if table.unreadable is None
+                    else look.unreadable(table.unreadable),
                     look.number(table.records),
                     look.number(table.files),
                     look.size(table.size),
@@ -59,6 +61,8 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
                     look.number(table.snapshots),
                 ][: len(self.headings())],
                 table,
+                table.unreadable is not None,
+                unreadable=table.unreadable is not None,
             )
             for catalog, tables in found.items()
             for table in tables

@@ -7,17 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, RESTError
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
+from dataops_core.errors import DataopsError
+from dataops_core.items import why
+from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.files import LiveFiles, live_files
+from dataops_core.times import Moment, moment, seconds
 
+OF_THE_CATALOG = (*sdk.LOGGED_OUT, requests.exceptions.ConnectionError, requests.exceptions.Timeout, DataopsError)
+"""Errors that concern all tables of a catalog."""
 MAX_TABLES = 200
 """Tables whose metadata is read for a list of all; of further ones the name is told."""
 AT_ONCE = 8
@@ -40,15 +46,17 @@ class TableSummary:
         files: Data files.
         snapshots: Snapshots that are kept.
         read: Whether the metadata was read; without it only the name is known.
+        unreadable: Why it cannot be read; `None` where it can, or was not tried.
     """
 
     name: str
-    committed_at: datetime | None = None
+    committed_at: Moment | None = None
     records: int | None = None
     size: int | None = None
     files: int | None = None
     snapshots: int | None = None
     read: bool = False
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class TableSnapshot:
 
     snapshot_id: int
     parent_id: int | None
-    at: datetime
+    at: Moment
     operation: str | None
     current: bool
     on_branch: bool
@@ -89,7 +97,7 @@ class Reference:
     name: str
     kind: str
     snapshot_id: int
-    at: datetime | None
+    at: Moment | None
     max_age: float | None
 
 
@@ -170,18 +178,30 @@ def file_sizes(client: CatalogClient, name: str) -> FileSizes:
 
 
 def _tables(catalog: Catalog) -> tuple[TableSummary, ...]:
-    listed = [table for namespace in _namespaces(catalog, ()) for table in catalog.list_tables(namespace)]
-    names = sorted(".".join(table) for table in listed)
+    names: list[str] = []
+    closed: list[TableSummary] = []
+    for namespace in _namespaces(catalog, ()):
+        try:
+            names += [".".join(table) for table in catalog.list_tables(namespace)]
+        except OF_THE_CATALOG:
+            raise
+        except Exception as error:  # noqa: BLE001 - one namespace that cannot be listed must not hide the others
+            closed.append(TableSummary(f"{'.'.join(namespace)}.*", unreadable=why(error)))
+    names.sort()
 
     def read(name: str) -> TableSummary:
         try:
             return _summary(catalog.load_table(name), name)
         except NoSuchTableError:  # dropped since it was listed
             return TableSummary(name)
+        except OF_THE_CATALOG:
+            raise
+        except Exception as error:  # noqa: BLE001 - nor one table the others
+            return TableSummary(name, unreadable=why(error))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = tuple(pool.map(read, names[:MAX_TABLES]))
-    return (*found, *(TableSummary(name) for name in names[MAX_TABLES:]))
+    return (*found, *(TableSummary(name) for name in names[MAX_TABLES:]), *closed)
 
 
 def _namespaces(catalog: Catalog, parent: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -232,7 +252,7 @@ def _detail(table: Table, name: str) -> TableDetail:
         name=name,
         location=metadata.location,
         format_version=metadata.format_version,
-        snapshots=tuple(sorted(found, key=lambda snapshot: snapshot.at, reverse=True)),
+        snapshots=tuple(sorted(found, key=lambda snapshot: seconds(snapshot.at), reverse=True)),
         refs=tuple(
             Reference(
                 ref_name,
@@ -309,5 +329,5 @@ def _sizes(table: Table) -> FileSizes:
     )
 
 
-def _millis(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)
+def _millis(millis: int) -> Moment:
+    return moment(millis, "ms")
