@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataops_core.config import ContextSettings, Settings
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.recorder.recording import Recording
+from dataops_core.recorder.recording import Recording, reading
 
 if TYPE_CHECKING:
     from dataops_core.systems.clients import Clients
@@ -53,8 +53,9 @@ class Replay:
 
 def settings_of(recording: Recording) -> Settings:
     """Return the settings with which a recording is shown: its pipelines, in a context where nothing can be done."""
-    return Settings(
-        contexts={recording.context: ContextSettings(read_only=True)},
-        pipelines=dict(recording.pipelines),
-        refresh=recording.refresh,
-    )
+    with reading(recording.path):  # what it holds may be no settings
+        return Settings(
+            contexts={recording.context: ContextSettings(read_only=True)},
+            pipelines=dict(recording.pipelines),
+            refresh=recording.refresh,
+        )

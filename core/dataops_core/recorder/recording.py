@@ -8,7 +8,7 @@ a stage's state, of a verdict or of a component is a row of its own, so that a d
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,8 +25,11 @@ from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
 from dataops_core.health.text import answers
+from dataops_core.plain import visible
 from dataops_core.systems.registry import registry
-from dataops_core.transport.bounded import loads
+from dataops_core.transport.bounded import load_object
+from dataops_core.transport.fields import as_number
+from dataops_core.transport.reasons import line
 
 APPLICATION_ID = 0x444F5053
 """What tells a recording from other SQLite files: `DOPS`."""
@@ -38,6 +41,14 @@ KEYFRAME_EVERY = 120
 """Snapshots from one that stands for itself to the next: what one look into the past has to decompress at the most."""
 LARGEST = 64_000_000
 """Bytes that a snapshot may have: more is no snapshot of ours, but something that fills the memory."""
+STEPS = 2_000_000_000
+"""Instructions of SQLite that one look may take, some 20 s: a day's recording takes a thousandth of it."""
+COLUMNS = {
+    "sessions": {"id", "context", "version", "refresh", "pipelines"},
+    "snapshots": {"id", "at", "status", "session", "key", "ages", "body"},
+    "changes": {"snapshot", "subject", "pipeline", "name", "before", "after"},
+}
+"""Tables of a recording, with the columns that are read."""
 GAP_ROUNDS = 3
 """Rounds without a snapshot from which on a recording has a gap."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -155,6 +166,8 @@ def micros(at: datetime) -> int:
 
 def instant(count: int) -> datetime:
     """Return the time that `micros` gave."""
+    if type(count) is not int:
+        raise TypeError("a time is of another type")
     return _EPOCH + count * _MICRO
 
 
@@ -189,6 +202,8 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise RecordingError(f"{path} cannot be read: it takes too long, as no recording of ours does") from error
         raise RecordingError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
         what = "is not a recording" if "not a database" in str(error) else f"is damaged: {error}"
@@ -201,8 +216,8 @@ def reading(path: Path) -> Iterator[None]:
         raise RecordingError(f"{path} holds what this version does not know: {place}: {first['msg']}") from error
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {(error.strerror or 'unreadable').lower()}") from error
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise RecordingError(f"{path} is damaged: {error}") from error
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        raise RecordingError(f"{path} is damaged: {line(error)}") from error
 
 
 class Recording:
@@ -222,13 +237,14 @@ class Recording:
                 raise RecordingError(f"there is no recording at {path}")
         with self._open() as db:
             check_header(db, path)
+            _check_tables(db, path)
             row = db.execute("SELECT context, refresh, pipelines FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
         if row is None:
             raise RecordingError(f"nothing has been recorded in {path}")
-        self.context: str = row[0]
-        self.refresh: float = row[1]
         with reading(path):
-            self.pipelines = _pipelines(row[2])
+            self.context = _text(row[0])
+            self.refresh = _refresh(row[1])
+            self.pipelines = _pipelines(_text(row[2]))
         """The settings of the pipelines, in the newest session."""
 
     def moments(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Moment, ...]:
@@ -247,7 +263,7 @@ class Recording:
                 " ON snapshots.id = snapshot WHERE at BETWEEN ? AND ? ORDER BY at, snapshot, changes.rowid",
                 _between(since, until),
             ).fetchall()
-            return tuple(Change(row[0], instant(row[1]), Subject(row[2]), *row[3:]) for row in rows)
+            return tuple(Change(row[0], instant(row[1]), Subject(row[2]), *_condition(row[3:])) for row in rows)
 
     def ages(self, pipeline: str, since: datetime | None = None, until: datetime | None = None) -> tuple[Age, ...]:
         """Return how old a pipeline's data was in each snapshot, oldest first."""
@@ -255,8 +271,8 @@ class Recording:
             rows = db.execute(
                 "SELECT at, ages FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
             ).fetchall()
-            known = [(instant(at), loads(ages)) for at, ages in rows]
-            return tuple(Age(at, ages.get(pipeline), pipeline in ages) for at, ages in known)
+            known = [(instant(at), load_object(_text(ages))) for at, ages in rows]
+            return tuple(Age(at, as_number(ages.get(pipeline)), pipeline in ages) for at, ages in known)
 
     def watched(self, since: datetime | None = None, until: datetime | None = None) -> tuple[str, ...]:
         """Return the names of the pipelines between two times, those that were there first first."""
@@ -265,7 +281,7 @@ class Recording:
                 "SELECT ages FROM snapshots WHERE at BETWEEN ? AND ? GROUP BY session ORDER BY min(at), min(id)",
                 _between(since, until),
             ).fetchall()
-            return tuple(dict.fromkeys(name for (ages,) in rows for name in loads(ages)))
+            return tuple(dict.fromkeys(name for (ages,) in rows for name in load_object(_text(ages))))
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
         """Return when nothing was recorded although there is something before and after."""
@@ -327,11 +343,55 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise
         # The log of a recording that is not being written would be made, and here nothing can be.
         db = sqlite3.connect(f"{name}&immutable=1", uri=True)
+    return _harmless(db)
+
+
+def _harmless(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Let a file's own schema run nothing, and bound what its rows can cost."""
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA query_only = ON")
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+    at_once = 1_000_000
+    left = iter(range(STEPS // at_once))
+    db.set_progress_handler(lambda: next(left, None) is None, at_once)
     return db
 
 
+def _check_tables(db: sqlite3.Connection, path: Path) -> None:
+    """Check that the tables are tables: a view may hold an endless query; raises RecordingError."""
+    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+        if kind not in ("table", "index") or "VIRTUAL" in str(sql).upper().split()[:3]:
+            raise RecordingError(
+                f"{path} is not a recording: it holds a {visible(str(kind))} {visible(str(name))[:80]}"
+            )
+    for table, wanted in COLUMNS.items():
+        columns = db.execute(f"PRAGMA table_xinfo({table})").fetchall()
+        if missing := wanted - {str(column[1]) for column in columns}:
+            raise RecordingError(f"{path} is damaged: the table {table} has no {min(missing)}")
+        if any(column[6] for column in columns):  # generated ones are expressions
+            raise RecordingError(f"{path} is damaged: the table {table} has a column that is computed")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is of another type")
+    return value
+
+
+def _refresh(value: object) -> float:
+    found = as_number(value)
+    if found is None or found <= 0:
+        raise ValueError("the time between two snapshots is none")
+    return found
+
+
+def _condition(row: Sequence[object]) -> tuple[str, str, str | None, str]:
+    pipeline, name, before, after = row
+    return _text(pipeline), _text(name), None if before is None else _text(before), _text(after)
+
+
 def _pipelines(text: str) -> Mapping[str, PipelineSettings]:
-    return registry().pipelines(loads(text))
+    return registry().pipelines(load_object(text))
 
 
 def _between(since: datetime | None, until: datetime | None) -> tuple[int, int]:

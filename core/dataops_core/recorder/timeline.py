@@ -14,7 +14,7 @@ from dataops_core.health.as_json import plain
 from dataops_core.health.model import WORST_FIRST, Status, Verdict
 from dataops_core.health.text import clock, count, duration
 from dataops_core.plain import visible
-from dataops_core.recorder.recording import Change, Gap, Moment, Recording, Subject
+from dataops_core.recorder.recording import Change, Gap, Moment, Recording, Subject, reading
 from dataops_core.version import version
 
 SCHEMA_VERSION = 1
@@ -117,6 +117,11 @@ def read_timeline(recording: Recording, since: datetime | None = None, until: da
     Raises:
         RecordingError: Nothing was recorded then, or it cannot be read.
     """
+    with reading(recording.path):  # its tables may not fit to each other
+        return _read(recording, since, until)
+
+
+def _read(recording: Recording, since: datetime | None, until: datetime | None) -> Timeline:
     moments = recording.moments(since, until)
     if not moments:
         raise RecordingError(f"{recording.path}: nothing was recorded in that time", hint=_span_of(recording))
