@@ -22,6 +22,7 @@ from dataops_core.recorder.recording import Recording
 from dataops_core.systems.airflow.client import Dag, DagRun
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.trino.answers import QueryDetail, QueryProgress, ServerQuery
+from dataops_tui import ordered_input
 from dataops_tui.app import DataopsApp
 
 SIZES = [(80, 24), (160, 48)]
@@ -231,6 +232,12 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytes
         # what fails in the background is posted as WorkFailed: the clients here are not whole
         if any(re.match(r"\d{4}-\S+ (?!.*background thread)", line) for line in text.splitlines()):
             pytest.fail(f"internal errors:\n{text}")
+
+
+@pytest.fixture(autouse=True)
+def _no_calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let letters act right after a screen change: a test presses keys faster than anybody reads."""
+    monkeypatch.setattr(ordered_input, "CALM", 0.0)
 
 
 @pytest.fixture

@@ -471,3 +471,21 @@ async def test_what_is_typed_is_coloured(console: Console) -> None:
         assert [str(span.style) for span in first.spans] == ["bold cyan", "green"]
         assert [(span.start, span.end) for span in second.spans] == [(0, 2), (3, 7)]
         assert "SELECT" in shown(console.app)
+
+
+async def test_the_completions_close_when_the_statement_runs(console: Console) -> None:
+    console.trino.names = {SHOW_TABLES: [("shipments",)], SHOW_COLUMNS: [("lot", "varchar", "", "")]}
+    console.trino.next.go.set()
+    async with console.app.run_test(size=(120, 30)) as pilot:
+        screen = await open_sql(console, pilot)
+        type_at_once(console.app, *"SELECT lo")
+        popup = screen.pane.query_one(Completions)
+        await until_shown(console.app, lambda _: popup.display, "the completions")
+        type_at_once(console.app, "f5")
+        await until_shown(console.app, lambda text: "1 rows" in text, "the row")
+        assert not popup.display
+        type_at_once(console.app, "f2", *"sql SELECT sh FROM sh", "enter")
+        await until_shown(console.app, lambda _: len(console.trino.asked) == 2, "the other statement")
+        await until_shown(console.app, lambda text: "1 rows" in text, "its row")
+        await pilot.pause()
+        assert not screen.pane.query_one(Completions).display, "a statement that a command brings asks for none"

@@ -39,6 +39,7 @@ from dataops_tui.garbage import QUIET, GarbageCollector
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.navigation import PLACES, Navigator
+from dataops_tui.ordered_input import OrderedInput
 from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
 from dataops_tui.screens.alerts import AlertsScreen
@@ -109,7 +110,7 @@ def _sql_screen() -> Screen[Any]:
     return SqlScreen()
 
 
-class DataopsApp(FaultGuard, TimeTravel, Navigator):
+class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     """The console.
 
     Args:
@@ -140,7 +141,6 @@ class DataopsApp(FaultGuard, TimeTravel, Navigator):
     DEFAULT_MODE = "pipelines"
     BINDINGS = [
         Binding(
-            # At once, and not after the keys that follow it have gone to what is focused now.
             "colon",
             "prompt",
             "Command",

@@ -83,6 +83,11 @@ class ConsoleScreen(Screen[None]):
             return False
         return super().check_action(action, parameters)
 
+    def key_of(self, binding_id: str) -> str:
+        """Return the key of a binding as the user has it; empty where it is not active now."""
+        found = (active.binding for active in self.active_bindings.values() if active.binding.id == binding_id)
+        return next((self.app.get_key_display(binding) for binding in found), "")
+
     def crumb(self) -> str:
         """Return where the user is."""
         return self.CRUMB

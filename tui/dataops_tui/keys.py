@@ -16,6 +16,25 @@ if TYPE_CHECKING:
     from textual.binding import Binding
     from textual.widget import Widget
 
+ACTING = frozenset(
+    (
+        "alerts.trigger",
+        "app.quit",
+        "dags.backfill",
+        "dags.pause",
+        "dags.trigger",
+        "home.trigger",
+        "queries.kill",
+        "runs.backfill",
+        "runs.clear",
+        "runs.trigger",
+        "sql.analyze",
+        "stage.trigger",
+        "tasks.clear",
+    )
+)
+"""Bindings that change something, run something or leave the console; see `dataops_tui.ordered_input.CALM`."""
+
 
 def is_typed(focused: Widget | None, key: str, character: str) -> bool:
     """Tell whether a key is part of a text that is being typed, and so no command."""

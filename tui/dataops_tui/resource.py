@@ -71,7 +71,6 @@ class TableScreen(ConsoleScreen, Generic[T]):
     BINDINGS = [
         Binding("escape", "leave", "Back", id="list.back", tooltip="Back to where you came from"),
         Binding("enter", "open", "Open", id="list.open", tooltip="Open what is under the cursor"),
-        # At once, and not after the keys that follow it have gone to the table.
         Binding("slash", "filter", "Filter", id="list.filter", tooltip="Show only what matches", priority=True),
         Binding("ctrl+z", "faults", "Faults", id="list.faults", show=False, tooltip="Show only what is wrong, or all"),
         Binding("y", "raw", "Raw", id="list.raw", show=False, tooltip="Show everything known of the row, as JSON"),

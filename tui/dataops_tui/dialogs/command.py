@@ -10,8 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.events import Key
-from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -46,16 +44,10 @@ class CommandPrompt(ModalScreen[str | None]):
         Binding("up", "mark(-1)", "Previous", id="command.previous", show=False, tooltip="Mark the completion before"),
     ]
 
-    AUTO_FOCUS = ""
-
-    class Ready(Message):
-        """What was typed before the line was there has been taken in."""
-
     def __init__(self, commands: Sequence[Command]) -> None:
         super().__init__()
         self._commands = commands
         self._completed = ""
-        self._early: list[Key] = []
 
     def compose(self) -> ComposeResult:
         """Lay out: completions above the line."""
@@ -65,25 +57,6 @@ class CommandPrompt(ModalScreen[str | None]):
             options.highlighted = 0
             yield options
             yield Input(id="line", placeholder="a command, e.g. dags", compact=True)
-
-    def on_mount(self) -> None:
-        """Start in the line, behind the keys that came before it was there."""
-        self.post_message(self.Ready())
-
-    @on(Ready)
-    def _start(self) -> None:
-        line = self.query_one(Input)
-        self.set_focus(line)
-        for event in self._early:
-            if event.key == "enter":
-                self._submit(line.value)
-            elif event.is_printable and event.character is not None:
-                line.insert_text_at_cursor(event.character)
-
-    def on_key(self, event: Key) -> None:
-        """Keep what is typed before the line is there: who knows the command does not wait for it."""
-        if self.focused is None:
-            self._early.append(event)
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

@@ -48,7 +48,9 @@ class SqlScreen(ConsoleScreen):
         Binding("alt+w", "close_tab", "Close tab", id="sql.close-tab", show=False, tooltip="Close the tab"),
         Binding("ctrl+pagedown", "tab(1)", "Next tab", id="sql.next-tab", show=False, tooltip="Next tab"),
         Binding("ctrl+pageup", "tab(-1)", "Tab before", id="sql.tab-before", show=False, tooltip="Tab before"),
-        Binding("escape", "app.home", "Pipelines", id="sql.back", tooltip="Back to the pipelines"),
+        # No key that people press by habit leaves the editor: the letters typed on would act on another screen.
+        Binding("escape", "edit", "Editor", id="sql.editor", show=False, tooltip="Back to the editor, and stay there"),
+        Binding("f10", "app.home", "Pipelines", id="sql.back", tooltip="Back to the pipelines"),
         # `:` and `?` are typed into the statement here
         Binding("f2", "app.command", "Command", id="sql.command", tooltip="Type a command"),
         Binding("f1", "app.help", "Help", id="sql.help", tooltip="Show all keys"),
@@ -117,6 +119,7 @@ class SqlScreen(ConsoleScreen):
             pane.editor.text = text
             pane.editor.move_cursor(pane.editor.document.end)
             pane.editor.focus()
+            pane.close_completions()
             if run:
                 pane.run_current()
 
@@ -208,6 +211,14 @@ class SqlScreen(ConsoleScreen):
         """Go to what the query gave, or back to the editor; at once, the next key is for it."""
         pane = self.pane
         self.set_focus(pane.result_view if pane.editor.has_focus else pane.editor)
+
+    def action_edit(self) -> None:
+        """Go back to the editor; from there, say which keys leave it."""
+        pane = self.pane
+        if pane.editor.has_focus:
+            self.notify(f"{self.key_of('sql.back')} goes back to the pipelines", timeout=3)
+        else:
+            self.set_focus(pane.editor)
 
     def action_history(self) -> None:
         """Choose among what was run before."""

@@ -135,6 +135,7 @@ class SqlEditor(TextArea):
         )
         self._completions = completions
         self._coloured: tuple[str, dict[int, list[tuple[int, int, Style]]]] = ("", {})
+        self._by_hand = False
 
     @property
     def offset_of_cursor(self) -> int:
@@ -176,8 +177,14 @@ class SqlEditor(TextArea):
     def on_text_area_changed(self) -> None:
         """Colour the lines anew that another line's change has changed, and offer what may follow."""
         self.refresh()
-        if self.has_focus and len(self.text) <= COLOURED:
+        by_hand, self._by_hand = self._by_hand, False
+        if by_hand and self.has_focus and len(self.text) <= COLOURED:
             self.post_message(self.Asked(self, typed=True))
+
+    def close_completions(self) -> None:
+        """Offer nothing until somebody types on."""
+        self._by_hand = False
+        self._completions.close()
 
     def on_blur(self) -> None:
         """Offer nothing while somebody is elsewhere."""
@@ -186,6 +193,7 @@ class SqlEditor(TextArea):
     def on_key(self, event: events.Key) -> None:
         """Let the keys steer what is offered, while it is."""
         offered = self._completions
+        self._by_hand = True  # a text that is put in from elsewhere asks for no completion
         if not offered.display:
             return
         match event.key:

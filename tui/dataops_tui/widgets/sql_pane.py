@@ -142,7 +142,13 @@ class SqlPane(Vertical):
         found = self.editor.to_run()
         self._run([explain(found.text, analyze=analyze)] if found else [])
 
+    def close_completions(self) -> None:
+        """Offer nothing until somebody types on, also when names arrive that were asked for."""
+        self._offered_at = -1
+        self.editor.close_completions()
+
     def _run(self, chosen: list[str]) -> None:
+        self.close_completions()
         if self.busy:
             self.say("a query is running: cancel it first (ctrl+c)", "red")
         elif self.console.trino is None:
