@@ -76,6 +76,8 @@ class TrinoServer:
         self._numbers = count(1)
         self._queries: dict[str, _Query] = {}
         self._lock = threading.Lock()
+        self._answers = threading.Event()
+        self._answers.set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -106,11 +108,22 @@ class TrinoServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
+    @property
+    def running(self) -> list[str]:
+        """The statements that have neither ended nor been cancelled."""
+        return [q.statement for q in self._queries.values() if q.state not in ("FINISHED", "FAILED")]
+
+    def hang(self) -> None:
+        """Take every further request and answer none."""
+        self._answers.clear()
+
     def close(self) -> None:
+        self._answers.set()
         self._server.shutdown()
         self._server.server_close()
 
     def _send(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+        self._answers.wait()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))

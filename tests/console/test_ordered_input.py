@@ -18,6 +18,10 @@ from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.screens.stage import StageScreen
 
+WITHIN = 120.0
+"""Seconds for a whole burst on a busy machine."""
+pytestmark = pytest.mark.timeout(300)
+
 
 async def open_sql(console: Console, pilot: Any) -> SqlScreen:
     await command(pilot, "sql")
@@ -27,7 +31,7 @@ async def open_sql(console: Console, pilot: Any) -> SqlScreen:
 
 
 async def until(console: Console, good: Any, what: str) -> str:
-    return await until_shown(console.app, lambda _: bool(good()), what)
+    return await until_shown(console.app, lambda _: bool(good()), what, WITHIN)
 
 
 def test_every_priority_binding_is_tried_below() -> None:
@@ -82,7 +86,7 @@ async def test_a_completed_command_is_run(console: Console) -> None:
         console.monitor.push(well())
         await pilot.pause()
         type_at_once(console.app, ":", *"even", "tab", "enter")
-        await until_shown(console.app, lambda text: "  events" in text[:120], "the events")
+        await until_shown(console.app, lambda text: "  events" in text[:120], "the events", WITHIN)
 
 
 async def test_commands_filters_and_steps_in_one_burst(console: Console) -> None:
@@ -91,7 +95,7 @@ async def test_commands_filters_and_steps_in_one_burst(console: Console) -> None
         console.monitor.push(well())
         await pilot.pause()
         type_at_once(console.app, "/", *"view", "enter", "enter", ":", *"xray", "enter", ":", *"events", "enter")
-        await until_shown(console.app, lambda text: "  events" in text[:120], "the last place")
+        await until_shown(console.app, lambda text: "  events" in text[:120], "the last place", WITHIN)
         assert len(console.app.screen_stack) == 1
         assert not isinstance(console.app.screen, CommandPrompt)
 
@@ -128,7 +132,9 @@ async def test_escape_by_habit_leaves_no_editor(console: Console) -> None:
         screen = await open_sql(console, pilot)
         type_at_once(console.app, *"SELECT 1", "escape", *"ts", "escape", "escape", *"q")
         await until(console, lambda: screen.pane.editor.text == "SELECT 1tsq", "what was typed on")
-        await until_shown(console.app, lambda text: "f10 goes back to the pipelines" in text, "the key that leaves")
+        await until_shown(
+            console.app, lambda text: "f10 goes back to the pipelines" in text, "the key that leaves", WITHIN
+        )
         type_at_once(console.app, "f6", "escape", *"!")
         await until(console, lambda: screen.pane.editor.text == "SELECT 1tsq!", "that Escape leads from the rows here")
         type_at_once(console.app, "f10")
@@ -170,9 +176,9 @@ async def test_moving_filtering_and_going_need_no_calm(console: Console) -> None
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await open_dags(console, pilot)
         type_at_once(console.app, "j", "s", "/", *"conf", "enter")
-        await until_shown(console.app, lambda text: "1 of 3" in text, "the filter")
+        await until_shown(console.app, lambda text: "1 of 3" in text, "the filter", WITHIN)
         type_at_once(console.app, ":", *"events", "enter")
-        await until_shown(console.app, lambda text: "  events" in text[:120], "the events")
+        await until_shown(console.app, lambda text: "  events" in text[:120], "the events", WITHIN)
 
 
 @pytest.mark.usefixtures("calm")
@@ -182,7 +188,9 @@ async def test_the_rest_of_a_filter_that_is_dropped_starts_nothing(console: Cons
         await pilot.press("slash")
         console.app._changed_at -= 600
         type_at_once(console.app, *"conf", "escape", *"bt")
-        await until_shown(console.app, lambda text: "right after the screen changed" in text, "why nothing happens")
+        await until_shown(
+            console.app, lambda text: "right after the screen changed" in text, "why nothing happens", WITHIN
+        )
         assert len(console.app.screen_stack) == 1
 
 

@@ -262,8 +262,8 @@ async def test_a_statement_can_be_given_with_the_command(console: Console) -> No
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await pilot.press("f2", *keys("sql SELECT 1"), "enter")
         await until_shown(console.app, lambda text: "1 rows" in text, "the rows")
-        await pilot.press("escape")
-        assert console.app.current_mode == "pipelines"
+        await pilot.press("f10")
+        await until_shown(console.app, lambda _: console.app.current_mode == "pipelines", "the pipelines")
     assert console.trino.asked == ["SELECT 1"]
 
 
@@ -277,7 +277,7 @@ async def test_a_statement_that_is_put_in_leaves_what_was_typed_alone(console: C
         await until_shown(console.app, lambda text: "SELECT 'mine'" in text, "the first tab")
         await pilot.press("alt+w")
         await until_shown(console.app, lambda text: "AS OF 7" in text, "the other tab")
-        assert len(screen.query(SqlEditor)) == 1
+        await until_shown(console.app, lambda _: len(screen.query(SqlEditor)) == 1, "that tab alone")
         await pilot.press("ctrl+t")
         await until_shown(console.app, lambda text: "a statement, e.g." in text, "a new tab")
     assert console.trino.asked == []
@@ -366,8 +366,7 @@ async def test_measuring_a_change_needs_a_confirmation_as_the_change_does(consol
         await pilot.press("f9")
         await until_shown(console.app, lambda text: "TableScan" in text, "the plan")
         await pilot.press("f6", "a")
-        await pilot.pause()
-        assert isinstance(console.app.screen, ConfirmDialog)
+        await until_shown(console.app, lambda _: isinstance(console.app.screen, ConfirmDialog), "the question")
     assert len(console.trino.asked) == 1
 
 

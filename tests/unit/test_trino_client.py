@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -169,3 +170,34 @@ def test_rows_that_do_not_fit_the_columns_are_refused() -> None:
         with pytest.raises(BadAnswer):
             TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT id FROM t", 5.0)
         server.close()
+
+
+def read_all(client: TrinoClient, began: threading.Event, ended: threading.Event) -> None:
+    with suppress(ClientError):
+        for _ in client.query("SELECT n FROM endless").batches():
+            began.set()
+    ended.set()
+
+
+def test_closing_cancels_what_runs_and_starts_nothing_else(server: TrinoServer, client: TrinoClient) -> None:
+    events = [(threading.Event(), threading.Event()) for _ in range(3)]
+    for began, ended in events:
+        threading.Thread(target=read_all, args=(client, began, ended), daemon=True).start()
+        assert began.wait(30)
+    assert len(client.running) == len(server.running) == 3
+    assert client.close(10) == []
+    assert all(ended.wait(30) for _, ended in events)
+    assert not client.running
+    assert server.running == []
+    with pytest.raises(QueryFailed, match="being closed"):
+        list(client.query("SELECT 1").batches())
+
+
+def test_closing_names_what_it_could_not_cancel(server: TrinoServer, client: TrinoClient) -> None:
+    began, ended = threading.Event(), threading.Event()
+    threading.Thread(target=read_all, args=(client, began, ended), daemon=True).start()
+    assert began.wait(30)
+    server.hang()
+    assert client.close(0.5) == ["the query q_1 may still run in the server"]
+    server.close()
+    assert ended.wait(30)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,14 +22,20 @@ from dataops_core.version import version
 from dataops_tui.charset import has_utf8
 from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys
+from dataops_tui.leaving import Departure
 from dataops_tui.replay import SHIPPED, Replay, settings_of
 from dataops_tui.web import serve
+
+if TYPE_CHECKING:
+    from dataops_tui.app import DataopsApp
 
 SWITCH = 0.0005
 """Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
 USAGE = 2
 """Exit code of wrong use or settings."""
 INTERRUPTED = 130
+SIGNALLED = 128
+"""Exit codes above it are 128 + the number of the signal that ended the console."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -66,7 +72,8 @@ def console(
 ) -> None:
     """Where is the data stuck, and since when? The console for a whole data platform.
 
-    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read, 70 internal error.
+    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read, 70 internal error,
+    128 + N ended by signal N.
     """
     if replay:
         recording = Recording(file or SHIPPED)
@@ -110,12 +117,21 @@ def console(
         watch_other=None if replay else watch,
         utf8=in_browser or has_utf8(),
     )
-    with catch_unexpected(partial(running.call_later, running.show_fault)):
+    _run(running, in_browser=in_browser)
+
+
+def _run(running: DataopsApp, *, in_browser: bool) -> None:
+    if not in_browser:
+        from dataops_tui.terminal_driver import TerminalDriver  # noqa: PLC0415 - as Textual
+
+        running.driver_class = TerminalDriver
+    with catch_unexpected(partial(running.call_later, running.show_fault)), Departure(running, _say).watch():
         running.run()
     for line in running.faults:
         _say(line)
     if running.return_code:
-        raise typer.Exit(INTERNAL_ERROR if running.faults else running.return_code)
+        signalled = running.return_code > SIGNALLED
+        raise typer.Exit(INTERNAL_ERROR if running.faults and not signalled else running.return_code)
 
 
 def _say(line: str) -> None:

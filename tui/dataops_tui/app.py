@@ -174,6 +174,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.context_name, self.context_settings = context_of(settings, context)
         self.monitor: Watching | None = None
         """What watches; `None` until it has been made."""
+        self._watched: list[Watching] = []
         self._watch = watch
         self._watch_other = watch_other
         for theme in THEMES:
@@ -218,6 +219,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             if before is not None:
                 before.stop()
             monitor = watch()
+            self._watched.append(monitor)
             monitor.start(arrived)
             self.post_message(Connected(monitor, context))
 
@@ -239,6 +241,21 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Stop watching."""
         if self.monitor is not None:
             self.monitor.stop()
+
+    def leave(self, return_code: int) -> None:
+        """End with an exit code; from any thread."""
+        self.call_later(self.exit, None, return_code)
+
+    def running_statements(self) -> int:
+        """Return how many statements run in Trino, those of probes and completions included."""
+        return sum(len(client.running) for client in self._trinos())
+
+    def stop_statements(self, within: float) -> list[str]:
+        """Cancel what runs in Trino, in any context; returns one line for each statement that may still run."""
+        return [line for client in self._trinos() for line in client.close(within)]
+
+    def _trinos(self) -> list[TrinoClient]:
+        return [client for monitor in self._watched for client in monitor.clients.all("trino").values()]
 
     @property
     def airflow(self) -> AirflowClient | None:

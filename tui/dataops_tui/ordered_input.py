@@ -142,6 +142,8 @@ class OrderedInput(App[None]):
 
     def _hold_drawing(self) -> None:
         """Draw nothing between events that wait already, but for some frames: else each would wait for its own."""
+        if not self.screen_stack:
+            return
         now = time.monotonic()
         if self._held_since is None and self._later:
             self._held_since = now

@@ -39,6 +39,7 @@ from dataops_core.systems.trino.answers import (
     read_status,
 )
 from dataops_core.systems.trino.settings import TrinoSettings
+from dataops_core.systems.trino.stopping import stop_all
 from dataops_core.transport import deadlines
 from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.http import refusal
@@ -116,6 +117,9 @@ class QueryHandle:
             ClientError: Trino does not answer.
         """
         with self._client.errors():
+            if self._client.closed:
+                raise QueryFailed("the statement was not started: the connection is being closed")
+            self._client.running.add(self)
             try:
                 self._cursor.execute(self.statement)
                 self.columns = tuple((c.name, c.type_code) for c in self._cursor.description or ())
@@ -127,6 +131,7 @@ class QueryHandle:
                     if self.cancelled:
                         return
             finally:
+                self._client.running.discard(self)
                 self._ended.set()
                 self._connection.close()  # type: ignore[no-untyped-call]
 
@@ -176,6 +181,21 @@ class TrinoClient:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
+        self.running: set[QueryHandle] = set()
+        """The statements whose rows are being read."""
+        self.closed = False
+
+    def close(self, within: float) -> list[str]:
+        """Cancel every statement that runs, and start no other one.
+
+        Args:
+            within: Seconds after which we go without.
+
+        Returns:
+            One line for each statement that may still run in the server.
+        """
+        self.closed = True
+        return stop_all(list(self.running), within)
 
     def info(self) -> TrinoInfo:
         """Return what the coordinator says of itself; raises ClientError."""
