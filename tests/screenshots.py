@@ -23,12 +23,14 @@ from tests import orders
 from tests.console.conftest import Console, FakeQuery, looking
 from tests.consumer_groups import consumer_group
 from tests.screen import shown, until_shown
+from tests.settings import ContextSettings
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.systems.airflow.client import Dag, DagRun
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary
 from dataops_core.systems.kafka import cluster as kafka_cluster
@@ -181,7 +183,11 @@ def dressed(folder: Path, **look: object) -> Console:
     """Return a console whose clients tell of a small shop, and that looks as these settings say."""
     console = looking(folder, **look)
     clients = console.monitor.clients
-    console.monitor.clients = replace(clients, catalogs={"lake": object()})  # type: ignore[dict-item]
+    context = ContextSettings.model_validate(
+        {"catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}}}
+    )
+    others = {name: clients.get(name) for name in ("kafka", "airflow", "trino")}
+    console.monitor.clients = Clients(context, lake=object(), **others)
     dag = Dag("conform", paused=False, schedule="*/5 * * * *", owners=("data",), tags=("silver",), import_errors=False)
     console.airflow.dags = lambda: (  # type: ignore[method-assign]
         replace(dag, dag_id="backfill_refunds", paused=True, schedule=None, tags=("repair",)),

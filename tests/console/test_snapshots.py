@@ -13,10 +13,10 @@ from tests.console.conftest import SIZES
 from tests.console.test_time_travel import STUCK_AT, recording
 from tests.orders import T0
 from tests.screen import shown, until_shown
-from tests.settings import Settings
 from tests.unit.test_recorder import looks
 from textual.color import Color
 
+from dataops_core.config import ConsoleSettings
 from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
 from dataops_tui.replay import Replay, settings_of
@@ -40,7 +40,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 def replaying(recorded: Recording, **console: object) -> DataopsApp:
     settings = settings_of(recorded)
-    settings = Settings.model_validate({**settings.model_dump(exclude_unset=True, by_alias=True), "console": console})
+    settings = settings.model_copy(update={"console": ConsoleSettings.model_validate(console)})
     return DataopsApp(settings, recorded.context, lambda: Replay(recorded))
 
 
