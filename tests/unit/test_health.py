@@ -239,6 +239,22 @@ def test_a_query_that_stops_as_its_store_goes_down_is_not_to_blame_however_late_
     assert verdict.check_id == "lake/unreachable"
 
 
+def test_of_two_components_that_are_down_each_has_its_own_stages_and_the_first_one_stays_to_blame() -> None:
+    seen: dict[str, Observation | str] = {**healthy(T0), "orders": "refused", "land": "refused", "view": "refused"}
+    trino = see({**healthy(T0), "view": "refused"}, down={"trino": "refused"})
+    assert trino.pipeline("p").verdict.check_id == "trino/unreachable"
+    kafka = see(seen, down={"kafka": "refused", "trino": "refused"}).pipeline("p")
+    assert kafka.verdict.check_id == "kafka/unreachable", "it explains the most stages"
+    assert kafka.verdict.sentence == "kafka does not answer, so the state of orders, land, bronze is unknown: refused"
+    assert "also: trino does not answer: refused" in kafka.verdict.evidence
+    assert "also: view is unknown: refused" in kafka.verdict.evidence
+    both: dict[str, Observation | str] = {**healthy(T0), "conform": "refused", "view": "refused"}
+    first = see({**healthy(T0), "view": "refused"}, down={"trino": "refused"})
+    second = see(both, T0 + seconds(5), first, down={"airflow": "refused", "trino": "refused"})
+    assert second.pipeline("p").verdict.check_id == "trino/unreachable", "it is not less to blame than before"
+    assert see(both, down={"airflow": "refused", "trino": "refused"}).pipeline("p").verdict.component == "airflow"
+
+
 @pytest.mark.parametrize("failure", ["the query did not finish", "ICEBERG_CATALOG_ERROR: no response"])
 def test_a_view_that_fails_because_the_lake_below_is_down_is_affected(failure: str) -> None:
     chain = with_view_of_view()

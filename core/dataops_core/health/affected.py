@@ -32,11 +32,13 @@ class Components:
         known: Those whose probe has had a result.
         pending: Names of the others.
         rules: How each kind of stage is evaluated.
+        blamed: Name of the one that the verdict before blamed: of several that explain a stage it stays to blame.
     """
 
     known: tuple[ComponentHealth, ...]
     rules: Rules
     pending: frozenset[str] = frozenset()
+    blamed: str | None = None
 
 
 def explained(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
@@ -44,9 +46,9 @@ def explained(stages: Sequence[StageHealth], components: Components) -> dict[str
     by_name = {c.name: c for c in components.known if c.error is not None}
     found = {}
     for stage in stages:
-        because = next(_explanations(stage, stages, by_name, components.rules), None)
-        if because is not None:
-            found[stage.name] = because
+        because = tuple(_explanations(stage, stages, by_name, components.rules))
+        if because:
+            found[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
     return found
 
 
@@ -81,13 +83,12 @@ def _was_bad_before(stage: StageHealth, component: ComponentHealth) -> bool:
 def unseen(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
     """Return the stages that cannot be probed because a component that they need is down, with that component."""
     down = {c.name: c for c in components.known if c.reachable is False}
-    return {
-        stage.name: down[name]
-        for stage in stages
-        if stage.own_state is StageState.UNKNOWN and stage.error is not None
-        for name in reversed(needs_of(stage))
-        if name in down
-    }
+    found = {}
+    for stage in stages:
+        because = [down[name] for name in needs_of(stage) if name in down]
+        if because and stage.own_state is StageState.UNKNOWN and stage.error is not None:
+            found[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Everything here is a pure function of the previous snapshot, the newest probe re
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
@@ -153,6 +153,7 @@ def _pipeline(
     now: datetime,
 ) -> PipelineHealth:
     earlier = {s.name: s for s in before.stages} if before else {}
+    components = replace(components, blamed=before.verdict.component if before else None)
     path = slowest_path(own)
     return PipelineHealth(
         name=name,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dataops_core.errors import Unreachable
-from dataops_core.health.affected import Components, explained
+from dataops_core.health.affected import Components, explained, unseen
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.evidence import also, evidence
 from dataops_core.health.model import (
@@ -42,8 +42,9 @@ def by_component(
         previous: The verdict before.
         now: The time of the snapshot.
     """
-    held = [s for s in stages if explained(stages, components).get(s.name) == component]
-    unknown = [s for s in stages if s.state is StageState.UNKNOWN]
+    because = explained(stages, components)
+    held = [s for s in stages if because.get(s.name) == component]
+    unknown = _unknown(component, held, stages, components)
     finding = None if component.reachable is False else _critical(component)
     failure = failure_of(component.error_kind or Unreachable.kind)
     check_id = finding.check_id if finding else f"{component.name}/{failure.name}"
@@ -67,6 +68,21 @@ def by_component(
         blast_radius=tuple(s.name for s in stages if s.name in hurt),
         remedy=finding.remedy if finding else bring_back(component),
     )
+
+
+def _unknown(
+    component: ComponentHealth,
+    held: Sequence[StageHealth],
+    stages: tuple[StageHealth, ...],
+    components: Components,
+) -> list[StageHealth]:
+    """Return the stages that are unknown because of the component, and those below that have no other reason."""
+    hit = {s.name for s in held} | {s.name for s in stages if component.name in needs_of(s)}
+    for name in tuple(hit):
+        hit.update(downstream(stages, name))
+    elsewhere = unseen(stages, components)
+    others = {s.name for s in stages if s.name in elsewhere and component.name not in needs_of(s)}
+    return [s for s in stages if s.state is StageState.UNKNOWN and s.name in hit - others]
 
 
 def bring_back(down: ComponentHealth) -> Remedy:

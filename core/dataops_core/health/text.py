@@ -105,7 +105,7 @@ def reason(stage: StageHealth) -> str:
     text = stage.reason
     if stage.eta is not None:
         text += f"; caught up in about {duration(stage.eta)}"
-    if stage.affected_by is None:
+    if stage.affected_by is None or stage.state is StageState.UNKNOWN:
         return text
     waits = f"waits for {stage.affected_by}"
     return f"{waits}; {text}" if stage.state is StageState.AFFECTED else f"{text}; {waits}"

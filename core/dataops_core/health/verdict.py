@@ -68,7 +68,7 @@ def _held_back(
         if to_blame.name in because:
             return by_component(because[to_blame.name], stages, components, previous, now)
         return _blame(settings, to_blame, stages, components, now)
-    down = _down(stages, components.known)
+    down = _down(stages, components)
     return by_component(down, stages, components, previous, now) if down is not None else None
 
 
@@ -110,14 +110,14 @@ def _lesser(
     return _warn(settings, maintenance, found, stages) if maintenance is not None else None
 
 
-def _down(stages: tuple[StageHealth, ...], components: Sequence[ComponentHealth]) -> ComponentHealth | None:
+def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentHealth | None:
     """Return the component that is down and because of which the most stages are unknown; `None` if there is none."""
-    stores = {c.name for c in components if c.kind == "store" and c.reachable is False}
+    stores = {c.name for c in components.known if c.kind == "store" and c.reachable is False}
     # A catalog tells a table's progress while the files that it speaks of are out of reach.
     unknown = [s for s in stages if s.state is StageState.UNKNOWN or stores.intersection(needs_of(s))]
     needed = Counter(name for s in unknown for name in needs_of(s))
-    down = [c for c in components if c.reachable is False and c.name in needed]
-    return max(down, key=lambda c: needed[c.name], default=None)
+    down = [c for c in components.known if c.reachable is False and c.name in needed]
+    return max(down, key=lambda c: (needed[c.name], c.name == components.blamed), default=None)
 
 
 def _may_change(health: StageHealth, stages: tuple[StageHealth, ...], components: Components) -> bool:
