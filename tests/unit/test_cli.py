@@ -29,7 +29,6 @@ from tests.unit.test_monitor import wait_for
 from dataops_core.cli import app as cli
 from dataops_core.cli import probing
 from dataops_core.config import RecorderSettings
-from dataops_core.health.details import Fact, Figure
 from dataops_core.health.model import (
     ComponentHealth,
     Finding,
@@ -42,6 +41,7 @@ from dataops_core.health.model import (
 from dataops_core.monitor import Monitor, Probe, _Runner
 from dataops_core.recorder.recorder import Recorder
 from dataops_core.systems.base import ComponentReport
+from dataops_core.systems.spark.details import QueryDetails
 
 CONFIG = """
 probe_timeout = 3
@@ -396,8 +396,7 @@ def test_why_says_all_about_the_stage_to_blame(
     assert observation is not None
     told = replace(
         observation,
-        figures=(Figure("state_bytes", 4096, "bytes"),),
-        facts=(Fact("query_id", "7f\x1b[31m"),),
+        details=QueryDetails(state_bytes=4096, query_id="7f\x1b[31m"),
     )
     land = replace(
         stages["land"],

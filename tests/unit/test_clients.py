@@ -191,7 +191,7 @@ def test_a_token_outranks_what_the_user_s_netrc_says(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    server = answer(200, b'{"data": {"alerts": []}}')
+    server = answer(200, b'{"status": "success", "data": {"alerts": []}}')
     ASK["prometheus"](server.url)
     assert server.asked[0][1]["Authorization"] == "Bearer t"
 

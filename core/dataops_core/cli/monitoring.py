@@ -118,7 +118,7 @@ def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, Context
         settings = load_settings(path)
         name, context = context_of(settings, invocation.context)
     changed: dict[str, AlertsSettings | None] = {
-        key: found for key, found in typed.items() if not _same(found, getattr(context, key))
+        key: found for key, found in typed.items() if not _same(found, _configured(context, key))
     }
     if "prometheus" in changed and "alertmanager" not in typed:
         changed["alertmanager"] = None
@@ -128,6 +128,12 @@ def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, Context
             hint="name --url or --alertmanager, or put them into the settings",
         )
     return name, context.model_copy(update=changed), settings
+
+
+def _configured(context: ContextSettings, kind: str) -> AlertsSettings | None:
+    """Return the settings of a context's Prometheus or Alertmanager; `None` where it has none."""
+    name = context.named(kind)
+    return None if name is None else context.of(AlertsSettings)[name]
 
 
 def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:

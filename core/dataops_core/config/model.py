@@ -33,8 +33,7 @@ class ContextSettings(Section):
     def configured(self) -> dict[str, ComponentSettings]:
         """Return the components by name, in the order of the settings."""
         found: dict[str, ComponentSettings] = {}
-        for field in type(self).model_fields:
-            value = getattr(self, field)
+        for field, value in vars(self).items():
             if isinstance(value, ComponentSettings):
                 found[field] = value
             elif isinstance(value, dict):
@@ -44,8 +43,7 @@ class ContextSettings(Section):
     def only(self, names: Collection[str | None]) -> Self:
         """Return the context with only those of its components that are named."""
         kept: dict[str, object] = {}
-        for field in type(self).model_fields:
-            value = getattr(self, field)
+        for field, value in vars(self).items():
             if isinstance(value, ComponentSettings):
                 kept[field] = value if field in names else None
             elif isinstance(value, dict):
