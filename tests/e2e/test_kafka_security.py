@@ -296,6 +296,7 @@ def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:
         ({"security_protocol": "SASL_PLAINTEXT"}, Layer.PROTOCOL, f"It speaks TLS at port {SCRAM}: set"),
         ({"sasl_password": "wrong"}, Layer.AUTHENTICATION, "Renew the credentials of kafka"),
     ],
+    ids=["tls", "protocol", "authentication"],  # a port in an id would differ between the workers
 )
 def test_the_doctor_says_which_layer_fails(
     guarded: Guarded, properties: dict[str, str], layer: Layer, mend: str
