@@ -7,6 +7,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -84,15 +85,9 @@ class Talk:
 
     def silence(self) -> None:
         """Send nothing, until the other side goes or the server stops."""
-        self.connection.settimeout(0.05)
-        while not self.server.stopped.is_set():
-            try:
-                if not self.connection.recv(65536):
-                    return
-            except (TimeoutError, ssl.SSLWantReadError):
-                continue
-            except OSError:
-                return
+        self.connection.settimeout(None)
+        while self.connection.recv(65536):
+            pass
 
     def reset(self) -> None:
         """End the connection at once, and lose what is under way."""
@@ -127,6 +122,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.stopped = threading.Event()
+        self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -136,7 +132,11 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -144,6 +144,7 @@ class Server:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._open.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -154,6 +155,7 @@ class Server:
                     Talk(self, connection, "", "", {}, 0).silence()
                     return
                 connection = self.tls.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
             talk = self._read(connection)
             if talk is None:
                 return

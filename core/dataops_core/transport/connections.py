@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 
@@ -36,11 +36,13 @@ class Watch:
         deadline: When it must have ended.
         most_bytes: Bytes that the body may have, as it is sent and after decompression.
         in_headers: Whether the headers are not complete yet.
+        opened: What reads the connection; closed by whoever does not read to the end.
     """
 
     deadline: Deadline
     most_bytes: int
     in_headers: bool = True
+    opened: list[Any] = field(default_factory=list)
     _received: int = 0
 
     def receive(self, size: int) -> None:
@@ -66,6 +68,10 @@ def watching(watch: Watch) -> Iterator[None]:
     token = _watch.set(watch)
     try:
         yield
+    except BaseException:
+        for reader in watch.opened:  # urllib3 leaves some open, and so their sockets
+            reader.close()
+        raise
     finally:
         _watch.reset(token)
 
@@ -105,8 +111,10 @@ class _Watched:
     def __init__(self, sock: Any, watch: Watch) -> None:  # noqa: ANN401 - as above
         self._sock, self._watch = sock, watch
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_WatchedReader(self._sock, self._watch))
+    def makefile(self, _mode: str) -> Any:  # noqa: ANN401 - a buffered reader
+        reader = io.BufferedReader(_WatchedReader(self._sock, self._watch))
+        self._watch.opened.append(reader)
+        return reader
 
 
 class WatchedResponse(http.client.HTTPResponse):

@@ -81,8 +81,8 @@ def _ask(
             answer = session.request(method, url, json=body, headers=headers, auth=user, timeout=timeout)
         except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
             raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
-    if (refused := refusal(where, answer.status_code)) is not None:
-        raise refused
+    if answer.status_code != 200:  # none of these services answers with another one
+        raise refusal(where, answer.status_code) or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content
 
 

@@ -375,6 +375,8 @@ class AirflowClient:
 
 def _health(found: Any) -> AirflowHealth:  # noqa: ANN401 - a generated class
     parts = {part: getattr(found, part) for part in PARTS}
+    if not (found.metadatabase.status and found.scheduler.status):
+        raise ValueError("it lacks the status of the database or of the scheduler")
     there = {part: info for part, info in parts.items() if info is not None and info.status}
     beats = {part: _at(getattr(info, f"latest_{part}_heartbeat", None)) for part, info in there.items()}
     return AirflowHealth(

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 import urllib3
+from requests.structures import CaseInsensitiveDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +47,7 @@ class SessionPool:
         total = timeout.total if timeout is not None else None
         seconds = float(total) if isinstance(total, int | float) else self._timeout
         response = self._session.request(method, url, data=body, headers=dict(headers or {}), timeout=seconds)
-        return Answer(response.status_code, response.reason or "", response.headers, response.content)
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        # The SDK would decode by whatever charset is named, and JSON has one only.
+        answered = {**response.headers, "Content-Type": kind}
+        return Answer(response.status_code, response.reason or "", CaseInsensitiveDict(answered), response.content)

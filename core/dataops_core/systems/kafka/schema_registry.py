@@ -17,6 +17,7 @@ from dataops_core.errors import BadAnswer, ClientError, NotFound
 from dataops_core.json_text import dumps, parsed
 from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.http import get_json
+from dataops_core.transport.reasons import line
 from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
 
 T = TypeVar("T")
@@ -66,9 +67,9 @@ class SchemaRegistry:
     def ping(self) -> str:
         """Return the kinds of schemas that it knows; raises ClientError."""
         kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
-        if not isinstance(kinds, list):
+        if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
             raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
-        return ", ".join(map(str, kinds))
+        return ", ".join(line(kind) for kind in kinds)
 
     def decode(self, data: bytes | None) -> Decoded | None:
         """Return what bytes are by the schema that they name; `None` where they name none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,9 @@ from dataops_core.times import known, moment
 from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields, as_number, objects
 from dataops_core.transport.reasons import line
+
+STATES = ("firing", "pending", "inactive")
+"""States of an alert in Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,10 @@ def read_version(data: Fields) -> str:
 
 def read_firing(data: Fields) -> tuple[Alert, ...]:
     """Return the alerts of `/api/v1/alerts` that fire, the oldest first."""
-    firing = [alert for alert in data.need_objects("alerts") if alert.need_text("state") == "firing"]
-    return _sorted([_alert(alert, "activeAt") for alert in firing])
+    alerts = [(alert, alert.need_text("state")) for alert in data.need_objects("alerts")]
+    if any(state not in STATES for _, state in alerts):
+        raise Malformed("has an alert in an unknown state")
+    return _sorted([_alert(alert, "activeAt") for alert, state in alerts if state == "firing"])
 
 
 def read_active(found: object) -> tuple[Alert, ...]:
@@ -102,7 +107,7 @@ def read_vector(data: Fields) -> tuple[Sample, ...]:
     """Return the result of a query that yields a vector."""
     return tuple(
         Sample(series.need_texts("metric"), value, at)
-        for series in data.need_objects("result")
+        for series in _results(data, "vector")
         for at, value in [_point(series.need_list("value"))]
     )
 
@@ -111,7 +116,7 @@ def read_matrix(data: Fields) -> tuple[Series, ...]:
     """Return the result of a query over time."""
     return tuple(
         Series(series.need_texts("metric"), [_point(point) for point in series.need_list("values")])
-        for series in data.need_objects("result")
+        for series in _results(data, "matrix")
     )
 
 
@@ -140,6 +145,18 @@ def read_alertmanagers(data: Fields) -> tuple[str, ...]:
 def read_routed(found: object) -> tuple[Routed, ...]:
     """Return the alerts of Alertmanager with those that they are routed to, muted ones as well."""
     return tuple(_routed(alert) for alert in objects(found))
+
+
+def check_taken(body: bytes) -> None:
+    """Raise Malformed where the answer to a post is not Alertmanager's, which has no body; a sign-in page has one."""
+    if body.strip():
+        raise Malformed("has a body")
+
+
+def _results(data: Fields, kind: str) -> Iterator[Fields]:
+    if data.need_text("resultType") != kind:
+        raise Malformed(f"has a result that is not a {kind}")
+    return data.need_objects("result")
 
 
 def _routed(alert: Fields) -> Routed:

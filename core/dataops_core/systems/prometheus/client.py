@@ -18,6 +18,7 @@ from dataops_core.systems.prometheus.answers import (
     Rule,
     Sample,
     Series,
+    check_taken,
     read_alertmanagers,
     read_data,
     read_matrix,
@@ -104,7 +105,14 @@ class AlertmanagerClient:
     def post(self, labels: Mapping[str, str], annotations: Mapping[str, str], ends_at: datetime) -> None:
         """Raise an alert that ends by itself."""
         alert = {"labels": dict(labels), "annotations": dict(annotations), "endsAt": ends_at.isoformat()}
-        post_json(self._where, self._settings, "/api/v2/alerts", [alert], self.timeout)
+        body = post_json(self._where, self._settings, "/api/v2/alerts", [alert], self.timeout)
+        try:
+            check_taken(body)
+        except Malformed as error:
+            raise BadAnswer(
+                f"{self._where}: the answer is not that of Alertmanager: it {error}",
+                hint="the alert may not have been sent; look for a proxy or a sign-in page at this address",
+            ) from error
 
     def alerts(self, labels: Mapping[str, str]) -> tuple[Routed, ...]:
         """Return the alerts with these labels, muted ones as well."""

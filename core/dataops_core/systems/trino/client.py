@@ -254,7 +254,9 @@ class TrinoClient:
             ClientError: Trino does not answer, or does not let us.
         """
         with self.errors():
-            self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
+            answer = self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
+            if answer.content.strip():  # Trino's has no body; a sign-in page has one
+                raise BadAnswer(f"trino {self.target}: the answer is not Trino's, so the query may still run")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
         with self._session() as session:
