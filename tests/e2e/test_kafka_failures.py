@@ -167,7 +167,7 @@ def test_a_topic_that_was_made_anew_under_its_readers(kafka: Brokers, tmp_path: 
     verdict = seen(watch).verdict
     assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "query/topic-recreated")
     assert "anew-0 was read up to 100, and ends at 3" in verdict.sentence
-    assert any("also: anew: was deleted and made anew" in line for line in verdict.evidence)
+    assert any("also: anew: was deleted and re-created" in line for line in verdict.evidence)
     kafka.produce("anew", 200)
     later = seen(watch).verdict
     assert later.check_id == "anew/topic-recreated", "it has grown beyond the old position: the topic's id still tells"
