@@ -10,6 +10,7 @@ import pytest
 from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
 from tests.orders import CHAIN, now, stuck
 from tests.screen import shown, until_shown
+from tests.settings import RULES, THRESHOLDS
 
 from dataops_core.errors import ConfigError
 from dataops_core.health.evaluate import fold
@@ -133,7 +134,7 @@ async def test_a_component_that_is_down_leads_to_the_first_stage_that_it_hits(co
 
 async def test_while_nothing_is_probed_the_pipeline_is_starting_without_blame(console: Console) -> None:
     async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
-        console.monitor.push(fold(None, [], {"p": CHAIN}, now(), "test"))
+        console.monitor.push(fold(None, [], {"p": CHAIN}, now(), "test", RULES, THRESHOLDS))
         await pilot.pause()
         text = shown(console.app)
     assert "… starting  0 of 6 stages probed" in text

@@ -27,6 +27,8 @@ def test_trino_parses_what_we_parse(stack: Stack, section: str) -> None:
             text = statement.encode().decode()
         except UnicodeEncodeError:
             continue  # half a surrogate cannot be sent
+        if text != text.strip():
+            continue  # the client strips the ends of a statement
         try:
             client.fetch(f"PREPARE p FROM\n{text}", within=30.0)
             said = ""
