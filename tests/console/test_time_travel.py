@@ -132,7 +132,7 @@ async def test_a_stage_is_looked_at_in_the_past_too(console: Console, past: list
         await paused(console, past[79])
         await pilot.press("left_curly_bracket", "left_curly_bracket")
         await paused(console, past[STUCK_AT])
-        await pilot.press("j", "enter")
+        await pilot.press("enter")
         text = await until_shown(console.app, lambda text: "p / land" in text, "the stage")
         assert "■ stuck" in text
         assert at(past[STUCK_AT]) in text
@@ -214,7 +214,7 @@ async def test_a_recording_is_replayed_without_any_service(tmp_path: Path, size:
         await pilot.press("escape")
         await until_shown(app, lambda text: "there is nothing but the recording" in text, "the notice")
         assert "REPLAY" in shown(app)
-        await pilot.press("j", "j", "j", "t")
+        await pilot.press("j", "j", "t")
         await until_shown(app, lambda text: "this is a recording" in text, "the refusal")
         await pilot.press("right_curly_bracket", "right_curly_bracket", "right_square_bracket")
         await until_shown(app, lambda text: "this is the end of the recording" in text, "the end")
