@@ -29,11 +29,11 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 
 .PHONY: test
 test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, then console, pipeline, packaging and end-to-end tests
-	$(PYTEST) -n 3 --durations 20 -m "not quick and not upkeep and not helm and not kube and not soak"
+	$(PYTEST) -n 3 --durations 20 -m "not quick and not long and not upkeep and not helm and not kube and not soak"
 
 ##### Longer runs
 
-.PHONY: chaos soak upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos soak test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -42,6 +42,8 @@ chaos: install fetch ## a million faulty readings, and twenty kills of Spark, Ka
 	DATAOPS_KILLS=20 DATAOPS_READINGS=1000000 $(PY) -m pytest tests/e2e/test_exactly_once.py tests/e2e/test_kills.py
 soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
 	$(PY) -m pytest -s -m soak
+test-long: install fetch monitoring-tools ## outages, kills, alerts and detection of excursions on the real components; half an hour
+	$(PY) -m pytest -m long
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m upkeep
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run

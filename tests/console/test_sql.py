@@ -111,7 +111,7 @@ async def test_rows_are_shown_as_they_are(console: Console, size: tuple[int, int
     console.trino.next.go.set()
     async with console.app.run_test(size=size, notifications=True) as pilot:
         await run(console, pilot, "SELECT * FROM t;")
-        text = await until_shown(console.app, lambda text: "2 rows" in text, "the rows")
+        text = await until_shown(console.app, lambda text: "2 rows" in text and "[bold]" in text, "the rows")
     assert console.trino.asked == ["SELECT * FROM t"]
     assert "a␛[31mred" in text
     assert "[bold]b[/]" in text

@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 from dataops_local.layout import Layout
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.e2e.conftest import Stack, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900)]
 
 BOXES = ("BL-1220-0003", "BL-1220-0004")
 """Loggers that the reference data know and of which no other test sends readings."""

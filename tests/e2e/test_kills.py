@@ -31,7 +31,7 @@ BETWEEN = (5.0, 25.0)
 RATE = 1_500
 """Records per second, about: the load during the kills."""
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900 + 90 * KILLS)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900 + 90 * KILLS)]
 
 
 def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dataops_core.recorder.recorded import RecordedMonitor
 from dataops_core.systems.registry import load_settings
 from dataops_tui.app import DataopsApp
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900)]
 
 LAND = "land_readings"
 STAGES = [
