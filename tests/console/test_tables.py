@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.console.conftest import SIZES, Console
 from tests.lake import lake
 from tests.screen import shown, until_shown
 
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_tui.messages import Fetched
 from dataops_tui.screens.tables import TableDetailScreen
@@ -23,7 +23,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> CatalogClient:
 
 @pytest.fixture
 def console_of_lake(console: Console, catalog: CatalogClient) -> Console:
-    console.monitor.clients = replace(console.monitor.clients, catalogs={"lake": catalog})
+    given = {kind: console.monitor.clients.get(kind) for kind in ("kafka", "airflow", "trino")}
+    console.monitor.clients = Clients(console.app.context_settings, lake=catalog, **given)
     return console
 
 
