@@ -24,12 +24,21 @@ from tests.hostile.clients import (
 )
 
 from dataops_core.errors import BadAnswer, ClientError, ConfigError
+from dataops_core.systems.kafka import schema_registry
 from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.transport.origin import Origin, OriginRule
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*OAuth2:DeprecationWarning")  # PyIceberg's, of its own default
 STATUSES = (301, 302, 303, 307, 308)
-TIMEOUT = 5.0
+TIMEOUT = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine answer late: these tests are about where a client goes."""
+    monkeypatch.setattr(schema_registry, "PATIENCE", TIMEOUT)
+
+
 Answer = Callable[[str, str], tuple[int, dict[str, str], Any]]
 """By method and path: status, headers, and what JSON the body is."""
 
