@@ -111,7 +111,7 @@ class Platform:
                 return {"activeAlertmanagers": self.alertmanagers, "droppedAlertmanagers": []}
             case "/api/v2/alerts" if method == "POST":
                 self.posted += json.loads(body)
-                return {}
+                return b""
             case "/api/v2/alerts":
                 known = [] if self.loses else self.posted
                 routed = [{**alert, "receivers": [{"name": self.receiver}], "status": self.status} for alert in known]

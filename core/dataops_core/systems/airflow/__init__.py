@@ -82,7 +82,7 @@ SYSTEM = System(
             checks=checks.AIRFLOW_CHECKS,
             problems=lambda settings: web_problems(settings, settings.url, settings.tls),
             modules=SDK,
-            import_turn=2,
+            import_turn=3,
         ),
     ),
     stage_kinds=(
@@ -98,7 +98,7 @@ SYSTEM = System(
             why_unknown=_why_unknown,
             remedy=_remedy,
             modules=SDK,
-            import_turn=2,
+            import_turn=3,
         ),
     ),
 )

@@ -77,7 +77,7 @@ SYSTEM = System(
             canary="offsets",
             find_canary=_find_canary,
             modules=SDK,
-            import_turn=1,
+            import_turn=2,
         ),
     ),
 )
