@@ -166,7 +166,7 @@ DAG_CHECKS = (
         "import-error",
         Severity.CRITICAL,
         "The DAG's file fails to load: Airflow goes on with the last version that did, or has none.",
-        "Mend the file; `airflow dags list-import-errors` shows the whole trace.",
+        "Fix the file; `airflow dags list-import-errors` shows the whole trace.",
         _import_error,
     ),
     Check(
@@ -250,7 +250,7 @@ AIRFLOW_CHECKS = (
         "import-errors",
         Severity.NOTE,
         "DAG files fail to load.",
-        "Mend the files; `airflow dags list-import-errors` shows the whole traces.",
+        "Fix the files; `airflow dags list-import-errors` shows the whole traces.",
         _file_fails,
     ),
 )
