@@ -159,19 +159,19 @@ def test_a_backfill_says_its_dates_and_makes_their_runs(stack: Stack) -> None:
 
 
 def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
-    """Airflow's scheduler counts as lost once it was not heard of for its health check's threshold (30 s)."""
+    """Airflow's scheduler counts as lost once its last heartbeat is older than its health check's threshold (30 s)."""
     stack.stop("airflow-scheduler")
     try:
-        seen = until(
-            "the scheduler is missed",
-            stack.probe,
-            lambda s: any(f["check"] == "scheduler-lost" for f in s["components"]["airflow"]["findings"]),
-            120,
-        )
-        (finding,) = [f for f in seen["components"]["airflow"]["findings"] if f["check"] == "scheduler-lost"]
+        seen = until("the scheduler is missed", stack.probe, lambda s: bool(lost_schedulers(s)), 120)
+        (finding,) = lost_schedulers(seen)
         assert finding["severity"] == "critical"
         assert "last heartbeat:" in finding["evidence"][0]
         assert seen["exit"] != 0
     finally:
         stack.start("airflow-scheduler")
-    until("it is back", stack.probe, lambda s: not s["components"]["airflow"]["findings"], 120)
+    # Other findings may come meanwhile: runs that waited for the scheduler fill their pool.
+    until("the scheduler is back", lambda: lost_schedulers(stack.probe()), lambda lost: not lost, 300)
+
+
+def lost_schedulers(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in seen["components"]["airflow"]["findings"] if each["check"] == "scheduler-lost"]
