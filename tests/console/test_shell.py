@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
@@ -12,6 +13,7 @@ from tests.console.test_dags import open_dags
 from tests.orders import stuck
 from tests.screen import shown, type_at_once, until_shown
 from tests.settings import Settings
+from textual.widgets import Input
 
 from dataops_core.actions.audit import AuditLog
 from dataops_core.systems.clients import Clients
@@ -19,11 +21,11 @@ from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
 from dataops_tui.base import TICK
 from dataops_tui.garbage import QUIET, WORTH
-from dataops_tui.resource import TableScreen
+from dataops_tui.resource import Row, TableScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
-from dataops_tui.widgets.filter_line import FilterLine, matcher
+from dataops_tui.widgets.filter_line import FilterLine, filter_of
 
 
 async def command(pilot: Any, typed: str) -> None:
@@ -39,14 +41,44 @@ async def command(pilot: Any, typed: str) -> None:
         ("or.*s", ["orders"], ["billing"]),
         ("!^or", ["billing"], ["orders"]),
         ("~ods", ["orders"], ["billing"]),
-        ("(", ["f(x)"], ["fx"]),
+        (r"x|\(", ["f(x)"], ["y"]),
+        ("~O-s", ["or-ders"], ["s-o"]),
         ("!", ["anything"], []),
     ],
 )
 def test_what_a_filter_matches(typed: str, good: list[str], bad: list[str]) -> None:
-    matches = matcher(typed)
-    assert all(matches(text) for text in good)
-    assert not any(matches(text) for text in bad)
+    matches = filter_of(typed)
+    assert all(matches(good))
+    assert not any(matches(bad))
+
+
+async def test_a_filter_that_is_wrong_says_so_and_the_one_before_stays(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        await pilot.press("slash", *"conf")
+        await until_shown(console.app, lambda text: "assess" not in text, "the filter")
+        await pilot.press("(")
+        text = await until_shown(console.app, lambda text: "is no regular expression" in text, "what is wrong")
+        assert '"conf(" is no regular expression: missing ): conf(' in text
+        assert "conform" in text
+        assert "assess" not in text, "as before"
+        await pilot.press("enter")
+        assert isinstance(console.app.focused, Input), "it is not kept"
+        await pilot.press("escape")
+        await until_shown(console.app, lambda text: "assess" in text and "expression" not in text, "everything")
+
+
+async def test_a_filter_that_would_backtrack_for_ever_is_through_at_once(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        screen = cast("TableScreen[object]", console.app.screen)
+        screen._rows = {str(n): Row([f"{'a' * 200}!{n}", *[""] * 5]) for n in range(1000)}
+        began = time.monotonic()
+        type_at_once(console.app, "/", *"^(a+)+$")
+        await until_shown(console.app, lambda text: "0 of 1000" in text, "that nothing matches")
+        assert time.monotonic() - began < 10
+        await pilot.press(*(["backspace"] * 7), *"x{999}y{999}")
+        await until_shown(console.app, lambda text: "too large" in text, "why it is not used")
 
 
 async def test_sort_mark_copy_and_raw(console: Console) -> None:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, Generic, TypeVar
 
 from rich.text import Text
@@ -172,12 +173,9 @@ class TableScreen(ConsoleScreen, Generic[T]):
         self._show()
 
     def _show(self) -> None:
-        keep = self.query_one(FilterLine).matches
-        shown = {
-            key: row.cells
-            for key, row in self._rows.items()
-            if keep(row.text) and (row.faulty or not self._faults_only)
-        }
+        rows = {key: row for key, row in self._rows.items() if row.faulty or not self._faults_only}
+        kept = self.query_one(FilterLine).keep([row.text for row in rows.values()])
+        shown = {key: row.cells for key, row in compress(rows.items(), kept)}
         self.table.show(self.headings(), shown)
         self._redraw()
 

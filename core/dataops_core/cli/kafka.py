@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from heapq import nlargest
+from itertools import compress
 from threading import Event
 from typing import Any
 
@@ -18,6 +18,7 @@ from dataops_core.cli.terminal import Exit, say
 from dataops_core.config import context_of, find_config
 from dataops_core.errors import ConfigError
 from dataops_core.health.text import count
+from dataops_core.pattern import BadPattern, Pattern
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka import records as kafka_peek
@@ -75,10 +76,11 @@ SHOWN = ("time", "partition", "offset", "key", "value")
 def list_topics(invocation: Invocation, wanted: str | None, output: str) -> int:
     """Write all topics, or those in whose name a regular expression is found."""
     try:
-        pattern = re.compile(wanted or "")
-    except re.error as error:
-        raise typer.BadParameter(f"--filter: {wanted!r} is no regular expression: {error}") from None
-    found = [topic for topic in cluster.topics(_open(invocation).need("kafka")) if pattern.search(topic.name)]
+        pattern = Pattern(wanted or "")
+    except BadPattern as error:
+        raise typer.BadParameter(f"--filter: {error}") from None
+    topics = cluster.topics(_open(invocation).need("kafka"))
+    found = list(compress(topics, pattern.matches([topic.name for topic in topics])))
     write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found])
     say_unreadable(found, "topics")
     return Exit.OK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from math import inf
@@ -26,7 +26,7 @@ from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
 from dataops_tui.resource import Row, TableScreen
-from dataops_tui.widgets.filter_line import FilterLine, matcher
+from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._filled = -1
         self._number = 0
         self._stop = Event()
-        self._keep: Callable[[str], bool] = matcher("")
         self._form = FORMS[0]
         self._paused = False
         self._failed: str | None = None
@@ -117,6 +116,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._records.clear()
         self.fill()
         number, stop, name, partition = self._number, self._stop, self._topic, self._partition
+        keep = self.query_one(FilterLine).keep  # the reader itself filters, so that rare records are found in a flood
 
         def work() -> None:
             from dataops_core.systems.kafka.records import parse_start, peek  # noqa: PLC0415 - not before the first frame
@@ -124,7 +124,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
             begin: Start = parse_start(self._start, datetime.now(UTC))
 
             def wanted(record: Record) -> bool:
-                return self._keep(_searched(record))
+                return keep([_searched(record)])[0]
 
             registry = self.console.schema_registry
             for records, read in peek(self.console.kafka, name, begin, stop, wanted, registry, partition=partition):
@@ -144,11 +144,6 @@ class PeekScreen(TableScreen["deque[Record]"]):
             message.stop()
             self._failed = message.error
             self._redraw()
-
-    @on(FilterLine.Filtered)
-    def _wanted(self) -> None:
-        """From now on the reader itself looks for what is wanted, so that rare records are found in a flood."""
-        self._keep = self.query_one(FilterLine).matches
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""

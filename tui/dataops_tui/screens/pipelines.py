@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import compress
 
 from rich.color import Color
 from rich.console import RenderableType
@@ -131,8 +132,8 @@ class PipelinesScreen(ConsoleScreen):
         verdict.show(_verdict(pipeline))
         verdict.set_classes(f"-{pipeline.verdict.status.value}")
         headings = WIDE_HEADINGS if self.size.width >= WIDE else NARROW_HEADINGS
-        keep = self.query_one(FilterLine).matches
-        stages = [s for s in pipeline.stages if keep(f"{s.name} {s.kind} {look.state(s.state).plain}")]
+        texts = [f"{s.name} {s.kind} {look.state(s.state).plain}" for s in pipeline.stages]
+        stages = list(compress(pipeline.stages, self.query_one(FilterLine).keep(texts)))
         self.query_one("#chain", LiveTable).show(headings, {s.name: _stage(s, now, headings) for s in stages})
         self._lead_to_culprit(pipeline)
         self.query_one("#because", Words).show(self._because(pipeline, now))

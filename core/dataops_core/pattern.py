@@ -1,0 +1,89 @@
+"""Regular expressions that a user types, matched in linear time by RE2, which comes with PyArrow.
+
+Python's `re` backtracks: `(a+)+$` takes minutes on thirty letters, and holds up everything meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from dataops_core.errors import DataopsError
+
+WITHIN = 1.0
+"""Seconds after which a pattern is too slow for the texts."""
+_CHUNK = 64 * 1024
+"""Characters that are searched between two looks at the clock."""
+_MAX_SIZE = 20_000
+"""Characters of a pattern times its repetitions, which is about what each character of a text may cost."""
+_SPECIAL = frozenset(r".^$*+?{}[]\|()")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPETITION = re.compile(r"\{(?:\d*,)?(\d+),?\}")
+
+
+class BadPattern(DataopsError):
+    """A text is not a regular expression that can be searched for."""
+
+
+class Pattern:
+    """A regular expression in RE2's syntax: Python's without look-around, back-references and backslash Z.
+
+    Raises:
+        BadPattern: It is none, or too large.
+    """
+
+    def __init__(self, source: str, *, ignore_case: bool = False) -> None:
+        self._ignore_case = ignore_case
+        self._find = self._word(source) if _SPECIAL.isdisjoint(source) else self._expression(source)
+
+    def matches(self, texts: Sequence[str], within: float = WITHIN) -> list[bool]:
+        """Return for each text whether the pattern is found in it; raises BadPattern if that takes too long."""
+        end = time.monotonic() + within
+        found: list[bool] = []
+        for chunk in _chunks(texts):
+            found += self._find(chunk)
+            if len(found) < len(texts) and time.monotonic() > end:
+                raise BadPattern(f"the pattern was stopped after {within:g} s: use a simpler one")
+        return found
+
+    def _word(self, word: str) -> Callable[[Sequence[str]], list[bool]]:
+        if self._ignore_case:
+            folded = word.casefold()
+            return lambda texts: [folded in text.casefold() for text in texts]
+        return lambda texts: [word in text for text in texts]
+
+    def _expression(self, source: str) -> Callable[[Sequence[str]], list[bool]]:
+        import pyarrow as pa  # noqa: PLC0415 - takes up to a second, and most filters are words
+        import pyarrow.compute as pc  # noqa: PLC0415 - as above
+
+        if len(source) * max(1, sum(int(most[:6]) for most in _REPETITION.findall(source))) > _MAX_SIZE:
+            raise BadPattern("the pattern is too large: shorten it or its repetitions")
+        pattern = _unicode(source)
+
+        def find(texts: Sequence[str]) -> list[bool]:
+            given = pa.array([_unicode(text) for text in texts], pa.string())
+            found: list[bool] = pc.match_substring_regex(given, pattern, ignore_case=self._ignore_case).to_pylist()
+            return found
+
+        try:
+            find([""])
+        except pa.ArrowInvalid as error:
+            reason = str(error).removeprefix("Invalid regular expression: ")
+            raise BadPattern(f'"{source}" is no regular expression: {reason}') from None
+        return find
+
+
+def _unicode(text: str) -> str:
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    begin = size = 0
+    for at, text in enumerate(texts):
+        size += len(text)
+        if size >= _CHUNK:
+            yield texts[begin : at + 1]
+            begin, size = at + 1, 0
+    if begin < len(texts):
+        yield texts[begin:]
