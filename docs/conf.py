@@ -25,7 +25,15 @@ html_show_copyright = False
 CONTENTS = {
     "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/scenario"],
     "Concepts": ["docs/model", "docs/recorder", "docs/canary", "docs/qa"],
-    "Reference": ["docs/console", "docs/cli", "docs/configuration", "docs/metrics", "docs/alerts", "docs/extending"],
+    "Reference": [
+        "docs/console",
+        "docs/cli",
+        "docs/configuration",
+        "docs/systems",
+        "docs/metrics",
+        "docs/alerts",
+        "docs/extending",
+    ],
     "Operations": [
         "docs/exporter",
         "docs/openshift",

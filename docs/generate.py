@@ -308,8 +308,36 @@ def checks() -> Iterator[str]:
     )
 
 
+def systems() -> Iterator[str]:
+    """Yield the table of systems: what the product does with each, and what it was tested on."""
+    rows = []
+    for system in registry().systems():
+        kinds = (*system.components, *system.stage_kinds)
+        rows.append(
+            (
+                f"`{system.name}`",
+                ", ".join(f"`{kind.name}`" for kind in system.components) or "none",
+                ", ".join(f"`{kind.name}`" for kind in system.stage_kinds) or "none",
+                sum(len(kind.checks) for kind in kinds),
+                "further steps" if any(kind.diagnose is not None for kind in kinds) else "yes",
+                "yes" if system.discover is not None else "no",
+                "screens" if system.name in SCREENS else "yes",
+                "series" if any(m.name.startswith(f"dataops_{system.name}_") for m in METRICS) else "yes",
+                system.tested,
+            )
+        )
+    yield _table(
+        ("system", "components", "stages", "checks", "doctor", "`config init`", "console", "exporter", "tested on"),
+        rows,
+    )
+
+
+SCREENS = ("kafka", "iceberg", "airflow", "trino", "prometheus")
+"""Systems that have screens of their own, besides the stage's and the component's."""
+
 PARTS = {
     "checks": checks,
+    "systems": systems,
     "commands": commands,
     "settings": settings,
     "metrics": metrics,

@@ -105,6 +105,7 @@ ANSWERS: dict[str, Any] = {
     "POST /api/v2/alerts": None,
     "GET /schemas/types": ["AVRO", "JSON"],
     "GET /schemas/ids/7": {"schema": '{"type": "string"}'},
+    "GET /status": {"state": "UP", "at": AT},
     "GET /api/v1/applications": [{"id": "app-1", "attempts": [{"completed": False}]}],
     "GET /api/v1/applications/app-1/sql": [
         {"id": 1, "status": "COMPLETED", "description": "id = q\n", "submissionTime": "2026-01-05T00:00:00.000GMT",

@@ -16,6 +16,10 @@ from dataops_core.config import TlsSettings, WebSettings
 from dataops_core.systems.airflow import runs
 from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.settings import AirflowSettings
+from dataops_core.systems.clients import Clients
+from dataops_core.systems.http import SYSTEM as HTTP
+from dataops_core.systems.http.client import HttpClient
+from dataops_core.systems.http.settings import HttpDocumentStage, HttpSettings
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
@@ -82,6 +86,13 @@ def alerts(name: str, url: str, timeout: float) -> AlertsClient:
     return AlertsClient(name, AlertsSettings(url=url, token=SECRET), timeout)
 
 
+def document(url: str, timeout: float) -> object:
+    settings = HttpSettings(url=url, token=SECRET, headers={"X-Api-Key": SECRET})
+    wanted = {"name": "s", "kind": "http_document", "path": "/status", "progress_time": "at", "status": "state"}
+    stage = HttpDocumentStage.model_validate({**wanted, "status_ok": ["UP"]})
+    return HTTP.stage_kinds[0].observe(stage, Clients(timeout=timeout, http=HttpClient("http", settings, timeout)))
+
+
 def web(url: str) -> WebSettings:
     return WebSettings(url=url, username="u", password=SECRET)
 
@@ -129,5 +140,6 @@ QUESTIONS: dict[str, Question] = {
     "alertmanager post": lambda url, t: AlertmanagerClient(web(url), t).post({"alertname": "A"}, {}, NOW),
     "registry ping": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t).ping(),
     "registry schema": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)._schema(7),
+    "http document": document,
     "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
 }

@@ -21,7 +21,7 @@ def test_commands_settings_metrics_and_keys_are_those_of_the_code() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["checks", "commands", "settings", "metrics", "keys", "alerts", "values"])
+@pytest.mark.parametrize("name", ["checks", "commands", "settings", "metrics", "keys", "alerts", "values", "systems"])
 def test_each_of_them_has_its_place(name: str) -> None:
     assert sum(f"<!-- generated: {name} -->" in page.read_text() for page in PAGES) == 1
 

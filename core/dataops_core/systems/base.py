@@ -183,6 +183,7 @@ class System:
         thresholds: What it adds to `[contexts.NAME.thresholds]`.
         discover: Add its stages to the draft of `config init`, and link them with what is there.
         discovery_turn: Turn in which it does so: systems link their stages to those of earlier turns.
+        tested: The programs and versions that its tests run against, for the docs.
     """
 
     name: str
@@ -191,6 +192,7 @@ class System:
     thresholds: type[Section] | None = None
     discover: Callable[[Draft, Clients], None] | None = None
     discovery_turn: int = 1
+    tested: str = ""
 
 
 class _Web(Protocol):

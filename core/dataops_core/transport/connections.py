@@ -56,7 +56,8 @@ class Watch:
 
 def too_large(most_bytes: int) -> TooLarge:
     """Return the error of a body that is too large."""
-    return TooLarge(f"its body has more than {most_bytes / 2**20:g} MiB")
+    limit = f"{most_bytes / 2**20:g} MiB" if most_bytes >= 2**20 else f"{most_bytes:,} bytes"
+    return TooLarge(f"its body has more than {limit}")
 
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import requests
 
-from dataops_core.config import WebSettings, resolve_secret
+from dataops_core.config import Secret, WebSettings, resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, PermissionDenied
 from dataops_core.transport.bounded import Malformed, loads
-from dataops_core.transport.session import WebSession
+from dataops_core.transport.session import BODY_BYTES, WebSession
 
 
 def refusal(where: str, status: int, detail: str = "") -> ClientError | None:
@@ -40,7 +41,15 @@ def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - whatever
         raise BadAnswer(f"{where}: the answer {error}") from error
 
 
-def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> Any:  # noqa: ANN401 - whatever is answered
+def get_json(
+    where: str,
+    settings: WebSettings,
+    path: str,
+    timeout: float,
+    *,
+    headers: Mapping[str, Secret] | None = None,
+    most_bytes: int = BODY_BYTES,
+) -> Any:  # noqa: ANN401 - whatever is answered
     """Return what is answered at a path.
 
     Args:
@@ -48,12 +57,21 @@ def get_json(where: str, settings: WebSettings, path: str, timeout: float) -> An
         settings: Where that is, and who we are.
         path: What follows the base URL.
         timeout: Deadline of the whole answer, in seconds.
+        headers: Further headers.
+        most_bytes: Bytes that the body may have after decompression.
 
     Raises:
         NotFound: There is nothing at that path.
         ClientError: It does not answer, or not with JSON.
     """
-    return parse_json(where, _ask("GET", where, settings, path, timeout))
+    return parse_json(where, _ask("GET", where, settings, path, timeout, headers=headers, most_bytes=most_bytes))
+
+
+def get_bytes(
+    where: str, settings: WebSettings, path: str, timeout: float, *, headers: Mapping[str, Secret] | None = None
+) -> bytes:
+    """Return the body that is answered at a path, whatever it is; raises as `get_json`."""
+    return _ask("GET", where, settings, path, timeout, headers=headers)
 
 
 def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> bytes:  # noqa: ANN401 - JSON
@@ -73,12 +91,16 @@ def _ask(
     path: str,
     timeout: float,
     body: Any = None,  # noqa: ANN401 - JSON
+    *,
+    headers: Mapping[str, Secret] | None = None,
+    most_bytes: int = BODY_BYTES,
 ) -> bytes:
     url = settings.url.rstrip("/") + path
-    headers, user = _headers(settings), _basic(settings)
-    with WebSession(where, settings.url, settings.tls) as session:
+    further = {name: resolve_secret(value, f"headers.{name}") for name, value in (headers or {}).items()}
+    sent, user = {**further, **_headers(settings)}, _basic(settings)
+    with WebSession(where, settings.url, settings.tls, most_bytes=most_bytes) as session:
         try:
-            answer = session.request(method, url, json=body, headers=headers, auth=user, timeout=timeout)
+            answer = session.request(method, url, json=body, headers=sent, auth=user, timeout=timeout)
         except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
             raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
     if answer.status_code != 200:  # none of these services answers with another one

@@ -69,6 +69,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="airflow",
+    tested="Apache Airflow 3.3.2",
     discover=_discover,
     discovery_turn=3,
     components=(

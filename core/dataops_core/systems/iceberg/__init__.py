@@ -88,6 +88,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="iceberg",
+    tested="Iceberg 1.12.0; REST catalog and S3 of SeaweedFS 4.48; SQL catalog on SQLite",
     discover=_discover,
     discovery_turn=2,
     components=(

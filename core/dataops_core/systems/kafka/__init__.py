@@ -101,6 +101,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="kafka",
+    tested="Apache Kafka 4.4.0 (KRaft); schema registry: its protocol",
     discover=_discover,
     discovery_turn=1,
     components=(

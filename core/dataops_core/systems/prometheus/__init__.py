@@ -34,6 +34,7 @@ def _problems(settings: AlertsSettings) -> Iterator[str]:
 
 SYSTEM = System(
     name="prometheus",
+    tested="Prometheus 2.42, Alertmanager 0.25",
     components=(
         ComponentKind(
             name="prometheus",

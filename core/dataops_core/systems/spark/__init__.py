@@ -62,6 +62,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="spark",
+    tested="Apache Spark 4.1.3",
     discover=_discover,
     discovery_turn=0,
     stage_kinds=(

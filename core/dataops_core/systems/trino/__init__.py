@@ -81,6 +81,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="trino",
+    tested="Trino 476",
     discover=_discover,
     discovery_turn=4,
     components=(

@@ -1,0 +1,33 @@
+"""What probes observe of stages that are observed by values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dataops_core.health.details import Details, Fact, Figure, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredDetails(Details):
+    """A stage that is observed by values.
+
+    Attributes:
+        status: The status that the system reports.
+        progress_ahead: How far the progress time lies in the future.
+        labels: Further texts and numbers by name.
+    """
+
+    status: str | None = value()
+    progress_ahead: float | None = value("s")
+    labels: tuple[tuple[str, str | float], ...] | None = value()
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield the numbers that are known, those among the labels last."""
+        yield from Details.figures(self)
+        yield from (Figure(name, found) for name, found in self.labels or () if not isinstance(found, str))
+
+    def facts(self) -> Iterator[Fact]:
+        """Yield the texts that are known, those among the labels last."""
+        yield from Details.facts(self)
+        yield from (Fact(name, found) for name, found in self.labels or () if isinstance(found, str))

@@ -1,0 +1,62 @@
+"""Values of a JSON document, found by JMESPath expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from dataops_core.errors import BadAnswer
+from dataops_core.systems.base import DoctorStep
+from dataops_core.systems.measured.settings import DocumentStage, expressions
+from dataops_core.transport.reasons import line
+
+EXPRESSION_MAX = 2000
+"""Characters of an expression."""
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Any:  # noqa: ANN401 - jmespath has no types
+    return jmespath.compile(text)
+
+
+def expression_problem(text: str) -> str | None:
+    """Return what is wrong with an expression; `None` for nothing."""
+    if len(text) > EXPRESSION_MAX:
+        return f"has more than {EXPRESSION_MAX} characters"
+    try:
+        _compiled(text)
+    except (JMESPathError, RecursionError, ValueError) as error:
+        return f"is not a JMESPath expression: {line(str(error) or type(error).__name__)}"
+    return None
+
+
+def values(stage: DocumentStage, document: object, where: str) -> dict[str, object]:
+    """Return the values of a document by the keys of a stage's expressions; `None` where one finds nothing.
+
+    Raises:
+        BadAnswer: An expression cannot be evaluated on this document.
+    """
+    found: dict[str, object] = {}
+    for key, text in expressions(stage).items():
+        try:
+            found[key] = _compiled(text).search(document)
+        except (JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise BadAnswer(f"{where}: the expression of {key} fails: {line(error)}") from error
+    return found
+
+
+def steps(stage: DocumentStage, document: object, where: str) -> Iterator[DoctorStep]:
+    """Yield what each expression finds, for the doctor."""
+    for key, value in values(stage, document, where).items():
+        if value is None:
+            yield DoctorStep(
+                ok=None,
+                detail=f"{key}: the expression finds nothing",
+                remedy=f"Compare the expression of {key} with the document.",
+            )
+        else:
+            yield DoctorStep(ok=True, detail=f"{key}: found")

@@ -1,0 +1,83 @@
+"""Settings of stages that are observed by values: what all have, and the expressions that find them in a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import StageSettings
+from dataops_core.systems.measured.details import MeasuredDetails
+
+LABELS_MAX = 20
+"""Labels of a stage: each number among them is a series of the exporter."""
+
+
+class MeasuredStage(StageSettings):
+    """What all stages have that are observed by values."""
+
+    every: float = Field(default=30.0, gt=0)
+    """Seconds between two observations."""
+    time_unit: Literal["s", "ms", "us"] = "s"
+    """Unit of times that are numbers; they count from 1970 in UTC. Texts are in ISO 8601, in UTC where they name no
+    zone."""
+    status_ok: tuple[str, ...] = ()
+    """Statuses that are well; any other one is a failure of the stage."""
+    lag_records_max: int | None = Field(default=None, ge=0)
+    """Records that may wait; no limit where not given."""
+
+
+class DocumentStage(MeasuredStage):
+    """A stage that is observed by expressions on a JSON document."""
+
+    progress_time: str | None = None
+    """JMESPath expression of the time up to which everything has passed the stage."""
+    pending_since: str | None = None
+    """JMESPath expression of the time at which the oldest waiting record entered the pipeline."""
+    lag_records: str | None = None
+    """JMESPath expression of the number of records that wait."""
+    position: str | None = None
+    """JMESPath expression of a count that grows with each record that passes; the base of rates."""
+    status: str | None = None
+    """JMESPath expression of the status, which must be one of `status_ok`."""
+    labels: dict[str, str] = Field(default={})
+    """JMESPath expressions of further values by name: a number becomes a metric, a text is shown."""
+
+
+VALUES = ("progress_time", "pending_since", "lag_records", "position", "status")
+"""What a document or a row can hold, besides labels."""
+
+
+def expressions(stage: DocumentStage) -> Mapping[str, str]:
+    """Return the expressions of a stage by their keys; labels as `labels.NAME`."""
+    own = {key: text for key in VALUES if (text := getattr(stage, key)) is not None}
+    return own | {f"labels.{name}": text for name, text in stage.labels.items()}
+
+
+def document_problems(stage: DocumentStage) -> Iterator[str]:
+    """Yield what is wrong with a stage that is observed by a document, each line beginning with the key."""
+    from dataops_core.systems.measured.document import expression_problem  # noqa: PLC0415 - once a stage is checked
+
+    if stage.progress_time is None and stage.lag_records is None:
+        yield ": needs `progress_time` or `lag_records`: without one of them its state is unknown"
+    for key, text in expressions(stage).items():
+        wrong = expression_problem(text)
+        if wrong is not None:
+            yield f".{key}: {wrong}"
+    if (stage.status is None) != (not stage.status_ok):
+        yield ": `status` and `status_ok` come together"
+    yield from label_problems(stage.labels)
+
+
+def label_problems(labels: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the names of labels."""
+    taken = {each.name for each in fields(MeasuredDetails)} | set(VALUES)
+    if len(labels) > LABELS_MAX:
+        yield f".labels: has {len(labels)} labels; {LABELS_MAX} are possible"
+    for name in labels:
+        if not (name.isascii() and name.isidentifier() and name.islower()):
+            yield f'.labels: "{name}": a name has small letters, digits and _ only'
+        elif name in taken:
+            yield f'.labels: "{name}": the stage has a value of this name already'

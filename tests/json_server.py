@@ -1,0 +1,57 @@
+"""A server that answers each request with JSON, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+
+@dataclass
+class JsonServer:
+    """Answers by method and path: a status and a body, or a body with status 200.
+
+    Attributes:
+        asked: Method, path and headers of each request.
+    """
+
+    answers: dict[str, Any]
+    url: str = ""
+    asked: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+
+
+@contextmanager
+def serving(answers: Mapping[str, Any]) -> Iterator[JsonServer]:
+    """Serve answers by `METHOD path`; `path` without its query; anything else is 404."""
+    told = JsonServer(dict(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            told.asked.append((self.command, self.path, dict(self.headers)))
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            found = told.answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {"message": "not found"}))
+            status, body = found if isinstance(found, tuple) else (200, found)
+            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the base class names them so
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield told
+    finally:
+        server.shutdown()
+        server.server_close()
