@@ -168,7 +168,7 @@ check: install ## ruff, mypy --strict and the import contracts
 quick: install ## before each commit, within a minute: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
-	$(PYTEST) -q -n 2 -m quick tests/unit
+	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
 
 fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix

@@ -1,0 +1,216 @@
+"""Text that people read uses the terms of the field: no coined words, no sentence of more than 40 words, no TODO.
+
+`python -m tests.packaging.test_words` prints the hits of every scope, also of those that are not covered yet.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from dataops_core.cli.app import app as dataops
+from dataops_core.config.describe import describe
+from dataops_core.config.load import sections
+from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN
+from dataops_core.systems.registry import registry
+from dataops_exporter.dialects import METRICS as COMPATIBILITY
+from dataops_exporter.metrics import METRICS
+from dataops_tui.__main__ import app as console
+from dataops_tui.keys import bindings
+
+pytestmark = pytest.mark.quick
+
+ROOT = Path(__file__).parents[2]
+UNIT = "second|minute|hour|day|week"
+TERMS = {
+    "again, re-created": r"\banew\b",
+    "fix": r"\bmend(s|ed|ing)?\b",
+    "maintenance": r"\bupkeep\b",
+    "reports, shows; unknown": r"\b(is|are|was|were|be|been|not) told\b|\btold of\b|\btells?\b",
+    "cluster scan": r"\bsurvey(s|ed|ing)?\b",
+    "refresh, probe run": r"\b(first|next|last|newest|previous|each|every|two|three|full|whole|its|of|a|per) looks?\b",
+    "metric, value": r"\bfigures?\b",
+    "derivatives, similar": r"\bkin\b",
+    "is unavailable": r"\b(is|are) away\b",
+    "no response": r"\bdo(es)? not answer\b|\bnobody knows\b|\bnonsense\b",
+    "15 minutes, 30 minutes": r"\b(quarter of an|half an) hour\b",
+    "p50, p99": r"\bat the median\b|\b99 of 100\b",
+    "every": rf"\beach (\d+ )?({UNIT})s?\b",
+    "for (a duration)": rf"\bsince \d+ ?(s|m|min|h|d|{UNIT})s?\b",
+    "objective, SLO": r"\bpromise[sd]?\b",
+    "CA, CA certificates": r"\bauthorit(y|ies)\b",
+    "ETA": r"\bcaught up in\b",
+    "probe duration": r"\bthe probe took\b",
+    "read-write, read-only": r"\bchanges allowed\b|\bno changes\b",
+    "Back; Reverse sort": r"\bplace before\b|\bturn the order\b",
+    "unknown": r"\bnot known\b",
+    "access denied": r"\b(is|are) (not )?let in\b",
+    "malformed records; GC": r"\bgarbage\b",
+    "compatibility metrics": r"\bdialects?\b",
+    "done": r"\bTODO\b",
+}
+"""What to write, and the pattern of what not to write."""
+ALLOWED: dict[str, str] = {}
+"""Text in which a hit is right, and why. At most 20."""
+LONGEST = 40
+"""Words in a sentence of the docs."""
+
+Text = tuple[str, str]
+"""Where a text stands, and the text."""
+
+
+def _yaml_texts() -> Iterator[Text]:
+    for group in yaml.safe_load((ROOT / "dashboards/alerts/rules.yml").read_text())["groups"]:
+        for rule in group["rules"]:
+            for name in ("summary", "description"):
+                if "alert" in rule:
+                    yield f"{rule['alert']} {name}", rule["annotations"][name]
+
+
+def _runbooks() -> Iterator[Text]:
+    yield from _pages(sorted((ROOT / "dashboards/runbooks").glob("*.md")))
+
+
+def _metric_help() -> Iterator[Text]:
+    for metric in (*METRICS, *COMPATIBILITY):
+        yield metric.name, metric.help
+
+
+def _checks() -> Iterator[Text]:
+    for check, _ in registry().checks():
+        yield check.name, f"{check.meaning} {check.remedy}"
+    for failure in (*FAILURES, UNKNOWN):
+        yield failure.name, f"{failure.meaning} {failure.remedy}"
+
+
+def _keys() -> Iterator[Text]:
+    for owner, binding in bindings():
+        yield f"{owner.__name__} {binding.id}", f"{binding.description}. {binding.tooltip}"
+
+
+def _commands() -> Iterator[Text]:
+    def walk(path: str, command: Any) -> Iterator[Text]:
+        yield path, command.help or ""
+        for parameter in command.params:
+            yield f"{path} {parameter.name}", getattr(parameter, "help", None) or ""
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(f"{path} {name}", inner)
+
+    yield from walk("dataops", typer.main.get_command(dataops))
+    yield from walk("dataops-tui", typer.main.get_command(console))
+
+
+def _settings() -> Iterator[Text]:
+    tree = registry().settings_type()
+    describe(tree)
+    for at, model in sections(tree):
+        yield ".".join(at), model.__doc__ or ""
+        for name, field in model.model_fields.items():
+            yield ".".join((*at, name)), field.description or ""
+
+
+def _pages(paths: list[Path]) -> Iterator[Text]:
+    for path in paths:
+        text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for number, block in enumerate(re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.|\||#))", text), 1):
+            yield f"{path.relative_to(ROOT)} block {number}", block
+
+
+def _docs() -> Iterator[Text]:
+    yield from _pages([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+
+
+def _modules(*parts: str) -> Iterator[tuple[Path, ast.Module]]:
+    for part in parts:
+        for path in sorted((ROOT / part).rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+def _docstrings() -> Iterator[Text]:
+    for path, tree in _modules("core", "tui", "exporter"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and (text := _literal(node.value)):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", text
+
+
+def _strings(*parts: str) -> Iterator[Text]:
+    """Yield string literals of several words that are no docstrings."""
+    for path, tree in _modules(*parts):
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and id(node) not in docstrings and " " in _literal(node).strip():
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", _literal(node)
+
+
+def _literal(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
+    "alert rules": _yaml_texts,
+    "runbooks": _runbooks,
+    "metric HELP": _metric_help,
+    "checks": _checks,
+    "console keys": _keys,
+    "console strings": lambda: _strings("tui"),
+    "command help": _commands,
+    "settings": _settings,
+    "strings of core and exporter": lambda: _strings("core", "exporter"),
+    "docs": _docs,
+    "docstrings": _docstrings,
+}
+PROSE = ("alert rules", "runbooks", "docs")
+"""Scopes whose sentences are counted."""
+NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks"}
+"""Scopes that still hold terms to replace: counted by the program, not held by the test."""
+
+
+def hits(scope: str) -> list[str]:
+    """Return where a scope uses a term that it should not use, or a sentence that is too long."""
+    found: list[str] = []
+    for where, text in SCOPES[scope]():
+        plain = re.sub(r"`[^`]*`|{{.*?}}", "`", text)
+        plain = re.sub(r"\]\([^)]*\)", "]", plain)
+        for allowed in ALLOWED:
+            plain = plain.replace(allowed, "")
+        for instead, pattern in TERMS.items():
+            used = re.finditer(pattern, plain, re.IGNORECASE)
+            found.extend(f"{where}: {match[0]!r}: write {instead!r}" for match in used)
+        if scope in PROSE and not plain.lstrip().startswith(("|", "<")):
+            for sentence in re.split(r"(?<=[.!?:])\s+", plain):
+                words = sentence.split()
+                if sum(bool(re.search(r"\w", word)) for word in words) > LONGEST:
+                    found.append(f"{where}: {len(words)} words: {' '.join(words)[:60]}…")
+    return found
+
+
+@pytest.mark.parametrize("scope", sorted(set(SCOPES) - NOT_COVERED))
+def test_texts_use_the_terms_of_the_field(scope: str) -> None:
+    assert hits(scope) == []
+
+
+def test_a_term_and_a_long_sentence_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCOPES, "docs", lambda: iter([("a", "It is mended, each 5 minutes."), ("b", "word " * 41)]))
+    assert [hit.split(":")[0] for hit in hits("docs")] == ["a", "a", "b"]
+
+
+def test_each_exception_is_still_needed_and_there_are_few() -> None:
+    assert len(ALLOWED) <= 20
+    texts = "\n".join(text for scope in SCOPES.values() for _, text in scope())
+    assert [allowed for allowed in ALLOWED if allowed not in texts] == []
+
+
+if __name__ == "__main__":
+    for name in SCOPES:
+        found = hits(name)
+        shown = [f"       {hit}" for hit in found if name in sys.argv[1:]]
+        held = "" if name in NOT_COVERED else "  (held by the test)"
+        sys.stdout.write("\n".join([f"{len(found):5}  {name}{held}", *shown, ""]))
