@@ -175,10 +175,10 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - whatever a field is annotat
 
 
 def metrics() -> Iterator[str]:
-    """Yield the table of metrics, and one for each dialect."""
+    """Yield the table of metrics, and a table of compatibility metrics for each other exporter."""
     yield from _metrics(METRICS)
     for dialect in dict.fromkeys(metric.dialect for metric in DIALECTS):
-        yield f"## Dialect `{dialect}`\n"
+        yield f"## Compatible with `{dialect}`\n"
         yield from _metrics(metric for metric in DIALECTS if metric.dialect == dialect)
 
 

@@ -1,6 +1,6 @@
-"""The same figures under the names and labels of other exporters, so that dashboards made for them go on.
+"""Compatibility metrics: our values under the names and labels of other exporters, for dashboards made for those.
 
-What those exporters tell and we do not know is absent. Series of partitions follow the granularity in the settings.
+A metric is absent if we do not collect its value. Series of partitions follow the granularity in the settings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataops_exporter.families import Sample, total
 from dataops_exporter.metrics import Metric
 
 Lags = Mapping[str, Mapping[int, GroupLag]]
-"""Where a group is, by topic and partition."""
+"""Offsets of a group by topic and partition."""
 
 KAFKA_EXPORTER, KMINION, LAG_EXPORTER = "kafka_exporter", "kminion", "kafka_lag_exporter"
 
@@ -41,19 +41,21 @@ KE_LEADER = _danielqsj("topic_partition_leader", "Broker id of the partition's l
 KE_REPLICAS = _danielqsj("topic_partition_replicas", "Number of replicas of the partition.", *_TP)
 KE_IN_SYNC = _danielqsj("topic_partition_in_sync_replica", "Number of in-sync replicas of the partition.", *_TP)
 KE_PREFERRED = _danielqsj("topic_partition_leader_is_preferred", "1 if the preferred replica leads, else 0.", *_TP)
-KE_UNDER = _danielqsj("topic_partition_under_replicated_partition", "1 if it is under-replicated, else 0.", *_TP)
+KE_UNDER = _danielqsj(
+    "topic_partition_under_replicated_partition", "1 if the partition is under-replicated, else 0.", *_TP
+)
 KE_GROUP_OFFSET = _danielqsj("consumergroup_current_offset", "Committed offset of the group.", *_CTP)
 KE_GROUP_OFFSET_SUM = _danielqsj(
     "consumergroup_current_offset_sum", "Sum of the committed offsets of the group.", "consumergroup", "topic"
 )
-KE_GROUP_LAG = _danielqsj("consumergroup_lag", "Records that wait for the group.", *_CTP)
+KE_GROUP_LAG = _danielqsj("consumergroup_lag", "Lag of the group in the partition.", *_CTP)
 KE_GROUP_LAG_SUM = _danielqsj(
-    "consumergroup_lag_sum", "Records that wait for the group in all partitions.", "consumergroup", "topic"
+    "consumergroup_lag_sum", "Lag of the group over all partitions of the topic.", "consumergroup", "topic"
 )
 KE_GROUP_MEMBERS = _danielqsj("consumergroup_members", "Number of members of the group.", "consumergroup")
 
 _KTP = ("topic_name", "partition_id")
-KM_UP = _kminion("exporter_up", "1 if the newest survey has read all that it asked for, else 0.", "version")
+KM_UP = _kminion("exporter_up", "1 if the newest cluster scan is complete, else 0.", "version")
 KM_CLUSTER = _kminion("kafka_cluster_info", "Kafka cluster information.", "broker_count", "controller_id", "cluster_id")
 KM_BROKER = _kminion(
     "kafka_broker_info", "Kafka broker information.", "broker_id", "address", "port", "rack_id", "is_controller"
@@ -73,18 +75,16 @@ KM_GROUP = _kminion(
 KM_OFFSETS = _kminion(
     "kafka_consumer_group_topic_offset_sum", "Sum of the committed offsets of the group.", "group_id", "topic_name"
 )
-KM_LAG = _kminion(
-    "kafka_consumer_group_topic_lag", "Records that wait for the group in the topic.", "group_id", "topic_name"
-)
+KM_LAG = _kminion("kafka_consumer_group_topic_lag", "Lag of the group in the topic.", "group_id", "topic_name")
 KM_PARTITION_LAG = _kminion(
-    "kafka_consumer_group_topic_partition_lag", "Records that wait for the group.", "group_id", *_KTP
+    "kafka_consumer_group_topic_partition_lag", "Lag of the group in the partition.", "group_id", *_KTP
 )
 
 _GTP = ("group", "topic", "partition", "member_host", "consumer_id", "client_id")
 LE_LATEST = _lag_exporter("partition_latest_offset", "High watermark of the partition.", *_TP)
 LE_EARLIEST = _lag_exporter("partition_earliest_offset", "Low watermark of the partition.", *_TP)
 LE_OFFSET = _lag_exporter("consumergroup_group_offset", "Committed offset of the group.", *_GTP)
-LE_LAG = _lag_exporter("consumergroup_group_lag", "Records that wait for the group.", *_GTP)
+LE_LAG = _lag_exporter("consumergroup_group_lag", "Lag of the group in the partition.", *_GTP)
 LE_MAX_LAG = _lag_exporter("consumergroup_group_max_lag", "Largest lag of the group's partitions.", "group")
 LE_SUM_LAG = _lag_exporter("consumergroup_group_sum_lag", "Sum of the lags of the group.", "group")
 LE_TOPIC_LAG = _lag_exporter(
@@ -92,7 +92,7 @@ LE_TOPIC_LAG = _lag_exporter(
 )
 
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
-"""All of them, in the order of their definition."""
+"""All compatibility metrics, in the order of their definition."""
 _KMINION_STATES = {
     "STABLE": "Stable",
     "EMPTY": "Empty",
@@ -103,7 +103,7 @@ _KMINION_STATES = {
 
 
 def cluster(survey: ClusterSnapshot, spoken: Sequence[str]) -> Iterator[Sample]:
-    """Yield what the dialects say of the cluster and its brokers."""
+    """Yield the compatibility metrics of the cluster and its brokers."""
     if KAFKA_EXPORTER in spoken:
         yield KE_BROKERS, (), float(len(survey.brokers))
         for broker in survey.brokers:
@@ -123,7 +123,7 @@ def committed(of_topic: Mapping[int, GroupLag]) -> float | None:
 
 
 def topic(about: Topic, cluster_name: str, spoken: Sequence[str], *, each: bool) -> Iterator[Sample]:
-    """Yield what the dialects say of a topic; of its partitions where `each` is asked for."""
+    """Yield the compatibility metrics of a topic, and of its partitions if `each` is set."""
     name, partitions = about.name, about.partitions
     if KAFKA_EXPORTER in spoken:
         yield KE_PARTITIONS, (name,), float(len(partitions))
@@ -160,7 +160,7 @@ def _kafka_exporter_partition(at: tuple[str, str], partition: Partition) -> Iter
 def group(
     name: str, about: ConsumerGroup, lags: Lags, cluster_name: str, spoken: Sequence[str], granularity: str
 ) -> Iterator[Sample]:
-    """Yield what the dialects say of a consumer group."""
+    """Yield the compatibility metrics of a consumer group."""
     if KAFKA_EXPORTER in spoken:
         yield from _kafka_exporter_group(name, about, lags, granularity)
     if KMINION in spoken:

@@ -169,7 +169,7 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
 }
 PROSE = ("alert rules", "runbooks", "docs")
 """Scopes whose sentences are counted."""
-NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks"}
+NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks", "metric HELP"}
 """Scopes that still hold terms to replace: counted by the program, not held by the test."""
 
 
