@@ -12,7 +12,7 @@ from threading import Thread
 
 from dataops_core.config import find_config
 from dataops_core.errors import DataopsError
-from dataops_core.garbage import look_seldom
+from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.narration import guard_stderr
 from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataopsError as error:
         say(str(error))
         return 2
-    look_seldom()
+    tune_for_probes()
     service.start()
     Thread(target=server.serve_forever, name="http", daemon=True).start()
     say(f"listening on {arguments.host}:{server.server_port}")

@@ -35,7 +35,7 @@ from pyiceberg.types import LongType, NestedField, StringType
 from tests.bench import end_cleanly
 from tests.bench.broker import broker, fill
 
-from dataops_core.garbage import look_seldom
+from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
@@ -264,7 +264,7 @@ def main() -> None:
     options.add_argument("--only", choices=("kafka", "iceberg", "demo"))
     options.add_argument("--config", type=Path, default=Path(".local/demo/dataops.toml"), help="of the stack that runs")
     chosen = options.parse_args()
-    look_seldom()  # as our programs do
+    tune_for_probes()  # as our programs do
     found: dict[str, Any] = {}
     if chosen.only == "demo":
         found["demo"] = bench_demo(chosen.config, chosen.times)

@@ -15,12 +15,12 @@ from tests.screen import shown, type_at_once, until_shown
 from tests.settings import Settings
 from textual.widgets import Input
 
+from dataops_core import gc_tuning
 from dataops_core.actions.audit import AuditLog
+from dataops_core.gc_tuning import IDLE_SECONDS, WORTHWHILE
 from dataops_core.systems.clients import Clients
-from dataops_tui import garbage
 from dataops_tui.app import DataopsApp
 from dataops_tui.base import TICK
-from dataops_tui.garbage import QUIET, WORTH
 from dataops_tui.resource import Row, TableScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
@@ -311,15 +311,18 @@ async def test_what_arrives_is_drawn_once_and_by_one_clock(console: Console, mon
         assert filled == ["alerts", "alerts"], "once more when it is seen again"
 
 
-@pytest.mark.parametrize(("since", "looks"), [(QUIET + 1, WORTH), (QUIET - 1, WORTH), (QUIET + 1, WORTH - 1)])
-def test_garbage_is_looked_for_while_nobody_types(monkeypatch: pytest.MonkeyPatch, since: float, looks: int) -> None:
-    took: list[str] = []
+@pytest.mark.parametrize(
+    ("since", "young"),
+    [(IDLE_SECONDS + 1, WORTHWHILE), (IDLE_SECONDS - 1, WORTHWHILE), (IDLE_SECONDS + 1, WORTHWHILE - 1)],
+)
+def test_full_collections_run_while_nobody_types(monkeypatch: pytest.MonkeyPatch, since: float, young: int) -> None:
+    ran: list[str] = []
     clock = iter([100.0, 100.0 + since])
     monkeypatch.setattr(
-        garbage, "gc", SimpleNamespace(get_count=lambda: (0, 0, looks), collect=lambda: took.append(""))
+        gc_tuning, "gc", SimpleNamespace(get_count=lambda: (0, 0, young), collect=lambda: ran.append(""))
     )
-    monkeypatch.setattr(garbage, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    collector = garbage.GarbageCollector()
+    monkeypatch.setattr(gc_tuning, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    collector = gc_tuning.IdleCollector()
     collector.pressed()
-    collector.look()
-    assert bool(took) == (since > QUIET and looks >= WORTH)
+    collector.collect()
+    assert bool(ran) == (since > IDLE_SECONDS and young >= WORTHWHILE)

@@ -35,9 +35,9 @@ import json, sys, time
 from pathlib import Path
 import psutil
 from dataops_core.systems.registry import load_settings
-from dataops_core.garbage import look_seldom
+from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.monitor import Monitor
-look_seldom()
+tune_for_probes()
 monitor, process = Monitor(load_settings(Path(sys.argv[1]))), psutil.Process()
 for _ in range(int(sys.argv[2])):
     began = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,12 +14,12 @@ import typer
 from dataops_core.config import context_of, find_config
 from dataops_core.error_log import INTERNAL_ERROR, catch_unexpected, log_error
 from dataops_core.errors import DataopsError
+from dataops_core.gc_tuning import exclude_modules, tune_for_console
 from dataops_core.narration import guard_stderr, narrate
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
 from dataops_tui.charset import has_utf8
-from dataops_tui.garbage import THRESHOLDS
 from dataops_tui.keys import check_keys
 from dataops_tui.leaving import Departure
 from dataops_tui.replay import SHIPPED, Replay, settings_of
@@ -104,10 +103,10 @@ def console(
         from dataops_core.recorder.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
 
         monitor = RecordedMonitor(settings, context)
-        gc.freeze()  # modules live for ever: no need to look through them again and again
+        exclude_modules()
         return monitor
 
-    gc.set_threshold(*THRESHOLDS)
+    tune_for_console()
     sys.setswitchinterval(SWITCH)
     in_browser = bool(os.environ.get("TEXTUAL_DRIVER"))
     running = DataopsApp(

@@ -20,6 +20,7 @@ from textual.screen import Screen
 from dataops_core.actions import Backfill, Gate
 from dataops_core.config import Settings, StageSettings, context_of
 from dataops_core.errors import ActionRefused, ClientError
+from dataops_core.gc_tuning import IDLE_SECONDS, IdleCollector
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_core.health.paths import downstream
@@ -35,7 +36,6 @@ from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.dialogs.pick import Answer, AskDialog
 from dataops_tui.fault_guard import FaultGuard
-from dataops_tui.garbage import QUIET, GarbageCollector
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
 from dataops_tui.navigation import PLACES, Navigator
@@ -186,7 +186,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.gate = gate or Gate(self.context_name, self.context_settings, audit=settings.audit)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         """What has changed since the console was started, oldest first."""
-        self._garbage = GarbageCollector()
+        self._collector = IdleCollector()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what all that is drawn passes."""
@@ -200,12 +200,12 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def on_mount(self) -> None:
         """Watch from now on."""
         self._connect(self._watch)
-        self.set_interval(QUIET, self._garbage.look)
+        self.set_interval(IDLE_SECONDS, self._collector.collect)
 
     async def on_event(self, event: events.Event) -> None:
         """Take note of keys and the mouse."""
         if isinstance(event, events.InputEvent):
-            self._garbage.pressed()
+            self._collector.pressed()
         await super().on_event(event)
 
     def _connect(self, watch: Callable[[], Watching], before: Watching | None = None) -> None:

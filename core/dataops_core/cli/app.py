@@ -28,7 +28,7 @@ from dataops_core.cli.terminal import (
 )
 from dataops_core.error_log import catch_unexpected, log_error
 from dataops_core.errors import DataopsError
-from dataops_core.garbage import look_seldom
+from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.narration import guard_stderr
 from dataops_core.plain import visible_lines
 
@@ -179,7 +179,7 @@ def run() -> NoReturn:
     """
     occupy_descriptors()
     guard_stderr()
-    look_seldom()
+    tune_for_probes()
     for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)

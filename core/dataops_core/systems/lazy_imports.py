@@ -8,7 +8,6 @@ here it waits for them.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -19,6 +18,8 @@ from importlib.util import find_spec
 from threading import RLock
 from types import ModuleType
 from typing import Any
+
+from dataops_core.gc_tuning import exclude_modules
 
 MODULES = frozenset(
     {
@@ -109,7 +110,7 @@ def load(*modules: ModuleType) -> None:
     loaders = [(loader, module) for module in modules if isinstance(loader := module.__loader__, _HollowLoader)]
     loaded = [loader.load(module) for loader, module in loaders]
     if any(loaded):
-        gc.freeze()  # modules live for ever: no need to look through them for garbage again and again
+        exclude_modules()
 
 
 def install() -> None:
