@@ -8,13 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from dataops_core.cli.invocation import Invocation, TyperContext
 from dataops_core.cli.statement import StatementCommand, read_statement
 from dataops_core.cli.terminal import (
     OUTPUT_ERRORS,
@@ -71,25 +71,6 @@ class RowOutput(StrEnum):
     CSV_SAFE = "csv-safe"
 
 
-@dataclass
-class Invocation:
-    """What was typed before the command.
-
-    Attributes:
-        config: The settings file, where named.
-        context: The context, where named.
-        command: Name of the command.
-    """
-
-    config: Path | None = None
-    context: str | None = None
-    command: str | None = None
-
-
-class _Context(typer.Context):
-    obj: Invocation
-
-
 _HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(name="dataops", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_HELP)
 kafka_app = typer.Typer(rich_markup_mode=None, context_settings=_HELP, help="Kafka's topics, groups and records.")
@@ -111,19 +92,27 @@ ConfirmOption = Annotated[
 ]
 
 
-def _named(kind: str) -> Callable[[_Context, str], list[str]]:
-    """Return what completes a name from the settings, as far as these can be read."""
+def _named(what: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]:
+    """Return what completes a name from the settings, as far as these can be read.
 
-    def complete(context: _Context, incomplete: str) -> list[str]:
-        from dataops_core.config import find_config
-        from dataops_core.systems.registry import load_settings
+    Args:
+        what: `context`, `pipeline`, `stage` or `component`.
+        kinds: Kinds of components that are meant; all where none are given.
+    """
 
+    def complete(context: TyperContext, incomplete: str) -> list[str]:
+        typed = context.find_root().params
+        invocation = Invocation(typed.get("config"), typed.get("context_name"))
         try:
-            settings = load_settings(find_config(context.find_root().params.get("config")))
+            if what == "component":
+                here = invocation.chosen().context.configured()
+                names = {name for name, each in here.items() if not kinds or each.component in kinds}
+            else:
+                settings = invocation.settings()
+                stages = {stage.name for pipeline in settings.pipelines.values() for stage in pipeline.stages}
+                names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[what]
         except DataopsError:
             return []
-        stages = {stage.name for pipeline in settings.pipelines.values() for stage in pipeline.stages}
-        names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[kind]
         return sorted(name for name in names if name.startswith(incomplete))
 
     return complete
@@ -131,6 +120,29 @@ def _named(kind: str) -> Callable[[_Context, str], list[str]]:
 
 PipelineArgument = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="The pipeline.", autocompletion=_named("pipeline"))
+]
+
+
+def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an option, as Typer takes it
+    return typer.Option(
+        "--component",
+        metavar="NAME",
+        help=f"The {noun} component, needed only where the context has several.",
+        autocompletion=_named("component", *kinds),
+    )
+
+
+KafkaOption = Annotated[str | None, _component_option("Kafka", "kafka")]
+AirflowOption = Annotated[str | None, _component_option("Airflow", "airflow")]
+TrinoOption = Annotated[str | None, _component_option("Trino", "trino")]
+CatalogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--component",
+        metavar="NAME",
+        help="Only this Iceberg catalog; all of the context if not given.",
+        autocompletion=_named("component", "iceberg"),
+    ),
 ]
 RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")]
 DagArgument = Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")]
@@ -207,7 +219,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback(invoke_without_command=True)
 def root(
-    context: _Context,
+    context: TyperContext,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
@@ -236,7 +248,7 @@ def root(
 
 @app.command()
 def probe(
-    context: _Context,
+    context: TyperContext,
     pipelines: Annotated[
         list[str] | None,
         typer.Argument(metavar="PIPELINE", help="All if none named.", autocompletion=_named("pipeline")),
@@ -256,6 +268,7 @@ def probe(
             "--component",
             metavar="NAME",
             help="Show only this component; without a pipeline or stage only that is looked at; may be given again.",
+            autocompletion=_named("component"),
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until ctrl+c.")] = False,
@@ -281,7 +294,7 @@ def probe(
 
 @app.command()
 def why(
-    context: _Context,
+    context: TyperContext,
     pipeline: PipelineArgument,
     output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
 ) -> int:
@@ -300,7 +313,7 @@ def why(
 
 @app.command(cls=StatementCommand)
 def sql(
-    context: _Context,
+    context: TyperContext,
     statement: Annotated[
         str | None, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from standard input.")
     ] = None,
@@ -313,6 +326,7 @@ def sql(
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after that time.")
     ] = None,
+    component: TrinoOption = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
@@ -329,6 +343,7 @@ def sql(
 
     return querying.sql(
         context.obj,
+        component,
         read_statement(statement, file),
         output=output.value,
         timeout=timeout,
@@ -338,7 +353,7 @@ def sql(
 
 @app.command()
 def record(
-    context: _Context,
+    context: TyperContext,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Record into this file; else the context's own.")
     ] = None,
@@ -359,7 +374,7 @@ def record(
 
 @app.command()
 def report(
-    context: _Context,
+    context: TyperContext,
     since: Annotated[
         str, typer.Option(metavar="TIME", help="From when on: 2h, 30m or 3d ago, 03:12, or 2026-01-05T03:12, in UTC.")
     ] = "24h",
@@ -390,7 +405,7 @@ def report(
 
 @app.command()
 def canary(
-    context: _Context,
+    context: TyperContext,
     pipeline: PipelineArgument,
     timeout: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
@@ -422,8 +437,11 @@ def canary(
 
 @app.command()
 def doctor(
-    context: _Context,
-    components: Annotated[list[str] | None, typer.Argument(metavar="COMPONENT", help="All if none named.")] = None,
+    context: TyperContext,
+    components: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMPONENT", help="All if none named.", autocompletion=_named("component")),
+    ] = None,
     output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
 ) -> int:
     """Try each connection layer by layer, say which layer fails, and the mend.
@@ -440,10 +458,11 @@ def doctor(
 
 @kafka_app.command("topics")
 def kafka_topics(
-    context: _Context,
+    context: TyperContext,
     wanted: Annotated[
         str | None, typer.Option("--filter", metavar="REGEX", help="Only topics in whose name it is found.")
     ] = None,
+    component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """List topics: partitions, replicas, what is not in sync, records, and when the newest one came.
@@ -454,13 +473,14 @@ def kafka_topics(
     """
     from dataops_core.cli import kafka
 
-    return kafka.list_topics(context.obj, wanted, output.value)
+    return kafka.list_topics(context.obj, component, wanted, output.value)
 
 
 @kafka_app.command("groups")
 def kafka_groups(
-    context: _Context,
+    context: TyperContext,
     group: Annotated[str | None, typer.Argument(metavar="GROUP", help="All if none named.")] = None,
+    component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """List consumer groups with their lag; of one that is named, each partition that it has committed to.
@@ -472,13 +492,13 @@ def kafka_groups(
     from dataops_core.cli import kafka
 
     if group is None:
-        return kafka.list_groups(context.obj, output.value)
-    return kafka.show_group(context.obj, group, output.value)
+        return kafka.list_groups(context.obj, component, output.value)
+    return kafka.show_group(context.obj, component, group, output.value)
 
 
 @kafka_app.command("peek")
 def kafka_peek(
-    context: _Context,
+    context: TyperContext,
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic.")],
     partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this partition.")] = None,
     start: Annotated[
@@ -493,6 +513,7 @@ def kafka_peek(
         int | None, typer.Option(min=1, metavar="N", help="Records; 10 if not given, without end with --follow.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records, until ctrl+c.")] = False,
+    component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """Read a topic's records, decoded: JSON, Avro by the schema registry, text or hex. Nothing is committed.
@@ -508,12 +529,12 @@ def kafka_peek(
     from dataops_core.cli import kafka
 
     return kafka.peek(
-        context.obj, topic, partition=partition, start=start, limit=limit, follow=follow, output=output.value
+        context.obj, component, topic, partition=partition, start=start, limit=limit, follow=follow, output=output.value
     )
 
 
 @tables_app.command("list")
-def tables_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
+def tables_list(context: TyperContext, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE) -> int:
     """List the tables of all catalogs.
 
     Example: dataops tables list -o csv
@@ -522,13 +543,14 @@ def tables_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
     """
     from dataops_core.cli import tables
 
-    return tables.list_tables(context.obj, output.value)
+    return tables.list_tables(context.obj, component, output.value)
 
 
 @tables_app.command("health")
 def tables_health(
-    context: _Context,
+    context: TyperContext,
     table: Annotated[str | None, typer.Argument(metavar="TABLE", help="catalog.namespace.table; all if none.")] = None,
+    component: CatalogOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """Say of tables what is wrong, with their files, snapshots and upkeep: the checks of a pipeline's tables.
@@ -542,11 +564,13 @@ def tables_health(
     """
     from dataops_core.cli import tables
 
-    return tables.health(context.obj, table, output.value)
+    return tables.health(context.obj, component, table, output.value)
 
 
 @tables_app.command("snapshots")
-def tables_snapshots(context: _Context, table: TableArgument, output: RowsOption = RowOutput.TABLE) -> int:
+def tables_snapshots(
+    context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
+) -> int:
     """List the snapshots that a table keeps, newest first: what each changed, what points to it, and who made it.
 
     Example: dataops tables snapshots lake.bronze.readings
@@ -555,11 +579,13 @@ def tables_snapshots(context: _Context, table: TableArgument, output: RowsOption
     """
     from dataops_core.cli import tables
 
-    return tables.snapshots(context.obj, table, output.value)
+    return tables.snapshots(context.obj, component, table, output.value)
 
 
 @tables_app.command("files")
-def tables_files(context: _Context, table: TableArgument, output: RowsOption = RowOutput.TABLE) -> int:
+def tables_files(
+    context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
+) -> int:
     """Count the data files of a table's current snapshot by size; the last row has those larger than all.
 
     Example: dataops tables files bronze.readings
@@ -568,11 +594,11 @@ def tables_files(context: _Context, table: TableArgument, output: RowsOption = R
     """
     from dataops_core.cli import tables
 
-    return tables.files(context.obj, table, output.value)
+    return tables.files(context.obj, component, table, output.value)
 
 
 @dag_app.command("list")
-def dag_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
+def dag_list(context: TyperContext, component: AirflowOption = None, output: RowsOption = RowOutput.TABLE) -> int:
     """List all DAGs.
 
     Example: dataops dag list -o json
@@ -581,14 +607,15 @@ def dag_list(context: _Context, output: RowsOption = RowOutput.TABLE) -> int:
     """
     from dataops_core.cli import dags
 
-    return dags.list_dags(context.obj, output.value)
+    return dags.list_dags(context.obj, component, output.value)
 
 
 @dag_app.command("runs")
 def dag_runs(
-    context: _Context,
+    context: TyperContext,
     dag_id: DagArgument,
     limit: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Runs.")] = 20,
+    component: AirflowOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """List the newest runs of a DAG, newest first.
@@ -599,17 +626,18 @@ def dag_runs(
     """
     from dataops_core.cli import dags
 
-    return dags.list_runs(context.obj, dag_id, limit, output.value)
+    return dags.list_runs(context.obj, component, dag_id, limit, output.value)
 
 
 @dag_app.command("logs")
 def dag_logs(
-    context: _Context,
+    context: TyperContext,
     dag_id: DagArgument,
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run; dataops dag runs lists them.")],
     task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The task; task[3] of a mapped one.")],
     number: Annotated[int | None, typer.Option("--try", min=1, metavar="N", help="The newest if not given.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the log ends.")] = False,
+    component: AirflowOption = None,
 ) -> int:
     """Write the log of a task, with the tracebacks that Airflow keeps beside it.
 
@@ -620,11 +648,17 @@ def dag_logs(
     """
     from dataops_core.cli import dags
 
-    return dags.write_log(context.obj, dag_id, run_id, task_id, number, follow=follow)
+    return dags.write_log(context.obj, component, dag_id, run_id, task_id, number, follow=follow)
 
 
 @dag_app.command("pause")
-def dag_pause(context: _Context, dag_id: DagArgument, yes: YesOption = False, confirm: ConfirmOption = None) -> int:
+def dag_pause(
+    context: TyperContext,
+    dag_id: DagArgument,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
     """Pause a DAG: its schedule makes no further runs.
 
     It wants to be confirmed, and is audited.
@@ -636,11 +670,17 @@ def dag_pause(context: _Context, dag_id: DagArgument, yes: YesOption = False, co
     """
     from dataops_core.cli import dags
 
-    return dags.set_paused(context.obj, dag_id, paused=True, confirmed=confirm or ("yes" if yes else None))
+    return dags.set_paused(context.obj, component, dag_id, paused=True, confirmed=confirm or ("yes" if yes else None))
 
 
 @dag_app.command("unpause")
-def dag_unpause(context: _Context, dag_id: DagArgument, yes: YesOption = False, confirm: ConfirmOption = None) -> int:
+def dag_unpause(
+    context: TyperContext,
+    dag_id: DagArgument,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
     """Let a paused DAG go on.
 
     It wants to be confirmed, and is audited.
@@ -652,16 +692,17 @@ def dag_unpause(context: _Context, dag_id: DagArgument, yes: YesOption = False, 
     """
     from dataops_core.cli import dags
 
-    return dags.set_paused(context.obj, dag_id, paused=False, confirmed=confirm or ("yes" if yes else None))
+    return dags.set_paused(context.obj, component, dag_id, paused=False, confirmed=confirm or ("yes" if yes else None))
 
 
 @dag_app.command("trigger")
 def dag_trigger(
-    context: _Context,
+    context: TyperContext,
     dag_id: DagArgument,
     conf: Annotated[str | None, typer.Option(metavar="JSON", help="The run's parameters, a JSON object.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait.")] = 3600.0,
+    component: AirflowOption = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
@@ -679,6 +720,7 @@ def dag_trigger(
 
     return dags.trigger(
         context.obj,
+        component,
         dag_id,
         parse_conf(conf or ""),
         wait=timeout if wait else None,
@@ -688,7 +730,7 @@ def dag_trigger(
 
 @dag_app.command("backfill")
 def dag_backfill(
-    context: _Context,
+    context: TyperContext,
     dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG; it needs a schedule by time.")],
     start: Annotated[str, typer.Option("--from", metavar="DATE", help="First date, in UTC without a zone.")],
     end: Annotated[str, typer.Option("--to", metavar="DATE", help="Last date.")],
@@ -696,6 +738,7 @@ def dag_backfill(
         str, typer.Option(metavar="RUNS", help="Also dates that have a run: none, failed or completed ones.")
     ] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write the dates that would run.")] = False,
+    component: AirflowOption = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
@@ -712,17 +755,26 @@ def dag_backfill(
     from dataops_core.cli import dags
 
     wanted = Backfill.of(dag_id, start, end, again)
-    return dags.backfill(context.obj, wanted, dry_run=dry_run, confirmed=confirm or ("yes" if yes else None))
+    return dags.backfill(context.obj, component, wanted, dry_run=dry_run, confirmed=confirm or ("yes" if yes else None))
 
 
 @monitoring_app.command("verify")
 def monitoring_verify(
-    context: _Context,
+    context: TyperContext,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="The central Prometheus, without /api; else the context's.")
     ] = None,
     alertmanager: Annotated[
         str | None, typer.Option(metavar="URL", help="The central Alertmanager; else the context's.")
+    ] = None,
+    components: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="The Prometheus or Alertmanager component, where the context has several; may be given again.",
+            autocompletion=_named("component", "prometheus", "alertmanager"),
+        ),
     ] = None,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A bearer token for the addresses that are given.")
@@ -770,7 +822,7 @@ def monitoring_verify(
     confirmed = confirm or ("yes" if yes else None)
     return monitoring.verify_arrival(
         context.obj,
-        monitoring.Addresses(url, alertmanager, token_file, ca_file),
+        monitoring.Addresses(url, alertmanager, token_file, ca_file, components or ()),
         monitoring.Expected(job, left_out or [], receiver),
         monitoring.Sending(severity.value, label or [], confirmed) if send_test_alert else None,
         as_json=output is ListOutput.JSON,
@@ -778,7 +830,7 @@ def monitoring_verify(
 
 
 @config_app.command("validate")
-def config_validate(context: _Context) -> int:
+def config_validate(context: TyperContext) -> int:
     """Check the settings, and name all that is wrong with them.
 
     Example: dataops --config dataops.toml config validate
@@ -791,7 +843,7 @@ def config_validate(context: _Context) -> int:
 
 
 @config_app.command("show")
-def config_show(context: _Context) -> int:
+def config_show(context: TyperContext) -> int:
     """Write the settings in effect as TOML, with where each comes from; secrets are masked.
 
     Example: dataops config show
@@ -805,7 +857,7 @@ def config_show(context: _Context) -> int:
 
 @config_app.command("init")
 def config_init(
-    context: _Context,
+    context: TyperContext,
     kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Kafka's bootstrap servers.")] = None,
     airflow: Annotated[str | None, typer.Option(metavar="URL", help="Airflow's API server.")] = None,
     airflow_user: Annotated[
@@ -850,7 +902,7 @@ def config_schema() -> int:
 
 @audit_app.command("verify")
 def audit_verify(
-    context: _Context,
+    context: TyperContext,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
     head: Annotated[
         str | None, typer.Option(metavar="SHA256", help="Hash of a line, from a syslog; it has to be in the file.")

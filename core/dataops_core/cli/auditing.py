@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dataops_core.actions.audit import AuditLog, AuditReport
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import AuditSettings, find_config
 from dataops_core.errors import ConfigError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.listing import write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
 from dataops_core.config import context_of, find_config

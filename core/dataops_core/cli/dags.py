@@ -11,17 +11,14 @@ from typing import Any
 import typer
 
 from dataops_core.actions import Backfill, Gate
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.listing import listed, write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
-from dataops_core.config import context_of, find_config
-from dataops_core.errors import ClientError, ConfigError, NotFound, TimedOut, Unreachable
+from dataops_core.errors import ClientError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
 from dataops_core.systems.airflow.client import AirflowClient, DagRun
 from dataops_core.systems.airflow.runs import LogLine, backfill_dates, log, task_instances
-from dataops_core.systems.clients import Clients
-from dataops_core.systems.registry import load_settings
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
@@ -39,9 +36,9 @@ RUN_COLUMNS = (
 )
 
 
-def list_dags(invocation: Invocation, output: str) -> int:
+def list_dags(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all DAGs."""
-    _, _, airflow = _open(invocation)
+    _, _, airflow = _open(invocation, component)
     columns = [(name, "varchar") for name in ("dag_id", "state", "schedule", "tags")]
     rows = []
     for dag in airflow.dags():
@@ -51,30 +48,39 @@ def list_dags(invocation: Invocation, output: str) -> int:
     return Exit.OK
 
 
-def list_runs(invocation: Invocation, dag_id: str, limit: int, output: str) -> int:
+def list_runs(invocation: Invocation, component: str | None, dag_id: str, limit: int, output: str) -> int:
     """Write the newest runs of a DAG, newest first."""
-    _, _, airflow = _open(invocation)
+    _, _, airflow = _open(invocation, component)
     write_rows(output, RUN_COLUMNS, [_run(run) for run in airflow.runs(dag_id, limit)])
     return Exit.OK
 
 
-def set_paused(invocation: Invocation, dag_id: str, *, paused: bool, confirmed: str | None) -> int:
+def set_paused(
+    invocation: Invocation, component: str | None, dag_id: str, *, paused: bool, confirmed: str | None
+) -> int:
     """Pause a DAG, or let it go on."""
-    name, gate, airflow = _open(invocation)
+    place, gate, airflow = _open(invocation, component)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
         what = "pauses" if paused else "unpauses"
-        confirmed = ask_word(f'This {what} {dag_id} in the context "{name}".', word)
+        confirmed = ask_word(f"This {what} {dag_id} {place}.", word)
     gate.set_paused(airflow, [dag_id], paused=paused, confirmed=confirmed)
     say(f"dataops: {dag_id} is {'paused' if paused else 'unpaused'}")
     return Exit.OK
 
 
 def write_log(
-    invocation: Invocation, dag_id: str, run_id: str, task_id: str, number: int | None, *, follow: bool
+    invocation: Invocation,
+    component: str | None,
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    number: int | None,
+    *,
+    follow: bool,
 ) -> int:
     """Write the log of a task's newest try, or of another one, and go on until it ends if asked to."""
-    _, _, airflow = _open(invocation)
+    _, _, airflow = _open(invocation, component)
     task = next((task for task in task_instances(airflow, dag_id, run_id) if task.key == task_id), None)
     if task is None:
         raise NotFound(f"airflow {airflow.target}: no task {task_id} in the run {run_id} of {dag_id}")
@@ -93,13 +99,19 @@ def write_log(
 
 
 def trigger(
-    invocation: Invocation, dag_id: str, conf: dict[str, Any], *, wait: float | None, confirmed: str | None
+    invocation: Invocation,
+    component: str | None,
+    dag_id: str,
+    conf: dict[str, Any],
+    *,
+    wait: float | None,
+    confirmed: str | None,
 ) -> int:
     """Trigger a run, write its id, and wait for its end if asked to; `wait` is in seconds."""
-    name, gate, airflow = _open(invocation)
+    place, gate, airflow = _open(invocation, component)
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f'This triggers {dag_id} in the context "{name}".', word)
+        confirmed = ask_word(f"This triggers {dag_id} {place}.", word)
     run = gate.trigger_dag(airflow, dag_id, conf, confirmed)
     write(f"{run.run_id}\n")
     if wait is None:
@@ -115,9 +127,11 @@ def trigger(
     return Exit.FAILED
 
 
-def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirmed: str | None) -> int:
+def backfill(
+    invocation: Invocation, component: str | None, wanted: Backfill, *, dry_run: bool, confirmed: str | None
+) -> int:
     """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
-    name, gate, airflow = _open(invocation)
+    place, gate, airflow = _open(invocation, component)
     dates = backfill_dates(airflow, wanted.body)
     for date in dates:
         write(f"{date.isoformat()}\n")
@@ -126,18 +140,16 @@ def backfill(invocation: Invocation, wanted: Backfill, *, dry_run: bool, confirm
         return Exit.OK
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f'This makes {len(dates)} runs of {wanted.dag_id} in the context "{name}".', word)
+        confirmed = ask_word(f"This makes {len(dates)} runs of {wanted.dag_id} {place}.", word)
     say(f"dataops: backfill {gate.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} is under way")
     return Exit.OK
 
 
-def _open(invocation: Invocation) -> tuple[str, Gate, AirflowClient]:
-    settings = load_settings(find_config(invocation.config))
-    name, context = context_of(settings, invocation.context)
-    if context.named("airflow") is None:
-        raise ConfigError(f'the context "{name}" has no Airflow')
-    clients = Clients(context, settings.probe_timeout)
-    return name, Gate(name, context, audit=settings.audit), clients.need("airflow")
+def _open(invocation: Invocation, component: str | None) -> tuple[str, Gate, AirflowClient]:
+    """Return where the command works, what allows its actions, and the client."""
+    chosen = invocation.chosen()
+    name = chosen.component("airflow", "Airflow", component)
+    return chosen.place("airflow", name), chosen.gate, chosen.clients.need("airflow", name)
 
 
 def _run(run: DagRun) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.printing import safe, show, table
 from dataops_core.cli.terminal import Exit, say, write_json
 from dataops_core.config import context_of, find_config

@@ -12,19 +12,20 @@ from typing import Any
 
 import typer
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Chosen, Invocation
 from dataops_core.cli.listing import listed, rows_writer, say_unreadable, write_rows
 from dataops_core.cli.terminal import Exit, say
-from dataops_core.config import context_of, find_config
+from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
 from dataops_core.health.text import count
 from dataops_core.pattern import BadPattern, Pattern
-from dataops_core.systems.clients import Clients
 from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.model import Topic
 from dataops_core.systems.kafka.records import Record, Start, as_dict, parse_start
-from dataops_core.systems.registry import load_settings
+from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.times import seconds
 from dataops_core.values import Columns
 
@@ -73,13 +74,13 @@ SHOWN = ("time", "partition", "offset", "key", "value")
 """Columns of a table of records; the other forms have all."""
 
 
-def list_topics(invocation: Invocation, wanted: str | None, output: str) -> int:
+def list_topics(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
     """Write all topics, or those in whose name a regular expression is found."""
     try:
         pattern = Pattern(wanted or "")
     except BadPattern as error:
         raise typer.BadParameter(f"--filter: {error}") from None
-    topics = cluster.topics(_open(invocation).need("kafka"))
+    topics = cluster.topics(_client(invocation, component))
     found = list(compress(topics, pattern.matches([topic.name for topic in topics])))
     write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found])
     say_unreadable(found, "topics")
@@ -101,9 +102,9 @@ def _topic(topic: Topic) -> tuple[Any, ...]:
     )
 
 
-def list_groups(invocation: Invocation, output: str) -> int:
+def list_groups(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all consumer groups."""
-    found = cluster.groups(_open(invocation).need("kafka"))
+    found = cluster.groups(_client(invocation, component))
     rows = [
         (
             group.name,
@@ -121,9 +122,9 @@ def list_groups(invocation: Invocation, output: str) -> int:
     return Exit.OK
 
 
-def show_group(invocation: Invocation, name: str, output: str) -> int:
+def show_group(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write where a consumer group is in each partition that it has committed to."""
-    group = cluster.group(_open(invocation).need("kafka"), name)
+    group = cluster.group(_client(invocation, component), name)
     lags = group.lags or ()
     write_rows(output, LAG_COLUMNS, [(at.topic, at.partition, at.committed, at.high, at.lag, at.note) for at in lags])
     lag = "lag unknown" if lags else "no commit on a partition that can be read"
@@ -136,6 +137,7 @@ def show_group(invocation: Invocation, name: str, output: str) -> int:
 
 def peek(
     invocation: Invocation,
+    component: str | None,
     topic: str,
     *,
     partition: int | None,
@@ -148,15 +150,16 @@ def peek(
 
     Without a place to begin these are the newest ones, and with `follow` those that come from now on.
     """
-    clients = _open(invocation)
+    chosen = invocation.chosen()
+    name = chosen.component("kafka", "Kafka", component)
     number = limit or LIMIT
     begin = parse_start(start, datetime.now(UTC)) if start is not None else Start(tail=0 if follow else number)
     reading = kafka_peek.peek(
-        clients.need("kafka"),
+        chosen.clients.need("kafka", name),
         topic,
         begin,
         Event(),
-        registry=clients.get("schema_registry"),
+        registry=_registry(chosen, name),
         partition=partition,
         follow=follow,
     )
@@ -215,9 +218,20 @@ def _say_undecoded(records: list[Record], said: set[str]) -> None:
                 say(f"dataops: not decoded: {decoded.reason}")
 
 
-def _open(invocation: Invocation) -> Clients:
-    settings = load_settings(find_config(invocation.config))
-    name, context = context_of(settings, invocation.context)
-    if context.named("kafka") is None:
-        raise ConfigError(f'the context "{name}" has no Kafka')
-    return Clients(context, settings.probe_timeout)
+def _client(invocation: Invocation, component: str | None) -> KafkaClient:
+    chosen = invocation.chosen()
+    client: KafkaClient = chosen.clients.need("kafka", chosen.component("kafka", "Kafka", component))
+    return client
+
+
+def _registry(chosen: Chosen, kafka: str) -> SchemaRegistry | None:
+    """Return the schema registry of a cluster; `None` where there is none, or where several are and none is named."""
+    wanted = chosen.context.of(KafkaSettings)[kafka].schema_registry
+    known = chosen.components("schema_registry")
+    if wanted is not None and wanted not in known:
+        raise ConfigError(f"kafka {kafka}: {no_such('schema registry', wanted, known)}")
+    if wanted is None and len(known) > 1 and "schema_registry" not in known:
+        names = ", ".join(known)
+        say(f"dataops: no schemas are used, as there are several schema registries ({names}): name that of {kafka}")
+    registry: SchemaRegistry | None = chosen.clients.get("schema_registry", wanted)
+    return registry

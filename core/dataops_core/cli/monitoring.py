@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from dataops_core.actions import Gate
-from dataops_core.cli.app import Invocation
 from dataops_core.cli.doctoring import COLOURS, GLYPHS
+from dataops_core.cli.invocation import Chosen, Invocation
 from dataops_core.cli.printing import safe, show, table
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, write_json
-from dataops_core.config import ContextSettings, Settings, context_of, find_config
+from dataops_core.config import find_config
+from dataops_core.config.check import no_such
 from dataops_core.diagnostics.doctor import Result
 from dataops_core.diagnostics.monitoring import JOB, Drill, Found, Step, Wanted, as_dict, verify
 from dataops_core.errors import ConfigError
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
 from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
-from dataops_core.systems.registry import load_settings, settings_of
+from dataops_core.systems.registry import settings_of
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,14 @@ class Addresses:
     Attributes:
         token_file: File with a bearer token for these addresses.
         ca_file: File with the authorities that may have signed their certificates.
+        components: Names of the context's Prometheus and Alertmanager, where it has several.
     """
 
     prometheus: str | None
     alertmanager: str | None
     token_file: Path | None
     ca_file: Path | None
+    components: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -65,21 +67,20 @@ def verify_arrival(
     if sending is None and expected.receiver is not None:
         raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
-    name, context, settings = _context(invocation, addresses)
-    timeout = settings.probe_timeout
-    source, alerts = context.named("prometheus"), context.named("alertmanager")
+    chosen, source, alerts = _platform(invocation, addresses)
+    timeout = chosen.settings.probe_timeout
     if source is None:
         raise ConfigError(
-            f'the context "{name}" has no prometheus', hint="name one with --url, or add it to the settings"
+            f'the context "{chosen.name}" has no prometheus', hint="name one with --url, or add it to the settings"
         )
-    prometheus = PrometheusClient(context.of(PrometheusSettings)[source], timeout)
-    alertmanager = None if alerts is None else AlertmanagerClient(context.of(AlertmanagerSettings)[alerts], timeout)
+    prometheus = PrometheusClient(source, timeout)
+    alertmanager = None if alerts is None else AlertmanagerClient(alerts, timeout)
     if sending is None:
         found = verify(prometheus, alertmanager, wanted)
     elif alertmanager is None:
         raise ConfigError("a test alert is sent to an Alertmanager, and none is named", hint="add --alertmanager URL")
     else:
-        gate, confirmed = Gate(name, context, audit=settings.audit), sending.confirmed
+        gate, confirmed = chosen.gate, sending.confirmed
         alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))
         word = gate.confirmation()
         if word is not None and confirmed is None and can_ask():
@@ -99,41 +100,50 @@ def verify_arrival(
     return _exit_code(found)
 
 
-def _context(invocation: Invocation, addresses: Addresses) -> tuple[str, ContextSettings, Settings]:
-    """Return the context's name, what is asked, and the settings.
+def _platform(
+    invocation: Invocation, addresses: Addresses
+) -> tuple[Chosen, PrometheusSettings | None, AlertmanagerSettings | None]:
+    """Return the context, and the Prometheus and the Alertmanager that are asked.
 
     An address that is typed gets no credentials of the context's but where it is the context's own, and stands for the
     whole platform: the context's Alertmanager belongs to the context's Prometheus.
     """
     url = addresses.prometheus
     typed = _typed(addresses)  # refuses what is no address
-    try:
-        path = find_config(invocation.config)
-    except ConfigError:
-        if url is None:
-            raise
-        name = urlsplit(url).netloc.rpartition("@")[2] or url
-        settings, context = settings_of({"contexts": {name: {}}}, Path(), url), ContextSettings()
-    else:
-        settings = load_settings(path)
-        name, context = context_of(settings, invocation.context)
-    changed: dict[str, AlertsSettings | None] = {
-        key: found for key, found in typed.items() if not _same(found, _configured(context, key))
-    }
-    if "prometheus" in changed and "alertmanager" not in typed:
-        changed["alertmanager"] = None
-    if (addresses.token_file or addresses.ca_file) and not any(changed.values()):
+    if (addresses.token_file or addresses.ca_file) and not typed:
         raise ConfigError(
             "a token or authority is for an address that is typed",
             hint="name --url or --alertmanager, or put them into the settings",
         )
-    return name, context.model_copy(update=changed), settings
+    try:
+        find_config(invocation.config)
+    except ConfigError:
+        if url is None:
+            raise
+        name = urlsplit(url).netloc.rpartition("@")[2] or url
+        settings = settings_of({"contexts": {name: {}}}, Path(), url)
+        chosen = Chosen(settings, name, settings.contexts[name])
+    else:
+        chosen = invocation.chosen()
+    known = chosen.context.of(AlertsSettings)
+    for component in addresses.components:
+        if component not in known:
+            raise ConfigError(no_such("Prometheus or Alertmanager component", component, known))
+    source: PrometheusSettings | None = _asked(chosen, "prometheus", typed, addresses.components)
+    if source is typed.get("prometheus") is not None and "alertmanager" not in typed:
+        return chosen, source, None
+    return chosen, source, _asked(chosen, "alertmanager", typed, addresses.components)
 
 
-def _configured(context: ContextSettings, kind: str) -> AlertsSettings | None:
-    """Return the settings of a context's Prometheus or Alertmanager; `None` where it has none."""
-    name = context.named(kind)
-    return None if name is None else context.of(AlertsSettings)[name]
+def _asked(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[str]) -> Any:  # noqa: ANN401 - as typed
+    """Return the settings of the Prometheus or Alertmanager that is asked; `None` where there is none."""
+    known = {name: each for name, each in chosen.context.of(AlertsSettings).items() if each.component == kind}
+    if kind in typed:
+        return next((each for each in known.values() if _same(typed[kind], each)), typed[kind])
+    named = [name for name in names if name in known]
+    if len(named) > 1:
+        raise ConfigError(f"--component names several of {kind}: {', '.join(named)}", hint="name one")
+    return known[chosen.component(kind, kind.capitalize(), next(iter(named), None))] if known else None
 
 
 def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
@@ -148,9 +158,9 @@ def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
     return {key: getattr(checked, key) for key in tables}
 
 
-def _same(typed: AlertsSettings, known: AlertsSettings | None) -> bool:
+def _same(typed: AlertsSettings, known: AlertsSettings) -> bool:
     own = typed.token is None and typed.tls is None
-    return own and known is not None and typed.url.rstrip("/") == known.url.rstrip("/")
+    return own and typed.url.rstrip("/") == known.url.rstrip("/")
 
 
 def _labels(typed: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.console import RenderableType
 from rich.table import Table
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.printing import rendered, safe, show, table
 from dataops_core.cli.terminal import say, write_json, write_rendered
 from dataops_core.config import ContextSettings, PipelineSettings, Settings, context_of, find_config

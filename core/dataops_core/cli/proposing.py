@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write, write_json
 from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.describe import describe

@@ -9,34 +9,35 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
 
-from dataops_core.actions import Gate
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.listing import rows_writer
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
-from dataops_core.config import context_of, find_config
-from dataops_core.errors import BadAnswer, ClientError, ConfigError, TimedOut
+from dataops_core.errors import BadAnswer, ClientError, TimedOut
 from dataops_core.health.text import count, duration
 from dataops_core.narration import show_progress
-from dataops_core.systems.clients import Clients
-from dataops_core.systems.registry import load_settings
 from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import QueryHandle
 
 Batch = list[tuple[Any, ...]]
 
 
-def sql(invocation: Invocation, statement: str, *, output: str, timeout: float | None, confirmed: str | None) -> int:
+def sql(
+    invocation: Invocation,
+    component: str | None,
+    statement: str,
+    *,
+    output: str,
+    timeout: float | None,
+    confirmed: str | None,
+) -> int:
     """Run a statement and write its rows; return the exit code."""
-    settings = load_settings(find_config(invocation.config))
-    name, context = context_of(settings, invocation.context)
-    if context.named("trino") is None:
-        raise ConfigError(f'the context "{name}" has no Trino')
-    gate = Gate(name, context, audit=settings.audit)
-    trino = Clients(context, settings.probe_timeout).need("trino")
+    chosen = invocation.chosen()
+    name = chosen.component("trino", "Trino", component)
+    gate, trino = chosen.gate, chosen.clients.need("trino", name)
     assessed = gate.assess_sql(trino, statement)
     word = gate.confirmation(assessed.risk)
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f'{assessed.why[:1].upper()}{assessed.why[1:]} in the context "{name}".', word)
+        confirmed = ask_word(f"{assessed.why[:1].upper()}{assessed.why[1:]} {chosen.place('trino', name)}.", word)
     handle = gate.run_sql(trino, statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import typer
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write, write_json
 from dataops_core.config import context_of, find_config
 from dataops_core.errors import RecordingError
@@ -23,7 +23,7 @@ from dataops_core.systems.registry import load_settings
 
 def record(invocation: Invocation, file: Path | None) -> int:
     """Record until told to stop; each new verdict is a line of narration."""
-    from dataops_core.monitor import Monitor  # noqa: PLC0415 - brings the vendors' clients, which a report needs not
+    from dataops_core.monitor import Monitor
 
     settings = load_settings(find_config(invocation.config))
     name, _ = context_of(settings, invocation.context)

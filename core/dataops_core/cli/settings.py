@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import ENVIRONMENT, SecretSource, Section, find_config
 from dataops_core.config.secret import masked, masked_property

@@ -7,22 +7,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from dataops_core.cli.app import Invocation
+from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.listing import listed, say_unreadable, write_rows
 from dataops_core.cli.terminal import Exit, exit_code, say
-from dataops_core.config import Settings, context_of, find_config
+from dataops_core.config import Settings
 from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError, ConfigError
 from dataops_core.health.as_json import plain
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Finding
 from dataops_core.health.text import count
-from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.probe import observe_table
-from dataops_core.systems.iceberg.settings import CatalogSettings, IcebergTableStage
-from dataops_core.systems.registry import load_settings, registry
+from dataops_core.systems.iceberg.settings import IcebergTableStage
+from dataops_core.systems.registry import registry
 from dataops_core.times import moment
 
 TABLE_COLUMNS = (
@@ -58,9 +57,11 @@ SNAPSHOT_COLUMNS = (
 FILE_COLUMNS = (("up_to_bytes", "bigint"), ("files", "bigint"), ("bytes", "bigint"), ("records", "bigint"))
 
 
-def list_tables(invocation: Invocation, output: str) -> int:
+def list_tables(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all tables of all catalogs."""
-    found = [(name, table) for name, client in _open(invocation)[1].items() for table in inspect.tables(client)]
+    found = [
+        (name, table) for name, client in _open(invocation, component)[1].items() for table in inspect.tables(client)
+    ]
     rows = [
         (f"{name}.{t.name}", t.committed_at, t.records, t.files, t.size, t.snapshots, t.unreadable) for name, t in found
     ]
@@ -69,9 +70,9 @@ def list_tables(invocation: Invocation, output: str) -> int:
     return Exit.OK
 
 
-def health(invocation: Invocation, name: str | None, output: str) -> int:
+def health(invocation: Invocation, component: str | None, name: str | None, output: str) -> int:
     """Write how tables are, and what is wrong with them: all, where none is named."""
-    settings, catalogs = _open(invocation)
+    settings, catalogs = _open(invocation, component)
     code = Exit.OK
     if name is not None:
         rows = [_health(*_find(catalogs, name), settings, output)]
@@ -132,9 +133,9 @@ def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
     return next(tables, usual)
 
 
-def snapshots(invocation: Invocation, name: str, output: str) -> int:
+def snapshots(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the snapshots that a table keeps, newest first."""
-    client, table = _find(_open(invocation)[1], name)
+    client, table = _find(_open(invocation, component)[1], name)
     rows = [
         (
             s.at,
@@ -154,9 +155,9 @@ def snapshots(invocation: Invocation, name: str, output: str) -> int:
     return Exit.OK
 
 
-def files(invocation: Invocation, name: str, output: str) -> int:
+def files(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the data files of a table's current snapshot by size."""
-    client, table = _find(_open(invocation)[1], name)
+    client, table = _find(_open(invocation, component)[1], name)
     sizes = inspect.file_sizes(client, table)
     rows = list(zip((*inspect.BUCKETS, None), sizes.files, sizes.sizes, sizes.records, strict=True))
     write_rows(output, FILE_COLUMNS, rows)
@@ -166,13 +167,15 @@ def files(invocation: Invocation, name: str, output: str) -> int:
     return Exit.OK
 
 
-def _open(invocation: Invocation) -> tuple[Settings, dict[str, CatalogClient]]:
-    settings = load_settings(find_config(invocation.config))
-    name, context = context_of(settings, invocation.context)
-    if not context.of(CatalogSettings):
-        raise ConfigError(f'the context "{name}" has no Iceberg catalog')
-    here = {key: pipeline for key, pipeline in settings.pipelines.items() if pipeline.context == name}
-    return settings.model_copy(update={"pipelines": here}), Clients(context, settings.probe_timeout).all("iceberg")
+def _open(invocation: Invocation, component: str | None) -> tuple[Settings, dict[str, CatalogClient]]:
+    """Return the settings with the context's pipelines, and the catalogs: the named one, or all."""
+    chosen = invocation.chosen()
+    if component is not None or not chosen.components("iceberg"):
+        name = chosen.component("iceberg", "Iceberg catalog", component)
+        catalogs = {name: chosen.clients.need("iceberg", name)}
+    else:
+        catalogs = chosen.clients.all("iceberg")
+    return chosen.settings.model_copy(update={"pipelines": chosen.pipelines}), catalogs
 
 
 def _find(catalogs: dict[str, CatalogClient], name: str) -> tuple[CatalogClient, str]:

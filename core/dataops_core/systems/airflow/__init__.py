@@ -56,7 +56,7 @@ def _why_unknown(_stage: DagStage, seen: Observation) -> str | None:
 def _remedy(stage: DagStage) -> Remedy:
     return Remedy(
         text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
-        command=stage.remedy or f"dataops dag trigger {stage.dag_id}",
+        command=stage.remedy or checks.trigger_command(stage),
         dag_id=stage.dag_id,
     )
 

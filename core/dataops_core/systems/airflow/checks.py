@@ -24,6 +24,12 @@ RUN_MIN = 300.0
 SLOTS = "Look at the logs of the tasks that hold the slots; give the pool more only if its tasks need not take turns."
 
 
+def trigger_command(stage: DagStage) -> str:
+    """Return the command that triggers the stage's DAG."""
+    on = f" --component {shlex.quote(stage.on)}" if stage.on is not None else ""
+    return f"dataops dag trigger {shlex.quote(stage.dag_id)}{on}"
+
+
 def _import_error(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     error = given.details.import_error
     if error is None:
@@ -46,7 +52,7 @@ def _late(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     return Problem(
         f"its run of {clock(due, given.now)} is {duration(late)} late: Airflow has not made it",
         since=due,
-        command=f"dataops dag trigger {shlex.quote(stage.dag_id)}",
+        command=trigger_command(stage),
         dag_id=stage.dag_id,
     )
 

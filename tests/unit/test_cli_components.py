@@ -1,0 +1,193 @@
+"""Which component a command works on, in a context that has several of one system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from tests.airflow_server import DAG, Airflow
+
+from dataops_core.cli import app as cli
+from dataops_core.config import ComponentSettings
+from dataops_core.errors import Unreachable
+from dataops_core.systems.airflow import SYSTEM as AIRFLOW
+from dataops_core.systems.airflow.settings import DagStage
+from dataops_core.systems.clients import Clients
+
+CONFIG = """
+default_context = "several"
+[contexts.several.components]
+edge = { system = "kafka", bootstrap_servers = "edge:9092", schema_registry = "avro" }
+core = { system = "kafka", bootstrap_servers = "core:9092" }
+avro = { system = "schema_registry", url = "http://avro" }
+other = { system = "schema_registry", url = "http://other" }
+nightly = { system = "airflow", url = "http://nightly" }
+hourly = { system = "airflow", url = "http://hourly" }
+adhoc = { system = "trino", url = "http://adhoc" }
+etl = { system = "trino", url = "http://etl" }
+lake = { system = "iceberg", properties = { type = "rest", uri = "http://lake" } }
+vault = { system = "iceberg", properties = { type = "rest", uri = "http://vault" } }
+east = { system = "prometheus", url = "http://127.0.0.1:1" }
+west = { system = "prometheus", url = "http://127.0.0.1:2" }
+pager = { system = "alertmanager", url = "http://127.0.0.1:3" }
+mail = { system = "alertmanager", url = "http://127.0.0.1:4" }
+[contexts.short.kafka]
+bootstrap_servers = "main:9092"
+[contexts.short.components.edge]
+system = "kafka"
+bootstrap_servers = "edge:9092"
+[contexts.wrong.kafka]
+bootstrap_servers = "main:9092"
+schema_registry = "avrro"
+"""
+COMMANDS = {
+    "kafka": (("kafka", "topics"), ("kafka", "groups"), ("kafka", "groups", "g"), ("kafka", "peek", "t")),
+    "airflow": (
+        ("dag", "list"),
+        ("dag", "runs", "d"),
+        ("dag", "logs", "d", "r", "t"),
+        ("dag", "pause", "d", "--yes"),
+        ("dag", "unpause", "d", "--yes"),
+        ("dag", "trigger", "d", "--yes"),
+        ("dag", "backfill", "d", "--from", "2026-01-01", "--to", "2026-01-02", "--yes"),
+    ),
+    "trino": (("sql", "SELECT 1"),),
+}
+NAMES = {"kafka": ("edge", "core"), "airflow": ("nightly", "hourly"), "trino": ("adhoc", "etl")}
+EACH = [(kind, command) for kind, commands in COMMANDS.items() for command in commands]
+TABLES = (("list",), ("health",), ("snapshots", "a.b"), ("files", "a.b"))
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "dataops.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each client say which component it is of."""
+
+    def refuse(_: Clients, name: str, settings: ComponentSettings) -> Any:
+        raise Unreachable(f"asked: {settings.component} {name}")
+
+    monkeypatch.setattr(Clients, "_connect", refuse)
+
+
+def said(config: Path, capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:
+    """Run a command that fails, and return its one line."""
+    assert cli.main(["--config", str(config), *arguments]) == code
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1), err
+    return err
+
+
+@pytest.mark.usefixtures("unreachable")
+@pytest.mark.parametrize(("kind", "command"), EACH, ids=lambda value: " ".join(value) if type(value) is tuple else "")
+def test_a_command_works_on_the_component_that_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str], kind: str, command: tuple[str, ...]
+) -> None:
+    first, second = NAMES[kind]
+    for name in (first, second):
+        assert said(config, capsys, *command, "--component", name, code=3) == f"dataops: asked: {kind} {name}\n"
+    assert said(config, capsys, *command, code=2) == (
+        f'dataops: the context "several" has several {kind.capitalize()} components: {first}, {second}: '
+        "name one with --component\n"
+    )
+    assert said(config, capsys, *command, "--component", f"{first}x", code=2) == (
+        f'dataops: there is no {kind.capitalize()} component "{first}x"; did you mean "{first}"? '
+        '(in the context "several")\n'
+    )
+    assert "there is no" in said(config, capsys, *command, "--component", "lake", code=2), "of another system"
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_the_short_form_is_the_default(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ("--context", "short", "kafka", "topics")
+    assert "asked: kafka kafka" in said(config, capsys, *short, code=3)
+    assert "asked: kafka edge" in said(config, capsys, *short, "--component", "edge", code=3)
+
+
+@pytest.mark.usefixtures("unreachable")
+@pytest.mark.parametrize("command", TABLES, ids=" ".join)
+def test_a_catalog_is_named(config: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
+    assert "asked: iceberg vault" in said(config, capsys, "tables", *command, "--component", "vault", code=3)
+    wrong = said(config, capsys, "tables", *command, "--component", "vaullt", code=2)
+    assert 'there is no Iceberg catalog component "vaullt"; did you mean "vault"?' in wrong
+
+
+def test_records_are_decoded_by_the_registry_that_the_cluster_names(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clients, "_connect", lambda _, name, __: name)
+    seen = []
+
+    def peek(client: str, *_: object, registry: str | None, **__: object) -> Any:
+        seen.append((client, registry))
+        raise Unreachable("enough")
+
+    monkeypatch.setattr("dataops_core.systems.kafka.records.peek", peek)
+    said(config, capsys, "kafka", "peek", "t", "--component", "edge", code=3)
+    assert cli.main(["--config", str(config), "kafka", "peek", "t", "--component", "core"]) == 3
+    assert seen == [("edge", "avro"), ("core", None)]
+    assert "there are several schema registries (avro, other): name that of core" in capsys.readouterr().err
+    wrong = said(config, capsys, "--context", "wrong", "kafka", "peek", "t", code=2)
+    assert 'kafka kafka: there is no schema registry "avrro"' in wrong
+
+
+def test_a_question_names_the_component(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow = Airflow()
+    try:
+        airflow.answers["PATCH", "/api/v2/dags/d"] = DAG
+        monkeypatch.setattr(Clients, "_connect", lambda *_: airflow.client)
+        monkeypatch.setattr("dataops_core.cli.dags.can_ask", lambda: True)
+        asked = []
+        monkeypatch.setattr("dataops_core.cli.dags.ask_word", lambda question, word: asked.append(question) or word)
+        assert cli.main(["--config", str(config), "dag", "pause", "d", "--component", "hourly"]) == 0
+        assert asked == ['This pauses d on hourly in the context "several".']
+    finally:
+        airflow.close()
+
+
+def test_the_platform_of_alerts_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verify = ("monitoring", "verify")
+    several = said(config, capsys, *verify, code=2)
+    assert 'the context "several" has several Prometheus components: east, west' in several
+    several = said(config, capsys, *verify, "--component", "west", code=2)
+    assert "has several Alertmanager components: pager, mail" in several
+    both = said(config, capsys, *verify, "--component", "west", "--component", "east", code=2)
+    assert "--component names several of prometheus: west, east: name one" in both
+    wrong = said(config, capsys, *verify, "--component", "edge", code=2)
+    assert 'there is no Prometheus or Alertmanager component "edge"' in wrong
+    named = ("--component", "west", "--component", "mail")
+    assert cli.main(["--config", str(config), *verify, *named, "-o", "json"]) == 1
+    out = capsys.readouterr().out
+    assert "127.0.0.1:2" in out
+    assert "127.0.0.1:4" in out
+    assert "127.0.0.1:1" not in out
+
+
+def test_names_of_components_are_completed(config: Path) -> None:
+    root = typer.main.get_command(cli.app)
+    with root.make_context("dataops", ["--config", str(config), "sql", "x"], obj=cli.Invocation()) as context:
+        assert cli._named("component", "kafka")(context, "") == ["core", "edge"]
+        assert cli._named("component", "kafka", "trino")(context, "e") == ["edge", "etl"]
+        assert "lake" in cli._named("component")(context, "")
+    short = ["--config", str(config), "--context", "short", "sql", "x"]
+    with root.make_context("dataops", short, obj=cli.Invocation()) as context:
+        assert cli._named("component", "kafka")(context, "") == ["edge", "kafka"]
+        assert cli._named("component", "trino")(context, "") == []
+
+
+def test_the_remedy_of_a_dag_names_its_component() -> None:
+    (kind,) = AIRFLOW.stage_kinds
+    assert kind.remedy is not None
+    for on, command in ((None, "dataops dag trigger d"), ("edge", "dataops dag trigger d --component edge")):
+        found = kind.remedy(DagStage(name="d", kind="dag", dag_id="d", on=on))
+        assert found.command == command
