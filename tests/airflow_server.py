@@ -45,7 +45,7 @@ DAG = {
 
 
 class Airflow:
-    """Answers by path, and remembers what it was asked."""
+    """Answers by path, and remembers what it was asked; an answer is JSON, or a status with JSON."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, list[str]], Any]] = []
@@ -60,7 +60,8 @@ class Airflow:
                 outer.asked.append((self.command, url.path, query, json.loads(body) if body else None))
                 found = outer.answers.get((self.command, url.path))
                 found = found(query) if callable(found) else found
-                self.send_response(404 if found is None else 200)
+                status, found = found if isinstance(found, tuple) else (404 if found is None else 200, found)
+                self.send_response(status)
                 raw = json.dumps({"detail": "not found"} if found is None else found).encode()
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(raw)))

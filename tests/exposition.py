@@ -13,7 +13,7 @@ from tests.settings import PipelineSettings
 
 from dataops_core.config import ExporterSettings
 from dataops_core.health.model import Finding, Observation, Severity, StageState, WriterChange
-from dataops_core.systems.airflow.client import Dag
+from dataops_core.systems.airflow.answers import Dag
 from dataops_core.systems.airflow.details import DagDetails
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.kafka import lag

@@ -29,7 +29,7 @@ from textual.widgets import Input
 
 from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.systems.airflow.client import Dag, DagRun
+from dataops_core.systems.airflow.answers import Dag, DagRun
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary

@@ -9,6 +9,7 @@ DataopsError
 │   ├── PermissionDenied   it knows us, and we may not do that (403)
 │   ├── NotFound           the component answers, but has no such topic, table, DAG …
 │   ├── BadAnswer          the answer is not what the protocol says (HTML with 200, truncated JSON, …)
+│   │   └── RequestRefused it answers that what was asked is wrong (400, 409, 422)
 │   └── QueryFailed        Trino refused or failed a statement
 ├── RecordingError         a recording cannot be written or read
 └── ActionRefused          the gate said no: read-only context, missing confirmation
@@ -45,6 +46,11 @@ class ClientError(DataopsError):
 
     kind: str | None = None
     """The error as a word, for findings; see `dataops_core.health.model.ProbeResult`."""
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do about it, where its cause is known; else the remedy of its kind holds."""
+        return self.hint
 
 
 class Unreachable(ClientError):
@@ -85,6 +91,17 @@ class BadAnswer(ClientError):
     """The answer is not what the protocol says."""
 
     kind = "bad_answer"
+
+
+class RequestRefused(BadAnswer):
+    """The component answers that what was asked is wrong: a parameter, a state, a name."""
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do about it."""
+        return (
+            self.hint or "Correct what it refuses in the settings; a version that is not supported may refuse it too."
+        )
 
 
 class QueryFailed(ClientError):

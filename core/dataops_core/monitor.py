@@ -79,7 +79,7 @@ class _Runner:
             else:
                 result = replace(result, success=True, detail=seen.detail, observation=seen.observation)
         except ClientError as error:
-            result = replace(result, error=str(error), error_kind=error.kind)
+            result = replace(result, error=error.message, error_kind=error.kind, remedy=error.remedy)
         except DataopsError as error:
             result = replace(result, error=str(error))
         except Exception as error:  # noqa: BLE001 - a probe with a bug must not end the others

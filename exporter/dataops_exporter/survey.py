@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 from dataops_core.config import DagSelection, ExporterSettings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import ProbeResult
-from dataops_core.systems.airflow.client import Dag
+from dataops_core.systems.airflow.answers import Dag
 from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Topic
 from dataops_exporter import dialects, metrics
 from dataops_exporter.collector import picker_samples, probe_samples

@@ -19,7 +19,7 @@ from dataops_core.config import context_of
 from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.recorder.recording import Recording
-from dataops_core.systems.airflow.client import Dag, DagRun
+from dataops_core.systems.airflow.answers import Dag, DagRun
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.trino.answers import QueryDetail, QueryProgress, ServerQuery
 from dataops_tui import ordered_input

@@ -421,6 +421,16 @@ def test_what_is_not_there_yet_may_only_have_to_be_started() -> None:
     assert verdict.remedy.command == "start land"
 
 
+def test_an_error_that_names_its_cause_has_the_remedy_of_that_cause() -> None:
+    seen = results({**healthy(T0), "land": "offsets/7 is empty"}, T0)
+    error = {"error_kind": "bad_answer", "remedy": "Start the query again."}
+    seen = [replace(result, **error) if result.stage == "land" else result for result in seen]
+    verdict = evaluated(None, seen, {"p": CHAIN}, T0).pipeline("p").verdict
+    assert verdict.check_id == "land/bad-answer"
+    assert verdict.remedy is not None
+    assert verdict.remedy.text == "Start the query again."
+
+
 def test_before_the_first_probes_the_pipeline_is_starting_and_nothing_is_blamed() -> None:
     snapshot = evaluated(None, [], {"p": CHAIN}, T0)
     pipeline = snapshot.pipeline("p")

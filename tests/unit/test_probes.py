@@ -10,16 +10,8 @@ from tests.orders import T0, seconds
 
 from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
-from dataops_core.systems.airflow.client import (
-    NEWEST,
-    AirflowHealth,
-    Dag,
-    DagRun,
-    DagState,
-    FailedFile,
-    Pool,
-    TaskAtWork,
-)
+from dataops_core.systems.airflow.answers import AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool, TaskAtWork
+from dataops_core.systems.airflow.client import NEWEST
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.kafka.model import FirstRecords, Topic

@@ -19,7 +19,8 @@ from dataops_core.errors import ActionRefused, ClientError
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.actions.sql import Classification
-    from dataops_core.systems.airflow.client import AirflowClient, DagRun
+    from dataops_core.systems.airflow.answers import DagRun
+    from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.runs import TaskInstance
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.model import Sent

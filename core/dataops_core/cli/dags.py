@@ -12,12 +12,13 @@ import typer
 
 from dataops_core.actions import Backfill, Gate
 from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.listing import listed, write_rows
+from dataops_core.cli.listing import listed, say_unreadable, write_rows
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
 from dataops_core.errors import ClientError, NotFound, TimedOut, Unreachable
 from dataops_core.health.checks.base import numbered
 from dataops_core.health.text import duration
-from dataops_core.systems.airflow.client import AirflowClient, DagRun
+from dataops_core.systems.airflow.answers import DagRun
+from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.runs import LogLine, backfill_dates, log, task_instances
 
 LOOK_EVERY = 1.0
@@ -33,25 +34,46 @@ RUN_COLUMNS = (
     ("started_at", "timestamp"),
     ("ended_at", "timestamp"),
     ("seconds", "double"),
+    ("error", "varchar"),
 )
 
 
 def list_dags(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all DAGs."""
     _, _, airflow = _open(invocation, component)
-    columns = [(name, "varchar") for name in ("dag_id", "state", "schedule", "tags")]
-    rows = []
-    for dag in airflow.dags():
+    columns = [(name, "varchar") for name in ("dag_id", "state", "schedule", "tags", "error")]
+    dags, failed = airflow.dags(), _failed_files(airflow)
+    rows: list[tuple[Any, ...]] = []
+    for dag in dags:
         state = "import errors" if dag.import_errors else "paused" if dag.paused else "active"
-        rows.append((dag.dag_id, state, dag.schedule, listed(dag.tags, output)))
+        error = f"{dag.file}: {failed[dag.file]}" if dag.import_errors and dag.file in failed else dag.unreadable
+        tags = listed(dag.tags, output)
+        rows.append((dag.dag_id, "unknown" if dag.unreadable else state, dag.schedule, tags, error))
+    shown = {dag.file for dag in dags if dag.import_errors}
+    others = [(file, reason) for file, reason in failed.items() if file not in shown]
+    rows += [(None, "import errors", None, listed((), output), f"{file}: {reason}") for file, reason in others]
     write_rows(output, columns, rows)
+    say_unreadable(dags, "DAGs")
+    if failed:
+        say(f"dataops: {numbered(len(failed), 'DAG file')} not loaded")
     return Exit.OK
+
+
+def _failed_files(airflow: AirflowClient) -> dict[str, str]:
+    """Return why DAG files fail to load, by file: their DAGs are not in the list, or as they were before."""
+    try:
+        return {failed.file: failed.reason for failed in airflow.failed_files()}
+    except ClientError as error:  # to see import errors is a right of its own
+        say(f"dataops: import errors are unknown: {error}")
+        return {}
 
 
 def list_runs(invocation: Invocation, component: str | None, dag_id: str, limit: int, output: str) -> int:
     """Write the newest runs of a DAG, newest first."""
     _, _, airflow = _open(invocation, component)
-    write_rows(output, RUN_COLUMNS, [_run(run) for run in airflow.runs(dag_id, limit)])
+    runs = airflow.runs(dag_id, limit)
+    write_rows(output, RUN_COLUMNS, [_run(run) for run in runs])
+    say_unreadable(runs, "runs")
     return Exit.OK
 
 
@@ -162,6 +184,7 @@ def _run(run: DagRun) -> tuple[Any, ...]:
         run.started_at,
         run.ended_at,
         round(took.total_seconds(), 1) if took is not None else None,
+        run.unreadable,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 import typer
 
 from dataops_core.error_log import INTERNAL_ERROR
-from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, TimedOut
+from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, RequestRefused, TimedOut
 from dataops_core.json_text import dumps
 from dataops_core.narration import narrate
 from dataops_core.plain import encodable, escaped, visible, visible_lines
@@ -30,7 +30,7 @@ class Exit(IntEnum):
     FAILED = 1
     """The statement, the run or the check failed."""
     USAGE = 2
-    """Wrong use or settings, or the gate refused."""
+    """Wrong use or settings, or the gate or the component refused."""
     CONNECTION = 3
     """A component cannot be reached, or does not answer as it should."""
     TIMED_OUT = 4
@@ -48,6 +48,8 @@ def exit_code(error: DataopsError) -> Exit:
         return Exit.TIMED_OUT
     if isinstance(error, QueryFailed | NotFound | OutputFailed):
         return Exit.FAILED
+    if isinstance(error, RequestRefused):
+        return Exit.USAGE
     if isinstance(error, ClientError):
         return Exit.CONNECTION
     return Exit.USAGE

@@ -253,7 +253,7 @@ def _further(diagnosis: Diagnosis, layer: Layer, steps: Iterable[DoctorStep]) ->
         for step in steps:
             diagnosis.add(layer, results[step.ok], step.detail, step.remedy)
     except ClientError as error:
-        diagnosis.add(layer, Result.FAILED, error.message, error.hint)
+        diagnosis.add(layer, Result.FAILED, error.message, error.remedy)
 
 
 def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None]:
@@ -263,7 +263,7 @@ def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None
         except ClientError as error:
             failure = failure_of(error.kind)
             mend = failure.remedy.format(name=diagnosis.target, target=diagnosis.target)
-            diagnosis.add(Layer.OBJECT, Result.FAILED, error.message, error.hint or mend)
+            diagnosis.add(Layer.OBJECT, Result.FAILED, error.message, error.remedy or mend)
             return
         rules = clients.registry.stage(stage.kind)
         if rules.failure_remedy is not None and seen.failure is not None:
@@ -389,7 +389,7 @@ def _asked(
         for passed in before:
             diagnosis.add(passed, Result.OK, "")
         diagnosis.add(
-            layer, Result.FAILED, error.message, error.hint or _mend(diagnosis, error.kind, endpoints, timeout)
+            layer, Result.FAILED, error.message, error.remedy or _mend(diagnosis, error.kind, endpoints, timeout)
         )
         return False
     diagnosis.add(Layer.PROTOCOL, Result.OK, answer.detail)

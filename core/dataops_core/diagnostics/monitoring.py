@@ -460,7 +460,7 @@ def _is(name: str, wanted: str) -> bool:
 
 
 def _failed(error: ClientError, name: str, target: str) -> tuple[Result, str, str]:
-    mend = error.hint or failure_of(error.kind).remedy.format(name=name, target=target)
+    mend = error.remedy or failure_of(error.kind).remedy.format(name=name, target=target)
     if isinstance(error, NotFound):
         mend = f"Look whether {target} is the base address of {name}, without /api."
     return Result.FAILED, error.message, mend

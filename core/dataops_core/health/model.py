@@ -255,6 +255,7 @@ class ProbeResult:
         error: Why not, in one line without secrets.
         error_kind: The same as a word: `unreachable`, `timed_out`, `credentials_refused`, `permission_denied`,
             `bad_answer`, `not_found`; `None` for any other reason.
+        remedy: What to do about it, where its cause is known; else the remedy of its kind holds.
         observation: What was seen of the stage, or of the component; `None` when `success` is false.
         detail: For a component, one line about it (version, nodes).
         system: Name of the system that it belongs to.
@@ -275,6 +276,7 @@ class ProbeResult:
     detail: str | None = None
     system: str = ""
     needs: tuple[str, ...] = ()
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,7 @@ class StageHealth:
         told: The findings of the newest look that succeeded, for since when they last.
         system: Name of the system that it belongs to.
         needs: Names of the components that it cannot be observed without.
+        remedy: What to do about the error, as in `ProbeResult`.
     """
 
     name: str
@@ -367,6 +370,7 @@ class StageHealth:
     told: tuple[Finding, ...] = field(default=(), repr=False)
     system: str = ""
     needs: tuple[str, ...] = ()
+    remedy: str | None = None
 
     @property
     def own_state(self) -> StageState:
@@ -393,6 +397,7 @@ class ComponentHealth:
         well_at: When it was last checked and well; `None` if never.
         observation: What was seen of it when it answered last.
         findings: What is wrong with it; the worst first.
+        remedy: What to do about the error, as in `ProbeResult`.
     """
 
     name: str
@@ -408,6 +413,7 @@ class ComponentHealth:
     well_at: datetime | None = None
     observation: Observation | None = None
     findings: tuple[Finding, ...] = ()
+    remedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

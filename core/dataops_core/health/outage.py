@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dataops_core.errors import Unreachable
+from dataops_core.errors import NotFound, Unreachable
 from dataops_core.health.affected import Components, explained, unseen
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.evidence import also, evidence
@@ -88,7 +88,9 @@ def _unknown(
 def bring_back(down: ComponentHealth) -> Remedy:
     """Return what to do about a component that is down."""
     failure = failure_of(down.error_kind or Unreachable.kind)
-    return Remedy(text=failure.remedy.format(name=down.name, target=down.target))
+    if down.remedy is None and failure.kind == NotFound.kind:  # an address that answers, and is another service's
+        return Remedy(text=f"Correct the address of {down.name} in the settings: {down.target} is another service.")
+    return Remedy(text=down.remedy or failure.remedy.format(name=down.name, target=down.target))
 
 
 def _critical(component: ComponentHealth) -> Finding | None:

@@ -220,7 +220,7 @@ def _unknown(
     # What is not there yet may only have to be started.
     there = first.error_kind != NotFound.kind
     command = None if there else next(s.remedy for s in settings.stages if s.name == first.name)
-    text = failure.remedy.format(name=first.component, target=first.component)
+    text = first.remedy or failure.remedy.format(name=first.component, target=first.component)
     return Verdict(
         status=Status.UNKNOWN,
         check_id=check_id,

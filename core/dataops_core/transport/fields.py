@@ -40,6 +40,10 @@ class Fields:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def found(self, name: str) -> object:
+        """Return whatever a field holds; `None` where it is missing."""
+        return self._found.get(name)
+
     def text(self, name: str) -> str | None:
         """Return a text."""
         value = self._found.get(name)

@@ -8,29 +8,46 @@ from typing import Any
 import requests
 
 from dataops_core.config import Secret, WebSettings, resolve_secret
-from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, PermissionDenied
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    NotFound,
+    PermissionDenied,
+    RequestRefused,
+)
 from dataops_core.transport.bounded import Malformed, loads
+from dataops_core.transport.problem import problem, text_of
 from dataops_core.transport.session import BODY_BYTES, WebSession
 
+_BUSY = "It limits requests: refresh less often, or raise its limit."
+_RESTARTS = "The server behind this address is starting, overloaded or stopped: look at its state and its log."
+_DEFECT = "Look at the log of the server: it failed while it handled the request."
+_HINTS = {429: _BUSY, 502: _RESTARTS, 503: _RESTARTS, 504: _RESTARTS}
 
-def refusal(where: str, status: int, detail: str = "") -> ClientError | None:
+
+def refusal(where: str, status: int, body: bytes | str | None = None) -> ClientError | None:
     """Return the error that a status is; `None` where it is none.
 
     Args:
         where: Who answered; begins the line.
         status: The status.
-        detail: What the server says of it, in one line.
+        body: The body of the answer.
     """
-    more = f": {detail}" if detail else ""
     if status in (200, 201, 202, 204):
         return None
+    said = problem(body)
+    detail = said or text_of(body)
+    more = f": {detail}" if detail else ""
     if status == 401:
         return AuthenticationFailed(f"{where}: refused our credentials (401){more}")
     if status == 403:
         return PermissionDenied(f"{where}: denies us permission (403){more}")
     if status == 404:
-        return NotFound(f"{where}: {detail or 'HTTP 404'}")
-    return BadAnswer(f"{where}: HTTP {status}{more}")
+        return NotFound(f"{where}: {said or 'HTTP 404'}")
+    if status in (400, 409, 422) and said:  # of the service itself: a proxy does not answer in JSON
+        return RequestRefused(f"{where}: refused the request (HTTP {status}): {said}")
+    return BadAnswer(f"{where}: HTTP {status}{more}", hint=_HINTS.get(status, _DEFECT if status >= 500 else None))
 
 
 def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - whatever is answered
@@ -104,7 +121,7 @@ def _ask(
         except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
             raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
     if answer.status_code != 200:  # none of these services answers with another one
-        raise refusal(where, answer.status_code) or BadAnswer(f"{where}: HTTP {answer.status_code}")
+        raise refusal(where, answer.status_code, answer.content) or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content
 
 

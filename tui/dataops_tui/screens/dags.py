@@ -20,7 +20,7 @@ from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.systems.airflow.client import Dag, DagRun
+    from dataops_core.systems.airflow.answers import Dag, DagRun
 
 RUNS = 100
 """Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""
@@ -63,7 +63,9 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         for dag in found[0]:
             runs = _runs(found, dag.dag_id)
             faulty = dag.import_errors or (bool(runs) and runs[0].state == "failed")
-            rows[dag.dag_id] = Row(_dag(dag, runs, now)[: len(self.headings())], dag, faulty)
+            cells = _dag(dag, runs, now)[: len(self.headings())]
+            missing = dag.unreadable is not None
+            rows[dag.dag_id] = Row(cells, dag, faulty or missing, unreadable=missing)
         return rows
 
     def draw_more(self, now: datetime) -> None:
@@ -141,7 +143,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def rows(self, found: tuple[DagRun, ...], now: datetime) -> Mapping[str, Row]:
         """Return the runs."""
-        return {run.run_id: Row(_run(run, now), run, run.state == "failed") for run in found}
+        return {run.run_id: _run_row(run, now) for run in found}
 
     def open(self, key: str) -> None:
         """Show the run's tasks."""
@@ -179,7 +181,9 @@ RUN_HEADINGS = ("STATE", "STARTED", "TOOK", "RUN")
 
 
 def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
-    if dag.import_errors:
+    if dag.unreadable is not None:
+        state = look.unreadable(dag.unreadable)
+    elif dag.import_errors:
         state = Text("✖ import errors", "red bold")
     elif dag.paused:
         state = Text("‖ paused", "magenta")
@@ -199,7 +203,14 @@ def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
     ]
 
 
+def _run_row(run: DagRun, now: datetime) -> Row:
+    missing = run.unreadable is not None
+    return Row(_run(run, now), run, missing or run.state == "failed", unreadable=missing)
+
+
 def _run(run: DagRun, now: datetime) -> list[Text]:
+    if run.unreadable is not None:
+        return [look.unreadable(run.unreadable), *[look.plain(look.UNKNOWN)] * 2, look.plain(run.run_id, "dim")]
     began = run.started_at
     took = ((run.ended_at or now) - began).total_seconds() if began is not None else None
     return [look.task_state(run.state), look.at(began, now), look.seconds(took), look.plain(run.run_id, "dim")]

@@ -75,7 +75,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         rows = {}
         for task in found:
             cells = [
-                look.task_state(task.state or "none"),
+                look.task_state(task.state or "none") if task.unreadable is None else look.unreadable(task.unreadable),
                 look.plain(task.key),
                 Text(f"{task.tries} of {task.max_tries + 1}"),
                 look.seconds(_between(task.queued_at, task.started_at or (now if task.state == "queued" else None))),
@@ -83,7 +83,9 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
                 _bar(task, begin, end),
                 look.plain(task.operator or look.UNKNOWN, "dim"),
             ]
-            rows[task.key] = Row(cells[: len(self.headings())], task, task.state in ("failed", "upstream_failed"))
+            missing = task.unreadable is not None
+            faulty = missing or task.state in ("failed", "upstream_failed")
+            rows[task.key] = Row(cells[: len(self.headings())], task, faulty, unreadable=missing)
         return rows
 
     def open(self, key: str) -> None:

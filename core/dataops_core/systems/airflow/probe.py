@@ -10,10 +10,13 @@ from typing import Any
 
 from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Observation, ProgressSource
-from dataops_core.systems.airflow.client import NEWEST, PARTS, AirflowClient, DagRun, DagState, FailedFile, Pool
+from dataops_core.items import how_many
+from dataops_core.systems.airflow.answers import PARTS, DagRun, DagState, FailedFile, Pool
+from dataops_core.systems.airflow.client import NEWEST, AirflowClient
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.airflow.work import Work, details_of, work_of
+from dataops_core.values import sum_of
 
 
 def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
@@ -69,6 +72,8 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
         notes.append(f"run {active.run_id} is {active.state}")
     if state.dag.paused:
         notes.append("the DAG is paused")
+    if (missing := how_many(state.runs, "runs")) is not None:
+        notes.append(missing)
     if succeeded is None:
         idle = any(run.state == "success" for run in state.runs)
         notes.append("its successful runs had nothing to do" if idle else "no run has succeeded yet")
@@ -113,12 +118,13 @@ def _import_error(client: AirflowClient, file: str | None) -> str:
 
 def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> dict[str, Any]:
     full = [f"{p.name} (slots: {p.slots}, tasks that wait: {p.waiting})" for p in pools if p.open == 0 and p.waiting]
+    known = not any(pool.unreadable for pool in pools)
     return {
         "pools_full": ", ".join(full) or None,
         "import_error_files": ", ".join(f"{f.file} ({f.reason})" for f in failed[:3]) or None,
-        "pool_slots": sum(pool.slots for pool in pools if pool.slots > 0),
-        "pool_slots_open": sum(pool.open for pool in pools if pool.open > 0),
-        "tasks_waiting_for_slot": sum(pool.waiting for pool in pools),
+        "pool_slots": sum(pool.slots for pool in pools if pool.slots and pool.slots > 0) if known else None,
+        "pool_slots_open": sum(pool.open for pool in pools if pool.open and pool.open > 0) if known else None,
+        "tasks_waiting_for_slot": sum_of(pool.waiting for pool in pools),
         "import_errors": len(failed),
     }
 

@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from dataops_core.systems.airflow.answers import read_items
 from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.sdk import (
     ApiClient,
-    ApiException,
     BackfillApi,
     BackfillPostBody,
     ClearTaskInstancesBody,
     ClearTaskInstancesBodyTaskIdsInner,
     DAGApi,
     DAGPatchBody,
-    RESTResponse,
     TaskInstanceApi,
-    TaskInstanceCollectionResponse,
 )
-from dataops_core.transport.bounded import loads
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields
+from dataops_core.values import as_text
 
 PAGE = 100
 """Task instances that are asked for at once; Airflow's own limit (`[api] maximum_page_limit`)."""
@@ -54,6 +54,7 @@ class TaskInstance:
         map_index: Its number where it is mapped, else -1.
         state: `success`, `failed`, `running`, `queued` …; `None` before it is scheduled.
         tries: How often it has been tried.
+        unreadable: Why it cannot be read; `None` where it can.
     """
 
     task_id: str
@@ -65,6 +66,7 @@ class TaskInstance:
     queued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    unreadable: str | None = None
 
     @property
     def key(self) -> str:
@@ -91,11 +93,12 @@ class LogLine:
         """Lines of the exceptions that Airflow puts beside the line."""
         lines: list[str] = []
         details = self.more.get("error_detail")
-        for detail in details if isinstance(details, list) else []:
-            if isinstance(detail, dict):
-                frames = detail.get("frames") or []
-                lines += [f"  {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}" for frame in frames]
-                lines.append(f"{detail.get('exc_type')}: {detail.get('exc_value')}")
+        for detail in Fields({"details": details}).objects("details"):
+            lines += [
+                f"  {frame.found('filename')}:{frame.found('lineno')} in {frame.found('name')}"
+                for frame in detail.objects("frames")
+            ]
+            lines.append(f"{detail.found('exc_type')}: {detail.found('exc_value')}")
         return tuple(lines)
 
 
@@ -114,23 +117,26 @@ class LogPart:
 
 def params(client: AirflowClient, dag_id: str) -> tuple[Param, ...]:
     """Return the parameters that a DAG declares; raises NotFound or another ClientError."""
-    details = client.ask(lambda api, timeout: DAGApi(api).get_dag_details(dag_id, _request_timeout=timeout))
-    return tuple(_param(name, about) for name, about in (details.params or {}).items())
+    with client.about(dag_id):
+        return client.read(
+            lambda api, timeout: DAGApi(api).get_dag_details_without_preload_content(dag_id, _request_timeout=timeout),
+            read_params,
+        )
 
 
 def task_instances(client: AirflowClient, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
     """Return the tasks of a run, first started first; raises NotFound or another ClientError."""
     found: list[TaskInstance] = []
 
-    def page(api: ApiClient, timeout: float) -> TaskInstanceCollectionResponse:
-        return TaskInstanceApi(api).get_task_instances(
+    def page(api: ApiClient, timeout: float) -> object:
+        return TaskInstanceApi(api).get_task_instances_without_preload_content(
             dag_id, run_id, limit=PAGE, offset=len(found), _request_timeout=timeout
         )
 
     while len(found) < MAX_TASKS:
-        answer = client.ask(page)
-        found += [_task(task) for task in answer.task_instances]
-        if not answer.task_instances or len(found) >= (answer.total_entries or 0):
+        items, total = client.read(page, partial(_tasks, len(found)))
+        found += items
+        if not items or len(found) >= total:
             break
     never = datetime.max.replace(tzinfo=UTC)
     return tuple(sorted(found, key=lambda t: (t.started_at or never, t.queued_at or never, t.key)))
@@ -146,14 +152,13 @@ def log(client: AirflowClient, dag_id: str, run_id: str, task: TaskInstance, tok
         task: The task.
         token: What the part before gave; the log's beginning where there is none.
     """
-    return client.ask(partial(_log_part, dag_id, run_id, task, token))
+    return client.read(partial(_log_part, dag_id, run_id, task, token), read_log)
 
 
 def _log_part(
     dag_id: str, run_id: str, task: TaskInstance, token: str | None, api: ApiClient, timeout: float
-) -> LogPart:
-    # read as JSON: the library's own classes drop all of a line but its text and time
-    response = TaskInstanceApi(api).get_log_without_preload_content(
+) -> object:
+    return TaskInstanceApi(api).get_log_without_preload_content(
         dag_id,
         run_id,
         task.task_id,
@@ -163,13 +168,47 @@ def _log_part(
         accept="application/json",
         _request_timeout=timeout,
     )
-    body = response.data.decode(errors="replace")
-    if response.status >= 300:
-        raise ApiException.from_response(http_resp=RESTResponse(response), body=body, data=None)
-    found = loads(body)
-    if not isinstance(found, dict) or not isinstance(found.get("content"), list):
-        raise TypeError("it has no content")
-    return LogPart(tuple(_line(line) for line in found["content"]), found.get("continuation_token"))
+
+
+def _tasks(offset: int, found: object) -> tuple[list[TaskInstance], int]:
+    return read_items(found, "task_instances", "task_id", read_task, unreadable_task, offset)
+
+
+def read_log(found: object) -> LogPart:
+    """Return a part of a log; raises Malformed. A line of another form is its JSON."""
+    fields = Fields(found)
+    return LogPart(tuple(_line(each) for each in fields.need_list("content")), fields.text("continuation_token"))
+
+
+def read_params(found: object) -> tuple[Param, ...]:
+    """Return the parameters in a DAG's details; raises Malformed."""
+    declared = Fields(found).found("params")
+    if declared is None:
+        return ()
+    if not isinstance(declared, Mapping):
+        raise Malformed("has a field that is not an object: params")
+    return tuple(_param(str(name), about) for name, about in declared.items())
+
+
+def read_task(fields: Fields) -> TaskInstance:
+    """Return a task of a run; raises Malformed."""
+    number = fields.number("map_index")
+    return TaskInstance(
+        task_id=fields.need_text("task_id"),
+        map_index=int(number) if number is not None else -1,
+        state=fields.text("state"),
+        operator=fields.text("operator_name") or fields.text("operator"),
+        tries=fields.count("try_number") or 0,
+        max_tries=fields.count("max_tries") or 0,
+        queued_at=fields.time("queued_when"),
+        started_at=fields.time("start_date"),
+        ended_at=fields.time("end_date"),
+    )
+
+
+def unreadable_task(task_id: str, why: str) -> TaskInstance:
+    """Return a task that cannot be read."""
+    return TaskInstance(task_id, -1, None, None, 0, 0, None, None, None, unreadable=why)
 
 
 def set_paused(client: AirflowClient, dag_id: str, *, paused: bool) -> None:
@@ -245,29 +284,19 @@ def _marker(task: TaskInstance) -> str | list[str | int]:
     return task.task_id if task.map_index < 0 else [task.task_id, task.map_index]
 
 
-def _param(name: str, about: Any) -> Param:  # noqa: ANN401 - whatever the DAG declares
-    if not isinstance(about, dict) or "value" not in about:
+def _param(name: str, about: object) -> Param:
+    if not isinstance(about, Mapping) or "value" not in about:
         return Param(name, about, {})
-    return Param(name, about["value"], about.get("schema") or {}, about.get("description"))
+    fields = Fields(about)
+    schema = fields.found("schema")
+    return Param(name, about["value"], schema if isinstance(schema, Mapping) else {}, fields.text("description"))
 
 
-def _task(task: Any) -> TaskInstance:  # noqa: ANN401 - a generated class
-    return TaskInstance(
-        task_id=task.task_id,
-        map_index=task.map_index,
-        state=task.state.value if task.state is not None else None,
-        operator=task.operator_name or task.operator,
-        tries=task.try_number,
-        max_tries=task.max_tries,
-        queued_at=task.queued_when,
-        started_at=task.start_date,
-        ended_at=task.end_date,
-    )
-
-
-def _line(line: Mapping[str, Any] | str) -> LogLine:
-    if isinstance(line, str):
-        return LogLine(None, None, line, {})
-    more = {name: value for name, value in line.items() if name not in ("timestamp", "level", "event")}
-    at = datetime.fromisoformat(line["timestamp"]) if line.get("timestamp") else None
-    return LogLine(at, line.get("level"), str(line.get("event", "")), more)
+def _line(found: object) -> LogLine:
+    if not isinstance(found, Mapping):
+        return LogLine(None, None, found if isinstance(found, str) else as_text(found), {})
+    fields = Fields(found)
+    event = fields.found("event")
+    more = {str(name): value for name, value in found.items() if name not in ("timestamp", "level", "event")}
+    text = "" if event is None else event if isinstance(event, str) else as_text(event)
+    return LogLine(fields.time("timestamp"), fields.text("level"), text, more)

@@ -80,6 +80,14 @@ class ApiClient(_ApiClient):
         return super().deserialize(response_text, response_type, content_type)
 
 
+def json_of(response: Any) -> Any:  # noqa: ANN401 - an answer of `pool.SessionPool`, and JSON
+    """Return the JSON of an answer that the SDK has not read; raises ApiException, or Malformed."""
+    if response.status >= 300:
+        body = response.data.decode(errors="replace")
+        raise ApiException.from_response(http_resp=RESTResponse(response), body=body, data=None)
+    return loads(response.data)
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK
     if name not in _LATER:
         raise AttributeError(name)

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from dataops_core.errors import ClientError
-from dataops_core.systems.airflow.client import AirflowClient, DagRun, TaskAtWork
+from dataops_core.systems.airflow.answers import DagRun, TaskAtWork
+from dataops_core.systems.airflow.client import AirflowClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def work_of(client: AirflowClient, run: DagRun) -> Work | None:
         pool = next((p for p in client.pools() if p.name == waiting.pool), None)
         if pool is None or pool.open != 0:
             return None
-        return Work(waiting.task_id, None, pool.name, pool.slots, _oldest(client.at_work("~", "~", pool.name)))
+        return Work(waiting.task_id, None, pool.name, pool.slots or 0, _oldest(client.at_work("~", "~", pool.name)))
     except ClientError:  # to see tasks and pools are rights of their own; the run is observed without
         return None
 

@@ -70,7 +70,10 @@ class CatalogClient:
         except OSError as error:
             raise store_error(where, error) from error
         if found.type is sdk.FileType.NotFound:
-            raise NotFound(f"{where}: there is no such place")
+            raise NotFound(
+                f"{where}: there is no such place",
+                hint="Create the bucket or folder, or correct `warehouse` in the catalog's properties.",
+            )
 
     def filesystem(self, location: str) -> tuple[FileSystem, str]:
         """Return the file system that a location lies in, with the catalog's credentials for it, and the path there.

@@ -31,14 +31,16 @@ from dataops_core.config import without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
+    ClientError,
     ConfigError,
     DataopsError,
     NotFound,
     PermissionDenied,
-    Unreachable,
 )
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.offered import catalog_properties, store_properties
+from dataops_core.systems.iceberg.store import store_error
+from dataops_core.transport.http import refusal
 from dataops_core.transport.reasons import line
 from dataops_core.transport.session import GuardedAdapter, guard
 
@@ -55,6 +57,7 @@ __all__ = [
 
 METADATA_BYTES = 128 * 2**20
 """Bytes that an answer may have: it holds the metadata of a table, which a check reports from 64 MiB on."""
+_GONE = "Restore the file in the store, or register the table again with metadata that is there."
 LOGGED_OUT = (UnauthorizedError, OAuthError)
 """What is raised where a token has run out, or where the credentials are wrong."""
 
@@ -109,6 +112,18 @@ def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Ca
     return catalog
 
 
+def _refusal(where: str, error: Exception) -> ClientError:
+    """Return our own error for an answer with a status that is none of success."""
+    response = getattr(error.__cause__, "response", None)
+    if isinstance(response, requests.Response):
+        found = refusal(where, response.status_code, response.content)
+        if found is not None:
+            return found
+    if isinstance(error, ForbiddenError):
+        return PermissionDenied(f"{where}: {line(error)}")
+    return BadAnswer(f"{where}: {line(error)}")
+
+
 @contextmanager
 def errors(where: str) -> Iterator[None]:
     """Raise our own errors for those of PyIceberg; `where` begins their line."""
@@ -120,14 +135,16 @@ def errors(where: str) -> Iterator[None]:
         raise NotFound(f"{where}: {line(error)}") from error
     except LOGGED_OUT as error:
         raise AuthenticationFailed(f"{where}: refused our credentials") from error
-    except ForbiddenError as error:
-        raise PermissionDenied(f"{where}: {line(error)}") from error
     except NotInstalledError as error:
         raise ConfigError(f"{where}: {line(error)}") from error
-    except (RESTError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (RESTError, ForbiddenError) as error:
+        raise _refusal(where, error) from error
+    except (ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise BadAnswer(f"{where}: {line(error)}") from error
+    except FileNotFoundError as error:
+        raise NotFound(f"{where}: a file of the table is gone: {line(error)}", hint=_GONE) from error
     except OSError as error:
-        raise Unreachable(f"{where}: a metadata file cannot be read: {line(error)}") from error
+        raise store_error(f"{where}: a file of the table cannot be read", error) from error
     except Exception as error:  # a metadata file that is none makes PyIceberg and Arrow fail in any way
         raise BadAnswer(
             f"{where}: the answer is not that of a catalog: {type(error).__name__}: {line(error)}"

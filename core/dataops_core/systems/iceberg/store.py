@@ -6,6 +6,7 @@ from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ClientError,
+    NotFound,
     PermissionDenied,
     TimedOut,
     Unreachable,
@@ -31,14 +32,25 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denies us permission"),
     (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
     (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
+    (("NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is no such bucket"),
 )
 """What Arrow says of an object store's error, and what it is."""
+
+
+_RIGHTS = "Grant the account that runs this program the right to read it."
+_STORE = "Look at the log of the store, and at the disk or network that it is on."
 
 
 def store_error(where: str, error: OSError) -> ClientError:
     """Return our own error for what Arrow raises; `where` begins its line."""
     text = line(error)
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{where}: no such file: {text}")
+    if isinstance(error, NotADirectoryError | IsADirectoryError):
+        return NotFound(f"{where}: {text}")
+    if isinstance(error, PermissionError):
+        return PermissionDenied(f"{where}: {text}", hint=_RIGHTS)
     for words, kind, said in _WORDS:
         if any(word in text for word in words):
             return kind(f"{where}: {said}")
-    return BadAnswer(f"{where}: {text}")
+    return BadAnswer(f"{where}: {text}", hint=_STORE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ MAX_STAGES = 1_000
 """Stages of a query that are shown."""
 MAX_SECONDS = 1e10
 """Three centuries: a longer duration is a defect of the server."""
+LITERAL = 100_000
+"""Characters of an error's body, as the driver writes it, that are read."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -248,6 +251,19 @@ def read_failure(error: object) -> str:
     fields = Fields(error) if isinstance(error, Mapping) else Fields({})
     name = fields.text("errorName") or "an error without a name"
     return f"{line(name)}: {line(fields.text('message') or 'Trino gives no reason')}"
+
+
+def read_http_error(error: Exception) -> tuple[int, bytes | str]:
+    """Return status and body of an answer, which the driver puts into a text: `error 500: b'...'`."""
+    found = re.fullmatch(r"error (\d{3})(?:: (.*))?", str(error), re.DOTALL)
+    if found is None:
+        return 0, str(error)
+    text = found[2] or ""
+    try:
+        body = literal_eval(text) if text.startswith(("b'", 'b"')) and len(text) <= LITERAL else text
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        body = text
+    return int(found[1]), body if isinstance(body, bytes) else text
 
 
 def read_status(process: Callable[[requests.Response], TrinoStatus], response: requests.Response) -> TrinoStatus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -21,6 +20,7 @@ from dataops_core.errors import (
     ClientError,
     NotFound,
     NoWorkers,
+    PermissionDenied,
     QueryFailed,
     TimedOut,
 )
@@ -32,6 +32,7 @@ from dataops_core.systems.trino.answers import (
     TrinoInfo,
     read_detail,
     read_failure,
+    read_http_error,
     read_info,
     read_nodes,
     read_progress,
@@ -202,7 +203,7 @@ class TrinoClient:
         with self.errors():
             with self._session() as session:
                 answer = session.get(f"{self.target}/v1/info", timeout=self._timeout)
-            error = refusal(f"trino {self.target}", answer.status_code)
+            error = refusal(f"trino {self.target}", answer.status_code, answer.content)
             if error is not None:
                 raise error
             return read_info(answer.json())
@@ -270,14 +271,14 @@ class TrinoClient:
                 timeout=self._timeout,
             )
         match answer.status_code:
-            case 401 | 403:
-                raise AuthenticationFailed(f"trino {self.target}: {self._settings.user} may not do that")
+            case 403:
+                raise PermissionDenied(f"trino {self.target}: {self._settings.user} may not do that")
             case 404 | 410:
                 raise NotFound(f"trino {self.target}: it does not know that query any more")
             case 409:
                 raise QueryFailed("the query has ended before")
             case status:
-                error = refusal(f"trino {self.target}", status)
+                error = refusal(f"trino {self.target}", status, answer.content)
         if error is not None:
             raise error
         return answer
@@ -346,9 +347,8 @@ class TrinoClient:
         except trino.exceptions.TrinoAuthError as error:
             raise AuthenticationFailed(f"{where}: {line(error)}") from error
         except trino.exceptions.HttpError as error:
-            found = re.match(r"error (\d{3})(?:: )?(.*)", line(error))
-            status, text = (int(found[1]), found[2]) if found else (0, line(error))
-            raise refusal(where, status, text) or BadAnswer(f"{where}: {text}") from error
+            status, body = read_http_error(error)
+            raise refusal(where, status, body) or BadAnswer(f"{where}: {line(error)}") from error
         except (trino.exceptions.Error, requests.exceptions.RequestException) as error:
             raise BadAnswer(f"{where}: {line(error)}") from error
         except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:

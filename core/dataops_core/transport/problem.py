@@ -1,0 +1,67 @@
+"""What a server says of an error, in one line: from the JSON of its kind, a page's title, or a text."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+from dataops_core.transport.bounded import Malformed, loads
+from dataops_core.transport.reasons import line
+
+SIZE = 2**20
+"""Bytes of a body that are read for its reason."""
+PARTS = 3
+"""Problems of one request that are named."""
+_NAMES = ("detail", "message", "error_description", "msg", "reason", "error", "title")
+"""Fields that hold the reason: of FastAPI and RFC 9457, Iceberg, Prometheus, the schema registry and OAuth."""
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,1000})</title", re.IGNORECASE)
+
+
+def problem(body: bytes | str | None) -> str:
+    """Return what a body of JSON says of an error, in one line; empty where it is no JSON, or says nothing."""
+    try:
+        found = loads(body or b"", size=SIZE)
+    except Malformed:
+        return ""
+    said = _reason(found)
+    return line(said) if said.strip() else ""
+
+
+def text_of(body: bytes | str | None) -> str:
+    """Return what any other body says of an error, in one line: the title of a page, or the first line of a text."""
+    if not body:
+        return ""
+    text = (body if isinstance(body, str) else body[:SIZE].decode(errors="replace"))[:SIZE].lstrip()
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        return line(html.unescape(title[1])) if title and title[1].strip() else ""
+    if text.startswith(("{", "[")):
+        return ""
+    first = text.partition("\n")[0].strip()
+    return line(first) if first else ""
+
+
+def _reason(found: object, depth: int = 3) -> str:
+    """Return the reason in an answer: a text, or the first field of `_NAMES` that has one."""
+    if isinstance(found, str):
+        return found
+    if not depth:
+        return ""
+    if isinstance(found, list):
+        parts = [said for item in found[:PARTS] if (said := _one(item, depth - 1))]
+        more = len(found) - PARTS
+        return "; ".join(parts) + (f"; and {more} more" if parts and more > 0 else "")
+    if isinstance(found, Mapping):
+        for name in _NAMES:
+            if said := _reason(found.get(name), depth - 1):
+                return said
+    return ""
+
+
+def _one(item: object, depth: int) -> str:
+    """Return one problem of a list; those of FastAPI have the path of the field that is wrong."""
+    said = _reason(item, depth)
+    path = item.get("loc") if isinstance(item, Mapping) else None
+    names = [str(part) for part in path if isinstance(part, str | int)] if isinstance(path, list) else []
+    return f"{'.'.join(names)}: {said}" if said and names else said
