@@ -360,6 +360,7 @@ async def test_a_command_leads_there(console: Console, typed: str, there: str) -
 async def test_a_command_is_completed(console: Console) -> None:
     async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
         console.monitor.push(well())
+        console.app.learn("DAG", ["conform", "hourly"])  # as the list of DAGs does
         await pilot.press("colon", *"trig", "tab", "enter")
         assert isinstance(console.app.screen, TriggerDialog)
         await pilot.press("escape", "colon", *"qu", "escape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,11 +17,15 @@ from tests.settings import Settings
 from textual.widgets import Input
 
 from dataops_core import gc_tuning
+from dataops_core.actions import Gate
 from dataops_core.actions.audit import AuditLog
+from dataops_core.errors import NotFound, TimedOut
 from dataops_core.gc_tuning import IDLE_SECONDS, WORTHWHILE
+from dataops_core.systems.airflow.runs import Param
 from dataops_core.systems.clients import Clients
 from dataops_tui.app import DataopsApp
 from dataops_tui.base import TICK
+from dataops_tui.messages import DagFound
 from dataops_tui.resource import Row, TableScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
@@ -161,6 +166,71 @@ async def test_one_context_only_offers_no_other(console: Console) -> None:
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await command(pilot, "dags @prod")
         assert 'no such context: "prod"; there is test' in shown(console.app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("trigger", "trigger needs a DAG: trigger DAG"),
+        ("tri", "trigger needs a DAG: trigger DAG"),
+        ("peek", "peek needs a topic: peek TOPIC"),
+        ("stage", "stage needs a stage: stage STAGE"),
+        ("sta", "stage needs a stage: stage STAGE"),
+        ("pipeline", "pipeline needs a pipeline: pipeline PIPELINE"),
+        ("context", "context needs a context: context CONTEXT"),
+        ("theme", "theme needs a theme: theme THEME"),
+        ("peek @test", "peek needs a topic"),
+        ("nonsense @test", 'no such command: "nonsense"'),
+        ("zzz", 'no such command: "zzz"'),
+    ],
+)
+async def test_a_command_takes_no_object_that_was_not_typed(tmp_path: Path, typed: str, said: str) -> None:
+    clients = Clients({})
+    monitor = FakeMonitor(clients)
+    app = DataopsApp(
+        settings(), None, lambda: monitor, Gate("test", settings().contexts["test"], tmp_path / "a"), lambda _: monitor
+    )
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        app.learn("topic", ["orders"])
+        await command(pilot, typed)
+        await until_shown(app, lambda text: said in text, "what is missing")
+        assert len(app.screen_stack) == 1
+        assert app.current_mode == "pipelines"
+
+
+async def test_a_completion_that_is_chosen_is_taken_and_a_typed_object_is_completed(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_dags(console, pilot)
+        await pilot.press("f2", *"trigger", "down", "enter")
+        await until_shown(console.app, lambda text: "Trigger conform in the context" in text, "the form")
+        await pilot.press("escape")
+        await command(pilot, "xra")
+        await until_shown(console.app, lambda text: "  xray" in text[:120], "the place")
+        await command(pilot, "sses")
+        await until_shown(console.app, lambda text: "  dags / assess" in text[:120], "the runs of the DAG")
+
+
+async def test_a_dag_that_airflow_does_not_have_opens_no_form(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def params(client: object, dag_id: str) -> tuple[Param, ...]:
+        if dag_id == "nope":
+            raise NotFound("airflow http://airflow: not found (404)")
+        if dag_id == "late":
+            raise TimedOut("airflow http://airflow: no answer within 5 s")
+        return ()
+
+    monkeypatch.setattr("dataops_core.systems.airflow.runs.params", params)
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        for dag_id, said in (("nope", 'no such DAG: "nope"'), ("late", "no answer within 5 s")):
+            await command(pilot, f"trigger {dag_id}")
+            await until_shown(console.app, lambda text, said=said: said in text, "why not")
+            assert len(console.app.screen_stack) == 1
+        await command(pilot, "trigger hourly")
+        await until_shown(console.app, lambda text: "Trigger hourly in the context" in text, "the form")
+        console.app.post_message(DagFound("nope", console.app.screen_stack[0]))
+        await until_shown(console.app, lambda text: "nope was not triggered: another screen" in text, "why not")
 
 
 async def test_back_and_forward(console: Console) -> None:

@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from dataops_core.actions import Backfill, Gate
 from dataops_core.config import Settings, StageSettings, context_of
-from dataops_core.errors import ActionRefused, ClientError
+from dataops_core.errors import ActionRefused, ClientError, NotFound
 from dataops_core.gc_tuning import IDLE_SECONDS, IdleCollector
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
@@ -37,7 +37,15 @@ from dataops_tui.dialogs.help import HelpScreen
 from dataops_tui.dialogs.pick import Answer, AskDialog
 from dataops_tui.fault_guard import FaultGuard
 from dataops_tui.keys import is_typed
-from dataops_tui.messages import BackfillPlanned, Changed, Connected, DagTriggered, SnapshotArrived, WorkFailed
+from dataops_tui.messages import (
+    BackfillPlanned,
+    Changed,
+    Connected,
+    DagFound,
+    DagTriggered,
+    SnapshotArrived,
+    WorkFailed,
+)
 from dataops_tui.navigation import PLACES, Navigator
 from dataops_tui.ordered_input import OrderedInput
 from dataops_tui.palette import ConsoleCommands
@@ -75,6 +83,15 @@ EVENTS = 1000
 """Changes of state that are kept."""
 SQL = ("sql", "run SQL in Trino; sql SELECT … runs it at once")
 """The one place that takes no name of a thing but a statement."""
+NEEDED: Mapping[str, str] = {
+    **{name: place.kind for name, place in PLACES.items() if place.kind is not None and not place.alone},
+    "pipeline": "pipeline",
+    "stage": "stage",
+    "trigger": "DAG",
+    "context": "context",
+    "theme": "theme",
+}
+"""Commands that need an object, and its kind."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
 
@@ -396,17 +413,25 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             "q": lambda _: self.exit(),
             "pipeline": self._go_pipeline,
             "stage": self._go_stage,
-            "trigger": lambda dag_id: self.trigger(dag_id or None),
+            "trigger": self._trigger_typed,
             "context": self.switch_context,
             "theme": self._choose_theme,
         }
         if typed_at is not None and verb != "sql":
-            if self.switch_context(typed_at["context"]) and typed_at["rest"]:
-                self.go(typed_at["rest"])
-        elif verb in verbs:
+            if self.switch_context(typed_at["context"]) and typed_at["rest"] and not self.go(typed_at["rest"]):
+                self._refuse(typed_at["rest"])
+        elif verb in verbs and (rest.strip() or verb not in NEEDED):
             verbs[verb](rest.strip())
         elif not self.go(typed):
-            self.notify(f'no such command: "{typed}"; ":" lists them', severity="error", markup=False)
+            self._refuse(typed)
+
+    def _refuse(self, typed: str) -> None:
+        verb, _, rest = typed.partition(" ")
+        if verb in NEEDED and not rest.strip():
+            text = f"{verb} needs a {NEEDED[verb]}: {verb} {NEEDED[verb].upper()}"
+        else:
+            text = f'no such command: "{typed}"; ":" lists them'
+        self.notify(text, severity="error", markup=False)
 
     def _choose_theme(self, name: str) -> None:
         if name in (names := [theme.name for theme in THEMES]):
@@ -559,6 +584,33 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
                 self._trigger(airflow, dag_id, dialog.conf, typed)
 
         self.push_screen(dialog, confirmed)
+
+    def _trigger_typed(self, dag_id: str) -> None:
+        """Trigger a DAG whose name was typed, once Airflow has it."""
+        airflow, screen = self.airflow, self.screen
+        if airflow is None or self.gate.confirmation() is None or self.is_known("DAG", dag_id):
+            self.trigger(dag_id)
+            return
+
+        def work() -> None:
+            from dataops_core.systems.airflow.runs import params  # noqa: PLC0415 - as above
+
+            try:
+                params(airflow, dag_id)
+            except NotFound:
+                raise NotFound(f'no such DAG: "{dag_id}"') from None
+            self.post_message(DagFound(dag_id, screen))
+
+        in_background(self, "trigger", work)
+
+    @on(DagFound)
+    def _dag_found(self, message: DagFound) -> None:
+        if self.screen is message.screen:
+            self.trigger(message.dag_id)
+        else:
+            self.notify(
+                f"{message.dag_id} was not triggered: another screen was opened", severity="warning", markup=False
+            )
 
     def backfill(self, dag_id: str | None) -> None:
         """Have a DAG run for a time that has passed, once Airflow has said which runs that are and it is confirmed."""

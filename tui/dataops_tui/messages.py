@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
+from textual.screen import Screen
 
 from dataops_core.health.model import HealthSnapshot
 
@@ -94,6 +95,14 @@ class BackfillPlanned(Message):
     airflow: AirflowClient
     wanted: Backfill
     dates: tuple[datetime, ...]
+
+
+@dataclass
+class DagFound(Message):
+    """Airflow has the DAG whose name was typed on that screen."""
+
+    dag_id: str
+    screen: Screen[Any]
 
 
 @dataclass

@@ -75,6 +75,10 @@ class Navigator(App[None]):
         """Remember names of things of a kind, to complete commands with."""
         self._known.setdefault(kind, set()).update(names)
 
+    def is_known(self, kind: str, name: str) -> bool:
+        """Tell whether a list has had that name."""
+        return name in self._known.get(kind, ())
+
     def forget(self) -> None:
         """Forget all names and the way: they are another context's."""
         self._known.clear()

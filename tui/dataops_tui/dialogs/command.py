@@ -28,6 +28,8 @@ class Command:
     about: str
 
 
+ACTING = frozenset(("trigger",))
+"""Verbs that change something: their object is typed or chosen."""
 MOST = 50
 """Completions that are shown: more than one looks through, and each costs time."""
 
@@ -48,6 +50,8 @@ class CommandPrompt(ModalScreen[str | None]):
         super().__init__()
         self._commands = commands
         self._completed = ""
+        self._chosen = False
+        """Whether the user has marked a completion, which else is only the first one."""
 
     def compose(self) -> ComposeResult:
         """Lay out: completions above the line."""
@@ -70,10 +74,12 @@ class CommandPrompt(ModalScreen[str | None]):
         if value != self._completed:  # the completions are still those of what was there before
             self._complete(value)
         typed = value.strip()
-        known = {command.text for command in self._commands}
+        known = {name for c in self._commands for name in (c.text, c.text.partition(" ")[0])}
         marked = self._marked()
-        if typed not in known and marked is not None and " " not in typed:
+        if marked is not None and self._chosen:
             typed = marked
+        elif marked is not None and typed not in known and " " not in typed:
+            typed = _meant(typed, marked)
         self.dismiss(typed or None)
 
     def action_complete(self) -> None:
@@ -87,6 +93,7 @@ class CommandPrompt(ModalScreen[str | None]):
     def action_mark(self, step: int) -> None:
         """Mark another completion."""
         options = self.query_one(OptionList)
+        self._chosen = True
         if step > 0:
             options.action_cursor_down()
         else:
@@ -97,7 +104,7 @@ class CommandPrompt(ModalScreen[str | None]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     def _complete(self, typed: str) -> None:
-        self._completed = typed
+        self._completed, self._chosen = typed, False
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(self._options(typed))
@@ -115,3 +122,11 @@ class CommandPrompt(ModalScreen[str | None]):
         if len(found) > MOST:
             options.append(Option(Text(f"{len(found) - MOST:,} more: type on", "dim"), disabled=True))
         return options
+
+
+def _meant(typed: str, first: str) -> str:
+    """Return what Enter takes where the first completion is nobody's choice: never an object that was not typed."""
+    verb, _, thing = first.partition(" ")
+    if not thing or (verb not in ACTING and typed.lower() in thing.lower()):
+        return first
+    return verb if typed and verb.startswith(typed.lower()) else typed
