@@ -320,7 +320,7 @@ def test_a_query_tells_its_late_rows_where_spark_does_and_does_without_where_not
     stage = SparkQueryStage(name="land", kind="spark_query", checkpoint="/c")
 
     def seen(ui: Ui | None) -> Observation:
-        return spark.observe_query(stage, Kafka(), None, ui)  # type: ignore[arg-type]
+        return spark.observe_query(stage, Kafka, None, ui)  # type: ignore[arg-type]
 
     dropped = seen(Ui(1200))
     assert (dropped.figure("rows_late_recent"), dropped.figure("rows_late_at")) == (1200, T0.timestamp())

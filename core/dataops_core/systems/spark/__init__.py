@@ -27,7 +27,7 @@ def _observe(stage: SparkQueryStage, clients: Clients) -> Observation:
 
     store = clients.need("iceberg", stage.store) if stage.store is not None else None
     ui = None if stage.ui is None else clients.keep(("spark ui", stage.checkpoint), partial(SparkUi, stage.ui))
-    return observe_query(stage, clients.need("kafka", stage.on), store, ui)
+    return observe_query(stage, partial(clients.need, "kafka", stage.on), store, ui)
 
 
 def _find_canary(stage: SparkQueryStage, clients: Clients, _where: str) -> Callable[[Sent], bool]:
@@ -44,7 +44,7 @@ def _find_canary(stage: SparkQueryStage, clients: Clients, _where: str) -> Calla
 
 def _needs(stage: SparkQueryStage) -> tuple[Need, ...]:
     store = () if stage.store is None else (Need("iceberg", stage.store, "store"),)
-    return (Need("kafka", stage.on), *store)
+    return (*((Need("kafka", stage.on),) if stage.reads_kafka else ()), *store)
 
 
 def _problems(stage: SparkQueryStage) -> Iterator[str]:

@@ -1,10 +1,9 @@
 """A Structured Streaming query, seen through its checkpoint; Spark commits nothing to Kafka.
 
 The layout is that of Spark's `StreamExecution`: `metadata` holds the query's id; `offsets/N` is written before batch N
-runs (line 1 a version, line 2 the batch's own metadata, then one line of JSON for each source, with exclusive end
-offsets); `commits/N` is written once batch N is done; `state/OPERATOR/PARTITION` holds the state, where the HDFS-backed
-store writes `N.delta` and, each few batches, the whole as `N.snapshot`. The newest 100 batches are kept, unless told
-otherwise. A checkpoint in an object store is laid out in the same way.
+runs (see `offset_log`); `commits/N` is written once batch N is done; `state/OPERATOR/PARTITION` holds the
+state, where the HDFS-backed store writes `N.delta` and, each few batches, the whole as `N.snapshot`. The newest 100
+batches are kept, unless told otherwise. A checkpoint in an object store is laid out in the same way.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -21,12 +20,13 @@ from dataops_core.errors import BadAnswer, ConfigError, NotFound
 from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.store import store_error
-from dataops_core.transport.bounded import loads
+from dataops_core.systems.spark.offset_log import NOT_SPARK, Offsets, Source, read_plan, read_query_id
 
-Offsets = Mapping[str, Mapping[int, int]]
-"""End offsets (exclusive) by topic and partition."""
 TIMED = 10
 """Committed batches whose durations are read."""
+LARGEST = 32 * 2**20
+"""Bytes that a file of a log may have: one of 100,000 partitions has 2 MB."""
+REMOVED = "Look what removes files of the checkpoint, such as a job that cleans the store; restore it from a copy."
 STATE_KEPT = 60.0
 """Seconds that the size of a query's state is remembered: there may be many files."""
 
@@ -38,14 +38,18 @@ class Batch:
     Attributes:
         number: Its number; Iceberg calls it the epoch.
         at: When its file was written: planned, or committed.
-        offsets: Up to where it reads.
+        offsets: Up to where it reads Kafka.
         watermark: Event-time watermark that it runs with; `None` for a query without one, or before the first event.
+        sources: All that it reads.
+        planned_at: When it was planned; `None` where that is not known.
     """
 
     number: int
     at: datetime
     offsets: Offsets
     watermark: datetime | None = None
+    sources: tuple[Source, ...] = ()
+    planned_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,12 @@ class _Folder:
         query_id = self._query_id()
         # Commits first: a batch that is committed between the two looks was planned before both.
         commits, plans = self._log("commits"), self._log("offsets")
-        newest = self._batch(max(plans), plans, plans) if plans else None
+        last = max(commits, default=-1)
+        newest = self._batch(max(plans), plans, plans, committed=max(plans) <= last) if plans else None
         return Checkpoint(
             query_id=query_id,
             planned=newest,
-            committed=self._batch(max(commits), plans, commits) if commits else None,
+            committed=self._batch(last, plans, commits, committed=True) if commits else None,
             durations=tuple(
                 max(0.0, (commits[number] - plans[number]).total_seconds())
                 for number in sorted(commits)[-TIMED:]
@@ -162,27 +167,24 @@ class _Folder:
             raise NotFound(
                 f"no checkpoint at {self._location}: the query has never run, or its folder was removed"
             ) from error
-        try:
-            return str(loads(text)["id"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadAnswer(f"{self._location}/metadata is not Spark's: no query id") from error
+        return read_query_id(text, f"{self._location}/metadata")
 
     def _log(self, name: str) -> Log:
         """Return the batches of a log; temporary files and checksums have no number for a name."""
         found = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
         return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
 
-    def _batch(self, number: int, plans: Log, log: Log) -> Batch:
+    def _batch(self, number: int, plans: Log, log: Log, *, committed: bool) -> Batch:
         """Return a batch with the time at which it was written to a log."""
         where = f"{self._location}/offsets/{number}"
         if number not in plans:
-            raise BadAnswer(f"{where} is missing, although batch {number} was committed")
+            raise BadAnswer(f"{where} is missing, although batch {number} was committed", hint=REMOVED)
         try:
-            lines = _lines(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
+            text = _file(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
         except FileNotFoundError as error:
-            raise BadAnswer(f"{where} is missing, although it was there a moment ago") from error
-        offsets, watermark = _plan(lines, where)
-        return Batch(number, log[number], offsets, watermark)
+            raise BadAnswer(f"{where} is missing, although it was there a moment ago", hint=REMOVED) from error
+        plan = read_plan(text, where, committed=committed)
+        return Batch(number, log[number], plan.offsets, plan.watermark, plan.sources, plans[number])
 
     def _standing(self, plans: Log, newest: Batch) -> Standing:
         """Go back from the newest batch as long as the watermark is the same; count those that brought records."""
@@ -190,12 +192,12 @@ class _Folder:
         batch = newest
         for number in sorted(plans, reverse=True)[1:]:
             try:
-                earlier = self._batch(number, plans, plans)
+                earlier = self._batch(number, plans, plans, committed=True)
             except BadAnswer:  # purged meanwhile
                 break
             if earlier.watermark != newest.watermark:
                 break
-            if batch.offsets != earlier.offsets:
+            if (batch.offsets, batch.sources) != (earlier.offsets, earlier.sources):
                 times.append(batch.at)
             batch = earlier
         return Standing((times[0] - times[-1]).total_seconds() if times else 0.0, len(times))
@@ -203,7 +205,10 @@ class _Folder:
 
 def _text(filesystem: sdk.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
-        return bytes(stream.read()).decode(errors="replace")
+        found = bytes(stream.read(LARGEST + 1))
+    if len(found) > LARGEST:
+        raise BadAnswer(f"{path} is larger than {LARGEST:,} bytes, and no file of Spark's is", hint=NOT_SPARK)
+    return found.decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,28 +225,9 @@ class _Seen:
 
 
 @lru_cache(maxsize=4096)
-def _lines(file: _Seen) -> tuple[str, ...]:
-    """Return the lines of a file of `offsets`; it never changes."""
-    return tuple(_text(file.filesystem.pop(), file.path).splitlines())
-
-
-def _plan(lines: tuple[str, ...], where: str) -> tuple[Offsets, datetime | None]:
-    """Return what a file of `offsets` says: up to where the batch reads, and its watermark."""
-    if len(lines) < 3 or not lines[0].startswith("v"):
-        raise BadAnswer(f"{where} is not Spark's, or half written: {len(lines)} lines")
-    offsets: dict[str, dict[int, int]] = {}
-    for line in lines[2:]:
-        try:
-            source = loads(line)
-            for topic, partitions in source.items():
-                offsets.setdefault(topic, {}).update({int(p): int(end) for p, end in partitions.items()})
-        except (ValueError, AttributeError, TypeError) as error:
-            raise BadAnswer(f"{where} has a source that is not Kafka's: {line[:80]}") from error
-    try:
-        millis = int(loads(lines[1]).get("batchWatermarkMs", 0))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise BadAnswer(f"{where} has metadata that is not Spark's: {lines[1][:80]}") from error
-    return offsets, datetime.fromtimestamp(millis / 1000, UTC) if millis > 0 else None
+def _file(file: _Seen) -> str:
+    """Return the text of a file of `offsets`; it never changes."""
+    return _text(file.filesystem.pop(), file.path)
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ class QueryDetails(ReaderDetails):
     """A streaming query.
 
     Attributes:
+        sources: What it reads: kinds of sources, with their offsets where these are numbers.
         batch_committed: Number of the newest committed batch; -1 where none is.
         batch_planned: Number of the newest planned batch; -1 where none is.
         batch_duration: Median of the last batches.
@@ -29,6 +30,7 @@ class QueryDetails(ReaderDetails):
     """
 
     query_id: str | None = value()
+    sources: str | None = value()
     batch_committed: int | None = value()
     batch_planned: int | None = value()
     batch_duration: float | None = value("s")

@@ -8,6 +8,7 @@ from dataops_core.systems.base import Clients
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka.discover import topic_stage
 from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
+from dataops_core.systems.spark.offset_log import KAFKA, NONE, words
 
 
 def discover(draft: Draft, clients: Clients) -> None:
@@ -30,5 +31,9 @@ def _query(draft: Draft, location: str, checkpoint: Checkpoint, store: str | Non
     newest = checkpoint.planned or checkpoint.committed
     for topic in sorted(newest.offsets) if newest else ():
         stage.reads.append(topic_stage(draft, topic).name)
-    if not stage.reads:
+    others = tuple(source for source in newest.sources if source.kind not in (KAFKA, NONE)) if newest else ()
+    if others and not stage.reads:
+        stage.settings["reads_kafka"] = False
+        stage.remarks.append(f"It reads {words(others)}: name what writes that in `reads`.")
+    elif not stage.reads:
         stage.remarks.append("It has planned no batch yet, so the topics that it reads are not known.")

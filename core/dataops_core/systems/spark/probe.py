@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -12,20 +13,27 @@ from dataops_core.health.text import duration
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import reader_details, waiting
-from dataops_core.systems.spark.checkpoint import Checkpoint, read_checkpoint
+from dataops_core.systems.spark.checkpoint import Batch, Checkpoint, read_checkpoint
 from dataops_core.systems.spark.details import QueryDetails
+from dataops_core.systems.spark.offset_log import KAFKA, NONE, words
 from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows, SparkUi
+from dataops_core.values import sum_of
 
 
 def observe_query(
-    stage: SparkQueryStage, client: KafkaClient, store: CatalogClient | None, ui: SparkUi | None = None
+    stage: SparkQueryStage,
+    kafka: Callable[[], KafkaClient],
+    store: CatalogClient | None,
+    ui: SparkUi | None = None,
 ) -> Observation:
     """Observe a query: what it has committed against what its topics hold.
 
+    Of sources that are not Kafka no end is known, so its progress is then when its newest committed batch was planned.
+
     Args:
         stage: The query.
-        client: The cluster that it reads.
+        kafka: Returns the cluster that it reads; not called where it reads no topic.
         store: Opens the object store of its checkpoint, if it lies in one.
         ui: The web UI of its driver, where that is known.
     """
@@ -35,9 +43,12 @@ def observe_query(
     reads = committed or planned
     if reads is None:
         return Observation(stage=stage.name, observed_at=now, notes=("no batch has been planned yet",))
-    topics = {name: client.topic(name) for name in reads.offsets}
     done = committed.offsets if committed else {}
-    waits = [waiting(client, topic, done.get(name, {})) for name, topic in topics.items()]
+    others = tuple(source for source in reads.sources if source.kind not in (KAFKA, NONE))
+    only_others = bool(others) and not reads.offsets
+    client = None if only_others else kafka()
+    topics = {name: client.topic(name) for name in reads.offsets} if client is not None else {}
+    waits = [waiting(client, topic, done.get(name, {})) for name, topic in topics.items()] if client is not None else []
     records = [wait.records for wait in waits]
     behind = any(wait.behind for wait in waits)
     since = min((wait.since for wait in waits if wait.since is not None), default=None)
@@ -45,6 +56,10 @@ def observe_query(
     newest = max((wait.newest for wait in waits if wait.newest is not None), default=None)
     in_flight = planned is not None and (committed is None or planned.number > committed.number)
     notes = []
+    if only_others:
+        notes.append(f"it reads {words(others)}: its progress is that of its batches, its lag is unknown")
+    elif others:
+        notes.append(f"it also reads {words(others)}, of which the lag is unknown")
     if in_flight and planned is not None:
         age = duration((now - planned.at).total_seconds())
         notes.append(f"batch {planned.number} was planned {age} ago and is not committed")
@@ -55,24 +70,26 @@ def observe_query(
         except DataopsError as error:  # the query may do well without its UI
             notes.append(f"late rows are not known: {error}")
     progress = since if behind else newest
+    if only_others:
+        progress = committed.planned_at if committed else None
     return Observation(
         stage=stage.name,
         observed_at=now,
         progress_time=progress if committed else None,
         progress_source=ProgressSource.DERIVED if committed and progress else None,
-        position=sum(end for partitions in done.values() for end in partitions.values()),
-        lag_records=None if None in records else sum(number or 0 for number in records),
+        position=None if only_others else sum(end for partitions in done.values() for end in partitions.values()),
+        lag_records=None if only_others else sum_of(records),
         pending_since=since,
         newest_passed=passed,
         advanced_at=committed.at if committed else None,
         # A planned batch tells that the query was alive then, not that it is now.
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
         notes=(*notes, *(note for wait in waits for note in wait.notes)),
-        details=_details(checkpoint, late, reader_details(waits, client)),
+        details=_details(checkpoint, late, reads, reader_details(waits, client) if client is not None else {}),
     )
 
 
-def _details(checkpoint: Checkpoint, late: LateRows | None, reader: dict[str, Any]) -> QueryDetails:
+def _details(checkpoint: Checkpoint, late: LateRows | None, reads: Batch, reader: dict[str, Any]) -> QueryDetails:
     planned, committed, state, durations = (
         checkpoint.planned,
         checkpoint.committed,
@@ -83,6 +100,7 @@ def _details(checkpoint: Checkpoint, late: LateRows | None, reader: dict[str, An
     grown = state is not None and state.snapshot_bytes is not None and state.snapshot_bytes_before is not None
     return QueryDetails(
         query_id=checkpoint.query_id,
+        sources=words(reads.sources) or None,
         batch_committed=committed.number if committed is not None else -1,
         batch_planned=planned.number if planned is not None else -1,
         batch_duration=median(durations) if durations else None,

@@ -19,6 +19,8 @@ class SparkQueryStage(ReaderStage):
     """Folder of the query's checkpoint; or where it lies in an object store, such as `s3://bucket/checkpoints/orders`."""
     store: str | None = None
     """Name of the catalog in the context whose properties (`s3.endpoint` …) open that object store."""
+    reads_kafka: bool = True
+    """Whether it reads topics. Set it to false for a query of files, tables or streams only: it needs no Kafka."""
     trigger: float | None = Field(default=None, gt=0)
     """Seconds between two batches, as the query is told; a checkpoint does not tell."""
     watermark_stall_after: float = Field(default=600.0, gt=0)
