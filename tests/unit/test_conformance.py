@@ -27,6 +27,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "dag": {"dag_id": "d"},
     "trino_view": {"relation": "a.b.c"},
     "http_document": {"path": "/status", "progress_time": "at"},
+    "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }
 
 

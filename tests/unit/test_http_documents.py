@@ -238,7 +238,21 @@ def test_a_stage_without_progress_and_backlog_is_refused(tmp_path: Path) -> None
     lines = [each for each in path.read_text().splitlines() if not each.startswith(("progress", "lag_records"))]
     path.write_text("\n".join(lines))
     (problem,) = find_problems(path)
-    assert "needs `progress_time` or `lag_records`" in problem
+    assert "needs `progress_time`, `data_age` or `lag_records`" in problem
+
+
+def test_an_age_gives_the_progress_time(server: JsonServer, tmp_path: Path) -> None:
+    path = written(tmp_path, server.url)
+    path.write_text(
+        path.read_text().replace("progress_time = \"jobs[?name=='export'].finished | [0]\"", 'data_age = "age"')
+    )
+    server.answers["GET /status"] = document(age=90.5)
+    seen = observed(path)
+    assert seen.progress_time is not None
+    assert 90 < (seen.observed_at - seen.progress_time).total_seconds() < 91
+    server.answers["GET /status"] = document(age="90")
+    with pytest.raises(BadAnswer, match="the value of data_age is not a number of seconds"):
+        observed(path)
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:

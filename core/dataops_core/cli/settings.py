@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from pydantic.fields import FieldInfo
+
 from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import ENVIRONMENT, SecretSource, Section, find_config
 from dataops_core.config.secret import masked, masked_property
 from dataops_core.config.toml import toml_key, toml_value
 from dataops_core.systems.registry import find_problems, load_settings
-
-SECRETS = ("password", "token")
-"""Keys whose value is a secret, wherever they stand."""
 
 
 def validate(invocation: Invocation) -> int:
@@ -56,10 +55,33 @@ def _lines(section: Section, prefix: str) -> Iterator[str]:
                     yield from _lines(item, f"{key}.{toml_key(inner)}.")
                 else:
                     yield f"{key}.{toml_key(inner)} = {toml_value(masked_property(inner, item))}"
-        elif name in SECRETS:
+        elif _is_secret(field):
             yield f"{key} = {toml_value(masked(value))}"
         else:
-            yield f"{key} = {toml_value(value)}{_origin(section, name, prefix)}"
+            yield f"{key} = {toml_value(_without_secrets(value))}{_origin(section, name, prefix)}"
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretSource.__name__ in str(field.annotation)
+
+
+def _without_secrets(value: object) -> object:
+    """Return a value with each secret of the tables in it masked."""
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, Section):
+        return value
+    shown: dict[str, object] = {}
+    for name, field in type(value).model_fields.items():
+        item = getattr(value, name)
+        if item is None:
+            continue
+        if isinstance(item, dict):
+            item = {key: masked_property(key, each) if _is_secret(field) else each for key, each in item.items()}
+        elif _is_secret(field):
+            item = masked(item)
+        shown[field.alias or name] = _without_secrets(item)
+    return shown
 
 
 def _origin(section: Section, name: str, prefix: str) -> str:

@@ -59,11 +59,11 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     """
     now = datetime.now(UTC)
     reader = _Reader(found, where, stage.time_unit)
-    progress, pending = reader.time("progress_time"), reader.time("pending_since")
+    progress, pending = reader.time("progress_time") or reader.before(now, "data_age"), reader.time("pending_since")
     lag, position, status = reader.count("lag_records"), reader.count("position"), reader.text("status")
     if "status" in found and status is None:
         raise BadAnswer(f"{where}: the status is missing")
-    reported = progress is not None
+    reported = progress is not None and found.get("data_age") is None  # an age gives another instant each time
     if progress is None and lag == 0:
         progress = now  # nothing waits: everything that has entered has passed
     elif progress is None and lag is not None:
@@ -74,7 +74,7 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     notes = [f"{name}: {text if isinstance(text, str) else count(text)}" for name, text in labels]
     if advanced_at is not None and not observed:
         notes.append(f"its progress has not changed since {advanced_at:%H:%M:%SZ}, when monitoring began")
-    ahead = (progress - now).total_seconds() if progress is not None and reported else None
+    ahead = (progress - now).total_seconds() if progress is not None else None
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -120,6 +120,17 @@ class _Reader:
                 at = None
         if at is None:
             raise self._wrong(key, "a time")
+        return at
+
+    def before(self, now: datetime, key: str) -> datetime | None:
+        """Return the time that lies a number of seconds before now."""
+        value = self._found.get(key)
+        if value is None:
+            return None
+        age = _number(value)
+        at = known(moment(now.timestamp() - age, "s")) if age is not None else None
+        if at is None:
+            raise self._wrong(key, "a number of seconds")
         return at
 
     def count(self, key: str) -> int | None:

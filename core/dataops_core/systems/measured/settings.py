@@ -34,6 +34,8 @@ class DocumentStage(MeasuredStage):
 
     progress_time: str | None = None
     """JMESPath expression of the time up to which everything has passed the stage."""
+    data_age: str | None = None
+    """JMESPath expression of the age of the newest complete data in seconds, in place of `progress_time`."""
     pending_since: str | None = None
     """JMESPath expression of the time at which the oldest waiting record entered the pipeline."""
     lag_records: str | None = None
@@ -46,7 +48,7 @@ class DocumentStage(MeasuredStage):
     """JMESPath expressions of further values by name: a number becomes a metric, a text is shown."""
 
 
-VALUES = ("progress_time", "pending_since", "lag_records", "position", "status")
+VALUES = ("progress_time", "data_age", "pending_since", "lag_records", "position", "status")
 """What a document or a row can hold, besides labels."""
 
 
@@ -56,24 +58,31 @@ def expressions(stage: DocumentStage) -> Mapping[str, str]:
     return own | {f"labels.{name}": text for name, text in stage.labels.items()}
 
 
-def document_problems(stage: DocumentStage) -> Iterator[str]:
+def document_problems(stage: DocumentStage, details: type[MeasuredDetails] = MeasuredDetails) -> Iterator[str]:
     """Yield what is wrong with a stage that is observed by a document, each line beginning with the key."""
     from dataops_core.systems.measured.document import expression_problem  # noqa: PLC0415 - once a stage is checked
 
-    if stage.progress_time is None and stage.lag_records is None:
-        yield ": needs `progress_time` or `lag_records`: without one of them its state is unknown"
+    yield from progress_problems(stage.progress_time, stage.data_age, stage.lag_records)
     for key, text in expressions(stage).items():
         wrong = expression_problem(text)
         if wrong is not None:
             yield f".{key}: {wrong}"
     if (stage.status is None) != (not stage.status_ok):
         yield ": `status` and `status_ok` come together"
-    yield from label_problems(stage.labels)
+    yield from label_problems(stage.labels, details)
 
 
-def label_problems(labels: Mapping[str, object]) -> Iterator[str]:
+def progress_problems(progress_time: object, data_age: object, lag_records: object) -> Iterator[str]:
+    """Yield that a stage names too few of the values that its progress follows from, or two for the same."""
+    if progress_time is None and data_age is None and lag_records is None:
+        yield ": needs `progress_time`, `data_age` or `lag_records`: without one of them its state is unknown"
+    if progress_time is not None and data_age is not None:
+        yield ": has `progress_time` and `data_age`; keep one of the two"
+
+
+def label_problems(labels: Mapping[str, object], details: type[MeasuredDetails]) -> Iterator[str]:
     """Yield what is wrong with the names of labels."""
-    taken = {each.name for each in fields(MeasuredDetails)} | set(VALUES)
+    taken = {each.name for each in fields(details)} | set(VALUES)
     if len(labels) > LABELS_MAX:
         yield f".labels: has {len(labels)} labels; {LABELS_MAX} are possible"
     for name in labels:
