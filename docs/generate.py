@@ -119,8 +119,8 @@ def _components(kinds: Iterable[ComponentKind]) -> Iterator[str]:
     yield "### `[contexts.NAME.components.NAME]`\n"
     yield (
         "A further component, where a context has several of one system. Its keys are those of the table of its system,"
-        " and `system`. A stage names it with `on`; a table and a checkpoint name it with `catalog` and `store`; a command"
-        " names it with `--component`.\n"
+        " and `system`. A stage names it with `on`; a table and a checkpoint name it with `catalog` and `store`; a"
+        " command names it with `--component`.\n"
     )
     shown = [(f"`{k.name}`", f"`[contexts.NAME.{f'{k.plural}.NAME' if k.plural else k.name}]`") for k in kinds]
     yield _table(("`system`", "further keys as in"), shown)

@@ -237,10 +237,11 @@ async def test_a_change_needs_a_confirmation(console: Console) -> None:
     console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await run(console, pilot, "DELETE FROM t")
-        assert isinstance(console.app.screen, ConfirmDialog)
+        await until_shown(console.app, lambda _: isinstance(console.app.screen, ConfirmDialog), "the question")
         await pilot.press("escape")
         assert console.trino.asked == []
         await pilot.press("f5")
+        await until_shown(console.app, lambda _: isinstance(console.app.screen, ConfirmDialog), "the question again")
         await pilot.pause()
         await pilot.click("#go")
         await until_shown(console.app, lambda text: "DELETE, 7 rows" in text, "what it did")
@@ -254,6 +255,41 @@ async def test_a_read_only_context_refuses_a_change(console: Console) -> None:
         await pilot.press("f8")
         await until_shown(other.app, lambda text: "is read-only" in text, "the refusal")
         assert not screen.pane.busy
+    assert other.trino.asked == []
+
+
+async def test_a_statement_that_does_not_parse_says_where_and_runs_only_when_it_is_run_again(console: Console) -> None:
+    console.trino.next.go.set()
+    problem = 'the statement does not parse: line 3, column 3: unexpected "FORM"; did you mean FROM?'
+    async with console.app.run_test(size=(160, 30), notifications=True) as pilot:
+        screen = await open_sql(console, pilot, "SELECT 1;\nSELECT *\n  FORM t")
+        screen.pane.editor.move_cursor((1, 0))
+        await pilot.press("f5")
+        text = await until_shown(console.app, lambda text: problem in text, "what is wrong")
+        assert "Run it again to confirm it" in text
+        assert screen.pane.editor.cursor_location == (2, 2)
+        assert not screen.pane.busy
+        assert console.app.screen is screen
+        await pilot.press("f9")
+        await until_shown(console.app, lambda text: problem in text and not screen.pane.busy, "the same of its plan")
+        screen.pane.editor.move_cursor((1, 0))
+        await pilot.press("f5", "f5")
+        await until_shown(console.app, lambda text: "does not parse (line 2" in text, "the question")
+        assert isinstance(console.app.screen, ConfirmDialog)
+        await pilot.click("#go")
+        await until_shown(console.app, lambda text: "1 rows" in text, "the rows")
+    assert console.trino.asked == ["SELECT *\n  FORM t"]
+
+
+async def test_a_read_only_context_offers_no_run_of_what_does_not_parse(console: Console) -> None:
+    other = make_console(console.audit.parent, settings(read_only=True))
+    async with other.app.run_test(size=(160, 30), notifications=True) as pilot:
+        screen = await open_sql(other, pilot, "SELECT * FORM t; SELECT 1")
+        for _ in range(2):
+            await pilot.press("f8")
+            text = await until_shown(other.app, lambda text: "does not parse: line 1, column 10" in text, "where")
+            assert "again" not in text
+            assert not screen.pane.busy
     assert other.trino.asked == []
 
 

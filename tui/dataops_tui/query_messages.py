@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from dataops_core.sql.results import Result
+from dataops_core.sql.scan import Statement
 from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Classified(Message):
     """What a statement that is to run may do."""
 
-    statement: str
+    statement: Statement
     classification: Classification
 
 

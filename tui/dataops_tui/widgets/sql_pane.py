@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -44,6 +45,7 @@ from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
+    from dataops_core.sql.syntax import SyntaxProblem
     from dataops_core.systems.trino.answers import QueryProgress
     from dataops_core.systems.trino.client import QueryHandle, TrinoClient
     from dataops_tui.app import DataopsApp
@@ -80,8 +82,12 @@ class SqlPane(Vertical):
         self._result: Result | None = None
         self._statement = ""
         self._risk = SqlRisk.UNKNOWN
+        self._text = ""
+        """What stood in the editor when the statements were chosen."""
+        self._unparsed = ""
+        """The statement whose syntax error was shown last: who runs it again means it."""
         self._began = 0.0
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Statement] = deque()
         self._of = 0
         self._asked_why = 0.0
         self._why = ""
@@ -131,23 +137,23 @@ class SqlPane(Vertical):
     def run_current(self) -> None:
         """Run what is selected, else the statement under the cursor."""
         found = self.editor.to_run()
-        self._run([found.text] if found else [])
+        self._run([found] if found else [])
 
     def run_all(self) -> None:
         """Run all statements, one after the other, up to the first that does not finish."""
-        self._run([statement.text for statement in statements(self.editor.text)])
+        self._run(statements(self.editor.text))
 
     def run_explain(self, *, analyze: bool) -> None:
         """Show the plan of the statement under the cursor; `analyze` runs it and measures."""
         found = self.editor.to_run()
-        self._run([explain(found.text, analyze=analyze)] if found else [])
+        self._run([replace(found, text=explain(found.text, analyze=analyze))] if found else [])
 
     def close_completions(self) -> None:
         """Offer nothing until somebody types on, also when names arrive that were asked for."""
         self._offered_at = -1
         self.editor.close_completions()
 
-    def _run(self, chosen: list[str]) -> None:
+    def _run(self, chosen: Sequence[Statement]) -> None:
         self.close_completions()
         if self.busy:
             self.say("a query is running: cancel it first (ctrl+c)", "red")
@@ -157,28 +163,34 @@ class SqlPane(Vertical):
             self.say("there is no statement", "red")
         else:
             self._waiting, self._of = deque(chosen), len(chosen)
+            self._text = self.editor.text
             self._run_next()
 
     def _run_next(self) -> None:
-        statement, trino, gate = self._waiting.popleft(), self.console.trino, self.console.gate
+        chosen, trino, gate = self._waiting.popleft(), self.console.trino, self.console.gate
         if trino is None:
             self._leave_off()
             return
         self.busy, self._handle = True, None
 
         def work() -> None:
-            self.post_message(Classified(statement, gate.assess_sql(trino, statement)))
+            self.post_message(Classified(chosen, gate.assess_sql(trino, chosen.text)))
 
         in_background(self, RUNNING, work)
 
     @on(Classified)
     def _confirm(self, message: Classified) -> None:
-        trino, statement, found = self.console.trino, message.statement, message.classification
+        trino, statement, found = self.console.trino, message.statement.text, message.classification
         if trino is None:
             self._leave_off()
             return
         self._risk = found.risk
         word = self.console.gate.confirmation(found.risk)
+        if found.problem is not None and (word is None or self._unparsed != statement):
+            self._unparsed = statement
+            self._leave_off()
+            self._show_problem(message.statement, found.problem, offer=word is not None)
+            return
         if word is None:
             self._start(trino, statement, None)
             return
@@ -191,6 +203,17 @@ class SqlPane(Vertical):
                 self._leave_off()
 
         self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
+
+    def _show_problem(self, chosen: Statement, problem: SyntaxProblem, *, offer: bool) -> None:
+        """Show where a statement stops being one, and put the cursor there."""
+        if self.editor.text == self._text:
+            before = len(chosen.text) - (chosen.end - chosen.start)  # what EXPLAIN puts before it
+            at = chosen.start + max(0, problem.offset - before)
+            row, column = self.editor.location_at(at)
+            problem = replace(problem, line=row + 1, column=column + 1)
+            self.editor.move_cursor((row, column))
+        again = ". Run it again to confirm it as a statement that changes something" if offer else ""
+        self.say(f"the statement does not parse: {problem}{again}", "red")
 
     def _leave_off(self) -> None:
         """Run nothing further."""
