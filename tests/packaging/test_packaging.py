@@ -90,7 +90,7 @@ def imported(code: str) -> set[str]:
         ("import dataops_core.cli.app", HEAVY),
         ("import dataops_core.health.evaluate, dataops_core.health.as_json", HEAVY),
         ("import dataops_core.config", HEAVY),
-        ("import dataops_core.cli.recording", HEAVY),
+        ("import dataops_core.cli.report", HEAVY),
         ("import dataops_tui.__main__, dataops_tui.replay", HEAVY),
         ("import dataops_exporter.collector, dataops_exporter.server", HEAVY),
         ("import dataops_exporter.__main__", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_pipeline"}),

@@ -15,7 +15,6 @@ from tests.settings import ContextSettings
 from dataops_core.actions import Gate
 from dataops_core.canary import Canary, Hop, Outcome, follow, hops_of
 from dataops_core.cli import app as cli
-from dataops_core.cli import canarying
 from dataops_core.config import CanarySettings
 from dataops_core.errors import ActionRefused, QueryFailed, Unreachable
 from dataops_core.systems.clients import Clients
@@ -115,7 +114,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def components(monkeypatch: pytest.MonkeyPatch) -> Components:
     found = Components()
-    monkeypatch.setattr(canarying, "Clients", lambda *_: found.clients())
+    monkeypatch.setattr("dataops_core.systems.clients.Clients", lambda *_: found.clients())
     return found
 
 

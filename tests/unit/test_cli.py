@@ -27,7 +27,9 @@ from tests.trino_server import Script, TrinoServer
 from tests.unit.test_monitor import wait_for
 
 from dataops_core.cli import app as cli
-from dataops_core.cli import probing
+from dataops_core.cli import probe
+from dataops_core.cli.invocation import Invocation
+from dataops_core.cli.options import names_of
 from dataops_core.config import RecorderSettings
 from dataops_core.health.model import (
     ComponentHealth,
@@ -115,7 +117,7 @@ def test_probe_ends_with_the_status(
     snapshot: HealthSnapshot,
     code: int,
 ) -> None:
-    monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda **_: snapshot))
+    monkeypatch.setattr("dataops_core.monitor.Monitor", lambda *_: SimpleNamespace(once=lambda **_: snapshot))
     assert run(config, "probe") == code
     text = capsys.readouterr().out
     for stage in snapshot.pipelines[0].stages:
@@ -378,12 +380,12 @@ def test_help_brings_no_client(tmp_path: Path) -> None:
 
 def test_names_of_the_settings_are_completed(config: Path) -> None:
     root = typer.main.get_command(cli.app)
-    with root.make_context("dataops", ["--config", str(config), "why", "x"], obj=cli.Invocation()) as context:
-        assert cli._named("stage")(context, "or") == ["orders"]
-        assert cli._named("pipeline")(context, "") == ["p"]
-        assert cli._named("context")(context, "f") == ["frozen"]
-    with root.make_context("dataops", ["--config", "/nowhere", "why", "x"], obj=cli.Invocation()) as context:
-        assert cli._named("stage")(context, "") == []
+    with root.make_context("dataops", ["--config", str(config), "why", "x"], obj=Invocation()) as context:
+        assert names_of("stage")(context, "or") == ["orders"]
+        assert names_of("pipeline")(context, "") == ["p"]
+        assert names_of("context")(context, "f") == ["frozen"]
+    with root.make_context("dataops", ["--config", "/nowhere", "why", "x"], obj=Invocation()) as context:
+        assert names_of("stage")(context, "") == []
 
 
 def test_why_says_all_about_the_stage_to_blame(
@@ -405,7 +407,8 @@ def test_why_says_all_about_the_stage_to_blame(
     )
     pipeline = replace(pipeline, stages=tuple(land if s.name == "land" else s for s in pipeline.stages))
     monkeypatch.setattr(
-        probing, "Monitor", lambda *_: SimpleNamespace(once=lambda: replace(snapshot, pipelines=(pipeline,)))
+        "dataops_core.monitor.Monitor",
+        lambda *_: SimpleNamespace(once=lambda: replace(snapshot, pipelines=(pipeline,))),
     )
     assert run(config, "why", "p") == 2
     text = capsys.readouterr().out
@@ -498,7 +501,7 @@ def test_what_is_not_there_cannot_be_probed(
 )
 def test_the_status_of_components_alone(component: ComponentHealth, status: Status) -> None:
     well = ComponentHealth("t", "trino", "t:1", reachable=True)
-    assert probing._status_of((well, component)) is status
+    assert probe._status_of((well, component)) is status
 
 
 def test_watching_ends_with_the_status_of_the_last_look(
@@ -512,9 +515,9 @@ def test_watching_ends_with_the_status_of_the_last_look(
         if len(waits) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(probing, "Monitor", lambda *_: SimpleNamespace(once=lambda **_: looks.pop(0)))
+    monkeypatch.setattr("dataops_core.monitor.Monitor", lambda *_: SimpleNamespace(once=lambda **_: looks.pop(0)))
     # The module's own name alone: threads of other tests sleep too, and would take a look's turn.
-    monkeypatch.setattr(probing, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(probe, "time", SimpleNamespace(sleep=sleep))
     assert run(config, "probe", "--watch", "--every", "7", "-o", "json") == 2
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [look["status"] for look in told] == ["ok", "critical"]

@@ -10,6 +10,8 @@ import typer.main
 from tests.airflow_server import DAG, Airflow
 
 from dataops_core.cli import app as cli
+from dataops_core.cli.invocation import Invocation
+from dataops_core.cli.options import names_of
 from dataops_core.config import ComponentSettings
 from dataops_core.errors import Unreachable
 from dataops_core.systems.airflow import SYSTEM as AIRFLOW
@@ -146,9 +148,9 @@ def test_a_question_names_the_component(
     try:
         airflow.answers["PATCH", "/api/v2/dags/d"] = DAG
         monkeypatch.setattr(Clients, "_connect", lambda *_: airflow.client)
-        monkeypatch.setattr("dataops_core.cli.dags.can_ask", lambda: True)
+        monkeypatch.setattr("dataops_core.cli.dag.can_ask", lambda: True)
         asked = []
-        monkeypatch.setattr("dataops_core.cli.dags.ask_word", lambda question, word: asked.append(question) or word)
+        monkeypatch.setattr("dataops_core.cli.dag.ask_word", lambda question, word: asked.append(question) or word)
         assert cli.main(["--config", str(config), "dag", "pause", "d", "--component", "hourly"]) == 0
         assert asked == ['This pauses d on hourly in the context "several".']
     finally:
@@ -175,14 +177,14 @@ def test_the_platform_of_alerts_is_named(config: Path, capsys: pytest.CaptureFix
 
 def test_names_of_components_are_completed(config: Path) -> None:
     root = typer.main.get_command(cli.app)
-    with root.make_context("dataops", ["--config", str(config), "sql", "x"], obj=cli.Invocation()) as context:
-        assert cli._named("component", "kafka")(context, "") == ["core", "edge"]
-        assert cli._named("component", "kafka", "trino")(context, "e") == ["edge", "etl"]
-        assert "lake" in cli._named("component")(context, "")
+    with root.make_context("dataops", ["--config", str(config), "sql", "x"], obj=Invocation()) as context:
+        assert names_of("component", "kafka")(context, "") == ["core", "edge"]
+        assert names_of("component", "kafka", "trino")(context, "e") == ["edge", "etl"]
+        assert "lake" in names_of("component")(context, "")
     short = ["--config", str(config), "--context", "short", "sql", "x"]
-    with root.make_context("dataops", short, obj=cli.Invocation()) as context:
-        assert cli._named("component", "kafka")(context, "") == ["edge", "kafka"]
-        assert cli._named("component", "trino")(context, "") == []
+    with root.make_context("dataops", short, obj=Invocation()) as context:
+        assert names_of("component", "kafka")(context, "") == ["edge", "kafka"]
+        assert names_of("component", "trino")(context, "") == []
 
 
 def test_the_remedy_of_a_dag_names_its_component() -> None:

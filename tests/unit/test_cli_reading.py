@@ -373,7 +373,7 @@ def test_the_log_of_a_task(
     airflow.answers["GET", f"{path}/t/logs/2"] = lambda query: parts[query.get("token", [""])[0]]
     airflow.answers["GET", f"{path}/t/logs/1"] = {"content": ["the first try"], "continuation_token": None}
     begin = "2026-01-05T03:00:00Z ERROR it failed\n  d.py:3 in f\nValueError: 7\n"
-    monkeypatch.setattr("dataops_core.cli.dags.LOG_EVERY", 0)
+    monkeypatch.setattr("dataops_core.cli.dag.LOG_EVERY", 0)
     for arguments, text in (([], begin), (["--follow"], f"{begin}more\n"), (["--try", "1"], "the first try\n")):
         assert dataops("dag", "logs", "d", "r", "t", *arguments) == 0
         assert capsys.readouterr().out == text

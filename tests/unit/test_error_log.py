@@ -38,8 +38,8 @@ def test_a_command_that_fails_unexpectedly_is_one_line(
     def fail(*_: object) -> None:
         raise TypeError("'x' \x1b[2Jnot a number")
 
-    monkeypatch.setattr("dataops_core.cli.settings.show", fail)
-    monkeypatch.setattr("dataops_core.cli.probing.why", lambda *_, **__: fail())
+    monkeypatch.setattr("dataops_core.cli.config._show", fail)
+    monkeypatch.setattr("dataops_core.cli.why._why", lambda *_, **__: fail())
     assert cli.main(["config", "show"]) == 70
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -58,7 +58,7 @@ def test_an_interrupt_outside_of_a_command_is_130(monkeypatch: pytest.MonkeyPatc
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataops_core.cli.settings.show", interrupt)
+    monkeypatch.setattr("dataops_core.cli.config._show", interrupt)
     assert cli.main(["config", "show"]) == 130
 
 
@@ -113,7 +113,7 @@ def test_the_program_itself_prints_no_traceback(tmp_path: Path) -> None:
     code = """
 import sys, threading
 from dataops_core.cli import app
-import dataops_core.cli.settings as settings
+from dataops_core.cli import config as settings
 class Odd:
     def __del__(self):
         raise ValueError("finalizer")
@@ -123,7 +123,7 @@ def fail(*_):
     thread.start()
     thread.join()
     raise RecursionError("deep")
-settings.show = fail
+settings._show = fail
 sys.argv = ["dataops", "config", "show"]
 app.run()
 """

@@ -34,7 +34,7 @@ except pydantic.ValidationError as error:
 """
 PROBES = """
 import sys
-import dataops_core.cli.probing
+import dataops_core.cli.probe
 assert not {"pyarrow", "pyiceberg", "airflow_client"} & sys.modules.keys(), "before a component is asked with them"
 from dataops_core.systems.clients import prepare
 from dataops_core.systems.registry import registry

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.trino_server import Script, TrinoServer, listed
 
-from dataops_core.cli.querying import _Reader
+from dataops_core.cli.sql import _Reader
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed, TimedOut
 from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import TrinoClient

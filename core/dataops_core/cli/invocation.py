@@ -1,4 +1,4 @@
-"""What was typed before a command, and the context, components and pipelines that it chooses.
+"""What was typed before a command: the context, components and pipelines that it chooses, and its exit codes.
 
 `--help` imports this module, so it imports the settings and the clients only when a command asks for them.
 """
@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dataops_core.errors import ConfigError
+from dataops_core.cli.terminal import Exit, OutputFailed, exit_code
+from dataops_core.errors import ConfigError, DataopsError
 
 if TYPE_CHECKING:
     from dataops_core.actions import Gate
     from dataops_core.config import ContextSettings, PipelineSettings, Settings
     from dataops_core.systems.clients import Clients
+
+STATUS_COMMANDS = ("probe", "why")
+"""Commands whose exit code is a status."""
+PROBE_UNKNOWN = 3
+"""Exit code of these where the status is unknown; also of wrong use and internal errors."""
 
 
 @dataclass
@@ -33,6 +39,20 @@ class Invocation:
     config: Path | None = None
     context: str | None = None
     command: str | None = None
+
+    @property
+    def program(self) -> str:
+        """The program with the command, as it is typed."""
+        return f"dataops {self.command or ''}".rstrip()
+
+    def exit_code(self, code: Exit) -> int:
+        """Return the exit code of what is no status: wrong use, or an internal error."""
+        return PROBE_UNKNOWN if self.command in STATUS_COMMANDS else code
+
+    def exit_code_of(self, error: DataopsError) -> int:
+        """Return the exit code that an error ends the command with."""
+        code = exit_code(error)
+        return self.exit_code(code) if code is Exit.USAGE or isinstance(error, OutputFailed) else code
 
     def settings(self) -> Settings:
         """Return the settings; raises ConfigError."""

@@ -8,26 +8,21 @@ from datetime import UTC, datetime
 from heapq import nlargest
 from itertools import compress
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataops_core.cli.invocation import Chosen, Invocation
-from dataops_core.cli.listing import listed, rows_writer, say_unreadable, write_rows
+from dataops_core.cli.invocation import Chosen, Invocation, TyperContext
+from dataops_core.cli.options import HELP, KafkaOption, RowOutput, RowsOption
 from dataops_core.cli.terminal import Exit, say
-from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
-from dataops_core.health.text import count
-from dataops_core.pattern import BadPattern, Pattern
-from dataops_core.systems.kafka import cluster
-from dataops_core.systems.kafka import records as kafka_peek
-from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.model import Topic
-from dataops_core.systems.kafka.records import Record, Start, as_dict, parse_start
-from dataops_core.systems.kafka.schema_registry import SchemaRegistry
-from dataops_core.systems.kafka.settings import KafkaSettings
-from dataops_core.times import seconds
-from dataops_core.values import Columns
+
+if TYPE_CHECKING:
+    from dataops_core.systems.kafka.client import KafkaClient
+    from dataops_core.systems.kafka.model import Topic
+    from dataops_core.systems.kafka.records import Record
+    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+    from dataops_core.values import Columns
 
 LIMIT = 10
 """Records that are written where no number is given."""
@@ -74,8 +69,86 @@ SHOWN = ("time", "partition", "offset", "key", "value")
 """Columns of a table of records; the other forms have all."""
 
 
-def list_topics(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="Kafka's topics, groups and records.")
+
+
+@app.command("topics")
+def topics(
+    context: TyperContext,
+    wanted: Annotated[
+        str | None, typer.Option("--filter", metavar="REGEX", help="Only topics in whose name it is found.")
+    ] = None,
+    component: KafkaOption = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """List topics: partitions, replicas, what is not in sync, records, and when the newest one came.
+
+    Example: dataops kafka topics --filter '^orders'
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_topics(context.obj, component, wanted, output.value)
+
+
+@app.command("groups")
+def groups(
+    context: TyperContext,
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="All if none named.")] = None,
+    component: KafkaOption = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """List consumer groups with their lag; of one that is named, each partition that it has committed to.
+
+    Example: dataops kafka groups billing -o json
+
+    Exit codes: 0 done, 1 no such group, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    if group is None:
+        return _list_groups(context.obj, component, output.value)
+    return _show_group(context.obj, component, group, output.value)
+
+
+@app.command("peek")
+def peek(
+    context: TyperContext,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic.")],
+    partition: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only this partition.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="An offset, 2h, 30m or 3d ago, an ISO time, beginning, end, or tail N of each partition.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Records; 10 if not given, without end with --follow.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records, until ctrl+c.")] = False,
+    component: KafkaOption = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """Read a topic's records, decoded: JSON, Avro by the schema registry, text or hex. Nothing is committed.
+
+    Without --from these are the newest records of all partitions, by time, and with --follow those that come from now
+    on; else the first ones from there, as they come. Long keys and values are cut off, and size says how long they are.
+
+    Example: dataops kafka peek orders --from 2h --limit 5
+
+    Exit codes: 0 done, 1 no such topic or partition, 2 wrong use or settings, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    return _peek(
+        context.obj, component, topic, partition=partition, start=start, limit=limit, follow=follow, output=output.value
+    )
+
+
+def _list_topics(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
     """Write all topics, or those in whose name a regular expression is found."""
+    from dataops_core.cli.listing import say_unreadable, write_rows
+    from dataops_core.pattern import BadPattern, Pattern
+    from dataops_core.systems.kafka import cluster
+
     try:
         pattern = Pattern(wanted or "")
     except BadPattern as error:
@@ -102,8 +175,11 @@ def _topic(topic: Topic) -> tuple[Any, ...]:
     )
 
 
-def list_groups(invocation: Invocation, component: str | None, output: str) -> int:
+def _list_groups(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all consumer groups."""
+    from dataops_core.cli.listing import listed, say_unreadable, write_rows
+    from dataops_core.systems.kafka import cluster
+
     found = cluster.groups(_client(invocation, component))
     rows = [
         (
@@ -122,8 +198,12 @@ def list_groups(invocation: Invocation, component: str | None, output: str) -> i
     return Exit.OK
 
 
-def show_group(invocation: Invocation, component: str | None, name: str, output: str) -> int:
+def _show_group(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write where a consumer group is in each partition that it has committed to."""
+    from dataops_core.cli.listing import write_rows
+    from dataops_core.health.text import count
+    from dataops_core.systems.kafka import cluster
+
     group = cluster.group(_client(invocation, component), name)
     lags = group.lags or ()
     write_rows(output, LAG_COLUMNS, [(at.topic, at.partition, at.committed, at.high, at.lag, at.note) for at in lags])
@@ -135,7 +215,7 @@ def show_group(invocation: Invocation, component: str | None, name: str, output:
     return Exit.OK
 
 
-def peek(
+def _peek(
     invocation: Invocation,
     component: str | None,
     topic: str,
@@ -150,6 +230,10 @@ def peek(
 
     Without a place to begin these are the newest ones, and with `follow` those that come from now on.
     """
+    from dataops_core.cli.listing import rows_writer
+    from dataops_core.systems.kafka import records as kafka_peek
+    from dataops_core.systems.kafka.records import Start, parse_start
+
     chosen = invocation.chosen()
     name = chosen.component("kafka", "Kafka", component)
     number = limit or LIMIT
@@ -191,6 +275,8 @@ def _newest(batches: Iterator[list[Record]], number: int) -> list[Record]:
 
 
 def _age(record: Record) -> tuple[float, int, int]:
+    from dataops_core.times import seconds
+
     return (seconds(record.time) if record.time is not None else 0.0, record.partition, record.offset)
 
 
@@ -204,6 +290,8 @@ def _first(batches: Iterator[list[Record]], number: int) -> Iterator[list[Record
 
 
 def _row(record: Record, columns: Columns) -> tuple[Any, ...]:
+    from dataops_core.systems.kafka.records import as_dict
+
     about = as_dict(record)
     if record.unreadable is not None and columns[-1][0] == "value":  # a table has no column for it
         about["value"] = f"cannot be read: {record.unreadable}"
@@ -226,6 +314,9 @@ def _client(invocation: Invocation, component: str | None) -> KafkaClient:
 
 def _registry(chosen: Chosen, kafka: str) -> SchemaRegistry | None:
     """Return the schema registry of a cluster; `None` where there is none, or where several are and none is named."""
+    from dataops_core.config.check import no_such
+    from dataops_core.systems.kafka.settings import KafkaSettings
+
     wanted = chosen.context.of(KafkaSettings)[kafka].schema_registry
     known = chosen.components("schema_registry")
     if wanted is not None and wanted not in known:

@@ -6,23 +6,92 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.table import Table
+import typer
 
-from dataops_core.cli.doctoring import COLOURS, GLYPHS
-from dataops_core.cli.invocation import Chosen, Invocation
-from dataops_core.cli.printing import safe, show, table
+from dataops_core.cli.invocation import Chosen, Invocation, TyperContext
+from dataops_core.cli.options import HELP, AlertSeverity, ConfirmOption, ListOutput, YesOption, confirmation, names_of
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, write_json
-from dataops_core.config import find_config
-from dataops_core.config.check import no_such
-from dataops_core.diagnostics.doctor import Result
-from dataops_core.diagnostics.monitoring import JOB, Drill, Found, Step, Wanted, as_dict, verify
 from dataops_core.errors import ConfigError
-from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
-from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
-from dataops_core.systems.registry import settings_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dataops_core.diagnostics.monitoring import Found, Step
+    from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
+
+
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="The central Prometheus.")
+
+
+@app.command("verify")
+def verify(
+    context: TyperContext,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The central Prometheus, without /api; else the context's.")
+    ] = None,
+    alertmanager: Annotated[
+        str | None, typer.Option(metavar="URL", help="The central Alertmanager; else the context's.")
+    ] = None,
+    components: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="The Prometheus or Alertmanager component, where the context has several; may be given again.",
+            autocompletion=names_of("component", "prometheus", "alertmanager"),
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A bearer token for the addresses that are given.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The authority of their certificates, in PEM form.")
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="The exporter's job; else like .*dataops.*, as the rules have it."),
+    ] = None,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option("--left-out", metavar="NAME", help="A rule that is left out on purpose; may be given again."),
+    ] = None,
+    send_test_alert: Annotated[
+        bool, typer.Option("--send-test-alert", help="Send the alert DataopsTest to Alertmanager, and look for it.")
+    ] = False,
+    severity: Annotated[
+        AlertSeverity, typer.Option(help="Of the test alert; the shipped routes lead info to nobody.")
+    ] = AlertSeverity.INFO,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=VALUE", help="A label of the test alert; may be given again."),
+    ] = None,
+    receiver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the test alert has to be led; else any receiver will do.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Look whether a central Prometheus has the exporter and its rules, and whether its alerts get through.
+
+    Asks Prometheus and Alertmanager only, and needs no settings where --url is given. What a platform does not tell is
+    unknown. A test alert may call somebody: it wants to be confirmed, is audited, and ends by itself after 5 minutes.
+
+    Example: dataops monitoring verify --url https://prometheus.example.com --job dataops-exporter
+
+    Exit codes: 0 all that was tried is well, or only has a warning, 1 something fails, 2 wrong use or settings or
+    refused, 3 something is not known, 130 interrupted.
+    """
+    confirmed = confirmation(confirm, yes=yes)
+    return _verify(
+        context.obj,
+        Addresses(url, alertmanager, token_file, ca_file, components or ()),
+        Expected(job, left_out or [], receiver),
+        Sending(severity.value, label or [], confirmed) if send_test_alert else None,
+        as_json=output is ListOutput.JSON,
+    )
 
 
 @dataclass(frozen=True)
@@ -60,10 +129,14 @@ class Sending:
     confirmed: str | None
 
 
-def verify_arrival(
+def _verify(
     invocation: Invocation, addresses: Addresses, expected: Expected, sending: Sending | None, *, as_json: bool
 ) -> int:
     """Look whether all has arrived, and write what was found."""
+    from dataops_core.cli.printing import show
+    from dataops_core.diagnostics.monitoring import JOB, Drill, Wanted, as_dict, verify
+    from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
+
     if sending is None and expected.receiver is not None:
         raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
@@ -108,6 +181,13 @@ def _platform(
     An address that is typed gets no credentials of the context's but where it is the context's own, and stands for the
     whole platform: the context's Alertmanager belongs to the context's Prometheus.
     """
+    from urllib.parse import urlsplit
+
+    from dataops_core.config import find_config
+    from dataops_core.config.check import no_such
+    from dataops_core.systems.prometheus.settings import AlertsSettings
+    from dataops_core.systems.registry import settings_of
+
     url = addresses.prometheus
     typed = _typed(addresses)  # refuses what is no address
     if (addresses.token_file or addresses.ca_file) and not typed:
@@ -137,6 +217,8 @@ def _platform(
 
 def _asked(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[str]) -> Any:  # noqa: ANN401 - as typed
     """Return the settings of the Prometheus or Alertmanager that is asked; `None` where there is none."""
+    from dataops_core.systems.prometheus.settings import AlertsSettings
+
     known = {name: each for name, each in chosen.context.of(AlertsSettings).items() if each.component == kind}
     if kind in typed:
         return next((each for each in known.values() if _same(typed[kind], each)), typed[kind])
@@ -147,6 +229,8 @@ def _asked(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[
 
 
 def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
+    from dataops_core.systems.registry import settings_of
+
     how: dict[str, Any] = {}
     if addresses.token_file is not None:
         how["token"] = {"file": str(addresses.token_file)}
@@ -174,27 +258,35 @@ def _labels(typed: Sequence[str]) -> dict[str, str]:
 
 
 def _table(found: Found) -> Table:
+    from dataops_core.cli.printing import safe, table
+    from dataops_core.cli.steps import marked
+
     rows = table("CHECK", "RESULT", "WHY")
     for step in found.steps:
         words = step.result.value.replace("_", " ")
         rows.add_row(
             step.check.value.replace("_", " "),
-            f"[{COLOURS[step.result]}]{GLYPHS[step.result]} {words}[/]",
+            marked(step.result, f" {words}"),
             safe(step.detail),
         )
     return rows
 
 
 def _mends(found: Found) -> Iterator[str]:
+    from dataops_core.cli.printing import safe
+    from dataops_core.cli.steps import marked
+
     def named(step: Step) -> str:
         return step.check.value.replace("_", " ")
 
     for step in found.steps:
         if step.mend:
-            yield f"[{COLOURS[step.result]}]{GLYPHS[step.result]}[/] [bold]{named(step)}[/] mend: {safe(step.mend)}"
+            yield f"{marked(step.result)} [bold]{named(step)}[/] mend: {safe(step.mend)}"
 
 
 def _exit_code(found: Found) -> Exit:
+    from dataops_core.diagnostics.doctor import Result
+
     if found.result is Result.FAILED:
         return Exit.FAILED
     return Exit.CONNECTION if found.result is Result.UNKNOWN else Exit.OK

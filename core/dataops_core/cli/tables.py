@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.listing import listed, say_unreadable, write_rows
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import HELP, CatalogOption, RowOutput, RowsOption, TableArgument
 from dataops_core.cli.terminal import Exit, exit_code, say
-from dataops_core.config import Settings
-from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError, ConfigError
-from dataops_core.health.as_json import plain
-from dataops_core.health.checks.base import CheckInput, findings
-from dataops_core.health.model import Finding
-from dataops_core.health.text import count
-from dataops_core.systems.iceberg import inspect
-from dataops_core.systems.iceberg.catalog import CatalogClient
-from dataops_core.systems.iceberg.probe import observe_table
-from dataops_core.systems.iceberg.settings import IcebergTableStage
-from dataops_core.systems.registry import registry
-from dataops_core.times import moment
+
+if TYPE_CHECKING:
+    from dataops_core.config import Settings
+    from dataops_core.health.model import Finding
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+    from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 TABLE_COLUMNS = (
     ("table", "varchar"),
@@ -57,8 +52,70 @@ SNAPSHOT_COLUMNS = (
 FILE_COLUMNS = (("up_to_bytes", "bigint"), ("files", "bigint"), ("bytes", "bigint"), ("records", "bigint"))
 
 
-def list_tables(invocation: Invocation, component: str | None, output: str) -> int:
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="Iceberg's tables.")
+
+
+@app.command("list")
+def list_(context: TyperContext, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE) -> int:
+    """List the tables of all catalogs.
+
+    Example: dataops tables list -o csv
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_tables(context.obj, component, output.value)
+
+
+@app.command("health")
+def health(
+    context: TyperContext,
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="catalog.namespace.table; all if none.")] = None,
+    component: CatalogOption = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """Say of tables what is wrong, with their files, snapshots and upkeep: the checks of a pipeline's tables.
+
+    Health is ok, unknown, or the severity of the worst finding. A table that is no stage of a pipeline is measured by
+    the usual thresholds. What is found does not change the exit code.
+
+    Example: dataops tables health lake.bronze.readings -o json
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_health(context.obj, component, table, output.value)
+
+
+@app.command("snapshots")
+def snapshots(
+    context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
+) -> int:
+    """List the snapshots that a table keeps, newest first: what each changed, what points to it, and who made it.
+
+    Example: dataops tables snapshots lake.bronze.readings
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_snapshots(context.obj, component, table, output.value)
+
+
+@app.command("files")
+def files(
+    context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
+) -> int:
+    """Count the data files of a table's current snapshot by size; the last row has those larger than all.
+
+    Example: dataops tables files bronze.readings
+
+    Exit codes: 0 done, 1 no such table, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_files(context.obj, component, table, output.value)
+
+
+def _list_tables(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all tables of all catalogs."""
+    from dataops_core.cli.listing import say_unreadable, write_rows
+    from dataops_core.systems.iceberg import inspect
+
     found = [
         (name, table) for name, client in _open(invocation, component)[1].items() for table in inspect.tables(client)
     ]
@@ -70,8 +127,13 @@ def list_tables(invocation: Invocation, component: str | None, output: str) -> i
     return Exit.OK
 
 
-def health(invocation: Invocation, component: str | None, name: str | None, output: str) -> int:
+def _list_health(invocation: Invocation, component: str | None, name: str | None, output: str) -> int:
     """Write how tables are, and what is wrong with them: all, where none is named."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dataops_core.cli.listing import write_rows
+    from dataops_core.systems.iceberg import inspect
+
     settings, catalogs = _open(invocation, component)
     code = Exit.OK
     if name is not None:
@@ -104,6 +166,12 @@ def _health_or_error(settings: Settings, output: str, table: tuple[CatalogClient
 
 
 def _health(client: CatalogClient, name: str, settings: Settings, output: str) -> tuple[Any, ...]:
+    from dataops_core.health.as_json import plain
+    from dataops_core.health.checks.base import CheckInput, findings
+    from dataops_core.systems.iceberg.probe import observe_table
+    from dataops_core.systems.registry import registry
+    from dataops_core.times import moment
+
     stage = _stage(settings, client.name, name)
     seen = observe_table(stage, client)
     now = datetime.now(UTC)
@@ -127,14 +195,19 @@ def _sentence(finding: Finding) -> str:
 
 def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
     """Return the stage that is this table, with its thresholds; one with the usual thresholds where none is."""
+    from dataops_core.systems.iceberg.settings import IcebergTableStage
+
     stages = (stage for pipeline in settings.pipelines.values() for stage in pipeline.stages)
     tables = (s for s in stages if isinstance(s, IcebergTableStage) and (s.catalog, s.table) == (catalog, table))
     usual = IcebergTableStage(name=table, kind="iceberg_table", catalog=catalog, table=table)
     return next(tables, usual)
 
 
-def snapshots(invocation: Invocation, component: str | None, name: str, output: str) -> int:
+def _list_snapshots(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the snapshots that a table keeps, newest first."""
+    from dataops_core.cli.listing import listed, write_rows
+    from dataops_core.systems.iceberg import inspect
+
     client, table = _find(_open(invocation, component)[1], name)
     rows = [
         (
@@ -155,8 +228,12 @@ def snapshots(invocation: Invocation, component: str | None, name: str, output: 
     return Exit.OK
 
 
-def files(invocation: Invocation, component: str | None, name: str, output: str) -> int:
+def _list_files(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the data files of a table's current snapshot by size."""
+    from dataops_core.cli.listing import write_rows
+    from dataops_core.health.text import count
+    from dataops_core.systems.iceberg import inspect
+
     client, table = _find(_open(invocation, component)[1], name)
     sizes = inspect.file_sizes(client, table)
     rows = list(zip((*inspect.BUCKETS, None), sizes.files, sizes.sizes, sizes.records, strict=True))
@@ -180,6 +257,8 @@ def _open(invocation: Invocation, component: str | None) -> tuple[Settings, dict
 
 def _find(catalogs: dict[str, CatalogClient], name: str) -> tuple[CatalogClient, str]:
     """Return the catalog and the table of `catalog.namespace.table`; one catalog alone need not be named."""
+    from dataops_core.config.check import no_such
+
     catalog, _, table = name.partition(".")
     if catalog in catalogs and table:
         return catalogs[catalog], table

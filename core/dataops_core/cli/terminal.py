@@ -13,7 +13,6 @@ import typer
 
 from dataops_core.error_log import INTERNAL_ERROR
 from dataops_core.errors import ClientError, DataopsError, NotFound, QueryFailed, RequestRefused, TimedOut
-from dataops_core.json_text import dumps
 from dataops_core.narration import narrate
 from dataops_core.plain import encodable, escaped, visible, visible_lines
 
@@ -67,6 +66,8 @@ def write_exact(text: str) -> None:
 
 def write_json(value: object, *, indent: int | None = 2) -> None:
     """Write a JSON document."""
+    from dataops_core.json_text import dumps
+
     write_exact(dumps(value, indent) + "\n")
 
 

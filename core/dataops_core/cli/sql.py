@@ -5,23 +5,63 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.listing import rows_writer
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import ConfirmOption, RowOutput, TrinoOption, YesOption, confirmation
+from dataops_core.cli.statement import read_statement
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say
 from dataops_core.errors import BadAnswer, ClientError, TimedOut
-from dataops_core.health.text import count, duration
-from dataops_core.narration import show_progress
-from dataops_core.systems.trino.answers import splits
-from dataops_core.systems.trino.client import QueryHandle
+
+if TYPE_CHECKING:
+    from dataops_core.systems.trino.client import QueryHandle
 
 Batch = list[tuple[Any, ...]]
 
 
 def sql(
+    context: TyperContext,
+    statement: Annotated[
+        str | None, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from standard input.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the statement from a file.")
+    ] = None,
+    output: Annotated[
+        RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")
+    ] = RowOutput.TABLE,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after that time.")
+    ] = None,
+    component: TrinoOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Run one statement in Trino and write its rows as they come.
+
+    What changes something wants to be confirmed, and is audited. A statement may begin with a comment: "-- all".
+
+    Example: dataops sql -o csv "SELECT * FROM bronze.readings LIMIT 5"
+
+    Exit codes: 0 done, 1 the statement failed, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted; the statement is then cancelled in the server.
+    """
+    return _run(
+        context.obj,
+        component,
+        read_statement(statement, file),
+        output=output.value,
+        timeout=timeout,
+        confirmed=confirmation(confirm, yes=yes),
+    )
+
+
+def _run(
     invocation: Invocation,
     component: str | None,
     statement: str,
@@ -31,6 +71,9 @@ def sql(
     confirmed: str | None,
 ) -> int:
     """Run a statement and write its rows; return the exit code."""
+    from dataops_core.cli.listing import rows_writer
+    from dataops_core.health.text import count
+
     chosen = invocation.chosen()
     name = chosen.component("trino", "Trino", component)
     gate, trino = chosen.gate, chosen.clients.need("trino", name)
@@ -71,6 +114,8 @@ class _Reader:
         self._narrated = False
 
     def __iter__(self) -> Iterator[Batch]:
+        from dataops_core.health.text import duration
+
         began = time.monotonic()
         self._thread.start()
         while True:
@@ -123,6 +168,10 @@ class _Reader:
         return False
 
     def _narrate(self) -> None:
+        from dataops_core.health.text import count, duration
+        from dataops_core.narration import show_progress
+        from dataops_core.systems.trino.answers import splits
+
         progress = self._handle.progress()
         if progress is None or not sys.stderr.isatty():
             return
@@ -132,6 +181,8 @@ class _Reader:
         show_progress(line)
 
     def _clear_narration(self) -> None:
+        from dataops_core.narration import show_progress
+
         if self._narrated:
             self._narrated = False
             show_progress("")

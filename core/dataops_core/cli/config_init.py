@@ -1,4 +1,4 @@
-"""`dataops config init` and `dataops config schema`."""
+"""What `dataops config init` does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.terminal import Exit, say, write, write_json
+from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import Settings, context_of, find_config
-from dataops_core.config.describe import describe
 from dataops_core.config.toml import toml_key, toml_value
 from dataops_core.diagnostics.config_init import Proposal, propose
 from dataops_core.errors import ConfigError
@@ -18,7 +17,7 @@ from dataops_core.health.model import HealthSnapshot, StageState
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.draft import ProposedStage
-from dataops_core.systems.registry import load_settings, registry, settings_of
+from dataops_core.systems.registry import load_settings, settings_of
 
 AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable
 SHOWN = 20
@@ -64,17 +63,6 @@ def init(
     else:
         output.write_text(text, encoding="utf-8")
     _tell(found, settings, name, output)
-    return Exit.OK
-
-
-def schema() -> int:
-    """Write the JSON Schema of the settings file."""
-    tree = registry().settings_type()
-    describe(tree)
-    found = tree.model_json_schema()
-    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    found["title"] = "dataops.toml"
-    write_json(found)
     return Exit.OK
 
 

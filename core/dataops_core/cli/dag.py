@@ -6,20 +6,29 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataops_core.actions import Backfill, Gate
-from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.listing import listed, say_unreadable, write_rows
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import (
+    HELP,
+    AirflowOption,
+    ConfirmOption,
+    DagArgument,
+    RowOutput,
+    RowsOption,
+    YesOption,
+    confirmation,
+)
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write_exact
 from dataops_core.errors import ClientError, NotFound, TimedOut, Unreachable
-from dataops_core.health.checks.base import numbered
-from dataops_core.health.text import duration
-from dataops_core.systems.airflow.answers import DagRun
-from dataops_core.systems.airflow.client import AirflowClient
-from dataops_core.systems.airflow.runs import LogLine, backfill_dates, log, task_instances
+
+if TYPE_CHECKING:
+    from dataops_core.actions import Backfill, Gate
+    from dataops_core.systems.airflow.answers import DagRun
+    from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.runs import LogLine
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
@@ -38,8 +47,163 @@ RUN_COLUMNS = (
 )
 
 
-def list_dags(invocation: Invocation, component: str | None, output: str) -> int:
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="Airflow's DAGs.")
+
+
+@app.command("list")
+def list_(context: TyperContext, component: AirflowOption = None, output: RowsOption = RowOutput.TABLE) -> int:
+    """List all DAGs.
+
+    Example: dataops dag list -o json
+
+    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_dags(context.obj, component, output.value)
+
+
+@app.command("runs")
+def runs(
+    context: TyperContext,
+    dag_id: DagArgument,
+    limit: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Runs.")] = 20,
+    component: AirflowOption = None,
+    output: RowsOption = RowOutput.TABLE,
+) -> int:
+    """List the newest runs of a DAG, newest first.
+
+    Example: dataops dag runs conform_readings --limit 5
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
+    """
+    return _list_runs(context.obj, component, dag_id, limit, output.value)
+
+
+@app.command("logs")
+def logs(
+    context: TyperContext,
+    dag_id: DagArgument,
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run; dataops dag runs lists them.")],
+    task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The task; task[3] of a mapped one.")],
+    number: Annotated[int | None, typer.Option("--try", min=1, metavar="N", help="The newest if not given.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the log ends.")] = False,
+    component: AirflowOption = None,
+) -> int:
+    """Write the log of a task, with the tracebacks that Airflow keeps beside it.
+
+    Example: dataops dag logs conform_readings manual__2026-01-05T03:00:00 conform --try 1
+
+    Exit codes: 0 done, 1 no such DAG, run, task or log, 2 wrong use or settings, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    return _write_log(context.obj, component, dag_id, run_id, task_id, number, follow=follow)
+
+
+@app.command("pause")
+def pause(
+    context: TyperContext,
+    dag_id: DagArgument,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Pause a DAG: its schedule makes no further runs.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag pause conform_readings --yes
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    return _set_paused(context.obj, component, dag_id, paused=True, confirmed=confirmation(confirm, yes=yes))
+
+
+@app.command("unpause")
+def unpause(
+    context: TyperContext,
+    dag_id: DagArgument,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Let a paused DAG go on.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag unpause conform_readings --yes
+
+    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+    130 interrupted.
+    """
+    return _set_paused(context.obj, component, dag_id, paused=False, confirmed=confirmation(confirm, yes=yes))
+
+
+@app.command("trigger")
+def trigger(
+    context: TyperContext,
+    dag_id: DagArgument,
+    conf: Annotated[str | None, typer.Option(metavar="JSON", help="The run's parameters, a JSON object.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait.")] = 3600.0,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Trigger a run of a DAG and write its run id.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag trigger conform_readings --wait --yes
+
+    Exit codes: 0 triggered (with --wait: the run succeeded), 1 no such DAG or the run failed, 2 wrong use or settings
+    or refused, 3 no connection, 4 timed out, 130 interrupted; the run itself goes on.
+    """
+    from dataops_core.actions import parse_conf
+
+    return _trigger(
+        context.obj,
+        component,
+        dag_id,
+        parse_conf(conf or ""),
+        wait=timeout if wait else None,
+        confirmed=confirmation(confirm, yes=yes),
+    )
+
+
+@app.command("backfill")
+def backfill(
+    context: TyperContext,
+    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG; it needs a schedule by time.")],
+    start: Annotated[str, typer.Option("--from", metavar="DATE", help="First date, in UTC without a zone.")],
+    end: Annotated[str, typer.Option("--to", metavar="DATE", help="Last date.")],
+    again: Annotated[
+        str, typer.Option(metavar="RUNS", help="Also dates that have a run: none, failed or completed ones.")
+    ] = "none",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write the dates that would run.")] = False,
+    component: AirflowOption = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Run a DAG for a time that has passed, and write the dates and the backfill's id.
+
+    It wants to be confirmed, and is audited.
+
+    Example: dataops dag backfill assess_shipments --from 2026-01-01 --to 2026-01-07 --dry-run
+
+    Exit codes: 0 done, 1 no such DAG or Airflow refuses it, 2 wrong use or settings or refused, 3 no connection,
+    4 timed out, 130 interrupted.
+    """
+    from dataops_core.actions import Backfill
+
+    wanted = Backfill.of(dag_id, start, end, again)
+    return _backfill(context.obj, component, wanted, dry_run=dry_run, confirmed=confirmation(confirm, yes=yes))
+
+
+def _list_dags(invocation: Invocation, component: str | None, output: str) -> int:
     """Write all DAGs."""
+    from dataops_core.cli.listing import listed, say_unreadable, write_rows
+    from dataops_core.health.checks.base import numbered
+
     _, _, airflow = _open(invocation, component)
     columns = [(name, "varchar") for name in ("dag_id", "state", "schedule", "tags", "error")]
     dags, failed = airflow.dags(), _failed_files(airflow)
@@ -68,8 +232,10 @@ def _failed_files(airflow: AirflowClient) -> dict[str, str]:
         return {}
 
 
-def list_runs(invocation: Invocation, component: str | None, dag_id: str, limit: int, output: str) -> int:
+def _list_runs(invocation: Invocation, component: str | None, dag_id: str, limit: int, output: str) -> int:
     """Write the newest runs of a DAG, newest first."""
+    from dataops_core.cli.listing import say_unreadable, write_rows
+
     _, _, airflow = _open(invocation, component)
     runs = airflow.runs(dag_id, limit)
     write_rows(output, RUN_COLUMNS, [_run(run) for run in runs])
@@ -77,7 +243,7 @@ def list_runs(invocation: Invocation, component: str | None, dag_id: str, limit:
     return Exit.OK
 
 
-def set_paused(
+def _set_paused(
     invocation: Invocation, component: str | None, dag_id: str, *, paused: bool, confirmed: str | None
 ) -> int:
     """Pause a DAG, or let it go on."""
@@ -91,7 +257,7 @@ def set_paused(
     return Exit.OK
 
 
-def write_log(
+def _write_log(
     invocation: Invocation,
     component: str | None,
     dag_id: str,
@@ -102,6 +268,9 @@ def write_log(
     follow: bool,
 ) -> int:
     """Write the log of a task's newest try, or of another one, and go on until it ends if asked to."""
+    from dataops_core.health.checks.base import numbered
+    from dataops_core.systems.airflow.runs import log, task_instances
+
     _, _, airflow = _open(invocation, component)
     task = next((task for task in task_instances(airflow, dag_id, run_id) if task.key == task_id), None)
     if task is None:
@@ -120,7 +289,7 @@ def write_log(
             time.sleep(LOG_EVERY)
 
 
-def trigger(
+def _trigger(
     invocation: Invocation,
     component: str | None,
     dag_id: str,
@@ -149,10 +318,12 @@ def trigger(
     return Exit.FAILED
 
 
-def backfill(
+def _backfill(
     invocation: Invocation, component: str | None, wanted: Backfill, *, dry_run: bool, confirmed: str | None
 ) -> int:
     """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
+    from dataops_core.systems.airflow.runs import backfill_dates
+
     place, gate, airflow = _open(invocation, component)
     dates = backfill_dates(airflow, wanted.body)
     for date in dates:
@@ -195,6 +366,8 @@ def _log_lines(line: LogLine) -> Iterator[str]:
 
 
 def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
+    from dataops_core.health.text import duration
+
     began = time.monotonic()
     said = ""
     while True:

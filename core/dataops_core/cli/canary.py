@@ -4,36 +4,66 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
-from dataops_core.actions import Gate
-from dataops_core.canary import Canary, Journey, Outcome, Passage, as_dict, follow, hops_of
-from dataops_core.cli.invocation import Invocation
-from dataops_core.cli.listing import write_rows
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import ConfirmOption, ListOutput, PipelineArgument, YesOption, confirmation
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
-from dataops_core.config import context_of, find_config
-from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
-from dataops_core.systems.clients import Clients
-from dataops_core.systems.registry import load_settings
+
+if TYPE_CHECKING:
+    from dataops_core.canary import Passage
 
 COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
 
 
-def canary(invocation: Invocation, name: str, *, timeout: float | None, as_json: bool, confirmed: str | None) -> int:
+def canary(
+    context: TyperContext,
+    pipeline: PipelineArgument,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Send a marked record through a pipeline, and time it at each hop until Trino answers with it.
+
+    It writes a record, so it wants to be confirmed, and is audited. What it is, and where it is looked for, is in the
+    settings: [pipelines.NAME.canary].
+
+    Example: dataops canary boreal-bridge --yes
+
+    Exit codes: 0 each hop has seen it in time, 1 it has arrived, but a hop was late or was skipped, 2 wrong use or
+    settings or refused, 3 no connection, so that it is not known, 4 it has not arrived in time, 130 interrupted.
+    """
+    return _send(
+        context.obj,
+        pipeline,
+        timeout=timeout,
+        as_json=output is ListOutput.JSON,
+        confirmed=confirmation(confirm, yes=yes),
+    )
+
+
+def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: bool, confirmed: str | None) -> int:
     """Send one, follow it, and write how it went."""
-    settings = load_settings(find_config(invocation.config))
-    context, chosen = context_of(settings, invocation.context)
-    here = {name: pipeline for name, pipeline in settings.pipelines.items() if pipeline.context == context}
-    if name not in here:
-        raise ConfigError(f'{no_such("pipeline", name, here)} (in the context "{context}")')
-    pipeline = here[name]
+    from dataops_core.canary import Canary, Journey, as_dict, follow, hops_of
+    from dataops_core.cli.listing import write_rows
+    from dataops_core.config.check import no_such
+
+    chosen = invocation.chosen()
+    if name not in chosen.pipelines:
+        raise ConfigError(f'{no_such("pipeline", name, chosen.pipelines)} (in the context "{chosen.name}")')
+    pipeline = chosen.pipelines[name]
     if pipeline.canary is None:
         raise ConfigError(f"the pipeline {name} has no canary", hint=f"declare it in [pipelines.{name}.canary]")
-    clients = Clients(chosen, settings.probe_timeout)
-    gate = Gate(context, chosen, audit=settings.audit)
+    clients, gate = chosen.clients, chosen.gate
     word = gate.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{context}".', word)
+        confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{chosen.name}".', word)
     made = Canary.make(pipeline.canary, datetime.now(UTC))
     hops = hops_of(pipeline, pipeline.canary, made, clients)
     began, sent_at = time.monotonic(), datetime.now(UTC)
@@ -63,6 +93,8 @@ def _row(passage: Passage) -> tuple[str | float | None, ...]:
 
 
 def _exit_code(passages: tuple[Passage, ...]) -> Exit:
+    from dataops_core.canary import Outcome
+
     last = passages[-1].outcome
     if last is Outcome.UNKNOWN:
         say(f"dataops: it is not known whether it has arrived: {passages[-1].error}")

@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from dataops_core.actions.audit import AuditLog, AuditReport
-from dataops_core.cli.invocation import Invocation
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import HELP
 from dataops_core.cli.terminal import Exit, say, write
-from dataops_core.config import AuditSettings, find_config
 from dataops_core.errors import ConfigError
-from dataops_core.systems.registry import load_settings
+
+if TYPE_CHECKING:
+    from dataops_core.actions.audit import AuditReport
+    from dataops_core.config import AuditSettings
 
 
-def verify(invocation: Invocation, file: Path | None, known: str | None) -> int:
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="What was done and refused.")
+
+
+@app.command("verify")
+def verify(
+    context: TyperContext,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Hash of a line, from a syslog; it has to be in the file.")
+    ] = None,
+) -> int:
+    """Check that no line of the audit file was changed, removed or inserted.
+
+    Each line has to follow the one before it, the file has to end as its head file has it, and with audit.hmac_key in
+    the settings each line has to be signed.
+
+    Example: dataops audit verify
+
+    Exit codes: 0 no change found, 1 a change found, 2 wrong use or no such file.
+    """
+    return _verify(context.obj, file, None if head is None else head.strip().lower())
+
+
+def _verify(invocation: Invocation, file: Path | None, known: str | None) -> int:
     """Check an audit file."""
+    from dataops_core.actions.audit import AuditLog
+
     audit = AuditLog(file, _settings(invocation))
     try:
         report = audit.verify(known)
@@ -28,6 +58,9 @@ def verify(invocation: Invocation, file: Path | None, known: str | None) -> int:
 
 def _settings(invocation: Invocation) -> AuditSettings:
     """Return the anchors of the settings; those of no settings where there is no settings file."""
+    from dataops_core.config import AuditSettings, find_config
+    from dataops_core.systems.registry import load_settings
+
     try:
         path = find_config(invocation.config)
     except ConfigError:

@@ -1,0 +1,103 @@
+"""`dataops doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import ListOutput, names_of
+from dataops_core.cli.terminal import Exit, say, write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dataops_core.diagnostics.doctor import Diagnosis
+
+
+def doctor(
+    context: TyperContext,
+    components: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMPONENT", help="All if none named.", autocompletion=names_of("component")),
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """Try each connection layer by layer, say which layer fails, and the mend.
+
+    Layers: the settings' secrets and files, name, TCP, TLS, protocol, authentication, permission, the addresses that
+    Kafka's brokers name, and the object of each stage. Nothing is changed.
+    Exit codes: 0 all is well, or will be a while, 1 something fails, 2 wrong use or settings, 130 interrupted.
+    Example: dataops --context prod doctor kafka
+    """
+    return _diagnose(context.obj, components or [], as_json=output is ListOutput.JSON)
+
+
+def _diagnose(invocation: Invocation, components: list[str], *, as_json: bool) -> int:
+    """Try each connection, and write up to which layer it works."""
+    from dataops_core.cli.printing import show
+    from dataops_core.diagnostics.doctor import Result, as_dict, diagnose
+
+    chosen = invocation.chosen()
+    found = diagnose(chosen.context, chosen.pipelines, chosen.settings.probe_timeout, components)
+    if as_json:
+        write_json(as_dict(found))
+    else:
+        show([_components(found), "", *_problems(found), _summary(found)])
+    if not found:
+        say(f'dataops: the context "{chosen.name}" has no components')
+    return Exit.FAILED if any(each.result is Result.FAILED for each in found) else Exit.OK
+
+
+def _components(found: Sequence[Diagnosis]) -> Table:
+    from dataops_core.cli.printing import safe, table
+    from dataops_core.cli.steps import marked
+    from dataops_core.diagnostics.doctor import Layer, Result
+
+    layers = (Layer.NAME, Layer.TCP, Layer.TLS, Layer.PROTOCOL, Layer.AUTHENTICATION, Layer.PERMISSION)
+    rows = table("COMPONENT", *(layer.value.upper() for layer in layers), "ABOUT")
+    for each in found:
+        if each.kind == "component":
+            by_layer = {step.layer: step for step in reversed(each.steps)}
+            answered = by_layer.get(Layer.PROTOCOL)
+            about = answered.detail if answered and answered.result is Result.OK and answered.detail else each.target
+            rows.add_row(
+                safe(each.name),
+                *(marked(by_layer[layer].result) if layer in by_layer else "" for layer in layers),
+                safe(about),
+            )
+    return rows
+
+
+def _problems(found: Sequence[Diagnosis]) -> Iterator[str]:
+    from dataops_core.cli.printing import safe
+    from dataops_core.cli.steps import marked
+    from dataops_core.diagnostics.doctor import Result
+
+    for each in found:
+        for step in each.steps:
+            if step.result in (Result.FAILED, Result.WARNING):
+                yield f"{marked(step.result)} [bold]{safe(each.name)}[/] {step.layer.value}: {safe(step.detail)}"
+                if step.mend:
+                    yield f"    mend: {safe(step.mend)}"
+    unknown: dict[str, list[str]] = {}
+    for each in found:
+        for step in each.steps:
+            if step.result is Result.UNKNOWN:
+                unknown.setdefault(step.detail, []).append(each.name)
+    for detail, names in unknown.items():
+        yield f"{marked(Result.UNKNOWN)} {safe(detail)}: {safe(', '.join(names))}"
+
+
+def _summary(found: Sequence[Diagnosis]) -> str:
+    from dataops_core.diagnostics.doctor import Result
+
+    words = []
+    for kind, plural in (("component", "components answer"), ("stage", "stages are there")):
+        of_kind = [each for each in found if each.kind == kind]
+        if of_kind:
+            well = sum(each.result in (Result.OK, Result.WARNING) for each in of_kind)
+            words.append(f"{well} of {len(of_kind)} {plural}")
+    return ", ".join(words)

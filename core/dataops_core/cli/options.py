@@ -1,0 +1,118 @@
+"""Options and arguments that several commands have, and the completion of names in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.errors import DataopsError
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Typer's settings of each group of commands."""
+
+
+class ListOutput(StrEnum):
+    """How a list or a status is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ReportOutput(StrEnum):
+    """How a report is written."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+class AlertSeverity(StrEnum):
+    """How bad an alert is, by which it is routed."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class RowOutput(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    YAML = "yaml"
+    CSV_SAFE = "csv-safe"
+
+
+def names_of(what: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]:
+    """Return what completes a name from the settings, as far as these can be read.
+
+    Args:
+        what: `context`, `pipeline`, `stage` or `component`.
+        kinds: Kinds of components that are meant; all where none are given.
+    """
+
+    def complete(context: TyperContext, incomplete: str) -> list[str]:
+        typed = context.find_root().params
+        invocation = Invocation(typed.get("config"), typed.get("context_name"))
+        try:
+            if what == "component":
+                here = invocation.chosen().context.configured()
+                names = {name for name, each in here.items() if not kinds or each.component in kinds}
+            else:
+                settings = invocation.settings()
+                stages = {stage.name for pipeline in settings.pipelines.values() for stage in pipeline.stages}
+                names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[what]
+        except DataopsError:
+            return []
+        return sorted(name for name in names if name.startswith(incomplete))
+
+    return complete
+
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm a change, outside production.")]
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", metavar="CONTEXT", help="Confirm a change by the context's name.")
+]
+
+
+def confirmation(word: str | None, *, yes: bool) -> str | None:
+    """Return the word that confirms a change, from `--confirm` and `--yes`."""
+    return word or ("yes" if yes else None)
+
+
+PipelineArgument = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="The pipeline.", autocompletion=names_of("pipeline"))
+]
+
+
+def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an option, as Typer takes it
+    return typer.Option(
+        "--component",
+        metavar="NAME",
+        help=f"The {noun} component, needed only where the context has several.",
+        autocompletion=names_of("component", *kinds),
+    )
+
+
+KafkaOption = Annotated[str | None, _component_option("Kafka", "kafka")]
+AirflowOption = Annotated[str | None, _component_option("Airflow", "airflow")]
+TrinoOption = Annotated[str | None, _component_option("Trino", "trino")]
+CatalogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--component",
+        metavar="NAME",
+        help="Only this Iceberg catalog; all of the context if not given.",
+        autocompletion=names_of("component", "iceberg"),
+    ),
+]
+RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")]
+DagArgument = Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")]
+TableArgument = Annotated[
+    str, typer.Argument(metavar="TABLE", help="catalog.namespace.table; the catalog may be left out if there is one.")
+]

@@ -1,0 +1,126 @@
+"""`dataops probe`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dataops_core.cli.invocation import Invocation, TyperContext
+from dataops_core.cli.options import ListOutput, names_of
+from dataops_core.cli.terminal import say, write_json, write_rendered
+
+if TYPE_CHECKING:
+    from dataops_core.cli.selection import Asked
+    from dataops_core.health.model import ComponentHealth, HealthSnapshot, Status
+    from dataops_core.monitor import Monitor
+
+
+def probe(
+    context: TyperContext,
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PIPELINE", help="All if none named.", autocompletion=names_of("pipeline")),
+    ] = None,
+    stages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stage",
+            metavar="NAME",
+            help="Look only at this stage and at what it reads; may be given again.",
+            autocompletion=names_of("stage"),
+        ),
+    ] = None,
+    components: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="Show only this component; without a pipeline or stage only that is looked at; may be given again.",
+            autocompletion=names_of("component"),
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until ctrl+c.")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Between two looks; else as in the settings.")
+    ] = None,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+) -> int:
+    """Look once at all stages, and say where the data is stuck.
+
+    With --stage the verdict is on these stages and what they read, with --component alone the status is the
+    components' own. With --watch it is that of the last look, and JSON is one line for each.
+
+    Example: dataops probe --stage bronze.readings --watch --every 10
+
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong use or settings, 130 interrupted.
+    """
+    from dataops_core.cli.selection import Asked
+
+    asked = Asked(pipelines or [], stages or [], components or [])
+    return _probe(context.obj, asked, watch=watch, every=every, as_json=output is ListOutput.JSON)
+
+
+def _probe(invocation: Invocation, asked: Asked, *, watch: bool, every: float | None, as_json: bool) -> int:
+    """Look and write what was seen; return the status of the last look as exit code.
+
+    Args:
+        invocation: What was typed before the command.
+        asked: What to look at.
+        watch: Look again until interrupted.
+        every: Seconds between two looks; as in the settings where not given.
+        as_json: Write JSON, when watching one line for each look.
+    """
+    from dataops_core.cli.selection import choose
+    from dataops_core.monitor import Monitor
+
+    chosen = invocation.chosen()
+    every = every or chosen.settings.refresh
+    monitor = Monitor(choose(chosen, asked).model_copy(update={"refresh": every}), chosen.name)
+    code = _look(monitor, asked, watch=watch, as_json=as_json)
+    try:
+        while watch:
+            time.sleep(every)
+            code = _look(monitor, asked, watch=True, as_json=as_json)
+    except KeyboardInterrupt:
+        return code
+    return code
+
+
+def _look(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
+    from dataops_core.cli.health_text import as_text
+    from dataops_core.health.as_json import snapshot_to_dict
+    from dataops_core.health.text import clock
+
+    snapshot = monitor.once(due_only=True)
+    if asked.components:
+        seen = tuple(c for c in snapshot.components if c.name in asked.components or not asked.components_alone)
+        snapshot = replace(snapshot, components=seen)
+    elif not snapshot.pipelines:
+        say(f'dataops: the context "{snapshot.context}" has no pipelines, so the status is unknown')
+    if as_json:
+        write_json(snapshot_to_dict(snapshot), indent=None if watch else 2)
+    else:
+        at = f"{clock(snapshot.taken_at, snapshot.taken_at)}\n" if watch else ""
+        write_rendered(f"{at}{as_text(snapshot)}" + ("\n" if watch else ""))
+    return _status(snapshot, asked).exit_code
+
+
+def _status(snapshot: HealthSnapshot, asked: Asked) -> Status:
+    return _status_of(snapshot.components) if asked.components_alone else snapshot.status
+
+
+def _status_of(components: tuple[ComponentHealth, ...]) -> Status:
+    """Return the worst status of components, in the order of that of pipelines."""
+    from dataops_core.health.model import Severity, Status
+
+    if any(c.reachable is False or (c.reachable and c.error is not None) for c in components):
+        return Status.CRITICAL
+    if any(c.reachable is None for c in components):
+        return Status.UNKNOWN
+    severities = {finding.severity for c in components for finding in c.findings} - {Severity.NOTE}
+    if Severity.CRITICAL in severities:
+        return Status.CRITICAL
+    return Status.WARNING if severities else Status.OK
