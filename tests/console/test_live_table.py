@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.style import Style
 from rich.text import Text
+from tests.screen import shown
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
@@ -133,3 +134,27 @@ async def test_rows_that_are_added_at_once_are_the_rows_of_a_table_that_got_them
         await pilot.pause()
         assert ours.cursor_key == "q-000"
         assert "q-000" in ours.render_line(ours.size.height - 1).text
+
+
+@pytest.mark.parametrize("letter", ["x", "\u5bbd"])
+async def test_a_long_name_leaves_room_for_the_other_columns_and_keeps_its_end(letter: str) -> None:
+    app = Lists()
+    async with app.run_test(size=(80, 10)) as pilot:
+        table = app.query_one(LiveTable)
+        long = f"head-{letter * 248}-tail"
+        names = {name: [Text(name), Text("7"), Text("last " * 9)] for name in (long, "short")}
+        table.show(("TOPIC", "LAG", "WHY"), names)
+        await pilot.pause()
+        line = shown(app).splitlines()[1]
+        assert line.startswith(f" head-{letter}")
+        assert "…" in line
+        assert f"{letter}-tail" in line.split("7    last")[0]
+        await pilot.resize_terminal(400, 10)
+        await pilot.pause()
+        shows = shown(app).splitlines()[1]
+        assert "-tail" in shows.split("7    last last")[0]
+        assert ("…" in shows) == (letter != "x"), "all of it where there is room"
+        table.show(("TOPIC", "LAG", "WHY"), {"short": names["short"]})
+        await pilot.resize_terminal(80, 10)
+        await pilot.pause()
+        assert shown(app).splitlines()[1].startswith(" short  7    last")

@@ -31,6 +31,7 @@ from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.filter_line import FilterLine, filter_of
+from dataops_tui.widgets.live_table import LiveTable
 
 
 async def command(pilot: Any, typed: str) -> None:
@@ -231,6 +232,28 @@ async def test_a_dag_that_airflow_does_not_have_opens_no_form(
         await until_shown(console.app, lambda text: "Trigger hourly in the context" in text, "the form")
         console.app.post_message(DagFound("nope", console.app.screen_stack[0]))
         await until_shown(console.app, lambda text: "nope was not triggered: another screen" in text, "why not")
+
+
+async def test_enter_that_is_pressed_three_times_opens_once(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(stuck())
+        await pilot.pause()
+        for place in ("pipelines", "dags", "alerts", "events"):
+            await command(pilot, place)
+            screen = cast("TableScreen[object]", console.app.screen)
+            tables = list(screen.query(LiveTable))
+            await until_shown(console.app, lambda _, tables=tables: any(t.row_count for t in tables), place)
+            for _ in range(3):  # as where the key is handled before the screen that it opens is there
+                screen.action_open()
+            await pilot.pause()
+            assert len(console.app.screen_stack) <= 2, place
+            if len(console.app.screen_stack) > 1:
+                await pilot.press("escape")
+        await command(pilot, "stage land")
+        await command(pilot, "stage land")
+        assert [type(screen) for screen in console.app.screen_stack].count(StageScreen) == 1
+        await command(pilot, "stage view")
+        assert [type(screen) for screen in console.app.screen_stack].count(StageScreen) == 2
 
 
 async def test_back_and_forward(console: Console) -> None:

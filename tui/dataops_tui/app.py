@@ -530,7 +530,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def open_stage(self, pipeline: str, stage: str) -> None:
         """Show everything that is known about a stage."""
-        self.push_screen(StageScreen(pipeline, stage))
+        self.open_once(StageScreen(pipeline, stage))
 
     def dag_of(self, pipeline: PipelineHealth, stage: str | None) -> str | None:
         """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""

@@ -10,6 +10,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
+from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.command import Command
 from dataops_tui.screens.dags import RunsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
@@ -99,10 +100,18 @@ class Navigator(App[None]):
             return True
         return False
 
-    def drill(self, typed: str, screen: Screen[Any]) -> None:
+    def drill(self, typed: str, screen: ConsoleScreen) -> None:
         """Go further in from where one is; `typed` is what leads there directly."""
+        if self.open_once(screen):
+            self._remember(typed)
+
+    def open_once(self, screen: ConsoleScreen) -> bool:
+        """Open a screen unless the same one is shown already; tells whether it was opened."""
+        shown: Screen[Any] = self.screen
+        if isinstance(shown, ConsoleScreen) and type(shown) is type(screen) and shown.crumb() == screen.crumb():
+            return False
         self.push_screen(screen)
-        self._remember(typed)
+        return True
 
     def action_earlier(self) -> None:
         """Go to the place before."""

@@ -206,7 +206,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         key = self.table.cursor_key
-        if key is not None:
+        if key is not None and self.app.screen is self:  # Enter that was pressed twice opens once
             self.open(key)
 
     def action_filter(self) -> None:
@@ -221,7 +221,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def action_raw(self) -> None:
         """Show everything that is known of the row."""
         key, row = self.table.cursor_key, self.row
-        if key is not None and row is not None and row.about is not None:
+        if key is not None and row is not None and row.about is not None and self.app.screen is self:
             about = row.about() if callable(row.about) else row.about
             self.app.push_screen(TextDialog(key, as_json(about)))
 

@@ -184,7 +184,7 @@ class PipelinesScreen(ConsoleScreen):
 
     def action_open(self) -> None:
         """Open the stage under the cursor."""
-        if self.pipeline is not None and self.selected is not None:
+        if self.pipeline is not None and self.selected is not None and self.app.screen is self:
             self.console.open_stage(self.pipeline.name, self.selected.name)
 
     def action_filter(self) -> None:

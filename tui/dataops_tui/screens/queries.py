@@ -125,6 +125,8 @@ class QueriesScreen(ResourceScreen["Queries"]):
         if message.edit:
             self.console.open_sql(detail.statement, run=False)
             return
+        if self.app.screen is not self:  # Enter that was pressed twice opens once
+            return
         why = query.why_waiting(self.found or ())
         lines = [
             f"{query.state.lower()}  {query.user}  {query.source}  {query.resource_group}".rstrip(),

@@ -19,6 +19,8 @@ from dataops_tui.look import Figure
 
 Cells = Sequence[RenderableType]
 MARK = "✓ "
+SHARE, LEAST = 0.4, 16
+"""Share of the table, and cells, that a column may always have."""
 
 
 class LiveTable(DataTable[RenderableType]):
@@ -50,6 +52,8 @@ class LiveTable(DataTable[RenderableType]):
         self._descending = False
         self._marks: set[str] = set()
         self._base_style: Style | None = None
+        self._widths: dict[int, int] = {}
+        """What each column needs, by its number."""
 
     @property
     def cursor_key(self) -> str | None:
@@ -179,12 +183,34 @@ class LiveTable(DataTable[RenderableType]):
         cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
         Textual also does it once it is idle: what is drawn before is cut off, and stays so, as the drawn is kept.
         """
-        before = [column.content_width for column in self.ordered_columns]
         for number in columns:
-            column = self.ordered_columns[number]
             widths = (self._width(cells[number]) for cells in rows.values())
-            column.content_width = max((self._width(column.label), *widths))
-        return before != [column.content_width for column in self.ordered_columns]
+            self._widths[number] = max((self._width(self.ordered_columns[number].label), *widths))
+        return self._limit()
+
+    def _limit(self) -> bool:
+        """Make long columns narrower where they push others off the table; tell whether a width has changed.
+
+        The last one may be as long as it likes: nothing stands behind it.
+        """
+        before = [column.content_width for column in self.ordered_columns]
+        widths = [self._widths[number] for number in range(len(before))]
+        room = self.size.width
+        least = max(LEAST, int(room * SHARE))
+        for number in sorted(range(len(widths) - 1), key=lambda number: -widths[number]):
+            excess = sum(widths) + 2 * self.cell_padding * len(widths) - room
+            if room and excess > 0 and widths[number] > least:
+                widths[number] = max(least, widths[number] - excess)
+        for column, width in zip(self.ordered_columns, widths, strict=True):
+            column.content_width = width
+        return before != widths
+
+    def on_resize(self) -> None:
+        """Let columns have the new room."""
+        if self._shown and self._limit():
+            self._clear_caches()
+            self._require_update_dimensions = True
+            self.refresh()
 
     def _render_cell(
         self,
@@ -216,6 +242,7 @@ class LiveTable(DataTable[RenderableType]):
         )
         style = base_style + Style.from_meta({"row": row_index, "column": column_index}) + component
         line, room, beside = cell.copy(), width - 2 * self.cell_padding, " " * self.cell_padding
+        line = _shortened(line, room) if column_index < len(self._labels) - 1 else line
         line.truncate(room)
         if cell.justify == "right":
             line.pad_left(room - line.cell_len)
@@ -280,3 +307,15 @@ def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
         return None if cell.value is None else (False, cell.value, "")
     text = cell.plain if isinstance(cell, Text) else str(cell)
     return (True, 0.0, text.casefold())
+
+
+def _shortened(line: Text, room: int) -> Text:
+    """Return a name that is too long without its middle: names differ at their ends most."""
+    if line.cell_len <= room or room < LEAST:
+        return line
+    head, tail = line.copy(), line.copy()
+    head.truncate(room // 3)
+    while tail.cell_len > room - head.cell_len - 1:
+        tail = tail[max(1, (tail.cell_len - (room - head.cell_len - 1)) // 2) :]
+    shortened = Text("…", line.style, justify=line.justify)
+    return Text.assemble(head, shortened, tail)
