@@ -53,6 +53,10 @@ ALERT = {
     "fingerprint": "f", "receivers": [{"name": "r"}], "generatorURL": "",
     "status": {"state": "active", "silencedBy": [], "inhibitedBy": [], "mutedBy": []},
 }  # fmt: skip
+CONNECTOR = {
+    "name": "c", "connector": {"state": "RUNNING", "worker_id": "w"}, "type": "sink",
+    "tasks": [{"id": 0, "state": "RUNNING", "worker_id": "w"}],
+}  # fmt: skip
 FIRING = {"labels": {"alertname": "A"}, "annotations": {}, "state": "firing", "activeAt": AT, "value": "1"}
 
 
@@ -105,6 +109,12 @@ ANSWERS: dict[str, Any] = {
     "POST /api/v2/alerts": None,
     "GET /schemas/types": ["AVRO", "JSON"],
     "GET /schemas/ids/7": {"schema": '{"type": "string"}'},
+    "GET /": {"version": "4.3.1", "kafka_cluster_id": "k"},
+    "GET /connectors": {"c": {"status": CONNECTOR}},
+    "GET /connectors/c/status": CONNECTOR,
+    "GET /connectors/c/topics": {"c": {"topics": ["t"]}},
+    "GET /connectors/c/config": {"connector.class": "a.B"},
+    "GET /connectors/c/offsets": {"offsets": [{"partition": {}, "offset": {"ts_usec": 1}}]},
     "GET /status": {"state": "UP", "at": AT},
     "GET /api/v1/applications": [{"id": "app-1", "attempts": [{"completed": False}]}],
     "GET /api/v1/applications/app-1/sql": [

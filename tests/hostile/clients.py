@@ -13,10 +13,13 @@ from typing import Any
 import trustme
 
 from dataops_core.config import TlsSettings, WebSettings
+from dataops_core.errors import BadAnswer
 from dataops_core.systems.airflow import runs
 from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.connect.client import ConnectClient
+from dataops_core.systems.connect.settings import ConnectSettings
 from dataops_core.systems.http import SYSTEM as HTTP
 from dataops_core.systems.http.client import HttpClient
 from dataops_core.systems.http.settings import HttpDocumentStage, HttpSettings
@@ -86,6 +89,17 @@ def alerts(name: str, url: str, timeout: float) -> AlertsClient:
     return AlertsClient(name, AlertsSettings(url=url, token=SECRET), timeout)
 
 
+def connect(url: str, timeout: float) -> ConnectClient:
+    return ConnectClient("connect", ConnectSettings(url=url, token=SECRET), timeout)
+
+
+def connectors(url: str, timeout: float) -> object:
+    found = connect(url, timeout).connectors()
+    if not found:
+        raise BadAnswer(f"connect {url}: `{{}}` is what a cluster without connectors answers")
+    return found
+
+
 def document(url: str, timeout: float) -> object:
     settings = HttpSettings(url=url, token=SECRET, headers={"X-Api-Key": SECRET})
     wanted = {"name": "s", "kind": "http_document", "path": "/status", "progress_time": "at", "status": "state"}
@@ -141,5 +155,11 @@ QUESTIONS: dict[str, Question] = {
     "registry ping": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t).ping(),
     "registry schema": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)._schema(7),
     "http document": document,
+    "connect version": lambda url, t: connect(url, t).version(),
+    "connect connectors": connectors,
+    "connect status": lambda url, t: connect(url, t).connector("c"),
+    "connect topics": lambda url, t: connect(url, t).topics("c"),
+    "connect config": lambda url, t: connect(url, t).config("c"),
+    "connect offsets": lambda url, t: connect(url, t).source_time("c"),
     "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
 }

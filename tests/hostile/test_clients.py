@@ -27,7 +27,7 @@ AT_ONCE = 48
 PLACES = (
     *("trino info", "trino query", "trino kill", "airflow dags", "airflow token", "airflow log", "airflow trigger"),
     *("catalog ping", "catalog table", "catalog oauth", "prometheus alerts", "prometheus query"),
-    *("alertmanager alerts", "alertmanager post", "registry schema", "spark ui", "http document"),
+    *("alertmanager alerts", "alertmanager post", "registry schema", "spark ui", "http document", "connect status"),
 )
 """One question for each code that sends a request; what concerns the body alone is tried on all questions."""
 AFTER_A_LOGIN = ("trino query", "airflow token", "catalog ping", "catalog table", "catalog oauth")

@@ -26,6 +26,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "iceberg_table": {"catalog": "iceberg", "table": "a.b"},
     "dag": {"dag_id": "d"},
     "trino_view": {"relation": "a.b.c"},
+    "connector": {"connector": "c"},
     "http_document": {"path": "/status", "progress_time": "at"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }

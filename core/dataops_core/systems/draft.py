@@ -73,6 +73,12 @@ class Draft:
         """Yield the stages, those of one kind if asked for."""
         return (stage for stage in self._stages.values() if kind is None or stage.kind == kind)
 
+    def remove(self, stage: ProposedStage) -> None:
+        """Remove a stage that another one stands for better; links to it go as well."""
+        self._stages = {key: each for key, each in self._stages.items() if each is not stage}
+        for each in self._stages.values():
+            each.reads = [name for name in each.reads if name != stage.name]
+
     def read(self) -> set[str]:
         """Return the names of the stages that another one reads."""
         return {name for stage in self._stages.values() for name in stage.reads}

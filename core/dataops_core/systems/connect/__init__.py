@@ -1,0 +1,127 @@
+"""Kafka Connect: clusters of workers, and connectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dataops_core.config.check import has_parts, web_problems
+from dataops_core.errors import PermissionDenied
+from dataops_core.health.model import Observation
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    DoctorStep,
+    Need,
+    StageKind,
+    System,
+    web_identity,
+)
+from dataops_core.systems.connect import checks
+from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
+from dataops_core.systems.connect.settings import ConnectorStage, ConnectSettings
+from dataops_core.systems.draft import Draft
+from dataops_core.systems.kafka.checks import READER_CHECKS
+
+if TYPE_CHECKING:
+    from dataops_core.systems.connect.client import ConnectClient
+
+
+def _connect(name: str, settings: ConnectSettings, timeout: float) -> ConnectClient:
+    from dataops_core.systems.connect.client import ConnectClient
+
+    return ConnectClient(name, settings, timeout)
+
+
+def _probes(name: str, settings: ConnectSettings, client: ConnectClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.connect.probe import observe_connect
+
+    ask = lambda: ComponentReport(*observe_connect(client))  # noqa: E731 - one line for one question
+    return {name: ComponentProbe("connect", client.target, ask, web_identity(name, settings))}
+
+
+def _observe(stage: ConnectorStage, clients: Clients) -> Observation:
+    from dataops_core.systems.connect.probe import observe_connector
+
+    client: ConnectClient = clients.need("connect", stage.on)
+    return observe_connector(stage, client, clients.need("kafka", stage.kafka), clients)
+
+
+def _diagnose(client: ConnectClient) -> Iterator[DoctorStep]:
+    connectors = client.connectors()
+    for connector in connectors:
+        failed = connector.of_state("FAILED")
+        if connector.state == "FAILED" or failed or (connector.state == "RUNNING" and not connector.tasks):
+            yield DoctorStep(
+                ok=False,
+                detail=f"connector {connector.name} is {connector.state}; failed tasks: {len(failed)} of"
+                f" {len(connector.tasks)}",
+                remedy=f"Read the trace in {client.target}/connectors/{connector.name}/status.",
+            )
+    if connectors:
+        yield _configurations(client, connectors[0].name)
+    yield DoctorStep(ok=True, detail=f"connectors: {len(connectors)}")
+
+
+def _configurations(client: ConnectClient, name: str) -> DoctorStep:
+    try:
+        client.config(name)
+    except PermissionDenied:
+        return DoctorStep(
+            ok=None,
+            detail="configurations of connectors cannot be read: errors.tolerance and tables are unknown",
+            remedy="Allow GET /connectors/NAME/config; of it only a few keys are kept, and no secret.",
+        )
+    return DoctorStep(ok=True, detail="configurations of connectors can be read")
+
+
+def _needs(stage: ConnectorStage) -> tuple[Need, ...]:
+    catalog = () if stage.catalog is None else (Need("iceberg", stage.catalog, "catalog"),)
+    return (Need("connect", stage.on), Need("kafka", stage.kafka, "kafka"), *catalog)
+
+
+def _problems(stage: ConnectorStage) -> Iterator[str]:
+    if (stage.catalog is None) != (stage.table is None):
+        yield ": `catalog` and `table` come together"
+    if stage.table is not None and not has_parts(stage.table, at_least=2):
+        yield ".table: must be namespace.table"
+
+
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.connect.discover import discover
+
+    discover(draft, clients)
+
+
+SYSTEM = System(
+    name="connect",
+    tested="a local server that answers as Kafka Connect 4.3.1",
+    discover=_discover,
+    discovery_turn=3,
+    components=(
+        ComponentKind(
+            name="connect",
+            settings=ConnectSettings,
+            details=ConnectDetails,
+            title="The Kafka Connect cluster.",
+            connect=_connect,
+            probes=_probes,
+            checks=checks.CONNECT_CHECKS,
+            diagnose=_diagnose,
+            problems=lambda settings: web_problems(settings, settings.url, settings.tls),
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="connector",
+            settings=ConnectorStage,
+            details=ConnectorDetails,
+            observe=_observe,
+            checks=(*READER_CHECKS, *checks.CONNECTOR_CHECKS),
+            needs=_needs,  # the lag of a sink is measured in Kafka
+            problems=_problems,
+        ),
+    ),
+)

@@ -1,0 +1,145 @@
+"""What the REST API of Kafka Connect answers, as typed values; a wrong one makes the answer invalid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.redaction import redacted
+from dataops_core.times import known, moment
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields
+from dataops_core.transport.reasons import line
+
+STATES = ("RUNNING", "FAILED", "PAUSED", "STOPPED", "UNASSIGNED", "RESTARTING", "DESTROYED")
+"""States of connectors and tasks."""
+CAUSED = "Caused by: "
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of a connector.
+
+    Attributes:
+        cause: The innermost cause of its trace, without secrets; `None` where it has none.
+    """
+
+    number: int
+    state: str
+    worker: str
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A connector and its tasks.
+
+    Attributes:
+        kind: `source` or `sink`; `None` where Connect does not say.
+        cause: As in `Task`.
+    """
+
+    name: str
+    kind: str | None
+    state: str
+    worker: str
+    cause: str | None
+    tasks: tuple[Task, ...]
+
+    def of_state(self, *states: str) -> tuple[Task, ...]:
+        """Return the tasks that are in one of these states."""
+        return tuple(task for task in self.tasks if task.state in states)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What is read of a connector's configuration; the rest may be secret, and is not kept.
+
+    Attributes:
+        tables: Iceberg tables that it writes.
+        errors_tolerated: Whether records that fail are dropped without a dead letter queue.
+    """
+
+    connector_class: str
+    tables: tuple[str, ...]
+    errors_tolerated: bool
+    group: str | None
+
+
+def read_version(found: object) -> str:
+    """Return the version of `/`."""
+    fields = Fields(found)
+    fields.need_text("kafka_cluster_id")  # else any service with a version would do
+    return fields.need_text("version")
+
+
+def read_connectors(found: object) -> tuple[Connector, ...]:
+    """Return the connectors of `/connectors?expand=status`, sorted by name."""
+    fields = Fields(found)
+    if not isinstance(found, Mapping):
+        raise Malformed("is not an object")
+    return tuple(read_connector(fields.need_inner(name).need_inner("status")) for name in sorted(found))
+
+
+def read_connector(fields: Fields) -> Connector:
+    """Return the connector of `/connectors/NAME/status`."""
+    own = fields.need_inner("connector")
+    return Connector(
+        name=fields.need_text("name"),
+        kind=kind if (kind := fields.text("type")) in ("source", "sink") else None,
+        state=_state(own),
+        worker=own.text("worker_id") or "",
+        cause=_cause(own),
+        tasks=tuple(
+            Task(task.need_count("id"), _state(task), task.text("worker_id") or "", _cause(task))
+            for task in fields.need_objects("tasks")
+        ),
+    )
+
+
+def read_topics(found: object, name: str) -> tuple[str, ...]:
+    """Return the topics of `/connectors/NAME/topics`."""
+    fields = Fields(found).need_inner(name)
+    fields.need_list("topics")
+    return tuple(sorted(fields.texts("topics")))
+
+
+def read_config(found: object) -> Config:
+    """Return what is wanted of `/connectors/NAME/config`."""
+    fields = Fields(found)
+    tables = (fields.text("iceberg.tables") or "").split(",")
+    tolerated = fields.text("errors.tolerance") == "all" and not fields.text("errors.deadletterqueue.topic.name")
+    return Config(
+        connector_class=fields.need_text("connector.class").rpartition(".")[2],
+        tables=tuple(table.strip() for table in tables if table.strip()),
+        errors_tolerated=tolerated,
+        group=fields.text("consumer.override.group.id"),
+    )
+
+
+def read_source_time(found: object) -> datetime | None:
+    """Return the time of the source up to which a source connector has read, of `/connectors/NAME/offsets`.
+
+    Debezium keeps it as `ts_usec` in the offset of each partition; others keep none.
+    """
+    stamps = [each.inner("offset").count("ts_usec") for each in Fields(found).need_objects("offsets")]
+    times = [known(moment(stamp, "us")) for stamp in stamps if stamp is not None]
+    found_times = [at for at in times if at is not None]
+    return min(found_times) if found_times and len(found_times) == len(stamps) else None
+
+
+def _state(fields: Fields) -> str:
+    state = fields.need_text("state")
+    if state not in STATES:
+        raise Malformed("has a connector or task in an unknown state")
+    return state
+
+
+def _cause(fields: Fields) -> str | None:
+    trace = fields.text("trace")
+    if trace is None or not trace.strip():
+        return None
+    lines = [each.strip() for each in trace.splitlines() if each.strip()]
+    causes = [each.removeprefix(CAUSED) for each in lines if each.startswith(CAUSED)]
+    return redacted(line(causes[-1] if causes else lines[0]), strict=True)

@@ -1,0 +1,88 @@
+"""Kafka Connect's REST API, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+from urllib.parse import quote
+
+from dataops_core.config import without_user_info
+from dataops_core.errors import BadAnswer, NotFound
+from dataops_core.systems.connect.answers import (
+    Config,
+    Connector,
+    read_config,
+    read_connector,
+    read_connectors,
+    read_source_time,
+    read_topics,
+    read_version,
+)
+from dataops_core.systems.connect.settings import ConnectSettings
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields
+from dataops_core.transport.http import get_json
+
+T = TypeVar("T")
+
+
+class ConnectClient:
+    """A Connect cluster; safe to share between threads. Each method raises ClientError.
+
+    `expand=info` and `/connectors/NAME/tasks` are never asked for: they show credentials.
+
+    Args:
+        name: The component's name.
+        settings: Where it is and who we are.
+        timeout: Deadline of each request, in seconds.
+    """
+
+    def __init__(self, name: str, settings: ConnectSettings, timeout: float = 8.0) -> None:
+        self.name = name
+        self.target = without_user_info(settings.url.rstrip("/"))
+        self._where = f"{name} {self.target}"
+        self._settings = settings
+        self._timeout = timeout
+
+    def version(self) -> str:
+        """Return the version of the worker that responds."""
+        return self._read("/", read_version)
+
+    def connectors(self) -> tuple[Connector, ...]:
+        """Return all connectors with their tasks, sorted by name."""
+        return self._read("/connectors?expand=status", read_connectors)
+
+    def connector(self, name: str) -> Connector:
+        """Return a connector with its tasks; NotFound where there is none of that name."""
+        try:
+            return self._read(f"{_path(name)}/status", lambda found: read_connector(Fields(found)))
+        except NotFound as error:
+            raise NotFound(f"{self._where}: there is no connector {name}, or it has no status yet") from error
+
+    def topics(self, name: str) -> tuple[str, ...]:
+        """Return the topics that a connector has read or written since it was created or reset."""
+        return self._read(f"{_path(name)}/topics", partial(read_topics, name=name))
+
+    def config(self, name: str) -> Config:
+        """Return what is wanted of a connector's configuration."""
+        return self._read(f"{_path(name)}/config", read_config)
+
+    def source_time(self, name: str) -> datetime | None:
+        """Return the time up to which a source connector has read its source; `None` where it keeps none.
+
+        NotFound before Kafka Connect 3.6.
+        """
+        return self._read(f"{_path(name)}/offsets", read_source_time)
+
+    def _read(self, path: str, read: Callable[[object], T]) -> T:
+        answer = get_json(self._where, self._settings, path, self._timeout)
+        try:
+            return read(answer)
+        except Malformed as error:
+            raise BadAnswer(f"{self._where}: the answer is not that of Kafka Connect: it {error}") from error
+
+
+def _path(name: str) -> str:
+    return f"/connectors/{quote(name, safe='')}"

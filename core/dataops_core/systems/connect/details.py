@@ -1,0 +1,63 @@
+"""What probes observe of Kafka Connect and its connectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.health.details import ComponentDetails, value
+from dataops_core.systems.kafka.details import ReaderDetails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectDetails(ComponentDetails):
+    """A Connect cluster.
+
+    Attributes:
+        workers: Workers that connectors and tasks are assigned to.
+        failed: Connectors and tasks that have failed, the first few by name.
+    """
+
+    version: str | None = value()
+    workers: int | None = value()
+    connectors: int | None = value()
+    connectors_failed: int | None = value()
+    tasks: int | None = value()
+    tasks_failed: int | None = value()
+    failed: str | None = value()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorDetails(ReaderDetails):
+    """A connector.
+
+    Attributes:
+        connect_url: Base URL of the REST API.
+        connector_type: `source` or `sink`.
+        connector_state: As Connect reports it, such as `RUNNING`.
+        tasks: Number of its tasks.
+        failed_tasks: Numbers of the tasks that have failed.
+        cause: The innermost cause of the trace of the connector, or of its first task that has failed.
+        errors_tolerated: Whether records that fail are dropped without a dead letter queue.
+        table_committed: When the table of the sink was last committed to.
+        table_empty: Whether that table has never been committed to.
+        undelivered_since: Since when the sink's offsets have advanced without a commit of its table.
+        undelivered: Records that the sink has passed since then.
+    """
+
+    connect_url: str | None = value()
+    connector_type: str | None = value()
+    connector_state: str | None = value()
+    connector_class: str | None = value()
+    worker: str | None = value()
+    tasks: int | None = value()
+    tasks_running: int | None = value()
+    tasks_failed: int | None = value()
+    tasks_waiting: int | None = value()
+    failed_tasks: str | None = value()
+    cause: str | None = value()
+    errors_tolerated: bool | None = value()
+    table_committed: datetime | None = value()
+    table_empty: bool | None = value()
+    undelivered_since: datetime | None = value()
+    undelivered: int | None = value("records")

@@ -1,0 +1,57 @@
+"""Connectors for `config init`, in place of their consumer groups."""
+
+from __future__ import annotations
+
+from dataops_core.systems.base import Clients
+from dataops_core.systems.connect.answers import Connector
+from dataops_core.systems.connect.client import ConnectClient
+from dataops_core.systems.draft import Draft, ProposedStage
+
+
+def discover(draft: Draft, clients: Clients) -> None:
+    """Add the connectors of all clusters; groups that belong to them, or are internal to the Iceberg sink, go."""
+    found = clients.all("connect")
+    for name, client in found.items():
+        for connector in draft.ask(client.connectors) or ():
+            _connector(draft, client, connector, name if len(found) > 1 else None)
+    if found:
+        for stage in list(draft.stages("consumer_group")):
+            if is_internal(str(stage.settings["group"])):
+                draft.remove(stage)
+
+
+def is_internal(group: str) -> bool:
+    """Tell whether a consumer group coordinates an Iceberg sink: its lag says nothing of data."""
+    return group.startswith("cg-control-") or (group.startswith("connect-") and group.endswith("-coord"))
+
+
+def _connector(draft: Draft, client: ConnectClient, connector: Connector, on: str | None) -> None:
+    own = {} if on is None else {"on": on}
+    settings = {"name": connector.name, "kind": "connector", "connector": connector.name, **own}
+    config = draft.ask(lambda: client.config(connector.name))
+    topics = draft.ask(lambda: client.topics(connector.name)) or ()
+    group = (config.group if config is not None else None) or f"connect-{connector.name}"
+    reads: list[str] = []
+    for stage in list(draft.stages("consumer_group")):
+        if connector.kind == "sink" and stage.settings["group"] == group:
+            reads += [name for name in stage.reads if name not in reads]
+            draft.remove(stage)
+    proposed = draft.add(f"{on or ''}/{connector.name}", settings)
+    proposed.reads += reads
+    if connector.state != "RUNNING" or any(task.state != "RUNNING" for task in connector.tasks) or not connector.tasks:
+        proposed.remarks.append(f"It is {connector.state}; running tasks: {len(connector.of_state('RUNNING'))}.")
+    if connector.kind == "source":
+        for topic in draft.stages("topic"):
+            if topic.settings["topic"] in topics and not topic.reads:
+                topic.reads.append(proposed.name)
+    if config is not None:
+        _tables(draft, proposed, config.tables)
+
+
+def _tables(draft: Draft, proposed: ProposedStage, tables: tuple[str, ...]) -> None:
+    written = [stage for stage in draft.stages("iceberg_table") if stage.settings["table"] in tables]
+    for stage in written:
+        if not stage.reads:
+            stage.reads.append(proposed.name)
+    if len(written) == 1:
+        proposed.settings |= {key: written[0].settings[key] for key in ("catalog", "table")}

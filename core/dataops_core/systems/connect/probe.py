@@ -1,0 +1,205 @@
+"""Kafka Connect: its workers, and connectors with the topics that they read or write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from dataops_core.errors import ClientError, NotFound
+from dataops_core.health.model import Activity, Observation, ProgressSource
+from dataops_core.systems.base import Clients
+from dataops_core.systems.connect.answers import Config, Connector
+from dataops_core.systems.connect.client import ConnectClient
+from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
+from dataops_core.systems.connect.settings import ConnectorStage
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.probe import Waiting, reader_details, waiting
+
+SHOWN = 5
+"""Connectors and tasks that are named; the others are counted."""
+WAITING = ("UNASSIGNED", "RESTARTING")
+PAUSED = ("PAUSED", "STOPPED")
+
+
+def observe_connect(client: ConnectClient) -> tuple[str, Observation]:
+    """Return one line about the workers, and what was observed of all connectors."""
+    now = datetime.now(UTC)
+    version, connectors = client.version(), client.connectors()
+    tasks = [(connector, task) for connector in connectors for task in connector.tasks]
+    broken = [connector.name for connector in connectors if connector.state == "FAILED"]
+    broken_tasks = [f"{connector.name}/{task.number}" for connector, task in tasks if task.state == "FAILED"]
+    failed = [*broken, *broken_tasks]
+    more = f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+    workers = {each.worker for each in connectors} | {task.worker for _, task in tasks}
+    details = ConnectDetails(
+        version=version,
+        workers=len(workers - {""}),
+        connectors=len(connectors),
+        connectors_failed=len(broken),
+        tasks=len(tasks),
+        tasks_failed=len(broken_tasks),
+        failed=", ".join(failed[:SHOWN]) + more or None,
+    )
+    detail = f"version {version}, {len(connectors)} connector{'s' if len(connectors) != 1 else ''}"
+    return detail, Observation(stage=client.name, observed_at=now, details=details)
+
+
+def observe_connector(
+    stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient, clients: Clients
+) -> Observation:
+    """Observe a connector: what its tasks do, and how far it is in the topics that it reads or writes."""
+    now = datetime.now(UTC)
+    connector = client.connector(stage.connector)
+    config: Config | None = None
+    with suppress(ClientError):  # configurations may be closed to us, as they hold secrets
+        config = client.config(stage.connector)
+    about = _about(connector, config, client)
+    activity = Activity.PAUSED if connector.state in PAUSED else Activity.UNKNOWN
+    state = f"connector is {connector.state}; tasks: {_states(connector)}"
+    if connector.kind == "sink":
+        found, more = _sink(stage, kafka, config, clients)
+    else:
+        found, more = _source(stage, client, kafka)
+    notes = (state, *found.pop("notes", ()))
+    return Observation(
+        stage=stage.name,
+        observed_at=now,
+        activity=activity,
+        notes=notes,
+        details=ConnectorDetails(**about, **more),
+        **found,
+    )
+
+
+def _states(connector: Connector) -> str:
+    counts: dict[str, int] = {}
+    for task in connector.tasks:
+        counts[task.state] = counts.get(task.state, 0) + 1
+    return ", ".join(f"{number} {state}" for state, number in counts.items()) or "none"
+
+
+def _about(connector: Connector, config: Config | None, client: ConnectClient) -> dict[str, Any]:
+    failed = connector.of_state("FAILED")
+    causes = [cause for cause in (connector.cause, *(task.cause for task in failed)) if cause is not None]
+    return {
+        "connect_url": client.target,
+        "connector_type": connector.kind,
+        "connector_state": connector.state,
+        "connector_class": config.connector_class if config is not None else None,
+        "worker": connector.worker or None,
+        "tasks": len(connector.tasks),
+        "tasks_running": len(connector.of_state("RUNNING")),
+        "tasks_failed": len(failed),
+        "tasks_waiting": len(connector.of_state(*WAITING)),
+        "failed_tasks": ", ".join(str(task.number) for task in failed) or None,
+        "cause": causes[0] if causes else None,
+        "errors_tolerated": config.errors_tolerated if config is not None else None,
+    }
+
+
+def _sink(
+    stage: ConnectorStage, kafka: KafkaClient, config: Config | None, clients: Clients
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an observation has of a sink's group, and what its details have."""
+    group = stage.group or (config.group if config is not None else None) or f"connect-{stage.connector}"
+    committed: Mapping[tuple[str, int], int] = {}
+    with suppress(NotFound):  # it is created with the first commit
+        committed = kafka.group(group).committed or {}
+    if not committed:
+        return {"notes": (f"the group {group} has never committed an offset",)}, {}
+    waits = [
+        waiting(kafka, kafka.topic(topic), {number: at for (name, number), at in committed.items() if name == topic})
+        for topic in sorted({topic for topic, _ in committed})
+    ]
+    behind = any(wait.behind for wait in waits)
+    since, newest = _earliest(waits), max((w.newest for w in waits if w.newest is not None), default=None)
+    records = [wait.records for wait in waits]
+    position = sum(committed.values())
+    found = {
+        "progress_time": since if behind else newest,
+        "progress_source": ProgressSource.DERIVED if (since if behind else newest) else None,
+        "position": position,
+        "lag_records": None if None in records else sum(number or 0 for number in records),
+        "pending_since": since,
+        "newest_passed": max((w.passed for w in waits if w.passed is not None), default=None),
+        "notes": tuple(note for wait in waits for note in wait.notes),
+    }
+    return found, {**reader_details(waits, kafka), **_delivery(stage, position, clients)}
+
+
+def _earliest(waits: list[Waiting]) -> datetime | None:
+    return min((wait.since for wait in waits if wait.since is not None), default=None)
+
+
+def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an observation has of the topics that a source writes, and what its details have."""
+    topics = [kafka.topic(name) for name in client.topics(stage.connector)]
+    newest = max((w.newest for w in (waiting(kafka, topic, _all(topic)) for topic in topics) if w.newest), default=None)
+    reached: datetime | None = None
+    with suppress(ClientError):  # offsets are there since 3.6, and may be closed to us
+        reached = client.source_time(stage.connector)
+    progress = reached or newest
+    found = {
+        "progress_time": progress,
+        "progress_source": ProgressSource.DERIVED if progress is not None else None,
+        "position": sum(partition.high or 0 for topic in topics for partition in topic.led) if topics else None,
+        "advanced_at": newest,
+        "notes": () if topics else ("it has written to no topic yet",),
+    }
+    return found, {"bootstrap_servers": kafka.target}
+
+
+def _all(topic: Any) -> dict[int, int]:  # noqa: ANN401 - a topic of Kafka
+    return {partition.number: partition.high for partition in topic.led if partition.high is not None}
+
+
+##### Running but not delivering
+
+
+@dataclass
+class _Delivered:
+    """Where a sink was when its table was last committed to."""
+
+    committed: datetime | None
+    position: int
+    since: datetime | None = None
+
+
+class Deliveries:
+    """Remembers of each sink where it was when its table was last committed to."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[str, _Delivered] = {}
+
+    def seen(self, key: str, committed: datetime | None, position: int, now: datetime) -> tuple[datetime | None, int]:
+        """Return since when the sink has passed records without a commit of its table, and how many."""
+        with self._lock:
+            last = self._known.get(key)
+            if last is None or last.committed != committed or position < last.position:
+                last = self._known[key] = _Delivered(committed, position)
+                last.since = now if committed is None and position else None
+            if position > last.position and last.since is None:
+                last.since = now
+            return last.since, position - last.position
+
+
+def _delivery(stage: ConnectorStage, position: int, clients: Clients) -> dict[str, Any]:
+    if stage.catalog is None or stage.table is None:
+        return {}
+    client: CatalogClient = clients.need("iceberg", stage.catalog)
+    snapshot = client.ask(lambda catalog: catalog.load_table(stage.table or "").current_snapshot())
+    committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot is not None else None
+    deliveries: Deliveries = clients.keep("connect deliveries", Deliveries)
+    since, records = deliveries.seen(f"{stage.connector} {stage.table}", committed, position, datetime.now(UTC))
+    return {
+        "table_committed": committed,
+        "table_empty": snapshot is None,
+        "undelivered_since": since,
+        "undelivered": records if snapshot is not None else position,
+    }

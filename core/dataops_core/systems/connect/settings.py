@@ -1,0 +1,37 @@
+"""Settings of Kafka Connect: the workers' REST API, and connectors."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import ComponentSettings, WebSettings
+from dataops_core.systems.kafka.settings import ReaderStage
+
+
+class ConnectSettings(ComponentSettings, WebSettings):
+    """A Kafka Connect cluster, by the REST API of one of its workers."""
+
+    component: ClassVar[str] = "connect"
+    url: str
+    """Base URL of a worker, or of what balances between several."""
+
+
+class ConnectorStage(ReaderStage):
+    """A connector of Kafka Connect: a source or a sink."""
+
+    kind: Literal["connector"]
+    """Always `connector`."""
+    connector: str
+    """The connector's name."""
+    kafka: str | None = None
+    """Name of the Kafka cluster of its topics, needed only where the context has several."""
+    group: str | None = None
+    """Consumer group of a sink; `connect-NAME` where not given."""
+    catalog: str | None = None
+    """With `table`: name of the catalog in which an Iceberg sink writes."""
+    table: str | None = None
+    """`namespace.table` that an Iceberg sink writes; a connector that runs and does not deliver is found by it."""
+    delivered_within: float = Field(default=900.0, gt=0)
+    """Seconds within which a commit of the table must follow when the sink's offsets advance."""
