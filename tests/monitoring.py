@@ -17,6 +17,7 @@ import promql_parser
 import yaml
 
 from dataops_exporter.metrics import METRICS
+from dataops_local import guard
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "dashboards/alerts"
@@ -119,7 +120,9 @@ class Receiver:
 
 @contextmanager
 def running(*command: str, log: Path) -> Iterator[None]:
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+    """Run a program as long as the block, and no longer than this process."""
+    guarded = guard.command(log.parent, log.stem, command)
+    with log.open("w") as out, subprocess.Popen(guarded, stdout=out, stderr=subprocess.STDOUT) as process:
         try:
             yield
         finally:
