@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
+import operator
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
 from dataops_core.errors import ActionRefused
+from dataops_core.pattern import BadPattern, Pattern
 from dataops_core.transport.bounded import LINE, loads
+from dataops_core.transport.fields import Fields
 
 _FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "date": (date.fromisoformat, "a date, e.g. 2013-07-01"),
@@ -23,18 +25,39 @@ _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or
 def kinds(schema: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the types that a schema allows; none for any."""
     kind = schema.get("type")
-    return (kind,) if isinstance(kind, str) else tuple(kind or ())
+    return (kind,) if isinstance(kind, str) else Fields(schema).texts("type")
+
+
+def choices(schema: Mapping[str, Any]) -> list[object] | None:
+    """Return the values of which a schema allows one; `None` for any."""
+    found = schema.get("enum")
+    return found if isinstance(found, list) else None
 
 
 def expected(schema: Mapping[str, Any]) -> str:
     """Return what a schema expects, in words."""
-    if "enum" in schema:
-        return f"one of {', '.join(map(_as_typed, schema['enum']))}"
-    if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]][1]
+    if (some := choices(schema)) is not None:
+        return f"one of {', '.join(map(_as_typed, some))}"
+    if (form := _format(schema)) is not None:
+        return form[1]
     words = [_KINDS.get(kind, "text" if kind == "string" else "JSON") for kind in kinds(schema) if kind != "null"]
-    limits = [f"{word} {schema[name]}" for name, word in _LIMITS.items() if name in schema]
+    limits = [f"{word} {limit}" for name, word in _LIMITS.items() if (limit := _limit(schema, name)) is not None]
     return ", ".join([" or ".join(words) or "text or JSON", *limits])
+
+
+def _format(schema: Mapping[str, Any]) -> tuple[Callable[[str], object], str] | None:
+    return _FORMATS.get(Fields(schema).text("format") or "")
+
+
+def _limit(schema: Mapping[str, Any], name: str) -> float | str | None:
+    """Return a limit of a schema; `None` where it has none, or one of another type."""
+    fields = Fields(schema)
+    if name == "pattern":
+        return fields.text(name)
+    found = schema.get(name)
+    if name in ("minLength", "maxLength"):
+        return fields.count(name)
+    return found if isinstance(found, int) and not isinstance(found, bool) else fields.number(name)
 
 
 _LIMITS = {
@@ -71,7 +94,7 @@ def parse_param(name: str, typed: str, schema: Mapping[str, Any]) -> object:
 
 def _value(typed: str, schema: Mapping[str, Any]) -> object:
     allowed = kinds(schema)
-    for choice in schema.get("enum", ()):
+    for choice in choices(schema) or ():
         if typed == _as_typed(choice):
             return choice
     if not typed.strip() and "null" in allowed:
@@ -87,33 +110,51 @@ def _value(typed: str, schema: Mapping[str, Any]) -> object:
 
 
 def _fits(value: object, schema: Mapping[str, Any]) -> bool:
-    if "enum" in schema:
-        return value in schema["enum"]
+    if (some := choices(schema)) is not None:
+        return any(type(value) is type(choice) and value == choice for choice in some)
     allowed = kinds(schema)
     if allowed and not any(_is(value, kind) for kind in allowed):
         return False
     if isinstance(value, str):
         return _text_fits(value, schema)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return (
-            schema.get("minimum", value) <= value <= schema.get("maximum", value)
-            and not value <= schema.get("exclusiveMinimum", float("-inf"))
-            and not value >= schema.get("exclusiveMaximum", float("inf"))
+        return all(
+            (limit := _limit(schema, name)) is None or isinstance(limit, str) or holds(value, limit)
+            for name, holds in _COMPARED.items()
         )
     return True
 
 
+_COMPARED: Mapping[str, Callable[[float, float], bool]] = {
+    "minimum": operator.ge,
+    "maximum": operator.le,
+    "exclusiveMinimum": operator.gt,
+    "exclusiveMaximum": operator.lt,
+}
+
+
 def _text_fits(value: str, schema: Mapping[str, Any]) -> bool:
-    if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+    fields = Fields(schema)
+    shortest, longest, pattern = fields.count("minLength"), fields.count("maxLength"), fields.text("pattern")
+    if len(value) < (shortest or 0) or (longest is not None and len(value) > longest):
         return False
-    if "pattern" in schema and re.search(schema["pattern"], value) is None:
+    if pattern is not None and not _matches(pattern, value):
         return False
-    if schema.get("format") in _FORMATS:
+    form = _format(schema)
+    if form is not None:
         try:
-            _FORMATS[schema["format"]][0](value)
+            form[0](value)
         except ValueError:
             return False
     return True
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Tell whether a text is of a schema's form; where we cannot tell in linear time, Airflow does."""
+    try:
+        return Pattern(pattern).matches([value]) == [True]
+    except BadPattern:
+        return True
 
 
 def _is(value: object, kind: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -16,6 +15,7 @@ from dataops_core.actions.backfill import Backfill
 from dataops_core.actions.risk import SqlRisk
 from dataops_core.config import AuditSettings, ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
+from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.actions.sql import Classification
@@ -341,9 +341,7 @@ def parse_conf(text: str) -> dict[str, Any]:
         ActionRefused: They are not a JSON object.
     """
     try:
-        conf = json.loads(text) if text.strip() else {}
-    except ValueError:
-        conf = None
-    if not isinstance(conf, dict):
-        raise ActionRefused("the parameters are not a JSON object", hint='write them as {"day": "2013-01-01"}')
-    return conf
+        return load_object(text, size=LINE) if text.strip() else {}
+    except Malformed as error:
+        said = f"the parameters are not a JSON object: it {error}"
+        raise ActionRefused(said, hint='write them as {"day": "2013-01-01"}') from error

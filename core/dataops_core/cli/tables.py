@@ -116,15 +116,22 @@ def _list_tables(invocation: Invocation, component: str | None, output: str) -> 
     from dataops_core.cli.listing import say_unreadable, write_rows
     from dataops_core.systems.iceberg import inspect
 
-    found = [
-        (name, table) for name, client in _open(invocation, component)[1].items() for table in inspect.tables(client)
-    ]
+    catalogs, code = _open(invocation, component)[1], Exit.OK
+    found: list[tuple[str, inspect.TableSummary]] = []
+    for name, client in catalogs.items():
+        try:
+            found += [(name, table) for table in inspect.tables(client)]
+        except ClientError as error:  # one that is down does not hide the others
+            if len(catalogs) == 1:
+                raise
+            found.append((name, inspect.TableSummary("*", unreadable=str(error))))
+            code = exit_code(error)
     rows = [
         (f"{name}.{t.name}", t.committed_at, t.records, t.files, t.size, t.snapshots, t.unreadable) for name, t in found
     ]
     write_rows(output, TABLE_COLUMNS, rows)
     say_unreadable([table for _, table in found], "tables")
-    return Exit.OK
+    return code
 
 
 def _list_health(invocation: Invocation, component: str | None, name: str | None, output: str) -> int:

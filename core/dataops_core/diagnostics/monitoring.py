@@ -23,6 +23,7 @@ from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.text import duration
 from dataops_core.systems.prometheus.answers import Routed, Sample, Series
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
+from dataops_core.transport.bounded import load_object
 from dataops_core.transport.deadlines import Deadline
 
 JOB = ".*dataops.*"
@@ -139,8 +140,7 @@ Told = tuple[Result, str] | tuple[Result, str, str]
 def shipped_rules() -> Mapping[str, int]:
     """Return the names of the rules that ship, each with how many rules have it."""
     text = files("dataops_core").joinpath("shipped_rules.json").read_text("utf-8")
-    found: dict[str, int] = json.loads(text)
-    return found
+    return load_object(text)
 
 
 def verify(

@@ -8,15 +8,17 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
 from dataops_core.config import Secret, resolve_secret
 from dataops_core.errors import ConfigError
-from dataops_core.transport.bounded import loads
+from dataops_core.times import known, moment
+from dataops_core.transport.bounded import LINE, loads
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
+from dataops_core.transport.fields import Fields
 
 RENEWED_AT_LAST = timedelta(days=21)
 """How long before its end a credential is to be renewed at the latest, however long it lives."""
@@ -146,12 +148,18 @@ def web_token(token: str) -> Credential:
     if len(parts) != 3:
         raise ValueError("no JSON web token")
     try:
-        claims = loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        begins = claims.get("iat", claims.get("nbf"))
-        ends = datetime.fromtimestamp(claims["exp"], UTC)
-        return Credential("our token", None if begins is None else datetime.fromtimestamp(begins, UTC), ends)
-    except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError) as error:
-        raise ValueError("a token without an end") from error
+        claims = Fields(loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), size=LINE))
+    except ValueError as error:
+        raise ValueError("a token that cannot be read") from error
+    ends = _claim(claims, "exp")
+    if ends is None:
+        raise ValueError("a token without an end")
+    return Credential("our token", _claim(claims, "iat") or _claim(claims, "nbf"), ends)
+
+
+def _claim(claims: Fields, name: str) -> datetime | None:
+    seconds = claims.number(name)
+    return None if seconds is None else known(moment(seconds, "s"))
 
 
 def _due(credential: Credential) -> datetime:

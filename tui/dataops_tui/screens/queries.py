@@ -34,6 +34,12 @@ _SHOWN_WIDE = 48
 """Characters of it where figures follow; a filter looks at all of it."""
 
 
+def _state(query: ServerQuery, colour: str) -> Text:
+    if query.unreadable is not None:
+        return Text("✖ unknown", "red")
+    return Text(f"{_GLYPHS.get(query.state, '◐')} {visible(query.state.lower().replace('_', ' '))}", colour)
+
+
 class QueriesScreen(ResourceScreen["Queries"]):
     """The coordinator's own list: it answers also while no query is let in."""
 
@@ -68,16 +74,22 @@ class QueriesScreen(ResourceScreen["Queries"]):
         """Return the queries, those that go on first."""
         shown = sorted((q for q in found if self._with_ended or not q.ended), key=lambda q: q.ended)
         return {
-            query.query_id: Row(self._cells(query, found, now), query, bool(query.error), query.statement)
+            query.query_id: Row(
+                self._cells(query, found, now),
+                query,
+                bool(query.error or query.unreadable),
+                query.statement,
+                unreadable=query.unreadable is not None,
+            )
             for query in shown
         }
 
     def _cells(self, query: ServerQuery, found: Queries, now: datetime) -> list[Text]:
         colour = _STATES.get(query.state, "cyan")
-        why = query.error or query.why_waiting(found)
+        why = query.error or query.unreadable or query.why_waiting(found)
         cells = {
             "QUERY": look.plain(query.query_id),
-            "STATE": Text(f"{_GLYPHS.get(query.state, '◐')} {visible(query.state.lower().replace('_', ' '))}", colour),
+            "STATE": _state(query, colour),
             "USER": look.plain(query.user),
             "SOURCE": look.plain(query.source or look.UNKNOWN, "dim"),
             "AGE": look.when(query.created, now),
@@ -88,7 +100,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
             "ROWS": look.number(query.rows),
             "READ": look.size(query.bytes),
             "MEMORY": look.size(query.memory),
-            "WHY": look.plain(why, "red" if query.error else "yellow"),
+            "WHY": look.plain(why, "red" if query.error or query.unreadable else "yellow"),
             "STATEMENT": look.plain(" ".join(query.statement.split())[: _SHOWN_WIDE if self.wide else _SHOWN], "dim"),
         }
         return [cells[heading] for heading in self.headings()]

@@ -20,6 +20,7 @@ from dataops_core.items import why
 from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.files import LiveFiles, live_files
+from dataops_core.systems.iceberg.table import count_of
 from dataops_core.times import Moment, moment, seconds
 
 OF_THE_CATALOG = (*sdk.LOGGED_OUT, requests.exceptions.ConnectionError, requests.exceptions.Timeout, DataopsError)
@@ -86,8 +87,7 @@ class TableSnapshot:
 
     def count(self, name: str) -> int | None:
         """Return a number of its summary, e.g. `added-records`; `None` where it has none."""
-        value = self.summary.get(name, "")
-        return int(value) if value.isdecimal() else None
+        return count_of(self.summary.get(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from dataops_core.errors import NotFound, QueryFailed
 from dataops_core.systems.iceberg.files import ByPath, FileWatch, TableFiles, signed, table_files
+from dataops_core.times import known, moment
+from dataops_core.transport.fields import as_count
 from dataops_core.transport.reasons import line
 from dataops_core.values import instant
 
@@ -28,6 +31,7 @@ SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT = "history.expire.max-snapshot-age-ms", 5 * 8
 """Table property that says how long expiry leaves a snapshot, and Iceberg's own value for it."""
 HISTORY = 1000
 """How many snapshots back the advances and the writers of a table are told."""
+_COUNT = re.compile(r"[0-9]{1,19}")
 RECENT = timedelta(hours=1)
 """How far back records count as recent."""
 
@@ -69,12 +73,12 @@ class Epoch:
     Attributes:
         query_id: The query's id.
         number: The batch's number.
-        at: When it was committed.
+        at: When it was committed; `None` where that is outside the calendar.
     """
 
     query_id: str
     number: int
-    at: datetime
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ def table_state(
         refs=len(table.metadata.refs),
         oldest_snapshot=_millis(times[0][0]) if times else None,
         oldest_unneeded=_millis(unneeded) if unneeded is not None else None,
-        snapshot_age=float(table.properties.get(SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT)) / 1000,
+        snapshot_age=_snapshot_age(table),
         compacted_at=next((_millis(s.timestamp_ms) for s in reversed(history) if _compaction(s)), None),
         records_added_recent=_added(history),
         epoch=_epoch(history),
@@ -203,6 +207,11 @@ def table_state(
         missing=missing,
         store_error=error,
     )
+
+
+def _snapshot_age(table: Table) -> float:
+    millis = count_of(table.properties.get(SNAPSHOT_AGE))
+    return (SNAPSHOT_AGE_DEFAULT if millis is None else millis) / 1000  # as Iceberg does where it is none
 
 
 @lru_cache(maxsize=256)
@@ -246,9 +255,9 @@ def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
     first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
     for snapshot in history:
         summary = _summary(snapshot)
-        stamp = instant(summary.get(PROGRESS_PROPERTY))
-        if stamp is not None:
-            yield Commit(_millis(snapshot.timestamp_ms), stamp, instant(summary.get(OLDEST_PROPERTY)), first)
+        stamp, at = instant(summary.get(PROGRESS_PROPERTY)), _millis(snapshot.timestamp_ms)
+        if stamp is not None and at is not None:
+            yield Commit(at, stamp, instant(summary.get(OLDEST_PROPERTY)), first)
             first = False
 
 
@@ -258,8 +267,9 @@ def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:
     for snapshot in history:
         summary = _summary(snapshot)
         query_id = next((summary[name] for name in QUERY_PROPERTIES if name in summary), last)
-        if query_id is not None and query_id != last:
-            yield Writer(query_id, _millis(snapshot.timestamp_ms))
+        at = _millis(snapshot.timestamp_ms)
+        if query_id is not None and query_id != last and at is not None:
+            yield Writer(query_id, at)
         last = query_id
 
 
@@ -271,7 +281,7 @@ def _column(table: Table, name: str) -> int:
 
 
 def _time(bound: bytes | None) -> datetime | None:
-    return datetime.fromtimestamp(signed(bound) / 1e6, UTC) if bound is not None else None
+    return known(moment(signed(bound), "us")) if bound is not None else None
 
 
 def _summary(snapshot: Snapshot | None) -> dict[str, str]:
@@ -279,9 +289,13 @@ def _summary(snapshot: Snapshot | None) -> dict[str, str]:
 
 
 def _count(summary: dict[str, str], name: str) -> int | None:
-    value = summary.get(name, "")
-    return int(value) if value.isdecimal() else None
+    return count_of(summary.get(name))
 
 
-def _millis(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis / 1000, UTC)
+def count_of(text: str | None) -> int | None:
+    """Return a whole number of a summary or property, which are texts; `None` where it is none of 64 bits."""
+    return as_count(int(text)) if text is not None and _COUNT.fullmatch(text) else None
+
+
+def _millis(millis: int) -> datetime | None:
+    return known(moment(millis, "ms"))

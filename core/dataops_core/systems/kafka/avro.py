@@ -12,13 +12,15 @@ from typing import Any
 import fastavro
 from fastavro.read import LOGICAL_READERS
 
+from dataops_core.systems.kafka.avro_bounds import Bounds
 from dataops_core.times import EPOCH, Moment, RawTime, Unit, moment
 
 EPOCH_DAY = EPOCH.toordinal()
 
 
-def read(data: bytes, schema: Any) -> object:  # noqa: ANN401 - fastavro's own
-    """Return the value that bytes are by a schema; raises whatever fastavro does where they do not fit."""
+def read(data: bytes, schema: Any, named: Mapping[str, Any]) -> object:  # noqa: ANN401 - fastavro's own
+    """Return the value that bytes are by a schema; raises Malformed, or as fastavro does where they do not fit."""
+    Bounds(data, named).check(schema)
     return fastavro.schemaless_reader(io.BytesIO(data), schema, None)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -15,7 +15,8 @@ from urllib.parse import quote
 from dataops_core.config import WebSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound
 from dataops_core.json_text import dumps, parsed
-from dataops_core.transport.bounded import Malformed, loads
+from dataops_core.transport.bounded import LINE, Malformed, loads
+from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import get_json
 from dataops_core.transport.reasons import line
 from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
@@ -47,6 +48,32 @@ class Decoded:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A schema that another one refers to by a name."""
+
+    name: str
+    subject: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema.
+
+    Attributes:
+        kind: `AVRO`, `JSON` or `PROTOBUF`.
+        parsed: An Avro schema as fastavro takes it.
+        named: The types that it names, those of its references with them.
+    """
+
+    kind: str
+    text: str
+    references: tuple[Reference, ...] = ()
+    parsed: Any = None
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+
 class SchemaRegistry:
     """A registry; safe to share between threads.
 
@@ -61,7 +88,7 @@ class SchemaRegistry:
         self._settings = settings
         self._timeout = min(timeout, PATIENCE)
         self._lock = Lock()
-        self._schemas: dict[int, Mapping[str, Any]] = {}
+        self._schemas: dict[int, Schema] = {}
         self._failed: dict[int | None, tuple[float, str]] = {}
 
     def ping(self) -> str:
@@ -81,22 +108,21 @@ class SchemaRegistry:
         except ClientError as error:
             return Decoded(schema_id, reason=str(error))
 
-    def _text(self, schema: Mapping[str, Any], schema_id: int, data: bytes) -> str:
-        kind = schema.get("schemaType", "AVRO")
-        if kind == "JSON":
+    def _text(self, schema: Schema, schema_id: int, data: bytes) -> str:
+        if schema.kind == "JSON":
             text = _fitting(data.decode, schema_id)
             value = _fitting(lambda: parsed(text), schema_id)
-        elif kind == "AVRO":
+        elif schema.kind == "AVRO":
             from dataops_core.systems.kafka import avro  # noqa: PLC0415 - who reads no Avro needs it not
 
-            text, value = None, _fitting(lambda: avro.read(data, schema["parsed"]), schema_id)
+            text, value = None, _fitting(lambda: avro.read(data, schema.parsed, schema.named), schema_id)
         else:
-            raise BadAnswer(f"schema {schema_id} is {kind}, which is not decoded here")
+            raise BadAnswer(f"schema {schema_id} is {line(schema.kind)}, which is not decoded here")
         if too_deep(value):
             raise BadAnswer(f"it is nested deeper than {DEEPEST_SHOWN} levels")
         return dumps(plain(value)) if text is None else text
 
-    def _schema(self, schema_id: int) -> Mapping[str, Any]:
+    def _schema(self, schema_id: int) -> Schema:
         with self._lock:  # one question at a time: who waits for the same schema finds it then
             if schema_id in self._schemas:
                 return self._schemas[schema_id]
@@ -115,37 +141,53 @@ class SchemaRegistry:
             self._schemas[schema_id] = schema
             return schema
 
-    def _ask(self, schema_id: int) -> Mapping[str, Any]:
+    def _ask(self, schema_id: int) -> Schema:
         try:
             found = self._get(f"/schemas/ids/{schema_id}")
         except NotFound:
             raise NotFound(f"{self._where}: knows no schema {schema_id}") from None
-        if found.get("schemaType", "AVRO") == "AVRO":
-            found["parsed"] = self._parsed(found, {}, DEEPEST)
-        return found
+        if found.kind != "AVRO":
+            return found
+        named: dict[str, Any] = {}
+        return replace(found, parsed=self._parsed(found, named, DEEPEST), named=named)
 
-    def _parsed(self, schema: Mapping[str, Any], named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
+    def _parsed(self, schema: Schema, named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
         """Return a schema as fastavro takes it, and put those that it refers to into `named`."""
         from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
 
         if not depth:
             raise BadAnswer(f"{self._where}: its schemas refer to each other without an end")
+        for reference in schema.references:
+            if reference.name not in named:
+                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
+                self._parsed(self._get(path), named, depth - 1)
         try:
-            for reference in schema.get("references") or ():
-                if reference["name"] not in named:
-                    path = f"/subjects/{quote(reference['subject'], safe='')}/versions/{int(reference['version'])}"
-                    self._parsed(self._get(path), named, depth - 1)
-            return avro.parse(loads(schema["schema"]), named)
-        except ClientError:
-            raise
+            return avro.parse(loads(schema.text, size=LINE), named)
         except Exception as error:  # whatever a schema that is none makes of fastavro
             raise BadAnswer(f"{self._where}: what it gives is no Avro schema: {type(error).__name__}") from error
 
-    def _get(self, path: str) -> dict[str, Any]:
+    def _get(self, path: str) -> Schema:
         found = get_json(self._where, self._settings, path, self._timeout)
-        if not isinstance(found, dict) or not isinstance(found.get("schema"), str):
-            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
-        return found
+        try:
+            return read_schema(found)
+        except Malformed as error:
+            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry: it {error}") from error
+
+
+def read_schema(found: object) -> Schema:
+    """Return a schema of `/schemas/ids/ID` or of a subject's version; raises Malformed."""
+    fields = Fields(found)
+    missing = fields.found("references") is None
+    return Schema(
+        kind="AVRO" if fields.found("schemaType") is None else fields.need_text("schemaType"),
+        text=fields.need_text("schema"),
+        references=()
+        if missing
+        else tuple(
+            Reference(each.need_text("name"), each.need_text("subject"), each.need_count("version"))
+            for each in fields.need_objects("references")
+        ),
+    )
 
 
 def _fitting(read: Callable[[], T], schema_id: int) -> T:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from dataops_core.config import without_user_info
 from dataops_core.times import known, moment
@@ -12,6 +12,7 @@ from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields, as_number, objects
 from dataops_core.transport.reasons import line
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 STATES = ("firing", "pending", "inactive")
 """States of an alert in Prometheus."""
 
@@ -23,13 +24,15 @@ class Alert:
     Attributes:
         labels: Its labels without its name.
         summary: Its annotation `summary`, else `description`, else nothing.
-        since: Since when it is firing, or pending before that.
+        since: Since when it is firing, or pending before that; `None` where that cannot be read.
+        unreadable: Why it cannot be read; `None` where it can.
     """
 
     name: str
     labels: Mapping[str, str]
     summary: str
-    since: datetime
+    since: datetime | None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +95,14 @@ def read_version(data: Fields) -> str:
 
 def read_firing(data: Fields) -> tuple[Alert, ...]:
     """Return the alerts of `/api/v1/alerts` that fire, the oldest first."""
-    alerts = [(alert, alert.need_text("state")) for alert in data.need_objects("alerts")]
-    if any(state not in STATES for _, state in alerts):
-        raise Malformed("has an alert in an unknown state")
-    return _sorted([_alert(alert, "activeAt") for alert, state in alerts if state == "firing"])
+    return _alerts(data.need_list("alerts"), _firing)
 
 
 def read_active(found: object) -> tuple[Alert, ...]:
     """Return the alerts of Alertmanager's `/api/v2/alerts`, the oldest first."""
-    return _sorted([_alert(alert, "startsAt") for alert in objects(found)])
+    if not isinstance(found, list):
+        raise Malformed("is not a list")
+    return _alerts(found, lambda alert: _alert(alert, "startsAt"))
 
 
 def read_vector(data: Fields) -> tuple[Sample, ...]:
@@ -166,8 +168,26 @@ def _routed(alert: Fields) -> Routed:
     return Routed(alert.need_texts("labels"), receivers, tuple(muted))
 
 
-def _sorted(alerts: Sequence[Alert]) -> tuple[Alert, ...]:
-    return tuple(sorted(alerts, key=lambda alert: alert.since))
+def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> tuple[Alert, ...]:
+    """Return alerts, the oldest first, those that cannot be read first of all; raises Malformed where none can be."""
+    found = []
+    for number, item in enumerate(items, 1):
+        try:
+            found.append(read(Fields(item)))
+        except Malformed as error:
+            name = Fields(item).inner("labels").text("alertname") if isinstance(item, Mapping) else None
+            found.append(Alert(name or f"#{number}", {}, "", None, unreadable=f"it {error}"))
+    firing = [alert for alert in found if alert is not None]
+    if found and all(alert is not None and alert.unreadable is not None for alert in found):
+        raise Malformed(f"has no alert that can be read: the first {str(firing[0].unreadable).removeprefix('it ')}")
+    return tuple(sorted(firing, key=lambda alert: (alert.since is not None, alert.since or _NEVER)))
+
+
+def _firing(alert: Fields) -> Alert | None:
+    state = alert.need_text("state")
+    if state not in STATES:
+        raise Malformed("is in an unknown state")
+    return _alert(alert, "activeAt") if state == "firing" else None
 
 
 def _alert(alert: Fields, since: str) -> Alert:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
-from typing import Any
+from urllib.parse import quote
 
 from dataops_core.config import WebSettings, without_user_info
 from dataops_core.errors import BadAnswer, DataopsError
+from dataops_core.times import known, moment
+from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.deadlines import Deadline
+from dataops_core.transport.fields import Fields, as_time, objects
 from dataops_core.transport.http import get_json
 
 WITHIN = timedelta(minutes=10)
@@ -71,8 +74,8 @@ class SparkUi:
                     self._read(query_id, now)
                 except DataopsError as error:  # also a secret or a certificate that cannot be read
                     self._failed = error
-                except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
-                    self._failed = BadAnswer(f"spark {self.target}: the answer is not that of a running application")
+                except Malformed as error:
+                    self._failed = BadAnswer(f"spark {self.target}: the answer is not Spark's: it {error}")
             if self._failed is not None:  # one that hangs must not hold each look up
                 raise self._failed
             counted = [(ended, rows) for ended, rows in self._batches.values() if rows is not None]
@@ -83,42 +86,68 @@ class SparkUi:
 
     def _read(self, query_id: str, now: datetime) -> None:
         self._deadline = Deadline(self._timeout)
-        apps = self._get("")
-        running = next(app for app in apps if not app["attempts"][-1]["completed"])
-        if running["id"] != self._app:  # another driver counts its executions anew
-            self._app = str(running["id"])
+        app = read_running(self._get(""))
+        if app != self._app:  # another driver counts its executions from 0
+            self._app = app
             self._batches.clear()
-        listed = self._get(f"/{self._app}/sql?details=false&planDescription=false&offset=0&length=100000")
-        recent = {}
-        for execution in listed:
-            ended = _ended(execution)
-            if f"id = {query_id}\n" in execution["description"] and ended is not None and now - ended <= WITHIN:
-                recent[int(execution["id"])] = ended
-        self._batches = {number: told for number, told in self._batches.items() if number in recent}
+        listed = self._get(f"/{quote(app, safe='')}/sql?details=false&planDescription=false&offset=0&length=100000")
+        ended = read_ended(listed, query_id)
+        recent = {number: at for number, at in ended.items() if now - at <= WITHIN}
+        self._batches = {number: read for number, read in self._batches.items() if number in recent}
         for number in sorted(recent.keys() - self._batches.keys(), reverse=True):
             if self._deadline.passed:
                 break
-            detail = self._get(f"/{self._app}/sql/{number}?details=true&planDescription=false")
-            self._batches[number] = (recent[number], _dropped(detail))
+            detail = self._get(f"/{quote(app, safe='')}/sql/{number}?details=true&planDescription=false")
+            self._batches[number] = (recent[number], read_dropped(detail))
 
-    def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def _get(self, path: str) -> object:
         left = max(0.1, self._deadline.left)
-        return get_json(f"spark {self.target}", self._settings, _PATH + path, left)
+        found: object = get_json(f"spark {self.target}", self._settings, _PATH + path, left)
+        return found
 
 
-def _ended(execution: dict[str, Any]) -> datetime | None:
-    """Return when an execution ended; `None` while it runs."""
-    if execution["status"] == "RUNNING":
-        return None
-    began = datetime.strptime(execution["submissionTime"], "%Y-%m-%dT%H:%M:%S.%fGMT").replace(tzinfo=UTC)
-    return began + timedelta(milliseconds=int(execution["duration"]))
+def read_running(found: object) -> str:
+    """Return the id of the application that runs, from `/applications`; raises Malformed."""
+    for app in objects(found):
+        attempts = [*app.need_objects("attempts")]
+        if attempts and not attempts[-1].need_flag("completed"):
+            return app.need_text("id")
+    raise Malformed("has no application that runs")
 
 
-def _dropped(execution: dict[str, Any]) -> int | None:
-    told = [
-        int(re.sub(r"\D", "", metric["value"]))  # with a separator of thousands, in the driver's language
-        for node in execution["nodes"]
-        for metric in node["metrics"]
-        if metric["name"] == DROPPED
+def read_ended(found: object, query_id: str) -> dict[int, datetime]:
+    """Return when each batch of a query ended, by execution, from `/sql`; raises Malformed where it is no list.
+
+    An execution that cannot be read, that runs, or that is of another query is left out.
+    """
+    ended = {}
+    for execution in objects(found):
+        number, took = execution.count("id"), execution.count("duration")
+        began = execution.text("submissionTime") or ""
+        ours = f"id = {query_id}\n" in (execution.text("description") or "")
+        at = as_time(began.removesuffix("GMT") + "+00:00") if began.endswith("GMT") else None
+        if not ours or number is None or took is None or at is None or execution.text("status") in (None, "RUNNING"):
+            continue
+        end = known(moment(at.timestamp() * 1000 + took, "ms"))
+        if end is not None:
+            ended[number] = end
+    return ended
+
+
+def read_dropped(found: object) -> int | None:
+    """Return how many rows an execution dropped as late, from `/sql/ID`; `None` where its plan does not say."""
+    dropped = [
+        _digits(metric.need_text("value"))
+        for node in Fields(found).need_objects("nodes")
+        for metric in node.need_objects("metrics")
+        if metric.text("name") == DROPPED
     ]
-    return sum(told) if told else None
+    return sum(dropped) if dropped else None
+
+
+def _digits(text: str) -> int:
+    """Return a number with separators of thousands in the driver's language."""
+    digits = re.sub(r"[^0-9]", "", text)
+    if not 0 < len(digits) <= 18:
+        raise Malformed("has a metric that is not a number")
+    return int(digits)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dataops_core.health.text import count
 from dataops_core.transport.bounded import Malformed, check_json
-from dataops_core.transport.fields import MAX_COUNT, Fields, as_utc, objects
+from dataops_core.transport.fields import MAX_COUNT, Fields, as_utc
 from dataops_core.transport.reasons import line
 
 if TYPE_CHECKING:  # the console reads these types before the SDK is there
@@ -118,6 +118,7 @@ class ServerQuery:
         blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
         error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
         error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
+        unreadable: Why it cannot be read; `None` where it can.
     """
 
     query_id: str
@@ -138,6 +139,7 @@ class ServerQuery:
     blocked: tuple[str, ...]
     error: str
     error_type: str
+    unreadable: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -235,8 +237,12 @@ def read_commits(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[datetime, st
 
 
 def read_queries(found: object) -> tuple[ServerQuery, ...]:
-    """Return the queries of `/v1/query`, newest first; raises Malformed."""
-    queries = [_query(fields) for fields in objects(found)]
+    """Return the queries of `/v1/query`, newest first; raises Malformed where it is no list, or none can be read."""
+    if not isinstance(found, list):
+        raise Malformed("is not a list")
+    queries = [_query_or_why(item, number) for number, item in enumerate(found, 1)]
+    if queries and all(query.unreadable for query in queries):
+        raise Malformed(f"has no query that can be read: the first {str(queries[0].unreadable).removeprefix('it ')}")
     return tuple(sorted(queries, key=lambda q: (q.created or _NEVER, q.query_id), reverse=True))
 
 
@@ -305,6 +311,37 @@ def _stages(root: Fields) -> Iterator[StageProgress]:
             cpu=_millis(stage, "cpuTimeMillis"),
         )
         waiting += [(inner, depth + 1) for inner in reversed([*stage.objects("subStages")])]
+
+
+def _query_or_why(item: object, number: int) -> ServerQuery:
+    """Return a query; one that cannot be read says why."""
+    try:
+        return _query(Fields(item))
+    except Malformed as error:
+        query_id = Fields(item).text("queryId") if isinstance(item, Mapping) else None
+        return replace(_UNREAD, query_id=query_id or f"#{number}", unreadable=f"it {error}")
+
+
+_UNREAD = ServerQuery(
+    query_id="",
+    state="",
+    user="",
+    source="",
+    statement="",
+    resource_group="",
+    created=None,
+    elapsed=None,
+    queued=None,
+    cpu=None,
+    splits_done=None,
+    splits_total=None,
+    rows=None,
+    bytes=None,
+    memory=None,
+    blocked=(),
+    error="",
+    error_type="",
+)
 
 
 def _query(fields: Fields) -> ServerQuery:

@@ -114,7 +114,7 @@ class Load:
 
 
 def _load(nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: datetime) -> TrinoDetails:
-    others = [q for q in queries if q.source != SOURCE]
+    others = [q for q in queries if q.source != SOURCE and q.unreadable is None]
     waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -(_waits(q) or 0.0))
     planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -(_waits(q) or 0.0))
     failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
