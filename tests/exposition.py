@@ -109,7 +109,7 @@ def seen() -> Seen:
     snapshot = see(observations, T0, chain=chain, down={"airflow": "refused"})
     (pipeline,) = snapshot.pipelines
     stages = [replace(s, state=StageState.BEHIND, eta=42.0) if s.name == "land" else s for s in pipeline.stages]
-    near = Finding("retention-near", "land", Severity.WARNING, "its oldest waiting record is old")
+    near = Finding("retention-near", "land", Severity.WARNING, "its oldest unread record is old")
     stages = [replace(s, findings=(near,)) if s.name == "land" else s for s in stages]
     pipeline = replace(pipeline, stages=tuple(stages))
     queued = Observation("trino", T0, details=TrinoDetails(queries_queued=7, queued_longest=90))

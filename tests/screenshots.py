@@ -81,7 +81,7 @@ def command(typed: str) -> tuple[str, ...]:
 
 SHOTS: Mapping[str, Shot] = {
     "pipelines": Shot((), "is stuck"),
-    "stage": Shot(("enter",), "records waiting"),
+    "stage": Shot(("enter",), "lag (records)"),
     "kafka": Shot(command("kafka"), "payments"),
     "peek": Shot(command("peek orders"), "schema 7", ("j",)),
     "groups": Shot(command("groups"), "billing"),

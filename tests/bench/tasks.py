@@ -143,7 +143,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
         Task("What does that hurt downstream?", ((b"", shows("affected ")),), Peer("none", "from memory"), stuck=True),
         Task(
             "What ends it? Onto the clipboard.",
-            ((b"c", shows("copied the command")),),
+            ((b"c", shows("command copied")),),
             Peer("none", "the team's wiki"),
             stuck=True,
         ),
@@ -184,7 +184,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "Which DAG fails?",
-            (command("dags", shows(dag, "SCHEDULE")), (CTRL_Z, shows("only what is wrong"))),
+            (command("dags", shows(dag, "SCHEDULE")), (CTRL_Z, shows("only problems"))),
             Peer(
                 "Airflow's CLI",
                 "airflow dags list-runs conform_readings --state failed",

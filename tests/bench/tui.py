@@ -169,7 +169,7 @@ def hung_case(folder: Path, samples: int, times: Times) -> dict[str, Any]:
     with ExitStack() as stack:
         ports = {name: stack.enter_context(hung()) for name in ("kafka", "airflow", "trino", "catalog")}
         terminal = stack.enter_context(console(folder, HUNG.format(**ports)))
-        terminal.until(shows("does not answer"))
+        terminal.until(shows("unavailable"))
         press_in_list(terminal, samples, times, ("orders   topic", "land     consumer", "bronze   iceberg"), "or")
         for place in ("kafka", "dags", "tables", "queries"):
             go(terminal, place, shows("loading"))

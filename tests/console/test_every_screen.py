@@ -67,7 +67,7 @@ Look = tuple[str, list[str]]
 """Text of a screen, and its styles."""
 SCREENS: Mapping[str, View] = {
     "pipelines": View("is stuck", "pipelines"),
-    "stage": View("records waiting", keys=("g", "j", "enter")),
+    "stage": View("lag (records)", keys=("g", "j", "enter")),
     "kafka": View("payments", "kafka"),
     "topic": View("PARTITION", keys=("enter",)),
     "peek": View("schema 7", "peek orders"),

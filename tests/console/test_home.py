@@ -147,7 +147,7 @@ async def test_before_the_first_snapshot_nothing_is_called_well(console: Console
     async with console.app.run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.pause()
         text = shown(console.app)
-    assert "Looking at 6 stages for the first time" in text
+    assert "Probing 6 stages for the first time" in text
     assert "●" not in text
 
 
@@ -160,7 +160,7 @@ async def test_the_screen_is_there_before_anything_is_connected(console: Console
 
     app = DataopsApp(settings(), None, watch, console.app.gate)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        assert "Looking at 6 stages for the first time" in shown(app)
+        assert "Probing 6 stages for the first time" in shown(app)
         await pilot.press("colon", *"dags", "enter")
         await until_shown(app, lambda text: "still connecting" in text, "that it connects")
         await pilot.press("ctrl+r", "escape")
@@ -185,7 +185,7 @@ async def test_what_does_not_answer_is_unknown_and_the_rest_goes_on(console: Con
         await pilot.pause()
         text = shown(console.app)
     assert "? unknown" in text
-    assert "trino ✖ does not answer" in text
+    assert "trino ✖ unavailable" in text
     assert "kafka ● answers" in text
     assert text.count("● caught up") == len(CHAIN.stages) - 1
 
@@ -194,12 +194,12 @@ async def test_an_old_snapshot_is_called_stale(console: Console) -> None:
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         console.monitor.push(replace(well(), taken_at=now() - timedelta(seconds=400)))
         await pilot.pause()
-        assert "STALE: seen 6 m 4" in shown(console.app)
+        assert "STALE: last refresh 6 m 4" in shown(console.app)
 
 
 async def test_the_first_line_says_what_may_be_done(console: Console) -> None:
     for context, word in (
-        ({}, "changes allowed"),
+        ({}, "read-write"),
         ({"read_only": True}, "read-only"),
         ({"production": True}, "PRODUCT"),
     ):
@@ -259,7 +259,7 @@ async def test_enter_shows_the_stage_and_escape_leads_back(console: Console, siz
         text = shown(console.app)
         assert "p / land" in text
         assert "■ stuck" in text
-        assert "records waiting" in text
+        assert "lag (records)" in text
         assert "12,345" in text
         await pilot.press("escape")
         assert isinstance(console.app.screen, PipelinesScreen)
@@ -346,7 +346,7 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         ("stage land", "p / land"),
         ("pipeline p", "land is stuck"),
         ("help", "Keys here"),
-        ("refresh", "looking again"),
+        ("refresh", "refreshing"),
     ],
 )
 async def test_a_command_leads_there(console: Console, typed: str, there: str) -> None:

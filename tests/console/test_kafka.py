@@ -131,7 +131,7 @@ async def test_from_topics_to_partitions_to_records_and_back(
         assert "1,234" in text
         assert "✖ not all in sync" in text
         await pilot.press("ctrl+z")
-        text = await until_shown(console.app, lambda text: "only what is wrong" in text, "that it is narrowed")
+        text = await until_shown(console.app, lambda text: "only problems" in text, "that it is narrowed")
         assert "payments" not in text
         await pilot.press("ctrl+z", "enter")
         text = await until_shown(console.app, lambda text: "billing" in text, "the groups of the topic")

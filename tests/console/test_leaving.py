@@ -91,7 +91,7 @@ def test_a_terminal_that_goes_away_without_a_signal_is_noticed(argv: list[str], 
 
 @pytest.mark.timeout(300)
 def test_a_signal_during_the_start_ends_it(argv: list[str]) -> None:
-    """At any moment: before the screen is there, while it is set up, and right after."""
+    """At at any moment: before the screen is there, while it is set up, and right after."""
     for pause in (0.1, 0.4, 0.8, 1.2, 1.6, 2.4):
         with RealTerminal(argv) as terminal:
             time.sleep(pause)

@@ -229,7 +229,7 @@ async def test_failed_tasks_run_again_once_it_is_confirmed(console: Console, run
         await pilot.press("shift+tab", "enter")
         await until_shown(console.app, lambda text: "2 tasks of run__1 run again" in text, "that it was done")
         await pilot.press("escape", "G", "x", "shift+tab", "enter")
-        await until_shown(console.app, lambda text: "2 tasks run again in run__3" in text, "that it was done")
+        await until_shown(console.app, lambda text: "2 tasks cleared in run__3" in text, "that it was done")
     assert runs.cleared == [("conform", "run__1", ["load[3]"]), ("conform", "run__3", [])]
     assert outcomes(console) == [("clear_tasks", "allowed"), ("clear_tasks", "done")] * 2
 

@@ -57,7 +57,7 @@ async def test_screens_are_as_they_were(recorded: Recording, size: tuple[int, in
     app = replaying(recorded)
     ways = {
         "pipelines": ([], "is stuck"),
-        "stage": (["g", "j", "enter"], "records waiting"),
+        "stage": (["g", "j", "enter"], "lag (records)"),
         "alerts": (["escape", "f2", *"alerts", "enter"], "land/stuck"),
         "xray": (["f2", *"xray", "enter"], "└─ view"),
         "help": (["f1"], "Keys here"),

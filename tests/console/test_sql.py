@@ -339,7 +339,7 @@ async def test_completion_fetches_names_once_and_takes_the_marked_one(console: C
         screen = await open_sql(console, pilot)
         await pilot.press(*keys("select * from sh"))
         text = await until_shown(console.app, lambda text: "t shipments" in text, "the table")
-        assert "names seen" in text
+        assert "names loaded" in text
         await pilot.press("tab")
         assert screen.pane.editor.text == "select * from shipments"
         await pilot.press(*keys(" s where s."))
@@ -415,9 +415,9 @@ async def test_history_is_searched_and_shows_no_secret(console: Console, tmp_pat
         await pilot.press("f5")
         await until_shown(console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.busy, "the rows")
         await pilot.press("f4")
-        text = await until_shown(console.app, lambda text: "What was run before" in text, "the history")
+        text = await until_shown(console.app, lambda text: "Query history" in text, "the history")
         assert "SELECT '***' AS password" in text
-        assert "'x'" not in text.split("What was run before")[1]
+        assert "'x'" not in text.split("Query history")[1]
         await pilot.press(*"one", "enter")
         await until_shown(console.app, lambda _: console.app.screen is screen, "the editor")
         await until_shown(console.app, lambda text: "SELECT 'one'" in text, "the statement")

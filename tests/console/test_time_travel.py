@@ -100,7 +100,7 @@ async def test_forward_from_the_newest_look_it_is_live_again(console: Console, p
         await pilot.press("right_square_bracket")
         await until_shown(console.app, lambda text: "LIVE" in text.splitlines()[0], "live again")
         await pilot.press("right_square_bracket")
-        await until_shown(console.app, lambda text: "this is live: [ goes back in time" in text, "the notice")
+        await until_shown(console.app, lambda text: "the console is live: [ goes back in time" in text, "the notice")
 
 
 async def test_before_the_first_look_there_is_nothing(console: Console, past: list[HealthSnapshot]) -> None:
@@ -149,7 +149,7 @@ async def test_in_the_past_nothing_can_be_changed(console: Console, past: list[H
         await live(console, pilot)
         await pilot.press("left_square_bracket")
         await paused(console, past[79])
-        assert "no changes" in shown(console.app)
+        assert "read-only" in shown(console.app)
         await pilot.press("j", "j", "j", "t")
         await until_shown(console.app, lambda text: "the console shows the past" in text, "the refusal")
         assert console.airflow.triggered == []
@@ -212,7 +212,7 @@ async def test_a_recording_is_replayed_without_any_service(tmp_path: Path, size:
         await until_shown(app, lambda text: f"({STUCK_AT + 1}/80)" in text, "the first change")
         assert "land is stuck" in shown(app)
         await pilot.press("escape")
-        await until_shown(app, lambda text: "there is nothing but the recording" in text, "the notice")
+        await until_shown(app, lambda text: "only the recording is available" in text, "the notice")
         assert "REPLAY" in shown(app)
         await pilot.press("j", "j", "t")
         await until_shown(app, lambda text: "this is a recording" in text, "the refusal")

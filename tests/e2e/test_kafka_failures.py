@@ -364,7 +364,7 @@ def test_a_group_without_a_commit_is_told_apart_from_one_without_a_member(kafka:
         consumer.close()
     verdict = seen(monitor(kafka, topic("read"), stage)).verdict
     assert (verdict.status, verdict.check_id, verdict.stage) == (Status.CRITICAL, "readers/no-members", "readers")
-    assert "no consumer is in the group" in verdict.sentence
+    assert "the group has no consumer" in verdict.sentence
 
 
 def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> None:

@@ -194,7 +194,7 @@ async def test_trino_down_and_then_without_workers(stack: Stack) -> None:
                 assert seen["verdict"]["check_id"] == "trino/unreachable"
                 assert all(seen["stages"][name]["state"] in FLOWS for name in others)
                 await until_row(pilot, blind[0], "? unknown", 60)
-                await until_shown(pilot.app, lambda text: "trino ✖ does not answer" in text, "trino's mark", 10)
+                await until_shown(pilot.app, lambda text: "trino ✖ unavailable" in text, "trino's mark", 10)
                 config.write_text(alone)
             seen = await look_until(
                 stack, "no workers", lambda s: s["verdict"]["check_id"] == "trino/no-workers", within=120
@@ -272,7 +272,7 @@ async def test_catalog_and_store_down(stack: Stack) -> None:
             assert (seen["stages"][LAND]["state"], seen["stages"][LAND]["affected_by"]) == ("affected", "lake")
             for name in blind:
                 await until_row(pilot, name, "? unknown", 60)
-            await until_shown(pilot.app, lambda text: "lake ✖ does not answer" in text, "the lake's mark", 10)
+            await until_shown(pilot.app, lambda text: "lake ✖ unavailable" in text, "the lake's mark", 10)
         await until_all_flow(stack, pilot)
 
 

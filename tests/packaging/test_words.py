@@ -169,7 +169,7 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
 }
 PROSE = ("alert rules", "runbooks", "docs")
 """Scopes whose sentences are counted."""
-NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks", "metric HELP"}
+NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks", "metric HELP", "checks", "console keys", "console strings"}
 """Scopes that still hold terms to replace: counted by the program, not held by the test."""
 
 

@@ -93,7 +93,7 @@ def test_a_stopped_query_is_named_from_one_look_and_what_it_hurts_is_affected_no
     assert pipeline.stage("bronze").own_state is StageState.CAUGHT_UP
     assert pipeline.stage("bronze").hop_lag == 0
     assert pipeline.stage("bronze").data_age == 25, "the hop is fast, and the data is old all the same"
-    assert "2,500 records wait" in verdict.sentence
+    assert "lag 2,500 records" in verdict.sentence
     assert "02:59:35Z" in verdict.sentence
     assert "batch 7 planned, not committed" in verdict.evidence
     assert verdict.remedy is not None
@@ -184,7 +184,7 @@ def test_a_component_that_is_down_is_unknown_never_green_and_the_rest_stays_live
     assert {s.affected_by for s in pipeline.stages if s.state is StageState.AFFECTED} <= {down}
     assert pipeline.verdict.status is Status.UNKNOWN
     assert pipeline.verdict.check_id == f"{down}/unreachable"
-    assert f"{down} does not answer" in pipeline.verdict.sentence
+    assert f"{down} is unavailable" in pipeline.verdict.sentence
     component = next(c for c in snapshot.components if c.name == down)
     assert (component.reachable, component.error, component.since) == (False, "connection refused", later)
     for name in lost:
@@ -204,16 +204,15 @@ def test_a_store_that_is_down_is_the_verdict_and_the_query_that_it_stops_is_affe
     assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "lake/unreachable")
     assert (verdict.stage, verdict.component) == (None, "lake")
     assert verdict.sentence == (
-        "lake does not answer: lake 127.0.0.1:9: connection refused; stuck: land;"
-        " unknown: bronze, conform, silver, view"
+        "lake is unavailable: lake 127.0.0.1:9: connection refused; stuck: land; unknown: bronze, conform, silver, view"
     )
     assert verdict.since == T0 - seconds(40), "land has got nothing through since then"
     assert verdict.blast_radius == ("land", "bronze", "conform", "silver", "view")
     assert (pipeline.stage("land").state, pipeline.stage("land").affected_by) == (StageState.AFFECTED, "lake")
     assert verdict.remedy is not None
-    assert verdict.remedy.text.startswith("Bring lake at lake:1 back"), "starting land again would not help"
+    assert verdict.remedy.text.startswith("Restore lake at lake:1"), "starting land again would not help"
     assert verdict.evidence[0].startswith("land is stuck since 02:59:20Z (40 s)")
-    assert "records waiting: 4,000" in verdict.evidence
+    assert "lag in records: 4,000" in verdict.evidence
     assert "bronze: connection refused" in verdict.evidence
 
 
@@ -227,7 +226,7 @@ def test_a_query_that_stood_still_while_its_store_was_well_stays_to_blame() -> N
     seen: dict[str, Observation | str] = {**stopped(later, since), "bronze": "refused", "silver": "refused"}
     verdict = see(seen, later, well, down={"lake": "refused"}).pipeline("p").verdict
     assert (verdict.check_id, verdict.stage) == ("land/stuck", "land")
-    assert "also: lake does not answer: refused" in verdict.evidence
+    assert "also: lake is unavailable: refused" in verdict.evidence
 
 
 def test_a_query_that_stops_as_its_store_goes_down_is_not_to_blame_however_late_that_shows() -> None:
@@ -245,8 +244,8 @@ def test_of_two_components_that_are_down_each_has_its_own_stages_and_the_first_o
     assert trino.pipeline("p").verdict.check_id == "trino/unreachable"
     kafka = see(seen, down={"kafka": "refused", "trino": "refused"}).pipeline("p")
     assert kafka.verdict.check_id == "kafka/unreachable", "it explains the most stages"
-    assert kafka.verdict.sentence == "kafka does not answer, so the state of orders, land, bronze is unknown: refused"
-    assert "also: trino does not answer: refused" in kafka.verdict.evidence
+    assert kafka.verdict.sentence == "kafka is unavailable, so the state of orders, land, bronze is unknown: refused"
+    assert "also: trino is unavailable: refused" in kafka.verdict.evidence
     assert "also: view is unknown: refused" in kafka.verdict.evidence
     both: dict[str, Observation | str] = {**healthy(T0), "conform": "refused", "view": "refused"}
     first = see({**healthy(T0), "view": "refused"}, down={"trino": "refused"})
@@ -279,7 +278,7 @@ def test_a_failure_that_a_check_explains_stays_to_blame_while_another_component_
     seen["conform"] = replace(healthy(T0)["conform"], details=DagDetails(import_error="conform.py: NameError"))
     verdict = see(seen, down={"lake": "no answer"}).pipeline("p").verdict
     assert verdict.check_id == "conform/import-error"
-    assert "also: lake does not answer: no answer" in verdict.evidence
+    assert "also: lake is unavailable: no answer" in verdict.evidence
 
 
 def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there() -> None:
@@ -321,7 +320,7 @@ def test_an_empty_table_is_not_stuck_while_its_query_has_let_nothing_through() -
     for snapshot in (first, see(seen, T0, first)):
         pipeline = snapshot.pipeline("p")
         assert pipeline.verdict.check_id == "land/stuck"
-        assert pipeline.stage("bronze").reason == "nothing has arrived yet"
+        assert pipeline.stage("bronze").reason == "no records have arrived yet"
 
 
 def test_an_empty_table_is_stuck_once_it_has_missed_something_for_the_stall_time_and_not_before() -> None:
@@ -337,7 +336,7 @@ def test_an_empty_table_is_stuck_once_it_has_missed_something_for_the_stall_time
     later = hour + seconds(21)
     seen = see(first_record(later, hour, passed=True), later, arrived).pipeline("p").stage("bronze")
     assert (seen.state, seen.since) == (StageState.STUCK, hour)
-    assert seen.reason == "input waits, and nothing has ever passed"
+    assert seen.reason == "it has input, but has never produced output"
 
 
 def test_a_table_that_tells_no_progress_is_unknown_however_long_and_never_stuck() -> None:
@@ -397,8 +396,8 @@ def test_a_run_before_the_first_advance_of_all_has_taken_nothing_and_its_table_h
     seen |= {name: Observation(name, T0, position=0) for name in ("silver", "view")}
     pipeline = see(seen).pipeline("p")
     assert pipeline.verdict.check_id == "conform/behind"
-    assert pipeline.stage("conform").reason == "input waits, and nothing has passed yet"
-    assert {pipeline.stage(name).reason for name in ("silver", "view")} == {"nothing has arrived yet"}
+    assert pipeline.stage("conform").reason == "it has input, but has not produced output yet"
+    assert {pipeline.stage(name).reason for name in ("silver", "view")} == {"no records have arrived yet"}
 
     later = T0 + seconds(5)
     seen |= {"conform": Observation("conform", later, progress_time=T0, advanced_at=later)}
@@ -554,7 +553,7 @@ def test_a_source_that_is_quiet_makes_the_data_of_the_others_no_older() -> None:
 def test_the_objective_holds_for_each_end_and_names_the_hop_on_its_path() -> None:
     verdict = forked(slow=300, copy=5).verdict
     assert (verdict.check_id, verdict.stage) == ("slow/objective", "slow")
-    assert "slow owns 4 m 55 s of it" in verdict.sentence
+    assert "slow contributes 4 m 55 s" in verdict.sentence
 
 
 def test_only_what_is_below_the_stuck_stage_is_affected() -> None:
@@ -664,7 +663,7 @@ def test_behind_with_a_falling_lag_has_an_eta_from_the_rates() -> None:
     assert land.eta == pytest.approx(14_000 / 400)
     assert pipeline.verdict.check_id == "land/behind"
     assert pipeline.verdict.status is Status.WARNING
-    assert "caught up in about 35 s" in pipeline.verdict.sentence
+    assert "ETA 35 s" in pipeline.verdict.sentence
 
 
 def test_a_growing_lag_with_output_is_slow_and_has_no_eta() -> None:
@@ -687,7 +686,7 @@ def test_a_growing_lag_with_output_is_slow_and_has_no_eta() -> None:
     land = snapshot.pipeline("p").stage("land")
     assert land.state is StageState.SLOW
     assert land.eta is None
-    assert "losing 0.6 s every second" in land.reason
+    assert "lag rising by 0.6 s every second" in land.reason
     assert snapshot.pipeline("p").verdict.status is Status.WARNING
 
 
@@ -745,7 +744,7 @@ def test_a_topic_that_retention_has_emptied_is_idle_and_so_is_what_reads_it() ->
     seen["land"] = Observation("land", T0, position=1000, lag_records=0)
     pipeline = see(seen).pipeline("p")
     assert [pipeline.stage(name).state for name in ("orders", "land", "bronze")] == [StageState.IDLE] * 3
-    assert pipeline.stage("land").reason == "it holds nothing now"
+    assert pipeline.stage("land").reason == "it is empty now"
     assert pipeline.verdict.status is Status.OK
 
 
@@ -788,7 +787,7 @@ def test_older_data_than_promised_is_a_warning_that_names_the_hop_that_owns_most
     strict = CHAIN.model_copy(update={"objective": 60.0})
     verdict = see(healthy(T0), chain=strict).pipeline("p").verdict
     assert (verdict.status, verdict.check_id) == (Status.WARNING, "conform/objective")
-    assert "conform owns 1 m 38 s of it" in verdict.sentence
+    assert "conform contributes 1 m 38 s" in verdict.sentence
 
 
 def test_a_topic_made_anew_gives_no_negative_rate() -> None:
@@ -813,12 +812,12 @@ def test_a_lost_checkpoint_is_said_for_a_day_and_hides_nothing_worse() -> None:
     assert verdict.status is Status.WARNING
     assert verdict.check_id == "bronze/checkpoint-lost"
     assert verdict.since == lost.at
-    assert "abcdefgh, before 01234567" in verdict.sentence
+    assert "abcdefgh, previously 01234567" in verdict.sentence
     assert verdict.blast_radius == ("conform", "silver", "view")
     assert at(T0 + timedelta(days=2)).status is Status.OK
     worse = at(T0, conform={"failure": "its newest run failed"})
     assert worse.check_id == "conform/failed"
-    assert any("bronze: a new streaming query writes to it" in line for line in worse.evidence)
+    assert any("bronze: a new streaming query has been writing to it" in line for line in worse.evidence)
 
 
 def test_a_pipeline_that_is_starting_outranks_a_good_one_and_a_critical_one_outranks_both() -> None:

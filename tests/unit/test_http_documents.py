@@ -119,7 +119,7 @@ def test_what_is_missing_is_unknown_and_never_green(server: JsonServer, tmp_path
     assert seen.progress_time is None
     (stage,) = Monitor(load_settings(path)).once().pipelines[0].stages
     assert stage.state is StageState.UNKNOWN
-    assert stage.reason == "records wait, and the age of the oldest is unknown"
+    assert stage.reason == "it has unread records, but the age of the oldest is unknown"
     server.answers["GET /status"] = document(jobs=[], queue={})
     (stage,) = Monitor(load_settings(path)).once().pipelines[0].stages
     assert (stage.state, stage.reason) == (StageState.UNKNOWN, "the progress time is missing")

@@ -220,7 +220,7 @@ def test_a_missing_data_file_is_found_in_the_end_and_kept_until_it_is_back(
     verdicts = [monitor.once().pipelines[0].verdict for _ in range(5)]
     assert verdicts[-1].check_id == "orders/missing-files"
     assert verdicts[-1].status is Status.CRITICAL
-    assert f"1 file not in the store that its current snapshot needs: file://{gone}" in verdicts[-1].sentence
+    assert f"1 file of its current snapshot missing in the store: file://{gone}" in verdicts[-1].sentence
     first = next(n for n, verdict in enumerate(verdicts) if verdict.status is Status.CRITICAL)
     assert first <= 2, "six files, two at a time"
     assert all(verdict.check_id == "orders/missing-files" for verdict in verdicts[first:])
@@ -273,7 +273,11 @@ def test_a_manifest_that_is_missing_is_told_as_what_it_is(append: Callable[..., 
     ("stage", "check", "says"),
     [
         ({"small_files_max": 5}, "small-files", "6 of 6 data files are smaller than 16 MiB"),
-        ({"small_files_max": 5, "compaction_after": 1e-6}, "compaction-not-running", "and none were compacted for"),
+        (
+            {"small_files_max": 5, "compaction_after": 1e-6},
+            "compaction-not-running",
+            "and the table has not been compacted for",
+        ),
         ({"snapshots_max": 2}, "expiry-not-running", "it keeps 3 snapshots"),
         ({"snapshot_age_max": 1e-6}, "expiry-not-running", "the oldest that nothing needs is"),
         ({"metadata_bytes_max": 100}, "metadata-large", "its metadata file has"),

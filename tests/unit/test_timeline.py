@@ -49,7 +49,7 @@ def test_each_incident_has_its_times_its_findings_and_how_old_the_data_was(
     (finding,) = first.findings
     assert finding.verdict.check_id == "land/stuck"
     assert finding.verdict.blast_radius == ("bronze", "conform", "silver", "view")
-    assert any("records waiting: 9" in line for line in finding.verdict.evidence)
+    assert any("lag in records: 9" in line for line in finding.verdict.evidence)
     inside = [s.pipelines[0].data_age for s in recording.snapshots(first.seen, first.end)]
     assert first.largest_data_age == pytest.approx(max(age for age in inside if age is not None), abs=0.1)
     assert ("land", "caught_up", "stuck") in [(c.name, c.before, c.after) for c in first.changes]
@@ -113,7 +113,7 @@ def test_the_report_for_people(timeline: Timeline) -> None:
     assert "- Affected: bronze, conform, silver, view." in text
     assert "- remedy:" in text
     assert "`start land`" in text
-    assert "- records waiting: 9" in text
+    assert "- lag in records: 9" in text
 
 
 def test_a_text_from_outside_is_no_markup(recording: Recording, timeline: Timeline) -> None:

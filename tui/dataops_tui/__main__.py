@@ -49,22 +49,32 @@ def _show_version(wanted: bool) -> None:
 def console(
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
+        typer.Option(
+            metavar="FILE",
+            help=(
+                "Settings file. Default: $DATAOPS_CONFIG, else ./dataops.toml, else the file in the user's"
+                " configuration folder."
+            ),
+        ),
     ] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="Context to use; else the default one.")] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Context to use. Default: the default context of the settings.")
+    ] = None,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Show a recording: FILE, or the incident that comes with the program.")
+        bool,
+        typer.Option("--replay", help="Replay a recording: FILE, or the incident that is shipped with the program."),
     ] = False,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The recording to replay.")] = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every action that changes something.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse all actions that change something.")] = False,
     web: Annotated[
-        bool, typer.Option("--web", help="Show it in a web browser, on this machine only; read-only unless --writable.")
+        bool,
+        typer.Option("--web", help="Serve the console to a web browser on this machine, read-only unless --writable."),
     ] = False,
     port: Annotated[int, typer.Option(metavar="PORT", help="Port of --web.")] = 8000,
     public_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address of an authenticating proxy in front of --web.")
+        str | None, typer.Option(metavar="URL", help="Public URL of an authenticating proxy in front of --web.")
     ] = None,
-    writable: Annotated[bool, typer.Option("--writable", help="Let --web change things, as the terminal may.")] = False,
+    writable: Annotated[bool, typer.Option("--writable", help="Allow actions in --web, as in the terminal.")] = False,
     show_version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,

@@ -81,7 +81,7 @@ REJECTED = 500
 """Newest rejected records that are shown."""
 EVENTS = 1000
 """Changes of state that are kept."""
-SQL = ("sql", "run SQL in Trino; sql SELECT … runs it at once")
+SQL = ("sql", "run SQL in Trino; `sql SELECT …` runs the statement")
 """The one place that takes no name of a thing but a statement."""
 NEEDED: Mapping[str, str] = {
     **{name: place.kind for name, place in PLACES.items() if place.kind is not None and not place.alone},
@@ -115,7 +115,7 @@ class Watching(Protocol):
         """Watch in the background."""
 
     def refresh(self) -> None:
-        """Look again now."""
+        """Refresh now."""
 
     def stop(self) -> None:
         """Stop watching."""
@@ -167,11 +167,11 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             priority=True,
         ),
         Binding("question_mark", "help", "Help", id="app.help", key_display="?", tooltip="Show all keys"),
-        Binding("ctrl+r", "look_again", "Refresh", id="app.refresh", show=False, tooltip="Look again now"),
-        Binding("q", "quit", "Quit", id="app.quit", tooltip="Leave the console"),
-        Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True, tooltip="Leave the console"),
+        Binding("ctrl+r", "look_again", "Refresh", id="app.refresh", show=False, tooltip="Refresh now"),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="Quit the console"),
+        Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True, tooltip="Quit the console"),
         Binding("f1", "help", "Help", id="app.f1", show=False, tooltip="Show all keys, also while typing"),
-        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", show=False, tooltip="Find a command"),
+        Binding("ctrl+p", "command_palette", "Palette", id="app.palette", show=False, tooltip="Search the commands"),
         Binding("f2", "command", "Command", id="app.f2", show=False, tooltip="Type a command, also while typing"),
     ]
     snapshot: reactive[HealthSnapshot | None] = reactive(None)
@@ -343,18 +343,18 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.snapshot = message.snapshot
 
     def action_look_again(self) -> None:
-        """Look again now."""
+        """Refresh now."""
         if self.monitor is not None:
             self.monitor.refresh()
         self._load()
-        self.notify("looking again", timeout=3)
+        self.notify("refreshing", timeout=3)
 
     def action_home(self) -> None:
         """Go to the pipelines."""
         self.go("pipelines")
 
     def action_help(self) -> None:
-        """Show the keys that work right now."""
+        """Show show the active keys."""
         keys: dict[str, list[str]] = {}
         for active in self.screen.active_bindings.values():
             about = active.binding.tooltip or active.binding.description
@@ -382,9 +382,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         found = [
             *self.place_commands(),
             Command(*SQL),
-            Command("refresh", "look again now"),
-            Command("help", "the keys that work right now"),
-            Command("quit", "leave the console"),
+            Command("refresh", "refresh now"),
+            Command("help", "show the active keys"),
+            Command("quit", "quit the console"),
         ]
         here = {name: p for name, p in self.settings.pipelines.items() if p.context == self.context_name}
         for name, pipeline in here.items():
@@ -392,9 +392,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
         dags = {s.dag_id for p in here.values() for s in p.stages if isinstance(s, DagStage)}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
-        found += [Command(f"theme {theme.name}", "other colours") for theme in THEMES]
+        found += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
         if self._watch_other is not None:
-            found += [Command(f"context {name}", "go to another context") for name in self.settings.contexts]
+            found += [Command(f"context {name}", "switch to another context") for name in self.settings.contexts]
         return found
 
     def _run_typed(self, typed: str | None) -> None:
@@ -458,11 +458,11 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def browse(self, url: str | None) -> None:
         """Open a page in the web browser, or say its address where there is none with a window of its own."""
         if url is None:
-            self.notify("there is no page for this", severity="warning")
+            self.notify("this row has no web page", severity="warning")
         elif self.is_web or has_window():
             self.open_url(url)
         else:
-            self.notify(url, title="no web browser here; the address is", timeout=15, markup=False)
+            self.notify(url, title="no web browser available; the address is", timeout=15, markup=False)
 
     def act(self, title: str, preview: str, do: Callable[[str | None], str]) -> None:
         """Change something, once it is confirmed.
@@ -552,7 +552,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
                     # of any table of any writer: Trino's hidden column tells when each row's file was written
                     self.open_sql(f'SELECT * FROM {table} ORDER BY "$file_modified_time" DESC LIMIT {REJECTED}')
                     return
-        self.notify("no table of rejected records here: `rejects` of a stage names it", severity="warning")
+        self.notify("no rejects table: set `rejects` of a stage in the settings", severity="warning")
 
     def trigger(self, dag_id: str | None) -> None:
         """Trigger a DAG, once it is confirmed."""
@@ -560,7 +560,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         if dag_id is None:
             past = self.looked_at is not None
             self.notify(
-                "this is the past: nothing can be changed in it" if past else "no DAG here: put the cursor on one",
+                "the console shows the past: actions are not available"
+                if past
+                else "no DAG selected: move the cursor to one",
                 severity="warning",
             )
             return
@@ -616,7 +618,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Have a DAG run for a time that has passed, once Airflow has said which runs that are and it is confirmed."""
         airflow = self.airflow
         if dag_id is None or airflow is None:
-            self.notify("no DAG here: put the cursor on one" if airflow else self.why_not("Airflow"), severity="error")
+            self.notify(
+                "no DAG selected: move the cursor to one" if airflow else self.why_not("Airflow"), severity="error"
+            )
             return
 
         def check(typed: str) -> tuple[str, bool]:
@@ -631,7 +635,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
                 self._plan_backfill(airflow, Backfill.typed(dag_id, answer.text))
 
         today = datetime.now(UTC).date()
-        title = f"Backfill {dag_id}: first and last date; add `failed` or `completed` to run those again"
+        title = f"Backfill {dag_id}: first..last date; add `failed` or `completed` to rerun those dates"
         self.push_screen(AskDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
 
     def _plan_backfill(self, airflow: AirflowClient, wanted: Backfill) -> None:
@@ -640,13 +644,13 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
             self.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
 
-        in_background(self, f"asking what a backfill of {wanted.dag_id} runs", work)
+        in_background(self, f"asking Airflow for the runs of a backfill of {wanted.dag_id} runs", work)
 
     @on(BackfillPlanned)
     def _planned(self, message: BackfillPlanned) -> None:
         wanted, dates = message.wanted, message.dates
         if not dates:
-            self.notify(f"a backfill of {wanted.dag_id} would run nothing: each of these dates has its run")
+            self.notify(f"a backfill of {wanted.dag_id} would run nothing: all of these dates have a run")
             return
         runs = f"{len(dates)} run{'s' if len(dates) != 1 else ''}"
         shown = [date.isoformat() for date in dates[:BACKFILL_SHOWN]]

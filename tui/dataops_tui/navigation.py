@@ -41,19 +41,17 @@ class Place:
 
 
 PLACES: Mapping[str, Place] = {
-    "pipelines": Place("pipelines", "all pipelines and the verdict"),
+    "pipelines": Place("pipelines", "all pipelines with their verdicts"),
     "dags": Place("dags", "Airflow's DAGs; dags DAG its runs", "DAG", RunsScreen),
     "kafka": Place("kafka", "Kafka's topics; kafka TOPIC its partitions", "topic", TopicScreen),
-    "peek": Place(
-        "kafka", "a topic's records; peek TOPIC 15m from a quarter of an hour ago", "topic", PeekScreen, False
-    ),
+    "peek": Place("kafka", "a topic's records; peek TOPIC 15m starts 15 minutes ago", "topic", PeekScreen, False),
     "groups": Place("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
     "tables": Place("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
-    "queries": Place("queries", "what Trino runs, whoever has sent it, and why it waits"),
-    "alerts": Place("alerts", "what is wrong right now"),
-    "events": Place("events", "every change of state, and why"),
-    "xray": Place("xray", "who reads what, as a tree"),
-    "audit": Place("audit", "what was done or refused"),
+    "queries": Place("queries", "Trino's queries of all users, and why they wait"),
+    "alerts": Place("alerts", "current findings and alerts"),
+    "events": Place("events", "state changes with their reasons"),
+    "xray": Place("xray", "stages and their inputs as a tree"),
+    "audit": Place("audit", "audit log of executed and refused actions"),
 }
 ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
 
@@ -62,8 +60,12 @@ class Navigator(App[None]):
     """Knows the places, and the way that was taken."""
 
     BINDINGS = [
-        Binding("alt+left,minus", "earlier", "Back", id="app.back", show=False, tooltip="Go to the place before"),
-        Binding("alt+right,plus", "later", "Forward", id="app.forward", show=False, tooltip="Go forward again"),
+        Binding(
+            "alt+left,minus", "earlier", "Back", id="app.back", show=False, tooltip="Go back to the previous screen"
+        ),
+        Binding(
+            "alt+right,plus", "later", "Forward", id="app.forward", show=False, tooltip="Go forward to the next screen"
+        ),
     ]
 
     def __init__(self) -> None:
@@ -114,7 +116,7 @@ class Navigator(App[None]):
         return True
 
     def action_earlier(self) -> None:
-        """Go to the place before."""
+        """Go back to the previous screen."""
         self._step(-1)
 
     def action_later(self) -> None:

@@ -67,16 +67,30 @@ class TableScreen(ConsoleScreen, Generic[T]):
     """A table of what is known: sort, filter, mark, copy, raw and faults only."""
 
     MARKABLE = False
-    EMPTY = "nothing here"
+    EMPTY = "no rows"
     """What is said where there is no row at all."""
     BINDINGS = [
-        Binding("escape", "leave", "Back", id="list.back", tooltip="Back to where you came from"),
-        Binding("enter", "open", "Open", id="list.open", tooltip="Open what is under the cursor"),
-        Binding("slash", "filter", "Filter", id="list.filter", tooltip="Show only what matches", priority=True),
-        Binding("ctrl+z", "faults", "Faults", id="list.faults", show=False, tooltip="Show only what is wrong, or all"),
-        Binding("y", "raw", "Raw", id="list.raw", show=False, tooltip="Show everything known of the row, as JSON"),
-        Binding("c", "copy", "Copy", id="list.copy", show=False, tooltip="Copy the name of the row, or of the marked"),
-        Binding("o", "browse", "Browser", id="list.browse", show=False, tooltip="Open it in the web browser"),
+        Binding("escape", "leave", "Back", id="list.back", tooltip="Go back to the previous screen"),
+        Binding("enter", "open", "Open", id="list.open", tooltip="Open the selected row"),
+        Binding("slash", "filter", "Filter", id="list.filter", tooltip="Filter the rows", priority=True),
+        Binding(
+            "ctrl+z",
+            "faults",
+            "Faults",
+            id="list.faults",
+            show=False,
+            tooltip="Show only rows with problems, or all rows",
+        ),
+        Binding("y", "raw", "Raw", id="list.raw", show=False, tooltip="Show all values of the row as JSON"),
+        Binding(
+            "c",
+            "copy",
+            "Copy",
+            id="list.copy",
+            show=False,
+            tooltip="Copy the name of the selected row or of the marked rows",
+        ),
+        Binding("o", "browse", "Browser", id="list.browse", show=False, tooltip="Open the row in the web browser"),
     ]
 
     def __init__(self) -> None:
@@ -119,7 +133,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         if missing := sum(row.unreadable for row in self._rows.values()):
             text.append(f"  {missing} cannot be read", "not dim red")
         if self._faults_only:
-            text.append("  only what is wrong (ctrl+z shows all)", "not dim yellow")
+            text.append("  only problems (ctrl+z shows all)", "not dim yellow")
         return text
 
     def compose_body(self) -> ComposeResult:
@@ -333,7 +347,7 @@ class ResourceScreen(TableScreen[T]):
         """Return how many rows there are, how old they are, and what is being done."""
         text = super().said(now)
         if self.found is not None:
-            text.append(f"  seen {ago(self._at, now)}")
+            text.append(f"  updated {ago(self._at, now)}")
         if self._asked is not None:
             waited = (now - self._asked).total_seconds()
             if self.found is None or waited > SLOW:

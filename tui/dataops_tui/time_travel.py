@@ -95,7 +95,7 @@ class TimeTravel(App[None]):
             id="time.earlier",
             key_display="[",
             show=False,
-            tooltip="One look back in time",
+            tooltip="Go to the previous snapshot",
         ),
         Binding(
             "right_square_bracket",
@@ -104,16 +104,16 @@ class TimeTravel(App[None]):
             id="time.later",
             key_display="]",
             show=False,
-            tooltip="One look forward in time; from the newest one to live",
+            tooltip="Go to the next snapshot, or from the newest to live",
         ),
         Binding(
             "left_curly_bracket",
             "travel_to_change(-1)",
-            "Change before",
+            "Previous change",
             id="time.change_before",
             key_display="{",
             show=False,
-            tooltip="Back to when something changed",
+            tooltip="Go to the previous change",
         ),
         Binding(
             "right_curly_bracket",
@@ -122,9 +122,9 @@ class TimeTravel(App[None]):
             id="time.next_change",
             key_display="}",
             show=False,
-            tooltip="Forward to when something changed",
+            tooltip="Go to the next change",
         ),
-        Binding("escape", "live", "Live", id="time.live", show=False, tooltip="From the past back to what is now"),
+        Binding("escape", "live", "Live", id="time.live", show=False, tooltip="Go back to live"),
     ]
     context_name: str
     monitor: Watching | None
@@ -157,7 +157,7 @@ class TimeTravel(App[None]):
         if past is None:
             return self._gate
         at = clock(past.snapshot.taken_at, past.snapshot.taken_at)
-        mend = "a recording cannot be changed" if past.replay else "Esc goes back to what is now"
+        mend = "a recording cannot be changed" if past.replay else "press Esc to go back to live"
         return self._gate.held(f"the console shows the past ({at}): {mend}")
 
     @gate.setter
@@ -175,7 +175,7 @@ class TimeTravel(App[None]):
     def action_live(self) -> None:
         """Go back to what is now."""
         if self.replays:
-            self.notify("there is nothing but the recording; q leaves")
+            self.notify("only the recording is available; q quits")
             return
         self._history = self._wanted = self.past = None
 
@@ -183,7 +183,7 @@ class TimeTravel(App[None]):
         if self._wanted is not None and self._history is not None and self.looked_at is not None:
             self._seek(self._history, move(self._history, self._wanted))
         elif step > 0:
-            self.notify("this is live: [ goes back in time", markup=False)
+            self.notify("the console is live: [ goes back in time", markup=False)
         elif self.monitor is None:
             self.notify("still connecting; try again in a moment")
         else:
@@ -217,7 +217,7 @@ class TimeTravel(App[None]):
         self._reading = False
         history = message.history
         if history is None or not history.moments:
-            self.notify(message.error or "nothing has been recorded yet", severity="warning", markup=False)
+            self.notify(message.error or "no recording yet", severity="warning", markup=False)
             return
         self._history = history
         now = history.index_at(self.snapshot.taken_at) if self.snapshot else len(history.moments)

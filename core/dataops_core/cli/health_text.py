@@ -128,9 +128,9 @@ def _components(components: tuple[ComponentHealth, ...]) -> Table:
         if component.reachable is None:
             state = "[magenta]? unknown[/]"
         elif component.reachable:
-            state = "[green]● answers[/]" if component.error is None else "[red]✖ unhealthy[/]"
+            state = "[green]● up[/]" if component.error is None else "[red]✖ unhealthy[/]"
         else:
-            state = "[red]✖ does not answer[/]"
+            state = "[red]✖ unavailable[/]"
         took = UNKNOWN if component.duration is None else f"{component.duration * 1000:.0f} ms"
         about = component.error or component.detail or component.target
         rows.add_row(safe(component.name), state, took, safe(about))

@@ -87,7 +87,7 @@ def _components(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterato
     for component in after.components:
         old = answers(known[component.name]) if component.name in known else None
         new = answers(component)
-        bad = new in ("does not answer", "unhealthy")
+        bad = new in ("unavailable", "unhealthy")
         if new != old and (bad or old is not None):
             yield Event(
                 at=after.taken_at,

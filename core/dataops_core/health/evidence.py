@@ -1,4 +1,4 @@
-"""The numbers, times and further findings that a verdict rests on."""
+"""Evidence of a verdict: values, times and further findings."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def evidence(stage: StageHealth, now: datetime) -> tuple[str, ...]:
         lines.append(f"lag: {duration(stage.hop_lag)}")
     if seen is not None:
         if seen.lag_records is not None:
-            lines.append(f"records waiting: {count(seen.lag_records)}")
+            lines.append(f"lag in records: {count(seen.lag_records)}")
         if seen.advanced_at is not None:
             ago = duration((now - seen.advanced_at).total_seconds())
             lines.append(f"output last advanced at {clock(seen.advanced_at, now)}, {ago} ago")
         if seen.pending_since is not None:
             ago = duration((now - seen.pending_since).total_seconds())
-            lines.append(f"oldest waiting record entered at {clock(seen.pending_since, now)}, {ago} ago")
+            lines.append(f"oldest unread record entered at {clock(seen.pending_since, now)}, {ago} ago")
         lines.extend(seen.notes)
     return tuple(lines)
 
@@ -69,7 +69,7 @@ def also(
     """
     needed = {name for s in stages for name in needs_of(s)}
     down = [c for c in components if c.reachable is False and c.name in needed and c != component]
-    lines = [f"also: {does_not_answer(c)}" for c in down]
+    lines = [f"also: {unavailable(c)}" for c in down]
     for stage in stages:
         where = " (downstream)" if stage.name in hurt else ""
         if stage not in told and stage.state in BAD:
@@ -81,7 +81,7 @@ def also(
     return tuple(lines)
 
 
-def does_not_answer(component: ComponentHealth) -> str:
+def unavailable(component: ComponentHealth) -> str:
     """Return that a component is down, and why, as a sentence."""
     predicate = failure_of(component.error_kind or Unreachable.kind).predicate
-    return f"{component.name} {predicate}: {component.error or 'no reason given'}"
+    return f"{component.name} {predicate}: {component.error or 'no reason reported'}"

@@ -1,4 +1,4 @@
-"""The figures of a stage in words; the same in the console and in the command line."""
+"""The values of a stage as labelled text, for the console and the command line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataops_core.health.model import Observation, ProgressSource, StageHealth
 from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
 
 SOURCES = {
-    ProgressSource.STAMPED: "stamped into the commit by the job that wrote it",
-    ProgressSource.DERIVED: "worked out from offsets, statistics or run times",
+    ProgressSource.STAMPED: "from the stamp in the commit",
+    ProgressSource.DERIVED: "derived from offsets, statistics or run times",
 }
 
 
 def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield what is known about a stage: a name, and the figure or time in words; a further line has an empty name."""
+    """Yield the known values of a stage as label and text; a continuation line has an empty label."""
 
     def at(time: datetime | None) -> str:
         return UNKNOWN if time is None else f"{clock(time, now)} ({ago(time, now)})"
@@ -28,33 +28,34 @@ def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]
         return UNKNOWN if value is None else f"{value:,.1f} records/s"
 
     seen = stage.observation
-    yield "kind", f"{stage.kind.replace('_', ' ')}, answered for by {stage.component or UNKNOWN}"
-    yield "reads", ", ".join(stage.reads) or "nothing: it is a source"
+    yield "kind", stage.kind.replace("_", " ")
+    yield "component", stage.component or UNKNOWN
+    yield "inputs", ", ".join(stage.reads) or "none (source)"
     if stage.affected_by is not None:
         yield "affected by", stage.affected_by
-    yield "in this state since", at(stage.since)
-    yield "last seen", ago(stage.observed_at, now)
+    yield "state since", at(stage.since)
+    yield "last checked", ago(stage.observed_at, now)
     if stage.error is not None:
-        yield "probe", stage.error
-    yield "progress", at(stage.progress_time)
+        yield "probe error", stage.error
+    yield "progress time", at(stage.progress_time)
     if seen is not None and seen.progress_source is not None:
         yield "", SOURCES[seen.progress_source]
     yield "hop lag", span(stage.hop_lag)
     yield "data age", span(stage.data_age)
     if seen is not None:
-        yield "records waiting", UNKNOWN if seen.lag_records is None else count(seen.lag_records)
-        yield "oldest one entered", at(seen.pending_since)
-        yield "output last advanced", at(seen.advanced_at)
-    yield "passes", rate(stage.rate)
-    yield "arrives", rate(stage.inflow)
-    yield "caught up in", span(stage.eta)
-    yield "the probe took", UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
+        yield "lag (records)", UNKNOWN if seen.lag_records is None else count(seen.lag_records)
+        yield "oldest unread", at(seen.pending_since)
+        yield "last output", at(seen.advanced_at)
+    yield "throughput out", rate(stage.rate)
+    yield "throughput in", rate(stage.inflow)
+    yield "ETA", span(stage.eta)
+    yield "probe duration", UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
     if seen is not None:
         yield from further(seen, now)
 
 
 def further(seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield the further numbers of an observation, as `stage_figures` does."""
+    """Yield the further values of an observation, as `stage_figures` does."""
     for figure in seen.figures:
         yield figure.name.replace("_", " "), _figure(figure, now)
 

@@ -112,7 +112,7 @@ def _sentence(
     failure = failure_of(component.error_kind or Unreachable.kind)
     head = f"{component.name}: {finding.sentence}" if finding else f"{component.name} {failure.predicate}"
     blind = ", ".join(s.name for s in unknown)
-    why = "" if finding else f": {component.error or 'no reason given'}"
+    why = "" if finding else f": {component.error or 'no reason reported'}"
     if not held:
         return f"{head}, so the state of {blind} is unknown{why}" if blind else f"{head}{why}"
     groups = [

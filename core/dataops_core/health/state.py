@@ -20,9 +20,9 @@ from dataops_core.health.rules import Rules
 from dataops_core.health.text import count, duration
 
 FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
-"""States of a stage that nothing has passed yet, and that is known."""
+"""States of a stage that is known to have produced no output yet."""
 RISING = 0.05
-"""Seconds of lag gained per second from which a lag counts as rising; below it is noise."""
+"""Seconds of lag gained per second from which a lag counts as rising; less is noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def own_before(previous: StageHealth | None) -> OwnState | None:
 def _judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
     seen = reading.observation
     if seen is None or reading.error is not None:
-        return StageState.UNKNOWN, reading.error or "not seen", None
+        return StageState.UNKNOWN, reading.error or "not observed", None
     failed = _failed(seen, reading.findings)
     if failed is not None:
         return StageState.FAILED, *failed
@@ -94,16 +94,16 @@ def _judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, s
 def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, datetime | None]:
     starting = [s.name for s in reading.upstream if s.state is StageState.STARTING]
     if starting:
-        return StageState.STARTING, f"cannot be compared yet: {', '.join(starting)} is starting", None
+        return StageState.STARTING, f"its lag is unknown until {', '.join(starting)} is probed", None
     upstream = flowing(reading.upstream)
     blind = [s for s in upstream if s.progress_time is None]
     all_blind = len(blind) == len(upstream)
     if all_blind and all(s.state is StageState.IDLE for s in blind):
-        return StageState.IDLE, "what it reads holds nothing, and nothing new arrives", None
+        return StageState.IDLE, "its input is empty, and no new records arrive", None
     if all_blind and all(rules.stage(s.kind).run_start_is_progress and s.state in FIRST_INPUT_WAITS for s in blind):
-        return StageState.CAUGHT_UP, "it has what the first run of what it reads has written so far", None
+        return StageState.CAUGHT_UP, "it has all output of the first upstream run so far", None
     names = ", ".join(s.name for s in blind)
-    return StageState.UNKNOWN, f"cannot be compared with what it reads: the progress of {names} is not known", None
+    return StageState.UNKNOWN, f"its lag is unknown, because the progress of {names} is unknown", None
 
 
 def _failed(seen: Observation, findings: tuple[Finding, ...]) -> tuple[str, datetime | None] | None:
@@ -129,7 +129,7 @@ def _without_progress(
     if any(s.state is StageState.STARTING for s in reading.upstream):
         return _not_compared(reading, rules)
     if not any(_has_passed(s) for s in reading.upstream):
-        return StageState.IDLE, "it holds nothing now" if seen.position else "nothing has arrived yet", None
+        return StageState.IDLE, "it is empty now" if seen.position else "no records have arrived yet", None
     before = own_before(reading.previous)
     waited_before = before is not None and before.state in (StageState.BEHIND, StageState.STUCK)
     waiting_since = before.since if before is not None and waited_before else reading.waiting_since
@@ -138,8 +138,8 @@ def _without_progress(
         and seen.activity is not Activity.RUNNING
         and now - waiting_since > timedelta(seconds=reading.stage.stall_after)
     ):
-        return StageState.STUCK, "input waits, and nothing has ever passed" + _activity(seen), waiting_since
-    return StageState.BEHIND, "input waits, and nothing has passed yet" + _activity(seen), now
+        return StageState.STUCK, "it has input, but has never produced output" + _activity(seen), waiting_since
+    return StageState.BEHIND, "it has input, but has not produced output yet" + _activity(seen), now
 
 
 def _untold(stage: StageSettings, seen: Observation, rules: Rules) -> str | None:
@@ -148,7 +148,7 @@ def _untold(stage: StageSettings, seen: Observation, rules: Rules) -> str | None
     if why is not None:
         return why
     if seen.lag_records and seen.pending_since is None and seen.position:
-        return "records wait, and how old the oldest is could not be read"
+        return "it has unread records, but the age of the oldest is unknown"
     return None
 
 
@@ -168,7 +168,7 @@ def _compared(
     records_wait = bool(seen.lag_records)
     if not records_wait and hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
-    behind = f"{duration(hop_lag)} behind" + (f", {count(seen.lag_records)} records wait" if seen.lag_records else "")
+    behind = f"{duration(hop_lag)} behind" + (f", lag {count(seen.lag_records)} records" if seen.lag_records else "")
     stalled_since = _latest(seen.advanced_at, reading.waiting_since)
     if stalled_since is not None and now - stalled_since > timedelta(seconds=stage.stall_after + pause):
         stalled = duration((now - stalled_since).total_seconds())
@@ -176,15 +176,15 @@ def _compared(
     if hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
     if reading.lag_trend is not None and reading.lag_trend > RISING:
-        rising = f"losing {reading.lag_trend:.1f} s every second"
+        rising = f"lag rising by {reading.lag_trend:.1f} s every second"
         return StageState.SLOW, f"{behind}, {rising}{_activity(seen)}", None
     return StageState.BEHIND, behind + _activity(seen), None
 
 
 def _caught_up(reading: Reading, hop_lag: float) -> tuple[StageState, str, datetime | None]:
     if all(s.state is StageState.IDLE for s in reading.upstream):
-        return StageState.IDLE, "everything has passed, and nothing new arrives", None
-    return StageState.CAUGHT_UP, f"{duration(hop_lag)} behind what it reads", None
+        return StageState.IDLE, "all records are processed, and no new records arrive", None
+    return StageState.CAUGHT_UP, f"{duration(hop_lag)} behind its input", None
 
 
 def _latest(*times: datetime | None) -> datetime | None:
@@ -195,6 +195,6 @@ def _activity(seen: Observation) -> str:
     words = {
         Activity.PAUSED: "; it is paused",
         Activity.QUEUED: "; a run is queued",
-        Activity.RUNNING: "; a run is under way",
+        Activity.RUNNING: "; a run is active",
     }
     return words.get(seen.activity, "")

@@ -8,7 +8,7 @@ from dataops_core.health.model import ComponentHealth, StageHealth, StageState, 
 from dataops_core.times import Moment, RawTime
 
 UNKNOWN = "-"
-"""Shown for a figure that is not known."""
+"""Shown for an unknown value."""
 STATE_GLYPHS = {
     StageState.CAUGHT_UP: "●",
     StageState.IDLE: "○",
@@ -101,10 +101,10 @@ def ago(at: Moment | None, now: datetime) -> str:
 
 
 def reason(stage: StageHealth) -> str:
-    """Return why a stage is in its state, its ETA, and which stage or component it waits for."""
+    """Return why a stage is in its state, its ETA, and the stage or component that it waits for."""
     text = stage.reason
     if stage.eta is not None:
-        text += f"; caught up in about {duration(stage.eta)}"
+        text += f"; ETA {duration(stage.eta)}"
     if stage.affected_by is None or stage.state is StageState.UNKNOWN:
         return text
     waits = f"waits for {stage.affected_by}"
@@ -112,9 +112,9 @@ def reason(stage: StageHealth) -> str:
 
 
 def answers(component: ComponentHealth) -> str:
-    """Return in words whether a component answers."""
+    """Return the availability of a component: `up`, `unhealthy`, `unavailable` or `unknown`."""
     if component.reachable is None:
         return "unknown"
     if not component.reachable:
-        return "does not answer"
-    return "answers" if component.error is None else "unhealthy"
+        return "unavailable"
+    return "up" if component.error is None else "unhealthy"

@@ -1,4 +1,4 @@
-"""The verdict on a pipeline: which stage holds the data back, since when, and whom it hurts."""
+"""The verdict on a pipeline: the stage that holds the data back, since when, and the affected stages."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ def conclude(
 ) -> Verdict:
     """Return the verdict on stages by their own states.
 
-    The first stage, upstream first, that has failed or is stuck is to blame; then the first that is slow; then what
-    cannot be told is said; then what puts data at risk; then the first stage that is behind; then the promise on the
-    data age; then the upkeep that is due. A slow stage is never the reason why one below it has failed, so it does not
-    hide it. Where a component explains the stage, it is the verdict in its place. While what could change the answer
-    has not been probed, the pipeline is starting.
+    Priority: the first stage, upstream first, that has failed or is stuck; the first slow stage; unknown stages; risks
+    to the data; the first stage that is behind; a missed objective; due maintenance. A slow stage never hides a failed
+    stage downstream, because it cannot be its cause. If a component explains the stage, the component is the verdict.
+    While something that could change the verdict has not been probed, the pipeline is starting.
     """
     return (
         _held_back(settings, stages, components, previous, now)
@@ -59,7 +58,7 @@ def _held_back(
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict | None:
-    """Return the verdict on what stops the data; `None` where nothing is known to."""
+    """Return the verdict on what stops the data; `None` if nothing is known to stop it."""
     because = explained(stages, components)
     to_blame = next((s for s in stages if s.state in CRITICAL), None) or next(
         (s for s in stages if s.state is StageState.SLOW), None
@@ -79,7 +78,7 @@ def _not_known(
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict | None:
-    """Return that stages are not probed yet, or cannot be; `None` where all are known."""
+    """Return the verdict on stages that are starting or unknown; `None` if there are none."""
     starting = [s for s in stages if s.state is StageState.STARTING]
     if starting or components.pending.intersection(name for s in stages for name in needs_of(s)):
         probed = f"{len(stages) - len(starting)} of {len(stages)} stages probed"
@@ -111,9 +110,9 @@ def _lesser(
 
 
 def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentHealth | None:
-    """Return the component that is down and because of which the most stages are unknown; `None` if there is none."""
+    """Return the component that is down and makes the most stages unknown; `None` if there is none."""
     stores = {c.name for c in components.known if c.kind == "store" and c.reachable is False}
-    # A catalog tells a table's progress while the files that it speaks of are out of reach.
+    # A catalog reports a table's progress even while the table's files are unavailable.
     unknown = [s for s in stages if s.state is StageState.UNKNOWN or stores.intersection(needs_of(s))]
     needed = Counter(name for s in unknown for name in needs_of(s))
     down = [c for c in components.known if c.reachable is False and c.name in needed]
@@ -121,7 +120,7 @@ def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentH
 
 
 def _may_change(health: StageHealth, stages: tuple[StageHealth, ...], components: Components) -> bool:
-    """Tell whether something is not probed yet that could take the blame from a stage."""
+    """Return whether something that is not probed yet could take the blame from a stage."""
     upstream = any(s.state is StageState.STARTING for s in stages if health.name in downstream(stages, s.name))
     return upstream or bool(components.pending.intersection(relies_on(health, stages)))
 
@@ -185,7 +184,7 @@ def _blame(
         sentence += f" since {clock(health.since, now)} ({duration((now - health.since).total_seconds())})"
     sentence += f": {health.reason}"
     if health.eta is not None:
-        sentence += f"; caught up in about {duration(health.eta)}"
+        sentence += f"; ETA {duration(health.eta)}"
     cause = _cause(health, components.known)
     if cause is not None and cause.sentence not in health.reason:
         sentence += f"; {_told(cause, health)}"
@@ -213,7 +212,7 @@ def _told(finding: Finding, health: StageHealth) -> str:
 def _unknown(
     settings: PipelineSettings, unknown: Sequence[StageHealth], previous: Verdict | None, now: datetime
 ) -> Verdict:
-    """Return the verdict on stages that cannot be probed although their components answer."""
+    """Return the verdict on stages whose probes fail although their components are up."""
     first = unknown[0]
     failure = failure_of(first.error_kind)
     check_id = f"{first.name}/{failure.name}"
@@ -235,7 +234,7 @@ def _unknown(
 def _too_old(
     settings: PipelineSettings, stages: tuple[StageHealth, ...], previous: Verdict | None, now: datetime
 ) -> Verdict | None:
-    """Return the verdict on data that is older than promised; `None` where it is not."""
+    """Return the verdict on a data age above the objective; `None` if it is not above."""
     path = slowest_path(stages)
     age = path[-1].data_age if path else None
     if settings.objective is None or age is None or age <= settings.objective or path[0].state is StageState.IDLE:
@@ -247,8 +246,8 @@ def _too_old(
         status=Status.WARNING,
         check_id=check_id,
         stage=slowest.name,
-        sentence=f"the data is {duration(age)} old, more than the promised {duration(settings.objective)}: "
-        f"{slowest.name} owns {lag} of it",
+        sentence=f"the data age of {duration(age)} is above the objective of {duration(settings.objective)}: "
+        f"{slowest.name} contributes {lag}",
         since=previous.since if previous and previous.check_id == check_id else now,
         evidence=tuple(f"{s.name}: {duration(s.hop_lag)}" for s in path if s.hop_lag is not None),
         blast_radius=downstream(settings.stages, slowest.name),
@@ -259,11 +258,11 @@ def _fine(stages: tuple[StageHealth, ...]) -> Verdict:
     first = sources(stages)
     if all(s.state is StageState.IDLE for s in first):
         silent = "; ".join(f"{s.name}: {s.reason}" if len(first) > 1 else s.reason for s in first)
-        return Verdict(status=Status.OK, sentence=f"all data has passed; nothing new arrives: {silent}")
+        return Verdict(status=Status.OK, sentence=f"all records are processed, and no new records arrive: {silent}")
     ages = [s.data_age for s in flowing(ends(stages)) if s.data_age is not None]
     if not ages:
-        return Verdict(status=Status.OK, sentence="data flows")
-    return Verdict(status=Status.OK, sentence=f"data flows: the newest complete data is {duration(max(ages))} old")
+        return Verdict(status=Status.OK, sentence="healthy")
+    return Verdict(status=Status.OK, sentence=f"healthy: data age {duration(max(ages))}")
 
 
 def _remedy(settings: PipelineSettings, health: StageHealth, cause: Finding | None, rules: Rules) -> Remedy | None:
@@ -274,5 +273,5 @@ def _remedy(settings: PipelineSettings, health: StageHealth, cause: Finding | No
     if health.state in CRITICAL and (of_its_kind := rules.stage(stage.kind).remedy(stage)) is not None:
         return of_its_kind
     if stage.remedy is not None and health.state in CRITICAL:
-        return Remedy(text=f"Start {stage.name} again, and look at its log.", command=stage.remedy)
+        return Remedy(text=f"Restart {stage.name} and check its log.", command=stage.remedy)
     return None

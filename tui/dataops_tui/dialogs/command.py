@@ -38,12 +38,19 @@ class CommandPrompt(ModalScreen[str | None]):
     """Asks for a command; returns what was typed, or `None`."""
 
     BINDINGS = [
-        Binding("escape", "dismiss(None)", "Cancel", id="command.cancel", tooltip="Do nothing"),
+        Binding("escape", "dismiss(None)", "Cancel", id="command.cancel", tooltip="Close without running a command"),
         Binding(
-            "tab", "complete", "Complete", id="command.complete", tooltip="Take the marked completion", priority=True
+            "tab",
+            "complete",
+            "Complete",
+            id="command.complete",
+            tooltip="Insert the selected completion",
+            priority=True,
         ),
-        Binding("down", "mark(1)", "Next", id="command.next", show=False, tooltip="Mark the next completion"),
-        Binding("up", "mark(-1)", "Previous", id="command.previous", show=False, tooltip="Mark the completion before"),
+        Binding("down", "mark(1)", "Next", id="command.next", show=False, tooltip="Select the next completion"),
+        Binding(
+            "up", "mark(-1)", "Previous", id="command.previous", show=False, tooltip="Select the previous completion"
+        ),
     ]
 
     def __init__(self, commands: Sequence[Command]) -> None:
@@ -120,7 +127,7 @@ class CommandPrompt(ModalScreen[str | None]):
         width = max((len(c.text) for c in shown), default=0)
         options = [Option(Text.assemble(f"{c.text:<{width}}  ", (c.about, "dim")), id=c.text) for c in shown]
         if len(found) > MOST:
-            options.append(Option(Text(f"{len(found) - MOST:,} more: type on", "dim"), disabled=True))
+            options.append(Option(Text(f"{len(found) - MOST:,} more: keep typing", "dim"), disabled=True))
         return options
 
 

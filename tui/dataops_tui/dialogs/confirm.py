@@ -34,7 +34,7 @@ class ConfirmDialog(ModalScreen[str | None]):
         word: What confirms: `yes` is a press on the button, anything else is to be typed.
     """
 
-    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel", tooltip="Do nothing")]
+    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel", tooltip="Cancel the action")]
 
     def __init__(self, title: str, preview: str, word: str) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class ConfirmDialog(ModalScreen[str | None]):
             yield Static(look.plain(self._preview), classes="preview")
             yield from self.compose_more()
             if self._word != YES:
-                yield Label(look.plain(f'Type "{self._word}" to go on:'))
+                yield Label(look.plain(f'Type "{self._word}" to confirm:'))
                 yield Input(id="word", compact=True)
             yield Label("", id="problem")
             with Horizontal(classes="buttons"):
-                yield Button("Go on", id="go", variant="warning", compact=True)
+                yield Button("Confirm", id="go", variant="warning", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
 
     def compose_more(self) -> ComposeResult:

@@ -1,4 +1,4 @@
-"""`?`: the keys that work right now, from the bindings themselves, and the places to go to."""
+"""`?`: the active keys, the states and the screens."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from dataops_tui import look
 
 MEANINGS = {
     StageState.CAUGHT_UP: "has processed all input",
-    StageState.IDLE: "caught up, and nothing new arrives",
-    StageState.BEHIND: "lags, and does not lose ground",
-    StageState.SLOW: "lags more and more although it works",
-    StageState.STUCK: "input waits, and nothing comes out",
-    StageState.FAILED: "the system itself says so",
-    StageState.AFFECTED: "works, but gets no data from upstream",
+    StageState.IDLE: "caught up, no new records",
+    StageState.BEHIND: "behind its input; the lag is not rising",
+    StageState.SLOW: "running, but the lag is rising",
+    StageState.STUCK: "has input, but produces no output",
+    StageState.FAILED: "the system reports a failure",
+    StageState.AFFECTED: "healthy, but gets no data from upstream",
     StageState.UNKNOWN: "cannot be probed",
     StageState.STARTING: "not probed yet",
 }
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys, states and places, each with what it is or does."""
+    """The active keys, the states and the screens, each with its description."""
 
     BINDINGS = [Binding("escape,question_mark,q", "dismiss(None)", "Close", id="help.close", tooltip="Close the help")]
 
@@ -38,11 +38,11 @@ class HelpScreen(ModalScreen[None]):
         self._places = places
 
     def compose(self) -> ComposeResult:
-        """Lay out: keys, then states, then places."""
+        """Lay out: keys, then states, then screens."""
         with VerticalScroll(id="help"):
-            yield Static(_list("Keys here", [(Text(key, "bold"), about) for key, about in self._keys]))
+            yield Static(_list("Keys", [(Text(key, "bold"), about) for key, about in self._keys]))
             yield Static(_list("States", [(look.state(state), about) for state, about in MEANINGS.items()]))
-            yield Static(_list("Places", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
+            yield Static(_list("Screens", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
 
 
 def _list(title: str, rows: Sequence[tuple[Text, str]]) -> Text:

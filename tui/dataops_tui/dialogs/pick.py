@@ -18,7 +18,7 @@ from dataops_tui import look
 
 MOST = 200
 """Choices that are listed at once; typing narrows them down."""
-_ANEW = "Enter again replaces it"
+_AGAIN = "press Enter again to replace it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class PickDialog(ModalScreen[str | None]):
     """
 
     BINDINGS = [
-        Binding("escape", "dismiss(None)", "Cancel", id="pick.cancel", tooltip="Choose nothing"),
-        Binding("down", "mark(1)", "Next", id="pick.next", show=False, tooltip="Mark the next one"),
-        Binding("up", "mark(-1)", "Previous", id="pick.previous", show=False, tooltip="Mark the one before"),
+        Binding("escape", "dismiss(None)", "Cancel", id="pick.cancel", tooltip="Close without choosing"),
+        Binding("down", "mark(1)", "Next", id="pick.next", show=False, tooltip="Select the next entry"),
+        Binding("up", "mark(-1)", "Previous", id="pick.previous", show=False, tooltip="Select the previous entry"),
     ]
 
     def __init__(self, title: str, choices: Sequence[Choice], none: str) -> None:
@@ -60,7 +60,7 @@ class PickDialog(ModalScreen[str | None]):
         """Lay out: search line, list, the marked one in full."""
         with Vertical(classes="dialog pick"):
             yield Label(look.plain(self._title, "bold"))
-            yield Input(placeholder="type parts of it, in any order", compact=True)
+            yield Input(placeholder="type parts of the name, in any order", compact=True)
             yield OptionList(markup=False)
             yield Static(id="preview")
 
@@ -86,7 +86,7 @@ class PickDialog(ModalScreen[str | None]):
         options.add_options([Option(choice.label) for choice in self._shown])
         options.highlighted = 0 if self._shown else None
         if not self._shown:
-            self.query_one("#preview", Static).update(look.plain(self._none if not parts else "nothing matches", "dim"))
+            self.query_one("#preview", Static).update(look.plain(self._none if not parts else "no matches", "dim"))
 
     @on(OptionList.OptionHighlighted)
     def _marked(self, event: OptionList.OptionHighlighted) -> None:
@@ -129,7 +129,7 @@ class AskDialog(ModalScreen[Answer | None]):
         check: Says what is wrong with a text (empty if nothing is), and whether something of that name is there.
     """
 
-    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="ask.cancel", tooltip="Do nothing")]
+    BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="ask.cancel", tooltip="Cancel the input")]
 
     def __init__(self, title: str, text: str, check: Callable[[str], tuple[str, bool]]) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class AskDialog(ModalScreen[Answer | None]):
         wrong, there = self._check(event.value)
         if not wrong and there and self._warned != event.value:
             self._warned = event.value
-            wrong = f"{event.value} is there already; {_ANEW}"
+            wrong = f"{event.value} exists already; {_AGAIN}"
         if wrong:
             self.query_one("#problem", Label).update(look.plain(wrong, "red"))
         else:

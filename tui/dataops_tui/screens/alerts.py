@@ -51,7 +51,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
     """The findings of the newest health snapshot, the worst first."""
 
     CRUMB = "alerts"
-    BINDINGS = [Binding("t", "trigger", "Trigger", id="alerts.trigger", tooltip="Trigger the DAG that mends it")]
+    BINDINGS = [Binding("t", "trigger", "Trigger", id="alerts.trigger", tooltip="Trigger the DAG of the remedy")]
 
     @property
     def found(self) -> tuple[Alert, ...] | None:
@@ -87,7 +87,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
         """Show the evidence and the remedy."""
         because = self.query_one("#because", Words)
         if self.found == ():
-            because.show(look.plain("● nothing is wrong", "green"))
+            because.show(look.plain("● no findings", "green"))
             return
         finding = self.finding
         if finding is None:
@@ -113,7 +113,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
             self.action_raw()
 
     def action_trigger(self) -> None:
-        """Trigger the DAG that mends it."""
+        """Trigger the DAG of the remedy."""
         self.console.trigger(self.finding.dag_id if self.finding else None)
 
 

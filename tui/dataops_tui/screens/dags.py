@@ -34,9 +34,9 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     CRUMB = "dags"
     MARKABLE = True
     BINDINGS = [
-        Binding("t", "trigger", "Trigger", id="dags.trigger", tooltip="Trigger the DAG under the cursor"),
-        Binding("b", "backfill", "Backfill", id="dags.backfill", tooltip="Run the DAG for a time that has passed"),
-        Binding("p", "pause", "Pause", id="dags.pause", tooltip="Pause the DAG or the marked ones, or let them go on"),
+        Binding("t", "trigger", "Trigger", id="dags.trigger", tooltip="Trigger the selected DAG"),
+        Binding("b", "backfill", "Backfill", id="dags.backfill", tooltip="Run the DAG for past dates"),
+        Binding("p", "pause", "Pause", id="dags.pause", tooltip="Pause or unpause the selected or the marked DAGs"),
     ]
 
     def compose_more(self) -> ComposeResult:
@@ -85,7 +85,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         return self.console.airflow_page("dags", key)
 
     def action_trigger(self) -> None:
-        """Trigger the DAG under the cursor."""
+        """Trigger the selected DAG."""
         self.console.trigger(self.table.cursor_key)
 
     def action_backfill(self) -> None:
@@ -121,8 +121,14 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
     MARKABLE = True
     BINDINGS = [
         Binding("t", "trigger", "Trigger", id="runs.trigger", tooltip="Trigger the DAG"),
-        Binding("b", "backfill", "Backfill", id="runs.backfill", tooltip="Run the DAG for a time that has passed"),
-        Binding("x", "clear", "Clear failed", id="runs.clear", tooltip="Have the failed tasks of the runs run again"),
+        Binding("b", "backfill", "Backfill", id="runs.backfill", tooltip="Run the DAG for past dates"),
+        Binding(
+            "x",
+            "clear",
+            "Clear failed",
+            id="runs.clear",
+            tooltip="Clear the failed tasks of the selected or the marked runs",
+        ),
     ]
 
     def __init__(self, dag_id: str) -> None:
@@ -171,7 +177,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
         def do(confirmed: str | None) -> str:
             cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)
-            return f"{cleared} tasks run again in {look.few(chosen)}"
+            return f"{cleared} tasks cleared in {look.few(chosen)}"
 
         self.console.act(f"Clear the failed tasks of {look.few(chosen)}", "\n".join(calls), do)
         self.table.unmark()

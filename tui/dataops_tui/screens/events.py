@@ -17,8 +17,8 @@ from dataops_tui.resource import Row, SnapshotScreen
 LOOKS = {
     **{words(state): (STATE_GLYPHS[state], STATE_COLOURS[state]) for state in StageState},
     **{words(status): (STATUS_GLYPHS[status], STATUS_COLOURS[status]) for status in Status},
-    "answers": ("●", "green"),
-    "does not answer": ("✖", "red"),
+    "up": ("●", "green"),
+    "unavailable": ("✖", "red"),
     "unhealthy": ("✖", "red"),
 }
 """Glyph and colour of every word that a stage, a verdict or a component can be described with."""
@@ -28,7 +28,7 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
     """Newest first."""
 
     CRUMB = "events"
-    EMPTY = "nothing has changed yet"
+    EMPTY = "no state changes yet"
     FOLLOWS_TIME = False
 
     @property

@@ -30,7 +30,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
 
     CRUMB = "kafka"
     BINDINGS = [
-        Binding("p", "peek", "Peek", id="topics.peek", tooltip="Read the topic's records; nothing is committed"),
+        Binding("p", "peek", "Peek", id="topics.peek", tooltip="Read the topic's records without committing offsets"),
         Binding("u", "groups", "Groups", id="topics.groups", tooltip="Show the consumer groups"),
     ]
 
@@ -72,7 +72,9 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
 class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
     """One topic: its partitions, and the groups that read it."""
 
-    BINDINGS = [Binding("p", "peek", "Peek", id="topic.peek", tooltip="Read the topic's records; nothing is committed")]
+    BINDINGS = [
+        Binding("p", "peek", "Peek", id="topic.peek", tooltip="Read the topic's records without committing offsets")
+    ]
 
     def __init__(self, name: str) -> None:
         super().__init__()

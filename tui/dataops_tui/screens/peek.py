@@ -44,7 +44,7 @@ FORMS = ("auto", "text", "hex")
 class PlaceLine(Input):
     """Asks where to begin."""
 
-    BINDINGS = [Binding("escape", "close", "Cancel", id="place.close", tooltip="Read on as before")]
+    BINDINGS = [Binding("escape", "close", "Cancel", id="place.close", tooltip="Close without a change")]
 
     def __init__(self) -> None:
         super().__init__(
@@ -64,9 +64,9 @@ class PeekScreen(TableScreen["deque[Record]"]):
     FOLLOWS_TIME = False
 
     BINDINGS = [
-        Binding("f", "start", "From", id="peek.from", tooltip="Read from another place: tail, offset, time"),
-        Binding("p", "pause", "Pause", id="peek.pause", tooltip="Hold still, or go on"),
-        Binding("e", "form", "Form", id="peek.form", tooltip="Show values as JSON or text, as text, or as hex"),
+        Binding("f", "start", "From", id="peek.from", tooltip="Choose the start: tail, offset or time"),
+        Binding("p", "pause", "Pause", id="peek.pause", tooltip="Pause or resume"),
+        Binding("e", "form", "Form", id="peek.form", tooltip="Switch the format: JSON or text, text, hex"),
         Binding("x", "rejected", "Rejected", id="peek.rejected", tooltip="Rejected records with their reasons"),
     ]
 
@@ -216,7 +216,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         for name, content in record.headers:
             lines.append(Text.assemble(("header  ", "bold"), look.plain(f"{name} = {self._text(content)}")))
         size = "" if record.size is None else f" of {count(record.size)} bytes"
-        cut = f", the first {count(MAX_BYTES)} are kept" if (record.size or 0) > MAX_BYTES else ""
+        cut = f", truncated to {count(MAX_BYTES)}" if (record.size or 0) > MAX_BYTES else ""
         kind_of = f"schema {record.decoded.schema_id}" if record.decoded and kind == "schema" else kind
         lines.append(Text.assemble(("value  ", "bold"), (f"{kind_of}{size}{cut}", "dim")))
         reasons = [found.reason for found in (record.decoded_key, record.decoded) if found is not None and found.reason]
@@ -231,17 +231,17 @@ class PeekScreen(TableScreen["deque[Record]"]):
         """Return where it was begun, and how many records there were."""
         text = Text(f"from {self._start}: {count(self._read)} read, {count(len(self._records))} kept", "dim")
         if self.query_one(FilterLine).value:
-            text.append("  only what matches")
+            text.append("  filtered")
         text.append(f"  as {self._form}  ")
         if self._failed is not None:
             return Text.assemble(look.plain(self._failed, "red"), "  ", text)
         text.append(
-            "‖ paused (p goes on)" if self._paused else "● live", "not dim yellow" if self._paused else "not dim green"
+            "‖ paused (p resumes)" if self._paused else "● live", "not dim yellow" if self._paused else "not dim green"
         )
         return text
 
     def action_pause(self) -> None:
-        """Hold still, or go on; what comes meanwhile is kept."""
+        """Pause or resume; what comes meanwhile is kept."""
         self._paused = not self._paused
         self._redraw()
 

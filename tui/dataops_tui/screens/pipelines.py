@@ -36,17 +36,15 @@ from dataops_tui.widgets.words import Words
 WIDE = 120
 """Columns from which on the table has room for trends and reasons."""
 AGE = "DATA AGE"
-NARROW_HEADINGS = ("STATE", "STAGE", "LAG", AGE, "WAITING", "SEEN")
+NARROW_HEADINGS = ("STATE", "STAGE", "LAG", AGE, "BACKLOG", "CHECKED")
 TREND = "LAG, 5 MIN"
-WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", AGE, "WAITING", "RATE", TREND, "SINCE", "SEEN", "WHY")
+WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", AGE, "BACKLOG", "RATE", TREND, "SINCE", "CHECKED", "WHY")
 
 
 class ChainTable(LiveTable):
     """The stages of a pipeline, upstream first."""
 
-    BINDINGS = [
-        Binding("enter", "select_cursor", "Stage", id="home.open", tooltip="Show everything known about the stage")
-    ]
+    BINDINGS = [Binding("enter", "select_cursor", "Stage", id="home.open", tooltip="Show all values of the stage")]
 
 
 class PipelinesScreen(ConsoleScreen):
@@ -54,11 +52,9 @@ class PipelinesScreen(ConsoleScreen):
 
     CRUMB = "pipelines"
     BINDINGS = [
-        Binding(
-            "slash", "filter", "Filter", id="home.filter", tooltip="Show only the stages that match", priority=True
-        ),
-        Binding("t", "trigger", "Trigger", id="home.trigger", tooltip="Trigger the stage's DAG, or the verdict's"),
-        Binding("c", "copy", "Copy remedy", id="home.copy", tooltip="Copy the command that the verdict suggests"),
+        Binding("slash", "filter", "Filter", id="home.filter", tooltip="Filter the stages", priority=True),
+        Binding("t", "trigger", "Trigger", id="home.trigger", tooltip="Trigger the DAG of the stage or of the verdict"),
+        Binding("c", "copy", "Copy remedy", id="home.copy", tooltip="Copy the command of the remedy"),
     ]
 
     def __init__(self) -> None:
@@ -156,7 +152,7 @@ class PipelinesScreen(ConsoleScreen):
             text = f'The context "{app.context_name}" has no pipelines: declare them under [pipelines.NAME].'
         else:
             stages = sum(len(p.stages) for p in app.settings.pipelines.values() if p.context == app.context_name)
-            text = f"Looking at {stages} stages for the first time …"
+            text = f"Probing {stages} stages for the first time …"
         self.query_one("#title", Words).show(look.plain(text))
 
     def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
@@ -201,10 +197,10 @@ class PipelinesScreen(ConsoleScreen):
         """Copy the remedy's command through the terminal (OSC 52)."""
         remedy = self.pipeline.verdict.remedy if self.pipeline else None
         if remedy is None or remedy.command is None:
-            self.notify("the verdict suggests no command", severity="warning")
+            self.notify("the verdict has no command to copy", severity="warning")
         else:
             self.app.copy_to_clipboard(remedy.command)
-            self.notify("copied the command")
+            self.notify("command copied")
 
 
 def _culprit(pipeline: PipelineHealth) -> str | None:
@@ -285,11 +281,11 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
         "LAG": look.seconds(stage.hop_lag),
         AGE: look.seconds(stage.data_age),
-        "WAITING": look.number(seen.lag_records if seen and not stale else None),
+        "BACKLOG": look.number(seen.lag_records if seen and not stale else None),
         "RATE": look.number(stage.rate, "/s"),
         TREND: _trend(stage),
         "SINCE": clock(stage.since, now) if stage.since else look.UNKNOWN,
-        "SEEN": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
+        "CHECKED": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
         "WHY": look.plain(reason(stage), dim),
     }
     return [cells[heading] for heading in headings]
@@ -310,10 +306,10 @@ def _components(components: tuple[ComponentHealth, ...]) -> Text:
         if component.reachable is None:
             mark = ("? unknown", "magenta")
         elif not component.reachable:
-            mark = ("✖ does not answer", "red bold")
+            mark = ("✖ unavailable", "red bold")
         elif component.error is not None:
             mark = ("✖ unhealthy", "red bold")
         else:
-            mark = ("● answers", "green")
+            mark = ("● up", "green")
         parts.append(Text.assemble(look.plain(component.name, "bold"), " ", mark))
     return Text("   ").join(parts)

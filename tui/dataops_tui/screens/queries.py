@@ -47,9 +47,9 @@ class QueriesScreen(ResourceScreen["Queries"]):
     MARKABLE = True
     EVERY = 2.0
     BINDINGS = [
-        Binding("ctrl+k", "kill", "Kill", id="queries.kill", tooltip="End the query under the cursor, or the marked"),
-        Binding("a", "ended", "Ended", id="queries.ended", tooltip="Show also what has ended, or only what goes on"),
-        Binding("e", "edit", "SQL", id="queries.edit", tooltip="Open its statement in the SQL screen"),
+        Binding("ctrl+k", "kill", "Kill", id="queries.kill", tooltip="Kill the selected or the marked queries"),
+        Binding("a", "ended", "Ended", id="queries.ended", tooltip="Show all queries, or only the active ones"),
+        Binding("e", "edit", "SQL", id="queries.edit", tooltip="Open the statement in the SQL screen"),
     ]
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         def work() -> None:
             self.post_message(QueryDetailLoaded(trino.query_detail(key), edit))
 
-        in_background(self, f"looking at {key}", work)
+        in_background(self, f"loading {key}", work)
 
     def _trino_or_say(self) -> TrinoClient | None:
         try:
@@ -150,7 +150,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         self.app.push_screen(TextDialog(query.query_id, "\n".join(lines)))
 
     def action_ended(self) -> None:
-        """Show also what has ended, or only what goes on."""
+        """Show all queries, or only the active ones."""
         self._with_ended = not self._with_ended
         self.fill()
 
@@ -168,7 +168,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         if trino is None:
             return
         if not chosen:
-            self.notify("there is nothing to end: put the cursor on a query that goes on", severity="warning")
+            self.notify("no active query selected: move the cursor to one", severity="warning")
             return
         gate = self.console.gate
         ids = [query.query_id for query in chosen]
@@ -181,6 +181,6 @@ class QueriesScreen(ResourceScreen["Queries"]):
         def do(typed: str | None) -> str:
             for query_id in ids:
                 gate.kill_query(trino, query_id, typed)
-            return f"ended {look.few(ids)}"
+            return f"killed {look.few(ids)}"
 
-        self.console.act(f"End {look.few(ids)}", preview, do)
+        self.console.act(f"Kill {look.few(ids)}", preview, do)

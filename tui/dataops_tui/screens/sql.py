@@ -32,25 +32,30 @@ class SqlScreen(ConsoleScreen):
     FOLLOWS_TIME = False
     BINDINGS = [
         Binding(
-            "f5,ctrl+j", "run", "Run", id="sql.run", tooltip="Run the selection, or the statement here", priority=True
+            "f5,ctrl+j",
+            "run",
+            "Run",
+            id="sql.run",
+            tooltip="Run the selection, or the statement under the cursor",
+            priority=True,
         ),
-        Binding("f8", "run_all", "Run all", id="sql.run-all", show=False, tooltip="Run all statements, one by one"),
-        Binding("f9", "explain", "Plan", id="sql.explain", tooltip="Show the plan of the statement here"),
-        Binding("a", "analyze", "Measure", id="sql.analyze", tooltip="Run the statement, and show what its plan cost"),
-        Binding("ctrl+c", "cancel", "Cancel", id="sql.cancel", tooltip="Cancel the query in the server", priority=True),
-        Binding("f4", "history", "History", id="sql.history", tooltip="Search what was run before"),
+        Binding("f8", "run_all", "Run all", id="sql.run-all", show=False, tooltip="Run all statements in order"),
+        Binding("f9", "explain", "Plan", id="sql.explain", tooltip="Show the plan of the statement under the cursor"),
+        Binding("a", "analyze", "Measure", id="sql.analyze", tooltip="Run the statement and show the cost of its plan"),
+        Binding("ctrl+c", "cancel", "Cancel", id="sql.cancel", tooltip="Cancel the query in Trino", priority=True),
+        Binding("f4", "history", "History", id="sql.history", tooltip="Search the query history"),
         Binding("f3", "saved", "Saved", id="sql.saved", tooltip="Open a saved query"),
         Binding("ctrl+s", "save", "Save", id="sql.save", show=False, tooltip="Save the text as a query"),
-        Binding("e", "export", "Export", id="sql.export", tooltip="Write the rows to a file"),
-        Binding("i", "statistics", "Columns", id="sql.columns", tooltip="Show what the columns hold"),
-        Binding("f6", "swap", "Rows", id="sql.swap", tooltip="Go to the rows, or to the editor", priority=True),
-        Binding("ctrl+t", "new_tab", "New tab", id="sql.new-tab", tooltip="Open another tab"),
+        Binding("e", "export", "Export", id="sql.export", tooltip="Export the rows to a file"),
+        Binding("i", "statistics", "Columns", id="sql.columns", tooltip="Show statistics of the columns"),
+        Binding("f6", "swap", "Rows", id="sql.swap", tooltip="Switch between the rows and the editor", priority=True),
+        Binding("ctrl+t", "new_tab", "New tab", id="sql.new-tab", tooltip="Open a new tab"),
         Binding("alt+w", "close_tab", "Close tab", id="sql.close-tab", show=False, tooltip="Close the tab"),
         Binding("ctrl+pagedown", "tab(1)", "Next tab", id="sql.next-tab", show=False, tooltip="Next tab"),
-        Binding("ctrl+pageup", "tab(-1)", "Tab before", id="sql.tab-before", show=False, tooltip="Tab before"),
+        Binding("ctrl+pageup", "tab(-1)", "Previous tab", id="sql.tab-before", show=False, tooltip="Previous tab"),
         # No key that people press by habit leaves the editor: the letters typed on would act on another screen.
-        Binding("escape", "edit", "Editor", id="sql.editor", show=False, tooltip="Back to the editor, and stay there"),
-        Binding("f10", "app.home", "Pipelines", id="sql.back", tooltip="Back to the pipelines"),
+        Binding("escape", "edit", "Editor", id="sql.editor", show=False, tooltip="Go back to the editor"),
+        Binding("f10", "app.home", "Pipelines", id="sql.back", tooltip="Go back to the pipelines"),
         # `:` and `?` are typed into the statement here
         Binding("f2", "app.command", "Command", id="sql.command", tooltip="Type a command"),
         Binding("f1", "app.help", "Help", id="sql.help", tooltip="Show all keys"),
@@ -61,7 +66,7 @@ class SqlScreen(ConsoleScreen):
         self._names: dict[str, Names] = {}
         self._opened = 1
         self.history = History()
-        """What was run before."""
+        """Query history."""
 
     @property
     def names(self) -> Names:
@@ -145,7 +150,7 @@ class SqlScreen(ConsoleScreen):
         tabs.set_class(tabs.tab_count < 2, "-one")
 
     async def action_new_tab(self) -> None:
-        """Open another tab."""
+        """Open a new tab."""
         await self._open_tab()
 
     async def action_close_tab(self) -> None:
@@ -192,15 +197,15 @@ class SqlScreen(ConsoleScreen):
         self.pane.run_explain(analyze=True)
 
     def action_cancel(self) -> None:
-        """Cancel the query in the server."""
+        """Cancel the query in Trino."""
         self.pane.cancel()
 
     def action_export(self) -> None:
-        """Write the rows to a file."""
+        """Export the rows to a file."""
         self.pane.ask_export()
 
     def action_statistics(self) -> None:
-        """Show what the columns hold."""
+        """Show statistics of the columns."""
         self.pane.show_statistics()
 
     def action_save(self) -> None:
@@ -238,7 +243,7 @@ class SqlScreen(ConsoleScreen):
                 overflow="ellipsis",
             )
             choices.append(Choice(label, entry.statement))
-        self._pick("What was run before", choices, "nothing was run yet")
+        self._pick("Query history", choices, "no statements yet")
 
     def action_saved(self) -> None:
         """Choose a saved query."""

@@ -1,4 +1,4 @@
-"""One stage: everything that is known about it, and how old that is."""
+"""One stage: all its values and their age."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StageScreen(ConsoleScreen):
     """Detail of one stage."""
 
     BINDINGS = [
-        Binding("escape", "app.back", "Back", id="stage.back", tooltip="Back to the pipeline"),
+        Binding("escape", "app.back", "Back", id="stage.back", tooltip="Go back to the pipeline"),
         Binding("t", "trigger", "Trigger", id="stage.trigger", tooltip="Trigger the stage's DAG"),
         Binding("x", "rejected", "Rejected", id="stage.rejected", tooltip="Rejected records with their reasons"),
     ]
@@ -35,7 +35,7 @@ class StageScreen(ConsoleScreen):
         self._stage = stage
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: state, trend, figures."""
+        """Lay out: state, trend, values."""
         yield Static(id="state")
         yield Static(id="trend-title")
         yield Sparkline([], id="trend")
@@ -65,7 +65,7 @@ class StageScreen(ConsoleScreen):
         title.display = trend.display = enough
         if enough:
             span = (points[-1][0] - points[0][0]).total_seconds()
-            title.update(Text(f"hop lag in the last {duration(span)}, at the most {duration(highest)}", "dim"))
+            title.update(Text(f"hop lag over the last {duration(span)}, maximum {duration(highest)}", "dim"))
             trend.data = [lag for _, lag in points]
 
     def action_trigger(self) -> None:
@@ -90,7 +90,7 @@ def _notes(stage: StageHealth, now: datetime) -> Iterator[Text]:
     seen = stage.observation
     if seen is None:
         return
-    stale = f" (as seen {ago(stage.observed_at, now)})" if stage.error is not None else ""
+    stale = f" (observed {ago(stage.observed_at, now)})" if stage.error is not None else ""
     for note in seen.notes:
         yield look.plain(f"· {note}{stale}")
     for advance in reversed(seen.advances[-5:]):

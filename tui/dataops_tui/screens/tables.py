@@ -78,7 +78,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
 
     EVERY = 30.0
     BINDINGS = [
-        Binding("1", "section('snapshots')", "Snapshots", id="iceberg.snapshots", tooltip="Show what was committed"),
+        Binding("1", "section('snapshots')", "Snapshots", id="iceberg.snapshots", tooltip="Show the snapshots"),
         Binding("2", "section('refs')", "Refs", id="iceberg.refs", tooltip="Show branches and tags"),
         Binding("3", "section('schema')", "Schema", id="iceberg.schema", tooltip="Show columns and partitioning"),
         Binding("4", "section('files')", "Files", id="iceberg.files", tooltip="Show the files by size"),
@@ -177,7 +177,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
     def _about(self, detail: TableDetail, sizes: FileSizes) -> str:
         match self._section:
             case "snapshots":
-                return f"{detail.location}  format {detail.format_version}; Enter looks at a snapshot with SQL"
+                return f"{detail.location}  format {detail.format_version}; Enter queries a snapshot with SQL"
             case "schema":
                 return f"{detail.schemas} schemas and {detail.specs} partition specs so far"
             case "files":

@@ -44,7 +44,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
     MARKABLE = True
     BINDINGS = [
         Binding("l", "open", "Log", id="tasks.log", show=False, tooltip="Follow the task's log"),
-        Binding("x", "clear", "Clear", id="tasks.clear", tooltip="Have the task or the marked ones run again"),
+        Binding("x", "clear", "Clear", id="tasks.clear", tooltip="Clear the selected or the marked tasks"),
     ]
 
     def __init__(self, dag_id: str, run_id: str) -> None:
@@ -100,7 +100,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         return self.console.airflow_page(page, key.partition("[")[0] if key else None)
 
     def action_clear(self) -> None:
-        """Have the chosen tasks run again, and what comes after them."""
+        """Have the chosen tasks run again, and downstream tasks them."""
         airflow, chosen = self.console.airflow, self.table.chosen
         if airflow is None or not chosen or self.found is None:
             return
@@ -109,9 +109,9 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         clear = partial(self.console.gate.clear_failed, airflow, self._dag_id, self._run_id, tasks)
 
         def do(confirmed: str | None) -> str:
-            return f"{clear(confirmed=confirmed)} tasks of {self._run_id} run again"
+            return f"{clear(confirmed=confirmed)} tasks of {self._run_id} cleared"
 
-        self.console.act(f"Clear {look.few(chosen)} and what comes after", preview, do)
+        self.console.act(f"Clear {look.few(chosen)} and downstream tasks", preview, do)
         self.table.unmark()
 
 
@@ -128,8 +128,8 @@ class LogScreen(ConsoleScreen):
     FOLLOWS_TIME = False
 
     BINDINGS = [
-        Binding("escape", "dismiss", "Back", id="log.back", tooltip="Back to the tasks"),
-        Binding("f", "follow", "Follow", id="log.follow", tooltip="Stay at the end, or hold still"),
+        Binding("escape", "dismiss", "Back", id="log.back", tooltip="Go back to the tasks"),
+        Binding("f", "follow", "Follow", id="log.follow", tooltip="Follow the end of the log, or stop following"),
         Binding("c", "copy", "Copy", id="log.copy", tooltip="Copy the log"),
         Binding("g", "top", "Top", id="log.top", show=False, tooltip="First line"),
         Binding("G", "bottom", "Bottom", id="log.bottom", show=False, tooltip="Last line"),
@@ -207,15 +207,15 @@ class LogScreen(ConsoleScreen):
     def draw(self, now: datetime) -> None:
         """Show how far the log is."""
         said = Text(f"try {max(self._instance.tries, 1)}, {count(len(self._lines))} lines", "dim")
-        said.append(f"  seen {ago(self._seen, now)}" if self._seen else "  loading …")
+        said.append(f"  updated {ago(self._seen, now)}" if self._seen else "  loading …")
         if self._waits:
             said.append("  the task has not started: there is no log yet", "not dim yellow")
         elif self._ended:
-            said.append("  the end", "not dim")
+            said.append("  end of log", "not dim")
         elif self.query_one(RichLog).auto_scroll:
-            said.append("  ● follows", "not dim green")
+            said.append("  ● following", "not dim green")
         else:
-            said.append("  ‖ holds still (f follows)", "not dim yellow")
+            said.append("  ‖ not following (f follows)", "not dim yellow")
         if self._failed is not None:
             said = Text.assemble(look.plain(self._failed, "red"), "  ", said)
         self.query_one("#said", Words).show(said)

@@ -37,7 +37,7 @@ class ContextBar(Static):
         past: Past | None = None,
         follows: bool = True,
     ) -> None:
-        """Show the state of things at `now`.
+        """Show the context, the path and the status at `now`.
 
         Args:
             context: The context's name.
@@ -46,20 +46,18 @@ class ContextBar(Static):
             now: The time.
             refresh: Seconds between two snapshots.
             crumb: Where the user is.
-            past: The moment of the past that is looked at.
-            follows: Whether this place shows it.
+            past: The moment of the past that is shown.
+            follows: Whether the screen shows that moment.
         """
         left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", look.plain(context, "bold"), "  ")
-        if past is not None:
-            left.append("no changes", "cyan")
-        elif settings.read_only:
+        if past is not None or settings.read_only:
             left.append("read-only", "cyan")
         elif settings.production:
             left.append("PRODUCTION", "red bold")
         else:
-            left.append("changes allowed", "yellow")
+            left.append("read-write", "yellow")
         left.append(f"  {crumb}", "dim")
-        right = Text("looking for the first time …", "dim")
+        right = Text("first refresh …", "dim")
         if past is not None and not follows:
             at = clock(past.snapshot.taken_at, now)
             right = Text.assemble(("LIVE HERE", "bold green"), (f", the pipelines {_when(past)} {at}", YELLOW), " ")
@@ -70,7 +68,7 @@ class ContextBar(Static):
         elif snapshot is not None:
             age = max(0.0, (now - snapshot.taken_at).total_seconds())
             stale = age > STALE_ROUNDS * refresh + 1
-            seen = f"STALE: seen {duration(age)} ago" if stale else f"seen {duration(age)} ago"
+            seen = f"STALE: last refresh {duration(age)} ago" if stale else f"refreshed {duration(age)} ago"
             right = Text.assemble(look.status(snapshot.status), "  ", (seen, "red bold" if stale else "dim"), " ")
             if not stale:
                 right = Text.assemble(("LIVE", "bold green"), "  ", right)

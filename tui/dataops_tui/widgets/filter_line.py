@@ -54,7 +54,7 @@ class FilterLine(Vertical):
     `!` in front shows what does not match, `~` in front matches loosely: the letters in this order.
     """
 
-    BINDINGS = [Binding("escape", "clear", "No filter", id="filter.clear", tooltip="Show everything again")]
+    BINDINGS = [Binding("escape", "clear", "No filter", id="filter.clear", tooltip="Remove the filter")]
 
     @dataclass
     class Filtered(Message):

@@ -32,12 +32,14 @@ class LiveTable(DataTable[RenderableType]):
 
     BINDINGS = [
         Binding("j", "cursor_down", "Down", id="table.down", show=False, tooltip="Next row"),
-        Binding("k", "cursor_up", "Up", id="table.up", show=False, tooltip="Row before"),
+        Binding("k", "cursor_up", "Up", id="table.up", show=False, tooltip="Previous row"),
         Binding("g", "scroll_top", "Top", id="table.top", show=False, tooltip="First row"),
         Binding("G", "scroll_bottom", "Bottom", id="table.bottom", show=False, tooltip="Last row"),
-        Binding("s", "sort", "Sort", id="table.sort", show=False, tooltip="Sort by the next column, at last by none"),
-        Binding("S", "reverse", "Reverse", id="table.reverse", show=False, tooltip="Turn the order of the sort round"),
-        Binding("space", "mark", "Mark", id="table.mark", show=False, tooltip="Mark the row, to act on several"),
+        Binding("s", "sort", "Sort", id="table.sort", show=False, tooltip="Sort by the next column, finally by none"),
+        Binding("S", "reverse", "Reverse", id="table.reverse", show=False, tooltip="Reverse the sort order"),
+        Binding(
+            "space", "mark", "Mark", id="table.mark", show=False, tooltip="Mark the row for an action on several rows"
+        ),
     ]
 
     def __init__(self, *, id: str | None = None, markable: bool = False) -> None:  # noqa: A002 - Textual's name for it
@@ -105,7 +107,7 @@ class LiveTable(DataTable[RenderableType]):
         self._sort_by(order[(at + 1) % len(order)])
 
     def action_reverse(self) -> None:
-        """Turn the order of the sort round."""
+        """Reverse the sort order."""
         self._descending = not self._descending
         self.show(self._headings, self._given)
 

@@ -20,8 +20,8 @@ class PlanTree(Tree[PlanNode]):
 
     BINDINGS = [
         Binding("j", "cursor_down", "Down", id="plan.down", show=False, tooltip="Next step"),
-        Binding("k", "cursor_up", "Up", id="plan.up", show=False, tooltip="Step before"),
-        Binding("n", "costly", "Costly", id="plan.costly", tooltip="Next step that takes much of the CPU"),
+        Binding("k", "cursor_up", "Up", id="plan.up", show=False, tooltip="Previous step"),
+        Binding("n", "costly", "Costly", id="plan.costly", tooltip="Next step with a high share of CPU time"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
@@ -50,7 +50,7 @@ class PlanTree(Tree[PlanNode]):
         """Go to the next step that costs much; from the last one to the first."""
         nodes = [node for node in self._in_order(self.root) if node.data is not None and node.data.costly]
         if not nodes:
-            self.notify("no step stands out", timeout=2)
+            self.notify("no costly step", timeout=2)
             return
         following = [node for node in nodes if node.line > self.cursor_line]
         self.move_cursor((following or nodes)[0])

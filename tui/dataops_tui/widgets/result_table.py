@@ -38,14 +38,14 @@ class ResultTable(ScrollView, can_focus=True):
     COMPONENT_CLASSES = {"result--header", "result--type", "result--number", "result--null", "result--cursor"}
     BINDINGS = [
         Binding("down,j", "move(1)", "Down", id="result.down", show=False, tooltip="Next row"),
-        Binding("up,k", "move(-1)", "Up", id="result.up", show=False, tooltip="Row before"),
-        Binding("pagedown", "page(1)", "Page down", id="result.pagedown", show=False, tooltip="A screen of rows on"),
-        Binding("pageup", "page(-1)", "Page up", id="result.pageup", show=False, tooltip="A screen of rows back"),
+        Binding("up,k", "move(-1)", "Up", id="result.up", show=False, tooltip="Previous row"),
+        Binding("pagedown", "page(1)", "Page down", id="result.pagedown", show=False, tooltip="Next page of rows"),
+        Binding("pageup", "page(-1)", "Page up", id="result.pageup", show=False, tooltip="Previous page of rows"),
         Binding("g,home", "jump(0)", "Top", id="result.top", show=False, tooltip="First row"),
         Binding("G,end", "jump(-1)", "Bottom", id="result.bottom", show=False, tooltip="Last row"),
-        Binding("right,l", "pan(1)", "Right", id="result.right", show=False, tooltip="Columns to the right"),
-        Binding("left,h", "pan(-1)", "Left", id="result.left", show=False, tooltip="Columns to the left"),
-        Binding("enter", "choose", "Row", id="result.row", tooltip="Show the row in full"),
+        Binding("right,l", "pan(1)", "Right", id="result.right", show=False, tooltip="Scroll right"),
+        Binding("left,h", "pan(-1)", "Left", id="result.left", show=False, tooltip="Scroll left"),
+        Binding("enter", "choose", "Row", id="result.row", tooltip="Show the full row"),
     ]
     cursor: reactive[int] = reactive(0, repaint=False)
 

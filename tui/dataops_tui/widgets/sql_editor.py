@@ -113,7 +113,7 @@ class SqlEditor(TextArea):
             id="editor.complete",
             show=False,
             key_display="^space",
-            tooltip="Show what may follow; Tab takes the marked one",
+            tooltip="Show completions; Tab inserts the selected one",
         ),
     ]
 

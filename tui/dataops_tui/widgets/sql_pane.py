@@ -311,7 +311,7 @@ class SqlPane(Vertical):
         took = f" in {progress.elapsed:.1f} s" if progress and progress.elapsed is not None else ""
         place = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
         if self._plan is not None:
-            return f"plan, {self._plan.summary or 'estimated; a in it runs the statement and measures'}{place}"
+            return f"plan, {self._plan.summary or 'estimated; press a in the plan to run and measure it'}{place}"
         if handle is not None and not handle.columns:
             changed = f", {count(handle.update_count)} rows" if handle.update_count else ""
             return f"{handle.update_type or 'done'}{changed}{took}{place}{self._which()}"
@@ -323,7 +323,7 @@ class SqlPane(Vertical):
     def _remember(self, outcome: str, rows: int) -> None:
         ran = ran_now(self.console.context_name, self._statement, outcome, rows, time.monotonic() - self._began)
         history = self.sql.history
-        in_background(self, "keeping the history", lambda: history.add(ran))
+        in_background(self, "saving the history", lambda: history.add(ran))
 
     @on(WorkFailed)
     def _complain(self, message: WorkFailed) -> None:
@@ -379,7 +379,7 @@ class SqlPane(Vertical):
             reasons = [query.why_waiting(queries) for query in queries if query.query_id == query_id]
             self.post_message(WhyQueued(number, "".join(reasons)))
 
-        in_background(self, "asking why the query waits", work)
+        in_background(self, "checking why the query waits", work)
 
     @on(WhyQueued)
     def _explain_wait(self, message: WhyQueued) -> None:
@@ -497,14 +497,14 @@ class SqlPane(Vertical):
         """Work out what the columns hold, of the rows that are there."""
         result = self._result
         if result is None or not len(result):
-            self.say("there are no rows to look at", "red")
+            self.say("no rows to analyze", "red")
             return
-        self.say("looking at the rows …", "yellow")
+        self.say("analyzing the rows …", "yellow")
 
         def work() -> None:
             self.post_message(StatisticsReady(column_statistics(result.columns, result.chunks())))
 
-        in_background(self, "looking at the rows", work)
+        in_background(self, "analyzing the rows", work)
 
     @on(StatisticsReady)
     def _statistics_ready(self, message: StatisticsReady) -> None:
@@ -521,7 +521,7 @@ class SqlPane(Vertical):
             self.say("the query is running: wait for its end, or cancel it (ctrl+c)", "red")
             return
         if result is None:
-            self.say("there are no rows to export", "red")
+            self.say("no rows to export", "red")
             return
 
         def check(text: str) -> tuple[str, bool]:
@@ -576,7 +576,7 @@ class SqlPane(Vertical):
         if text.strip():
             self.app.push_screen(AskDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
         else:
-            self.say("there is nothing to save", "red")
+            self.say("nothing to save", "red")
 
 
 def _note(offered: Completion, known: Mapping[Place, Listing], now: datetime) -> str:
@@ -589,7 +589,7 @@ def _note(offered: Completion, known: Mapping[Place, Listing], now: datetime) ->
         if listing.error:
             return listing.error
     oldest = min((listing.at for listing in listings), default=None)
-    return f"names seen {ago(oldest, now)}" if oldest and offered.candidates else ""
+    return f"names loaded {ago(oldest, now)}" if oldest and offered.candidates else ""
 
 
 def _stages(progress: QueryProgress) -> Table:

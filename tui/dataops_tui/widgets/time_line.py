@@ -58,7 +58,7 @@ def _cell(at: datetime, start: datetime, end: datetime, cells: int) -> int:
 
 
 def _cells(history: History, start: datetime, end: datetime, cells: int) -> list[Status | None]:
-    """Return the worst status in each cell of a bar; a look counts up to the next one, unless there is a gap."""
+    """Return the worst status in each cell of a bar; a snapshot counts up to the next one, unless there is a gap."""
     found: list[Status | None] = [None] * cells
     first, last = history.index_at(start), history.index_at(end)
     ends = {gap.start for gap in history.gaps}
@@ -78,7 +78,7 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
 
 def _changes(past: Past, width: int) -> Text:
     """Return what changed, and at the right end which keys lead where."""
-    keys = "[ ] look  { } change" + ("" if past.replay else "  Esc live")
+    keys = "[ ] snapshot  { } change" + ("" if past.replay else "  Esc live")
     told = _told(past)
     told.truncate(max(0, width - len(keys) - 2), overflow="ellipsis", pad=True)
     return Text.assemble(told, "  ", (keys, "dim"), no_wrap=True)
@@ -96,7 +96,7 @@ def _told(past: Past) -> Text:
         if changes and index != past.index:
             at = clock(changes[0].at, moment.at)
             parts.append(Text.assemble((f"{key} ", "bold"), look.plain(f"{at} {_change(changes[0])}")))
-    return Text("   ").join(parts) if parts else Text("nothing changes", "dim")
+    return Text("   ").join(parts) if parts else Text("no state changes", "dim")
 
 
 def _at(history: History, moment: Moment) -> list[Change]:

@@ -14,7 +14,7 @@ def _ending(_: object, given: CheckInput[ComponentDetails]) -> Problem | None:
         return None
     left = (ends - given.now).total_seconds()
     what = given.details.credential or "a credential"
-    how = f"ends in {duration(left)}" if left > 0 else f"ended {duration(-left)} ago"
+    how = f"expires in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
     return Problem(f"{what} {how}", evidence=(f"it is valid until {clock(ends, given.now)}",), since=due)
 
 
@@ -22,8 +22,9 @@ CHECKS = (
     Check(
         "credentials-end",
         Severity.ADVICE,
-        "A certificate or token is in the last sixth of its life, or within 21 days of its end, and was not renewed.",
-        "Renew it, and see why what should renew it has not: at its end nothing is let in any more.",
+        "A certificate or token expires soon (within 21 days and the last sixth of its lifetime) and has not been"
+        " renewed.",
+        "Renew it, and check why automatic renewal did not. After the expiry date, access is denied.",
         _ending,
     ),
 )

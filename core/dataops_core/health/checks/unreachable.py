@@ -1,4 +1,4 @@
-"""What is wrong with a component, or a stage, whose probe failed: one finding for each way in which it can fail."""
+"""Findings for a component or a stage whose probe failed, one per kind of failure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A way in which a probe fails.
+    """A kind of failure of a probe.
 
     Attributes:
         kind: `error_kind` of the probe's result.
         name: Second half of the check id; never changes.
-        predicate: What it says, after the component's name.
+        predicate: Follows the component's name in a sentence.
         meaning: In one sentence for the docs.
         remedy: What to do; `{name}` and `{target}` are those of the component.
     """
@@ -28,55 +28,55 @@ FAILURES = (
     Failure(
         "unreachable",
         "unreachable",
-        "does not answer",
-        "No connection to it: refused, no route, or its name is unknown.",
-        "Bring {name} at {target} back, or correct its address in the settings.",
+        "is unavailable",
+        "No connection: connection refused, no route to host, or unknown host name.",
+        "Restore {name} at {target}, or correct its address in the settings.",
     ),
     Failure(
         "timed_out",
         "hung",
         "hangs",
-        "It takes connections, and does not answer within the deadline.",
-        "Look what {name} at {target} waits for (its log, its threads, its disks), and restart it if it stays.",
+        "It accepts connections, but sends no response within the timeout.",
+        "Check what blocks {name} at {target} (log, threads, disks), and restart it if necessary.",
     ),
     Failure(
         "credentials_refused",
         "credentials-refused",
-        "refuses our credentials",
-        "It does not know us (401): the credentials are wrong, expired or were rotated.",
-        "Renew the credentials of {name} where the settings read them from; they are read anew at the next look.",
+        "rejects our credentials",
+        "Authentication failed (401): the credentials are wrong, expired or rotated.",
+        "Renew the credentials of {name} at the source that the settings name; the next refresh reads them again.",
     ),
     Failure(
         "permission_denied",
         "permission-denied",
-        "knows us and denies permission",
-        "It knows us (403), and does not let us read what the probe needs.",
-        "Grant the user of {name} in the settings the right to read.",
+        "denies permission",
+        "Authorization failed (403): the user may not read what the probe needs.",
+        "Grant read access to the user of {name} that the settings name.",
     ),
     Failure(
         "bad_answer",
         "bad-answer",
-        "answers nonsense",
-        "Its answer is not what its protocol says: a proxy's page, half an answer, another product.",
-        "Ask {target} by hand: a proxy or another service may answer in place of {name}.",
+        "returns an invalid response",
+        "The response does not match the protocol: a proxy's error page, a truncated response, another product.",
+        "Send a request to {target} manually: a proxy or another service may respond in place of {name}.",
     ),
     Failure(
         "not_found",
         "not-found",
         "has no such object",
-        "The topic, checkpoint, table, DAG or relation of the stage is not there.",
-        "Make or start it, or correct its name in the settings.",
+        "The topic, checkpoint, table, DAG or relation of the stage does not exist.",
+        "Create or start it, or correct its name in the settings.",
     ),
 )
 UNKNOWN = Failure(
     None,
     "unknown",
-    "cannot be told",
-    "The probe failed for a reason of its own.",
-    "Look at the reason; `dataops probe` shows it.",
+    "cannot be probed",
+    "The probe failed for another reason.",
+    "Run `dataops probe` to see the reason.",
 )
 
 
 def failure_of(kind: str | None) -> Failure:
-    """Return the way in which a probe failed."""
+    """Return the kind of failure; `UNKNOWN` for an unknown kind."""
     return next((failure for failure in FAILURES if failure.kind == kind), UNKNOWN)

@@ -14,14 +14,16 @@ from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage
 
 RUN_FACTOR = 3.0
-"""How many times the median of the last successful runs a run may take where the settings do not say."""
+"""Default limit of a run's duration, as a multiple of the median of the last successful runs."""
 SLOW_FACTOR = 1.5
-"""How many times the median a run takes from which on it explains a stage that is stuck or behind."""
+"""Multiple of the median from which a run's duration explains a stage that is stuck or behind."""
 RUN_MIN = 300.0
-"""Seconds that every run may take where the settings do not say."""
+"""Default limit of a run's duration, in seconds, if the median is smaller."""
 
 
-SLOTS = "Look at the logs of the tasks that hold the slots; give the pool more only if its tasks need not take turns."
+SLOTS = (
+    "Check the logs of the tasks that hold the slots. Add slots to the pool only if its tasks may run at the same time."
+)
 
 
 def trigger_command(stage: DagStage) -> str:
@@ -50,7 +52,7 @@ def _late(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     if due is None or late <= stage.late_after or paused or given.details.active_run is not None:
         return None
     return Problem(
-        f"its run of {clock(due, given.now)} is {duration(late)} late: Airflow has not made it",
+        f"its run of {clock(due, given.now)} is {duration(late)} late: Airflow has not created it",
         since=due,
         command=trigger_command(stage),
         dag_id=stage.dag_id,
@@ -62,7 +64,7 @@ def _queued(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     waits = (given.now - queued).total_seconds() if queued else 0.0
     if queued is None or given.observation.activity is not Activity.QUEUED or waits <= stage.queued_max:
         return None
-    return Problem(f"its run {given.details.active_run} is queued for {duration(waits)}", since=queued)
+    return Problem(f"its run {given.details.active_run} has been queued for {duration(waits)}", since=queued)
 
 
 def _too_long(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
@@ -75,7 +77,7 @@ def _too_long(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     if allowed is None or runs <= allowed:
         return None
     return Problem(
-        f"its run {given.details.active_run} runs for {duration(runs)}, longer than {duration(allowed)}",
+        f"its run {given.details.active_run} has been running for {duration(runs)}, longer than {duration(allowed)}",
         evidence=(*_task(given), *((f"p50 of its last successful runs: {duration(usual)}",) if usual else ())),
         since=started,
     )
@@ -86,11 +88,11 @@ def _allowed(stage: DagStage, usual: float | None) -> float | None:
 
 
 def _task(given: CheckInput[DagDetails]) -> tuple[str, ...]:
-    """Return which task of the run is at work, and for how long."""
+    """Return the running task of the run, and for how long it has been running."""
     task, started = given.details.task_running, given.details.task_started_at
     if task is None or started is None:
         return ()
-    return (f"its task {task} runs for {_for(started, given)}",)
+    return (f"its task {task} has been running for {_for(started, given)}",)
 
 
 def _slow_run(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
@@ -104,14 +106,15 @@ def _slow_run(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     if runs <= SLOW_FACTOR * usual or allowed is None or runs > allowed:
         return None
     return Problem(
-        f"its run {details.active_run} runs for {duration(runs)}, longer than usual (p50: {duration(usual)})",
+        f"its run {details.active_run} has been running for {duration(runs)}, longer than usual (p50:"
+        f" {duration(usual)})",
         evidence=_task(given),
         since=started,
     )
 
 
 def _waits_for_slot(_: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
-    """Find a run that waits for a slot; where the pool has one, its tasks take turns, and its size is no cause."""
+    """Find a run that waits for a pool slot. A pool with one slot is serial on purpose: its size is not the cause."""
     details = given.details
     pool, slots, holder, since = (
         details.waits_for_pool,
@@ -124,7 +127,7 @@ def _waits_for_slot(_: DagStage, given: CheckInput[DagDetails]) -> Problem | Non
     sentence = f"its task {details.task_waiting} waits for a slot of the pool {pool} ({numbered(slots, 'slot')})"
     if holder is not None and since is not None:
         sentence += f"; {holder} has held {'it' if slots == 1 else 'one'} for {_for(since, given)}"
-    one = f"Look at the log of {holder or 'the task that holds the slot'}: the tasks in the pool {pool} take turns."
+    one = f"Check the log of {holder or 'the task that holds the slot'}: the pool {pool} runs one task at a time."
     return Problem(sentence, remedy=one if slots == 1 else None)
 
 
@@ -140,12 +143,14 @@ def _no_heartbeat(part: str, thresholds: object, given: CheckInput[AirflowDetail
     if part == "metadatabase":
         return Problem("Airflow cannot use its metadata database")
     heard = "never" if beat is None else f"{clock(beat, given.now)}, {duration((given.now - beat).total_seconds())} ago"
-    return Problem(f"no heartbeat of the {part.replace('_', ' ')}", evidence=(f"last heartbeat: {heard}",), since=beat)
+    return Problem(
+        f"the {part.replace('_', ' ')} sends no heartbeat", evidence=(f"last heartbeat: {heard}",), since=beat
+    )
 
 
 def _pool_full(thresholds: object, given: CheckInput[AirflowDetails]) -> Problem | None:
     full = given.details.pools_full
-    return Problem(f"no slot is free while tasks wait: {full}") if full else None
+    return Problem(f"no free slot while tasks are waiting: {full}") if full else None
 
 
 def _file_fails(thresholds: object, given: CheckInput[AirflowDetails]) -> Problem | None:
@@ -161,7 +166,7 @@ def _part(name: str, part: str, meaning: str) -> Check:
         name,
         Severity.CRITICAL,
         meaning,
-        f"Start Airflow's {part.replace('_', ' ')} again, and look at its log.",
+        f"Restart Airflow's {part.replace('_', ' ')}, and check its log.",
         find,
         explains=True,
     )
@@ -171,30 +176,31 @@ DAG_CHECKS = (
     Check(
         "import-error",
         Severity.CRITICAL,
-        "The DAG's file fails to load: Airflow goes on with the last version that did, or has none.",
-        "Fix the file; `airflow dags list-import-errors` shows the whole trace.",
+        "The DAG file fails to load. Airflow keeps the last version that loaded, or has none.",
+        "Fix the file; `airflow dags list-import-errors` shows the full traceback.",
         _import_error,
     ),
     Check(
         "dag-late",
         Severity.WARNING,
-        "A run is due by the DAG's schedule, and Airflow has not made it.",
-        "Look whether the scheduler runs and whether max_active_runs holds it back; trigger the DAG by hand meanwhile.",
+        "A scheduled run of the DAG is overdue: Airflow has not created it.",
+        "Check that the scheduler is running and that max_active_runs is not reached. Meanwhile trigger the DAG"
+        " manually.",
         _late,
         explains=True,
     ),
     Check(
         "run-too-long",
         Severity.WARNING,
-        "A run takes much longer than usual, or than the settings allow.",
-        "Look at the log of the task that runs; clear it if it hangs.",
+        "A run takes much longer than usual, or longer than the settings allow.",
+        "Check the log of the running task; clear the task if it hangs.",
         _too_long,
         explains=True,
     ),
     Check(
         "pool-full",
         Severity.NOTE,
-        "The run's next task waits for a slot of a pool that other tasks hold.",
+        "The next task of the run waits for a pool slot: other tasks hold all slots.",
         SLOTS,
         _waits_for_slot,
         explains=True,
@@ -202,23 +208,23 @@ DAG_CHECKS = (
     Check(
         "run-slow",
         Severity.NOTE,
-        "A run takes longer than the last successful ones took, and not too long yet.",
-        "Look at the log of the task that runs.",
+        "A run takes longer than the last successful runs, but is still within its limit.",
+        "Check the log of the running task.",
         _slow_run,
         explains=True,
     ),
     Check(
         "run-queued",
         Severity.WARNING,
-        "A run is queued for long: the scheduler does not start it, or something holds it back.",
-        "Look at the scheduler, at max_active_runs and at the pools' slots; a backfill of a paused DAG stays queued.",
+        "A run has been queued for too long: the scheduler does not start it, or a limit is reached.",
+        "Check the scheduler, max_active_runs and the pool slots. A backfill of a paused DAG stays queued.",
         _queued,
         explains=True,
     ),
     Check(
         "paused",
         Severity.NOTE,
-        "The DAG is paused: it does not run by itself.",
+        "The DAG is paused: Airflow schedules no runs.",
         "Unpause the DAG.",
         _paused,
         explains=True,
@@ -228,27 +234,27 @@ AIRFLOW_CHECKS = (
     _part(
         "scheduler-lost",
         "scheduler",
-        "Airflow's scheduler sends no heartbeat: no run is made, and no task is started.",
+        "Airflow's scheduler sends no heartbeat: no runs are created, and no tasks start.",
     ),
     _part(
         "metadatabase-lost",
         "metadatabase",
-        "Airflow cannot use its metadata database: it does nothing at all.",
+        "Airflow cannot use its metadata database: nothing runs.",
     ),
     _part(
         "dag-processor-lost",
         "dag_processor",
-        "Airflow's DAG processor sends no heartbeat: changed DAG files are not read.",
+        "Airflow's DAG processor sends no heartbeat: changes of DAG files are not loaded.",
     ),
     _part(
         "triggerer-lost",
         "triggerer",
-        "Airflow's triggerer sends no heartbeat: deferred tasks never wake up.",
+        "Airflow's triggerer sends no heartbeat: deferred tasks do not resume.",
     ),
     Check(
         "pool-full",
         Severity.NOTE,  # that tasks take turns is what a pool is for
-        "A pool has no free slot, and tasks wait for one.",
+        "A pool has no free slot, and tasks are waiting for one.",
         SLOTS,
         _pool_full,
     ),
@@ -256,7 +262,7 @@ AIRFLOW_CHECKS = (
         "import-errors",
         Severity.NOTE,
         "DAG files fail to load.",
-        "Fix the files; `airflow dags list-import-errors` shows the whole traces.",
+        "Fix the files; `airflow dags list-import-errors` shows the full tracebacks.",
         _file_fails,
     ),
 )

@@ -13,13 +13,13 @@ from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.iceberg.settings import IcebergTableStage
 
 WRITER_CHANGE_FOR = timedelta(days=1)
-"""How long a lost checkpoint is said: whoever is on call next must still see it."""
+"""How long a lost checkpoint is reported: the next person on call must still see it."""
 COMMIT_UNKNOWN_AFTER = timedelta(seconds=30)
-"""How long a batch may be in the table before the checkpoint says so: Spark writes that right after."""
+"""How long the checkpoint may lack a batch that is in the table: Spark commits it right after."""
 EXPIRY_SLACK = 2.0
-"""How many times the age that expiry is told to leave a snapshot may have before expiry counts as not running."""
+"""Multiple of the configured snapshot age from which expiry counts as not running."""
 REJECTS_FROM = 20
-"""Rejected records from which a share of them is told; below it is chance."""
+"""Rejected records from which their share is reported; fewer are not significant."""
 
 
 def _missing_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
@@ -27,7 +27,7 @@ def _missing_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) ->
     if not missing:
         return None
     return Problem(
-        f"{numbered(missing, 'file')} not in the store that its current snapshot needs: {details.missing}",
+        f"{numbered(missing, 'file')} of its current snapshot missing in the store: {details.missing}",
         evidence=(f"checked {_count(details.files_checked)} of {_count(details.data_files)} data files",),
     )
 
@@ -37,8 +37,8 @@ def _checkpoint_lost(stage: IcebergTableStage, given: CheckInput[TableDetails]) 
     if change is None or given.now - change.at > WRITER_CHANGE_FOR:
         return None
     return Problem(
-        f"a new streaming query writes to it since {clock(change.at, given.now)} ({change.new[:8]}, before"
-        f" {change.old[:8]}): the checkpoint was lost or replaced",
+        f"a new streaming query has been writing to it since {clock(change.at, given.now)} ({change.new[:8]},"
+        f" previously {change.old[:8]}): the checkpoint was lost or replaced",
         since=change.at,
     )
 
@@ -54,7 +54,7 @@ def _commit_unknown(stage: IcebergTableStage, given: CheckInput[TableDetails]) -
         age = writer.observed_at - committed
         if same and known is not None and epoch > known and age > COMMIT_UNKNOWN_AFTER:
             return Problem(
-                f"batch {epoch} is in the table since {clock(committed, given.now)}, and the checkpoint of"
+                f"batch {epoch} was committed to the table at {clock(committed, given.now)}, but the checkpoint of"
                 f" {query.name} ends with batch {known:.0f}",
                 since=committed,
             )
@@ -73,7 +73,7 @@ def _rejects(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Probl
     share = rejected / (rejected + landed)
     return Problem(
         f"{count(rejected)} of {count(rejected + landed)} records of the last hour could not be read ({share:.0%}):"
-        f" they are in {stage.rejects}",
+        f" see {stage.rejects}",
         command=_sql(f"SELECT * FROM {_relation(stage, stage.rejects or '')} LIMIT 20"),
     )
 
@@ -91,12 +91,12 @@ def _compaction(stage: IcebergTableStage, given: CheckInput[TableDetails], *, ru
     files = _files(details.data_files)
     sentence = f"{count(small)} of {files} are smaller than {size(stage.small_file_bytes)}"
     if not runs:
-        sentence += f", and none were compacted for {duration((given.now - last).total_seconds())}"
+        sentence += f", and the table has not been compacted for {duration((given.now - last).total_seconds())}"
     return Problem(
         sentence,
         evidence=(
             *_average(details),
-            "last compaction: " + (clock(compacted, given.now) if compacted else "none in the snapshots that are kept"),
+            "last compaction: " + (clock(compacted, given.now) if compacted else "none in the retained snapshots"),
         ),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE optimize"),
     )
@@ -111,9 +111,9 @@ def _expiry(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Proble
     age = (given.now - oldest).total_seconds() if oldest else 0.0
     if number <= stage.snapshots_max and not (allowed and age > allowed):
         return None
-    since = f"; the oldest that nothing needs is {duration(age)} old" if oldest else ""
+    since = f"; the oldest unreferenced one is {duration(age)} old" if oldest else ""
     return Problem(
-        f"it keeps {numbered(number, 'snapshot')}{since}: expiry does not run",
+        f"it retains {numbered(number, 'snapshot')}{since}: snapshot expiry is not running",
         evidence=(f"metadata file: {size(details.metadata_bytes)}",) if details.metadata_bytes is not None else (),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE expire_snapshots(retention_threshold => '7d')"),
     )
@@ -125,7 +125,7 @@ def _delete_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> 
         return None
     files = _files(given.details.data_files)
     return Problem(
-        f"{numbered(number, 'delete file')} beside {files}: every query merges them",
+        f"{numbered(number, 'delete file')} for {files}: every query merges them",
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE optimize"),
     )
 
@@ -137,7 +137,7 @@ def _metadata_large(stage: IcebergTableStage, given: CheckInput[TableDetails]) -
     ):  # the snapshots are what is in it
         return None
     return Problem(
-        f"its metadata file has {size(held)}: each commit and each query reads it",
+        f"its metadata file has {size(held)}: every commit and every query reads it",
         evidence=(f"snapshots: {_count(given.details.snapshots)}",),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE expire_snapshots(retention_threshold => '7d')"),
     )
@@ -168,69 +168,73 @@ CHECKS = (
     Check(
         "missing-files",
         Severity.CRITICAL,
-        "Data files that the current snapshot needs are not in the store: queries that touch them fail.",
-        "Restore the files from the store's versions or a backup, or roll back to a snapshot that is whole; find who"
-        " deleted them (a lifecycle rule, removal of orphans with too short an age).",
+        "Data files of the current snapshot are missing in the store: queries that read them fail.",
+        "Restore the files from object versions or a backup, or roll back to a complete snapshot. Find out who"
+        " deleted them"
+        " (a lifecycle rule, orphan file removal with a short retention).",
         _missing_files,
     ),
     Check(
         "checkpoint-lost",
         Severity.WARNING,
-        "Another streaming query writes to the table than before: its checkpoint was lost or replaced, and what the old"
-        " one had written may have been written again (said for a day).",
-        "Compare the table's count of (partition, offset) with its count of distinct ones: more means that records were"
-        " written twice. Keep checkpoints where they are not lost.",
+        "A different streaming query writes to the table: the checkpoint of the previous one was lost or replaced,"
+        " and its"
+        " records may have been written twice (reported for 1 day).",
+        "Compare the table's count of (partition, offset) with its count of distinct pairs: a difference means"
+        " duplicates."
+        " Store checkpoints on durable storage.",
         _checkpoint_lost,
     ),
     Check(
         "commit-state-unknown",
         Severity.WARNING,
-        "A batch is committed in the table and not in the checkpoint of the query that writes it: the query ended"
-        " between the two commits, and will run the batch again.",
-        "Start the query again with the same checkpoint. A sink that knows the batch by its number skips it; of others,"
-        " count (partition, offset) against distinct ones.",
+        "A batch is committed in the table, but not in the checkpoint of its query: the query stopped between the two"
+        " commits, and will run the batch again.",
+        "Restart the query with the same checkpoint. An idempotent sink skips the batch. For other sinks, compare"
+        " the count of"
+        " (partition, offset) with the count of distinct pairs.",
         _commit_unknown,
     ),
     Check(
         "poison-records",
         Severity.WARNING,
-        "More of the last hour's records than allowed could not be read, and went to the table of rejects.",
-        "Look at the reasons in the table of rejects, mend the producer or the reader, then replay them.",
+        "In the last hour, more records than allowed could not be read and went to the rejects table.",
+        "Read the reasons in the rejects table, fix the producer or the reader, then replay the records.",
         _rejects,
     ),
     Check(
         "expiry-not-running",
         Severity.ADVICE,
-        "The table keeps more, or older, snapshots than it should: old data is never deleted, and metadata grows.",
-        "Expire snapshots, and schedule it.",
+        "The table retains too many or too old snapshots: old data is not deleted, and metadata grows.",
+        "Expire snapshots, and schedule the expiry.",
         _expiry,
     ),
     Check(
         "compaction-not-running",
         Severity.ADVICE,
-        "The table has too many small data files, and no compaction was committed for long.",
-        "Compact the table, and look why its upkeep does not run, or loses its commits to conflicts.",
+        "The table has too many small data files and has not been compacted for too long.",
+        "Compact the table. Check why its maintenance job does not run, or loses its commits to conflicts.",
         lambda stage, given: _compaction(stage, given, runs=False),
     ),
     Check(
         "small-files",
         Severity.ADVICE,
-        "The table has too many small data files although it is compacted: queries open too many files.",
+        "The table has too many small data files although it is compacted: queries open many files.",
         "Compact more often, or commit less often.",
         lambda stage, given: _compaction(stage, given, runs=True),
     ),
     Check(
         "delete-files",
         Severity.ADVICE,
-        "The table has too many delete files: each query reads them beside the data.",
+        "The table has too many delete files: every query reads them in addition to the data.",
         "Compact the table.",
         _delete_files,
     ),
     Check(
         "metadata-large",
         Severity.ADVICE,
-        "The table's metadata file is too large, although snapshots are expired.",
-        "Keep fewer snapshots; look for a large schema history or many statistics.",
+        "The table's metadata file is too large although snapshots expire.",
+        "Retain fewer snapshots. Check for a long schema history or many statistics files.",
         _metadata_large,
     ),
 )

@@ -12,9 +12,9 @@ from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, Rea
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, ReaderStage, TopicStage
 
 HOT_FROM = 1000
-"""Records within the window from which a partition can be hot; below it is chance."""
+"""Records within the window from which a partition can be hot; fewer are not significant."""
 RECREATED_FOR = timedelta(days=1)
-"""How long it is reported that a topic was re-created: whoever is on call next must still see it."""
+"""How long a re-created topic is reported: the next person on call must still see it."""
 
 
 def _offline(stage: object, given: CheckInput[TopicDetails | ClusterDetails]) -> Problem | None:
@@ -39,7 +39,7 @@ def _partitions(
     what: str,
     option: str,
 ) -> Problem | None:
-    """Return that partitions of a topic, or of the whole cluster, are not well."""
+    """Return the problem of unhealthy partitions of a topic, or of the whole cluster."""
     if not number:
         return None
     partitions, brokers = given.details.partitions, given.details.brokers
@@ -55,7 +55,7 @@ def _partitions(
 def _recreated(_: TopicStage, given: CheckInput[TopicDetails]) -> Problem | None:
     new, old = given.details.topic_id, given.previous.fact("topic_id") if given.previous else None
     if new and old and new != old:
-        return Problem(f"was deleted and re-created: its id is {new}, before {old}", since=given.now)
+        return Problem(f"was deleted and re-created: its id is {new}, previously {old}", since=given.now)
     before = next((f for f in given.previous_findings if f.check == "topic-recreated"), None)
     if before is None or before.since is None or given.now - before.since > RECREATED_FOR:
         return None
@@ -91,8 +91,7 @@ def _overtaken(_: ReaderStage, given: CheckInput[ReaderDetails]) -> Problem | No
     if not details.lost or details.records_lost is None:
         return None
     return Problem(
-        f"retention has overtaken it: {count(details.records_lost)} records that it had not read are gone"
-        f" in partition {details.lost}"
+        f"retention has deleted {count(details.records_lost)} records that it had not read, in partition {details.lost}"
     )
 
 
@@ -101,7 +100,7 @@ def _position_beyond_end(stage: ReaderStage, given: CheckInput[ReaderDetails]) -
     if not beyond:
         return None
     return Problem(
-        f"it has read further than its topic goes, so the topic was deleted and re-created, or cut off: {beyond}",
+        f"its position is beyond the end of the topic, so the topic was re-created or truncated: {beyond}",
         command=(
             _tool(
                 given.details,
@@ -123,10 +122,10 @@ def _retention_near(stage: ReaderStage, given: CheckInput[ReaderDetails]) -> Pro
         left = retention - age
         if left < stage.retention_left_min * retention:
             return Problem(
-                f"its oldest waiting record is {duration(age)} old, and retention deletes records of {topic}"
+                f"its oldest unread record is {duration(age)} old, and retention deletes records of {topic}"
                 f" after {duration(retention)}",
                 evidence=(
-                    f"deleted in {duration(left)}" if left > 0 else "may be deleted any moment",
+                    f"deleted in {duration(left)}" if left > 0 else "may be deleted at any moment",
                     f"oldest waiting record entered at {clock(oldest, given.now)}",
                 ),
                 command=_more_retention(given.details, topic, retention),
@@ -139,7 +138,7 @@ def _size_retention_near(stage: ReaderStage, details: ReaderDetails, topic: str)
     if left is None or kept is None or left >= stage.retention_left_min * kept:
         return None
     return Problem(
-        f"it reads {count(left)} records behind the beginning of {topic}, of which retention by size keeps"
+        f"its position is only {count(left)} records after the beginning of {topic}, and retention by size keeps"
         f" {count(kept)} in that partition",
         command=_tool(
             details,
@@ -162,7 +161,7 @@ def _never_committed(stage: ConsumerGroupStage, given: CheckInput[GroupDetails])
     if given.details.partitions_committed != 0 or not given.details.members:
         return None
     return Problem(
-        f"has {numbered(given.details.members, 'member')}, and has never committed an offset on {stage.topic}"
+        f"has {numbered(given.details.members, 'member')}, but has never committed an offset on {stage.topic}"
     )
 
 
@@ -170,7 +169,7 @@ def _no_members(_: ConsumerGroupStage, given: CheckInput[GroupDetails]) -> Probl
     committed = given.details.partitions_committed
     if given.details.members != 0 or committed is None:
         return None
-    return Problem(f"no consumer is in the group; it has committed offsets of {numbered(committed, 'partition')}")
+    return Problem(f"the group has no consumer; it has committed offsets of {numbered(committed, 'partition')}")
 
 
 def _uneven_lag(_: ReaderStage, given: CheckInput[ReaderDetails]) -> Problem | None:
@@ -181,7 +180,7 @@ def _uneven_lag(_: ReaderStage, given: CheckInput[ReaderDetails]) -> Problem | N
     if partitions < 2 or waiting < HOT_FROM or most < 0.9 * waiting:
         return None
     return Problem(
-        f"partition {details.hottest_partition} holds {count(most)} of {count(waiting)} waiting records"
+        f"partition {details.hottest_partition} holds {count(most)} of {count(waiting)} unread records"
         f" ({most / waiting:.0%})"
     )
 
@@ -195,22 +194,22 @@ def _no_controller(_: object, given: CheckInput[ClusterDetails]) -> Problem | No
     return Problem("the cluster has no controller") if given.details.controller == "none" else None
 
 
-_BRING_BACK_BROKER = "Bring the broker back that has the replicas; look at its log and its disks."
+_BRING_BACK_BROKER = "Restore the broker that holds the replicas; check its log and its disks."
 
 
 CLUSTER_CHECKS = (
     Check(
         "no-controller",
         Severity.CRITICAL,
-        "The cluster has no controller: no leader can be elected, no topic created.",
-        "Bring a majority of the controllers back.",
+        "The cluster has no controller: it can elect no leader and create no topic.",
+        "Restore a majority of the controllers.",
         _no_controller,
         explains=True,
     ),
     Check(
         "offline-partitions",
         Severity.WARNING,
-        "Partitions of any topic of the cluster have no leader.",
+        "Partitions of a topic in the cluster have no leader.",
         _BRING_BACK_BROKER,
         _offline,
         explains=True,
@@ -218,7 +217,7 @@ CLUSTER_CHECKS = (
     Check(
         "under-replicated",
         Severity.WARNING,
-        "Partitions of any topic of the cluster have fewer in-sync replicas than replicas.",
+        "Partitions of a topic in the cluster have fewer in-sync replicas than replicas.",
         _BRING_BACK_BROKER,
         _under_replicated,
     ),
@@ -227,21 +226,21 @@ TOPIC_CHECKS = (
     Check(
         "offline-partitions",
         Severity.CRITICAL,
-        "Partitions have no leader: nothing can be written to them, nor read from them.",
+        "Partitions have no leader: they can be neither written nor read.",
         _BRING_BACK_BROKER,
         _offline,
     ),
     Check(
         "topic-recreated",
         Severity.WARNING,
-        "The topic has another id than before: it was deleted and re-created (said for a day).",
-        "Check where its readers stand: positions of the old topic mean nothing in the new one.",
+        "The topic has a new id: it was deleted and re-created (reported for 1 day).",
+        "Check the positions of its readers: offsets of the old topic are not valid in the new one.",
         _recreated,
     ),
     Check(
         "under-replicated",
         Severity.WARNING,
-        "Partitions have fewer in-sync replicas than replicas: one more broker lost may stop them.",
+        "Partitions have fewer in-sync replicas than replicas: the loss of one more broker may stop them.",
         _BRING_BACK_BROKER,
         _under_replicated,
     ),
@@ -255,8 +254,8 @@ TOPIC_CHECKS = (
     Check(
         "hot-partition",
         Severity.ADVICE,
-        "One partition gets many times the records of the others, so that one reader does most of the work.",
-        "Choose a record key that spreads, or salt the frequent one.",
+        "One partition gets far more records than the others, so one reader does most of the work.",
+        "Choose a record key that spreads evenly, or salt the frequent key.",
         _hot,
         explains=True,
     ),
@@ -265,30 +264,31 @@ READER_CHECKS = (
     Check(
         "retention-overtook",
         Severity.CRITICAL,
-        "Records that the reader had not read were deleted by retention: they are lost to it.",
-        "Replay what is lost from another copy, then let the reader go on; give the topic more retention.",
+        "Retention deleted records that the reader had not read. The reader has lost them.",
+        "Extend the topic's retention, reload the lost records from another copy, then restart the reader.",
         _overtaken,
     ),
     Check(
         "topic-recreated",
         Severity.CRITICAL,
-        "The reader's position lies beyond the end of the topic: the topic was re-created, or lost its end.",
-        "Set the reader back to the beginning of the new topic: a group by resetting its offsets, a Spark query with a"
-        " new checkpoint; else it skips what it thinks it has read.",
+        "The reader's position is beyond the end of the topic: the topic was re-created or truncated.",
+        "Reset the reader to the beginning of the new topic: reset the offsets of a group, start a Spark query with"
+        " a new"
+        " checkpoint. Otherwise it skips records up to its old position.",
         _position_beyond_end,
     ),
     Check(
         "retention-near",
         Severity.WARNING,
-        "The oldest record that waits for the reader will soon be deleted by retention, by age or by size.",
-        "Give the topic more retention now, then see to the reader.",
+        "Retention, by age or by size, will soon delete the oldest record that the reader has not read.",
+        "Extend the topic's retention now, then fix the reader.",
         _retention_near,
     ),
     Check(
         "hot-partition",
         Severity.NOTE,
-        "Nine in ten of the waiting records wait in one partition.",
-        "Look whether one key dominates the topic, or the consumer of that partition hangs.",
+        "At least 90 % of the unread records are in one partition.",
+        "Check whether one key dominates the topic, or whether the consumer of that partition hangs.",
         _uneven_lag,
         explains=True,
     ),
@@ -305,8 +305,8 @@ _OF_GROUPS = (
     Check(
         "never-committed",
         Severity.NOTE,
-        "The group has consumers, but has never committed an offset on the topic: its lag cannot be told.",
-        "Look at the consumers' log; let them commit (enable.auto.commit, or commit()).",
+        "The group has consumers, but has never committed an offset on the topic: its lag is unknown.",
+        "Check the consumers' log, and make them commit (enable.auto.commit, or commit()).",
         _never_committed,
         explains=True,
     ),

@@ -44,15 +44,15 @@ CHECKS = (
     Check(
         "progress-in-future",
         Severity.WARNING,
-        "The progress time lies in the future, so a stage that is late would look current.",
+        "The progress time lies in the future, so a late stage would appear current.",
         "Correct the clock of the system, or `time_unit` and the time zone of the value.",
         _ahead,
     ),
     Check(
         "backlog-large",
         Severity.WARNING,
-        "More records wait than `lag_records_max` allows.",
-        "Find out why the stage takes in less than arrives; give it more capacity, or raise `lag_records_max`.",
+        "The lag in records is above `lag_records_max`.",
+        "Find out why the stage processes less than its input; add capacity, or raise `lag_records_max`.",
         _backlog,
     ),
 )

@@ -18,7 +18,7 @@ from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import as_count, as_number, as_time, as_utc
 from dataops_core.transport.reasons import line
 
-NO_AGE = "records wait, and the age of the oldest is unknown"
+NO_AGE = "it has unread records, but the age of the oldest is unknown"
 NO_PROGRESS = "the progress time is missing"
 
 

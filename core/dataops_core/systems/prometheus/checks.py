@@ -20,7 +20,7 @@ CHECKS = (
     Check(
         "alerts-firing",
         Severity.NOTE,
-        "Alerts are firing. They are shown, and judge no pipeline: they may be about what the verdict says already.",
+        "Alerts are firing. They do not affect verdicts, because they may report the same problem as a verdict.",
         "Follow the runbook of each alert.",
         _firing,
     ),

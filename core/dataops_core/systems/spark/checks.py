@@ -20,8 +20,8 @@ def _batch_longer_than_trigger(stage: SparkQueryStage, given: CheckInput[QueryDe
     return Problem(
         f"a batch takes {took:.1f} s, longer than its trigger of {stage.trigger:g} s",
         evidence=(
-            *((f"median of the last {count(timed)} batches",) if timed is not None else ()),
-            *((f"the newest one took {last:.1f} s",) if last is not None else ()),
+            *((f"p50 of the last {count(timed)} batches",) if timed is not None else ()),
+            *((f"the newest batch took {last:.1f} s",) if last is not None else ()),
         ),
     )
 
@@ -32,9 +32,9 @@ def _watermark_frozen(stage: SparkQueryStage, given: CheckInput[QueryDetails]) -
     if watermark is None or stood is None or batches is None or stood <= stage.watermark_stall_after:
         return None
     return Problem(
-        f"its event-time watermark stands at {clock(watermark, given.now)} since {duration(stood)}, while"
+        f"its event-time watermark has been at {clock(watermark, given.now)} for {duration(stood)}, while"
         f" {count(batches)} batches with new records were committed",
-        evidence=(f"batch {details.batch_committed} is the newest one",) if details.batch_committed is not None else (),
+        evidence=(f"batch {details.batch_committed} is the newest",) if details.batch_committed is not None else (),
     )
 
 
@@ -44,8 +44,8 @@ def _clock_ahead(stage: SparkQueryStage, given: CheckInput[QueryDetails]) -> Pro
     if watermark is None or ahead <= stage.clock_ahead_max:
         return None
     return Problem(
-        f"its event-time watermark is {clock(watermark, given.now)}, {duration(ahead)} ahead of now: records with a"
-        " right clock count as late"
+        f"its event-time watermark is {clock(watermark, given.now)}, {duration(ahead)} ahead of now: records with"
+        " correct timestamps count as late"
     )
 
 
@@ -75,7 +75,7 @@ def _late_rows(stage: SparkQueryStage, given: CheckInput[QueryDetails]) -> Probl
     if dropped is None or dropped <= stage.late_rows_max:
         return None
     return Problem(
-        f"{numbered(dropped, 'row')} dropped within ten minutes, because they came after the watermark",
+        f"{numbered(dropped, 'row')} dropped within 10 minutes because they were older than the watermark",
         evidence=(f"the newest batch with such rows ended at {clock(at, given.now)}",) if at else (),
     )
 
@@ -84,47 +84,49 @@ CHECKS = (
     Check(
         "clock-ahead",
         Severity.WARNING,
-        "The event-time watermark lies in the future: one fast clock makes honest records late, and they are dropped.",
-        "Cap event times that lie in the future before withWatermark, and restart the query with a new checkpoint.",
+        "The event-time watermark is in the future: one fast clock makes correct records late, and Spark drops them.",
+        "Cap event times in the future before withWatermark, and restart the query with a new checkpoint.",
         _clock_ahead,
     ),
     Check(
         "late-rows",
         Severity.WARNING,
-        "Rows come after the event-time watermark, and the query drops them without a word.",
-        "Look which source is late, or whether one fast clock moves the watermark; give withWatermark a longer delay."
-        " What was dropped is still in the topic: read it again into where it is missing.",
+        "Rows are older than the event-time watermark, and the query drops them silently.",
+        "Find the late source, or the fast clock that moves the watermark; give withWatermark a longer delay. The"
+        " dropped"
+        " records are still in the topic: reprocess them.",
         _late_rows,
     ),
     Check(
         "watermark-frozen",
         Severity.WARNING,
-        "The event-time watermark stands still although records arrive: windows never close, and state grows.",
-        "Look for a source or partition without events, or for events without a valid time: the watermark is the"
-        " smallest over all inputs.",
+        "The event-time watermark does not advance although records arrive: windows do not close, and state grows.",
+        "Check for a source or partition without events, or for events without a valid time: the watermark is the"
+        " minimum over all inputs.",
         _watermark_frozen,
     ),
     Check(
         "state-growth",
         Severity.ADVICE,
-        "The query's state has grown by more than its factor since the oldest one that the checkpoint keeps.",
-        "Give the state a time-out or a watermark; look for keys that never end.",
+        "The query's state has grown by more than `state_growth_max` since the oldest state snapshot in the"
+        " checkpoint.",
+        "Give the state a timeout or a watermark; check for keys that never expire.",
         _state_growth,
         explains=True,
     ),
     Check(
         "state-large",
         Severity.ADVICE,
-        "The query's state takes more than it may.",
-        "Give the state a time-out or a shorter watermark, or use the RocksDB state store.",
+        "The query's state is larger than `state_bytes_max`.",
+        "Give the state a timeout or a shorter watermark, or use the RocksDB state store.",
         _state_large,
         explains=True,
     ),
     Check(
         "batch-longer-than-trigger",
         Severity.ADVICE,
-        "A batch takes longer than the time until the next trigger: the query has no reserve left.",
-        "Give the query more cores or a longer trigger; cap a batch with maxOffsetsPerTrigger.",
+        "A batch takes longer than the trigger interval: the query has no spare capacity.",
+        "Give the query more cores or a longer trigger interval; limit a batch with maxOffsetsPerTrigger.",
         _batch_longer_than_trigger,
         explains=True,
     ),

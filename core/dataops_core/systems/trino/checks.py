@@ -19,23 +19,23 @@ def _stale(stage: TrinoViewStage, given: CheckInput[ViewDetails]) -> Problem | N
         same = given.details.relation == newest.fact("table")
         if not same or current in (None, served) or committed is None:
             continue
-        # Asked in this order, Trino cannot know of a commit that came after it was asked.
+        # Trino was queried before the catalog: a commit after that query does not count.
         late = given.observation.observed_at.timestamp() - committed
         if late > stage.lag_ok:
             return Problem(
-                f"Trino serves snapshot {served}, though {current} was committed {duration(late)} before it was asked"
+                f"Trino serves snapshot {served}, although {current} was committed {duration(late)} before the query"
             )
     return None
 
 
 def _starting(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
-    return Problem("it has not finished to start") if given.details.starting else None
+    return Problem("it is still starting") if given.details.starting else None
 
 
 def _no_workers(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
     if given.details.workers != "none":
         return None
-    return Problem("it has fewer workers than it requires: each query waits for them")
+    return Problem("it has fewer workers than it requires: all queries wait")
 
 
 def _nodes_lost(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
@@ -61,7 +61,7 @@ def _planning(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> P
     plans = given.details.planning_longest
     if plans is None or plans <= thresholds.trino_planning_max:
         return None
-    return Problem(f"a query is being planned for {duration(plans)}: {given.details.planning}")
+    return Problem(f"a query has been in planning for {duration(plans)}: {given.details.planning}")
 
 
 def _failing(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
@@ -70,8 +70,8 @@ def _failing(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Pr
         return None
     at = given.details.query_failed_at
     return Problem(
-        f"{numbered(failed, 'query')} failed within five minutes, not by their own fault: {given.details.failed}",
-        evidence=(f"the newest one at {clock(at, given.now)}",) if at else (),
+        f"{numbered(failed, 'query')} failed within 5 minutes because of Trino or its sources: {given.details.failed}",
+        evidence=(f"newest: {clock(at, given.now)}",) if at else (),
     )
 
 
@@ -81,9 +81,9 @@ def _conflicts(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> 
         return None
     at = given.details.commit_failed_at
     return Problem(
-        f"{numbered(failed, 'write')} given up within five minutes, as another one had changed the same files:"
+        f"{numbered(failed, 'write')} aborted within 5 minutes because of conflicts with other writes:"
         f" {given.details.conflict}",
-        evidence=(f"the newest one at {clock(at, given.now)}",) if at else (),
+        evidence=(f"newest: {clock(at, given.now)}",) if at else (),
     )
 
 
@@ -91,8 +91,8 @@ VIEW_CHECKS = (
     Check(
         "stale-metadata",
         Severity.WARNING,
-        "Trino serves an older snapshot than the catalog has.",
-        "Shorten or switch off the catalog's caches in Trino's configuration; a restart of Trino empties them.",
+        "Trino serves an older snapshot than the catalog's current one.",
+        "Shorten or disable the catalog's caches in Trino's configuration; a restart of Trino clears them.",
         _stale,
         explains=True,
     ),
@@ -101,57 +101,61 @@ TRINO_CHECKS = (
     Check(
         "starting",
         Severity.CRITICAL,
-        "Trino has not finished to start, and takes no query.",
-        "Wait a minute; look at the coordinator's log if it stays.",
+        "Trino is still starting and accepts no queries.",
+        "Wait a minute. If it does not change, check the coordinator's log.",
         _starting,
         explains=True,
     ),
     Check(
         "no-workers",
         Severity.CRITICAL,
-        "Trino has no worker, or fewer than it requires: it accepts queries, and they wait.",
-        "Start workers; look at their log, at discovery.uri and at query-manager.required-workers.",
+        "Trino has no workers, or fewer than it requires: it accepts queries, but they wait.",
+        "Start workers. Check their log, discovery.uri and query-manager.required-workers.",
         _no_workers,
         explains=True,
     ),
     Check(
         "queries-queued",
         Severity.WARNING,
-        "Queries wait in Trino's queue, or for resources.",
-        "Look what runs (`:queries`), cancel what need not; raise the resource group's limit, or add workers.",
+        "Queries are waiting in Trino's queue, or for resources.",
+        "Check the running queries (`:queries`) and cancel unneeded ones; raise the resource group's limit, or add"
+        " workers.",
         _queued,
         explains=True,
     ),
     Check(
         "planning-slow",
         Severity.WARNING,
-        "Trino plans a query for long, which mostly means slow metadata: a catalog, a metastore, too many files.",
-        "Look at the catalog's answer times; compact the tables of the query.",
+        "A query has been in planning for too long, usually because of slow metadata: catalog, metastore, too many"
+        " files.",
+        "Check the catalog's response times; compact the tables of the query.",
         _planning,
         explains=True,
     ),
     Check(
         "commit-conflicts",
         Severity.WARNING,
-        "Writes are given up because others change the same files at the same time: their rows are not in the table.",
-        "Have the writers take turns (a pool of one slot in Airflow), or keep them to partitions of their own; compact"
-        " when nothing else writes. Then run again what was given up (`:queries`).",
+        "Writes are aborted because other writes change the same files at the same time: their rows are not in the"
+        " table.",
+        "Serialize the writers (a pool with one slot in Airflow), or let each write to separate partitions. Compact"
+        " when"
+        " nothing else writes. Then run the aborted writes again (`:queries`).",
         _conflicts,
         explains=True,
     ),
     Check(
         "queries-failed",
         Severity.WARNING,
-        "Queries fail for lack of resources, or by errors of Trino or of what it reads.",
-        "Look at the failures (`:queries`); a store or catalog that is away fails them all.",
+        "Queries fail because of insufficient resources, or errors in Trino or its sources.",
+        "Check the failures (`:queries`). If the object store or the catalog is unavailable, all queries fail.",
         _failing,
         explains=True,
     ),
     Check(
         "nodes-lost",
         Severity.ADVICE,
-        "Nodes that Trino knows are not active.",
-        "Look at the log of these nodes.",
+        "Registered nodes of Trino are not active.",
+        "Check the logs of these nodes.",
         _nodes_lost,
     ),
 )
