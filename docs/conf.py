@@ -12,6 +12,7 @@ include_patterns = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/**.md",
     "dashboards/runbooks/*.md",
     "deploy/helm/*/README.md",
@@ -23,8 +24,8 @@ html_copy_source = False
 html_show_copyright = False
 
 CONTENTS = {
-    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/scenario"],
-    "Concepts": ["docs/model", "docs/recorder", "docs/canary", "docs/qa"],
+    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/troubleshooting", "docs/scenario"],
+    "Concepts": ["docs/model", "docs/glossary", "docs/performance", "docs/recorder", "docs/canary", "docs/qa"],
     "Reference": [
         "docs/console",
         "docs/cli",
@@ -49,6 +50,7 @@ CONTENTS = {
         "docs/presentation/README",
         "docs/team/**",
         "CONTRIBUTING",
+        "SECURITY",
         "CHANGELOG",
     ],
 }

@@ -299,7 +299,7 @@ def checks() -> Iterator[str]:
             for c, kinds in registry().checks()
         ],
     )
-    yield "A probe that fails gives one of these, of the component where that does not answer, else of the stage:\n"
+    yield "A failed probe gives one of these findings, of the component if that is unavailable, else of the stage:\n"
     yield _table(
         ("check", "what is wrong", "remedy"),
         [

@@ -179,7 +179,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
         ),
         Task(
             "Which records were rejected, and why?",
-            (command("stage bronze.readings", shows("answered for by lake")), (b"x", shows("out-of-range"))),
+            (command("stage bronze.readings", shows("lag (records)")), (b"x", shows("out-of-range"))),
             Peer("Trino's CLI", "SELECT reason, payload FROM lake.bronze.rejected_readings LIMIT 500;"),
         ),
         Task(

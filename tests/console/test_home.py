@@ -129,7 +129,7 @@ async def test_a_component_that_is_down_leads_to_the_first_stage_that_it_hits(co
         console.monitor.push(trino_down())
         await pilot.pause()
         assert pane(console).startswith("view  ")
-        assert "remedy    Bring trino" in shown(console.app)
+        assert "remedy    Restore trino" in shown(console.app)
 
 
 async def test_while_nothing_is_probed_the_pipeline_is_starting_without_blame(console: Console) -> None:
@@ -186,7 +186,7 @@ async def test_what_does_not_answer_is_unknown_and_the_rest_goes_on(console: Con
         text = shown(console.app)
     assert "? unknown" in text
     assert "trino ✖ unavailable" in text
-    assert "kafka ● answers" in text
+    assert "kafka ● up" in text
     assert text.count("● caught up") == len(CHAIN.stages) - 1
 
 
@@ -330,7 +330,7 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         await pilot.press("question_mark")
         text = shown(console.app)
         assert "Keys here" in text
-        assert "Show everything known about the stage" in text
+        assert "Show all values of the stage" in text
         await pilot.press("end")
         text = await until_shown(console.app, lambda text: "Places" in text, "the places")
         assert all(f":{name} " in text for name in (*PLACES, "sql"))

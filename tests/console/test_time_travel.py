@@ -155,7 +155,7 @@ async def test_in_the_past_nothing_can_be_changed(console: Console, past: list[H
         assert console.airflow.triggered == []
         (line,) = console.audit.read_text().splitlines()
         assert json.loads(line)["outcome"] == "refused"
-        assert json.loads(line)["reason"].endswith("Esc goes back to what is now")
+        assert json.loads(line)["reason"].endswith("press Esc to go back to live")
         await pilot.press("escape")
         await until_shown(console.app, lambda text: "LIVE" in text.splitlines()[0], "live again")
         assert console.app.gate.confirmation() == "yes"

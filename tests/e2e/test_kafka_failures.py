@@ -131,7 +131,7 @@ def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:
     pipeline = seen(monitor(kafka, topic("overtaken"), group("slow-reader", "overtaken")))
     verdict = pipeline.verdict
     assert (verdict.status, verdict.check_id) == (Status.CRITICAL, "slow-reader/retention-overtook")
-    assert "50 records that it had not read are gone in partition 0" in verdict.sentence
+    assert "retention has deleted 50 records that it had not read, in partition 0" in verdict.sentence
     assert blamed(pipeline) == {"slow-reader"}
 
 

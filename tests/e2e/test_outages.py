@@ -164,7 +164,7 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
         text = await until_shown(
             pilot.app,
             # Whatever waits further down may have one earlier.
-            lambda text: health(pilot, LAND).eta is not None and "caught up in about" in text,
+            lambda text: health(pilot, LAND).eta is not None and "; ETA " in text,
             "an ETA",
             120,
         )

@@ -58,10 +58,12 @@ TERMS = {
     "done": r"\bTODO\b",
 }
 """What to write, and the pattern of what not to write."""
-ALLOWED: dict[str, str] = {}
+ALLOWED: dict[str, str] = {"*survey*": "a label of a metric, which is an interface"}
 """Text in which a hit is right, and why. At most 20."""
 LONGEST = 40
 """Words in a sentence of the docs."""
+EDITED = ("alerts", "glossary", "metrics", "model", "own-pipeline", "performance", "troubleshooting", "tutorial")
+"""Pages of the docs that the test holds; the others still have terms to replace."""
 
 Text = tuple[str, str]
 """Where a text stands, and the text."""
@@ -125,7 +127,11 @@ def _pages(paths: list[Path]) -> Iterator[Text]:
 
 
 def _docs() -> Iterator[Text]:
-    yield from _pages([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+    yield from _pages([ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in EDITED)])
+
+
+def _other_docs() -> Iterator[Text]:
+    yield from _pages([path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in EDITED])
 
 
 def _modules(*parts: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -164,12 +170,21 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
     "command help": _commands,
     "settings": _settings,
     "strings of core and exporter": lambda: _strings("core", "exporter"),
-    "docs": _docs,
+    "README and edited docs": _docs,
+    "other docs": _other_docs,
     "docstrings": _docstrings,
 }
-PROSE = ("alert rules", "runbooks", "docs")
+PROSE = ("alert rules", "runbooks", "README and edited docs", "other docs")
 """Scopes whose sentences are counted."""
-NOT_COVERED = set(SCOPES) - {"alert rules", "runbooks", "metric HELP", "checks", "console keys", "console strings"}
+NOT_COVERED = set(SCOPES) - {
+    "alert rules",
+    "runbooks",
+    "metric HELP",
+    "checks",
+    "console keys",
+    "console strings",
+    "README and edited docs",
+}
 """Scopes that still hold terms to replace: counted by the program, not held by the test."""
 
 
@@ -198,8 +213,10 @@ def test_texts_use_the_terms_of_the_field(scope: str) -> None:
 
 
 def test_a_term_and_a_long_sentence_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SCOPES, "docs", lambda: iter([("a", "It is mended, each 5 minutes."), ("b", "word " * 41)]))
-    assert [hit.split(":")[0] for hit in hits("docs")] == ["a", "a", "b"]
+    monkeypatch.setitem(
+        SCOPES, "other docs", lambda: iter([("a", "It is mended, each 5 minutes."), ("b", "word " * 41)])
+    )
+    assert [hit.split(":")[0] for hit in hits("other docs")] == ["a", "a", "b"]
 
 
 def test_each_exception_is_still_needed_and_there_are_few() -> None:

@@ -278,8 +278,8 @@ def test_a_manifest_that_is_missing_is_told_as_what_it_is(append: Callable[..., 
             "compaction-not-running",
             "and the table has not been compacted for",
         ),
-        ({"snapshots_max": 2}, "expiry-not-running", "it keeps 3 snapshots"),
-        ({"snapshot_age_max": 1e-6}, "expiry-not-running", "the oldest that nothing needs is"),
+        ({"snapshots_max": 2}, "expiry-not-running", "it retains 3 snapshots"),
+        ({"snapshot_age_max": 1e-6}, "expiry-not-running", "the oldest unreferenced one is"),
         ({"metadata_bytes_max": 100}, "metadata-large", "its metadata file has"),
     ],
 )
@@ -302,7 +302,7 @@ def test_records_that_could_not_be_read(append: Callable[..., Table], catalog: C
     rejected.append(pa.table({"line": ["x"] * 40}, schema=rejected.schema().as_arrow()))
     verdict = seen(tmp_path, rejects="b.rejected").verdict
     assert (verdict.status, verdict.check_id) == (Status.WARNING, "orders/poison-records")
-    assert "40 of 100 records of the last hour could not be read (40%): they are in b.rejected" in verdict.sentence
+    assert "40 of 100 records of the last hour could not be read (40%): see b.rejected" in verdict.sentence
     assert seen(tmp_path, rejects="b.rejected", rejects_max=0.5).verdict.status is Status.OK
 
 
