@@ -30,7 +30,9 @@ from tests.e2e.conftest import until
 from tests.ports import free_base
 from tests.settings import Settings
 
-from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, diagnose
+from dataops_core.diagnostics.base import Status as StepStatus
+from dataops_core.diagnostics.connection import Layer
+from dataops_core.diagnostics.doctor import Diagnosis, diagnose
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
 from dataops_local.layout import OFFSETS
@@ -194,7 +196,7 @@ class Guarded:
         settings = self.settings(port, **{**who, **properties})
         found, stage = diagnose(settings.contexts["test"], settings.pipelines, 8)
         # The topic is not looked for where the broker itself fails: one cause, one finding.
-        assert stage.result is (Result.UNKNOWN if found.result is Result.FAILED else Result.OK)
+        assert stage.status is (StepStatus.UNKNOWN if found.status is StepStatus.FAILED else StepStatus.OK)
         assert "fourth" not in repr((found, stage))
         return found
 
@@ -303,14 +305,14 @@ def test_the_doctor_says_which_layer_fails(
 ) -> None:
     given = {key: str(guarded.other_ca) if value == "other" else value for key, value in properties.items()}
     found = guarded.doctor(SCRAM, **given)
-    assert (found.steps[-1].layer, found.steps[-1].result) == (layer, Result.FAILED), found.steps
-    assert mend in (found.steps[-1].mend or "")
+    assert (found.steps[-1].name, found.steps[-1].status) == (layer, StepStatus.FAILED), found.steps
+    assert mend in (found.steps[-1].remedy or "")
 
 
 def test_the_doctor_finds_all_well_and_tries_what_the_broker_advertises(guarded: Guarded) -> None:
     found = guarded.doctor(SCRAM)
-    assert found.result is Result.OK, found.steps
-    assert [step.layer for step in found.steps] == [
+    assert found.status is StepStatus.OK, found.steps
+    assert [step.name for step in found.steps] == [
         Layer.NAME, Layer.TCP, Layer.TLS, Layer.PROTOCOL, Layer.AUTHENTICATION, Layer.PERMISSION, Layer.BROKERS,
     ]  # fmt: skip
     assert "certificate until" in found.steps[2].detail

@@ -16,7 +16,9 @@ from tests.settings import ContextSettings
 from tests.unit.test_clients import Answer, closed_port
 
 from dataops_core.config import SecretSource, TlsSettings
-from dataops_core.diagnostics.doctor import Layer, Result, diagnose
+from dataops_core.diagnostics.base import Status
+from dataops_core.diagnostics.connection import Layer
+from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.settings import KafkaSettings
@@ -119,10 +121,10 @@ def test_all_of_a_component_are_seen_and_the_one_that_is_due_first_is_told(serve
 def test_the_doctor_says_which_of_ours_is_to_be_renewed(server: tuple[Answer, TlsSettings]) -> None:
     answer, tls = server
     (found,) = diagnose(ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls)), {}, 5.0)
-    step = next(step for step in found.steps if step.layer is Layer.AUTHENTICATION)
-    assert step.result is Result.WARNING
+    step = next(step for step in found.steps if step.name is Layer.AUTHENTICATION)
+    assert step.status is Status.WARNING
     assert step.detail.startswith("our certificate own.pem (tls.cert_file) ends ")
-    assert "Renew it" in (step.mend or "")
+    assert "Renew it" in (step.remedy or "")
 
 
 def test_where_nothing_tells_an_end_nothing_is_said(server: tuple[Answer, TlsSettings], closed_port: int) -> None:

@@ -16,7 +16,9 @@ from tests.unit.test_clients import Answer, closed_port, silent_port
 
 from dataops_core.cli.app import main
 from dataops_core.config import TlsSettings
-from dataops_core.diagnostics.doctor import Diagnosis, Layer, Result, Step, diagnose
+from dataops_core.diagnostics.base import Status, Step
+from dataops_core.diagnostics.connection import Layer
+from dataops_core.diagnostics.doctor import Diagnosis, diagnose
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.systems.trino.settings import TrinoSettings
@@ -34,12 +36,12 @@ def trino(url: str, tls: TlsSettings | None = None) -> Diagnosis:
 def broken(found: Diagnosis, layer: Layer, detail: str, mend: str) -> None:
     """Check that this layer, and none before it, has failed."""
     *before, last = found.steps
-    assert found.result is Result.FAILED
-    assert (last.layer, last.result) == (layer, Result.FAILED), last
+    assert found.status is Status.FAILED
+    assert (last.name, last.status) == (layer, Status.FAILED), last
     assert detail in last.detail
-    assert mend in (last.mend or "")
-    assert "\n" not in last.detail + (last.mend or "")
-    assert all(step.result is not Result.FAILED for step in before)
+    assert mend in (last.remedy or "")
+    assert "\n" not in last.detail + (last.remedy or "")
+    assert all(step.status is not Status.FAILED for step in before)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_a_name_that_nobody_knows() -> None:
 def test_nobody_listens(closed_port: int) -> None:
     found = trino(f"http://127.0.0.1:{closed_port}")
     broken(found, Layer.TCP, f"127.0.0.1:{closed_port}: connection refused", "Start it, or correct the port")
-    assert found.steps[0] == Step(Layer.NAME, Result.OK, "127.0.0.1")
+    assert found.steps[0] == Step(Layer.NAME, Status.OK, "127.0.0.1")
 
 
 @pytest.mark.programs
@@ -99,10 +101,10 @@ def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(
     broken(trino(gone.url, tls), Layer.TLS, "certificate has expired", "Renew the server's certificate")
     broken(trino(secured(authority, "example.org").url, tls), Layer.TLS, "mismatch", "Use a name that")
     well = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=60)).url, tls)
-    assert [step.result for step in well.steps] == [Result.OK] * 6
+    assert [step.status for step in well.steps] == [Status.OK] * 6
     soon = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=9)).url, tls)
-    assert soon.result is Result.WARNING
-    assert [step.layer for step in soon.steps if step.result is Result.WARNING] == [Layer.TLS]
+    assert soon.status is Status.WARNING
+    assert [step.name for step in soon.steps if step.status is Status.WARNING] == [Layer.TLS]
 
 
 def test_tls_where_there_is_none_and_none_where_there_is(
@@ -146,8 +148,8 @@ def test_of_several_brokers_each_is_tried(closed_port: int, silent_port: int) ->
     away = f"127.0.0.1:{closed_port}"
     broken(kafka(f"{away},no-such-host.invalid:9092"), Layer.TCP, f"{away}: connection refused", "Start it")
     found = kafka(f"{away},127.0.0.1:{silent_port}")
-    assert Step(Layer.TCP, Result.WARNING, f"{away}: connection refused", found.steps[3].mend) in found.steps
-    assert found.steps[-1].layer is Layer.PROTOCOL
+    assert Step(Layer.TCP, Status.WARNING, f"{away}: connection refused", found.steps[3].remedy) in found.steps
+    assert found.steps[-1].name is Layer.PROTOCOL
 
 
 @pytest.mark.programs
@@ -156,8 +158,8 @@ def test_one_that_hangs_delays_no_other(silent_port: int, answer: Callable[..., 
         airflow=AirflowSettings(url=f"http://127.0.0.1:{silent_port}", token="t"),
         trino=TrinoSettings(url=answer(200, INFO).url),
     )
-    by_name = {found.name: found.result for found in diagnose(context, {}, 1.0)}
-    assert by_name == {"airflow": Result.FAILED, "trino": Result.OK}
+    by_name = {found.name: found.status for found in diagnose(context, {}, 1.0)}
+    assert by_name == {"airflow": Status.FAILED, "trino": Status.OK}
 
 
 def test_the_command_tells_the_layer_and_the_mend(
@@ -192,4 +194,4 @@ def test_an_sdk_that_cannot_be_imported_is_the_fault_of_its_own_component(
         raise ImportError(kind)
 
     monkeypatch.setattr("dataops_core.diagnostics.doctor.prepare", prepare)
-    assert trino(answer(200, INFO).url).result is Result.OK
+    assert trino(answer(200, INFO).url).status is Status.OK

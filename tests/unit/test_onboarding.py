@@ -200,7 +200,7 @@ def test_without_an_alertmanager_its_checks_are_not_tried(verify: Verify) -> Non
         ((401, b""), "refused our credentials (401)", "Renew the credentials"),
         ((403, b""), "denies us permission (403)", "Grant the user"),
         ((404, b""), "HTTP 404", "is the base address of prometheus, without /api"),
-        ((503, b""), "HTTP 503", "by hand"),
+        ((503, b""), "HTTP 503", "starting, overloaded or stopped"),
     ],
 )
 def test_what_is_no_prometheus_fails_and_nothing_else_is_looked_for(

@@ -38,7 +38,8 @@ def doctor(
 def _diagnose(invocation: Invocation, components: list[str], *, as_json: bool) -> int:
     """Try each connection, and write up to which layer it works."""
     from dataops_core.cli.printing import show
-    from dataops_core.diagnostics.doctor import Result, as_dict, diagnose
+    from dataops_core.diagnostics.base import Status
+    from dataops_core.diagnostics.doctor import as_dict, diagnose
 
     chosen = invocation.chosen()
     found = diagnose(chosen.context, chosen.pipelines, chosen.settings.probe_timeout, components)
@@ -48,24 +49,25 @@ def _diagnose(invocation: Invocation, components: list[str], *, as_json: bool) -
         show([_components(found), "", *_problems(found), _summary(found)])
     if not found:
         say(f'dataops: the context "{chosen.name}" has no components')
-    return Exit.FAILED if any(each.result is Result.FAILED for each in found) else Exit.OK
+    return Exit.FAILED if any(each.status is Status.FAILED for each in found) else Exit.OK
 
 
 def _components(found: Sequence[Diagnosis]) -> Table:
     from dataops_core.cli.printing import safe, table
     from dataops_core.cli.steps import marked
-    from dataops_core.diagnostics.doctor import Layer, Result
+    from dataops_core.diagnostics.base import Status
+    from dataops_core.diagnostics.connection import Layer
 
     layers = (Layer.NAME, Layer.TCP, Layer.TLS, Layer.PROTOCOL, Layer.AUTHENTICATION, Layer.PERMISSION)
     rows = table("COMPONENT", *(layer.value.upper() for layer in layers), "ABOUT")
     for each in found:
         if each.kind == "component":
-            by_layer = {step.layer: step for step in reversed(each.steps)}
+            by_layer = {step.name: step for step in reversed(each.steps)}
             answered = by_layer.get(Layer.PROTOCOL)
-            about = answered.detail if answered and answered.result is Result.OK and answered.detail else each.target
+            about = answered.detail if answered and answered.status is Status.OK and answered.detail else each.target
             rows.add_row(
                 safe(each.name),
-                *(marked(by_layer[layer].result) if layer in by_layer else "" for layer in layers),
+                *(marked(by_layer[layer].status) if layer in by_layer else "" for layer in layers),
                 safe(about),
             )
     return rows
@@ -74,30 +76,30 @@ def _components(found: Sequence[Diagnosis]) -> Table:
 def _problems(found: Sequence[Diagnosis]) -> Iterator[str]:
     from dataops_core.cli.printing import safe
     from dataops_core.cli.steps import marked
-    from dataops_core.diagnostics.doctor import Result
+    from dataops_core.diagnostics.base import Status
 
     for each in found:
         for step in each.steps:
-            if step.result in (Result.FAILED, Result.WARNING):
-                yield f"{marked(step.result)} [bold]{safe(each.name)}[/] {step.layer.value}: {safe(step.detail)}"
-                if step.mend:
-                    yield f"    mend: {safe(step.mend)}"
+            if step.status in (Status.FAILED, Status.WARNING):
+                yield f"{marked(step.status)} [bold]{safe(each.name)}[/] {step.name.value}: {safe(step.detail)}"
+                if step.remedy:
+                    yield f"    mend: {safe(step.remedy)}"
     unknown: dict[str, list[str]] = {}
     for each in found:
         for step in each.steps:
-            if step.result is Result.UNKNOWN:
+            if step.status is Status.UNKNOWN:
                 unknown.setdefault(step.detail, []).append(each.name)
     for detail, names in unknown.items():
-        yield f"{marked(Result.UNKNOWN)} {safe(detail)}: {safe(', '.join(names))}"
+        yield f"{marked(Status.UNKNOWN)} {safe(detail)}: {safe(', '.join(names))}"
 
 
 def _summary(found: Sequence[Diagnosis]) -> str:
-    from dataops_core.diagnostics.doctor import Result
+    from dataops_core.diagnostics.base import Status
 
     words = []
     for kind, plural in (("component", "components answer"), ("stage", "stages are there")):
         of_kind = [each for each in found if each.kind == kind]
         if of_kind:
-            well = sum(each.result in (Result.OK, Result.WARNING) for each in of_kind)
+            well = sum(each.status in (Status.OK, Status.WARNING) for each in of_kind)
             words.append(f"{well} of {len(of_kind)} {plural}")
     return ", ".join(words)

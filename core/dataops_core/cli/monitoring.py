@@ -18,7 +18,8 @@ from dataops_core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dataops_core.diagnostics.monitoring import Found, Step
+    from dataops_core.diagnostics.base import Report, Step
+    from dataops_core.diagnostics.monitoring import Check
     from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
 
 
@@ -257,36 +258,36 @@ def _labels(typed: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _table(found: Found) -> Table:
+def _table(found: Report[Check]) -> Table:
     from dataops_core.cli.printing import safe, table
     from dataops_core.cli.steps import marked
 
     rows = table("CHECK", "RESULT", "WHY")
     for step in found.steps:
-        words = step.result.value.replace("_", " ")
+        words = step.status.value.replace("_", " ")
         rows.add_row(
-            step.check.value.replace("_", " "),
-            marked(step.result, f" {words}"),
+            step.name.value.replace("_", " "),
+            marked(step.status, f" {words}"),
             safe(step.detail),
         )
     return rows
 
 
-def _mends(found: Found) -> Iterator[str]:
+def _mends(found: Report[Check]) -> Iterator[str]:
     from dataops_core.cli.printing import safe
     from dataops_core.cli.steps import marked
 
-    def named(step: Step) -> str:
-        return step.check.value.replace("_", " ")
+    def named(step: Step[Check]) -> str:
+        return step.name.value.replace("_", " ")
 
     for step in found.steps:
-        if step.mend:
-            yield f"{marked(step.result)} [bold]{named(step)}[/] mend: {safe(step.mend)}"
+        if step.remedy:
+            yield f"{marked(step.status)} [bold]{named(step)}[/] mend: {safe(step.remedy)}"
 
 
-def _exit_code(found: Found) -> Exit:
-    from dataops_core.diagnostics.doctor import Result
+def _exit_code(found: Report[Check]) -> Exit:
+    from dataops_core.diagnostics.base import Status
 
-    if found.result is Result.FAILED:
+    if found.status is Status.FAILED:
         return Exit.FAILED
-    return Exit.CONNECTION if found.result is Result.UNKNOWN else Exit.OK
+    return Exit.CONNECTION if found.status is Status.UNKNOWN else Exit.OK

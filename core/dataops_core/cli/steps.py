@@ -1,19 +1,19 @@
-"""The glyph and the colour of a diagnosis's result."""
+"""The glyph and the colour of a diagnosis's status."""
 
 from __future__ import annotations
 
-from dataops_core.diagnostics.doctor import Result
+from dataops_core.diagnostics.base import Status
 
-GLYPHS = {Result.OK: "●", Result.WARNING: "▲", Result.UNKNOWN: "?", Result.FAILED: "✖", Result.NOT_USED: "-"}
+GLYPHS = {Status.OK: "●", Status.WARNING: "▲", Status.UNKNOWN: "?", Status.FAILED: "✖", Status.NOT_USED: "-"}
 COLOURS = {
-    Result.OK: "green",
-    Result.WARNING: "yellow",
-    Result.UNKNOWN: "magenta",
-    Result.FAILED: "red",
-    Result.NOT_USED: "dim",
+    Status.OK: "green",
+    Status.WARNING: "yellow",
+    Status.UNKNOWN: "magenta",
+    Status.FAILED: "red",
+    Status.NOT_USED: "dim",
 }
 
 
-def marked(result: Result, text: str = "") -> str:
-    """Return the glyph of a result, and a text, in the result's colour, in Rich's markup."""
-    return f"[{COLOURS[result]}]{GLYPHS[result]}{text}[/]"
+def marked(status: Status, text: str = "") -> str:
+    """Return the glyph of a status, and a text, in the status's colour, in Rich's markup."""
+    return f"[{COLOURS[status]}]{GLYPHS[status]}{text}[/]"

@@ -1,0 +1,152 @@
+"""The layers of a connection, and what can be tried of them without a client: name, TCP and TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from dataops_core.diagnostics.base import Report, Status, Step
+from dataops_core.health.text import duration
+from dataops_core.transport.credentials import Credential, certificate
+from dataops_core.transport.endpoints import Endpoint
+from dataops_core.transport.reasons import line
+
+NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""What OpenSSL says of an answer that is not TLS."""
+
+
+class Layer(StrEnum):
+    """What has to work for the next one to work."""
+
+    SETTINGS = "settings"
+    """What the settings refer to can be read: secrets, certificates."""
+    NAME = "name"
+    """The host's name is known."""
+    TCP = "tcp"
+    """It takes connections."""
+    TLS = "tls"
+    """Its certificate is one that we trust."""
+    PROTOCOL = "protocol"
+    """It answers in time, and is what we take it for."""
+    AUTHENTICATION = "authentication"
+    """It knows us."""
+    PERMISSION = "permission"
+    """We may read what the probes read."""
+    BROKERS = "brokers"
+    """The addresses that Kafka's brokers name for themselves can be reached."""
+    OBJECT = "object"
+    """The topic, group, checkpoint, table, DAG or relation of a stage is there and can be read."""
+
+
+def reach(report: Report[Layer], endpoints: Sequence[Endpoint], timeout: float) -> bool:
+    """Try name, TCP and TLS of each address; return whether one of them can be used."""
+    tried = [list(network(endpoint, timeout)) for endpoint in endpoints]
+    usable = [steps for steps in tried if steps[-1].status is not Status.FAILED]
+    # Of several servers one is enough; those that are away are said beside it.
+    report.steps += next(iter(usable), tried[0])
+    if usable:
+        for steps in tried:
+            if steps[-1].status is Status.FAILED:
+                report.steps.append(replace(steps[-1], status=Status.WARNING))
+    return bool(usable)
+
+
+def network(endpoint: Endpoint, timeout: float) -> Iterator[Step[Layer]]:
+    """Yield the layers of an address that can be tried, none after the first that fails."""
+    if endpoint.proxy is not None:
+        yield Step(Layer.TCP, Status.NOT_USED, f"through the proxy {endpoint.proxy}, as the environment says")
+        return
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        remedy = "Correct the name in the settings, or add it to the DNS or to /etc/hosts."
+        yield Step(Layer.NAME, Status.FAILED, f"{endpoint.host}: {(error.strerror or line(error)).lower()}", remedy)
+        return
+    yield Step(Layer.NAME, Status.OK, ", ".join(dict.fromkeys(str(at[4][0]) for at in found)))
+    began = time.monotonic()
+    try:
+        connection = socket.create_connection((endpoint.host, endpoint.port), timeout)
+    except OSError as error:
+        yield _no_connection(endpoint, error, timeout)
+        return
+    with connection:
+        yield Step(Layer.TCP, Status.OK, f"{endpoint} in {(time.monotonic() - began) * 1000:.0f} ms")
+        if endpoint.tls is None:
+            yield Step(Layer.TLS, Status.NOT_USED, "not used")
+        else:
+            yield _handshake(endpoint, connection, endpoint.tls(), timeout)
+
+
+def _no_connection(endpoint: Endpoint, error: OSError, timeout: float) -> Step[Layer]:
+    if isinstance(error, TimeoutError):
+        return Step(
+            Layer.TCP,
+            Status.FAILED,
+            f"{endpoint} does not answer within {duration(timeout)}",
+            "Look whether a firewall, a network policy or a wrong address swallows the packets.",
+        )
+    return Step(
+        Layer.TCP,
+        Status.FAILED,
+        f"{endpoint}: {(error.strerror or line(error)).lower()}",
+        "Start it, or correct the port in the settings.",
+    )
+
+
+def _handshake(endpoint: Endpoint, connection: socket.socket, context: ssl.SSLContext, timeout: float) -> Step[Layer]:
+    try:
+        with context.wrap_socket(connection, server_hostname=endpoint.host) as secured:
+            verified = context.verify_mode is not ssl.CERT_NONE
+            shown = certificate("its certificate", secured.getpeercert(binary_form=True) or b"")
+            return _certificate(shown, secured.version() or "TLS", verified=verified)
+    except ssl.SSLCertVerificationError as error:
+        detail, remedy = error.verify_message.rstrip("."), _remedy_of_certificate(endpoint, error)
+    except ssl.SSLError as error:
+        detail = (error.reason or line(error)).replace("_", " ").lower()
+        remedy = "Look which versions of TLS and which certificates the server takes."
+        if error.reason in NO_TLS:
+            remedy = f"It does not speak TLS at port {endpoint.port}: name its TLS port, or do without TLS."
+    except TimeoutError:
+        detail = f"no handshake within {duration(timeout)}"
+        remedy = "It takes connections and says nothing: look whether it hangs, or waits for another protocol."
+    except OSError as error:
+        detail = (error.strerror or line(error)).lower()
+        remedy = f"Look whether it speaks TLS at port {endpoint.port}."
+    return Step(Layer.TLS, Status.FAILED, f"{endpoint}: {detail}", remedy)
+
+
+def _certificate(shown: Credential, version: str, *, verified: bool) -> Step[Layer]:
+    detail = f"{version}, certificate until {shown.ends:%Y-%m-%d}"
+    if not verified:
+        return Step(Layer.TLS, Status.WARNING, f"{detail}, not verified", "Let it be verified.")
+    if shown.due <= datetime.now(UTC):
+        return Step(Layer.TLS, Status.WARNING, detail, "Renew the server's certificate, and see what should have.")
+    return Step(Layer.TLS, Status.OK, detail)
+
+
+def _remedy_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> str:
+    message = error.verify_message.lower()
+    if "expired" in message:
+        return "Renew the server's certificate."
+    if "mismatch" in message or "not valid for" in message:
+        return "Use a name that the certificate has, or have one made for this name."
+    return f"If you trust it, name the authority that has signed it: {endpoint.authority_key}."
+
+
+def speaks_tls(endpoint: Endpoint, timeout: float) -> bool:
+    """Tell whether an address takes a TLS handshake."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only whether it does, nothing is sent
+    try:
+        with (
+            socket.create_connection((endpoint.host, endpoint.port), timeout) as connection,
+            context.wrap_socket(connection, server_hostname=endpoint.host),
+        ):
+            return True
+    except OSError:
+        return False

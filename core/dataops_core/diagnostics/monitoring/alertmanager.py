@@ -1,0 +1,100 @@
+"""The steps of a central Alertmanager: has the Watchdog come, and is a test alert led to a receiver."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+
+from dataops_core.diagnostics.base import Status, Step
+from dataops_core.diagnostics.monitoring.expected import (
+    WATCHDOG,
+    Check,
+    Drill,
+    Outcome,
+    Wanted,
+    failed,
+)
+from dataops_core.errors import ClientError
+from dataops_core.health.text import duration
+from dataops_core.systems.prometheus.answers import Routed
+from dataops_core.systems.prometheus.client import AlertmanagerClient
+from dataops_core.transport.deadlines import Deadline
+
+
+def of_alertmanager(
+    client: AlertmanagerClient | None, wanted: Wanted, drill: Drill | None, sent: ClientError | None
+) -> Iterator[Step[Check]]:
+    """Yield the steps of an Alertmanager; none is tried where none is named."""
+    if client is None:
+        yield Step(Check.DELIVERY, Status.NOT_USED, "not tried: no Alertmanager is named")
+        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: no Alertmanager is named")
+        return
+    answers = True
+    try:
+        yield Step(Check.DELIVERY, *_delivery(client, wanted))
+    except ClientError as error:
+        answers = False
+        yield Step(Check.DELIVERY, *failed(error, "alertmanager", client.target))
+    if drill is None:
+        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: --send-test-alert sends one")
+    elif sent is not None:
+        yield Step(Check.TEST_ALERT, *failed(sent, "alertmanager", client.target))
+    elif not answers:
+        yield Step(Check.TEST_ALERT, Status.UNKNOWN, "sent, and not looked for, as alertmanager fails")
+    else:
+        try:
+            yield Step(Check.TEST_ALERT, *_arrival(client, wanted, drill))
+        except ClientError as error:
+            yield Step(Check.TEST_ALERT, *failed(error, "alertmanager", client.target))
+
+
+def _delivery(client: AlertmanagerClient, wanted: Wanted) -> Outcome:
+    come = client.alerts({"alertname": WATCHDOG})
+    if WATCHDOG in wanted.left_out:
+        return Status.NOT_USED, "the Watchdog is left out"
+    if not come:
+        return (
+            Status.FAILED,
+            "the Watchdog has not come",
+            "Look whether it fires, and whether Prometheus sends to this Alertmanager; it is sent once a minute.",
+        )
+    heard = [alert for alert in come if not alert.muted_by]
+    if not heard:
+        return Status.WARNING, f"the Watchdog has come, and is muted by {_muted(come)}", "End that silence."
+    return Status.OK, f"the Watchdog has come, and goes to {_receivers(heard)}"
+
+
+def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcome:
+    deadline = Deadline(client.timeout)
+    while not (come := client.alerts(drill.labels)):
+        if deadline.passed:
+            remedy = (
+                "Several Alertmanagers behind one address do not tell each other of alerts: ask one of them directly."
+            )
+            return Status.FAILED, f"taken, and not among its alerts within {duration(client.timeout)}", remedy
+        time.sleep(0.5)
+    muted = [alert for alert in come if alert.muted_by]
+    if muted:
+        remedy = "Nobody is told of it: end the silence, or look which alert inhibits it."
+        return Status.FAILED, f"it has come, and is muted by {_muted(muted)}", remedy
+    told = _receivers(come)
+    if wanted.receiver is not None and not any(
+        _is(name, wanted.receiver) for alert in come for name in alert.receivers
+    ):
+        return Status.FAILED, f"it goes to {told}, not to {wanted.receiver}", "Correct the routes, or its labels."
+    ends = drill.ends_at.astimezone(UTC)
+    return Status.OK, f"it has come, and goes to {told}: look there; it ends by itself at {ends:%H:%M:%S}Z"
+
+
+def _is(name: str, wanted: str) -> bool:
+    """Tell whether it is that receiver: an operator puts the namespace and the name of its resource before."""
+    return name == wanted or name.endswith(f"/{wanted}")
+
+
+def _receivers(alerts: Sequence[Routed]) -> str:
+    return ", ".join(sorted({name for alert in alerts for name in alert.receivers})) or "nobody"
+
+
+def _muted(alerts: Sequence[Routed]) -> str:
+    return ", ".join(sorted({by for alert in alerts for by in alert.muted_by}))

@@ -1,0 +1,235 @@
+"""The steps of a central Prometheus: does it scrape the exporter, has it our rules, whom does it alert."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from dataops_core.diagnostics.base import Status, Step
+from dataops_core.diagnostics.monitoring.expected import (
+    JOB,
+    WATCHDOG,
+    Check,
+    Outcome,
+    Wanted,
+    ask_the_platform,
+    failed,
+    listed,
+    shipped_rules,
+    unknown,
+)
+from dataops_core.errors import ClientError, NotFound, PermissionDenied, TimedOut, Unreachable
+from dataops_core.health.text import duration
+from dataops_core.systems.prometheus.answers import Sample, Series
+from dataops_core.systems.prometheus.client import PrometheusClient
+
+LOOK_BACK, LOOK_STEP = timedelta(hours=24), 120.0
+
+
+def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Check]]:
+    """Yield the steps of a Prometheus; those after one that hangs are unknown."""
+    first = Step(Check.PROMETHEUS, *_is_prometheus(client))
+    yield first
+    results = {Check.PROMETHEUS: first.status}
+    looks: tuple[tuple[Check, Callable[[], Outcome]], ...] = (
+        (Check.TARGET, lambda: _target(client, wanted)),
+        (Check.SNAPSHOT, lambda: _snapshot(client, wanted, results[Check.TARGET])),
+        (Check.RULES, lambda: _rules(client, wanted)),
+        (Check.WATCHDOG, lambda: _watchdog(client, wanted)),
+        (Check.ALERTMANAGER, lambda: _alertmanagers(client)),
+    )
+    gone = first.status is Status.FAILED
+    for check, look in looks:
+        if gone:
+            yield Step(check, Status.UNKNOWN, "not looked for, as prometheus fails")
+            continue
+        try:
+            step = Step(check, *look())
+        except ClientError as error:
+            gone = isinstance(error, TimedOut | Unreachable)
+            step = Step(check, *unknown(error, "prometheus", client.target))
+        results[check] = step.status
+        yield step
+
+
+def _is_prometheus(client: PrometheusClient) -> Outcome:
+    try:
+        return Status.OK, f"Prometheus {client.version()}"
+    except (NotFound, PermissionDenied):
+        pass  # a platform that lets nobody but its own have more than queries
+    except ClientError as error:
+        return failed(error, "prometheus", client.target)
+    try:
+        answered = client.query("vector(1)")
+    except ClientError as error:
+        return failed(error, "prometheus", client.target)
+    if [sample.value for sample in answered] != [1.0]:
+        return Status.FAILED, "vector(1) is not 1", "Name the address that PromQL is asked at, without /api."
+    return Status.OK, "answers queries; it does not tell its version"
+
+
+def _target(client: PrometheusClient, wanted: Wanted) -> Outcome:
+    job = f"job=~{json.dumps(wanted.job)}"
+    up = client.query(f"up{{{job}}}")
+    served = {_target_of(sample) for sample in client.query(f"dataops_build_info{{{job}}}")}
+    if not up:
+        return _no_target(client, wanted, bool(served))
+    down = [_target_of(sample) for sample in up if sample.value != 1]
+    if down:
+        try:
+            errors = client.scrape_errors()
+        except ClientError:
+            errors = {}
+        whys = [f"{name}: {errors[name.rpartition('/')[2]]}" for name in down if name.rpartition("/")[2] in errors]
+        return (
+            Status.FAILED,
+            f"{len(down)} of {len(up)} cannot be scraped: {listed(whys or down)}",
+            "Look whether a NetworkPolicy, a token or a certificate keeps Prometheus out; runbook DataopsExporterDown.",
+        )
+    silent = sorted({_target_of(sample) for sample in up} - served)
+    if silent:
+        return (
+            Status.FAILED,
+            f"scraped, and no exporter: {listed(silent)}",
+            "It serves no dataops_build_info: correct the target, or name the exporter's job with --job.",
+        )
+    detail = f"{listed(sorted(_target_of(sample) for sample in up))}, {_since(client, f'up{{{job}}}', up)}"
+    unwatched = sorted({name for name in (s.labels.get("job", "") for s in up) if not re.fullmatch(JOB, name)})
+    if unwatched:
+        remedy = f"DataopsExporterDown watches jobs like {JOB} only: name the job so, or change that rule."
+        return Status.WARNING, f"{detail}; its job is {listed(unwatched)}", remedy
+    return Status.OK, detail
+
+
+def _no_target(client: PrometheusClient, wanted: Wanted, served: bool) -> Outcome:
+    if served:
+        return (
+            Status.UNKNOWN,
+            "the exporter's metrics are there, and `up` is not: they were handed on by another Prometheus",
+            "Hand on `up` as well, which DataopsExporterDown reads.",
+        )
+    jobs = sorted({sample.labels.get("job", "") for sample in client.query("dataops_build_info")})
+    if jobs:
+        return (
+            Status.FAILED,
+            f"no target has a job like {wanted.job}; the exporter's job is {listed(jobs)}",
+            "Name it with --job.",
+        )
+    return (
+        Status.FAILED,
+        f"no target has a job like {wanted.job}",
+        "Look whether the monitor has the label that the platform selects by, and whether it selects your namespace.",
+    )
+
+
+def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> str:
+    """Say since when all of them that are there now are 1."""
+    now, present = up[0].at, [sample.labels for sample in up]
+    try:
+        found = client.query_range(expression, now - LOOK_BACK, now, LOOK_STEP)
+    except ClientError:
+        return "up"
+    oldest = now - LOOK_BACK + timedelta(seconds=1.5 * LOOK_STEP)
+    began = max((_up_since(series, now) for series in found if series.labels in present), default=now)
+    if began <= oldest:
+        return f"up for more than {duration(LOOK_BACK.total_seconds())}"
+    return f"up since {began:%Y-%m-%d %H:%M}Z or a little longer"
+
+
+def _up_since(series: Series, now: datetime) -> datetime:
+    began = now
+    for at, value in reversed(series.points):
+        if value != 1 or began - at > timedelta(seconds=1.5 * LOOK_STEP):
+            break
+        began = at
+    return began
+
+
+def _snapshot(client: PrometheusClient, wanted: Wanted, target: Status) -> Outcome:
+    job = f"job=~{json.dumps(wanted.job)}"
+    taken = client.query(f"dataops_exporter_snapshot_timestamp_seconds{{{job}}}")
+    if not taken and target is Status.FAILED:
+        return Status.UNKNOWN, "there is none, as target fails"
+    if not taken:
+        remedy = "Look at the exporter's log: its first look has not ended."
+        return Status.FAILED, "there is no dataops_exporter_snapshot_timestamp_seconds", remedy
+    # Of a snapshot that is too old the exporter shows no more than its time; its surveys go on beside that.
+    looks = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
+    fresh = {_target_of(sample) for sample in client.query(looks)}
+    old = [sample for sample in taken if _target_of(sample) not in fresh]
+    age = max((sample.at.timestamp() - sample.value) for sample in old or taken)
+    if old:
+        return (
+            Status.FAILED,
+            f"too old to be shown ({duration(max(0.0, age))}): {listed(sorted(_target_of(sample) for sample in old))}",
+            "The exporter answers, but has stopped to look: runbook DataopsExporterStale.",
+        )
+    if age < -60:
+        return Status.WARNING, f"of {duration(-age)} ahead", "Set the clocks of the exporter and of Prometheus by NTP."
+    return Status.OK, f"{duration(max(0.0, age))} old"
+
+
+def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
+    shipped = {name: number for name, number in shipped_rules().items() if name not in wanted.left_out}
+    try:
+        loaded = client.rules(shipped)
+    except (TimedOut, Unreachable):
+        raise
+    except ClientError as error:
+        # A platform that takes queries only does tell what the rules have made.
+        seen = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
+        made = "some of the recorded series are there" if seen and seen[0].value else "no recorded series is there"
+        return Status.UNKNOWN, f"which rules are loaded is not told ({error.message}); {made}", ask_the_platform()
+    found = Counter(rule.name for rule in loaded)
+    total = sum(shipped.values())
+    missing = [
+        f"{name} ({found[name]} of {number})" if found[name] else name
+        for name, number in shipped.items()
+        if found[name] < number
+    ]
+    if missing:
+        lost = sum(max(0, number - found[name]) for name, number in shipped.items())
+        remedy = (
+            "Look whether the PrometheusRule has the label that the platform selects by, and is of this version; "
+            "name what is left out on purpose with --left-out."
+        )
+        return Status.FAILED, f"{lost} of {total} are not loaded: {listed(missing)}", remedy
+    failing = [f"{rule.name}: {rule.error or 'no reason is told'}" for rule in loaded if rule.health == "err"]
+    if failing:
+        remedy = (
+            "Correct the rule, or what it reads: two targets that serve the same, a relabelling that drops a label."
+        )
+        return Status.FAILED, f"{len(failing)} fail: {listed(failing)}", remedy
+    waiting = sorted({rule.name for rule in loaded if rule.health != "ok"})
+    if waiting:
+        return Status.WARNING, f"not evaluated yet: {listed(waiting)}", "Look again in a minute."
+    return Status.OK, f"all {total} are loaded and evaluated"
+
+
+def _watchdog(client: PrometheusClient, wanted: Wanted) -> Outcome:
+    if WATCHDOG in wanted.left_out:
+        return Status.NOT_USED, "left out"
+    if client.query(f'ALERTS{{alertname="{WATCHDOG}",alertstate="firing"}}'):
+        return Status.OK, "fires"
+    return Status.FAILED, "does not fire", "Look at the rules: they are not loaded, or not evaluated."
+
+
+def _alertmanagers(client: PrometheusClient) -> Outcome:
+    try:
+        active = client.alertmanagers()
+    except (NotFound, PermissionDenied) as error:
+        return (
+            Status.UNKNOWN,
+            f"where it sends alerts to is not told ({error.message})",
+            "With --alertmanager it is seen from the other end: whether the Watchdog has come.",
+        )
+    if not active:
+        return Status.FAILED, "it sends alerts to nobody", "Name an Alertmanager in its configuration (alerting)."
+    return Status.OK, listed(active)
+
+
+def _target_of(sample: Sample) -> str:
+    return f"{sample.labels.get('job', '')}/{sample.labels.get('instance', '')}"
