@@ -27,6 +27,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "dag": {"dag_id": "d"},
     "trino_view": {"relation": "a.b.c"},
     "connector": {"connector": "c"},
+    "sql_query": {"query": "SELECT 1 AS lag_records"},
     "http_document": {"path": "/status", "progress_time": "at"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }
@@ -36,7 +37,11 @@ def examples(system: System, port: int) -> dict[str, Any]:
     web = {"url": f"http://127.0.0.1:{port}"}
     store = {"s3.endpoint": web["url"], "s3.region": "here"}  # else AWS is asked for the bucket's region
     catalog = {"properties": {"type": "rest", "uri": web["url"], "warehouse": "s3://lake", **store}}
-    given: Mapping[str, Any] = {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}, "iceberg": catalog}
+    given: Mapping[str, Any] = {
+        "kafka": {"bootstrap_servers": f"127.0.0.1:{port}"},
+        "iceberg": catalog,
+        "database": {"url": "sqlite:////no/such/file.db"},
+    }
     used = [*system.components, *(registry().component_kind(need) for need in ("kafka", "iceberg"))]
     return {
         "components": {k.name: k.settings.model_validate(given.get(k.name, web)) for k in used if k is not None},

@@ -29,7 +29,7 @@ from dataops_core.systems.base import ComponentKind, Need, StageKind, System
 
 log = logging.getLogger(__name__)
 
-BUILT_IN = ("kafka", "spark", "iceberg", "airflow", "trino", "prometheus", "connect", "http", "command")
+BUILT_IN = ("kafka", "spark", "iceberg", "airflow", "trino", "prometheus", "connect", "http", "command", "sql")
 """The product's own systems, in the order of the settings and of what they show."""
 GROUP = "dataops.systems"
 """Entry point group of the others."""

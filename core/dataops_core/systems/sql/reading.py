@@ -1,0 +1,34 @@
+"""Does a statement only read? A check of its words, on top of the read-only transaction that most databases have."""
+
+from __future__ import annotations
+
+import re
+
+QUERY_MAX = 20_000
+"""Characters of a query."""
+_HIDDEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_FIRST = ("select", "with", "values", "table")
+_CHANGES = frozenset(
+    (
+        *("insert", "update", "delete", "merge", "upsert", "truncate", "drop", "alter", "create", "rename", "grant"),
+        *("revoke", "call", "execute", "exec", "copy", "into", "attach", "detach", "pragma", "set", "reset", "lock"),
+        *("vacuum", "install", "load", "export", "import", "commit", "rollback", "begin", "do", "nextval", "setval"),
+        *("outfile", "dumpfile", "load_extension", "pg_sleep", "dblink", "lo_import", "lo_export"),
+    )
+)
+
+
+def query_problem(query: str) -> str | None:
+    """Return why a query is refused; `None` where it is one statement that only reads."""
+    if len(query) > QUERY_MAX:
+        return f"has more than {QUERY_MAX:,} characters"
+    text = _HIDDEN.sub(" '' ", query).strip().removesuffix(";").rstrip()
+    if ";" in text:
+        return "has more than one statement"
+    words = re.findall(r"[a-z_][a-z0-9_$]*", text.lower())
+    if not words or words[0] not in _FIRST:
+        return f"must begin with {', '.join(word.upper() for word in _FIRST[:-1])} or {_FIRST[-1].upper()}"
+    changes = next((word for word in words if word in _CHANGES), None)
+    if changes is not None:
+        return f'may only read, and has the word "{changes}"; put it in quotes if it is a name'
+    return None
