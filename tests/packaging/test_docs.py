@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+from functools import reduce
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,38 @@ def test_the_site_has_every_page_and_no_dead_link(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+CODE = re.compile(r"`(dataops_(?:core|tui|exporter|pipeline)[\w.]*)(?:\(([^`]*)\))?`")
+"""A module, a class or a function in backticks, with the parameters that it is called with."""
+
+
+def named_in(path: str) -> object:
+    """Return the module, class or function of a dotted path."""
+    module, names = path, list[str]()
+    while find_spec_of(module) is None:
+        module, _, name = module.rpartition(".")
+        names.insert(0, name)
+    return reduce(getattr, names, import_module(module))
+
+
+def find_spec_of(module: str) -> object:
+    try:
+        return find_spec(module)
+    except ModuleNotFoundError:  # its parent is a module and no package
+        return None
+
+
+def test_the_architecture_names_code_that_exists() -> None:
+    found = CODE.findall((ROOT / "docs/architecture.md").read_text())
+    assert len(found) > 40
+    for path, parameters in found:
+        named = named_in(path)
+        if parameters:
+            known = inspect.signature(named).parameters  # type: ignore[arg-type]
+            assert set(parameters.split(", ")) <= set(known), path
+    with pytest.raises(AttributeError):
+        named_in("dataops_core.monitor.Monitors")
 
 
 def test_every_make_target_and_simulator_option_is_described() -> None:
