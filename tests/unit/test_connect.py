@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.json_server import JsonServer, serving
 
-from dataops_core.errors import BadAnswer, NotFound
+from dataops_core.errors import BadAnswer, NotFound, Unreachable
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Activity, Finding, Observation, Severity
 from dataops_core.systems.clients import Clients
@@ -202,6 +202,17 @@ def test_a_sink_that_runs_and_does_not_deliver_is_found(server: JsonServer) -> N
     assert finding.sentence == "it has passed 300 records, and the table try.orders never had a commit"
     delivered = {"lake": Catalog(NOW)}
     assert found_in(observed(server, status("RUNNING", "RUNNING"), clients=delivered, **of), stage(**of)) == ()
+
+
+def test_a_catalog_that_is_away_hides_no_failed_task(server: JsonServer) -> None:
+    class Away(Catalog):
+        def ask(self, question: Any) -> Any:
+            raise Unreachable("catalog lake: cannot be reached")
+
+    of = {"catalog": "lake", "table": "try.orders"}
+    seen = observed(server, status("RUNNING", "FAILED"), clients={"lake": Away(None)}, **of)
+    assert [finding.check for finding in found_in(seen, stage(**of))] == ["task-failed"]
+    assert seen.notes[-1] == "delivery is unknown: catalog lake: cannot be reached"
 
 
 def test_offsets_that_advance_without_a_commit_are_counted() -> None:

@@ -78,8 +78,7 @@ def _configurations(client: ConnectClient, name: str) -> DoctorStep:
 
 
 def _needs(stage: ConnectorStage) -> tuple[Need, ...]:
-    catalog = () if stage.catalog is None else (Need("iceberg", stage.catalog, "catalog"),)
-    return (Need("connect", stage.on), Need("kafka", stage.kafka, "kafka"), *catalog)
+    return (Need("connect", stage.on), Need("kafka", stage.kafka, "kafka"))
 
 
 def _problems(stage: ConnectorStage) -> Iterator[str]:
@@ -97,7 +96,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="connect",
-    tested="a local server that answers as Kafka Connect 4.3.1",
+    tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with the Iceberg sink 1.12.0, by hand; its answers in tests",
     discover=_discover,
     discovery_turn=3,
     components=(

@@ -43,6 +43,7 @@ class ConnectorDetails(ReaderDetails):
         table_empty: Whether that table has never been committed to.
         undelivered_since: Since when the sink's offsets have advanced without a commit of its table.
         undelivered: Records that the sink has passed since then.
+        delivery_unknown: Why the table could not be read.
     """
 
     connect_url: str | None = value()
@@ -61,3 +62,4 @@ class ConnectorDetails(ReaderDetails):
     table_empty: bool | None = value()
     undelivered_since: datetime | None = value()
     undelivered: int | None = value("records")
+    delivery_unknown: str | None = value()

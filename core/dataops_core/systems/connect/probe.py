@@ -65,7 +65,8 @@ def observe_connector(
         found, more = _sink(stage, kafka, config, clients)
     else:
         found, more = _source(stage, client, kafka)
-    notes = (state, *found.pop("notes", ()))
+    unknown = more.get("delivery_unknown")
+    notes = (state, *found.pop("notes", ()), *((f"delivery is unknown: {unknown}",) if unknown else ()))
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -193,7 +194,10 @@ def _delivery(stage: ConnectorStage, position: int, clients: Clients) -> dict[st
     if stage.catalog is None or stage.table is None:
         return {}
     client: CatalogClient = clients.need("iceberg", stage.catalog)
-    snapshot = client.ask(lambda catalog: catalog.load_table(stage.table or "").current_snapshot())
+    try:
+        snapshot = client.ask(lambda catalog: catalog.load_table(stage.table or "").current_snapshot())
+    except ClientError as error:  # what the connector does is known without
+        return {"delivery_unknown": str(error)}
     committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot is not None else None
     deliveries: Deliveries = clients.keep("connect deliveries", Deliveries)
     since, records = deliveries.seen(f"{stage.connector} {stage.table}", committed, position, datetime.now(UTC))
