@@ -5,6 +5,7 @@ SHELL := bash
 
 STATE ?= .local/demo
 PORT_BASE ?= 19000
+MINUTES ?= 10
 PYTHON ?= python3
 
 PY := .venv/bin/python
@@ -33,13 +34,15 @@ test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, t
 
 ##### Longer runs
 
-.PHONY: chaos soak test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos monkey soak test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
 	$(PY) -m pytest -m kube
 chaos: install fetch ## a million faulty readings, and twenty kills of Spark, Kafka and the store under load: each record once in Trino
 	DATAOPS_KILLS=20 DATAOPS_READINGS=1000000 $(PY) -m pytest tests/e2e/test_exactly_once.py tests/e2e/test_kills.py
+monkey: install ## random input into the console on the running local stack (make up), read-only; MINUTES=10, SEED=, and REPLAY=1 for the shipped recording without a stack
+	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.monkey --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),,--config $(STATE)/dataops.toml)
 soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
 	$(PY) -m pytest -s -m soak
 test-long: install fetch monitoring-tools ## outages, kills, alerts and detection of excursions on the real components; half an hour

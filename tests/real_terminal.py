@@ -42,6 +42,8 @@ class RealTerminal:
         self.raw = b""
         """Everything that the program has written."""
         self._lock = threading.Lock()
+        self.garbled = ""
+        """What the terminal could not understand."""
 
     def __enter__(self) -> Self:
         self._master, slave = pty.openpty()
@@ -65,7 +67,11 @@ class RealTerminal:
             while chunk := os.read(self._master, 1 << 16):
                 with self._lock:
                     self.raw += chunk
-                    self._stream.feed(chunk)
+                    try:
+                        self._stream.feed(chunk)
+                    except (TypeError, ValueError, IndexError) as error:  # pyte knows no sequence like that
+                        self.garbled = f"{error}: {self.raw[-len(chunk) - 200 :]!r}"
+                        self._stream = pyte.ByteStream(self.screen)
                 for asked, answer in _QUERIES.items():
                     if asked in chunk:
                         os.write(self._master, answer)
@@ -75,6 +81,12 @@ class RealTerminal:
         for descriptor in (self._slave, self._master):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+    def resize(self, lines: int, columns: int) -> None:
+        """Make the window larger or smaller."""
+        with self._lock:
+            self.screen.resize(lines, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def write(self, keys: bytes) -> None:
         """Press keys."""
