@@ -21,6 +21,7 @@ from dataops_core.systems.airflow.runs import LogLine, LogPart, Param, TaskInsta
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.screens.dags import RunsScreen
 from dataops_tui.screens.tasks import LogScreen, TasksScreen
+from dataops_tui.widgets import log_view
 
 
 class FakeRuns:
@@ -142,6 +143,52 @@ async def test_from_the_dag_to_the_log_that_grows(console: Console, runs: FakeRu
         await pilot.pause()
         assert console.app.current_mode == "dags"
         await until_shown(console.app, lambda text: "newest runs of conform" in text, "the DAGs")
+
+
+async def test_a_long_log_is_there_from_its_first_line_and_is_searched(console: Console, runs: FakeRuns) -> None:
+    lines = [line(f"row {n}") for n in range(30_000)]
+    lines[7], lines[20_000] = line("town (a) is " + "long " * 60), line("town (b)", "error")
+    runs.parts = [LogPart(tuple(lines), "t1"), LogPart(tuple(line(f"late {n}") for n in range(11)), None)]
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_run(console, pilot)
+        await pilot.press("j", "l")
+        text = await until_shown(console.app, lambda text: "the end" in text, "the log to its end")
+        assert "30,011 lines" in text
+        assert "late 10" in text
+        await pilot.press("g")
+        await until_shown(console.app, lambda text: "row 0" in text and "row 8" in text, "the first line")
+        await pilot.press("slash", *"town (")
+        await until_shown(console.app, lambda text: "is no regular expression" in text, "what is wrong")
+        await pilot.press("backspace", "backspace", *" .[ab]", "enter")
+        text = await until_shown(console.app, lambda text: "1 of 2 lines that match" in text, "the first match")
+        assert "town (a)" in text
+        await pilot.press("n")
+        text = await until_shown(console.app, lambda text: "2 of 2 lines that match" in text, "the next match")
+        assert "town (b)" in text
+        await pilot.press("n", "N", "N")
+        await until_shown(console.app, lambda text: "1 of 2 lines" in text and "town (a)" in text, "round the end")
+        await pilot.resize_terminal(60, 30)
+        await pilot.press("slash", *"nowhere", "enter")
+        await until_shown(console.app, lambda text: "no line matches" in text, "that there is none")
+        await pilot.press("c")
+        assert console.app.clipboard.count("\n") == 30_010
+
+
+async def test_of_a_log_that_is_too_long_it_is_said_what_is_missing(
+    console: Console, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_view, "MAX_CHARACTERS", 20_000)
+    runs.parts = [LogPart(tuple(line(f"row {n:06}") for n in range(at, at + 500)), "t") for at in (0, 500)]
+    runs.parts.append(LogPart((line("last"),), None))
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_run(console, pilot)
+        await pilot.press("j", "l")
+        text = await until_shown(console.app, lambda text: "the end" in text, "the log to its end")
+        view = console.app.screen.query_one(log_view.LogView)
+        assert view.missing + len(view.lines) == 1001
+        assert view.missing > 100
+        assert f"the first {view.missing} lines are missing" in text
+        assert "last" in text
 
 
 async def test_a_log_that_cannot_be_had_is_said(console: Console, runs: FakeRuns) -> None:

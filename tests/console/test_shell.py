@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +26,7 @@ from dataops_core.gc_tuning import IDLE_SECONDS, WORTHWHILE
 from dataops_core.systems.airflow.runs import Param
 from dataops_core.systems.clients import Clients
 from dataops_tui.app import DataopsApp
+from dataops_tui.background import in_background
 from dataops_tui.base import TICK
 from dataops_tui.messages import DagFound
 from dataops_tui.resource import Row, TableScreen
@@ -232,6 +235,28 @@ async def test_a_dag_that_airflow_does_not_have_opens_no_form(
         await until_shown(console.app, lambda text: "Trigger hourly in the context" in text, "the form")
         console.app.post_message(DagFound("nope", console.app.screen_stack[0]))
         await until_shown(console.app, lambda text: "nope was not triggered: another screen" in text, "why not")
+
+
+async def test_work_of_a_screen_that_is_closed_meanwhile_still_finds_the_console(console: Console) -> None:
+    found: list[object] = []
+    go, done = threading.Event(), threading.Event()
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = TopicScreen("orders")
+        await console.app.push_screen(screen)
+
+        def work() -> None:
+            go.wait(30)
+            try:
+                found.append(screen.console)
+            finally:
+                done.set()
+
+        in_background(screen, "fetching", work)
+        await console.app.pop_screen()
+        await pilot.pause()
+        go.set()
+        assert await asyncio.to_thread(done.wait, 30)
+    assert found == [console.app]
 
 
 async def test_enter_that_is_pressed_three_times_opens_once(console: Console) -> None:

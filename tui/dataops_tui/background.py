@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Thread
 
+from textual._context import active_app
 from textual.message_pump import MessagePump
 
 from dataops_core.error_log import log_error
@@ -18,8 +19,10 @@ def in_background(owner: MessagePump, what: str, work: Callable[[], None]) -> No
     Not a Textual worker: those are joined when the app ends, and a server that hangs must not keep anybody from
     leaving.
     """
+    app = owner.app
 
     def run() -> None:
+        active_app.set(app)  # else a screen that is closed meanwhile no longer finds its app
         try:
             work()
         except DataopsError as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.kafka.records import Record
     from dataops_tui.app import Watching
     from dataops_tui.time_travel import History, Move, Past
+    from dataops_tui.widgets.log_view import Line
 
 
 @dataclass
@@ -95,6 +96,16 @@ class BackfillPlanned(Message):
     airflow: AirflowClient
     wanted: Backfill
     dates: tuple[datetime, ...]
+
+
+@dataclass
+class LogGrown(Message):
+    """A part of a log has been read; `token` asks for the next part, and is `None` at the end."""
+
+    started: bool
+    lines: list[Line]
+    token: str | None
+    at: datetime
 
 
 @dataclass

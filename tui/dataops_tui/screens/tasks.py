@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,27 +14,29 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.widgets import RichLog
 
 from dataops_core.errors import NotFound
 from dataops_core.health.text import ago, clock, count
+from dataops_core.plain import visible
 from dataops_tui import look
 from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen
-from dataops_tui.messages import Fetched, WorkFailed
+from dataops_tui.messages import LogGrown, WorkFailed
 from dataops_tui.resource import FETCHING, ResourceScreen, Row
+from dataops_tui.widgets.filter_line import FilterLine
+from dataops_tui.widgets.log_view import Line, LogView
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
     from dataops_core.systems.airflow.client import AirflowClient
-    from dataops_core.systems.airflow.runs import LogLine, LogPart, TaskInstance
+    from dataops_core.systems.airflow.runs import LogLine, TaskInstance
 
 BAR = 40
 """Columns of the time line."""
 LOG_EVERY = 2.0
 """Seconds between two looks at a log that grows."""
-LOG_LINES = 10_000
-"""Newest lines of a log that are kept."""
+MANY = 100
+"""Lines of a part after which the next part is asked for at once."""
 LEVELS = {"error": "red", "critical": "red bold", "warning": "yellow", "debug": "dim"}
 
 
@@ -131,6 +133,9 @@ class LogScreen(ConsoleScreen):
         Binding("escape", "dismiss", "Back", id="log.back", tooltip="Go back to the tasks"),
         Binding("f", "follow", "Follow", id="log.follow", tooltip="Follow the end of the log, or stop following"),
         Binding("c", "copy", "Copy", id="log.copy", tooltip="Copy the log"),
+        Binding("slash", "filter", "Search", id="log.search", tooltip="Search the log", priority=True),
+        Binding("n", "step(1)", "Next", id="log.next", show=False, tooltip="Next line that matches"),
+        Binding("N", "step(-1)", "Previous", id="log.previous", show=False, tooltip="Line before that matches"),
         Binding("g", "top", "Top", id="log.top", show=False, tooltip="First line"),
         Binding("G", "bottom", "Bottom", id="log.bottom", show=False, tooltip="Last line"),
     ]
@@ -146,20 +151,25 @@ class LogScreen(ConsoleScreen):
         self._failed: str | None = None
         self._waits = False
         self._seen: datetime | None = None
-        self._lines: deque[str] = deque(maxlen=LOG_LINES)
 
     def crumb(self) -> str:
         """Return the task."""
         return f"{self._instance.key} log"
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: the log, and how far it is."""
-        yield RichLog(id="log", max_lines=LOG_LINES, wrap=True, markup=False, highlight=False)
+        """Lay out: the log, the search, and how far the log is."""
+        yield LogView(id="log")
+        yield FilterLine("search for a regular expression; n and N go on, Enter keeps it, Escape drops it")
         yield Words(id="said")
+
+    @property
+    def view(self) -> LogView:
+        """The log."""
+        return self.query_one(LogView)
 
     def on_mount(self) -> None:
         """Fetch now, and go on until the log has ended."""
-        self.query_one(RichLog).focus()
+        self.view.focus()
         self.load()
         self.set_interval(LOG_EVERY, self.load)
 
@@ -168,7 +178,7 @@ class LogScreen(ConsoleScreen):
         if self._asked or self._ended:
             return
         self._asked = True
-        context, token = self.console.context_name, self._token
+        token, has_lines = self._token, bool(self.view.lines)
 
         def work() -> None:
             from dataops_core.systems.airflow.runs import log  # noqa: PLC0415 - as above
@@ -176,26 +186,25 @@ class LogScreen(ConsoleScreen):
             try:
                 part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)
             except NotFound:
-                if self._instance.tries or self._lines:
+                if self._instance.tries or has_lines:
                     raise
                 part = None  # it waits for its first try
-            self.post_message(Fetched(context, part, look.utc_now()))
+            now = look.utc_now()
+            lines = [row for line in part.lines for row in _lines(line, now)] if part is not None else []
+            self.post_message(LogGrown(part is not None, lines, part.token if part is not None else None, now))
 
         in_background(self, FETCHING, work)
 
-    @on(Fetched)
-    def _grown(self, message: Fetched) -> None:
-        part: LogPart | None = message.value
-        self._asked, self._failed, self._seen, self._waits = False, None, message.at, part is None
-        if part is None:
-            self._redraw()
-            return
-        self._token, self._ended = part.token, part.token is None
-        now = look.utc_now()
-        for line in part.lines:
-            text = _line(line, now)
-            self._lines.append(text.plain)
-            self.query_one(RichLog).write(text)
+    @on(LogGrown)
+    def _grown(self, message: LogGrown) -> None:
+        self._asked, self._failed, self._seen, self._waits = False, None, message.at, not message.started
+        if message.started:
+            self._token, self._ended = message.token, message.token is None
+            before = len(self.view.lines) + self.view.missing
+            self.view.add(message.lines)
+            self._search_on(before - self.view.missing)
+            if len(message.lines) >= MANY:
+                self.load()
         self._redraw()
 
     @on(WorkFailed)
@@ -206,13 +215,19 @@ class LogScreen(ConsoleScreen):
 
     def draw(self, now: datetime) -> None:
         """Show how far the log is."""
-        said = Text(f"try {max(self._instance.tries, 1)}, {count(len(self._lines))} lines", "dim")
+        view = self.view
+        said = Text(f"try {max(self._instance.tries, 1)}, {count(len(view.lines))} lines", "dim")
+        if view.missing:
+            said.append(f"  the first {count(view.missing)} lines are missing: the log is too long", "not dim yellow")
+        if self.query_one(FilterLine).value:
+            found = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
+            said.append(f"  {found}", "not dim yellow")
         said.append(f"  updated {ago(self._seen, now)}" if self._seen else "  loading …")
         if self._waits:
             said.append("  the task has not started: there is no log yet", "not dim yellow")
         elif self._ended:
-            said.append("  end of log", "not dim")
-        elif self.query_one(RichLog).auto_scroll:
+            said.append("  the end", "not dim")
+        elif view.follows:
             said.append("  ● following", "not dim green")
         else:
             said.append("  ‖ not following (f follows)", "not dim yellow")
@@ -220,29 +235,53 @@ class LogScreen(ConsoleScreen):
             said = Text.assemble(look.plain(self._failed, "red"), "  ", said)
         self.query_one("#said", Words).show(said)
 
+    def action_filter(self) -> None:
+        """Ask what to search for."""
+        self.query_one(FilterLine).open()
+
+    @on(FilterLine.Filtered)
+    def _search(self) -> None:
+        self.view.search(self._hits(0))
+        self._redraw()
+
+    def _search_on(self, start: int) -> None:
+        if self.query_one(FilterLine).value:
+            self.view.hits += self._hits(max(0, start))
+
+    def _hits(self, start: int) -> list[int]:
+        search = self.query_one(FilterLine)
+        if not search.value:
+            return []
+        kept = search.keep([line.text for line in self.view.lines[start:]])
+        return list(compress(range(start, len(self.view.lines)), kept))
+
+    def action_step(self, by: int) -> None:
+        """Go to another line that matches."""
+        self.view.step(by)
+        self._redraw()
+
     def action_follow(self) -> None:
         """Stay at the end from now on, or hold still."""
-        log = self.query_one(RichLog)
-        log.auto_scroll = not log.auto_scroll
-        if log.auto_scroll:
-            log.scroll_end(animate=False)
+        self.view.follows = not self.view.follows
+        if self.view.follows:
+            self.view.to_end()
         self._redraw()
 
     def action_copy(self) -> None:
         """Copy the log through the terminal (OSC 52)."""
-        self.app.copy_to_clipboard("\n".join(self._lines))
-        self.notify(f"copied {count(len(self._lines))} lines", timeout=2)
+        self.app.copy_to_clipboard("\n".join(line.text for line in self.view.lines))
+        self.notify(f"copied {count(len(self.view.lines))} lines", timeout=2)
 
     def action_top(self) -> None:
         """Go to the first line."""
-        self.query_one(RichLog).auto_scroll = False
-        self.query_one(RichLog).scroll_home(animate=False)
+        self.view.follows = False
+        self.view.scroll_home(animate=False)
         self._redraw()
 
     def action_bottom(self) -> None:
         """Go to the last line, and stay there."""
-        self.query_one(RichLog).auto_scroll = True
-        self.query_one(RichLog).scroll_end(animate=False)
+        self.view.follows = True
+        self.view.to_end()
         self._redraw()
 
 
@@ -266,11 +305,11 @@ def _bar(task: TaskInstance, begin: datetime, end: datetime) -> Text:
     return Text.assemble(" " * queued, ("░" * (started - queued), "cyan"), ("█" * (ended - started), colour))
 
 
-def _line(line: LogLine, now: datetime) -> Text:
+def _lines(line: LogLine, now: datetime) -> Iterator[Line]:
     at = f"{clock(line.at, now)} " if line.at else ""
     colour = LEVELS.get((line.level or "").lower(), "")
-    text = Text.assemble((at, "dim"), look.plain(f"{line.level.upper()} " if line.level else "", colour))
-    text.append_text(Text("\n").join(look.plain(part.expandtabs(), colour) for part in line.text.splitlines() or [""]))
-    for detail in line.traceback:
-        text.append("\n").append_text(look.plain(detail, "red"))
-    return text
+    first, *others = line.text.splitlines() or [""]
+    level = f"{line.level.upper()} " if line.level else ""
+    yield Line(at + visible((level + first).expandtabs()), len(at), colour)
+    yield from (Line(visible(other.expandtabs()), 0, colour) for other in others)
+    yield from (Line(visible(detail), 0, "red") for detail in line.traceback)

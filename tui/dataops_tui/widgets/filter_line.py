@@ -60,13 +60,13 @@ class FilterLine(Vertical):
     class Filtered(Message):
         """The filter has changed."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, placeholder: str = "a regular expression, !not or ~loose; Enter keeps it, Escape drops it"
+    ) -> None:
         super().__init__()
         self.display = False
         self._back: Widget | None = None
-        self._input = Input(
-            placeholder="a regular expression, !not or ~loose; Enter keeps it, Escape drops it", compact=True
-        )
+        self._input = Input(placeholder=placeholder, compact=True)
         self._problem = Words()
         self._problem.display = False
         self._filter: Filter = _everything
