@@ -34,7 +34,7 @@ test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, t
 
 ##### Longer runs
 
-.PHONY: chaos monkey soak test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos monkey soak fuzz test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -45,6 +45,9 @@ monkey: install ## random input into the console on the running local stack (mak
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.monkey --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),,--config $(STATE)/dataops.toml)
 soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
 	$(PY) -m pytest -s -m soak
+fuzz: MINUTES = 60
+fuzz: install ## every parser of outside data against random inputs for MINUTES (60): inputs tried, tracebacks, slow inputs
+	$(PY) -m tests.hostile.fuzz --minutes $(MINUTES)
 test-long: install fetch monitoring-tools ## outages, kills, alerts and detection of excursions on the real components; half an hour
 	$(PY) -m pytest -m long
 upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from tests.hostile.answers import ANSWERS
 from tests.trino_server import listed
 
-from dataops_core.errors import DataopsError
+from dataops_core.actions.params import expected, parse_param
+from dataops_core.errors import ActionRefused, DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
+from dataops_core.systems.airflow import answers as airflow
+from dataops_core.systems.airflow import runs
+from dataops_core.systems.kafka.schema_registry import read_schema
 from dataops_core.systems.prometheus import answers as prometheus
+from dataops_core.systems.spark import ui as spark_ui
 from dataops_core.systems.trino import answers as trino
 from dataops_core.systems.trino.probe import _load
 from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 TYPED = (Malformed, DataopsError)
@@ -126,6 +134,41 @@ def _sample(path: str) -> Any:
     return ANSWERS[f"GET {path}"]
 
 
+def _sample_post(path: str) -> Any:
+    return ANSWERS[f"POST {path}"]
+
+
+def _items(name: str, key: str, read: Callable[[Fields], Any], instead: Callable[[str, str], Any]) -> Any:
+    return lambda found: airflow.read_items(found, name, key, read, instead)
+
+
+def _log(found: Any) -> None:
+    for each in runs.read_log(found).lines:
+        visible(each.text)
+        visible("\n".join(each.traceback))
+
+
+def _params(found: Any) -> None:
+    for param in runs.read_params(found):
+        visible(expected(param.schema))
+        for typed in ("", "5", "x"):
+            with suppress(ActionRefused):
+                parse_param(param.name, typed, param.schema)
+
+
+DECLARED = {
+    "type": ["string", "null"], "enum": ["a", 1], "format": "date", "minLength": 1, "maxLength": 9,
+    "pattern": "^[a-z]+$", "minimum": 1, "maximum": 2, "exclusiveMinimum": 0, "exclusiveMaximum": 3,
+}  # fmt: skip
+LOG = {
+    "content": [
+        {"timestamp": "2026-01-05T03:00:00Z", "level": "info", "event": "e", "error_detail": [
+            {"frames": [{"filename": "f", "lineno": 1, "name": "n"}], "exc_type": "E", "exc_value": "v"}
+        ]},
+        "text",
+    ],
+    "continuation_token": "t",
+}  # fmt: skip
 _data = prometheus.read_data
 PARSERS: dict[str, Parser] = {
     "trino info": Parser(({"nodeVersion": {"version": "476"}, "starting": False, "uptime": "1.00m"},), trino.read_info),
@@ -154,6 +197,46 @@ PARSERS: dict[str, Parser] = {
     ),
     "alertmanager alerts": Parser((_sample("/api/v2/alerts"),), prometheus.read_active),
     "alertmanager routed": Parser((_sample("/api/v2/alerts"),), prometheus.read_routed),
+    "airflow health": Parser((_sample("/api/v2/monitor/health"),), airflow.read_health),
+    "airflow dags": Parser(
+        (_sample("/api/v2/dags"),), _items("dags", "dag_id", airflow.read_dag, airflow.unreadable_dag)
+    ),
+    "airflow runs": Parser(
+        (_sample("/api/v2/dags/d/dagRuns"),),
+        _items("dag_runs", "dag_run_id", airflow.read_run, partial(airflow.unreadable_run, "d")),
+    ),
+    "airflow pools": Parser(
+        (_sample("/api/v2/pools"),), _items("pools", "name", airflow.read_pool, airflow.unreadable_pool)
+    ),
+    "airflow tasks": Parser(
+        (_sample("/api/v2/dags/d/dagRuns/r/taskInstances"),),
+        _items("task_instances", "task_id", runs.read_task, runs.unreadable_task),
+    ),
+    "airflow work": Parser(
+        (_sample("/api/v2/dags/d/dagRuns/r/taskInstances"),),
+        lambda found: airflow.read_all(found, "task_instances", airflow.read_work),
+    ),
+    "airflow assets": Parser(
+        (_sample("/api/v2/assets"),), lambda found: airflow.read_page(found, "assets", airflow.read_asset)
+    ),
+    "airflow files": Parser(
+        (_sample("/api/v2/importErrors"),),
+        lambda found: airflow.read_all(found, "import_errors", airflow.read_failed_file),
+    ),
+    "airflow token": Parser((_sample_post("/auth/token"),), airflow.read_token),
+    "airflow log": Parser((LOG,), _log),
+    "airflow params": Parser(
+        ({"params": {"n": {"value": 1, "schema": DECLARED, "description": "d"}, "plain": 5}},), _params
+    ),
+    "spark applications": Parser((_sample("/api/v1/applications"),), spark_ui.read_running),
+    "spark executions": Parser(
+        (_sample("/api/v1/applications/app-1/sql"),), lambda found: spark_ui.read_ended(found, "q")
+    ),
+    "spark execution": Parser((_sample("/api/v1/applications/app-1/sql/1"),), spark_ui.read_dropped),
+    "registry schema": Parser(
+        ({"schema": "x", "schemaType": "AVRO", "references": [{"name": "n", "subject": "s", "version": 1}]},),
+        read_schema,
+    ),
 }
 
 

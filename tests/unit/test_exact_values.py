@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import example, given
@@ -14,6 +19,7 @@ from hypothesis import strategies as st
 from dataops_core.json_text import JsonText, dumps, indented, one_line, parsed, readable
 from dataops_core.plain import encodable, visible
 from dataops_core.rows import writer
+from dataops_core.sql.export import export
 from dataops_core.systems.kafka.records import MAX_BYTES, Record, as_dict, decode
 from dataops_core.systems.kafka.records import _cut as cut
 from dataops_core.values import Columns, plain, shown, text_of
@@ -162,3 +168,22 @@ def test_what_is_cut_off_is_cut_between_characters() -> None:
 def test_without_json_text_dumps_is_json_s_own(value: object) -> None:
     for indent in (None, 2):
         assert json.loads(dumps(plain(value), indent)) == json.loads(json.dumps(value))
+
+
+@given(st.lists(st.one_of(st.none(), st.text(), DOCUMENTS.map(JsonText)), min_size=1, max_size=5))
+@example(["\ud800", "a\x00b", JsonText('{"a": 1.10}')])
+def test_any_text_and_json_is_exact_in_parquet(values: list[str | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.parquet"
+        assert export(path, COLUMNS, iter([[(value,) for value in values]])) == len(values)
+        found = pq.read_table(path).column("value").to_pylist()
+    assert found == [None if v is None else str(v).encode(errors="backslashreplace").decode() for v in values]
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.integers(-(2**63), 2**63 - 1), st.decimals(-(10**20), 10**20, places=9))
+def test_times_numbers_and_decimals_are_exact_in_parquet(at: datetime, number: int, amount: Decimal) -> None:
+    columns = (("at", "timestamp(6) with time zone"), ("n", "bigint"), ("d", "decimal(38, 9)"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.parquet"
+        export(path, columns, iter([[(at, number, amount)]]))
+        assert pq.read_table(path).to_pylist() == [{"at": at, "n": number, "d": amount}]

@@ -140,8 +140,13 @@ def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa  # noqa: PLC0415
 
     if pa.types.is_string(kind):
-        values = tuple(None if value is None else as_text(value) for value in values)
+        values = tuple(None if value is None else _utf_8(as_text(value)) for value in values)
     return pa.array(values, kind)
+
+
+def _utf_8(text: str) -> str:
+    """Return a text in which halves of surrogate pairs are escapes, as in files of text: UTF-8 cannot hold them."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _arrow_type(kind: str) -> pa.DataType:
