@@ -28,6 +28,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "trino_view": {"relation": "a.b.c"},
     "connector": {"connector": "c"},
     "sql_query": {"query": "SELECT 1 AS lag_records"},
+    "object_prefix": {"prefix": "orders"},
     "http_document": {"path": "/status", "progress_time": "at"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }
@@ -40,6 +41,7 @@ def examples(system: System, port: int) -> dict[str, Any]:
     given: Mapping[str, Any] = {
         "kafka": {"bootstrap_servers": f"127.0.0.1:{port}"},
         "iceberg": catalog,
+        "object_store": {"location": "/no/such/folder"},
         "database": {"url": "sqlite:////no/such/file.db"},
     }
     used = [*system.components, *(registry().component_kind(need) for need in ("kafka", "iceberg"))]

@@ -188,8 +188,8 @@ def test_the_doctor_names_each_expression(server: JsonServer, tmp_path: Path) ->
     settings = load_settings(written(tmp_path, server.url))
     found = diagnose(settings.contexts["here"], settings.pipelines, 5.0)
     component, stage = found
-    assert component.result.value == "ok", component.steps
-    steps = {step.detail: step.mend for step in stage.steps}
+    assert component.status.value == "ok", component.steps
+    steps = {step.detail: step.remedy for step in stage.steps}
     assert "progress_time: found" in steps
     assert steps["labels.version: the expression finds nothing"] == (
         "Compare the expression of labels.version with the document."

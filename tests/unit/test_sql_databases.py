@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -101,7 +102,10 @@ def test_a_null_is_unknown_and_never_green(shop: Path, tmp_path: Path) -> None:
     path = written(tmp_path, f"sqlite:///{shop}", "SELECT NULL AS progress_time, 3 AS lag_records")
     snapshot = Monitor(load_settings(path)).once()
     (stage,) = snapshot.pipelines[0].stages
-    assert (stage.state, stage.reason) == (StageState.UNKNOWN, "records wait, and the age of the oldest is unknown")
+    assert (stage.state, stage.reason) == (
+        StageState.UNKNOWN,
+        "it has unread records, but the age of the oldest is unknown",
+    )
     assert [component.name for component in snapshot.components] == ["shop"]
     assert snapshot.components[0].reachable
 
@@ -130,6 +134,12 @@ def test_a_wrong_url_is_an_error_of_the_settings(tmp_path: Path, url: str, error
     with pytest.raises(ConfigError, match=error) as caught:
         observed(written(tmp_path, url))
     assert "S3CR3T" not in str(caught.value)
+
+
+def test_without_the_extra_it_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(ConfigError, match="SQLAlchemy is not installed: pip install"):
+        observed(written(tmp_path, "sqlite:///a.db"))
 
 
 def test_a_query_without_an_end_is_cancelled_and_the_next_one_goes_on(shop: Path, tmp_path: Path) -> None:
@@ -185,7 +195,7 @@ def test_the_words_of_a_query_are_read_in_linear_time() -> None:
 def test_doctor_and_exporter_show_it(shop: Path, tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, f"sqlite:///{shop}"))
     component, stage = diagnose(settings.contexts["here"], settings.pipelines, 10.0)
-    assert component.result.value == "ok", component.steps
+    assert component.status.value == "ok", component.steps
     assert {"progress_time: found", "label version: found"} <= {step.detail for step in stage.steps}
     monitor = Monitor(settings)
     seen = Seen(monitor.once(), monitor.pipelines, settings.exporter, timedelta(1))

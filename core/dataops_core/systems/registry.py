@@ -29,7 +29,19 @@ from dataops_core.systems.base import ComponentKind, Need, StageKind, System
 
 log = logging.getLogger(__name__)
 
-BUILT_IN = ("kafka", "spark", "iceberg", "airflow", "trino", "prometheus", "connect", "http", "command", "sql")
+BUILT_IN = (
+    "kafka",
+    "spark",
+    "iceberg",
+    "airflow",
+    "trino",
+    "prometheus",
+    "connect",
+    "http",
+    "command",
+    "sql",
+    "object_prefix",
+)
 """The product's own systems, in the order of the settings and of what they show."""
 GROUP = "dataops.systems"
 """Entry point group of the others."""

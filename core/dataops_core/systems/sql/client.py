@@ -98,8 +98,13 @@ class DatabaseClient:
         return done[0]
 
     def _asked(self, ask: Callable[[Any], T], opened: list[Any]) -> T:
-        from sqlalchemy import create_engine, exc, make_url  # noqa: PLC0415 - an extra, and heavy
-        from sqlalchemy.pool import NullPool  # noqa: PLC0415 - as above
+        try:
+            from sqlalchemy import create_engine, exc, make_url  # noqa: PLC0415 - an extra, and heavy
+            from sqlalchemy.pool import NullPool  # noqa: PLC0415 - as above
+        except ModuleNotFoundError:
+            raise ConfigError(
+                f"{self.where}: SQLAlchemy is not installed", hint="pip install 'dataops-tui[databases]'"
+            ) from None
 
         text = resolve_secret(self._settings.url, f"databases.{self.name}.url")
         try:

@@ -1,0 +1,42 @@
+"""Settings of object stores, and of stages whose progress is the newest object below a prefix."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dataops_core.config.base import ComponentSettings, Secret, StageSettings
+
+
+class ObjectStoreSettings(ComponentSettings):
+    """An object store, or a folder of this machine, as Arrow reads it."""
+
+    component: ClassVar[str] = "object_store"
+    location: str
+    """Where prefixes begin: `s3://bucket`, `gs://bucket`, `abfs://container`, or an absolute path."""
+    properties: dict[str, Secret] = Field(default={}, repr=False)
+    """Arguments of Arrow's file system: `endpoint_override`, `region`, `access_key`, `secret_key`, `scheme` for S3,
+    `account_name`, `account_key` for Azure. Where no key is given, the provider's own chain finds credentials."""
+
+
+class ObjectPrefixStage(StageSettings):
+    """A stage whose progress is the newest object below a prefix."""
+
+    kind: Literal["object_prefix"]
+    """Always `object_prefix`."""
+    prefix: str
+    """Folder below the store's location. `strftime` codes stand for the current UTC time: `orders/dt=%Y-%m-%d`. The
+    folder of the day before, or of the hour before where it has `%H`, is read as well."""
+    match: str = "*"
+    """Pattern of the names of objects, such as `*.parquet`; names that begin with `_` or `.` are no data."""
+    marker: str | None = None
+    """Name of a marker such as `_SUCCESS`. Only folders with it count as loaded, and data without it waits."""
+    waits: bool = False
+    """Whether the objects are those that wait, because what reads them moves or deletes them."""
+    objects_max: int = Field(default=20_000, gt=0)
+    """Objects after which the listing is given up."""
+    waiting_max: int | None = Field(default=None, ge=0)
+    """Objects that may wait; no limit where not given."""
+    every: float = Field(default=60.0, gt=0)
+    """Seconds between two listings."""

@@ -1,0 +1,203 @@
+"""An object store through Arrow's file systems: a bounded listing of the objects below a prefix."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from dataops_core.config import resolve_secret, without_user_info
+from dataops_core.errors import (
+    AuthenticationFailed,
+    BadAnswer,
+    ClientError,
+    ConfigError,
+    NotFound,
+    PermissionDenied,
+    TimedOut,
+    Unreachable,
+)
+from dataops_core.systems.object_prefix.settings import ObjectStoreSettings
+from dataops_core.transport.deadlines import Deadline
+from dataops_core.transport.reasons import line
+
+T = TypeVar("T")
+
+_WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
+    (
+        (
+            "InvalidAccessKeyId",
+            "INVALID_ACCESS_KEY_ID",
+            "SignatureDoesNotMatch",
+            "SIGNATURE_DOES_NOT_MATCH",
+            "ExpiredToken",
+        ),
+        AuthenticationFailed,
+        "refused our credentials",
+    ),
+    (("AccessDenied", "ACCESS_DENIED", "HTTP response code 403"), PermissionDenied, "denies us permission"),
+    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
+    (("NETWORK_CONNECTION", "curlCode", "Couldn't connect"), Unreachable, "cannot be reached"),
+    (("does not exist", "NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is nothing at this location"),
+)
+"""What Arrow says of an error, and what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object.
+
+    Attributes:
+        path: Below the store's location.
+        at: When it was last written; `None` where the store does not say.
+    """
+
+    path: str
+    size: int
+    at: datetime | None
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Its name in that folder."""
+        return self.path.rpartition("/")[2]
+
+
+class ObjectStore:
+    """An object store; safe to share between threads, one listing at a time. Each method raises DataopsError.
+
+    Args:
+        name: The component's name.
+        settings: Where it is.
+        timeout: Deadline of a listing, in seconds.
+    """
+
+    def __init__(self, name: str, settings: ObjectStoreSettings, timeout: float = 8.0) -> None:
+        self.target = without_user_info(settings.location)
+        self.where = f"{name} {self.target}"
+        self._settings = settings
+        self._timeout = timeout
+        self._busy = threading.Lock()
+
+    def ping(self) -> None:
+        """Check that the location is there."""
+
+        def asked(_: Deadline) -> None:
+            from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
+
+            system, base = self._opened
+            if system.get_file_info(base).type == FileType.NotFound:
+                raise NotFound(f"{self.where}: there is nothing at this location")
+
+        self._within(asked)
+
+    def objects(self, prefix: str, most: int) -> tuple[Found, ...]:
+        """Return the objects below a prefix, folder by folder; NotFound where there is no such prefix.
+
+        Args:
+            prefix: It.
+            most: Objects and folders after which the listing is given up with BadAnswer.
+        """
+        return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline))
+
+    def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[Found, ...]:
+        from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
+
+        system, base = self._opened
+        root = f"{base}/{prefix}" if prefix else base
+        found: list[Found] = []
+        folders, seen = [root], 0
+        while folders:
+            deadline.check()
+            for info in system.get_file_info(FileSelector(folders.pop(), allow_not_found=False)):
+                seen += 1
+                if seen > most:
+                    raise BadAnswer(
+                        f"{self.where}: more than {most:,} objects below {prefix or '/'}",
+                        hint="name a narrower prefix, such as one of a day, or raise objects_max",
+                    )
+                if info.type == FileType.Directory:
+                    folders.append(info.path)
+                elif info.type == FileType.File and not info.path.endswith("/"):
+                    at = info.mtime.astimezone(UTC) if info.mtime is not None else None
+                    found.append(Found(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
+        return tuple(found)
+
+    def _within(self, ask: Callable[[Deadline], T]) -> T:
+        """Ask in a thread of its own: Arrow keeps no deadline, and lists a folder as a whole."""
+        if not self._busy.acquire(timeout=self._timeout):
+            raise TimedOut(f"{self.where}: an earlier listing has not ended")
+        done: list[T] = []
+        failed: list[BaseException] = []
+        ended = threading.Event()
+        deadline = Deadline(self._timeout)
+
+        def work() -> None:
+            try:
+                done.append(ask(deadline))
+            except BaseException as error:  # noqa: BLE001 - raised where it was asked
+                failed.append(error)
+            finally:
+                self._busy.release()
+                ended.set()
+
+        threading.Thread(target=work, name=self.where, daemon=True).start()
+        if not ended.wait(self._timeout):
+            raise TimedOut(f"{self.where}: no end of the listing within {self._timeout:g} s")
+        if failed:
+            raise self._translated(failed[0]) from failed[0]
+        return done[0]
+
+    def _translated(self, error: BaseException) -> BaseException:
+        if isinstance(error, TimeoutError):
+            return TimedOut(f"{self.where}: no end of the listing within {self._timeout:g} s")
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return NotFound(f"{self.where}: there is no such prefix")
+        if isinstance(error, PermissionError):
+            return PermissionDenied(f"{self.where}: denies us permission")
+        if not isinstance(error, OSError):
+            return error
+        text = line(error)
+        for words, kind, said in _WORDS:
+            if any(word in text for word in words):
+                return kind(f"{self.where}: {said}")
+        return BadAnswer(f"{self.where}: {text}")
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from pyarrow import fs  # noqa: PLC0415 - heavy
+
+        parts = urlsplit(self._settings.location)
+        given = {name: _value(name, resolve_secret(value, name)) for name, value in self._settings.properties.items()}
+        base = f"{parts.netloc}{parts.path}".rstrip("/")
+        try:
+            if parts.scheme == "s3":
+                limits = {"connect_timeout": self._timeout, "request_timeout": self._timeout}
+                return fs.S3FileSystem(**{**limits, **given}), base
+            if parts.scheme == "gs":
+                return fs.GcsFileSystem(**given), base
+            if parts.scheme == "abfs":
+                return fs.AzureFileSystem(**given), base
+            return fs.LocalFileSystem(**given), str(Path(parts.path).expanduser())
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{self.where}: its properties are not those of Arrow: {_first(error)}") from None
+
+
+def _value(name: str, text: str) -> object:
+    """Return an argument of Arrow's: numbers and truth values are texts in the settings."""
+    if text in ("true", "false"):
+        return text == "true"
+    return float(text) if name.endswith("_timeout") else text
+
+
+def _first(error: Exception) -> str:
+    return line(error).partition(":")[0]
