@@ -1,4 +1,4 @@
-"""`dataops-exporter`: watch the pipelines of one context, and serve what is seen as Prometheus metrics."""
+"""`dataops-exporter`: probe the pipelines of one context and serve Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -35,13 +35,11 @@ def _port(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     options = argparse.ArgumentParser(prog="dataops-exporter", description=__doc__)
-    options.add_argument("--config", type=Path, metavar="FILE", help="settings file; read anew on SIGHUP")
-    options.add_argument("--context", metavar="NAME", help="context to watch; the default one if not given")
+    options.add_argument("--config", type=Path, metavar="FILE", help="settings file; reloaded on SIGHUP")
+    options.add_argument("--context", metavar="NAME", help="context to probe; default: the default context")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options.add_argument("--port", type=_port, default=DEFAULT_PORT, help="port to listen on (default: %(default)s)")
-    options.add_argument(
-        "--web-config", type=Path, metavar="FILE", help="TLS and who may read; read anew when it changes"
-    )
+    options.add_argument("--web-config", type=Path, metavar="FILE", help="TLS and access; reloaded when it changes")
     options.add_argument("--version", action="version", version=f"dataops-exporter {version()}")
     return options
 

@@ -113,14 +113,17 @@ def root(
     context: TyperContext,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings file; else $DATAOPS_CONFIG, ./dataops.toml, or the user's own."),
+        typer.Option(
+            metavar="FILE",
+            help="Settings file. Default: $DATAOPS_CONFIG, else ./dataops.toml, else the user's file.",
+        ),
     ] = None,
     context_name: Annotated[
         str | None,
         typer.Option(
             "--context",
             metavar="NAME",
-            help="Context to use; else the default one.",
+            help="Context to use. Default: the default context of the settings.",
             autocompletion=names_of("context"),
         ),
     ] = None,

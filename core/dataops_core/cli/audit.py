@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from dataops_core.config import AuditSettings
 
 
-app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="What was done and refused.")
+app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="The audit log.")
 
 
 @app.command("verify")
 def verify(
     context: TyperContext,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file; your own if not given.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Audit file. Default: that of the user.")] = None,
     head: Annotated[
-        str | None, typer.Option(metavar="SHA256", help="Hash of a line, from a syslog; it has to be in the file.")
+        str | None, typer.Option(metavar="SHA256", help="Hash of a line, from a syslog; it must be in the file.")
     ] = None,
 ) -> int:
     """Check that no line of the audit file was changed, removed or inserted.
 
-    Each line has to follow the one before it, the file has to end as its head file has it, and with audit.hmac_key in
-    the settings each line has to be signed.
+    Each line must follow the previous one, the file must end as its head file records, and with audit.hmac_key in the
+    settings each line must be signed.
 
     Example: dataops audit verify
 

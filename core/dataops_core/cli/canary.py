@@ -23,21 +23,22 @@ def canary(
     context: TyperContext,
     pipeline: PipelineArgument,
     timeout: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="How long to look for it; else as in the settings.")
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="How long to wait for it. Default: `timeout` of the settings."),
     ] = None,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="Output format.")] = ListOutput.TABLE,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Send a marked record through a pipeline, and time it at each hop until Trino answers with it.
+    """Send a test record through a pipeline, and measure when it arrives at each hop, up to Trino.
 
-    It writes a record, so it wants to be confirmed, and is audited. What it is, and where it is looked for, is in the
-    settings: [pipelines.NAME.canary].
+    It writes a record, requires confirmation and is audited. Its content and its hops are settings:
+    [pipelines.NAME.canary].
 
     Example: dataops canary boreal-bridge --yes
 
-    Exit codes: 0 each hop has seen it in time, 1 it has arrived, but a hop was late or was skipped, 2 wrong use or
-    settings or refused, 3 no connection, so that it is not known, 4 it has not arrived in time, 130 interrupted.
+    Exit codes: 0 in time at each hop, 1 arrived, but late at a hop or not seen at one, 2 wrong use or settings or
+    refused, 3 no connection, so the result is unknown, 4 not arrived in time, 130 interrupted.
     """
     return _send(
         context.obj,

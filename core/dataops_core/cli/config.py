@@ -24,7 +24,7 @@ app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="The settin
 
 @app.command("validate")
 def validate(context: TyperContext) -> int:
-    """Check the settings, and name all that is wrong with them.
+    """Check the settings, and list all mistakes.
 
     Example: dataops --config dataops.toml config validate
 
@@ -35,7 +35,7 @@ def validate(context: TyperContext) -> int:
 
 @app.command("show")
 def show(context: TyperContext) -> int:
-    """Write the settings in effect as TOML, with where each comes from; secrets are masked.
+    """Write the effective settings as TOML with the origin of each; secrets are masked.
 
     Example: dataops config show
 
@@ -54,20 +54,20 @@ def init(
     ] = None,
     trino: Annotated[str | None, typer.Option(metavar="URL", help="Trino's coordinator.")] = None,
     catalog: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=URL", help="An Iceberg REST catalog; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=URL", help="An Iceberg REST catalog; repeatable.")
     ] = None,
     checkpoint: Annotated[
-        list[str] | None, typer.Option(metavar="FOLDER", help="A Spark query's checkpoint; may be repeated.")
+        list[str] | None, typer.Option(metavar="FOLDER", help="A Spark query's checkpoint; repeatable.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; else standard output.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: standard output.")
     ] = None,
 ) -> int:
-    """Propose settings for a live stack: look at all components, and link what they say hangs together.
+    """Generate settings from running systems: read all components, and link related stages.
 
-    Without an address, the components of the settings are asked, with their credentials, and only pipelines are
-    written. Links come from groups' commits, checkpoints, the tables' commits and the assets that DAGs declare, never
-    from names; what is not known is said in remarks. Nothing is changed, and no file overwritten.
+    Without an address, it queries the components of the settings with their credentials, and writes only pipelines.
+    Links come from commits of groups and tables, checkpoints, and assets that DAGs declare, never from names. Remarks
+    list what is unknown. It changes nothing and overwrites no file.
     Exit codes: 0 done, 1 no such checkpoint, 2 wrong use or settings, 3 a checkpoint cannot be read, 130 interrupted.
     Example: dataops config init --kafka localhost:9092 --catalog lake=http://localhost:8181 -o dataops.toml
     """
@@ -79,7 +79,7 @@ def init(
 
 @app.command("schema")
 def schema() -> int:
-    """Write the JSON Schema of the settings file, by which an editor completes and checks it.
+    """Write the JSON Schema of the settings file, for completion and validation in editors.
 
     Exit codes: 0 done, 2 wrong use.
     Example: dataops config schema > dataops.schema.json

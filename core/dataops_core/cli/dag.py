@@ -83,12 +83,12 @@ def logs(
     context: TyperContext,
     dag_id: DagArgument,
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run; dataops dag runs lists them.")],
-    task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The task; task[3] of a mapped one.")],
-    number: Annotated[int | None, typer.Option("--try", min=1, metavar="N", help="The newest if not given.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the log ends.")] = False,
+    task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The task; task[3] for a mapped task.")],
+    number: Annotated[int | None, typer.Option("--try", min=1, metavar="N", help="Default: the newest.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until it ends.")] = False,
     component: AirflowOption = None,
 ) -> int:
-    """Write the log of a task, with the tracebacks that Airflow keeps beside it.
+    """Write the log of a task, with the tracebacks that Airflow stores.
 
     Example: dataops dag logs conform_readings manual__2026-01-05T03:00:00 conform --try 1
 
@@ -106,9 +106,9 @@ def pause(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Pause a DAG: its schedule makes no further runs.
+    """Pause a DAG: Airflow schedules no more runs.
 
-    It wants to be confirmed, and is audited.
+    It requires confirmation and is audited.
 
     Example: dataops dag pause conform_readings --yes
 
@@ -126,9 +126,9 @@ def unpause(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Let a paused DAG go on.
+    """Unpause a DAG.
 
-    It wants to be confirmed, and is audited.
+    It requires confirmation and is audited.
 
     Example: dataops dag unpause conform_readings --yes
 
@@ -151,12 +151,12 @@ def trigger(
 ) -> int:
     """Trigger a run of a DAG and write its run id.
 
-    It wants to be confirmed, and is audited.
+    It requires confirmation and is audited.
 
     Example: dataops dag trigger conform_readings --wait --yes
 
     Exit codes: 0 triggered (with --wait: the run succeeded), 1 no such DAG or the run failed, 2 wrong use or settings
-    or refused, 3 no connection, 4 timed out, 130 interrupted; the run itself goes on.
+    or refused, 3 no connection, 4 timed out, 130 interrupted; the run continues.
     """
     from dataops_core.actions import parse_conf
 
@@ -173,20 +173,22 @@ def trigger(
 @app.command("backfill")
 def backfill(
     context: TyperContext,
-    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG; it needs a schedule by time.")],
+    dag_id: Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG; it needs a time-based schedule.")],
     start: Annotated[str, typer.Option("--from", metavar="DATE", help="First date, in UTC without a zone.")],
     end: Annotated[str, typer.Option("--to", metavar="DATE", help="Last date.")],
     again: Annotated[
-        str, typer.Option(metavar="RUNS", help="Also dates that have a run: none, failed or completed ones.")
+        str, typer.Option(metavar="RUNS", help="Also rerun dates that have a run: none, failed or completed.")
     ] = "none",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write the dates that would run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the dates that would run, and start nothing.")
+    ] = False,
     component: AirflowOption = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Run a DAG for a time that has passed, and write the dates and the backfill's id.
+    """Run a DAG for past dates, and write the dates and the backfill's id.
 
-    It wants to be confirmed, and is audited.
+    It requires confirmation and is audited.
 
     Example: dataops dag backfill assess_shipments --from 2026-01-01 --to 2026-01-07 --dry-run
 

@@ -21,15 +21,15 @@ def doctor(
     context: TyperContext,
     components: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMPONENT", help="All if none named.", autocompletion=names_of("component")),
+        typer.Argument(metavar="COMPONENT", help="Default: all.", autocompletion=names_of("component")),
     ] = None,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="Output format.")] = ListOutput.TABLE,
 ) -> int:
-    """Try each connection layer by layer, say which layer fails, and the mend.
+    """Test each connection layer by layer, and show the layer that fails with its fix.
 
-    Layers: the settings' secrets and files, name, TCP, TLS, protocol, authentication, permission, the addresses that
-    Kafka's brokers name, and the object of each stage. Nothing is changed.
-    Exit codes: 0 all is well, or will be a while, 1 something fails, 2 wrong use or settings, 130 interrupted.
+    Layers: secrets and files of the settings, DNS, TCP, TLS, protocol, authentication, permission, the addresses that
+    Kafka's brokers advertise, and the object of each stage. It changes nothing.
+    Exit codes: 0 no failure, 1 something fails, 2 wrong use or settings, 130 interrupted.
     Example: dataops --context prod doctor kafka
     """
     return _diagnose(context.obj, components or [], as_json=output is ListOutput.JSON)

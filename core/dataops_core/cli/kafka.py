@@ -76,12 +76,12 @@ app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="Kafka's to
 def topics(
     context: TyperContext,
     wanted: Annotated[
-        str | None, typer.Option("--filter", metavar="REGEX", help="Only topics in whose name it is found.")
+        str | None, typer.Option("--filter", metavar="REGEX", help="Only topics whose name matches.")
     ] = None,
     component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
-    """List topics: partitions, replicas, what is not in sync, records, and when the newest one came.
+    """List topics with partitions, replicas, out-of-sync partitions, records, and the time of the newest record.
 
     Example: dataops kafka topics --filter '^orders'
 
@@ -93,11 +93,11 @@ def topics(
 @app.command("groups")
 def groups(
     context: TyperContext,
-    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="All if none named.")] = None,
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="Default: all.")] = None,
     component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
-    """List consumer groups with their lag; of one that is named, each partition that it has committed to.
+    """List consumer groups with their lag; for a named group, each partition with a committed offset.
 
     Example: dataops kafka groups billing -o json
 
@@ -122,16 +122,16 @@ def peek(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Records; 10 if not given, without end with --follow.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of records. Default: 10, unlimited with --follow.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new records, until ctrl+c.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new records until ctrl+c.")] = False,
     component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """Read a topic's records, decoded: JSON, Avro by the schema registry, text or hex. Nothing is committed.
 
-    Without --from these are the newest records of all partitions, by time, and with --follow those that come from now
-    on; else the first ones from there, as they come. Long keys and values are cut off, and size says how long they are.
+    Without --from: the newest records of all partitions by time, or with --follow only new records. With --from: the
+    first records from there. Long keys and values are truncated; size is their full length.
 
     Example: dataops kafka peek orders --from 2h --limit 5
 

@@ -30,60 +30,64 @@ app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="The centra
 def verify(
     context: TyperContext,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The central Prometheus, without /api; else the context's.")
+        str | None,
+        typer.Option(metavar="URL", help="The central Prometheus, without /api. Default: that of the context."),
     ] = None,
     alertmanager: Annotated[
-        str | None, typer.Option(metavar="URL", help="The central Alertmanager; else the context's.")
+        str | None, typer.Option(metavar="URL", help="The central Alertmanager. Default: that of the context.")
     ] = None,
     components: Annotated[
         list[str] | None,
         typer.Option(
             "--component",
             metavar="NAME",
-            help="The Prometheus or Alertmanager component, where the context has several; may be given again.",
+            help="The Prometheus or Alertmanager component, if the context has several; repeatable.",
             autocompletion=names_of("component", "prometheus", "alertmanager"),
         ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A bearer token for the addresses that are given.")
+        Path | None, typer.Option(metavar="FILE", help="A bearer token for the given addresses.")
     ] = None,
     ca_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The authority of their certificates, in PEM form.")
+        Path | None, typer.Option(metavar="FILE", help="CA certificates for the given addresses, in PEM format.")
     ] = None,
     job: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="The exporter's job; else like .*dataops.*, as the rules have it."),
+        typer.Option(metavar="REGEX", help="The exporter's job. Default: .*dataops.*, as in the rules."),
     ] = None,
     left_out: Annotated[
         list[str] | None,
-        typer.Option("--left-out", metavar="NAME", help="A rule that is left out on purpose; may be given again."),
+        typer.Option("--left-out", metavar="NAME", help="A rule that is omitted on purpose; repeatable."),
     ] = None,
     send_test_alert: Annotated[
-        bool, typer.Option("--send-test-alert", help="Send the alert DataopsTest to Alertmanager, and look for it.")
+        bool,
+        typer.Option(
+            "--send-test-alert", help="Send the alert DataopsTest to Alertmanager, and check that it arrives."
+        ),
     ] = False,
     severity: Annotated[
-        AlertSeverity, typer.Option(help="Of the test alert; the shipped routes lead info to nobody.")
+        AlertSeverity, typer.Option(help="Severity of the test alert; the shipped routes send info to nobody.")
     ] = AlertSeverity.INFO,
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", metavar="NAME=VALUE", help="A label of the test alert; may be given again."),
+        typer.Option("--label", metavar="NAME=VALUE", help="A label of the test alert; repeatable."),
     ] = None,
     receiver: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the test alert has to be led; else any receiver will do.")
+        str | None, typer.Option(metavar="NAME", help="Expected receiver of the test alert. Default: any.")
     ] = None,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="Output format.")] = ListOutput.TABLE,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Look whether a central Prometheus has the exporter and its rules, and whether its alerts get through.
+    """Check that a central Prometheus scrapes the exporter, has its rules, and delivers its alerts.
 
-    Asks Prometheus and Alertmanager only, and needs no settings where --url is given. What a platform does not tell is
-    unknown. A test alert may call somebody: it wants to be confirmed, is audited, and ends by itself after 5 minutes.
+    It queries only Prometheus and Alertmanager, and needs no settings with --url. What they do not expose is unknown.
+    A test alert may page somebody: it requires confirmation, is audited, and resolves after 5 minutes.
 
     Example: dataops monitoring verify --url https://prometheus.example.com --job dataops-exporter
 
-    Exit codes: 0 all that was tried is well, or only has a warning, 1 something fails, 2 wrong use or settings or
-    refused, 3 something is not known, 130 interrupted.
+    Exit codes: 0 no failure, at most warnings, 1 something fails, 2 wrong use or settings or refused,
+    3 something is unknown, 130 interrupted.
     """
     confirmed = confirmation(confirm, yes=yes)
     return _verify(

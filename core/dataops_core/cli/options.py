@@ -74,9 +74,9 @@ def names_of(what: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]
     return complete
 
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm a change, outside production.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm the action; not valid in a production context.")]
 ConfirmOption = Annotated[
-    str | None, typer.Option("--confirm", metavar="CONTEXT", help="Confirm a change by the context's name.")
+    str | None, typer.Option("--confirm", metavar="CONTEXT", help="Confirm the action with the name of the context.")
 ]
 
 
@@ -94,7 +94,7 @@ def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an optio
     return typer.Option(
         "--component",
         metavar="NAME",
-        help=f"The {noun} component, needed only where the context has several.",
+        help=f"The {noun} component, needed only if the context has several.",
         autocompletion=names_of("component", *kinds),
     )
 
@@ -107,12 +107,14 @@ CatalogOption = Annotated[
     typer.Option(
         "--component",
         metavar="NAME",
-        help="Only this Iceberg catalog; all of the context if not given.",
+        help="Only this Iceberg catalog. Default: all of the context.",
         autocompletion=names_of("component", "iceberg"),
     ),
 ]
-RowsOption = Annotated[RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")]
+RowsOption = Annotated[
+    RowOutput, typer.Option("--output", "-o", help="Output format of the rows; csv-safe contains no formulas.")
+]
 DagArgument = Annotated[str, typer.Argument(metavar="DAG_ID", help="The DAG.")]
 TableArgument = Annotated[
-    str, typer.Argument(metavar="TABLE", help="catalog.namespace.table; the catalog may be left out if there is one.")
+    str, typer.Argument(metavar="TABLE", help="catalog.namespace.table; the catalog is optional if there is only one.")
 ]

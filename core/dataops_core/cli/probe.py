@@ -22,14 +22,14 @@ def probe(
     context: TyperContext,
     pipelines: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PIPELINE", help="All if none named.", autocompletion=names_of("pipeline")),
+        typer.Argument(metavar="PIPELINE", help="Default: all.", autocompletion=names_of("pipeline")),
     ] = None,
     stages: Annotated[
         list[str] | None,
         typer.Option(
             "--stage",
             metavar="NAME",
-            help="Look only at this stage and at what it reads; may be given again.",
+            help="Probe only this stage and its inputs; repeatable.",
             autocompletion=names_of("stage"),
         ),
     ] = None,
@@ -38,20 +38,23 @@ def probe(
         typer.Option(
             "--component",
             metavar="NAME",
-            help="Show only this component; without a pipeline or stage only that is looked at; may be given again.",
+            help="Show only this component; without a pipeline or stage, probe nothing else; repeatable.",
             autocompletion=names_of("component"),
         ),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until ctrl+c.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh continuously until ctrl+c.")] = False,
     every: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="Between two looks; else as in the settings.")
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Seconds between two refreshes. Default: `refresh` of the settings."
+        ),
     ] = None,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="Output format.")] = ListOutput.TABLE,
 ) -> int:
-    """Look once at all stages, and say where the data is stuck.
+    """Probe all stages once, and show where the data is stuck.
 
-    With --stage the verdict is on these stages and what they read, with --component alone the status is the
-    components' own. With --watch it is that of the last look, and JSON is one line for each.
+    With --stage the verdict covers these stages and their inputs. With --component alone the status is the
+    components'. With --watch it is that of the last refresh, and JSON is one line per refresh.
 
     Example: dataops probe --stage bronze.readings --watch --every 10
 

@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 def record(
     context: TyperContext,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Record into this file; else the context's own.")
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Record into this file. Default: the recording of the context."
+        ),
     ] = None,
 ) -> int:
-    """Look at all stages again and again, and keep each look, until ctrl+c.
+    """Record a health snapshot at every refresh, until ctrl+c.
 
-    What is kept is bounded by age and size, see [recorder] in the settings. One process records into a file at a time.
+    [recorder] in the settings limits age and size. One process records into a file at a time.
 
     Example: dataops record
 
-    Exit codes: 0 stopped by ctrl+c or a signal, 1 the file cannot be written, 2 wrong use or settings, or somebody
-    records into it already.
+    Exit codes: 0 stopped by ctrl+c or a signal, 1 the file cannot be written, 2 wrong use or settings, or another
+    process already records into it.
     """
     return _record(context.obj, file)
 

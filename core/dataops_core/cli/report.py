@@ -16,23 +16,24 @@ from dataops_core.cli.terminal import Exit, say, write, write_json
 def report(
     context: TyperContext,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="From when on: 2h, 30m or 3d ago, 03:12, or 2026-01-05T03:12, in UTC.")
+        str, typer.Option(metavar="TIME", help="Start: 2h, 30m or 3d ago, 03:12, or 2026-01-05T03:12, in UTC.")
     ] = "24h",
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to when; the end if not given.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="End. Default: the end of the recording.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="A recording; else the context's own.")
+        Path | None,
+        typer.Option("--file", "-f", metavar="FILE", help="A recording. Default: the recording of the context."),
     ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Also copy that part of the recording into a file, for dataops-tui --replay."
+            metavar="FILE", help="Also copy this part of the recording into a file, for dataops-tui --replay."
         ),
     ] = None,
-    output: Annotated[ReportOutput, typer.Option("--output", "-o", help="How to write it.")] = ReportOutput.MARKDOWN,
+    output: Annotated[ReportOutput, typer.Option("--output", "-o", help="Output format.")] = ReportOutput.MARKDOWN,
 ) -> int:
-    """Say what happened: each incident with its changes, verdicts, evidence, and how old the data was.
+    """Report each incident with its changes, verdicts, evidence and data age.
 
-    With --file, times of the past are counted from the end of that recording, and no settings are needed.
+    With --file, relative times count from the end of the recording, and no settings are needed.
 
     Example: dataops report --since 2h -o json
 

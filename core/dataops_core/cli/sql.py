@@ -33,23 +33,23 @@ def sql(
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the statement from a file.")
     ] = None,
     output: Annotated[
-        RowOutput, typer.Option("--output", "-o", help="How to write rows; csv-safe has no formulas.")
+        RowOutput, typer.Option("--output", "-o", help="Output format of the rows; csv-safe contains no formulas.")
     ] = RowOutput.TABLE,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after that time.")
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Cancel the statement after this time.")
     ] = None,
     component: TrinoOption = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Run one statement in Trino and write its rows as they come.
+    """Run one statement in Trino and stream its rows.
 
-    What changes something wants to be confirmed, and is audited. A statement may begin with a comment: "-- all".
+    Statements that change data require confirmation and are audited. A statement may begin with a comment: "-- all".
 
     Example: dataops sql -o csv "SELECT * FROM bronze.readings LIMIT 5"
 
     Exit codes: 0 done, 1 the statement failed, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
-    130 interrupted; the statement is then cancelled in the server.
+    130 interrupted; the statement is then cancelled in Trino.
     """
     return _run(
         context.obj,

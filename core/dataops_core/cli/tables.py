@@ -69,14 +69,14 @@ def list_(context: TyperContext, component: CatalogOption = None, output: RowsOp
 @app.command("health")
 def health(
     context: TyperContext,
-    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="catalog.namespace.table; all if none.")] = None,
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="catalog.namespace.table. Default: all.")] = None,
     component: CatalogOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
-    """Say of tables what is wrong, with their files, snapshots and upkeep: the checks of a pipeline's tables.
+    """Run the checks of Iceberg tables: files, snapshots and maintenance.
 
-    Health is ok, unknown, or the severity of the worst finding. A table that is no stage of a pipeline is measured by
-    the usual thresholds. What is found does not change the exit code.
+    Health is ok, unknown, or the severity of the worst finding. Tables outside pipelines use the default thresholds.
+    Findings do not change the exit code.
 
     Example: dataops tables health lake.bronze.readings -o json
 
@@ -89,7 +89,7 @@ def health(
 def snapshots(
     context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
 ) -> int:
-    """List the snapshots that a table keeps, newest first: what each changed, what points to it, and who made it.
+    """List the snapshots of a table, newest first, with their changes, references and writers.
 
     Example: dataops tables snapshots lake.bronze.readings
 
@@ -102,7 +102,7 @@ def snapshots(
 def files(
     context: TyperContext, table: TableArgument, component: CatalogOption = None, output: RowsOption = RowOutput.TABLE
 ) -> int:
-    """Count the data files of a table's current snapshot by size; the last row has those larger than all.
+    """Count the data files of a table's current snapshot by size; the last row counts the larger ones.
 
     Example: dataops tables files bronze.readings
 

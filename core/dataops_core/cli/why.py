@@ -14,11 +14,11 @@ from dataops_core.cli.terminal import write_json
 def why(
     context: TyperContext,
     pipeline: PipelineArgument,
-    output: Annotated[ListOutput, typer.Option("--output", "-o", help="How to write it.")] = ListOutput.TABLE,
+    output: Annotated[ListOutput, typer.Option("--output", "-o", help="Output format.")] = ListOutput.TABLE,
 ) -> int:
-    """Say why a pipeline is as it is: the verdict, and all that is known of the stage or component to blame.
+    """Explain the verdict of a pipeline, with all values of the stage or component that is the cause.
 
-    Where it is stuck, since when, the evidence, what is affected, the remedy, and what is wrong besides.
+    Shows the cause, since when, the evidence, the affected stages, the remedy and other problems.
 
     Example: dataops why boreal-bridge
 

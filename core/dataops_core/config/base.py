@@ -71,14 +71,14 @@ Secret = Annotated[
 
 
 class TlsSettings(Section):
-    """TLS of an `https://` address: whom we trust, and the certificate that we show. Files are in PEM form."""
+    """TLS of an `https://` address: trusted CAs, and the client certificate. Files are in PEM format."""
 
     ca_file: LocalPath | None = None
-    """Authorities that may sign the server's certificate; the public ones where not given."""
+    """CA certificates that the server's certificate must be signed by. Default: the public CAs."""
     cert_file: LocalPath | None = None
-    """Our own certificate, for servers that ask for one (mTLS)."""
+    """Client certificate, for servers that require one (mTLS)."""
     key_file: LocalPath | None = None
-    """Its private key, without a password; where not given, `cert_file` holds it as well."""
+    """Private key of the client certificate, without a password. Default: it is in `cert_file`."""
 
     @model_validator(mode="after")
     def _key_of_something(self) -> Self:
@@ -95,7 +95,7 @@ class ComponentSettings(Section):
 
 
 class WebSettings(Section):
-    """A service that is asked over HTTP."""
+    """A service with an HTTP API."""
 
     url: str
     """Base URL."""
@@ -110,19 +110,19 @@ class WebSettings(Section):
 
 
 class StageSettings(Section):
-    """What all stages have."""
+    """Settings of all stages."""
 
     name: str
     """Unique within the pipeline; also the first half of check ids."""
     kind: str
-    """What the stage is."""
+    """Kind of the stage."""
     on: str | None = None
-    """Name of the component, needed only where the context has several of its system."""
+    """Name of the component, needed only if the context has several of its system."""
     reads: tuple[str, ...] = ()
-    """Names of the stages that this one reads; none for a source."""
+    """Names of the input stages; none for a source."""
     lag_ok: float = Field(default=30.0, gt=0)
-    """Seconds of hop lag up to which the stage counts as caught up."""
+    """Highest hop lag of a stage that is caught up, in seconds."""
     stall_after: float = Field(default=20.0, gt=0)
-    """Seconds without progress, while input waits, after which the stage counts as stuck."""
+    """Seconds without output after which a stage with input is stuck."""
     remedy: str | None = None
-    """A shell command to suggest when this stage is to blame."""
+    """Shell command that the verdict suggests if this stage is the cause."""

@@ -17,18 +17,18 @@ C = TypeVar("C", bound=ComponentSettings)
 
 
 class Thresholds(Section):
-    """From when on something is wrong with a component."""
+    """Thresholds of the checks of components."""
 
 
 class ContextSettings(Section):
-    """One environment: where its components are, and what may be done to them."""
+    """One environment: its components and its permissions."""
 
     read_only: bool = False
-    """Refuse every action that changes something."""
+    """Refuse all actions that change something."""
     production: bool = False
-    """Ask for the context's name before an action that changes something."""
+    """Require the name of the context as confirmation of an action."""
     thresholds: Section = Thresholds()
-    """From when on something is wrong with a component."""
+    """Thresholds of the checks of components."""
 
     def configured(self) -> dict[str, ComponentSettings]:
         """Return the components by name, in the order of the settings."""
@@ -70,16 +70,16 @@ class ContextSettings(Section):
 
 
 class CanaryHop(Section):
-    """One place where a canary is looked for: a stage, or a relation that Trino is asked for."""
+    """One hop of a canary: a stage, or a relation that is queried through Trino."""
 
     stage: str | None = None
     """A stage of the pipeline: a Spark query, a consumer group, an Iceberg table or a Trino view."""
     relation: str | None = None
-    """`catalog.schema.name` that Trino is asked for, in place of a stage."""
+    """`catalog.schema.name` to query through Trino, instead of a stage."""
     where: str | None = None
-    """Condition that holds for the canary's row alone, e.g. `id = '$id'`; for a table, a view and a relation."""
+    """Condition that is true only for the canary's row, e.g. `id = '$id'`; for a table, a view and a relation."""
     late_after: float | None = Field(default=None, gt=0)
-    """Seconds from the hop before from which on it is late; the stage's `lag_ok` where not given."""
+    """Seconds after the previous hop from which the canary is late. Default: `lag_ok` of the stage."""
 
     @property
     def name(self) -> str:
@@ -88,22 +88,22 @@ class CanaryHop(Section):
 
 
 class CanarySettings(Section):
-    """A marked record that `dataops canary` sends. In it, `$id` is its id, `$now` the time (ISO 8601, UTC)."""
+    """The test record that `dataops canary` sends. In it, `$id` is its id, `$now` the time (ISO 8601, UTC)."""
 
     on: str | None = None
-    """Name of the Kafka cluster that it is sent to, needed only where the context has several."""
+    """Name of the Kafka cluster, needed only if the context has several."""
     topic: str
-    """Topic that it is sent to."""
+    """Topic that receives the canary."""
     mark: str = Field(default="CANARY-", min_length=1)
-    """What each id begins with: by it the pipeline knows a canary, and keeps it out of what it computes."""
+    """Prefix of each id, by which the pipeline recognizes a canary and excludes it from its results."""
     key: str = "$id"
     """The record's key."""
     value: str
     """The record's value."""
     timeout: float = Field(default=120.0, gt=0)
-    """Seconds after which a hop that has not seen it never will."""
+    """Seconds after which a canary counts as lost."""
     hops: tuple[CanaryHop, ...] = Field(min_length=1)
-    """Where it is looked for, upstream first."""
+    """Hops of the canary, upstream first."""
 
 
 class PipelineSettings(Section):
@@ -112,33 +112,33 @@ class PipelineSettings(Section):
     context: str
     """Name of the context where it runs."""
     title: str = ""
-    """What it is, for people."""
+    """Title of the pipeline."""
     objective: float | None = Field(default=None, gt=0)
-    """The data age that is promised at the last stage, in seconds."""
+    """Objective: highest acceptable data age of the last stage, in seconds."""
     stages: tuple[StageSettings, ...] = Field(min_length=1)
     """The stages; each reads only stages that stand before it."""
     canary: CanarySettings | None = None
-    """The record that `dataops canary` sends through it."""
+    """The canary of the pipeline."""
 
 
 class RecorderSettings(Section):
-    """The flight recorder: each health snapshot is kept in a file, one for each context."""
+    """The flight recorder: it keeps health snapshots in one file per context."""
 
     enabled: bool = True
     """Whether the console records while it runs; `dataops record` always does."""
     folder: LocalPath | None = None
-    """Folder of the recordings; `dataops/recordings` in the user's state folder where not given."""
+    """Folder of the recordings; Default: `dataops/recordings` in the user's state folder."""
     max_age: float = Field(default=604_800.0, gt=0)
-    """Seconds that a snapshot is kept."""
+    """Retention of snapshots, in seconds."""
     max_size: int = Field(default=200_000_000, ge=1_000_000)
-    """Bytes that a recording may take; the oldest snapshots are dropped first."""
+    """Maximum size of a recording in bytes; the oldest snapshots are deleted first."""
 
 
 class AuditSettings(Section):
-    """What anchors the audit file outside of it, so that a change at its end or of the whole file shows."""
+    """Anchors of the audit file, which reveal a change at its end or of the whole file."""
 
     head_file: LocalPath | None = None
-    """File with the number and the SHA-256 of the newest line; beside the audit file where not given."""
+    """File with the number and the SHA-256 of the newest line. Default: next to the audit file."""
     hmac_key: Secret | None = Field(default=None, repr=False)
     """A key that signs each line: without it nobody can write a line that `dataops audit verify` takes."""
     syslog: str | None = None
@@ -146,23 +146,23 @@ class AuditSettings(Section):
 
 
 class ConsoleSettings(Section):
-    """How the console looks, and its keys."""
+    """Appearance and keys of the console."""
 
     theme: Literal["dark", "light", "high-contrast"] = "dark"
-    """Colours. Where the environment has `NO_COLOR`, there are none."""
+    """Colour theme. `NO_COLOR` in the environment disables colours."""
     ascii: bool = False
-    """Draw with plain ASCII, for terminals and fonts that have no more."""
+    """Use only ASCII characters."""
     keys: dict[str, str] = Field(default={})
     """Other keys, by the ids in docs/console.md: `"home.trigger" = "f6"`; several are separated by commas."""
 
 
 class Selection(Section):
-    """Which objects of one kind the exporter tells of. Regular expressions match the whole name."""
+    """Objects of one kind that the exporter includes. Regular expressions match the full name."""
 
     allow: tuple[re.Pattern[str], ...] = ()
-    """Regular expressions; only what one of them matches is exported. None allow everything."""
+    """Regular expressions of included objects. Default: all."""
     deny: tuple[re.Pattern[str], ...] = ()
-    """Regular expressions; what one of them matches is not exported, even where it is allowed."""
+    """Regular expressions of excluded objects; they take precedence over `allow`."""
 
     def admits(self, name: str) -> bool:
         """Tell whether an object of this name is to be exported."""
@@ -174,39 +174,39 @@ class TopicSelection(Selection):
     """Kafka's topics, of the whole cluster."""
 
     granularity: Literal["topic", "partition"] = "topic"
-    """How finely: sums of a topic, or each partition as well."""
+    """Level of detail: sums per topic, or also each partition."""
 
 
 class GroupSelection(Selection):
     """Kafka's consumer groups, of the whole cluster."""
 
     granularity: Literal["group", "topic", "partition"] = "topic"
-    """How finely: sums of a group, each topic as well, or each partition as well."""
+    """Level of detail: sums per group, also each topic, or also each partition."""
 
 
 class TableSelection(Selection):
     """The Iceberg tables of the pipelines, as `catalog.namespace.table`."""
 
     granularity: Literal["namespace", "table"] = "table"
-    """How finely: sums of a namespace, or each table."""
+    """Level of detail: sums per namespace, or each table."""
 
 
 class DagSelection(Selection):
     """Airflow's DAGs, of the whole instance."""
 
     granularity: Literal["total", "dag"] = "dag"
-    """How finely: how many there are in each state, or each DAG as well."""
+    """Level of detail: number of DAGs per state, or also each DAG."""
 
 
 class ExporterSettings(Section):
-    """What the exporter tells beyond the pipelines: the whole Kafka cluster and all DAGs of the context."""
+    """Metrics beyond the pipelines: the whole Kafka cluster and all DAGs of the context."""
 
     survey_every: float = Field(default=30.0, ge=5)
-    """Seconds between two surveys of the cluster and of the DAGs; scrapes read the newest one."""
+    """Seconds between two cluster scans of Kafka and of Airflow's DAGs; scrapes read the newest scan."""
     max_series: int = Field(default=20_000, ge=0)
-    """Series for each of topics, groups, tables and DAGs; objects beyond are left out whole, and counted."""
+    """Maximum number of series for each of topics, groups, tables and DAGs. Further objects are dropped and counted."""
     dialects: tuple[Literal["kafka_exporter", "kminion", "kafka_lag_exporter"], ...] = ()
-    """Exporters whose names of metrics are served as well, so that existing dashboards go on."""
+    """Other exporters whose metric names are served as well, for existing dashboards."""
     topics: TopicSelection = TopicSelection()
     """Topics."""
     groups: GroupSelection = GroupSelection()
@@ -221,11 +221,11 @@ class Settings(Section):
     """The whole settings file."""
 
     default_context: str | None = None
-    """Context to use when none is named; needed only when there are several."""
+    """Default context; needed only if there are several."""
     refresh: float = Field(default=5.0, ge=1.0)
-    """Seconds between two rounds of probes."""
+    """Seconds between two refreshes."""
     probe_timeout: float = Field(default=10.0, gt=0)
-    """Seconds after which a probe that has not answered counts as failed."""
+    """Timeout of a probe, in seconds."""
     recorder: RecorderSettings = RecorderSettings()
     """The flight recorder."""
     audit: AuditSettings = AuditSettings()

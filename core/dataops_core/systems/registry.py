@@ -285,7 +285,7 @@ def _tree(
         )
     bases = tuple(system.thresholds for system in systems if system.thresholds is not None) or (Thresholds,)
     thresholds = create_model("Thresholds", __base__=bases, __doc__=Thresholds.__doc__)
-    fields["thresholds"] = (thresholds, Field(default=thresholds(), description="From when on something is wrong."))
+    fields["thresholds"] = (thresholds, Field(default=thresholds(), description="Thresholds of checks."))
     context = create_model("ContextSettings", __base__=ContextSettings, __doc__=ContextSettings.__doc__, **fields)
     kinds = (
         *(kind.settings for system in systems for kind in system.stage_kinds),

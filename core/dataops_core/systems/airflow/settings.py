@@ -33,9 +33,9 @@ class DagStage(StageSettings):
     dag_id: str
     """The DAG's id."""
     late_after: float = Field(default=120.0, gt=0)
-    """Seconds after which a run that is due by the schedule, and was not made, is late."""
+    """Seconds after which a scheduled run that was not created is late."""
     queued_max: float = Field(default=300.0, gt=0)
-    """Seconds that a run may be queued."""
+    """Maximum time of a run in the queue, in seconds."""
     run_max: float | None = Field(default=None, gt=0)
     """Seconds that a run may take; three times the median of the last successes, and 5 minutes at least, where not
     given."""

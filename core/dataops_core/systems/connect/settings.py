@@ -26,7 +26,7 @@ class ConnectorStage(ReaderStage):
     connector: str
     """The connector's name."""
     kafka: str | None = None
-    """Name of the Kafka cluster of its topics, needed only where the context has several."""
+    """Name of the Kafka cluster of its topics, needed only if the context has several."""
     group: str | None = None
     """Consumer group of a sink; `connect-NAME` where not given."""
     catalog: str | None = None

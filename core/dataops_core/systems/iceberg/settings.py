@@ -29,25 +29,25 @@ class IcebergTableStage(StageSettings):
     table: str
     """`namespace.table`."""
     progress_column: str | None = None
-    """Timestamp column whose upper bound is the progress time, where commits carry no stamp."""
+    """Timestamp column whose upper bound is the progress time of commits without a stamp."""
     rejects: str | None = None
-    """`namespace.table` of the same catalog into which records go that could not be read."""
+    """Rejects table: `namespace.table` of the same catalog with the records that could not be read."""
     rejects_max: float = Field(default=0.05, ge=0, le=1)
-    """Share of the last hour's records that may be rejected."""
+    """Maximum share of rejected records in the last hour."""
     small_file_bytes: float = Field(default=16 * 2.0**20, gt=0)
     """Bytes below which a data file is small."""
     small_files_max: int = Field(default=5000, ge=0)
-    """Small data files that the table may have."""
+    """Maximum number of small data files."""
     compaction_after: float = Field(default=86400.0, gt=0)
-    """Seconds after which too many small files mean that compaction does not run."""
+    """Seconds without compaction after which too many small files mean that it is not running."""
     snapshots_max: int = Field(default=20_000, ge=1)
-    """Snapshots that the table may keep."""
+    """Maximum number of snapshots."""
     snapshot_age_max: float | None = Field(default=None, gt=0)
     """Seconds that a snapshot may be kept which no branch or tag needs; twice the table's
     `history.expire.max-snapshot-age-ms` where not given."""
     delete_files_max: int = Field(default=1000, ge=0)
-    """Delete files that the table may have."""
+    """Maximum number of delete files."""
     metadata_bytes_max: float = Field(default=64 * 2.0**20, gt=0)
-    """Bytes that the table's metadata file may have."""
+    """Maximum size of the table's metadata file, in bytes."""
     files_checked: int = Field(default=8, ge=0)
-    """Data files that each look asks the store for, going round; 0 for none."""
+    """Data files that each refresh checks in the object store, in rotation; 0 for none."""

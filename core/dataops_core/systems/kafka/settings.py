@@ -18,7 +18,7 @@ class KafkaSettings(ComponentSettings):
     properties: dict[str, Secret] = Field(default={}, repr=False)
     """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
     schema_registry: str | None = None
-    """Name of the schema registry by which its records are decoded, needed only where the context has several."""
+    """Name of the schema registry by which its records are decoded, needed only if the context has several."""
 
 
 class SchemaRegistrySettings(ComponentSettings, WebSettings):
@@ -35,22 +35,22 @@ class TopicStage(StageSettings):
     topic: str
     """The topic's name."""
     hot_partition_factor: float = Field(default=5.0, gt=1)
-    """How many times as many records as the other partitions have on average one may have got in five minutes."""
+    """Maximum records of one partition within 5 minutes, as a multiple of the average of the others."""
     clock_ahead_max: float = Field(default=60.0, gt=0)
-    """Seconds that the newest record's timestamp may lie in the future."""
+    """Maximum time by which the newest record's timestamp may be in the future, in seconds."""
 
 
 class ReaderStage(StageSettings):
     """What all readers of a topic have."""
 
     retention_left_min: float = Field(default=0.2, ge=0, lt=1)
-    """Share of the topic's retention that must be left before the oldest waiting record is deleted."""
+    """Minimum share of the topic's retention that must remain for the oldest unread record."""
 
 
 class ConsumerGroupStage(ReaderStage):
     """A Kafka consumer group, of the classic protocol or the new one, on one topic.
 
-    Not a share group (KIP-932): librdkafka 2.16 neither describes those nor tells where they are.
+    Not a share group (KIP-932): librdkafka 2.16 can neither describe those nor read their offsets.
     """
 
     kind: Literal["consumer_group"]

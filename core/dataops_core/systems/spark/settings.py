@@ -11,7 +11,7 @@ from dataops_core.systems.kafka.settings import ReaderStage
 
 
 class SparkQueryStage(ReaderStage):
-    """A Spark Structured Streaming query, seen through its checkpoint."""
+    """A Spark Structured Streaming query, observed through its checkpoint."""
 
     kind: Literal["spark_query"]
     """Always `spark_query`."""
@@ -22,16 +22,16 @@ class SparkQueryStage(ReaderStage):
     reads_kafka: bool = True
     """Whether it reads topics. Set it to false for a query of files, tables or streams only: it needs no Kafka."""
     trigger: float | None = Field(default=None, gt=0)
-    """Seconds between two batches, as the query is told; a checkpoint does not tell."""
+    """Trigger interval of the query, in seconds; the checkpoint does not contain it."""
     watermark_stall_after: float = Field(default=600.0, gt=0)
-    """Seconds that the event-time watermark may stand still while batches with records are committed."""
+    """Maximum seconds without progress of the event-time watermark while batches with records are committed."""
     clock_ahead_max: float = Field(default=60.0, gt=0)
-    """Seconds that the event-time watermark may lie in the future."""
+    """Maximum time by which the event-time watermark may be in the future, in seconds."""
     ui: WebSettings | None = None
-    """Web UI of the query's driver, such as `http://driver:4040`: it tells how many rows were dropped as late."""
+    """Web UI of the query's driver, such as `http://driver:4040`: it shows how many rows were dropped as late."""
     late_rows_max: int = Field(default=0, ge=0)
-    """Rows that may be dropped as late within ten minutes."""
+    """Maximum number of late rows dropped within 10 minutes."""
     state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
-    """Bytes that the query's state may take."""
+    """Maximum size of the query's state, in bytes."""
     state_growth_max: float = Field(default=2.0, gt=1)
     """How many times as large the state may be as the oldest one that the checkpoint keeps, from 64 MiB on."""

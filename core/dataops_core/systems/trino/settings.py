@@ -28,30 +28,30 @@ class TrinoSettings(ComponentSettings):
     db_schema: str | None = Field(default=None, alias="schema")
     """Default schema of the SQL editor."""
     saved_queries: tuple[LocalPath, ...] = ()
-    """Folders whose `*.sql` files the SQL screen offers beside the saved queries of your own; they are only read."""
+    """Folders whose `*.sql` files the SQL screen offers in addition to your saved queries; they are only read."""
     reading_table_functions: tuple[str, ...] = ()
     """Table functions that count as reading although they pass text to another database, e.g. `pg.system.query`."""
 
 
 class TrinoThresholds(Section):
-    """From when on something is wrong with Trino."""
+    """Thresholds of the checks of Trino."""
 
     trino_queued_max: float = Field(default=30.0, gt=0)
-    """Seconds that a query may wait in Trino's queue, or for resources."""
+    """Maximum time of a query in Trino's queue or waiting for resources, in seconds."""
     trino_planning_max: float = Field(default=30.0, gt=0)
-    """Seconds that Trino may plan a query."""
+    """Maximum planning time of a query, in seconds."""
     trino_conflicts_max: int = Field(default=2, ge=0)
-    """Writes that may be given up within five minutes because another one had changed the same files."""
+    """Maximum number of writes aborted within 5 minutes because of conflicts."""
     trino_failed_max: int = Field(default=3, ge=0)
-    """Queries that may fail within five minutes for another reason than the user's own statement."""
+    """Maximum number of queries that fail within 5 minutes for reasons other than the statement."""
 
 
 class TrinoViewStage(StageSettings):
-    """What a Trino query sees: a table or view."""
+    """A table or view in Trino."""
 
     kind: Literal["trino_view"]
     """Always `trino_view`."""
     relation: str
     """`catalog.schema.name` of the table or view."""
     every: float = Field(default=60.0, gt=0)
-    """Seconds between two queries, as asking costs Trino real work; a view that has failed is asked at each look."""
+    """Seconds between two probes, which run a query in Trino. A failed view is probed at every refresh."""
