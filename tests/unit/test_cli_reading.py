@@ -283,7 +283,7 @@ def test_the_health_of_tables_goes_by_the_thresholds_of_their_stages(
     assert shipments["findings"][0]["check"] == "expiry-not-running"
     assert "expire_snapshots" in shipments["findings"][0]["remedy"]["command"]
     assert dataops("tables", "health", "gold.shipments") == 0
-    assert "expiry-not-running: it keeps 4 snapshots" in capsys.readouterr().out
+    assert "expiry-not-running: it retains 4 snapshots" in capsys.readouterr().out
     assert dataops("tables", "health", "gold.nothing") == 1
     assert "gold.nothing" in one_line(capsys)
 
