@@ -94,7 +94,7 @@ SHOTS: Mapping[str, Shot] = {
     "xray": Shot(command("xray"), "└─ view"),
     "audit": Shot(command("audit"), "chain of"),
     "command": Shot(("colon", "p"), "pipelines"),
-    "help": Shot(("question_mark",), "Keys here"),
+    "help": Shot(("question_mark",), "Active keys"),
 }
 
 

@@ -74,7 +74,7 @@ async def console(stack: Stack) -> AsyncIterator[Pilot[None]]:
         await until_shown(app, lambda text: LAND in text and "… starting" not in text, "all stages", 60)
         yield pilot
         await pilot.press("question_mark")
-        await until_shown(app, lambda text: "Keys here" in text, "the help", 10)
+        await until_shown(app, lambda text: "Active keys" in text, "the help", 10)
         await pilot.press("escape")
         assert max(gaps) < FREEZE, "the console froze"
 

@@ -40,7 +40,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out: keys, then states, then screens."""
         with VerticalScroll(id="help"):
-            yield Static(_list("Keys", [(Text(key, "bold"), about) for key, about in self._keys]))
+            yield Static(_list("Active keys", [(Text(key, "bold"), about) for key, about in self._keys]))
             yield Static(_list("States", [(look.state(state), about) for state, about in MEANINGS.items()]))
             yield Static(_list("Screens", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
 
