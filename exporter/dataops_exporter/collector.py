@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dataops_core.config import ExporterSettings, PipelineSettings, StageSettings
+from dataops_core.config import ExporterSettings, PipelineSettings
 from dataops_core.health.model import (
     HealthSnapshot,
     Observation,
@@ -16,9 +16,8 @@ from dataops_core.health.model import (
     StageState,
     Status,
 )
-from dataops_core.systems.airflow.settings import DagStage
-from dataops_core.systems.iceberg.settings import IcebergTableStage
-from dataops_core.systems.trino.settings import TrinoViewStage
+from dataops_core.systems.base import StageObject
+from dataops_core.systems.registry import registry
 from dataops_exporter import metrics
 from dataops_exporter.families import Picker, Sample, seconds
 from dataops_exporter.metrics import Metric
@@ -154,41 +153,34 @@ def _objects(seen: Seen) -> Iterator[Sample]:
     settings = seen.exporter
     tables = Picker("tables", settings.tables, settings.max_series)
     picked: list[Sample] = []
-    for name, (stage, observation) in sorted(_observed(seen).items()):
-        match stage:
-            case IcebergTableStage():
-                namespace, _, table = stage.table.rpartition(".")
-                picked += tables.pick(name, _table(observation, (stage.catalog, namespace, table)))
-            case DagStage() if settings.dags.granularity == "dag" and settings.dags.admits(stage.dag_id):
-                yield from _dag(stage.dag_id, observation)
-            case TrinoViewStage():
-                yield metrics.TRINO_COMMIT_TIME, (stage.relation,), seconds(observation.advanced_at)
+    for found, observation in sorted(_observed(seen).items(), key=_by_name):
+        match found:
+            case StageObject("iceberg_table", (catalog, namespace, table)):
+                picked += tables.pick(found.name, _table(observation, (catalog, namespace, table)))
+            case StageObject("airflow_dag", (dag_id,)):
+                if settings.dags.granularity == "dag" and settings.dags.admits(dag_id):
+                    yield from _dag(dag_id, observation)
+            case StageObject("trino_relation", (relation,)):
+                yield metrics.TRINO_COMMIT_TIME, (relation,), seconds(observation.advanced_at)
     yield from picked if settings.tables.granularity == "table" else _sums(picked)
     yield from picker_samples(tables)
 
 
-def _observed(seen: Seen) -> Mapping[str, tuple[StageSettings, Observation]]:
-    """Return each table, DAG and relation once, by its name, with an observation that is of the present."""
-    found: dict[str, tuple[StageSettings, Observation]] = {}
+def _observed(seen: Seen) -> Mapping[StageObject, Observation]:
+    """Return each object that a stage stands for once, with an observation that is of the present."""
+    found: dict[StageObject, Observation] = {}
     for pipeline in seen.snapshot.pipelines:
         settings = {stage.name: stage for stage in seen.pipelines[pipeline.name].stages}
         for health in pipeline.stages:
             if health.observation is not None and health.error is None:
-                stage = settings[health.name]
-                found.setdefault(_name(stage), (stage, health.observation))
+                observed = registry().object_of(settings[health.name])
+                if observed is not None:
+                    found.setdefault(observed, health.observation)
     return found
 
 
-def _name(stage: StageSettings) -> str:
-    match stage:
-        case IcebergTableStage():
-            return f"{stage.catalog}.{stage.table}"
-        case DagStage():
-            return f"dag {stage.dag_id}"
-        case TrinoViewStage():
-            return f"relation {stage.relation}"
-        case _:
-            return f"stage {stage.name}"
+def _by_name(found: tuple[StageObject, Observation]) -> tuple[str, str]:
+    return found[0].kind, found[0].name
 
 
 def _table(seen: Observation, labels: tuple[str, str, str]) -> Iterator[Sample]:

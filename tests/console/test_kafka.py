@@ -186,7 +186,7 @@ async def test_what_was_rejected_is_looked_at_with_its_reasons_in_sql(console: C
         await command(pilot, "peek orders")
         await until_shown(console.app, lambda text: "5 read, 5 kept" in text, "the records")
         await pilot.press("x")
-        await until_shown(console.app, lambda text: "no table of rejected records here" in text, "that there is none")
+        await until_shown(console.app, lambda text: "no rejects table" in text, "that there is none")
         console.app.settings = settings.model_copy(update={"pipelines": {"p": chain}})
         await pilot.press("x")
         await until_shown(console.app, lambda _: len(console.trino.asked) == 1, "what was rejected of the topic")

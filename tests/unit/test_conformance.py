@@ -61,6 +61,29 @@ def test_a_built_in_system_conforms(name: str, closed_port: int) -> None:
     assert_conforms(system, **examples(system, closed_port))
 
 
+def test_stages_name_the_object_that_they_observe() -> None:
+    found = {}
+    for name, own in STAGES.items():
+        kind = registry().stage_kind(name)
+        assert kind is not None
+        stage = kind.settings.model_validate({"name": "s", "kind": name, **own})
+        observed = registry().object_of(stage)
+        if observed is not None:
+            found[name] = (observed.kind, observed.name)
+        assert registry().rejects_of(stage) is None
+    assert found == {
+        "topic": ("kafka_topic", "t"),
+        "iceberg_table": ("iceberg_table", "iceberg.a.b"),
+        "dag": ("airflow_dag", "d"),
+        "trino_view": ("trino_relation", "a.b.c"),
+    }
+    table = registry().stage_kind("iceberg_table")
+    assert table is not None
+    own = {**STAGES["iceberg_table"], "rejects": "a.rejects"}
+    stage = table.settings.model_validate({"name": "s", "kind": "iceberg_table", **own})
+    assert registry().rejects_of(stage) == ("iceberg", "a", "rejects")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Zero(Details):
     """Details that invent a value."""

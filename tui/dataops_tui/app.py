@@ -26,8 +26,7 @@ from dataops_core.health.model import HealthSnapshot, PipelineHealth
 from dataops_core.health.paths import downstream
 from dataops_core.plain import encodable
 from dataops_core.sql.scan import relation
-from dataops_core.systems.airflow.settings import DagStage
-from dataops_core.systems.iceberg.settings import IcebergTableStage
+from dataops_core.systems.registry import registry
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window
@@ -119,6 +118,12 @@ class Watching(Protocol):
 
     def stop(self) -> None:
         """Stop watching."""
+
+
+def _dag_id(stage: StageSettings) -> str | None:
+    """Return the DAG that a stage observes; `None` where it observes none."""
+    found = registry().object_of(stage)
+    return found.name if found is not None and found.kind == "airflow_dag" else None
 
 
 def _sql_screen() -> Screen[Any]:
@@ -390,7 +395,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         for name, pipeline in here.items():
             found.append(Command(f"pipeline {name}", pipeline.title))
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
-        dags = {s.dag_id for p in here.values() for s in p.stages if isinstance(s, DagStage)}
+        dags = {dag_id for p in here.values() for s in p.stages if (dag_id := _dag_id(s)) is not None}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
         found += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
         if self._watch_other is not None:
@@ -536,8 +541,8 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
         known = self.settings.pipelines.get(pipeline.name)
         for settings in known.stages if known else ():
-            if settings.name == stage and isinstance(settings, DagStage):
-                return settings.dag_id
+            if settings.name == stage and (dag_id := _dag_id(settings)) is not None:
+                return dag_id
         remedy = pipeline.verdict.remedy
         return remedy.dag_id if remedy else None
 
@@ -547,8 +552,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             here = {stage.name for stage in pipeline.stages if which(name, stage)}
             here.update(*(downstream(pipeline.stages, stage) for stage in here))
             for stage in pipeline.stages if pipeline.context == self.context_name else ():
-                if stage.name in here and isinstance(stage, IcebergTableStage) and stage.rejects is not None:
-                    table = relation(stage.catalog, *stage.rejects.split("."))
+                rejects = registry().rejects_of(stage) if stage.name in here else None
+                if rejects is not None:
+                    table = relation(*rejects)
                     # of any table of any writer: Trino's hidden column tells when each row's file was written
                     self.open_sql(f'SELECT * FROM {table} ORDER BY "$file_modified_time" DESC LIMIT {REJECTED}')
                     return

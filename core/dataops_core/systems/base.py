@@ -38,6 +38,24 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class StageObject:
+    """The object of its system that a stage observes, by which metrics and screens find stages of the same object.
+
+    Attributes:
+        kind: `kafka_topic`, `iceberg_table`, `airflow_dag`, `trino_relation`, or a plug-in's own.
+        path: Its name: one part, or several as `catalog`, `namespace` and `table`.
+    """
+
+    kind: str
+    path: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The parts of its name, with dots."""
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentReport:
     """What a component reports of itself.
 
@@ -150,6 +168,9 @@ class StageKind(StageRules):
         observe: Observe a stage now; raises DataopsError.
         needs: The components that it cannot be observed without; the first of its own system answers for it.
         noun: What one is called, such as `DAG`, where that is not the kind's own name.
+        object_of: The object that a stage observes, given its settings.
+        rejects: The table of the records that a stage rejected, as catalog, schema and name, given its settings; `None`
+            where it has none.
         problems: What is wrong with its settings beyond the types, each line beginning with `.key`.
         diagnose: What the doctor tries of a stage beyond that it can be observed.
         canary: How a canary is looked for in it: by its `rows` or by its `offsets`; `None` where it cannot be.
@@ -164,6 +185,8 @@ class StageKind(StageRules):
     observe: Callable[[Any, Clients], Observation]
     needs: Callable[[Any], tuple[Need, ...]] = lambda _stage: ()
     noun: str = ""
+    object_of: Callable[[Any], StageObject | None] = lambda _stage: None
+    rejects: Callable[[Any], tuple[str, ...] | None] = lambda _stage: None
     problems: Callable[[Any], Iterator[str]] = no_problems
     diagnose: Callable[[Any, Clients], Iterator[DoctorStep]] | None = None
     canary: Literal["rows", "offsets"] | None = None

@@ -25,7 +25,7 @@ from dataops_core.health.checks.credentials import CHECKS as CREDENTIALS
 from dataops_core.health.details import ComponentDetails, Details
 from dataops_core.health.rules import StageRules
 from dataops_core.systems import generic
-from dataops_core.systems.base import ComponentKind, Need, StageKind, System
+from dataops_core.systems.base import ComponentKind, Need, StageKind, StageObject, System
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +227,16 @@ class Registry:
         """Return how a canary is looked for in a stage; `None` if it cannot be."""
         kind = self.stage_kind(stage.kind)
         return kind.canary if kind is not None else None
+
+    def object_of(self, stage: StageSettings) -> StageObject | None:
+        """Return the object of its system that a stage observes; `None` where its kind names none."""
+        kind = self.stage_kind(stage.kind)
+        return kind.object_of(stage) if kind is not None else None
+
+    def rejects_of(self, stage: StageSettings) -> tuple[str, ...] | None:
+        """Return the table of the records that a stage rejected, as catalog, schema and name."""
+        kind = self.stage_kind(stage.kind)
+        return kind.rejects(stage) if kind is not None else None
 
     ##### Components of stages
 

@@ -20,7 +20,8 @@ from textual.widgets import Input
 from dataops_core.health.text import count
 from dataops_core.json_text import indented
 from dataops_core.plain import lines_of
-from dataops_core.systems.kafka.settings import TopicStage
+from dataops_core.systems.base import StageObject
+from dataops_core.systems.registry import registry
 from dataops_core.times import seconds as epoch
 from dataops_tui import look
 from dataops_tui.background import in_background
@@ -252,7 +253,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def action_rejected(self) -> None:
         """Show which of the topic's records were rejected, and why."""
-        self.console.show_rejected(lambda _, stage: isinstance(stage, TopicStage) and stage.topic == self._topic)
+        topic = StageObject("kafka_topic", (self._topic,))
+        self.console.show_rejected(lambda _, stage: registry().object_of(stage) == topic)
 
     def action_start(self) -> None:
         """Ask where to begin."""

@@ -17,6 +17,7 @@ from dataops_core.systems.base import (
     ComponentReport,
     Need,
     StageKind,
+    StageObject,
     System,
     web_identity,
 )
@@ -89,6 +90,7 @@ SYSTEM = System(
     stage_kinds=(
         StageKind(
             name="dag",
+            object_of=lambda stage: StageObject("airflow_dag", (stage.dag_id,)),
             noun="DAG",
             settings=DagStage,
             details=DagDetails,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from dataops_core.config import resolve_secret
 from dataops_core.config.check import has_parts, tls_problems
 from dataops_core.health.model import Observation, store_of
-from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    Need,
+    StageKind,
+    StageObject,
+    System,
+)
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.iceberg import checks
 from dataops_core.systems.iceberg.details import CatalogDetails, TableDetails
@@ -86,6 +95,11 @@ def _discover(draft: Draft, clients: Clients) -> None:
     discover(draft, clients)
 
 
+def _object_of(stage: IcebergTableStage) -> StageObject:
+    namespace, _, table = stage.table.rpartition(".")
+    return StageObject("iceberg_table", (stage.catalog, namespace, table))
+
+
 SYSTEM = System(
     name="iceberg",
     tested="Iceberg 1.12.0; REST catalog and S3 of SeaweedFS 4.48; SQL catalog on SQLite",
@@ -109,6 +123,8 @@ SYSTEM = System(
         StageKind(
             name="iceberg_table",
             noun="table",
+            object_of=_object_of,
+            rejects=lambda stage: (stage.catalog, *stage.rejects.split(".")) if stage.rejects is not None else None,
             settings=IcebergTableStage,
             details=TableDetails,
             observe=_observe,

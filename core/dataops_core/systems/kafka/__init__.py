@@ -14,6 +14,7 @@ from dataops_core.systems.base import (
     ComponentReport,
     Need,
     StageKind,
+    StageObject,
     System,
     web_identity,
 )
@@ -127,6 +128,7 @@ SYSTEM = System(
     stage_kinds=(
         StageKind(
             name="topic",
+            object_of=lambda stage: StageObject("kafka_topic", (stage.topic,)),
             settings=TopicStage,
             details=TopicDetails,
             observe=_observe_topic,

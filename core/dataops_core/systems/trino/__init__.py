@@ -14,6 +14,7 @@ from dataops_core.systems.base import (
     ComponentReport,
     Need,
     StageKind,
+    StageObject,
     System,
     web_identity,
 )
@@ -99,6 +100,7 @@ SYSTEM = System(
     stage_kinds=(
         StageKind(
             name="trino_view",
+            object_of=lambda stage: StageObject("trino_relation", (stage.relation,)),
             settings=TrinoViewStage,
             details=ViewDetails,
             observe=_observe,
