@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.json_server import JsonServer, serving
 
-from dataops_core.errors import BadAnswer, NotFound, Unreachable
+from dataops_core.errors import BadAnswer, NotFound, PermissionDenied, Unreachable
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Activity, Finding, Observation, Severity
 from dataops_core.systems.clients import Clients
@@ -213,6 +213,18 @@ def test_a_catalog_that_is_away_hides_no_failed_task(server: JsonServer) -> None
     seen = observed(server, status("RUNNING", "FAILED"), clients={"lake": Away(None)}, **of)
     assert [finding.check for finding in found_in(seen, stage(**of))] == ["task-failed"]
     assert seen.notes[-1] == "delivery is unknown: catalog lake: cannot be reached"
+
+
+def test_a_topic_or_group_that_cannot_be_read_hides_no_failed_task(server: JsonServer) -> None:
+    class Closed(Kafka):
+        def group(self, name: str) -> ConsumerGroup:
+            raise PermissionDenied("kafka kafka:1: denies us permission")
+
+    seen = observed(server, status("RUNNING", "FAILED"), Closed())
+    assert [finding.check for finding in found_in(seen)] == ["task-failed"]
+    assert seen.notes[1] == "progress is unknown: kafka kafka:1: denies us permission"
+    with pytest.raises(PermissionDenied):
+        observed(server, status("RUNNING", "RUNNING"), Closed())
 
 
 def test_offsets_that_advance_without_a_commit_are_counted() -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -150,6 +151,25 @@ def test_a_query_without_an_end_is_cancelled_and_the_next_one_goes_on(shop: Path
         clients.observe(stage)
     assert time.monotonic() - began < 20
     assert clients.need("database").ping()[0] == "sqlite"
+
+
+def test_a_slow_query_does_not_make_the_database_look_down(shop: Path) -> None:
+    client = DatabaseClient("shop", DatabaseSettings(url=f"sqlite:///{shop}"), 5.0)
+    failed: list[BaseException] = []
+
+    def slow() -> None:
+        try:
+            client.row(ENDLESS)
+        except TimedOut as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    time.sleep(0.5)
+    assert client.ping()[0] == "sqlite"
+    assert thread.is_alive()
+    thread.join()
+    assert len(failed) == 1
 
 
 def test_changes_are_refused_by_the_settings_and_by_the_database(shop: Path, tmp_path: Path) -> None:

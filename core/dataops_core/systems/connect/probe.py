@@ -19,6 +19,7 @@ from dataops_core.systems.connect.settings import ConnectorStage
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import Waiting, reader_details, waiting
+from dataops_core.times import known
 
 SHOWN = 5
 """Connectors and tasks that are named; the others are counted."""
@@ -61,10 +62,15 @@ def observe_connector(
     about = _about(connector, config, client)
     activity = Activity.PAUSED if connector.state in PAUSED else Activity.UNKNOWN
     state = f"connector is {connector.state}; tasks: {_states(connector)}"
-    if connector.kind == "sink":
-        found, more = _sink(stage, kafka, config, clients)
-    else:
-        found, more = _source(stage, client, kafka)
+    try:
+        if connector.kind == "sink":
+            found, more = _sink(stage, kafka, config, clients)
+        else:
+            found, more = _source(stage, client, kafka)
+    except ClientError as error:
+        if not _has_failed(connector):
+            raise
+        found, more = {"notes": (f"progress is unknown: {error}",)}, {}  # that it has failed stands without
     unknown = more.get("delivery_unknown")
     notes = (state, *found.pop("notes", ()), *((f"delivery is unknown: {unknown}",) if unknown else ()))
     return Observation(
@@ -75,6 +81,11 @@ def observe_connector(
         details=ConnectorDetails(**about, **more),
         **found,
     )
+
+
+def _has_failed(connector: Connector) -> bool:
+    idle = connector.state == "RUNNING" and not connector.tasks
+    return idle or connector.state == "FAILED" or bool(connector.of_state("FAILED"))
 
 
 def _states(connector: Connector) -> str:
@@ -140,7 +151,8 @@ def _earliest(waits: list[Waiting]) -> datetime | None:
 def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what an observation has of the topics that a source writes, and what its details have."""
     topics = [kafka.topic(name) for name in client.topics(stage.connector)]
-    newest = max((w.newest for w in (waiting(kafka, topic, _all(topic)) for topic in topics) if w.newest), default=None)
+    times = [known(partition.newest) for topic in topics for partition in topic.led]
+    newest = max((at for at in times if at is not None), default=None)
     reached: datetime | None = None
     with suppress(ClientError):  # offsets are there since 3.6, and may be closed to us
         reached = client.source_time(stage.connector)
@@ -153,10 +165,6 @@ def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) ->
         "notes": () if topics else ("it has written to no topic yet",),
     }
     return found, {"bootstrap_servers": kafka.target}
-
-
-def _all(topic: Any) -> dict[int, int]:  # noqa: ANN401 - a topic of Kafka
-    return {partition.number: partition.high for partition in topic.led if partition.high is not None}
 
 
 ##### Running but not delivering

@@ -68,7 +68,7 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
         progress = now  # nothing waits: everything that has entered has passed
     elif progress is None and lag is not None:
         progress = pending
-    change: LastChange = clients.keep(("last change", stage.kind, stage.name, where), LastChange)
+    change: LastChange = clients.keep(("last change", repr(stage)), LastChange)
     advanced_at, observed = change.seen(progress, now) if reported else (None, False)
     labels = reader.labels()
     notes = [f"{name}: {text if isinstance(text, str) else count(text)}" for name, text in labels]

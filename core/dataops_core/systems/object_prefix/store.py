@@ -86,7 +86,7 @@ class ObjectStore:
         self.where = f"{name} {self.target}"
         self._settings = settings
         self._timeout = timeout
-        self._busy = threading.Lock()
+        self._listing, self._pinging = threading.Lock(), threading.Lock()
 
     def ping(self) -> None:
         """Check that the location is there."""
@@ -98,7 +98,7 @@ class ObjectStore:
             if system.get_file_info(base).type == FileType.NotFound:
                 raise NotFound(f"{self.where}: there is nothing at this location")
 
-        self._within(asked)
+        self._within(asked, self._pinging)
 
     def objects(self, prefix: str, most: int) -> tuple[Found, ...]:
         """Return the objects below a prefix, folder by folder; NotFound where there is no such prefix.
@@ -107,7 +107,7 @@ class ObjectStore:
             prefix: It.
             most: Objects and folders after which the listing is given up with BadAnswer.
         """
-        return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline))
+        return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline), self._listing)
 
     def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[Found, ...]:
         from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
@@ -132,9 +132,9 @@ class ObjectStore:
                     found.append(Found(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
         return tuple(found)
 
-    def _within(self, ask: Callable[[Deadline], T]) -> T:
+    def _within(self, ask: Callable[[Deadline], T], busy: threading.Lock) -> T:
         """Ask in a thread of its own: Arrow keeps no deadline, and lists a folder as a whole."""
-        if not self._busy.acquire(timeout=self._timeout):
+        if not busy.acquire(timeout=self._timeout):
             raise TimedOut(f"{self.where}: an earlier listing has not ended")
         done: list[T] = []
         failed: list[BaseException] = []
@@ -147,7 +147,7 @@ class ObjectStore:
             except BaseException as error:  # noqa: BLE001 - raised where it was asked
                 failed.append(error)
             finally:
-                self._busy.release()
+                busy.release()
                 ended.set()
 
         threading.Thread(target=work, name=self.where, daemon=True).start()

@@ -53,7 +53,7 @@ class DatabaseClient:
         self.where = f"database {name}"
         self._settings = settings
         self._timeout = timeout
-        self._busy = threading.Lock()
+        self._querying, self._pinging = threading.Lock(), threading.Lock()
 
     def ping(self) -> tuple[str, str]:
         """Return dialect and version of the server."""
@@ -63,15 +63,15 @@ class DatabaseClient:
             version = connection.dialect.server_version_info or ()
             return str(connection.dialect.name), ".".join(map(str, version))
 
-        return self._within(asked)
+        return self._within(asked, self._pinging)
 
     def row(self, query: str) -> dict[str, object]:
         """Return the only row of a query by the names of its columns, in small letters."""
-        return self._within(lambda connection: self._rows(connection, query))
+        return self._within(lambda connection: self._rows(connection, query), self._querying)
 
-    def _within(self, ask: Callable[[Any], T]) -> T:
+    def _within(self, ask: Callable[[Any], T], busy: threading.Lock) -> T:
         """Ask in a thread of its own, as no driver keeps a deadline by itself; a query that is late is cancelled."""
-        if not self._busy.acquire(timeout=self._timeout):
+        if not busy.acquire(timeout=self._timeout):
             raise TimedOut(f"{self.where}: an earlier query has not ended")
         done: list[T] = []
         failed: list[BaseException] = []
@@ -84,7 +84,7 @@ class DatabaseClient:
             except BaseException as error:  # noqa: BLE001 - raised where it was asked
                 failed.append(error)
             finally:
-                self._busy.release()
+                busy.release()
                 ended.set()
 
         threading.Thread(target=work, name=self.where, daemon=True).start()
