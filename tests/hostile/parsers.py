@@ -226,7 +226,7 @@ PARSERS: dict[str, Parser] = {
     "airflow token": Parser((_sample_post("/auth/token"),), airflow.read_token),
     "airflow log": Parser((LOG,), _log),
     "airflow params": Parser(
-        ({"params": {"n": {"value": 1, "schema": DECLARED, "description": "d"}, "plain": 5}},), _params
+        ({"dag_id": "d", "params": {"n": {"value": 1, "schema": DECLARED, "description": "d"}, "plain": 5}},), _params
     ),
     "spark applications": Parser((_sample("/api/v1/applications"),), spark_ui.read_running),
     "spark executions": Parser(

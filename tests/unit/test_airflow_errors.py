@@ -191,6 +191,13 @@ def test_lines_of_a_log_of_any_form_are_shown(airflow: Airflow) -> None:
     assert part.token is None
 
 
+@pytest.mark.parametrize("lie", [{}, [], {"params": {}}, {"dag_id": "d", "params": []}])
+def test_an_answer_that_is_no_dag_is_no_dag_without_parameters(airflow: Airflow, lie: Any) -> None:
+    airflow.answers["GET", f"{DAGS}/d/details"] = lie
+    with pytest.raises(BadAnswer):
+        params(airflow.client, "d")
+
+
 @pytest.mark.parametrize("lie", [{}, [], {"dags": {}}, {"dags": [], "total_entries": "many"}, {"dags": None}])
 def test_an_answer_without_its_list_is_invalid_and_not_empty(airflow: Airflow, lie: Any) -> None:
     airflow.answers["GET", DAGS] = lie

@@ -182,7 +182,9 @@ def read_log(found: object) -> LogPart:
 
 def read_params(found: object) -> tuple[Param, ...]:
     """Return the parameters in a DAG's details; raises Malformed."""
-    declared = Fields(found).found("params")
+    details = Fields(found)
+    details.need_text("dag_id")  # a DAG without parameters has none of the other fields that we read
+    declared = details.found("params")
     if declared is None:
         return ()
     if not isinstance(declared, Mapping):
