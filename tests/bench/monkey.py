@@ -28,6 +28,8 @@ BEATS_EVERY = 10
 """Steps between two heartbeats."""
 STARTS_WITHIN, ANSWERS_WITHIN, ENDS_WITHIN = 120.0, 30.0, 60.0
 """Seconds for the first screen, for the answer to F1, and for the end."""
+HELP = "Active keys"
+"""What the answer to F1 begins with."""
 ESCAPE, F1, PASTE = b"\x1b", b"\x1bOP", b"\x1b[200~%b\x1b[201~"
 KEYS = (
     *(letter.encode() for letter in "abcdefghijklmnoprstuvwxyzGS0123456789/:?-+[]{}<>.,;*~!$% "),
@@ -158,7 +160,7 @@ class Monkey:
         if (terminal.screen.lines, terminal.screen.columns) < (24, 80):
             terminal.resize(30, 120)
         began, wait = time.monotonic(), 2.0
-        while "Keys here" not in terminal.text:
+        while HELP not in terminal.text:
             if not self._alive(terminal):
                 return False
             if time.monotonic() - began > ANSWERS_WITHIN:
@@ -167,7 +169,7 @@ class Monkey:
             time.sleep(0.5)  # else it is the beginning of another key
             self._write(terminal, F1)
             asked = time.monotonic()
-            while "Keys here" not in terminal.text and time.monotonic() - asked < wait:
+            while HELP not in terminal.text and time.monotonic() - asked < wait:
                 time.sleep(0.02)
             wait *= 2
         self.longest = max(self.longest, time.monotonic() - began)
