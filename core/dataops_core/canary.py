@@ -136,7 +136,7 @@ def _hop(hop: CanaryHop, stage: StageSettings | None, canary: Canary, clients: C
     where = Template(hop.where or "").substitute(canary.fields)
     if stage is None:
         statement = f"SELECT 1 FROM {hop.relation} WHERE {where} LIMIT 1"
-        return Hop(hop.name, _in_relation(clients.need("trino"), statement), hop.late_after)
+        return Hop(hop.name, _in_relation(clients.need("trino", hop.on), statement), hop.late_after)
     kind = clients.registry.stage_kind(stage.kind)
     prepare(kind)  # before the record is sent, and in no hop's time
     if kind is None or kind.find_canary is None:

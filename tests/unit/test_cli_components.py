@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer.main
 from tests.airflow_server import DAG, Airflow
 
+from dataops_core.canary import Canary, hops_of
 from dataops_core.cli import app as cli
 from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.options import names_of
@@ -17,6 +20,7 @@ from dataops_core.errors import Unreachable
 from dataops_core.systems.airflow import SYSTEM as AIRFLOW
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.registry import load_settings
 
 CONFIG = """
 default_context = "several"
@@ -185,6 +189,50 @@ def test_names_of_components_are_completed(config: Path) -> None:
     with root.make_context("dataops", short, obj=Invocation()) as context:
         assert names_of("component", "kafka")(context, "") == ["edge", "kafka"]
         assert names_of("component", "trino")(context, "") == []
+
+
+CANARY = """
+[contexts.c.components]
+edge = { system = "kafka", bootstrap_servers = "edge:9092" }
+core = { system = "kafka", bootstrap_servers = "core:9092" }
+adhoc = { system = "trino", url = "http://adhoc" }
+etl = { system = "trino", url = "http://etl" }
+[pipelines.p]
+context = "c"
+stages = [{ name = "orders", kind = "topic", topic = "orders", on = "edge" }]
+[pipelines.p.canary]
+SENDER
+topic = "orders"
+value = "$id"
+hops = [{ relation = "a.b.c", where = "id = '$id'", HOP }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("sender", "hop", "problem"),
+    [
+        ('on = "edge"', 'on = "etl"', None),
+        ('on = "edge"', "", "canary.hops[0].on: missing: contexts.c has several (adhoc, etl); name one"),
+        ('on = "edge"', 'on = "elt"', 'canary.hops[0].on: there is no trino "elt"; did you mean "etl"?'),
+        ("", 'on = "etl"', "canary.on: missing: contexts.c has several (edge, core); name one"),
+    ],
+)
+def test_a_canary_names_its_components(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sender: str, hop: str, problem: str | None
+) -> None:
+    path = tmp_path / "canary.toml"
+    path.write_text(CANARY.replace("SENDER", sender).replace(", HOP", f", {hop}" if hop else ""))
+    assert cli.main(["--config", str(path), "config", "validate"]) == (0 if problem is None else 1)
+    assert (problem or "") in capsys.readouterr().err
+    if problem is None:
+        settings = load_settings(path)
+        canary = settings.pipelines["p"].canary
+        assert canary is not None
+        asked = []
+        clients = Clients(settings.contexts["c"], edge=object(), etl=SimpleNamespace(fetch=lambda *s: asked.append(s)))
+        (found,) = hops_of(settings.pipelines["p"], canary, Canary.make(canary, datetime.now(UTC)), clients)
+        assert found.look(None) is False  # type: ignore[arg-type]
+        assert asked[0][0].startswith("SELECT 1 FROM a.b.c WHERE id = ")
 
 
 def test_the_remedy_of_a_dag_names_its_component() -> None:

@@ -154,15 +154,17 @@ def has_parts(name: str, *, at_least: int) -> bool:
 
 def _not_configured(stage: StageSettings, context: ContextSettings, name: str, kinds: Kinds) -> Iterator[str]:
     """Name each component that the stage needs and its context lacks."""
-    configured = context.configured()
     for key, kind, wanted in kinds.missing_components(stage, context):
-        same = [each for each, settings in configured.items() if settings.component == kind]
-        if wanted:
-            yield f".{key}: {no_such(WORDS.get(kind, kind), wanted, same)} (in contexts.{name})"
-        elif same:
-            yield f".{key}: missing: contexts.{name} has several ({', '.join(same)}); name one"
-        else:
-            yield f": a stage of kind {stage.kind} needs [contexts.{name}.{kind}], which is missing"
+        none = f": a stage of kind {stage.kind} needs [contexts.{name}.{kind}], which is missing"
+        yield _missing(f".{key}", kind, wanted, context, name) or none
+
+
+def _missing(key: str, kind: str, wanted: str | None, context: ContextSettings, name: str) -> str | None:
+    """Say that a component that is wanted is missing, or has to be named; `None` where there is none of its kind."""
+    same = [each for each, settings in context.configured().items() if settings.component == kind]
+    if wanted:
+        return f"{key}: {no_such(WORDS.get(kind, kind), wanted, same)} (in contexts.{name})"
+    return f"{key}: missing: contexts.{name} has several ({', '.join(same)}); name one" if same else None
 
 
 def _canary_problems(
@@ -175,7 +177,8 @@ def _canary_problems(
     if not re.fullmatch(r"[\w.-]+", canary.mark):
         yield ".mark: may hold letters, digits, and the signs . _ - only"
     if context is not None and context.named(CANARY_SENDER, canary.on) is None:
-        yield f": it needs [contexts.{pipeline.context}.{CANARY_SENDER}], which is missing"
+        none = f": it needs [contexts.{pipeline.context}.{CANARY_SENDER}], which is missing"
+        yield _missing(".on", CANARY_SENDER, canary.on, context, pipeline.context) or none
     for index, hop in enumerate(canary.hops):
         yield from (f".hops[{index}]{problem}" for problem in _hop_problems(hop, pipeline, context, kinds))
 
@@ -196,8 +199,11 @@ def _hop_problems(
         yield f".stage: a canary cannot be seen in a stage of kind {stage.kind}"
     if hop.relation is not None and not has_parts(hop.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
-    if hop.relation is not None and context is not None and context.named(CANARY_SQL) is None:
-        yield f".relation: it needs [contexts.{pipeline.context}.{CANARY_SQL}], which is missing"
+    if hop.on is not None and hop.relation is None:
+        yield ".on: a hop with a stage is looked for where the stage is"
+    if hop.relation is not None and context is not None and context.named(CANARY_SQL, hop.on) is None:
+        none = f".relation: it needs [contexts.{pipeline.context}.{CANARY_SQL}], which is missing"
+        yield _missing(".on", CANARY_SQL, hop.on, context, pipeline.context) or none
     has_rows = seen_by == "rows"
     if has_rows and (hop.where is None or "id" not in Template(hop.where).get_identifiers()):
         yield '.where: must hold for the canary\'s row alone: it needs "$id"'

@@ -76,6 +76,8 @@ class CanaryHop(Section):
     """A stage of the pipeline: a Spark query, a consumer group, an Iceberg table or a Trino view."""
     relation: str | None = None
     """`catalog.schema.name` to query through Trino, instead of a stage."""
+    on: str | None = None
+    """Name of the Trino to query the relation through, needed only where the context has several."""
     where: str | None = None
     """Condition that is true only for the canary's row, e.g. `id = '$id'`; for a table, a view and a relation."""
     late_after: float | None = Field(default=None, gt=0)
