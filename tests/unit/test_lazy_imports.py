@@ -44,6 +44,13 @@ prepare(registry().stage_kind("iceberg_table"))
 assert "pyiceberg.io.pyarrow" in sys.modules
 print(*(name for name in ("pandas", "pyarrow._dataset", "pyparsing", "strictyaml.parser") if name in sys.modules))
 """
+DECLARED = """
+import sys
+from dataops_core.systems.registry import BUILT_IN, registry
+assert tuple(system.name for system in registry().systems(BUILT_IN)) == BUILT_IN
+heavy = ("airflow_client", "confluent_kafka", "jmespath", "pyarrow", "pyiceberg", "sqlalchemy", "trino")
+print(*(name for name in heavy if name in sys.modules))
+"""
 ORDER = """
 import sys
 from dataops_core import monitor
@@ -126,6 +133,10 @@ def test_airflow_s_sdk_still_checks_arguments_and_others_are_left_alone() -> Non
 
 def test_a_probe_imports_nothing_that_it_does_not_use() -> None:
     assert not said(PROBES)
+
+
+def test_a_declaration_of_a_system_imports_no_sdk() -> None:
+    assert not said(DECLARED)
 
 
 def test_a_component_is_asked_before_the_sdks_of_others_are_imported_and_after_its_own() -> None:
