@@ -8,6 +8,7 @@ from datetime import datetime
 from dataops_core.health.details import Figure
 from dataops_core.health.model import Observation, ProgressSource, StageHealth
 from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
+from dataops_core.times import moment
 
 SOURCES = {
     ProgressSource.STAMPED: "from the stamp in the commit",
@@ -65,6 +66,6 @@ def _figure(figure: Figure, now: datetime) -> str:
         case "s":
             return duration(figure.value)
         case "timestamp":
-            return clock(datetime.fromtimestamp(figure.value, now.tzinfo), now)
+            return clock(moment(figure.value, "s"), now)
         case _:
             return f"{count(figure.value)} {figure.unit}".rstrip()

@@ -19,7 +19,7 @@ from dataops_core.systems.connect.settings import ConnectorStage
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import Waiting, reader_details, waiting
-from dataops_core.times import known
+from dataops_core.times import known, moment
 
 SHOWN = 5
 """Connectors and tasks that are named; the others are counted."""
@@ -206,7 +206,7 @@ def _delivery(stage: ConnectorStage, position: int, clients: Clients) -> dict[st
         snapshot = client.ask(lambda catalog: catalog.load_table(stage.table or "").current_snapshot())
     except ClientError as error:  # what the connector does is known without
         return {"delivery_unknown": str(error)}
-    committed = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot is not None else None
+    committed = known(moment(snapshot.timestamp_ms, "ms")) if snapshot is not None else None
     deliveries: Deliveries = clients.keep("connect deliveries", Deliveries)
     since, records = deliveries.seen(f"{stage.connector} {stage.table}", committed, position, datetime.now(UTC))
     return {
