@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from string import ascii_uppercase
@@ -42,6 +43,9 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from dataops_core.systems.base import System
+from dataops_core.systems.registry import registry
 
 GRAFANA = Path(__file__).parent / "grafana"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -642,6 +646,30 @@ def trino() -> list[Panel]:
     ]
 
 
+def of_system(system: System) -> list[Panel]:
+    """Return the dashboard of a system that has none of its own below: its stages, and all further values of them."""
+    mine = f'system="{system.name}"'
+    return [
+        *stages(system.name),
+        graph(
+            "Further durations",
+            "All durations that the stages' kinds report, by name.",
+            {"{{stage}}: {{figure}}": _figures(mine, "s")},
+        ),
+        graph(
+            "Further values",
+            "All counts that the stages' kinds report, by name.",
+            {"{{stage}}: {{figure}}": _figures(mine, "")},
+            unit="short",
+        ),
+    ]
+
+
+def _figures(mine: str, unit: str) -> str:
+    selected = of(PIPELINE, mine, f'unit="{unit}"')
+    return f"max by (pipeline, stage, figure) (dataops_stage_figure{selected})"
+
+
 def exporter() -> list[Panel]:
     """Whether all these figures can be believed."""
     return [
@@ -747,6 +775,11 @@ DASHBOARDS: dict[str, tuple[str, Callable[[], list[Panel]]]] = {
     "exporter": ("Exporter", exporter),
 }
 """By the name of the file; a system's dashboard is called as the label `system` has it."""
+DASHBOARDS |= {
+    system.name: (system.name.replace("_", " ").capitalize(), partial(of_system, system))
+    for system in registry().systems()
+    if system.stage_kinds and system.name not in DASHBOARDS
+}
 
 
 def build(name: str) -> str:
@@ -755,7 +788,7 @@ def build(name: str) -> str:
     builder = (
         dashboard.Dashboard(f"DataOps / {title}")
         .uid(f"dataops-{name}")
-        .description((panels.__doc__ or "").strip())
+        .description(description(panels))
         .tags(["dataops", "generated"])
         .timezone("browser")
         .time("now-6h", "now")
@@ -780,6 +813,13 @@ def build(name: str) -> str:
     found = json.loads(JSONEncoder().encode(builder.build()))
     numbered(found["panels"])
     return json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def description(panels: Callable[[], list[Panel]]) -> str:
+    """Return what a dashboard shows."""
+    if isinstance(panels, partial):
+        return f"Stages of the system {panels.args[0].name}."
+    return (panels.__doc__ or "").strip()
 
 
 def choice(name: str, label: str, query: str) -> dashboard.QueryVariable:

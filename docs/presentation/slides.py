@@ -29,7 +29,7 @@ def furnish(slide: Slide, at: int, section: str, number: int, total: int, docume
         slide.dot(left + step * there, 0.49, 0.17 if there == at else 0.11, colour)
     if documents:
         slide.text(
-            MARGIN, 7.05, 10.6, 0.24, "Quoted from " + ", ".join(documents), size=11, colour="muted", name="caption"
+            MARGIN, 7.05, 10.6, 0.24, "Quoted from " + ", ".join(each.removeprefix("docs/") for each in documents), size=11, colour="muted", name="caption"
         )
     page = slide.text(WIDTH - MARGIN - 1.2, 7.05, 1.2, 0.24, "", align="right", name="caption")
     page_number(page, number, total)

@@ -24,6 +24,7 @@ from dataops_core.health.model import (
     Status,
     WriterChange,
 )
+from dataops_core.systems.connect.checks import CONNECT_CHECKS, CONNECTOR_CHECKS
 from dataops_core.systems.registry import registry
 
 MIB = 2**20
@@ -814,4 +815,5 @@ def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere |= {"stale-metadata", "commit-state-unknown"}
     elsewhere |= {"status-not-ok", "progress-in-future", "backlog-large"}  # test_http_documents.py
     elsewhere |= {"plugin-critical", "plugin-warning"}  # tests of the system `command`
+    elsewhere |= {check.name for check in (*CONNECT_CHECKS, *CONNECTOR_CHECKS)}  # test_connect.py
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

@@ -33,7 +33,6 @@ CHECKED_ELSEWHERE = {
 }
 NOT_RUN = {
     "amtool": "tests/unit/test_alerts.py runs it",
-    "curl": "needs the running stack; tests/e2e/test_alerts.py reads the same page",
     "echo": "the shell's own",
     "helm": "needs a cluster; tests/chart/test_installed.py installs the chart on a kube-apiserver",
     "pip": "tests/packaging installs the wheel with and without the console",

@@ -120,9 +120,9 @@ def test_tls_where_there_is_none_and_none_where_there_is(
     ("status", "body", "layer", "mend"),
     [
         (401, b"{}", Layer.AUTHENTICATION, "Renew the credentials of airflow"),
-        (403, b"{}", Layer.PERMISSION, "Grant the user"),
+        (403, b"{}", Layer.PERMISSION, "Grant read access to the user"),
         (404, b"{}", Layer.PROTOCOL, "API v2 is needed"),
-        (200, b"<html>Sign in</html>", Layer.PROTOCOL, "by hand: a proxy or another service"),
+        (200, b"<html>Sign in</html>", Layer.PROTOCOL, "manually: a proxy or another service"),
     ],
 )
 def test_what_it_answers_tells_the_layer(

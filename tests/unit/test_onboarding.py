@@ -194,11 +194,11 @@ def test_without_an_alertmanager_its_checks_are_not_tried(verify: Verify) -> Non
 @pytest.mark.parametrize(
     ("answer", "detail", "mend"),
     [
-        ((200, b"<html>Sign in</html>"), "the answer is not JSON", "a proxy or another service may answer"),
-        ((200, []), "the answer is not that of Prometheus", "a proxy or another service may answer"),
+        ((200, b"<html>Sign in</html>"), "the answer is not JSON", "a proxy or another service may respond"),
+        ((200, []), "the answer is not that of Prometheus", "a proxy or another service may respond"),
         ((200, {"status": "success", "data": None}), "the answer is not that of Prometheus", "a proxy or another"),
         ((401, b""), "refused our credentials (401)", "Renew the credentials"),
-        ((403, b""), "denies us permission (403)", "Grant the user"),
+        ((403, b""), "denies us permission (403)", "Grant read access to the user"),
         ((404, b""), "HTTP 404", "is the base address of prometheus, without /api"),
         ((503, b""), "HTTP 503", "starting, overloaded or stopped"),
     ],
