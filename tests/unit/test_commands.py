@@ -229,6 +229,7 @@ def test_perfdata_that_cannot_be_read_is_refused(text: str) -> None:
         read_plugin(0, text)
 
 
+@pytest.mark.programs
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_output_breaks_the_reader(text: str, perfdata: str) -> None:
     try:

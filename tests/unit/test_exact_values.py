@@ -73,6 +73,7 @@ def tokens(text: str) -> object:
     return json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=list)
 
 
+@pytest.mark.programs
 @given(DOCUMENTS)
 @example('{"a": 12345678901234567.89, "b": 1.10, "c": 1e400, "d": -0, "a": 2}')
 @example('{"user":"bob \\ud83d"}')
@@ -100,6 +101,7 @@ def strings(value: object) -> object:
     return {True: "true", False: "false", None: "null"}.get(value, value) if not isinstance(value, str) else value
 
 
+@pytest.mark.programs
 @given(DOCUMENTS)
 def test_any_json_of_a_record_stands_in_a_table_as_one_line(text: str) -> None:
     row = written("table", JsonText(text)).split("\n")[2]

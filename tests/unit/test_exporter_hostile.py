@@ -241,6 +241,7 @@ def test_clients_that_close_early_leave_no_line(folder: Path, capfd: pytest.Capt
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.programs
 def test_wrong_passwords_by_many_at_once_hold_up_no_right_one(folder: Path) -> None:
     """Each is another one, for a user that exists and one that does not, at the cost that htpasswd is told to take."""
     with serving(folder, f"basic_auth_users: {{alice: {hashed('wonder', 10)}}}\n") as running:

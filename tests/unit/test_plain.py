@@ -56,6 +56,7 @@ def test_a_control_character_is_shown_as_its_symbol(text: str, shown: str) -> No
     assert visible(text) == shown
 
 
+@pytest.mark.programs
 def test_json_that_is_escaped_has_the_same_value() -> None:
     for code in range(0, sys.maxunicode + 1, 7):
         text = json.dumps({"key": chr(code)}, ensure_ascii=False, indent=2)

@@ -15,6 +15,8 @@ import pytest
 
 from dataops_core.recorder.recording import Recording
 
+pytestmark = pytest.mark.programs
+
 EXAMPLE = Path(__file__).parents[2] / "examples/dataops-spool"
 BROKEN = """
 [contexts.here.components.partners]

@@ -93,6 +93,7 @@ def test_what_is_wrong_is_one_line(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.programs
 def test_the_schema_takes_what_is_valid_and_refuses_what_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("config", "schema") == 0
     schema = json.loads(capsys.readouterr().out)

@@ -70,6 +70,7 @@ def test_a_part_of_it_knows_only_of_that_part(recording: Recording) -> None:
         read_timeline(recording, T0 + timedelta(days=9))
 
 
+@pytest.mark.programs
 def test_an_incident_goes_on_over_a_gap_and_says_so(tmp_path: Path) -> None:
     for part in (slice(30, 45), slice(52, 70)):
         recorder = record(tmp_path / "r.sqlite")

@@ -179,6 +179,7 @@ def read_all(client: TrinoClient, began: threading.Event, ended: threading.Event
     ended.set()
 
 
+@pytest.mark.programs
 def test_closing_cancels_what_runs_and_starts_nothing_else(server: TrinoServer, client: TrinoClient) -> None:
     events = [(threading.Event(), threading.Event()) for _ in range(3)]
     for began, ended in events:
@@ -193,6 +194,7 @@ def test_closing_cancels_what_runs_and_starts_nothing_else(server: TrinoServer, 
         list(client.query("SELECT 1").batches())
 
 
+@pytest.mark.programs
 def test_closing_names_what_it_could_not_cancel(server: TrinoServer, client: TrinoClient) -> None:
     began, ended = threading.Event(), threading.Event()
     threading.Thread(target=read_all, args=(client, began, ended), daemon=True).start()
