@@ -157,7 +157,7 @@ class Monkey:
 
     def _heartbeat(self, terminal: RealTerminal) -> bool:
         """Leave what is open and ask for help; tells whether the console goes on."""
-        if (terminal.screen.lines, terminal.screen.columns) < (24, 80):
+        if terminal.screen.lines < 24 or terminal.screen.columns < 80:  # else the answer has no room
             terminal.resize(30, 120)
         began, wait = time.monotonic(), 2.0
         while HELP not in terminal.text:

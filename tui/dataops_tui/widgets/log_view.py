@@ -152,9 +152,9 @@ class LogView(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         number, part, begin = self._rows[at]
         line = self.lines[number]
-        text = Text(part, line.colour, end="")
-        if begin < line.time:
-            text.stylize("dim", 0, line.time - begin)
+        text, time = Text(part, end=""), max(0, line.time - begin)
+        text.stylize("dim", 0, time)
+        text.stylize(line.colour, time)
         if self.hits and (found := bisect_left(self.hits, number)) < len(self.hits) and self.hits[found] == number:
             text.stylize("reverse" if number == self._hit else "underline")
         strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
