@@ -2,7 +2,7 @@
 
     with Terminal(["dataops-tui", "--replay"]) as terminal:
         shown_at = terminal.until(shows("Quit"))
-        seconds = terminal.press(b"?", shows("Keys here"))
+        seconds = terminal.press(b"?", shows("Active keys"))
 
 What the program writes is stamped with the time as it is read, and put on the emulated screen only once the program is
 quiet, so that the emulator's own work is in no figure. A frame ends with the mark of synchronised output (DEC private

@@ -45,7 +45,7 @@ STARTS = 7
 ROWS, ROWS_OF_A_PAGE = 1_000_000, 5_000
 DOWN, UP, ESCAPE, BACKSPACE = b"\x1b[B", b"\x1b[A", b"\x1b", b"\x7f"
 F1, F2, F5, F6 = b"\x1bOP", b"\x1bOQ", b"\x1b[15~", b"\x1b[17~"
-PROMPT, FILTER, HELP = "a command, e.g. dags", "a regular expression, !not", "Keys here"
+PROMPT, FILTER, HELP = "a command, e.g. dags", "a regular expression, !not", "Active keys"
 SHELL = shows("dataops-tui", "Quit")
 PEER_PROMPT, PEER_LINE = "prompt of the peer", "line of the peer"
 

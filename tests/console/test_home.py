@@ -329,13 +329,13 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
     async with console.app.run_test(size=size, notifications=True) as pilot:
         await pilot.press("question_mark")
         text = shown(console.app)
-        assert "Keys here" in text
+        assert "Active keys" in text
         assert "Show all values of the stage" in text
         await pilot.press("end")
         text = await until_shown(console.app, lambda text: "Places" in text, "the places")
         assert all(f":{name} " in text for name in (*PLACES, "sql"))
         await pilot.press("question_mark")
-        assert "Keys here" not in shown(console.app)
+        assert "Active keys" not in shown(console.app)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         ("sql", "F5 runs the statement"),
         ("stage land", "p / land"),
         ("pipeline p", "land is stuck"),
-        ("help", "Keys here"),
+        ("help", "Active keys"),
         ("refresh", "refreshing"),
     ],
 )

@@ -59,7 +59,7 @@ async def test_plain_ascii_has_no_other_character(tmp_path: Path, size: tuple[in
         text = await until_shown(console.app, lambda text: "# stuck" in text, "the state")
         assert [c for c in text if not c.isascii() and c not in KEY_NAMES] == []
         await pilot.press("question_mark")
-        text = await until_shown(console.app, lambda text: "Keys here" in text, "the help")
+        text = await until_shown(console.app, lambda text: "Active keys" in text, "the help")
         assert [c for c in text if not c.isascii() and c not in KEY_NAMES] == []
 
 

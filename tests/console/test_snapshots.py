@@ -60,7 +60,7 @@ async def test_screens_are_as_they_were(recorded: Recording, size: tuple[int, in
         "stage": (["g", "j", "enter"], "lag (records)"),
         "alerts": (["escape", "f2", *"alerts", "enter"], "land/stuck"),
         "xray": (["f2", *"xray", "enter"], "└─ view"),
-        "help": (["f1"], "Keys here"),
+        "help": (["f1"], "Active keys"),
     }
     wrong = []
     async with app.run_test(size=size, notifications=False) as pilot:
