@@ -54,7 +54,7 @@ TERMS = {
     "unknown": r"\bnot known\b",
     "access denied": r"\b(is|are) (not )?let in\b",
     "malformed records; GC": r"\bgarbage\b",
-    "compatibility metrics": r"\bdialects?\b",
+    "compatibility metrics": r"\bdialects\b|\bthe dialect\b",
     "done": r"\bTODO\b",
 }
 """What to write, and the pattern of what not to write."""
