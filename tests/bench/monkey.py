@@ -190,8 +190,10 @@ class Monkey:
         if how == "q" and self._heartbeat(terminal):
             time.sleep(1.2)  # right after a change of the screen, q does nothing
             self._write(terminal, b"\x1b[21~")  # F10 leaves the editor, where q is a letter
-            time.sleep(1.5)
-            self._write(terminal, b"q")
+            for _ in range(10):  # the console asks for it again where the screen has just changed
+                time.sleep(1.5)
+                if terminal.process.poll() is None:
+                    self._write(terminal, b"q")
         elif how == "quit" and self._heartbeat(terminal):
             self._write(terminal, b"\x1bOQquit\r")
         elif how == "ctrl+q":
