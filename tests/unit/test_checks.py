@@ -814,7 +814,7 @@ def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere = {"no-members", "never-committed", "paused", "alerts-firing", "import-errors", "pool-full", "run-slow"}
     elsewhere |= {"stale-metadata", "commit-state-unknown"}
     elsewhere |= {"status-not-ok", "progress-in-future", "backlog-large"}  # test_http_documents.py
-    elsewhere |= {"objects-waiting"}  # test_object_prefix.py
+    elsewhere |= {"objects-waiting"}  # test_object_prefixes.py
     elsewhere |= {"plugin-critical", "plugin-warning"}  # tests of the system `command`
     elsewhere |= {check.name for check in (*CONNECT_CHECKS, *CONNECTOR_CHECKS)}  # test_connect.py
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}
