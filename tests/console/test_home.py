@@ -298,7 +298,7 @@ async def test_t_without_a_dag_says_so(console: Console) -> None:
         await pilot.pause()
         await pilot.press("t")
         await pilot.pause()
-        assert "no DAG here" in shown(console.app)
+        assert "no DAG selected" in shown(console.app)
 
 
 async def test_c_copies_the_remedy(console: Console) -> None:
@@ -332,7 +332,7 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         assert "Active keys" in text
         assert "Show all values of the stage" in text
         await pilot.press("end")
-        text = await until_shown(console.app, lambda text: "Places" in text, "the places")
+        text = await until_shown(console.app, lambda text: "Screens" in text, "the screens")
         assert all(f":{name} " in text for name in (*PLACES, "sql"))
         await pilot.press("question_mark")
         assert "Active keys" not in shown(console.app)

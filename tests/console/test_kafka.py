@@ -167,7 +167,7 @@ async def test_what_costs_much_to_fetch_is_left_alone_for_longer_but_fetched_whe
     monkeypatch.setattr(resource, "REST", 1e9)
     async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
         await command(pilot, "kafka")
-        await until_shown(console.app, lambda text: "orders" in text and "seen" in text, "the topics")
+        await until_shown(console.app, lambda text: "orders" in text and "updated" in text, "the topics")
         first = len(asked)  # a screen is also fetched for when it is come to
         await pilot.pause(1.0)
         assert len(asked) == first
@@ -237,7 +237,7 @@ async def test_what_names_a_schema_is_shown_by_it_or_as_hex_with_the_reason(cons
         await pilot.press("y")
         await until_shown(console.app, lambda text: '"schema_id": 7' in text, "the record as JSON")
         await pilot.press("escape", "slash", *"ausable", "enter")
-        text = await until_shown(console.app, lambda text: "only what matches" in text, "the filter")
+        text = await until_shown(console.app, lambda text: "filtered" in text, "the filter")
         assert "00 00 00 00 08 01" not in text
 
 
@@ -287,7 +287,7 @@ async def test_a_kafka_that_went_down_is_said_with_the_age_of_what_is_shown(cons
         await command(pilot, "kafka")
         text = await until_shown(console.app, lambda text: "no broker can be reached" in text, "the failure")
         assert "payments" in text
-        assert "seen" in text.split("no broker can be reached")[1]
+        assert "updated" in text.split("no broker can be reached")[1]
 
 
 async def test_groups_and_one_of_them(console: Console, kafka: FakeKafka) -> None:

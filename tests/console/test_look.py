@@ -98,7 +98,7 @@ def test_each_binding_has_an_id_of_its_own_and_says_what_it_does() -> None:
 async def test_the_palette_finds_a_command_by_a_few_letters(console: Console) -> None:
     async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.press("ctrl+p", *"xry")
-        await until_shown(console.app, lambda text: "who reads what" in text, "the command")
+        await until_shown(console.app, lambda text: "stages and their inputs" in text, "the command")
         await pilot.press("down", "enter")
         for _ in range(100):
             if console.app.current_mode == "xray":

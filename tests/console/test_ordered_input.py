@@ -37,6 +37,7 @@ async def until(console: Console, good: Any, what: str) -> str:
 def test_every_priority_binding_is_tried_below() -> None:
     tried = {"app.command", "app.leave", "home.filter", "list.filter", "command.complete"}
     tried |= {"sql.run", "sql.cancel", "sql.swap"}
+    tried |= {"log.search"}  # test_runs.py
     assert {b.id for _, b in keys.bindings() if b.priority} == tried, "a new one needs a burst test of its own"
 
 

@@ -108,7 +108,7 @@ async def test_killing_is_previewed_confirmed_and_audited(console: Console) -> N
         await pilot.press("space", "space", "ctrl+k")
         await pilot.pause()
         await pilot.click("#go")
-        await until_shown(console.app, lambda text: "ended q_waits, q_memory" in text, "that they are ended")
+        await until_shown(console.app, lambda text: "killed q_waits, q_memory" in text, "that they are ended")
     assert [query_id for query_id, _ in console.trino.killed] == ["q_waits", "q_memory"]
     lines = [json.loads(line) for line in console.audit.read_text().splitlines()]
     assert [(line["action"], line["outcome"]) for line in lines] == [
@@ -121,7 +121,7 @@ async def test_what_has_ended_is_not_killed(console: Console) -> None:
     async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
         await open_queries(console, pilot)
         await pilot.press("G", "ctrl+k")
-        await until_shown(console.app, lambda text: "there is nothing to end" in text, "that there is nothing")
+        await until_shown(console.app, lambda text: "no active query selected" in text, "that there is nothing")
     assert console.trino.killed == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.console.conftest import SIZES, Console, make_console, settings
 from tests.console.test_dags import open_dags
 from tests.orders import now
-from tests.screen import shown, until_shown
+from tests.screen import shown, type_at_once, until_shown
 from textual.widgets import Input, Select
 
 from dataops_core.errors import BadAnswer, ClientError, NotFound
@@ -173,6 +173,16 @@ async def test_a_long_log_is_there_from_its_first_line_and_is_searched(console: 
         assert console.app.clipboard.count("\n") == 30_010
 
 
+async def test_a_search_in_a_log_has_all_that_was_typed_at_once(console: Console, runs: FakeRuns) -> None:
+    runs.parts = [LogPart((line("town one"), line("town two")), None)]
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        await open_run(console, pilot)
+        await pilot.press("j", "l")
+        await until_shown(console.app, lambda text: "the end" in text, "the log's end")
+        type_at_once(console.app, "/", *"town tw", "enter")
+        await until_shown(console.app, lambda text: "of 1 lines that match" in text, "the line")
+
+
 async def test_of_a_log_that_is_too_long_it_is_said_what_is_missing(
     console: Console, runs: FakeRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +244,7 @@ async def test_a_backfill_shows_its_runs_before_it_is_confirmed(console: Console
     async with console.app.run_test(size=(120, 36), notifications=True) as pilot:
         await open_dags(console, pilot)
         await pilot.press("b")
-        await until_shown(console.app, lambda text: "first and last date" in text, "the question")
+        await until_shown(console.app, lambda text: "first..last date" in text, "the question")
         line = console.app.screen.query_one(Input)
         line.value = "2026-01-12"
         await pilot.press("enter")
@@ -262,7 +272,7 @@ async def test_a_backfill_of_nothing_asks_nothing(console: Console, runs: FakeRu
         await until_shown(console.app, lambda text: "would run nothing" in text, "that there is nothing to run")
         runs.failure = BadAnswer("it has no schedule")
         await pilot.press("b", "enter")
-        await until_shown(console.app, lambda text: "asking what a backfill" in text, "why not")
+        await until_shown(console.app, lambda text: "asking Airflow for the runs of a backfill" in text, "why not")
     assert runs.backfills == []
 
 
@@ -272,7 +282,7 @@ async def test_failed_tasks_run_again_once_it_is_confirmed(console: Console, run
         await pilot.press("j", "space", "x")
         assert '"task_ids": [["load", 3]]' in " ".join(shown(console.app).replace("│", "").split())
         await pilot.press("shift+tab", "enter")
-        await until_shown(console.app, lambda text: "2 tasks of run__1 run again" in text, "that it was done")
+        await until_shown(console.app, lambda text: "2 tasks of run__1 cleared" in text, "that it was done")
         await pilot.press("escape", "G", "x", "shift+tab", "enter")
         await until_shown(console.app, lambda text: "2 tasks cleared in run__3" in text, "that it was done")
     assert runs.cleared == [("conform", "run__1", ["load[3]"]), ("conform", "run__3", [])]

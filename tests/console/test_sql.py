@@ -437,7 +437,7 @@ async def test_a_text_is_saved_found_again_and_replaced_only_when_asked_twice(co
         await until_shown(other.app, lambda text: "saved as" in text, "that it is saved")
         screen.pane.editor.text = "SELECT 3"
         await pilot.press("ctrl+s", *"mine", "enter")
-        await until_shown(other.app, lambda text: "is there already" in text, "the warning")
+        await until_shown(other.app, lambda text: "exists already" in text, "the warning")
         await pilot.press("enter")
         await until_shown(other.app, lambda _: other.app.screen is screen, "that it is saved")
         await pilot.press("f3")
@@ -464,7 +464,7 @@ async def test_rows_are_exported_and_nothing_is_overwritten_unasked(console: Con
         await until_shown(console.app, lambda text: "format: end it in .csv" in text, "the refusal")
         line.value = str(path)
         await pilot.press("enter")
-        await until_shown(console.app, lambda text: "is there already" in text, "the warning")
+        await until_shown(console.app, lambda text: "exists already" in text, "the warning")
         assert path.read_text() == "precious"
         await pilot.press("enter")
         await until_shown(console.app, lambda text: "2 rows are in" in text, "that it is done")

@@ -63,5 +63,5 @@ def test_writes_that_are_given_up_are_told_with_the_statement(stack: Stack, conn
         ]
 
     (finding,) = until("it is said", found, bool, within=60)
-    assert "as another one had changed the same files" in finding["sentence"]
+    assert "because of conflicts with other writes" in finding["sentence"]
     assert f"of ann: UPDATE {TABLE} SET total" in finding["sentence"]

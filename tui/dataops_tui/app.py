@@ -650,7 +650,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
             self.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
 
-        in_background(self, f"asking Airflow for the runs of a backfill of {wanted.dag_id} runs", work)
+        in_background(self, f"asking Airflow for the runs of a backfill of {wanted.dag_id}", work)
 
     @on(BackfillPlanned)
     def _planned(self, message: BackfillPlanned) -> None:

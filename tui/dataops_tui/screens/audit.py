@@ -63,7 +63,7 @@ class AuditScreen(ResourceScreen[AuditTrail]):
         if self.found is None:
             return text
         report = self.found.report
-        whole = (f"● the chain of {report.lines:,} lines is whole  ", "not dim green")
+        whole = (f"● the chain of {report.lines:,} lines is intact  ", "not dim green")
         broken = (f"✖ {report.problem}; {report.lines:,} lines before it are intact  ", "not dim red bold")
         return Text.assemble(broken if report.problem else whole, text)
 
