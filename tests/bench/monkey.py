@@ -191,9 +191,12 @@ class Monkey:
             time.sleep(1.2)  # right after a change of the screen, q does nothing
             self._write(terminal, b"\x1b[21~")  # F10 leaves the editor, where q is a letter
             for _ in range(10):  # the console asks for it again where the screen has just changed
+                self._write(terminal, ESCAPE)  # a filter that is open would take the q
                 time.sleep(1.5)
-                if terminal.process.poll() is None:
-                    self._write(terminal, b"q")
+                self._write(terminal, b"q")
+                time.sleep(0.5)
+                if terminal.process.poll() is not None:
+                    break
         elif how == "quit" and self._heartbeat(terminal):
             self._write(terminal, b"\x1bOQquit\r")
         elif how == "ctrl+q":
