@@ -91,7 +91,8 @@ def diagnose(
                 target=component,
                 needs=(component, *clients.needed_by(stage)),
             )
-            jobs.append((diagnosis, _stage(stage, clients)))
+            address = probes[component].target if component in probes else component
+            jobs.append((diagnosis, _stage(stage, clients, address)))
     return _without_echoes(_beside_each_other(jobs, timeout))
 
 
@@ -190,13 +191,13 @@ def _further(diagnosis: Diagnosis, layer: Layer, steps: Iterable[DoctorStep]) ->
         diagnosis.add(layer, Status.FAILED, error.message, error.remedy)
 
 
-def _stage(stage: StageSettings, clients: Clients) -> Callable[[Diagnosis], None]:
+def _stage(stage: StageSettings, clients: Clients, address: str) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
         try:
             seen = clients.observe(stage)
         except ClientError as error:
             failure = failure_of(error.kind)
-            remedy = failure.remedy.format(name=diagnosis.target, target=diagnosis.target)
+            remedy = failure.remedy.format(name=diagnosis.target, target=address)
             diagnosis.add(Layer.OBJECT, Status.FAILED, error.message, error.remedy or remedy)
             return
         rules = clients.registry.stage(stage.kind)
