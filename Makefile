@@ -18,6 +18,9 @@ LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-
 PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
+# What `make test` leaves to targets of its own.
+SHORT := not long and not upkeep and not helm and not kube and not soak
+
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }'
@@ -29,8 +32,9 @@ demo: install ## start the local stack, open the console on it, stop the stack a
 	@$(LOCAL) demo
 
 .PHONY: test
-test: quick fetch monitoring-tools ## all that CI runs: the quick tests first, then console, pipeline, packaging and end-to-end tests
-	$(PYTEST) -n 3 --durations 20 -m "not quick and not long and not upkeep and not helm and not kube and not soak"
+test: quick fetch monitoring-tools ## all that CI runs: the quick tests, then console, pipeline and packaging, then the real components
+	$(PYTEST) -n 2 --durations 10 -m "not quick and not stack and $(SHORT)"
+	$(PYTEST) -n 2 --durations 10 -m "stack and $(SHORT)"
 
 ##### Longer runs
 
