@@ -20,7 +20,7 @@ from dataops_core.errors import BadAnswer, ClientError, ConfigError
 from dataops_core.sql.library import History, SavedQueries
 from dataops_core.sql.plan import read_plan
 from dataops_core.systems.airflow import sdk
-from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.systems.kafka.schema_registry import Schema, SchemaRegistry
 from dataops_core.systems.registry import load_settings
 from dataops_core.systems.spark.checkpoint import read_checkpoint
 from dataops_core.transport import bounded
@@ -244,4 +244,4 @@ def test_a_record_of_a_schema_that_is_deep() -> None:
     registry = SchemaRegistry.__new__(SchemaRegistry)
     for data in DEEP:
         with pytest.raises(BadAnswer):
-            registry._text({"schemaType": "JSON"}, 1, data.encode())
+            registry._text(Schema("JSON", "{}"), 1, data.encode())

@@ -195,7 +195,7 @@ class TimeTravel(App[None]):
             self.action_live()
             return
         if not 0 <= index <= last:
-            self.notify(f"this is the {'end' if index > last else 'beginning'} of the recording", timeout=1)
+            self.notify(f"this is the {'end' if index > last else 'beginning'} of the recording", timeout=3)
         self._wanted = min(max(index, 0), last)
         self._read_moment(history, self._wanted)
 
