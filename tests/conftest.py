@@ -7,6 +7,8 @@ import locale
 import os
 import shutil
 import signal
+import socketserver
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -51,6 +53,16 @@ def _end(*_: object) -> None:
     raise KeyboardInterrupt("SIGTERM")  # not `pytest.exit`: its exception is swallowed where all of them are
 
 
+_handle_error = socketserver.BaseServer.handle_error
+
+
+def _handle_errors_but_of_clients(server: socketserver.BaseServer, request: Any, client: Any) -> None:
+    """Be silent about a client that has left: another test may capture standard error when it is noticed."""
+    if not isinstance(sys.exc_info()[1], OSError):
+        _handle_error(server, request, client)
+
+
+socketserver.BaseServer.handle_error = _handle_errors_but_of_clients  # type: ignore[method-assign]
 _start_clean()
 # The same examples in each run, and no deadline: a slow machine is no failure, and a failure comes again.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
