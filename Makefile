@@ -132,7 +132,7 @@ onboarding: install ## write the manifest for a central Prometheus, and the list
 	$(PY) deploy/monitoring/generate.py
 dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
-dashboards: install ## write Grafana's dashboards anew
+dashboards: install ## write Grafana's dashboards
 	$(PY) dashboards/generate.py
 animation: install ## draw the shipped incident as docs/images/incident.gif
 	$(PY) docs/animation.py
@@ -152,7 +152,7 @@ site: install ## the docs as a site, into .local/site
 screenshots: install ## draw the pictures of the console in docs/images/console from made-up data
 	PYTHONPATH=. $(PY) -m tests.screenshots
 
-golden: install ## write the exporter's golden expositions anew
+golden: install ## write the exporter's golden expositions
 	PYTHONPATH=. $(PY) -m tests.exposition
 
 install: .local/installed ## make the environments: the project's (.venv) and Airflow's
@@ -175,7 +175,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-quick: install ## before each commit, within a minute: lint, types, contracts, and the tests that start nothing
+quick: install ## before each commit, in about two minutes: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
 	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
@@ -184,7 +184,7 @@ fmt: install ## format, and mend what ruff can mend
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-lock: $(UV) ## pin all dependencies anew, with hashes
+lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --universal --extra exporter pyproject.toml -o requirements/exporter.txt

@@ -76,7 +76,7 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
         time.sleep(0.5)
     muted = [alert for alert in come if alert.muted_by]
     if muted:
-        remedy = "Nobody is told of it: end the silence, or look which alert inhibits it."
+        remedy = "No receiver is notified: end the silence, or find the alert that inhibits it."
         return Status.FAILED, f"it has come, and is muted by {_muted(muted)}", remedy
     told = _receivers(come)
     if wanted.receiver is not None and not any(
