@@ -217,7 +217,7 @@ def test_odd_next_addresses_of_trino_are_one_line(next_uri: Any, serve: Callable
 
     server = serve(answer, tls=True)
     with pytest.raises(ClientError) as caught:
-        trino(server.url, TIMEOUT).fetch("SELECT 1", TIMEOUT)
+        trino(server.url, TIMEOUT).fetch("SELECT 1", 2.0)  # an address within the origin never ends
     assert "\n" not in str(caught.value)
 
 
