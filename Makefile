@@ -12,7 +12,7 @@ PY := .venv/bin/python
 UV := .local/uv/bin/uv
 # Else each start of Python compiles every module that it imports, wherever nothing may be written beside them.
 export UV_COMPILE_BYTECODE := 1
-TEAM := PYTHONPATH=docs/team $(PY) -m dataops_team
+TEAM := PYTHONPATH=docs/exercise/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
 PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
@@ -137,11 +137,11 @@ dashboards: install ## write Grafana's dashboards
 animation: install ## draw the shipped incident as docs/images/incident.gif
 	$(PY) docs/animation.py
 deck: install ## write the presentation from its source
-	$(PY) docs/presentation/build.py
+	$(PY) docs/exercise/presentation/build.py
 deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF and PNG; needs LibreOffice
 	@for tool in soffice pdftoppm; do command -v $$tool > /dev/null || { echo "$$tool is missing: apt-get install --no-install-recommends libreoffice-impress poppler-utils fonts-liberation" >&2; exit 1; }; done
 	@mkdir -p .local/deck && rm -f .local/deck/*.png
-	soffice -env:UserInstallation=file://$(CURDIR)/.local/deck/profile --headless --convert-to pdf --outdir .local/deck docs/presentation/dataops-tui.pptx
+	soffice -env:UserInstallation=file://$(CURDIR)/.local/deck/profile --headless --convert-to pdf --outdir .local/deck docs/exercise/presentation/dataops-tui.pptx
 	pdftoppm -r 96 -png .local/deck/dataops-tui.pdf .local/deck/slide
 docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
 	$(PY) docs/generate.py

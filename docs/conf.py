@@ -24,8 +24,8 @@ html_copy_source = False
 html_show_copyright = False
 
 CONTENTS = {
-    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/troubleshooting", "docs/scenario"],
-    "Concepts": ["docs/model", "docs/glossary", "docs/performance", "docs/recorder", "docs/canary", "docs/qa"],
+    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/troubleshooting"],
+    "Concepts": ["docs/model", "docs/glossary", "docs/performance", "docs/recorder", "docs/canary"],
     "Reference": [
         "docs/console",
         "docs/cli",
@@ -47,11 +47,16 @@ CONTENTS = {
     "Behind it": [
         "docs/architecture",
         "docs/decisions/*",
-        "docs/presentation/README",
-        "docs/team/**",
         "CONTRIBUTING",
         "SECURITY",
         "CHANGELOG",
+    ],
+    "Exercise": [
+        "docs/exercise/README",
+        "docs/exercise/scenario",
+        "docs/exercise/qa",
+        "docs/exercise/presentation/README",
+        "docs/exercise/team/**",
     ],
 }
 """The site's table of contents: the pages themselves need none."""

@@ -24,7 +24,7 @@ from pptx.oxml.ns import qn
 from pptx.util import Emu, Length
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs/presentation"
+FOLDER = ROOT / "docs/exercise/presentation"
 DECK = pptx.Presentation(str(FOLDER / "dataops-tui.pptx"))
 SLIDES = list(enumerate(DECK.slides, start=1))
 FOR_EACH = pytest.mark.parametrize("slide", [slide for _, slide in SLIDES], ids=[str(number) for number, _ in SLIDES])
@@ -132,7 +132,7 @@ def test_the_build_tells_which_figure_is_stale_and_where_it_is_used(tmp_path: Pa
     shutil.copy(ROOT / "README.md", tmp_path)
     document = tmp_path / "docs/pipeline.md"
     document.write_text(document.read_text().replace("21,500 records |", "21,550 records |"))
-    done = _build(tmp_path / "docs/presentation/build.py", tmp_path / "deck.pptx")
+    done = _build(tmp_path / "docs/exercise/presentation/build.py", tmp_path / "deck.pptx")
     assert done.returncode == 1
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("landed_rate"))
     assert line.startswith("landed_rate (slides 15, 16): docs/pipeline.md no longer says '| landed into bronze")

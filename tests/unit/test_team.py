@@ -18,7 +18,7 @@ from dataops_team.backlog import Backlog, BadBacklog, State, load_backlog
 from dataops_team.markup import adf, plain, wiki
 
 ROOT = Path(__file__).parents[2]
-TEAM = ROOT / "docs/team"
+TEAM = ROOT / "docs/exercise/team"
 BACKLOG = load_backlog(TEAM / "backlog.toml")
 
 SMALL = """

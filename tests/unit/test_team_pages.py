@@ -38,7 +38,7 @@ def test_the_pages_are_those_that_were_asked_for() -> None:
     assert len(set(TITLES.values())) == len(sources)  # a title is unique in a space
     assert all(len(title) <= 255 for title in TITLES.values())
     for wanted in ("press-release", "faq", "epic", "stories", "tasks", "definitions", "sprints"):
-        assert f"docs/team/{wanted}.md" in sources
+        assert f"docs/exercise/team/{wanted}.md" in sources
     assert sum(source.startswith("docs/decisions/0") for source in sources) >= 10
     assert sum(source.startswith("dashboards/runbooks/") for source in sources) > 10
     for place, page in enumerate(PAGES):
@@ -104,7 +104,9 @@ def test_the_command_writes_each_page(tmp_path: Path) -> None:
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.xhtml")} == {
         str(Path(page.source).with_suffix(".xhtml")) for page in PAGES
     }
-    assert (tmp_path / "docs/team/faq.xhtml").read_text() == next(p.body for p in PAGES if p.title.endswith(": FAQ"))
+    assert (tmp_path / "docs/exercise/team/faq.xhtml").read_text() == next(
+        p.body for p in PAGES if p.title.endswith(": FAQ")
+    )
 
 
 def test_the_digest_changes_with_the_page() -> None:

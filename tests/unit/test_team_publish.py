@@ -31,7 +31,7 @@ from dataops_team.jira import JiraProject
 from dataops_team.pages import Page, digest_in, read_pages
 
 ROOT = Path(__file__).parents[2]
-ALL = tuple(load_backlog(ROOT / "docs/team/backlog.toml").items())
+ALL = tuple(load_backlog(ROOT / "docs/exercise/team/backlog.toml").items())
 PAGES = read_pages(ROOT)
 FEW = (
     Item("E1", "Epic", None, "all", State.DOING, "All of it."),
@@ -361,7 +361,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("ATLASSIAN_", "JIRA_", "CONFLUENCE_"))
     }
-    path = os.pathsep.join(["docs/team", *filter(None, [kept.get("PYTHONPATH")])])
+    path = os.pathsep.join(["docs/exercise/team", *filter(None, [kept.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, "-m", "dataops_team", "publish", *arguments],
         cwd=ROOT,

@@ -25,7 +25,7 @@ from pptx.oxml.ns import qn
 from slides import SECTIONS, furnish
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 DECK = HERE / "dataops-tui.pptx"
 SCREEN, PICTURE = ROOT / "docs/images/stuck.svg", HERE / "console.png"
 DATED = datetime(2026, 11, 24)  # noqa: DTZ001 - python-pptx takes no time zones, and zip files have none

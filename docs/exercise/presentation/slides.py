@@ -13,7 +13,7 @@ from layout import INNER, MARGIN, WIDTH, Slide, page_number
 from pptx.enum.shapes import MSO_SHAPE
 from pptx.shapes.autoshape import Shape
 
-IMAGES = Path(__file__).parents[1] / "images"
+IMAGES = Path(__file__).parents[2] / "images"
 CONSOLE = Path(__file__).parent / "console.png"
 TOP = 1.95
 """Where the content of a slide begins, below its title and lead."""

@@ -19,7 +19,7 @@ from dataops_team.jira import JiraProject
 from dataops_team.pages import read_pages
 
 TEAM = Path(__file__).parents[1]
-ROOT = TEAM.parents[1]
+ROOT = TEAM.parents[2]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 

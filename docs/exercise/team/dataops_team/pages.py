@@ -10,30 +10,30 @@ from pathlib import Path
 
 from dataops_team.storage import storage, title_of
 
-PROJECT = "docs/team/project.md"
+PROJECT = "docs/exercise/team/project.md"
 # What stands under a page; a pattern takes each file that it finds.
 TREE = {
     PROJECT: (
-        "docs/team/press-release.md",
-        "docs/team/faq.md",
-        "docs/scenario.md",
-        "docs/qa.md",
-        "docs/team/mail/*.md",
+        "docs/exercise/team/press-release.md",
+        "docs/exercise/team/faq.md",
+        "docs/exercise/scenario.md",
+        "docs/exercise/qa.md",
+        "docs/exercise/team/mail/*.md",
         "docs/architecture.md",
         "docs/model.md",
         "docs/decisions/README.md",
         "docs/alerts.md",
-        "docs/team/epic.md",
-        "docs/team/stories.md",
-        "docs/team/tasks.md",
-        "docs/team/sprints.md",
-        "docs/team/definitions.md",
-        "docs/team/status/README.md",
-        "docs/team/publishing.md",
+        "docs/exercise/team/epic.md",
+        "docs/exercise/team/stories.md",
+        "docs/exercise/team/tasks.md",
+        "docs/exercise/team/sprints.md",
+        "docs/exercise/team/definitions.md",
+        "docs/exercise/team/status/README.md",
+        "docs/exercise/team/publishing.md",
     ),
     "docs/decisions/README.md": ("docs/decisions/[0-9]*.md",),
     "docs/alerts.md": ("dashboards/runbooks/*.md",),
-    "docs/team/status/README.md": ("docs/team/status/[0-9]*.md",),
+    "docs/exercise/team/status/README.md": ("docs/exercise/team/status/[0-9]*.md",),
 }
 _NAME = "DataOps TUI"
 _FOOTER = re.compile(r"\(content <code>([0-9a-f]{16})</code>\)")
