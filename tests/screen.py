@@ -28,6 +28,10 @@ async def until_shown(app: App[Any], good: Callable[[str], bool], what: str, wit
     return text
 
 
+FREEZE = 15.0
+"""Seconds between two beats that count as a freeze: half of what a component that hangs here takes to answer."""
+
+
 @asynccontextmanager
 async def heartbeat() -> AsyncIterator[list[float]]:
     """Beat in the event loop; yields the seconds between two beats, which grow when something holds the loop up."""

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from tests.console.conftest import SIZES, Console, make_console, settings, well
-from tests.screen import heartbeat, shown, until_shown
+from tests.screen import FREEZE, heartbeat, shown, until_shown
 
 from dataops_core.errors import NotFound, Unreachable
 from dataops_tui.dialogs.confirm import TriggerDialog
@@ -58,7 +58,7 @@ async def test_an_airflow_that_hangs_freezes_nothing(console: Console) -> None:
             await pilot.press("escape")
             await until_shown(console.app, lambda text: "● caught up" in text, "the pipelines")
             await pilot.press("q")
-        assert max(gaps) < 3
+        assert max(gaps) < FREEZE
     finally:
         console.airflow.hold.set()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from tests.console.conftest import SIZES, Console, FakeQuery, make_console, settings
-from tests.screen import heartbeat, shown, type_at_once, until_shown
+from tests.screen import FREEZE, heartbeat, shown, type_at_once, until_shown
 
 from dataops_core.errors import QueryFailed, Unreachable
 from dataops_tui.dialogs.confirm import ConfirmDialog
@@ -169,7 +169,7 @@ async def test_progress_is_shown_and_ctrl_c_cancels_in_the_server(console: Conso
         await pilot.press("ctrl+c")
         await until_shown(console.app, lambda text: "cancelled after" in text, "that it is cancelled")
     assert console.trino.next.cancelled
-    assert max(gaps) < 3
+    assert max(gaps) < FREEZE
 
 
 async def test_a_long_result_is_cut_off_and_that_is_said(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ async def test_a_long_result_is_cut_off_and_that_is_said(console: Console, monke
         await pilot.press("pagedown", "j", "enter")
         await until_shown(console.app, lambda text: "(varchar)" in text, "a row in full")
     assert console.trino.next.cancelled
-    assert max(gaps) < 3
+    assert max(gaps) < FREEZE
 
 
 async def test_a_failed_query_is_one_line(console: Console) -> None:
@@ -368,7 +368,7 @@ async def test_names_that_do_not_come_hold_nobody_up_and_say_why(console: Consol
             await until_shown(console.app, lambda text: "Connection" in text, "the failure")
             await pilot.press("escape")
             assert console.app.screen is screen, "Escape closed what was offered, not the screen"
-        assert max(gaps) < 3
+        assert max(gaps) < FREEZE
     finally:
         console.trino.hold.set()
 
