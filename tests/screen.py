@@ -18,7 +18,7 @@ def shown(app: App[Any]) -> str:
     return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
 
 
-async def until_shown(app: App[Any], good: Callable[[str], bool], what: str, within: float = 30) -> str:
+async def until_shown(app: App[Any], good: Callable[[str], bool], what: str, within: float = 60) -> str:
     """Wait until the screen shows something; fails with the last look."""
     deadline = time.monotonic() + within
     while not good(text := shown(app)):
