@@ -35,6 +35,7 @@ from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.filter_line import FilterLine, filter_of
+from dataops_tui.widgets.key_hints import KeyHints
 from dataops_tui.widgets.live_table import LiveTable
 
 
@@ -444,3 +445,17 @@ def test_full_collections_run_while_nobody_types(monkeypatch: pytest.MonkeyPatch
     collector.pressed()
     collector.collect()
     assert bool(ran) == (since > IDLE_SECONDS and young >= WORTHWHILE)
+
+
+async def test_a_click_on_a_key_presses_it(console: Console) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        console.monitor.push(well())
+        text = await until_shown(console.app, lambda text: "⏎ Stage" in text.splitlines()[-1], "the keys")
+        last = text.splitlines()[-1]
+        await pilot.click(KeyHints, offset=(last.index("? Help"), 0))
+        await until_shown(console.app, lambda text: "Active keys" in text, "the help")
+        await pilot.press("escape")
+        await until_shown(console.app, lambda text: "Active keys" not in text, "that the help is closed")
+        await pilot.click(KeyHints, offset=(len(last.rstrip()) + 1, 0))
+        await pilot.pause()
+        assert "Active keys" not in shown(console.app), "beside the keys there is nothing to press"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from dataops_core.health.model import HealthSnapshot
 from dataops_tui.keys import is_typed
 from dataops_tui.widgets.context_bar import ContextBar
+from dataops_tui.widgets.key_hints import KeyHints
 from dataops_tui.widgets.time_line import TimeLine
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ConsoleScreen(Screen[None]):
         yield ContextBar()
         yield from self.compose_body()
         yield TimeLine()
-        yield Footer(show_command_palette=False)
+        yield KeyHints()
 
     def compose_body(self) -> ComposeResult:
         """Lay out what is between the first line and the last."""
