@@ -238,7 +238,7 @@ def standing_still() -> Iterator[None]:
         for name in ("CACHE", "CONFIG", "DATA", "STATE"):
             stack.enter_context(mock.patch.dict(os.environ, {f"XDG_{name}_HOME": str(Path(folder) / name.lower())}))
         stack.enter_context(mock.patch("dataops_core.actions.audit._stamp", return_value=stamp))
-        for module in ("dataops_tui.base", "dataops_tui.resource", "dataops_tui.look", "tests.orders"):
+        for module in ("dataops_tui.base", "dataops_tui.resource", "dataops_tui.styled", "tests.orders"):
             stack.enter_context(mock.patch(f"{module}.datetime", StandingClock))
         for name, stand_in in (("topics", topics), ("groups", groups)):
             stack.enter_context(mock.patch.object(kafka_cluster, name, stand_in))

@@ -29,11 +29,11 @@ from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import Column, FileSizes, Reference, TableDetail, TableSnapshot
 from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_tui.app import DataopsApp
-from dataops_tui.navigation import PLACES
+from dataops_tui.navigation import DESTINATIONS
 from dataops_tui.themes import THEMES
 
 FOLDER = Path(__file__).parent / "snapshots/every"
-LOOKS: Mapping[str, Mapping[str, object]] = {
+VARIANTS: Mapping[str, Mapping[str, object]] = {
     **{theme.name: {"theme": theme.name} for theme in THEMES},
     "no-colour": {},
     "ascii": {"ascii": True},
@@ -169,11 +169,11 @@ def all_of_it() -> Iterator[None]:
 
 
 def test_each_place_is_looked_at() -> None:
-    assert SCREENS.keys() >= PLACES.keys()
+    assert SCREENS.keys() >= DESTINATIONS.keys()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "160x48"])
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", VARIANTS)
 async def test_each_screen_is_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
 ) -> None:
@@ -182,7 +182,7 @@ async def test_each_screen_is_as_it_was(
     kept = Kept(name, size)
     found: dict[str, Look] = {}
     with all_of_it():
-        console = dressed(tmp_path, **LOOKS[name])
+        console = dressed(tmp_path, **VARIANTS[name])
         async with console.app.run_test(size=size, notifications=False) as pilot:
             for snapshot in history():
                 console.monitor.push(snapshot)
@@ -197,7 +197,7 @@ async def test_each_screen_is_as_it_was(
                 await pilot.press(*view.leave)
     if WRITE:
         kept.write(found)
-    wrong = [line for screen, look in found.items() for line in difference(screen, kept.looks.get(screen), look)]
+    wrong = [line for screen, styled in found.items() for line in difference(screen, kept.looks.get(screen), styled)]
     assert not wrong, "\n".join(wrong)
 
 

@@ -252,7 +252,7 @@ async def test_an_action_of_the_app_and_a_handler_of_the_app_may_fail(
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.pause()
         with monkeypatch.context() as broken:
-            broken.setattr(app, "action_look_again", boom)
+            broken.setattr(app, "action_refresh", boom)
             await pilot.press("ctrl+r")
             await pilot.pause()
         assert "Boom" in await shown(app)

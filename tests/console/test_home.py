@@ -18,7 +18,7 @@ from dataops_core.health.model import Sample
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
-from dataops_tui.navigation import PLACES
+from dataops_tui.navigation import DESTINATIONS
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.stage import StageScreen
 from dataops_tui.widgets.words import Words
@@ -333,7 +333,7 @@ async def test_the_help_lists_the_keys_that_work_here(console: Console, size: tu
         assert "Show all values of the stage" in text
         await pilot.press("end")
         text = await until_shown(console.app, lambda text: "Screens" in text, "the screens")
-        assert all(f":{name} " in text for name in (*PLACES, "sql"))
+        assert all(f":{name} " in text for name in (*DESTINATIONS, "sql"))
         await pilot.press("question_mark")
         assert "Active keys" not in shown(console.app)
 

@@ -100,10 +100,10 @@ async def test_a_cell_is_drawn_as_textual_draws_it(cell: Text, width: int, curso
     async with app.run_test(size=(80, 24)):
         table = app.query_one(LiveTable)
         table.show(("NAME",), {"a": [cell]})
-        look = (0, 0, Style(color="white", bgcolor="blue"), width, cursor, False)
-        drawn = [(letter, str(part.style)) for part in table._render_cell(*look)[0] for letter in part.text]
+        styled = (0, 0, Style(color="white", bgcolor="blue"), width, cursor, False)
+        drawn = [(letter, str(part.style)) for part in table._render_cell(*styled)[0] for letter in part.text]
         table._clear_caches()
-        textuals = DataTable._render_cell(table, *look)[0]
+        textuals = DataTable._render_cell(table, *styled)[0]
         assert drawn == [(letter, str(part.style)) for part in textuals for letter in part.text]
 
 

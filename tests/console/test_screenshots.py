@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tests.screenshots import FOLDER, SHOTS
 
-from dataops_tui.navigation import PLACES
+from dataops_tui.navigation import DESTINATIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_there_is_a_picture_of_each_place_and_none_that_nobody_draws() -> None:
-    assert SHOTS.keys() >= PLACES.keys()
+    assert SHOTS.keys() >= DESTINATIONS.keys()
     assert {path.stem for path in FOLDER.iterdir()} == SHOTS.keys()
 
 

@@ -47,7 +47,7 @@ def replaying(recorded: Recording, **console: object) -> DataopsApp:
 async def go_to_the_trouble(app: DataopsApp, pilot: object) -> None:
     await until_shown(app, lambda text: "REPLAY" in text, "the recording")
     await pilot.press("right_curly_bracket")  # type: ignore[attr-defined]
-    while app.looked_at is None or app.looked_at.index < STUCK_AT:
+    while app.shown_past is None or app.shown_past.index < STUCK_AT:
         await pilot.press("right_square_bracket")  # type: ignore[attr-defined]
         await pilot.pause()  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dataops_core.health.text import ago, clock
 from dataops_core.times import EPOCH, RawTime, Unit, known, latest, moment, seconds
 from dataops_core.values import as_text, plain
-from dataops_tui import look
+from dataops_tui import styled
 
 BITS_64 = st.integers(-(2**63), 2**63 - 1)
 UNITS = st.sampled_from(["s", "ms", "us"])
@@ -46,8 +46,8 @@ def test_a_timestamp_is_shown_in_every_place(value: int, unit: Unit) -> None:
         ago(at, NOW),
         as_text(at),
         str(plain(at)),
-        look.at(at, NOW).plain,
-        look.when(at, NOW).plain,
+        styled.at(at, NOW).plain,
+        styled.when(at, NOW).plain,
     ):
         assert text
         if isinstance(at, RawTime):
@@ -66,4 +66,4 @@ def test_a_number_that_no_clock_has_is_shown_too(value: float) -> None:
     at = moment(value, "s")
     assert isinstance(at, RawTime)
     assert latest([at, NOW]) in (at, NOW)
-    assert look.at(at, NOW).plain == str(at)
+    assert styled.at(at, NOW).plain == str(at)

@@ -33,7 +33,7 @@ from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
-from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.fault_guard import FaultGuard
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import (
@@ -45,7 +45,7 @@ from dataops_tui.messages import (
     SnapshotArrived,
     WorkFailed,
 )
-from dataops_tui.navigation import PLACES, Navigator
+from dataops_tui.navigation import DESTINATIONS, Navigator
 from dataops_tui.ordered_input import OrderedInput
 from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
@@ -83,7 +83,7 @@ EVENTS = 1000
 SQL = ("sql", "run SQL in Trino; `sql SELECT …` runs the statement")
 """The one place that takes no name of a thing but a statement."""
 NEEDED: Mapping[str, str] = {
-    **{name: place.kind for name, place in PLACES.items() if place.kind is not None and not place.alone},
+    **{name: place.kind for name, place in DESTINATIONS.items() if place.kind is not None and not place.alone},
     "pipeline": "pipeline",
     "stage": "stage",
     "trigger": "DAG",
@@ -172,7 +172,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             priority=True,
         ),
         Binding("question_mark", "help", "Help", id="app.help", key_display="?", tooltip="Show all keys"),
-        Binding("ctrl+r", "look_again", "Refresh", id="app.refresh", show=False, tooltip="Refresh now"),
+        Binding("ctrl+r", "refresh", "Refresh", id="app.refresh", show=False, tooltip="Refresh now"),
         Binding("q", "quit", "Quit", id="app.quit", tooltip="Quit the console"),
         Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True, tooltip="Quit the console"),
         Binding("f1", "help", "Help", id="app.f1", show=False, tooltip="Show all keys, also while typing"),
@@ -296,7 +296,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         name = context.named(TrinoSettings.component)
         return None if name is None else context.of(TrinoSettings)[name]
 
-    def need_airflow(self) -> AirflowClient:
+    def require_airflow(self) -> AirflowClient:
         """Return the client of Airflow; raises ClientError where there is none."""
         if self.airflow is None:
             raise ClientError(self.why_not("Airflow"))
@@ -306,16 +306,16 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Return the address of a page of Airflow's own console."""
         return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
 
-    def need_catalogs(self) -> Mapping[str, CatalogClient]:
+    def require_catalogs(self) -> Mapping[str, CatalogClient]:
         """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
         catalogs = self.monitor.clients.all("iceberg") if self.monitor is not None else {}
         if not catalogs:
             raise ClientError(self.why_not("catalogs"))
         return catalogs
 
-    def need_catalog(self, name: str) -> CatalogClient:
+    def require_catalog(self, name: str) -> CatalogClient:
         """Return the client of that Iceberg catalog; raises ClientError where there is none."""
-        catalogs = self.need_catalogs()
+        catalogs = self.require_catalogs()
         if name not in catalogs:
             raise ClientError(f"this context has no catalog {name}; it has {', '.join(catalogs)}")
         return catalogs[name]
@@ -347,7 +347,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.events.extend(changes(self.snapshot, message.snapshot))
         self.snapshot = message.snapshot
 
-    def action_look_again(self) -> None:
+    def action_refresh(self) -> None:
         """Refresh now."""
         if self.monitor is not None:
             self.monitor.refresh()
@@ -365,7 +365,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             about = active.binding.tooltip or active.binding.description
             if about and active.enabled and active.binding.id:
                 keys.setdefault(about, []).append(self.get_key_display(active.binding))
-        places = [*((name, place.about) for name, place in PLACES.items()), SQL]
+        places = [*((name, place.about) for name, place in DESTINATIONS.items()), SQL]
         self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()], places))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -385,7 +385,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def commands(self) -> list[Command]:
         """Return everything that can be typed now."""
         found = [
-            *self.place_commands(),
+            *self.destination_commands(),
             Command(*SQL),
             Command("refresh", "refresh now"),
             Command("help", "show the active keys"),
@@ -412,7 +412,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         typed_at = CONTEXT_SUFFIX.fullmatch(typed)
         verbs: dict[str, Callable[[str], object]] = {
             "sql": self._go_sql,
-            "refresh": lambda _: self.action_look_again(),
+            "refresh": lambda _: self.action_refresh(),
             "help": lambda _: self.action_help(),
             "quit": lambda _: self.exit(),
             "q": lambda _: self.exit(),
@@ -564,7 +564,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Trigger a DAG, once it is confirmed."""
         airflow = self.airflow
         if dag_id is None:
-            past = self.looked_at is not None
+            past = self.shown_past is not None
             self.notify(
                 "the console shows the past: actions are not available"
                 if past
@@ -596,7 +596,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def _trigger_typed(self, dag_id: str) -> None:
         """Trigger a DAG whose name was typed, once Airflow has it."""
         airflow, screen = self.airflow, self.screen
-        if airflow is None or self.gate.confirmation() is None or self.is_known("DAG", dag_id):
+        if airflow is None or self.gate.confirmation() is None or self.is_listed("DAG", dag_id):
             self.trigger(dag_id)
             return
 
@@ -642,7 +642,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
         today = datetime.now(UTC).date()
         title = f"Backfill {dag_id}: first..last date; add `failed` or `completed` to rerun those dates"
-        self.push_screen(AskDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
+        self.push_screen(InputDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
 
     def _plan_backfill(self, airflow: AirflowClient, wanted: Backfill) -> None:
         def work() -> None:

@@ -40,13 +40,13 @@ class ConsoleScreen(Screen[None]):
     @property
     def snapshot(self) -> HealthSnapshot | None:
         """The health snapshot to show: the newest one, or that of the past that is looked at."""
-        past = self.console.looked_at
+        past = self.console.shown_past
         return past.snapshot if past is not None and self.FOLLOWS_TIME else self.console.snapshot
 
     @property
     def moment(self) -> datetime:
         """The time that is shown: now, or that of the past that is looked at."""
-        past = self.console.looked_at
+        past = self.console.shown_past
         return past.snapshot.taken_at if past is not None and self.FOLLOWS_TIME else datetime.now(UTC)
 
     def compose(self) -> ComposeResult:
@@ -97,7 +97,7 @@ class ConsoleScreen(Screen[None]):
             return
         now = datetime.now(UTC)
         app = self.console
-        past = app.looked_at
+        past = app.shown_past
         places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
         self.query_one(ContextBar).show(
             app.context_name,

@@ -22,7 +22,7 @@ HISTORY = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """A place that has a name.
 
     Attributes:
@@ -40,18 +40,18 @@ class Place:
     alone: bool = True
 
 
-PLACES: Mapping[str, Place] = {
-    "pipelines": Place("pipelines", "all pipelines with their verdicts"),
-    "dags": Place("dags", "Airflow's DAGs; dags DAG its runs", "DAG", RunsScreen),
-    "kafka": Place("kafka", "Kafka's topics; kafka TOPIC its partitions", "topic", TopicScreen),
-    "peek": Place("kafka", "a topic's records; peek TOPIC 15m starts 15 minutes ago", "topic", PeekScreen, False),
-    "groups": Place("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
-    "tables": Place("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
-    "queries": Place("queries", "Trino's queries of all users, and why they wait"),
-    "alerts": Place("alerts", "current findings and alerts"),
-    "events": Place("events", "state changes with their reasons"),
-    "xray": Place("xray", "stages and their inputs as a tree"),
-    "audit": Place("audit", "audit log of executed and refused actions"),
+DESTINATIONS: Mapping[str, Destination] = {
+    "pipelines": Destination("pipelines", "all pipelines with their verdicts"),
+    "dags": Destination("dags", "Airflow's DAGs; dags DAG its runs", "DAG", RunsScreen),
+    "kafka": Destination("kafka", "Kafka's topics; kafka TOPIC its partitions", "topic", TopicScreen),
+    "peek": Destination("kafka", "a topic's records; peek TOPIC 15m starts 15 minutes ago", "topic", PeekScreen, False),
+    "groups": Destination("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
+    "tables": Destination("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
+    "queries": Destination("queries", "Trino's queries of all users, and why they wait"),
+    "alerts": Destination("alerts", "current findings and alerts"),
+    "events": Destination("events", "state changes with their reasons"),
+    "xray": Destination("xray", "stages and their inputs as a tree"),
+    "audit": Destination("audit", "audit log of executed and refused actions"),
 }
 ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
 
@@ -70,7 +70,7 @@ class Navigator(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._way: list[str] = ["pipelines"]
+        self._visited: list[str] = ["pipelines"]
         self._at = 0
         self._known: dict[str, set[str]] = {}
 
@@ -78,18 +78,18 @@ class Navigator(App[None]):
         """Remember names of things of a kind, to complete commands with."""
         self._known.setdefault(kind, set()).update(names)
 
-    def is_known(self, kind: str, name: str) -> bool:
+    def is_listed(self, kind: str, name: str) -> bool:
         """Tell whether a list has had that name."""
         return name in self._known.get(kind, ())
 
     def forget(self) -> None:
         """Forget all names and the way: they are another context's."""
         self._known.clear()
-        self._way, self._at = ["pipelines"], 0
+        self._visited, self._at = ["pipelines"], 0
 
-    def place_commands(self) -> Iterator[Command]:
+    def destination_commands(self) -> Iterator[Command]:
         """Yield what can be typed to go somewhere."""
-        for name, place in PLACES.items():
+        for name, place in DESTINATIONS.items():
             if place.alone:
                 yield Command(name, place.about)
             for thing in sorted(self._known.get(place.kind or "", ())):
@@ -124,20 +124,20 @@ class Navigator(App[None]):
         self._step(1)
 
     def _step(self, step: int) -> None:
-        if 0 <= self._at + step < len(self._way):
+        if 0 <= self._at + step < len(self._visited):
             self._at += step
-            self._show(self._way[self._at])
+            self._show(self._visited[self._at])
         else:
             self.notify("there is nothing " + ("before this" if step < 0 else "after this"), timeout=1)
 
     def _remember(self, typed: str) -> None:
-        if self._way[self._at] != typed:
-            self._way = [*self._way[: self._at + 1], typed][-HISTORY:]
-            self._at = len(self._way) - 1
+        if self._visited[self._at] != typed:
+            self._visited = [*self._visited[: self._at + 1], typed][-HISTORY:]
+            self._at = len(self._visited) - 1
 
     def _show(self, typed: str) -> bool:
         verb, _, rest = typed.partition(" ")
-        place = PLACES.get(ALIASES.get(verb, verb))
+        place = DESTINATIONS.get(ALIASES.get(verb, verb))
         if place is None or (not rest and not place.alone) or (rest and place.screen is None):
             return False
         rest = rest.strip()  # one name, which may hold blanks; only the peek is told where to begin as well

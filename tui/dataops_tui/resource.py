@@ -19,7 +19,7 @@ from textual.binding import Binding
 from dataops_core.health.text import ago, duration
 from dataops_core.json_text import dumps
 from dataops_core.values import plain
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.text import TextDialog
@@ -244,7 +244,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         chosen = self.table.chosen
         if chosen:
             self.app.copy_to_clipboard("\n".join(chosen))
-            self.notify(f"copied {look.few(chosen)}", timeout=2, markup=False)
+            self.notify(f"copied {styled.abbreviated(chosen)}", timeout=2, markup=False)
 
     def action_browse(self) -> None:
         """Open the row in the web browser."""
@@ -355,7 +355,7 @@ class ResourceScreen(TableScreen[T]):
             if waited > SLOW:
                 text.append(f" for {duration(waited)}", "not dim yellow")
         if self._failed is not None:
-            text = Text.assemble(look.plain(self._failed, "red"), "  ", text)
+            text = Text.assemble(styled.plain(self._failed, "red"), "  ", text)
         return text
 
 

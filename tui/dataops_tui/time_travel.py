@@ -130,7 +130,7 @@ class TimeTravel(App[None]):
     monitor: Watching | None
     snapshot: reactive[HealthSnapshot | None]
     past: reactive[Past | None] = reactive(None)
-    """The moment of the past that was read; see `looked_at`."""
+    """The moment of the past that was read; see `shown_past`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class TimeTravel(App[None]):
         self._said: str | None = None
 
     @property
-    def looked_at(self) -> Past | None:
+    def shown_past(self) -> Past | None:
         """The moment of the past that is shown; `None` while it is live."""
         past = self.past
         return past if past is not None and past.snapshot.context == self.context_name else None
@@ -153,12 +153,12 @@ class TimeTravel(App[None]):
     @property
     def gate(self) -> Gate:
         """What actions pass; none does while the past is shown."""
-        past = self.looked_at
+        past = self.shown_past
         if past is None:
             return self._gate
         at = clock(past.snapshot.taken_at, past.snapshot.taken_at)
-        mend = "a recording cannot be changed" if past.replay else "press Esc to go back to live"
-        return self._gate.held(f"the console shows the past ({at}): {mend}")
+        remedy = "a recording cannot be changed" if past.replay else "press Esc to go back to live"
+        return self._gate.held(f"the console shows the past ({at}): {remedy}")
 
     @gate.setter
     def gate(self, gate: Gate) -> None:
@@ -180,7 +180,7 @@ class TimeTravel(App[None]):
         self._history = self._wanted = self.past = None
 
     def _travel(self, step: int, move: Move) -> None:
-        if self._wanted is not None and self._history is not None and self.looked_at is not None:
+        if self._wanted is not None and self._history is not None and self.shown_past is not None:
             self._seek(self._history, move(self._history, self._wanted))
         elif step > 0:
             self.notify("the console is live: [ goes back in time", markup=False)

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from dataops_core.sql.scan import KEYWORDS, RESERVED, Kind, Piece, quoted, scan, unquoted
 
-Place = tuple[str, ...]
+ObjectPath = tuple[str, ...]
 """Where names live: () for catalogs, (catalog,), (catalog, schema), (catalog, schema, table) for columns."""
-FUNCTIONS: Place = ("", "functions")
+FUNCTIONS: ObjectPath = ("", "functions")
 """The place of functions; no catalog has an empty name."""
 MOST = 200
 """Candidates that are offered; with more of them one types on."""
@@ -59,14 +59,14 @@ class Completion:
 
     start: int
     candidates: tuple[Candidate, ...]
-    needs: tuple[Place, ...]
+    needs: tuple[ObjectPath, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
     """A table that a statement reads, under the name by which its columns are called."""
 
-    place: Place
+    place: ObjectPath
     alias: str
 
 
@@ -74,14 +74,14 @@ class _Relation:
 class _Offer:
     """Collects what fits."""
 
-    names: Mapping[Place, Listing]
-    needs: list[Place] = field(default_factory=list)
+    names: Mapping[ObjectPath, Listing]
+    needs: list[ObjectPath] = field(default_factory=list)
     found: dict[tuple[str, str], Candidate] = field(default_factory=dict)
 
     def put(self, text: str, kind: str, about: str = "") -> None:
         self.found.setdefault((text, kind), Candidate(text, kind, about))
 
-    def place(self, place: Place, kind: str, about: str = "") -> None:
+    def place(self, place: ObjectPath, kind: str, about: str = "") -> None:
         if place not in self.needs:
             self.needs.append(place)
         listing = self.names.get(place)
@@ -91,7 +91,7 @@ class _Offer:
 
 
 def complete(
-    text: str, offset: int, names: Mapping[Place, Listing], catalog: str | None = None, schema: str | None = None
+    text: str, offset: int, names: Mapping[ObjectPath, Listing], catalog: str | None = None, schema: str | None = None
 ) -> Completion:
     """Say what may stand at a cursor.
 
@@ -141,7 +141,7 @@ def _inside(piece: Piece, offset: int) -> bool:
     return offset < piece.end or open_block or (piece.text.startswith("--") and offset == piece.end)
 
 
-def _path(before: list[Piece]) -> Place:
+def _path(before: list[Piece]) -> ObjectPath:
     """Take `a.b.` off the end and return it as names."""
     path: list[str] = []
     while len(before) > 1 and before[-1].text == "." and before[-2].kind in (Kind.WORD, Kind.QUOTED):
@@ -169,7 +169,7 @@ def _wants_relation(before: Sequence[Piece]) -> bool:
     return False
 
 
-def _offer_relations(offer: _Offer, path: Place, session: Place, common: Sequence[str]) -> None:
+def _offer_relations(offer: _Offer, path: ObjectPath, session: ObjectPath, common: Sequence[str]) -> None:
     if not path:
         for name in common:
             offer.put(quoted(name), "table", "of this statement")
@@ -186,7 +186,7 @@ def _offer_relations(offer: _Offer, path: Place, session: Place, common: Sequenc
         offer.place(path, "table")
 
 
-def _offer_columns_of(offer: _Offer, path: Place, relations: Sequence[_Relation], session: Place) -> None:
+def _offer_columns_of(offer: _Offer, path: ObjectPath, relations: Sequence[_Relation], session: ObjectPath) -> None:
     named = [r for r in relations if r.alias == path[-1] and (len(path) == 1 or r.place == _full(path, session))]
     for relation in named:
         offer.place(relation.place, "column")
@@ -203,11 +203,11 @@ def _offer_expression(offer: _Offer, relations: Sequence[_Relation], typed: str)
         offer.put(keyword.lower() if typed.islower() else keyword, "keyword")
 
 
-def _full(path: Place, session: Place) -> Place:
+def _full(path: ObjectPath, session: ObjectPath) -> ObjectPath:
     return (*session[: 3 - len(path)], *path)
 
 
-def _relations(pieces: Sequence[Piece], session: Place) -> list[_Relation]:
+def _relations(pieces: Sequence[Piece], session: ObjectPath) -> list[_Relation]:
     """Return the tables that a statement names after FROM, JOIN, INTO and UPDATE."""
     common = set(_common_tables(pieces))
     found = []
@@ -220,7 +220,7 @@ def _relations(pieces: Sequence[Piece], session: Place) -> list[_Relation]:
     return found
 
 
-def _named_from(pieces: Sequence[Piece], at: int) -> Iterator[tuple[Place, str]]:
+def _named_from(pieces: Sequence[Piece], at: int) -> Iterator[tuple[ObjectPath, str]]:
     """Yield the tables of a list that begins at `at`, each with its alias."""
     while at < len(pieces):
         path: list[str] = []

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from dataops_core.errors import ClientError
-from dataops_core.sql.completion import FUNCTIONS, Listing, Name, Place
+from dataops_core.sql.completion import FUNCTIONS, Listing, Name, ObjectPath
 from dataops_core.sql.scan import relation
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ class Names:
     """A cache by place; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._known: dict[Place, Listing] = {}
-        self._loading: set[Place] = set()
+        self._known: dict[ObjectPath, Listing] = {}
+        self._loading: set[ObjectPath] = set()
         self._lock = Lock()
 
     @property
-    def known(self) -> Mapping[Place, Listing]:
+    def known(self) -> Mapping[ObjectPath, Listing]:
         """What is known now; it does not change any more."""
         with self._lock:
             return dict(self._known)
 
-    def claim(self, places: Iterable[Place], now: datetime) -> tuple[Place, ...]:
+    def claim(self, places: Iterable[ObjectPath], now: datetime) -> tuple[ObjectPath, ...]:
         """Return those of the places that are to be fetched; nobody else is told to, until they have been."""
         with self._lock:
             wanted = tuple(p for p in places if p not in self._loading and self._is_old(p, now))
             self._loading.update(wanted)
         return wanted
 
-    def load(self, client: TrinoClient, place: Place) -> Listing:
+    def load(self, client: TrinoClient, place: ObjectPath) -> Listing:
         """Fetch the names of a place that was claimed; a failure is kept as such, beside the names known before."""
         try:
             rows = client.fetch(_statement(place), WITHIN)
@@ -65,19 +65,19 @@ class Names:
         with self._lock:
             self._known.clear()
 
-    def _is_old(self, place: Place, now: datetime) -> bool:
+    def _is_old(self, place: ObjectPath, now: datetime) -> bool:
         listing = self._known.get(place)
         return listing is None or now - listing.at > (FAILED_KEPT if listing.error else KEPT)
 
 
-def _statement(place: Place) -> str:
+def _statement(place: ObjectPath) -> str:
     if place == FUNCTIONS:
         return "SHOW FUNCTIONS"
     kinds = ("CATALOGS", "SCHEMAS FROM", "TABLES FROM", "COLUMNS FROM")
     return f"SHOW {kinds[len(place)]} {relation(*place)}".rstrip()
 
 
-def _names(place: Place, rows: list[tuple[object, ...]]) -> Iterable[Name]:
+def _names(place: ObjectPath, rows: list[tuple[object, ...]]) -> Iterable[Name]:
     if place == FUNCTIONS:
         overloads: dict[str, tuple[str, int]] = {}
         for name, returns, arguments, *_ in rows:

@@ -17,7 +17,7 @@ from dataops_core.actions import parse_conf
 from dataops_core.actions.params import as_typed, expected, kinds, parse_param
 from dataops_core.actions.policy import YES
 from dataops_core.errors import ActionRefused
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.messages import ParamsLoaded, WorkFailed
 
@@ -45,11 +45,11 @@ class ConfirmDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out: title, preview, word, buttons."""
         with Vertical(classes="dialog"):
-            yield Label(look.plain(self._title, "bold"))
-            yield Static(look.plain(self._preview), classes="preview")
+            yield Label(styled.plain(self._title, "bold"))
+            yield Static(styled.plain(self._preview), classes="preview")
             yield from self.compose_more()
             if self._word != YES:
-                yield Label(look.plain(f'Type "{self._word}" to confirm:'))
+                yield Label(styled.plain(f'Type "{self._word}" to confirm:'))
                 yield Input(id="word", compact=True)
             yield Label("", id="problem")
             with Horizontal(classes="buttons"):
@@ -83,7 +83,7 @@ class ConfirmDialog(ModalScreen[str | None]):
 
     def complain(self, problem: str) -> None:
         """Say why it does not go on."""
-        self.query_one("#problem", Label).update(look.plain(problem, "red"))
+        self.query_one("#problem", Label).update(styled.plain(problem, "red"))
 
 
 class TriggerDialog(ConfirmDialog):
@@ -126,7 +126,7 @@ class TriggerDialog(ConfirmDialog):
     def _no_form(self, message: WorkFailed) -> None:
         message.stop()
         self.query_one("#conf-title", Label).update(
-            Text.assemble("Parameters of the run, as JSON: ", look.plain(message.error, "yellow"))
+            Text.assemble("Parameters of the run, as JSON: ", styled.plain(message.error, "yellow"))
         )
 
     @on(ParamsLoaded)
@@ -137,7 +137,7 @@ class TriggerDialog(ConfirmDialog):
         fields = self.query_one("#fields")
         for number, param in enumerate(self._params):
             about = f"  {param.description}" if param.description else ""
-            fields.mount(Label(Text.assemble(look.plain(param.name, "bold"), look.plain(about, "dim"))))
+            fields.mount(Label(Text.assemble(styled.plain(param.name, "bold"), styled.plain(about, "dim"))))
             fields.mount(_field(f"param-{number}", param))
         self.query_one("#conf").display = False
         self.query_one("#conf-title", Label).update("Parameters of the run:")

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from dataops_core.health.model import StageState
-from dataops_tui import look
+from dataops_tui import styled
 
 MEANINGS = {
     StageState.CAUGHT_UP: "has processed all input",
@@ -41,7 +41,7 @@ class HelpScreen(ModalScreen[None]):
         """Lay out: keys, then states, then screens."""
         with VerticalScroll(id="help"):
             yield Static(_list("Active keys", [(Text(key, "bold"), about) for key, about in self._keys]))
-            yield Static(_list("States", [(look.state(state), about) for state, about in MEANINGS.items()]))
+            yield Static(_list("States", [(styled.state(state), about) for state, about in MEANINGS.items()]))
             yield Static(_list("Screens", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
 
 

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from dataops_tui import look
+from dataops_tui import styled
 
 MOST = 200
 """Choices that are listed at once; typing narrows them down."""
@@ -59,7 +59,7 @@ class PickDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out: search line, list, the marked one in full."""
         with Vertical(classes="dialog pick"):
-            yield Label(look.plain(self._title, "bold"))
+            yield Label(styled.plain(self._title, "bold"))
             yield Input(placeholder="type parts of the name, in any order", compact=True)
             yield OptionList(markup=False)
             yield Static(id="preview")
@@ -86,11 +86,11 @@ class PickDialog(ModalScreen[str | None]):
         options.add_options([Option(choice.label) for choice in self._shown])
         options.highlighted = 0 if self._shown else None
         if not self._shown:
-            self.query_one("#preview", Static).update(look.plain(self._none if not parts else "no matches", "dim"))
+            self.query_one("#preview", Static).update(styled.plain(self._none if not parts else "no matches", "dim"))
 
     @on(OptionList.OptionHighlighted)
     def _marked(self, event: OptionList.OptionHighlighted) -> None:
-        text = Text("\n").join(look.plain(line) for line in self._shown[event.option_index].text.splitlines())
+        text = Text("\n").join(styled.plain(line) for line in self._shown[event.option_index].text.splitlines())
         self.query_one("#preview", Static).update(text)
 
     @on(OptionList.OptionSelected)
@@ -120,7 +120,7 @@ class Answer:
     replace: bool
 
 
-class AskDialog(ModalScreen[Answer | None]):
+class InputDialog(ModalScreen[Answer | None]):
     """Asks for one line; returns it, or `None`.
 
     Args:
@@ -141,7 +141,7 @@ class AskDialog(ModalScreen[Answer | None]):
     def compose(self) -> ComposeResult:
         """Lay out: title, line, what is wrong with it."""
         with Vertical(classes="dialog"):
-            yield Label(look.plain(self._title, "bold"))
+            yield Label(styled.plain(self._title, "bold"))
             yield Input(self._start, compact=True)
             yield Label("", id="problem")
 
@@ -156,6 +156,6 @@ class AskDialog(ModalScreen[Answer | None]):
             self._warned = event.value
             wrong = f"{event.value} exists already; {_AGAIN}"
         if wrong:
-            self.query_one("#problem", Label).update(look.plain(wrong, "red"))
+            self.query_one("#problem", Label).update(styled.plain(wrong, "red"))
         else:
             self.dismiss(Answer(event.value, there))

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from dataops_core.plain import lines_of
-from dataops_tui import look
+from dataops_tui import styled
 
 
 class TextDialog(ModalScreen[None]):
@@ -33,8 +33,8 @@ class TextDialog(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Lay out: title, text."""
         with VerticalScroll(id="text"):
-            yield Label(look.plain(self._title, "bold"))
-            shown = Text("\n").join(look.plain(line) for line in lines_of(self._text))
+            yield Label(styled.plain(self._title, "bold"))
+            shown = Text("\n").join(styled.plain(line) for line in lines_of(self._text))
             yield Static(self._shown or shown)
 
     def action_copy(self) -> None:

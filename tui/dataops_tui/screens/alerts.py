@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 
 from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, Status
 from dataops_core.health.text import clock
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import Row, SnapshotScreen
 from dataops_tui.widgets.words import Words
 
@@ -75,11 +75,11 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     def _cells(self, finding: Alert, now: datetime) -> list[Text]:
         cells = {
-            "STATUS": look.status(finding.status),
-            "SINCE": look.when(finding.since, now),
-            "CHECK": look.plain(finding.check_id),
-            "WHERE": look.plain(finding.where, "dim"),
-            "WHAT": look.plain(finding.sentence),
+            "STATUS": styled.status(finding.status),
+            "SINCE": styled.when(finding.since, now),
+            "CHECK": styled.plain(finding.check_id),
+            "WHERE": styled.plain(finding.where, "dim"),
+            "WHAT": styled.plain(finding.sentence),
         }
         return [cells[heading] for heading in self.headings()]
 
@@ -87,16 +87,16 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
         """Show the evidence and the remedy."""
         because = self.query_one("#because", Words)
         if self.found == ():
-            because.show(look.plain("● no findings", "green"))
+            because.show(styled.plain("● no findings", "green"))
             return
         finding = self.finding
         if finding is None:
             because.show(Text())
             return
-        lines = [look.plain(finding.sentence, "bold")]
-        lines += [look.plain(f"since {clock(finding.since, now)}", "dim")] if finding.since else []
-        lines += [look.plain(f"· {line}") for line in finding.evidence]
-        lines += [look.plain(f"remedy  {finding.remedy}")] if finding.remedy else []
+        lines = [styled.plain(finding.sentence, "bold")]
+        lines += [styled.plain(f"since {clock(finding.since, now)}", "dim")] if finding.since else []
+        lines += [styled.plain(f"· {line}") for line in finding.evidence]
+        lines += [styled.plain(f"remedy  {finding.remedy}")] if finding.remedy else []
         because.show(Text("\n").join(lines))
 
     @property

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dataops_core.actions.audit import AuditTrail
 from dataops_core.health.text import clock
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 
 NEWEST = 1000
@@ -40,16 +40,16 @@ class AuditScreen(ResourceScreen[AuditTrail]):
         }
 
     def _cells(self, entry: Mapping[str, Any], now: datetime) -> list[Text]:
-        outcome = str(entry.get("outcome", look.UNKNOWN))
-        what = entry.get("statement") or entry.get("dag_id") or entry.get("target") or look.UNKNOWN
+        outcome = str(entry.get("outcome", styled.UNKNOWN))
+        what = entry.get("statement") or entry.get("dag_id") or entry.get("target") or styled.UNKNOWN
         cells = {
-            "AT": look.plain(_at(entry, now), "dim"),
-            "OUTCOME": look.plain(outcome, OUTCOMES.get(outcome, "")),
-            "ACTION": look.plain(str(entry.get("action", look.UNKNOWN)).replace("_", " ")),
-            "WHAT": look.plain(" ".join(str(what).split())),
-            "CONTEXT": look.plain(str(entry.get("context", look.UNKNOWN)), "dim"),
-            "USER": look.plain(str(entry.get("user", look.UNKNOWN)), "dim"),
-            "REASON": look.plain(str(entry.get("reason", ""))),
+            "AT": styled.plain(_at(entry, now), "dim"),
+            "OUTCOME": styled.plain(outcome, OUTCOMES.get(outcome, "")),
+            "ACTION": styled.plain(str(entry.get("action", styled.UNKNOWN)).replace("_", " ")),
+            "WHAT": styled.plain(" ".join(str(what).split())),
+            "CONTEXT": styled.plain(str(entry.get("context", styled.UNKNOWN)), "dim"),
+            "USER": styled.plain(str(entry.get("user", styled.UNKNOWN)), "dim"),
+            "REASON": styled.plain(str(entry.get("reason", ""))),
         }
         return [cells[heading] for heading in self.headings()]
 
@@ -72,4 +72,4 @@ def _at(entry: Mapping[str, Any], now: datetime) -> str:
     try:
         return clock(datetime.fromisoformat(str(entry.get("at"))), now)
     except ValueError:
-        return look.UNKNOWN
+        return styled.UNKNOWN

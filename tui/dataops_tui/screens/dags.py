@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from dataops_core.health.text import ago
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.tasks import TasksScreen, clear_call
 from dataops_tui.widgets.live_table import LiveTable
@@ -46,7 +46,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def fetch(self) -> tuple[tuple[Dag, ...], tuple[DagRun, ...]]:
         """Ask Airflow."""
-        airflow = self.console.need_airflow()
+        airflow = self.console.require_airflow()
         dags = airflow.dags()
         self.console.learn("DAG", [dag.dag_id for dag in dags])
         return dags, airflow.runs("~", RUNS)
@@ -72,7 +72,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         """Show the newest runs of the DAG under the cursor."""
         chosen = self.table.cursor_key
         title = f"newest runs of {chosen}" if chosen else ""
-        self.query_one("#runs-title", Words).show(look.plain(title, "bold"))
+        self.query_one("#runs-title", Words).show(styled.plain(title, "bold"))
         runs = _runs(self.found, chosen)[:STRIP] if chosen and self.found else []
         self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
 
@@ -105,9 +105,9 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
         def do(confirmed: str | None) -> str:
             self.console.gate.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
-            return f"{word} {look.few(chosen)}"
+            return f"{word} {styled.abbreviated(chosen)}"
 
-        self.console.act(f"{'Pause' if paused else 'Unpause'} {look.few(chosen)}", "\n".join(calls), do)
+        self.console.act(f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", "\n".join(calls), do)
         self.table.unmark()
 
 
@@ -141,7 +141,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def fetch(self) -> tuple[DagRun, ...]:
         """Ask Airflow."""
-        return self.console.need_airflow().runs(self._dag_id, RUNS)
+        return self.console.require_airflow().runs(self._dag_id, RUNS)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -177,9 +177,9 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
         def do(confirmed: str | None) -> str:
             cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)
-            return f"{cleared} tasks cleared in {look.few(chosen)}"
+            return f"{cleared} tasks cleared in {styled.abbreviated(chosen)}"
 
-        self.console.act(f"Clear the failed tasks of {look.few(chosen)}", "\n".join(calls), do)
+        self.console.act(f"Clear the failed tasks of {styled.abbreviated(chosen)}", "\n".join(calls), do)
         self.table.unmark()
 
 
@@ -188,7 +188,7 @@ RUN_HEADINGS = ("STATE", "STARTED", "TOOK", "RUN")
 
 def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
     if dag.unreadable is not None:
-        state = look.unreadable(dag.unreadable)
+        state = styled.unreadable(dag.unreadable)
     elif dag.import_errors:
         state = Text("✖ import errors", "red bold")
     elif dag.paused:
@@ -197,15 +197,15 @@ def _dag(dag: Dag, runs: list[DagRun], now: datetime) -> list[Text]:
         state = Text("● active", "green")
     strip = Text()
     for run in reversed(runs[:STRIP]):
-        strip.append_text(look.task_state(run.state)[:1])
-    newest = f"{runs[0].state} {ago(runs[0].started_at or runs[0].queued_at, now)}" if runs else look.UNKNOWN
+        strip.append_text(styled.task_state(run.state)[:1])
+    newest = f"{runs[0].state} {ago(runs[0].started_at or runs[0].queued_at, now)}" if runs else styled.UNKNOWN
     return [
-        look.plain(dag.dag_id),
+        styled.plain(dag.dag_id),
         state,
         strip,
-        look.plain(newest),
-        look.plain(dag.schedule or look.UNKNOWN, "dim"),
-        look.plain(", ".join(dag.tags) or look.UNKNOWN, "dim"),
+        styled.plain(newest),
+        styled.plain(dag.schedule or styled.UNKNOWN, "dim"),
+        styled.plain(", ".join(dag.tags) or styled.UNKNOWN, "dim"),
     ]
 
 
@@ -216,7 +216,7 @@ def _run_row(run: DagRun, now: datetime) -> Row:
 
 def _run(run: DagRun, now: datetime) -> list[Text]:
     if run.unreadable is not None:
-        return [look.unreadable(run.unreadable), *[look.plain(look.UNKNOWN)] * 2, look.plain(run.run_id, "dim")]
+        return [styled.unreadable(run.unreadable), *[styled.plain(styled.UNKNOWN)] * 2, styled.plain(run.run_id, "dim")]
     began = run.started_at
     took = ((run.ended_at or now) - began).total_seconds() if began is not None else None
-    return [look.task_state(run.state), look.at(began, now), look.seconds(took), look.plain(run.run_id, "dim")]
+    return [styled.task_state(run.state), styled.at(began, now), styled.seconds(took), styled.plain(run.run_id, "dim")]

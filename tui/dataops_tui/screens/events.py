@@ -11,10 +11,10 @@ from rich.text import Text
 from dataops_core.health.events import Event
 from dataops_core.health.model import StageState, Status
 from dataops_core.health.text import STATE_COLOURS, STATE_GLYPHS, STATUS_COLOURS, STATUS_GLYPHS, words
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import Row, SnapshotScreen
 
-LOOKS = {
+EVENT_STYLES = {
     **{words(state): (STATE_GLYPHS[state], STATE_COLOURS[state]) for state in StageState},
     **{words(status): (STATUS_GLYPHS[status], STATUS_COLOURS[status]) for status in Status},
     "up": ("●", "green"),
@@ -49,12 +49,12 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
 
     def _cells(self, event: Event, now: datetime) -> list[Text]:
         cells = {
-            "AT": look.at(event.at, now, "dim"),
-            "PIPELINE": look.plain(event.pipeline or look.UNKNOWN, "dim"),
-            "WHAT": look.plain(event.what),
-            "WAS": look.plain(event.before or look.UNKNOWN, "dim"),
+            "AT": styled.at(event.at, now, "dim"),
+            "PIPELINE": styled.plain(event.pipeline or styled.UNKNOWN, "dim"),
+            "WHAT": styled.plain(event.what),
+            "WAS": styled.plain(event.before or styled.UNKNOWN, "dim"),
             "IS": condition(event.after),
-            "WHY": look.plain(event.why),
+            "WHY": styled.plain(event.why),
         }
         return [cells[heading] for heading in self.headings()]
 
@@ -70,5 +70,5 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
 
 def condition(word: str) -> Text:
     """Return glyph and word."""
-    glyph, colour = LOOKS.get(word, ("?", "magenta"))
-    return look.plain(f"{glyph} {word}", colour)
+    glyph, colour = EVENT_STYLES.get(word, ("?", "magenta"))
+    return styled.plain(f"{glyph} {word}", colour)

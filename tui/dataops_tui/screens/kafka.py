@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from dataops_core.values import sum_of
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.peek import PeekScreen
 from dataops_tui.widgets.live_table import LiveTable
@@ -120,11 +120,11 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
             ("GROUP", "STATE", "MEMBERS", "LAG", "LARGEST LAG"),
             {
                 name: [
-                    look.plain(name),
+                    styled.plain(name),
                     _state(states[name]),
-                    look.number(_members(states[name])),
-                    look.number(sum_of([lag.lag for lag in lags])),
-                    look.plain(_largest(lags)),
+                    styled.number(_members(states[name])),
+                    styled.number(sum_of([lag.lag for lag in lags])),
+                    styled.plain(_largest(lags)),
                 ]
                 for name, lags in reading.items()
             },
@@ -161,12 +161,12 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
         return {
             group.name: Row(
                 [
-                    look.plain(group.name),
-                    _state(group) if group.unreadable is None else look.unreadable(group.unreadable),
-                    look.number(_members(group)),
-                    look.number(group.lag),
-                    look.plain(look.few(group.topics)),
-                    look.plain("; ".join(group.notes), "yellow"),
+                    styled.plain(group.name),
+                    _state(group) if group.unreadable is None else styled.unreadable(group.unreadable),
+                    styled.number(_members(group)),
+                    styled.number(group.lag),
+                    styled.plain(styled.abbreviated(group.topics)),
+                    styled.plain("; ".join(group.notes), "yellow"),
                 ],
                 group,
                 bool(group.unreadable or group.notes) or (bool(group.lag) and not group.members),
@@ -206,12 +206,12 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
         return {
             f"{lag.topic}-{lag.partition}": Row(
                 [
-                    look.plain(lag.topic),
-                    look.number(lag.partition),
-                    look.number(lag.committed),
-                    look.number(lag.high),
-                    look.number(lag.lag),
-                    look.plain(lag.note or "", "yellow"),
+                    styled.plain(lag.topic),
+                    styled.number(lag.partition),
+                    styled.number(lag.committed),
+                    styled.number(lag.high),
+                    styled.number(lag.lag),
+                    styled.plain(lag.note or "", "yellow"),
                 ],
                 lag,
                 lag.lag != 0,
@@ -223,39 +223,41 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
 def _topic(topic: Topic, now: datetime) -> list[Text]:
     replicas = Text("● in sync", "green")
     if topic.unreadable is not None:
-        replicas = look.unreadable(topic.unreadable)
+        replicas = styled.unreadable(topic.unreadable)
     elif topic.faulty:
         replicas = Text("✖ not all in sync", "red bold")
     return [
-        look.plain(topic.name, "dim" if topic.name.startswith(INTERNAL) else ""),
-        look.number(len(topic.partitions)),
-        look.number(topic.records),
-        look.when(topic.newest, now),
+        styled.plain(topic.name, "dim" if topic.name.startswith(INTERNAL) else ""),
+        styled.number(len(topic.partitions)),
+        styled.number(topic.records),
+        styled.when(topic.newest, now),
         replicas,
     ]
 
 
 def _partition(partition: Partition, now: datetime) -> list[Text]:
-    leader = Text("✖ none", "red bold") if partition.leader < 0 else look.number(partition.leader)
+    leader = Text("✖ none", "red bold") if partition.leader < 0 else styled.number(partition.leader)
     missing = sorted(set(partition.replicas) - set(partition.isr))
     isr = ", ".join(map(str, partition.isr))
     if missing:
         isr += f" (not {', '.join(map(str, missing))})"
     return [
-        look.number(partition.number),
-        look.number(partition.records),
-        look.number(partition.low),
-        look.number(partition.high),
-        look.when(partition.newest, now),
+        styled.number(partition.number),
+        styled.number(partition.records),
+        styled.number(partition.low),
+        styled.number(partition.high),
+        styled.when(partition.newest, now),
         leader,
-        Text(isr, "red bold" if missing else "") if not partition.unreadable else look.unreadable(partition.unreadable),
+        Text(isr, "red bold" if missing else "")
+        if not partition.unreadable
+        else styled.unreadable(partition.unreadable),
     ]
 
 
 def _state(group: ConsumerGroup) -> Text:
     if group.state is None:
-        return Text(look.UNKNOWN)
-    return look.plain(group.state.lower().replace("_", " "), STATE_COLOURS.get(group.state, "yellow"))
+        return Text(styled.UNKNOWN)
+    return styled.plain(group.state.lower().replace("_", " "), STATE_COLOURS.get(group.state, "yellow"))
 
 
 def _members(group: ConsumerGroup) -> int | None:
@@ -265,6 +267,6 @@ def _members(group: ConsumerGroup) -> int | None:
 def _largest(lags: Sequence[GroupLag]) -> str:
     known = [lag for lag in lags if lag.lag is not None]
     if not known:
-        return look.UNKNOWN
+        return styled.UNKNOWN
     largest = max(known, key=lambda lag: lag.lag or 0)
     return f"{largest.lag:,} in partition {largest.partition}"

@@ -23,7 +23,7 @@ from dataops_core.plain import lines_of
 from dataops_core.systems.base import StageObject
 from dataops_core.systems.registry import registry
 from dataops_core.times import seconds as epoch
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed
 from dataops_tui.resource import Row, TableScreen
@@ -42,7 +42,7 @@ PEEKING = "reading the records"
 FORMS = ("auto", "text", "hex")
 
 
-class PlaceLine(Input):
+class StartInput(Input):
     """Asks where to begin."""
 
     BINDINGS = [Binding("escape", "close", "Cancel", id="place.close", tooltip="Close without a change")]
@@ -93,7 +93,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         """Add the record under the cursor, and the line for where to begin."""
         with VerticalScroll(id="record", can_focus=False):
             yield Words(id="about")
-        yield PlaceLine()
+        yield StartInput()
 
     @property
     def found(self) -> deque[Record]:
@@ -162,16 +162,16 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def _record(self, record: Record, now: datetime) -> list[Text]:
         if record.unreadable is not None:
-            value = look.unreadable(record.unreadable)
+            value = styled.unreadable(record.unreadable)
         elif record.value is None:
             value = Text("(tombstone)", "dim")
         else:
-            value = look.plain(self._text(record.value, record.decoded)[:MAX_CELL])
+            value = styled.plain(self._text(record.value, record.decoded)[:MAX_CELL])
         return [
-            look.at(record.time, now, "dim"),
-            look.number(record.partition),
-            look.number(record.offset),
-            look.plain(self._text(record.key, record.decoded_key)[:60], "cyan"),
+            styled.at(record.time, now, "dim"),
+            styled.number(record.partition),
+            styled.number(record.offset),
+            styled.plain(self._text(record.key, record.decoded_key)[:60], "cyan"),
             value,
         ]
 
@@ -210,22 +210,22 @@ class PeekScreen(TableScreen["deque[Record]"]):
         from dataops_core.systems.kafka.records import JSON, MAX_BYTES, decode  # noqa: PLC0415 - as above
 
         if record.unreadable is not None:
-            return look.plain(f"cannot be read: {record.unreadable}", "red")
+            return styled.plain(f"cannot be read: {record.unreadable}", "red")
         kind, _ = decode(record.value, record.decoded)
         key = self._text(record.key, record.decoded_key)
-        lines = [Text.assemble(("key  ", "bold"), look.plain(key or look.UNKNOWN, "cyan"))]
+        lines = [Text.assemble(("key  ", "bold"), styled.plain(key or styled.UNKNOWN, "cyan"))]
         for name, content in record.headers:
-            lines.append(Text.assemble(("header  ", "bold"), look.plain(f"{name} = {self._text(content)}")))
+            lines.append(Text.assemble(("header  ", "bold"), styled.plain(f"{name} = {self._text(content)}")))
         size = "" if record.size is None else f" of {count(record.size)} bytes"
         cut = f", truncated to {count(MAX_BYTES)}" if (record.size or 0) > MAX_BYTES else ""
         kind_of = f"schema {record.decoded.schema_id}" if record.decoded and kind == "schema" else kind
         lines.append(Text.assemble(("value  ", "bold"), (f"{kind_of}{size}{cut}", "dim")))
         reasons = [found.reason for found in (record.decoded_key, record.decoded) if found is not None and found.reason]
-        lines += [look.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
+        lines += [styled.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
         value = self._text(record.value, record.decoded)
         if kind in JSON and self._form == "auto":
             value = indented(value)
-        lines += [look.plain(line.expandtabs()) for line in lines_of(value)]
+        lines += [styled.plain(line.expandtabs()) for line in lines_of(value)]
         return Text("\n").join(lines)
 
     def said(self, now: datetime) -> Text:
@@ -235,7 +235,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
             text.append("  filtered")
         text.append(f"  as {self._form}  ")
         if self._failed is not None:
-            return Text.assemble(look.plain(self._failed, "red"), "  ", text)
+            return Text.assemble(styled.plain(self._failed, "red"), "  ", text)
         text.append(
             "‖ paused (p resumes)" if self._paused else "● live", "not dim yellow" if self._paused else "not dim green"
         )
@@ -258,7 +258,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
 
     def action_start(self) -> None:
         """Ask where to begin."""
-        line = self.query_one(PlaceLine)
+        line = self.query_one(StartInput)
         line.value = ""
         line.display = True
         line.focus()
@@ -266,7 +266,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
     @on(Input.Submitted, "#start")
     def _start_chosen(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one(PlaceLine).action_close()
+        self.query_one(StartInput).action_close()
         self._start = event.value.strip() or "tail"
         self.begin()
 

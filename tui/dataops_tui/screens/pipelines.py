@@ -27,7 +27,7 @@ from dataops_core.health.model import (
 from dataops_core.health.paths import ends
 from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
 from dataops_core.plain import visible
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.live_table import LiveTable
@@ -128,7 +128,7 @@ class PipelinesScreen(ConsoleScreen):
         verdict.show(_verdict(pipeline))
         verdict.set_classes(f"-{pipeline.verdict.status.value}")
         headings = WIDE_HEADINGS if self.size.width >= WIDE else NARROW_HEADINGS
-        texts = [f"{s.name} {s.kind} {look.state(s.state).plain}" for s in pipeline.stages]
+        texts = [f"{s.name} {s.kind} {styled.state(s.state).plain}" for s in pipeline.stages]
         stages = list(compress(pipeline.stages, self.query_one(FilterLine).keep(texts)))
         self.query_one("#chain", LiveTable).show(headings, {s.name: _stage(s, now, headings) for s in stages})
         self._lead_to_culprit(pipeline)
@@ -153,7 +153,7 @@ class PipelinesScreen(ConsoleScreen):
         else:
             stages = sum(len(p.stages) for p in app.settings.pipelines.values() if p.context == app.context_name)
             text = f"Probing {stages} stages for the first time …"
-        self.query_one("#title", Words).show(look.plain(text))
+        self.query_one("#title", Words).show(styled.plain(text))
 
     def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
         """Return what is known about the stage under the cursor; the verdict's evidence only where it is about it."""
@@ -161,7 +161,7 @@ class PipelinesScreen(ConsoleScreen):
         if stage is None:
             return Text("\n").join(_named("evidence", verdict.evidence))
         since = f", since {clock(stage.since, now)}" if stage.since else ""
-        lines = [Text.assemble((f"{visible(stage.name)}  ", "bold"), look.plain(reason(stage) + since))]
+        lines = [Text.assemble((f"{visible(stage.name)}  ", "bold"), styled.plain(reason(stage) + since))]
         if _is_about(pipeline, stage):
             lines += _named("evidence", verdict.evidence)
             lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
@@ -223,7 +223,8 @@ def _is_about(pipeline: PipelineHealth, stage: StageHealth) -> bool:
 def _named(name: str, texts: Sequence[str]) -> list[Text]:
     """Return lines under a name, which stands before the first of them."""
     return [
-        Text.assemble((f"{'' if number else name:<10}", "bold"), look.plain(text)) for number, text in enumerate(texts)
+        Text.assemble((f"{'' if number else name:<10}", "bold"), styled.plain(text))
+        for number, text in enumerate(texts)
     ]
 
 
@@ -231,27 +232,27 @@ def _remedy(remedy: Remedy | None) -> list[Text]:
     """Return what to do, and the command below it."""
     if remedy is None:
         return []
-    command = [look.plain(f"{'':<10}$ {remedy.command}", "cyan")] if remedy.command is not None else []
+    command = [styled.plain(f"{'':<10}$ {remedy.command}", "cyan")] if remedy.command is not None else []
     return [*_named("remedy", [remedy.text]), *command]
 
 
 def _overview(pipelines: tuple[PipelineHealth, ...]) -> dict[str, list[RenderableType]]:
     return {
         p.name: [
-            look.status(p.verdict.status),
-            look.plain(p.name),
-            look.seconds(p.data_age),
-            look.plain(p.verdict.sentence),
+            styled.status(p.verdict.status),
+            styled.plain(p.name),
+            styled.seconds(p.data_age),
+            styled.plain(p.verdict.sentence),
         ]
         for p in pipelines
     }
 
 
 def _title(pipeline: PipelineHealth) -> Text:
-    age = look.UNKNOWN if pipeline.data_age is None else duration(pipeline.data_age)
+    age = styled.UNKNOWN if pipeline.data_age is None else duration(pipeline.data_age)
     late = pipeline.objective is not None and pipeline.data_age is not None and pipeline.data_age > pipeline.objective
     text = Text.assemble(
-        look.plain(pipeline.title or pipeline.name, "bold"),
+        styled.plain(pipeline.title or pipeline.name, "bold"),
         "   data age ",
         (age, "bold red" if late else "bold"),
     )
@@ -259,15 +260,15 @@ def _title(pipeline: PipelineHealth) -> Text:
         text.append(f" (objective {duration(pipeline.objective)})", "dim")
     last = ends(pipeline.stages)
     if len(last) > 1:
-        ages = (f"{s.name} {look.UNKNOWN if s.data_age is None else duration(s.data_age)}" for s in last)
-        text.append_text(look.plain(f"   {', '.join(ages)}", "dim"))
+        ages = (f"{s.name} {styled.UNKNOWN if s.data_age is None else duration(s.data_age)}" for s in last)
+        text.append_text(styled.plain(f"   {', '.join(ages)}", "dim"))
     return text
 
 
 def _verdict(pipeline: PipelineHealth) -> Text:
     """Return the verdict with what to do about it."""
     verdict = pipeline.verdict
-    sentence = Text.assemble(look.status(verdict.status), "  ", look.plain(verdict.sentence))
+    sentence = Text.assemble(styled.status(verdict.status), "  ", styled.plain(verdict.sentence))
     return Text("\n").join([sentence, *_remedy(verdict.remedy)])
 
 
@@ -276,17 +277,17 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
     dim = "dim" if stage.state is StageState.AFFECTED else ""
     stale = stage.error is not None
     cells: dict[str, RenderableType] = {
-        "STATE": look.state(stage.state),
-        "STAGE": look.plain(stage.name, dim),
-        "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
-        "LAG": look.seconds(stage.hop_lag),
-        AGE: look.seconds(stage.data_age),
-        "BACKLOG": look.number(seen.lag_records if seen and not stale else None),
-        "RATE": look.number(stage.rate, "/s"),
+        "STATE": styled.state(stage.state),
+        "STAGE": styled.plain(stage.name, dim),
+        "KIND": styled.plain(stage.kind.replace("_", " "), "dim"),
+        "LAG": styled.seconds(stage.hop_lag),
+        AGE: styled.seconds(stage.data_age),
+        "BACKLOG": styled.number(seen.lag_records if seen and not stale else None),
+        "RATE": styled.number(stage.rate, "/s"),
         TREND: _trend(stage),
-        "SINCE": clock(stage.since, now) if stage.since else look.UNKNOWN,
-        "CHECKED": look.right(ago(stage.observed_at, now), "red" if stale else "dim"),
-        "WHY": look.plain(reason(stage), dim),
+        "SINCE": clock(stage.since, now) if stage.since else styled.UNKNOWN,
+        "CHECKED": styled.right(ago(stage.observed_at, now), "red" if stale else "dim"),
+        "WHY": styled.plain(reason(stage), dim),
     }
     return [cells[heading] for heading in headings]
 
@@ -294,7 +295,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
 def _trend(stage: StageHealth) -> RenderableType:
     lags = [sample.lag for sample in stage.samples if sample.lag is not None]
     if len(lags) < 2:
-        return Text(look.UNKNOWN)
+        return Text(styled.UNKNOWN)
     colour = Color.parse(STATE_COLOURS[stage.state])
     # as wide as its heading, which alone tells how wide the column is: the newest bars are the last
     return Sparkline(lags, width=len(TREND), min_color=colour, max_color=colour)
@@ -311,5 +312,5 @@ def _components(components: tuple[ComponentHealth, ...]) -> Text:
             mark = ("✖ unhealthy", "red bold")
         else:
             mark = ("● up", "green")
-        parts.append(Text.assemble(look.plain(component.name, "bold"), " ", mark))
+        parts.append(Text.assemble(styled.plain(component.name, "bold"), " ", mark))
     return Text("   ").join(parts)

@@ -13,7 +13,7 @@ from textual.binding import Binding
 from dataops_core.errors import ClientError
 from dataops_core.plain import visible
 from dataops_core.systems.trino.answers import splits
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.query_messages import QueryDetailLoaded
@@ -88,20 +88,20 @@ class QueriesScreen(ResourceScreen["Queries"]):
         colour = _STATES.get(query.state, "cyan")
         why = query.error or query.unreadable or query.why_waiting(found)
         cells = {
-            "QUERY": look.plain(query.query_id),
+            "QUERY": styled.plain(query.query_id),
             "STATE": _state(query, colour),
-            "USER": look.plain(query.user),
-            "SOURCE": look.plain(query.source or look.UNKNOWN, "dim"),
-            "AGE": look.when(query.created, now),
-            "TOOK": look.seconds(query.elapsed),
-            "QUEUED": look.seconds(query.queued),
-            "CPU": look.seconds(query.cpu),
-            "SPLITS": look.plain(splits(query)),
-            "ROWS": look.number(query.rows),
-            "READ": look.size(query.bytes),
-            "MEMORY": look.size(query.memory),
-            "WHY": look.plain(why, "red" if query.error or query.unreadable else "yellow"),
-            "STATEMENT": look.plain(" ".join(query.statement.split())[: _SHOWN_WIDE if self.wide else _SHOWN], "dim"),
+            "USER": styled.plain(query.user),
+            "SOURCE": styled.plain(query.source or styled.UNKNOWN, "dim"),
+            "AGE": styled.when(query.created, now),
+            "TOOK": styled.seconds(query.elapsed),
+            "QUEUED": styled.seconds(query.queued),
+            "CPU": styled.seconds(query.cpu),
+            "SPLITS": styled.plain(splits(query)),
+            "ROWS": styled.number(query.rows),
+            "READ": styled.size(query.bytes),
+            "MEMORY": styled.size(query.memory),
+            "WHY": styled.plain(why, "red" if query.error or query.unreadable else "yellow"),
+            "STATEMENT": styled.plain(" ".join(query.statement.split())[: _SHOWN_WIDE if self.wide else _SHOWN], "dim"),
         }
         return [cells[heading] for heading in self.headings()]
 
@@ -115,7 +115,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         self._look_at(key, edit=False)
 
     def _look_at(self, key: str, *, edit: bool) -> None:
-        trino = self._trino_or_say()
+        trino = self._trino_or_notify()
         if trino is None:
             return
 
@@ -124,7 +124,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
 
         in_background(self, f"loading {key}", work)
 
-    def _trino_or_say(self) -> TrinoClient | None:
+    def _trino_or_notify(self) -> TrinoClient | None:
         try:
             return self._trino()
         except ClientError as error:
@@ -164,7 +164,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         """End queries, once it is confirmed."""
         going_on = {query.query_id: query for query in self.found or () if not query.ended}
         chosen = [going_on[key] for key in self.table.chosen if key in going_on]
-        trino = self._trino_or_say()
+        trino = self._trino_or_notify()
         if trino is None:
             return
         if not chosen:
@@ -181,6 +181,6 @@ class QueriesScreen(ResourceScreen["Queries"]):
         def do(typed: str | None) -> str:
             for query_id in ids:
                 gate.kill_query(trino, query_id, typed)
-            return f"killed {look.few(ids)}"
+            return f"killed {styled.abbreviated(ids)}"
 
-        self.console.act(f"Kill {look.few(ids)}", preview, do)
+        self.console.act(f"Kill {styled.abbreviated(ids)}", preview, do)

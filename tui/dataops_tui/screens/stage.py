@@ -16,7 +16,7 @@ from textual.widgets import Sparkline, Static
 from dataops_core.health.figures import stage_figures
 from dataops_core.health.model import PipelineHealth, StageHealth
 from dataops_core.health.text import ago, clock, duration, reason
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
 
 
@@ -52,7 +52,9 @@ class StageScreen(ConsoleScreen):
         if found is None:
             return
         _, stage = found
-        self.query_one("#state", Static).update(Text.assemble(look.state(stage.state), "  ", look.plain(reason(stage))))
+        self.query_one("#state", Static).update(
+            Text.assemble(styled.state(stage.state), "  ", styled.plain(reason(stage)))
+        )
         self._draw_trend(stage)
         self.query_one("#figures", Static).update(Group(_table(stage_figures(stage, now)), *_notes(stage, now)))
 
@@ -92,9 +94,9 @@ def _notes(stage: StageHealth, now: datetime) -> Iterator[Text]:
         return
     stale = f" (observed {ago(stage.observed_at, now)})" if stage.error is not None else ""
     for note in seen.notes:
-        yield look.plain(f"· {note}{stale}")
+        yield styled.plain(f"· {note}{stale}")
     for advance in reversed(seen.advances[-5:]):
-        yield look.plain(f"· advanced at {clock(advance.at, now)} to {clock(advance.progress_time, now)}", "dim")
+        yield styled.plain(f"· advanced at {clock(advance.at, now)} to {clock(advance.progress_time, now)}", "dim")
 
 
 def _table(rows: Iterator[tuple[str, str]]) -> Table:
@@ -102,5 +104,5 @@ def _table(rows: Iterator[tuple[str, str]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     for name, value in rows:
-        table.add_row(name, look.plain(value))
+        table.add_row(name, styled.plain(value))
     return table

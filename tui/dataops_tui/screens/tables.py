@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from dataops_core.health.text import count, duration
 from dataops_core.sql.scan import relation
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.widgets.words import Words
 
@@ -36,7 +36,7 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
         """Ask the catalogs."""
         from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - not before the first frame
 
-        found = {name: tables(client) for name, client in self.console.need_catalogs().items()}
+        found = {name: tables(client) for name, client in self.console.require_catalogs().items()}
         self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
         return found
 
@@ -50,15 +50,15 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
         return {
             f"{catalog}.{table.name}": Row(
                 [
-                    look.plain(f"{catalog}.{table.name}"),
-                    look.when(table.committed_at, now)
+                    styled.plain(f"{catalog}.{table.name}"),
+                    styled.when(table.committed_at, now)
                     if table.unreadable is None
-                    else look.unreadable(table.unreadable),
-                    look.number(table.records),
-                    look.number(table.files),
-                    look.size(table.size),
-                    look.size(table.size / table.files if table.size and table.files else None),
-                    look.number(table.snapshots),
+                    else styled.unreadable(table.unreadable),
+                    styled.number(table.records),
+                    styled.number(table.files),
+                    styled.size(table.size),
+                    styled.size(table.size / table.files if table.size and table.files else None),
+                    styled.number(table.snapshots),
                 ][: len(self.headings())],
                 table,
                 table.unreadable is not None,
@@ -102,7 +102,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
         """Ask the catalog."""
         from dataops_core.systems.iceberg.inspect import file_sizes, table  # noqa: PLC0415 - as above
 
-        client = self.console.need_catalog(self._catalog)
+        client = self.console.require_catalog(self._catalog)
         return table(client, self._table), file_sizes(client, self._table)
 
     def headings(self) -> tuple[str, ...]:
@@ -131,11 +131,11 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
                 return {
                     ref.name: Row(
                         [
-                            look.plain(ref.name, "bold"),
-                            look.plain(ref.kind),
-                            look.at(ref.at, now),
-                            look.plain("always" if ref.max_age is None else duration(ref.max_age)),
-                            look.plain(str(ref.snapshot_id), "dim"),
+                            styled.plain(ref.name, "bold"),
+                            styled.plain(ref.kind),
+                            styled.at(ref.at, now),
+                            styled.plain("always" if ref.max_age is None else duration(ref.max_age)),
+                            styled.plain(str(ref.snapshot_id), "dim"),
                         ],
                         ref,
                     )
@@ -145,13 +145,13 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
                 return {
                     column.name: Row(
                         [
-                            look.number(column.field_id),
-                            look.plain(column.name, "bold" if column.partitioned else ""),
-                            look.plain(column.kind, "cyan"),
+                            styled.number(column.field_id),
+                            styled.plain(column.name, "bold" if column.partitioned else ""),
+                            styled.plain(column.kind, "cyan"),
                             Text("never" if column.required else "yes", "" if column.required else "dim"),
-                            look.plain(column.partitioned or ""),
-                            look.plain(column.sorted or ""),
-                            look.plain(column.doc or "", "dim"),
+                            styled.plain(column.partitioned or ""),
+                            styled.plain(column.sorted or ""),
+                            styled.plain(column.doc or "", "dim"),
                         ],
                         column,
                     )
@@ -161,7 +161,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
                 return _histogram(sizes)
             case _:
                 return {
-                    name: Row([look.plain(name), look.plain(value)], {name: value})
+                    name: Row([styled.plain(name), styled.plain(value)], {name: value})
                     for name, value in detail.properties.items()
                 }
 
@@ -171,7 +171,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
             Text(f"{number} {name}", "bold reverse" if name == self._section else "dim")
             for number, name in enumerate(SECTIONS, start=1)
         )
-        about = look.plain(self._about(*self.found), "dim") if self.found else Text()
+        about = styled.plain(self._about(*self.found), "dim") if self.found else Text()
         self.query_one("#section", Words).show(Text.assemble(tabs, "\n", about))
 
     def _about(self, detail: TableDetail, sizes: FileSizes) -> str:
@@ -209,31 +209,31 @@ def _snapshot(snapshot: TableSnapshot, now: datetime) -> list[Text]:
     colour = "bold green" if snapshot.current else "" if snapshot.on_branch else "dim"
     removed = snapshot.count("deleted-records")
     added = snapshot.count("added-records")
-    change = look.Figure(f"+{count(added or 0)}" + (f" -{count(removed)}" if removed else ""), added)
+    change = styled.SortableText(f"+{count(added or 0)}" + (f" -{count(removed)}" if removed else ""), added)
     return [
-        look.at(snapshot.at, now, colour),
-        look.plain((snapshot.operation or look.UNKNOWN) + (" ● current" if snapshot.current else ""), colour),
+        styled.at(snapshot.at, now, colour),
+        styled.plain((snapshot.operation or styled.UNKNOWN) + (" ● current" if snapshot.current else ""), colour),
         change,
-        look.number(snapshot.count("total-records")),
-        look.plain(str(snapshot.snapshot_id), "dim"),
-        look.number(snapshot.count("total-data-files")),
-        look.plain(", ".join(snapshot.refs), "bold"),
-        look.plain(snapshot.by or look.UNKNOWN, "dim"),
+        styled.number(snapshot.count("total-records")),
+        styled.plain(str(snapshot.snapshot_id), "dim"),
+        styled.number(snapshot.count("total-data-files")),
+        styled.plain(", ".join(snapshot.refs), "bold"),
+        styled.plain(snapshot.by or styled.UNKNOWN, "dim"),
     ]
 
 
 def _histogram(sizes: FileSizes) -> dict[str, Row]:
     from dataops_core.systems.iceberg.inspect import BUCKETS  # noqa: PLC0415 - as above
 
-    names = [f"up to {look.size(most).plain}" for most in BUCKETS] + [f"over {look.size(BUCKETS[-1]).plain}"]
+    names = [f"up to {styled.size(most).plain}" for most in BUCKETS] + [f"over {styled.size(BUCKETS[-1]).plain}"]
     most = max(sizes.files, default=0) or 1
     return {
         name: Row(
             [
-                look.plain(name),
-                look.number(sizes.files[n]),
-                look.size(sizes.sizes[n]),
-                look.number(sizes.records[n]),
+                styled.plain(name),
+                styled.number(sizes.files[n]),
+                styled.size(sizes.sizes[n]),
+                styled.number(sizes.records[n]),
                 Text("█" * round(BAR * sizes.files[n] / most), "cyan"),
             ]
         )

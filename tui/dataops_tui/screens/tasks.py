@@ -18,7 +18,7 @@ from textual.binding import Binding
 from dataops_core.errors import NotFound
 from dataops_core.health.text import ago, clock, count
 from dataops_core.plain import visible
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.messages import LogGrown, WorkFailed
@@ -62,7 +62,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         """Ask Airflow."""
         from dataops_core.systems.airflow.runs import task_instances  # noqa: PLC0415 - not before the first frame
 
-        return task_instances(self.console.need_airflow(), self._dag_id, self._run_id)
+        return task_instances(self.console.require_airflow(), self._dag_id, self._run_id)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -77,13 +77,15 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         rows = {}
         for task in found:
             cells = [
-                look.task_state(task.state or "none") if task.unreadable is None else look.unreadable(task.unreadable),
-                look.plain(task.key),
+                styled.task_state(task.state or "none")
+                if task.unreadable is None
+                else styled.unreadable(task.unreadable),
+                styled.plain(task.key),
                 Text(f"{task.tries} of {task.max_tries + 1}"),
-                look.seconds(_between(task.queued_at, task.started_at or (now if task.state == "queued" else None))),
-                look.seconds(_between(task.started_at, task.ended_at or now)),
+                styled.seconds(_between(task.queued_at, task.started_at or (now if task.state == "queued" else None))),
+                styled.seconds(_between(task.started_at, task.ended_at or now)),
                 _bar(task, begin, end),
-                look.plain(task.operator or look.UNKNOWN, "dim"),
+                styled.plain(task.operator or styled.UNKNOWN, "dim"),
             ]
             missing = task.unreadable is not None
             faulty = missing or task.state in ("failed", "upstream_failed")
@@ -113,7 +115,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         def do(confirmed: str | None) -> str:
             return f"{clear(confirmed=confirmed)} tasks of {self._run_id} cleared"
 
-        self.console.act(f"Clear {look.few(chosen)} and downstream tasks", preview, do)
+        self.console.act(f"Clear {styled.abbreviated(chosen)} and downstream tasks", preview, do)
         self.table.unmark()
 
 
@@ -150,7 +152,7 @@ class LogScreen(ConsoleScreen):
         self._asked = False
         self._failed: str | None = None
         self._waits = False
-        self._seen: datetime | None = None
+        self._read_at: datetime | None = None
 
     def crumb(self) -> str:
         """Return the task."""
@@ -184,12 +186,12 @@ class LogScreen(ConsoleScreen):
             from dataops_core.systems.airflow.runs import log  # noqa: PLC0415 - as above
 
             try:
-                part = log(self.console.need_airflow(), self._dag_id, self._run_id, self._instance, token)
+                part = log(self.console.require_airflow(), self._dag_id, self._run_id, self._instance, token)
             except NotFound:
                 if self._instance.tries or has_lines:
                     raise
                 part = None  # it waits for its first try
-            now = look.utc_now()
+            now = styled.utc_now()
             lines = [row for line in part.lines for row in _lines(line, now)] if part is not None else []
             self.post_message(LogGrown(part is not None, lines, part.token if part is not None else None, now))
 
@@ -197,7 +199,7 @@ class LogScreen(ConsoleScreen):
 
     @on(LogGrown)
     def _grown(self, message: LogGrown) -> None:
-        self._asked, self._failed, self._seen, self._waits = False, None, message.at, not message.started
+        self._asked, self._failed, self._read_at, self._waits = False, None, message.at, not message.started
         if message.started:
             self._token, self._ended = message.token, message.token is None
             before = len(self.view.lines) + self.view.missing
@@ -222,7 +224,7 @@ class LogScreen(ConsoleScreen):
         if self.query_one(FilterLine).value:
             found = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
             said.append(f"  {found}", "not dim yellow")
-        said.append(f"  updated {ago(self._seen, now)}" if self._seen else "  loading …")
+        said.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
         if self._waits:
             said.append("  the task has not started: there is no log yet", "not dim yellow")
         elif self._ended:
@@ -232,7 +234,7 @@ class LogScreen(ConsoleScreen):
         else:
             said.append("  ‖ not following (f follows)", "not dim yellow")
         if self._failed is not None:
-            said = Text.assemble(look.plain(self._failed, "red"), "  ", said)
+            said = Text.assemble(styled.plain(self._failed, "red"), "  ", said)
         self.query_one("#said", Words).show(said)
 
     def action_filter(self) -> None:
@@ -301,7 +303,7 @@ def _bar(task: TaskInstance, begin: datetime, end: datetime) -> Text:
     started = column(task.started_at)
     queued = min(column(task.queued_at), started) if task.queued_at is not None else started
     ended = max(column(task.ended_at), started + 1) if task.started_at is not None else started
-    _, colour = look.TASK_STATES.get(task.state or "none", look.OTHER_STATE)
+    _, colour = styled.TASK_STATES.get(task.state or "none", styled.OTHER_STATE)
     return Text.assemble(" " * queued, ("░" * (started - queued), "cyan"), ("█" * (ended - started), colour))
 
 

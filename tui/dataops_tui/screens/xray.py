@@ -11,7 +11,7 @@ from rich.text import Text
 from dataops_core.health.events import BAD
 from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealth
 from dataops_core.health.text import reason
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.resource import Row, SnapshotScreen
 
 
@@ -49,7 +49,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
         """Return the tree, one row for each line."""
         rows: dict[str, Row] = {}
         for pipeline in found.pipelines:
-            title = Text.assemble(look.status(pipeline.verdict.status), "  ", look.plain(pipeline.name, "bold"))
+            title = Text.assemble(styled.status(pipeline.verdict.status), "  ", styled.plain(pipeline.name, "bold"))
             blank = [Text("")] * (len(self.headings()) - 1)
             rows[pipeline.name] = Row([title, *blank], pipeline.verdict, pipeline.verdict.check_id is not None)
             for number, node in enumerate(tree(pipeline)):
@@ -60,15 +60,15 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
     def _cells(self, node: Node) -> list[Text]:
         stage = node.stage
         name = Text.assemble(
-            (node.branch, "dim"), look.plain(stage.name), (" (see above)" if node.again else "", "dim")
+            (node.branch, "dim"), styled.plain(stage.name), (" (see above)" if node.again else "", "dim")
         )
         cells = {
             "LINEAGE": name,
-            "KIND": look.plain(stage.kind.replace("_", " "), "dim"),
-            "STATE": look.state(stage.state),
-            "LAG": look.seconds(stage.hop_lag),
-            "DATA AGE": look.seconds(stage.data_age),
-            "WHY": look.plain(reason(stage), "dim"),
+            "KIND": styled.plain(stage.kind.replace("_", " "), "dim"),
+            "STATE": styled.state(stage.state),
+            "LAG": styled.seconds(stage.hop_lag),
+            "DATA AGE": styled.seconds(stage.data_age),
+            "WHY": styled.plain(reason(stage), "dim"),
         }
         return [cells[heading] for heading in self.headings()]
 

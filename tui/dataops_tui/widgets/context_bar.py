@@ -12,7 +12,7 @@ from textual.widgets import Static
 from dataops_core.config import ContextSettings
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.health.text import ago, clock, duration
-from dataops_tui import look
+from dataops_tui import styled
 
 if TYPE_CHECKING:
     from dataops_tui.time_travel import Past
@@ -49,7 +49,7 @@ class ContextBar(Static):
             past: The moment of the past that is shown.
             follows: Whether the screen shows that moment.
         """
-        left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", look.plain(context, "bold"), "  ")
+        left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", styled.plain(context, "bold"), "  ")
         if past is not None or settings.read_only:
             left.append("read-only", "cyan")
         elif settings.production:
@@ -63,13 +63,13 @@ class ContextBar(Static):
             right = Text.assemble(("LIVE HERE", "bold green"), (f", the pipelines {_when(past)} {at}", YELLOW), " ")
         elif past is not None:
             right = Text.assemble(
-                (_place(past, now), "reverse " + YELLOW), "  ", look.status(past.snapshot.status), " "
+                (_place(past, now), "reverse " + YELLOW), "  ", styled.status(past.snapshot.status), " "
             )
         elif snapshot is not None:
             age = max(0.0, (now - snapshot.taken_at).total_seconds())
             stale = age > STALE_ROUNDS * refresh + 1
             seen = f"STALE: last refresh {duration(age)} ago" if stale else f"refreshed {duration(age)} ago"
-            right = Text.assemble(look.status(snapshot.status), "  ", (seen, "red bold" if stale else "dim"), " ")
+            right = Text.assemble(styled.status(snapshot.status), "  ", (seen, "red bold" if stale else "dim"), " ")
             if not stale:
                 right = Text.assemble(("LIVE", "bold green"), "  ", right)
         bar = Table.grid(expand=True)

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from dataops_core.pattern import BadPattern, Pattern
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.widgets.words import Words
 
 Filter = Callable[[Sequence[str]], list[bool]]
@@ -110,7 +110,7 @@ class FilterLine(Vertical):
 
     def _complain(self, problem: str) -> None:
         self._problem.display = bool(problem)
-        self._problem.show(look.plain(problem, "red"))
+        self._problem.show(styled.plain(problem, "red"))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widgets import DataTable
 from textual.widgets.data_table import ColumnKey, Row, RowKey
 
-from dataops_tui.look import Figure
+from dataops_tui.styled import SortableText
 
 Cells = Sequence[RenderableType]
 MARK = "✓ "
@@ -305,7 +305,7 @@ class LiveTable(DataTable[RenderableType]):
 
 def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
     """Return what a cell is sorted by: figures before texts; `None` where it is not known."""
-    if isinstance(cell, Figure):
+    if isinstance(cell, SortableText):
         return None if cell.value is None else (False, cell.value, "")
     text = cell.plain if isinstance(cell, Text) else str(cell)
     return (True, 0.0, text.casefold())

@@ -118,7 +118,7 @@ class SqlEditor(TextArea):
     ]
 
     @dataclass
-    class Asked(Message):
+    class CompletionRequested(Message):
         """What may follow is to be shown; `typed` if it is because something was typed."""
 
         editor: SqlEditor
@@ -179,7 +179,7 @@ class SqlEditor(TextArea):
         self.refresh()
         by_hand, self._by_hand = self._by_hand, False
         if by_hand and self.has_focus and len(self.text) <= COLOURED:
-            self.post_message(self.Asked(self, typed=True))
+            self.post_message(self.CompletionRequested(self, typed=True))
 
     def close_completions(self) -> None:
         """Offer nothing until somebody types on."""
@@ -219,7 +219,7 @@ class SqlEditor(TextArea):
 
     def action_complete(self) -> None:
         """Show what may follow."""
-        self.post_message(self.Asked(self, typed=False))
+        self.post_message(self.CompletionRequested(self, typed=False))
 
 
 def _colours(text: str, newline: str) -> dict[int, list[tuple[int, int, Style]]]:

@@ -22,7 +22,7 @@ from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
-from dataops_core.sql.completion import Completion, Listing, Place, complete
+from dataops_core.sql.completion import Completion, Listing, ObjectPath, complete
 from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
 from dataops_core.sql.library import LibraryFailed, ran_now
 from dataops_core.sql.names import Names
@@ -32,10 +32,10 @@ from dataops_core.sql.scan import Statement, statement_at, statements
 from dataops_core.sql.statistics import ColumnStatistics, column_statistics
 from dataops_core.systems.trino.answers import splits
 from dataops_core.values import as_text, shown
-from dataops_tui import look
+from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog
-from dataops_tui.dialogs.pick import Answer, AskDialog
+from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.messages import QueryEnded, WorkFailed
 from dataops_tui.query_messages import Classified, ExportProgress, NamesLoaded, ResultBegan, StatisticsReady, WhyQueued
@@ -362,7 +362,7 @@ class SqlPane(Vertical):
 
     def _progress_line(self, progress: QueryProgress) -> str:
         line = f"{progress.state.lower()}  {splits(progress)} splits"
-        line += f"  {count(progress.rows)} rows, {look.size(progress.bytes)} read  {duration(progress.elapsed)}"
+        line += f"  {count(progress.rows)} rows, {styled.size(progress.bytes)} read  {duration(progress.elapsed)}"
         if progress.state == "QUEUED":
             line += f"  (queued for {duration(progress.queued)})"
         if self._result is not None:
@@ -388,7 +388,7 @@ class SqlPane(Vertical):
 
     def say(self, text: str, style: str) -> None:
         """Say how things stand."""
-        self.query_one(".progress", Words).show(look.plain(text, style))
+        self.query_one(".progress", Words).show(styled.plain(text, style))
 
     def _show(self, what: str) -> None:
         switcher = self.query_one(ContentSwitcher)
@@ -427,8 +427,8 @@ class SqlPane(Vertical):
 
     # --- completion ------------------------------------------------------------------------------------------
 
-    @on(SqlEditor.Asked)
-    def _offer(self, message: SqlEditor.Asked) -> None:
+    @on(SqlEditor.CompletionRequested)
+    def _offer(self, message: SqlEditor.CompletionRequested) -> None:
         message.stop()
         self._complete(typed=message.typed)
 
@@ -463,7 +463,7 @@ class SqlPane(Vertical):
         claimed = names.claim(offered.needs, datetime.now(UTC))
         for place in claimed:
 
-            def work(place: Place = place) -> None:
+            def work(place: ObjectPath = place) -> None:
                 names.load(trino, place)
                 self.post_message(NamesLoaded())
 
@@ -535,7 +535,7 @@ class SqlPane(Vertical):
                 self._export(result, export_path(answer.text), overwrite=answer.replace)
 
         title = f"Export {count(len(result))} rows to a file ({', '.join(FORMATS)})"
-        self.app.push_screen(AskDialog(title, "rows.csv", check), chosen)
+        self.app.push_screen(InputDialog(title, "rows.csv", check), chosen)
 
     def _export(self, result: Result, path: Path, *, overwrite: bool) -> None:
         def progress(rows: int) -> None:
@@ -574,12 +574,12 @@ class SqlPane(Vertical):
                 self.say(f"saved as {path}", "green")
 
         if text.strip():
-            self.app.push_screen(AskDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
+            self.app.push_screen(InputDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
         else:
             self.say("nothing to save", "red")
 
 
-def _note(offered: Completion, known: Mapping[Place, Listing], now: datetime) -> str:
+def _note(offered: Completion, known: Mapping[ObjectPath, Listing], now: datetime) -> str:
     """Say what is missing of what is offered, or how old it is."""
     missing = [".".join(place) or "catalogs" for place in offered.needs if place not in known]
     if missing:
@@ -604,8 +604,8 @@ def _stages(progress: QueryProgress) -> Table:
             visible(stage.state.lower()),
             splits(stage),
             count(stage.rows),
-            look.size(stage.bytes),
-            look.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
+            styled.size(stage.bytes),
+            styled.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
         )
     return table
 
@@ -616,8 +616,10 @@ _STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LON
 def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:
     nulls = f"{count(column.nulls)} ({column.nulls / column.rows:.0%})" if column.nulls else "0"
     distinct = ("" if column.exact else "≈ ") + count(column.distinct)
-    edges = [look.UNKNOWN if value is None else visible(as_text(value)) for value in (column.smallest, column.largest)]
-    return (visible(column.name), visible(column.kind), nulls, distinct, *edges, count(column.length))
+    extremes = [
+        styled.UNKNOWN if value is None else visible(as_text(value)) for value in (column.smallest, column.largest)
+    ]
+    return (visible(column.name), visible(column.kind), nulls, distinct, *extremes, count(column.length))
 
 
 def _statistics(columns: tuple[ColumnStatistics, ...]) -> Table:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from dataops_core.health.model import WORST_FIRST, StageState, Status
 from dataops_core.health.text import STATUS_COLOURS, clock
-from dataops_tui import look
+from dataops_tui import styled
 
 if TYPE_CHECKING:
     from dataops_core.recorder.recording import Change, Moment
@@ -88,14 +88,14 @@ def _told(past: Past) -> Text:
     history, moment = past.history, past.history.moments[past.index]
     here = _at(history, moment)
     if here:
-        return Text.assemble(("changed here  ", "bold"), look.plain("; ".join(map(_change, here))))
+        return Text.assemble(("changed here  ", "bold"), styled.plain("; ".join(map(_change, here))))
     parts = []
     for key, step in (("{", -1), ("}", 1)):
         index = history.turn(past.index, step)
         changes = _at(history, history.moments[index])
         if changes and index != past.index:
             at = clock(changes[0].at, moment.at)
-            parts.append(Text.assemble((f"{key} ", "bold"), look.plain(f"{at} {_change(changes[0])}")))
+            parts.append(Text.assemble((f"{key} ", "bold"), styled.plain(f"{at} {_change(changes[0])}")))
     return Text("   ").join(parts) if parts else Text("no state changes", "dim")
 
 

@@ -14,17 +14,17 @@ class Words(Static):
 
     def show(self, text: Text) -> None:
         """Show a text."""
-        if _looks(text) == self._looks:
+        if _appearance(text) == self._appearance:
             return
-        self._looks = _looks(text)
+        self._appearance = _appearance(text)
         self.update(text, layout=False)
         width, height = self.content_size
         if not width or self.visual.get_height(self.styles.get_rules(), width) != height:
             self.refresh(layout=True)
 
-    _looks: object = None
+    _appearance: object = None
 
 
-def _looks(text: Text) -> object:
+def _appearance(text: Text) -> object:
     """Return all that a text's look depends on; texts count as equal also where their styles differ."""
     return text.plain, text.style, text.spans, text.justify

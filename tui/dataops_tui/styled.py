@@ -1,4 +1,4 @@
-"""How things look: states, figures and ages as rich text; what is not known is a dash."""
+"""States, numbers and ages as styled text; an unknown value is a dash."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from dataops_core.times import seconds as epoch
 UNKNOWN = "-"
 
 
-class Figure(Text):
+class SortableText(Text):
     """A text that is sorted by the value behind it.
 
     Attributes:
-        value: That value; `None` where it is not known, which comes last.
+        value: That value; `None` where it is unknown, which comes last.
     """
 
     def __init__(self, text: str, value: float | None, style: str = "") -> None:
@@ -56,36 +56,36 @@ def plain(text: str, style: str = "") -> Text:
 
 
 def right(text: str, style: str = "") -> Text:
-    """Return a figure."""
+    """Return right-aligned text."""
     return Text(text, style=style, justify="right")
 
 
-def seconds(value: float | None) -> Figure:
+def seconds(value: float | None) -> SortableText:
     """Return a duration."""
-    return Figure(UNKNOWN if value is None else duration(value), value)
+    return SortableText(UNKNOWN if value is None else duration(value), value)
 
 
-def number(value: float | None, unit: str = "") -> Figure:
+def number(value: float | None, unit: str = "") -> SortableText:
     """Return a count."""
-    return Figure(UNKNOWN if value is None else f"{count(value)}{unit}", value)
+    return SortableText(UNKNOWN if value is None else f"{count(value)}{unit}", value)
 
 
-def size(value: float | None) -> Figure:
+def size(value: float | None) -> SortableText:
     """Return a size in bytes."""
-    return Figure(UNKNOWN if value is None else filesize.decimal(round(value)), value)
+    return SortableText(UNKNOWN if value is None else filesize.decimal(round(value)), value)
 
 
-def when(at: Moment | None, now: datetime, style: str = "dim") -> Figure:
+def when(at: Moment | None, now: datetime, style: str = "dim") -> SortableText:
     """Return how long ago something was."""
-    return Figure(UNKNOWN if at is None else ago(at, now), epoch(at) if at else None, style)
+    return SortableText(UNKNOWN if at is None else ago(at, now), epoch(at) if at else None, style)
 
 
-def at(time: Moment | None, now: datetime, style: str = "") -> Figure:
+def at(time: Moment | None, now: datetime, style: str = "") -> SortableText:
     """Return a time of day, with the date unless it is today's."""
-    return Figure(UNKNOWN if time is None else clock(time, now), epoch(time) if time else None, style)
+    return SortableText(UNKNOWN if time is None else clock(time, now), epoch(time) if time else None, style)
 
 
-def few(names: Sequence[str], most: int = 3) -> str:
+def abbreviated(names: Sequence[str], most: int = 3) -> str:
     """Return some names in one line: `a, b, c and 4 more`."""
     shown = ", ".join(visible(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
