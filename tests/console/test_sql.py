@@ -15,9 +15,9 @@ from tests.console.conftest import SIZES, Console, FakeQuery, make_console, sett
 from tests.screen import FREEZE, heartbeat, shown, type_at_once, until_shown
 
 from dataops_core.errors import QueryFailed, Unreachable
+from dataops_tui import query_session
 from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.screens.sql import SqlScreen
-from dataops_tui.widgets import sql_pane
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 
 SHOW_TABLES = "SHOW TABLES FROM lake.gold"
@@ -173,7 +173,7 @@ async def test_progress_is_shown_and_ctrl_c_cancels_in_the_server(console: Conso
 
 
 async def test_a_long_result_is_cut_off_and_that_is_said(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql_pane, "MAX_ROWS", 5000)
+    monkeypatch.setattr(query_session, "MAX_ROWS", 5000)
     console.trino.next = FakeQuery([(n, f"name {n}") for n in range(7000)])
     console.trino.next.go.set()
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot, heartbeat() as gaps:
@@ -214,7 +214,9 @@ async def test_the_statement_under_the_cursor_is_run_or_the_selection_or_all(con
         editor.move_cursor((2, 0))
         editor.move_cursor((2, 8), select=True)
         await pilot.press("f5")
-        await until_shown(console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.busy, "the next")
+        await until_shown(
+            console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.session.busy, "the next"
+        )
         assert console.trino.asked[1] == "SELECT 3"
         await pilot.press("f8")
         await until_shown(console.app, lambda text: "(3 of 3)" in text, "all of them")
@@ -228,7 +230,7 @@ async def test_running_all_stops_at_the_first_that_fails(console: Console) -> No
         screen = await open_sql(console, pilot, "SELECT 1; SELECT 2")
         await pilot.press("f8")
         await until_shown(console.app, lambda text: "SYNTAX_ERROR" in text, "the failure")
-        assert not screen.pane.busy
+        assert not screen.pane.session.busy
     assert console.trino.asked == ["SELECT 1"]
 
 
@@ -254,7 +256,7 @@ async def test_a_read_only_context_refuses_a_change(console: Console) -> None:
         screen = await open_sql(other, pilot, "DELETE FROM t; SELECT 1")
         await pilot.press("f8")
         await until_shown(other.app, lambda text: "is read-only" in text, "the refusal")
-        assert not screen.pane.busy
+        assert not screen.pane.session.busy
     assert other.trino.asked == []
 
 
@@ -268,10 +270,12 @@ async def test_a_statement_that_does_not_parse_says_where_and_runs_only_when_it_
         text = await until_shown(console.app, lambda text: problem in text, "what is wrong")
         assert "Run it again to confirm it" in text
         assert screen.pane.editor.cursor_location == (2, 2)
-        assert not screen.pane.busy
+        assert not screen.pane.session.busy
         assert console.app.screen is screen
         await pilot.press("f9")
-        await until_shown(console.app, lambda text: problem in text and not screen.pane.busy, "the same of its plan")
+        await until_shown(
+            console.app, lambda text: problem in text and not screen.pane.session.busy, "the same of its plan"
+        )
         screen.pane.editor.move_cursor((1, 0))
         await pilot.press("f5", "f5")
         await until_shown(console.app, lambda text: "does not parse (line 2" in text, "the question")
@@ -289,7 +293,7 @@ async def test_a_read_only_context_offers_no_run_of_what_does_not_parse(console:
             await pilot.press("f8")
             text = await until_shown(other.app, lambda text: "does not parse: line 1, column 10" in text, "where")
             assert "again" not in text
-            assert not screen.pane.busy
+            assert not screen.pane.session.busy
     assert other.trino.asked == []
 
 
@@ -413,7 +417,9 @@ async def test_history_is_searched_and_shows_no_secret(console: Console, tmp_pat
         await until_shown(console.app, lambda text: "1 rows in" in text, "the rows")
         screen.pane.editor.text = "SELECT 'x' AS password"
         await pilot.press("f5")
-        await until_shown(console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.busy, "the rows")
+        await until_shown(
+            console.app, lambda _: len(console.trino.asked) == 2 and not screen.pane.session.busy, "the rows"
+        )
         await pilot.press("f4")
         text = await until_shown(console.app, lambda text: "Query history" in text, "the history")
         assert "SELECT '***' AS password" in text

@@ -124,20 +124,6 @@ class DagTriggered(Message):
 
 
 @dataclass
-class QueryEnded(Message):
-    """The query with that number has ended.
-
-    Attributes:
-        error: Why it failed; `None` if it did not.
-        truncated: Whether it had more rows than are kept, and was stopped there.
-    """
-
-    query: int
-    error: str | None = None
-    truncated: bool = False
-
-
-@dataclass
 class Fetched(Message):
     """What a screen has asked for is there.
 

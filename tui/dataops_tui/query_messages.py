@@ -14,6 +14,7 @@ from dataops_core.sql.statistics import ColumnStatistics
 if TYPE_CHECKING:
     from dataops_core.actions.sql import Classification
     from dataops_core.systems.trino.answers import QueryDetail
+    from dataops_tui.query_session import ReadEnd
 
 
 @dataclass
@@ -30,6 +31,13 @@ class ResultBegan(Message):
 
     query: int
     result: Result
+
+
+@dataclass
+class QueryRead(Message):
+    """The rows of a query have been read to their end."""
+
+    end: ReadEnd
 
 
 @dataclass

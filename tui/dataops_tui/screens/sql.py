@@ -100,11 +100,11 @@ class SqlScreen(ConsoleScreen):
         if not self.is_mounted:
             return True
         if action == "cancel":
-            return self.pane.busy  # else the key is the editor's
+            return self.pane.session.busy  # else the key is the editor's
         if action in ("export", "statistics"):
             return isinstance(self.focused, ResultTable)
         if action == "analyze":
-            return self.pane.shows_plan and not self.pane.editor.has_focus
+            return self.pane.session.shows_plan and not self.pane.editor.has_focus
         return super().check_action(action, parameters)
 
     def draw(self, now: datetime) -> None:
@@ -117,7 +117,7 @@ class SqlScreen(ConsoleScreen):
     def _in_free_pane(self, text: str, *, run: bool) -> None:
         async def go() -> None:
             pane = self.pane
-            if pane.busy or (pane.editor.text.strip() and pane.editor.text != text):
+            if pane.session.busy or (pane.editor.text.strip() and pane.editor.text != text):
                 if not await self._open_tab():
                     return
                 pane = self.pane

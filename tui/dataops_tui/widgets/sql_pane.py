@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,15 +16,13 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static, Tree
 
-from dataops_core.actions import SqlRisk
-from dataops_core.errors import BadAnswer, DataopsError
-from dataops_core.health.text import ago, count, duration
+from dataops_core.health.text import ago, count
 from dataops_core.plain import visible
 from dataops_core.sql.completion import Completion, Listing, ObjectPath, complete
 from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
 from dataops_core.sql.library import LibraryFailed, ran_now
 from dataops_core.sql.names import Names
-from dataops_core.sql.plan import Plan, PlanNode, explain, read_plan
+from dataops_core.sql.plan import PlanNode, explain
 from dataops_core.sql.results import Result
 from dataops_core.sql.scan import Statement, statement_at, statements
 from dataops_core.sql.statistics import ColumnStatistics, column_statistics
@@ -37,8 +33,17 @@ from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.dialogs.text import TextDialog
-from dataops_tui.messages import QueryEnded, WorkFailed
-from dataops_tui.query_messages import Classified, ExportProgress, NamesLoaded, ResultBegan, StatisticsReady, WhyQueued
+from dataops_tui.messages import WorkFailed
+from dataops_tui.query_messages import (
+    Classified,
+    ExportProgress,
+    NamesLoaded,
+    QueryRead,
+    ResultBegan,
+    StatisticsReady,
+    WhyQueued,
+)
+from dataops_tui.query_session import Outcome, QueryEnd, QuerySession
 from dataops_tui.widgets.plan_tree import PlanTree, described
 from dataops_tui.widgets.result_table import ResultTable
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
@@ -47,54 +52,31 @@ from dataops_tui.widgets.words import Words
 if TYPE_CHECKING:
     from dataops_core.sql.syntax import SyntaxProblem
     from dataops_core.systems.trino.answers import QueryProgress
-    from dataops_core.systems.trino.client import QueryHandle, TrinoClient
+    from dataops_core.systems.trino.client import TrinoClient
     from dataops_tui.app import DataopsApp
     from dataops_tui.screens.sql import SqlScreen
 
-MAX_ROWS = 1_000_000
-"""Rows that are kept; a query with more is stopped there, and that is said."""
-MAX_BYTES = 2 << 30
-"""Bytes of rows on disk, after compression, beyond which a query is stopped."""
-REST = 0.002
-"""Seconds of rest after each batch of rows, so that what is drawn and typed has its turn."""
 WATCH_EVERY = 0.25
 """Seconds between two looks at the query that runs, and at the rows that have come."""
-ASK_WHY_EVERY = 2.0
-"""Seconds between two questions why a query waits."""
-PLAN_COLUMN = "Query Plan"
-"""What Trino calls the one column of an EXPLAIN."""
 LONGEST = 20_000
 """Characters of a value that are shown when a row is shown in full."""
 RUNNING = "running the statement"
 CANCELLING = "cancelling the query"
+_OUTCOME_STYLES = {Outcome.FINISHED: "green", Outcome.FAILED: "red", Outcome.CANCELLED: "yellow"}
 _HINT = "F5 runs the statement under the cursor"
 
 
 class SqlPane(Vertical):
-    """Holds everything about its query; the editor and the tables only show it."""
+    """Draws its session; the editor gives the statements, the tables show what came of them."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self._completions = Completions()
         self.editor = SqlEditor(self._completions)
-        self._number = 0
-        self._handle: QueryHandle | None = None
-        self._result: Result | None = None
-        self._statement = ""
-        self._risk = SqlRisk.UNKNOWN
+        self.session = QuerySession()
         self._text = ""
         """What stood in the editor when the statements were chosen."""
-        self._unparsed = ""
-        """The statement whose syntax error was shown last: who runs it again means it."""
-        self._began = 0.0
-        self._waiting: deque[Statement] = deque()
-        self._of = 0
-        self._asked_why = 0.0
-        self._why = ""
-        self._plan: Plan | None = None
         self._offered_at = -1
-        self.busy = False
-        """Whether a query runs."""
 
     @property
     def console(self) -> DataopsApp:
@@ -122,10 +104,8 @@ class SqlPane(Vertical):
 
     def on_unmount(self) -> None:
         """Leave nothing behind: neither a query in the server nor rows on the disk."""
-        if self.busy and self._handle is not None:
-            in_background(self, CANCELLING, self._handle.stop)
-        if self._result is not None:
-            self._result.close()
+        if (stop := self.session.close()) is not None:
+            in_background(self, CANCELLING, stop)
 
     @property
     def table(self) -> ResultTable:
@@ -155,23 +135,23 @@ class SqlPane(Vertical):
 
     def _run(self, chosen: Sequence[Statement]) -> None:
         self.close_completions()
-        if self.busy:
+        if self.session.busy:
             self.say("a query is running: cancel it first (ctrl+c)", "red")
         elif self.console.trino is None:
             self.say(self.console.why_not("Trino"), "red")
         elif not chosen:
             self.say("there is no statement", "red")
         else:
-            self._waiting, self._of = deque(chosen), len(chosen)
+            self.session.queue(chosen)
             self._text = self.editor.text
             self._run_next()
 
     def _run_next(self) -> None:
-        chosen, trino, gate = self._waiting.popleft(), self.console.trino, self.console.gate
+        trino, gate = self.console.trino, self.console.gate
         if trino is None:
             self._leave_off()
             return
-        self.busy, self._handle = True, None
+        chosen = self.session.next()
 
         def work() -> None:
             self.post_message(Classified(chosen, gate.assess_sql(trino, chosen.text)))
@@ -184,12 +164,11 @@ class SqlPane(Vertical):
         if trino is None:
             self._leave_off()
             return
-        self._risk = found.risk
         word = self.console.gate.confirmation(found.risk)
-        if found.problem is not None and (word is None or self._unparsed != statement):
-            self._unparsed = statement
-            self._leave_off()
-            self._show_problem(message.statement, found.problem, offer=word is not None)
+        if not self.session.accepts(statement, found, confirmable=word is not None):
+            self.sql.refresh_bindings()
+            if found.problem is not None:
+                self._show_problem(message.statement, found.problem, offer=word is not None)
             return
         if word is None:
             self._start(trino, statement, None)
@@ -216,112 +195,51 @@ class SqlPane(Vertical):
         self.say(f"the statement does not parse: {problem}{again}", "red")
 
     def _leave_off(self) -> None:
-        """Run nothing further."""
-        self.busy = False
-        self._waiting.clear()
+        self.session.leave_off()
         self.sql.refresh_bindings()
 
     def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
-        self._number += 1
-        self.busy, self._handle, self._statement, self._why, self._plan = True, None, statement, "", None
-        self._began = self._asked_why = time.monotonic()
         self.table.show(None)
-        if self._result is not None:
-            self._result.close()
-            self._result = None
+        number, gate = self.session.start(statement), self.console.gate
         self._show("stages")
         self.query_one("#stages", Static).update("")
         self.say("submitted …", "dim")
         self.sql.refresh_bindings()
-        number, gate = self._number, self.console.gate
+
+        def began(query: int, result: Result) -> None:
+            self.post_message(ResultBegan(query, result))
 
         def work() -> None:
-            handle = gate.run_sql(trino, statement, confirmed)
-            self._handle = handle
-            self.post_message(self._read(handle, number))
+            end = self.session.run(number, lambda: gate.run_sql(trino, statement, confirmed), began)
+            self.post_message(QueryRead(end))
 
         in_background(self, RUNNING, work)
 
-    def _read(self, handle: QueryHandle, number: int) -> QueryEnded:
-        """Take the rows as they come; runs in the background."""
-        result: Result | None = None
-        batches = handle.batches()
-        try:
-            for batch in batches:
-                if result is None:
-                    result = Result(handle.columns, MAX_ROWS, MAX_BYTES)
-                    self.post_message(ResultBegan(number, result))
-                if not result.append(batch):
-                    handle.cancel()  # while it is still being read: afterwards nobody would end it
-                    break
-                if handle.cancelled:
-                    break
-                time.sleep(REST)
-            if result is None and handle.columns:
-                self.post_message(ResultBegan(number, Result(handle.columns, MAX_ROWS, MAX_BYTES)))
-        except DataopsError as error:
-            return QueryEnded(number, error=str(error))
-        finally:
-            batches.close()
-        return QueryEnded(number, truncated=result is not None and result.full)
-
     @on(ResultBegan)
     def _began_rows(self, message: ResultBegan) -> None:
-        if message.query != self._number or not self.is_mounted:
-            message.result.close()
-            return
-        self._result = message.result
-        self.table.show(message.result)
-        self._show("rows")
+        if self.session.take(message.query, message.result):
+            self.table.show(message.result)
+            self._show("rows")
 
-    @on(QueryEnded)
-    def _ended(self, message: QueryEnded) -> None:
-        if message.query != self._number:
+    @on(QueryRead)
+    def _ended(self, message: QueryRead) -> None:
+        end = self.session.end(message.end)
+        if end is None:
             return
-        self.busy = False
         self.table.grow()
-        handle, rows = self._handle, len(self._result) if self._result is not None else 0
-        cancelled = handle is not None and handle.cancelled and not message.truncated
-        self._show("rows")
-        if self._result is not None and message.error is None and not cancelled:
-            self._show_plan(self._result)
-        if cancelled:
-            self.say(f"cancelled after {count(rows)} rows{self._which()}", "yellow")
-        elif message.error is not None:
-            self.say(message.error + self._which(), "red")
-        elif message.truncated:
-            self.say(
-                f"TRUNCATED: the first {count(rows)} rows; the query was stopped there{self._which()}", "yellow bold"
-            )
-        else:
-            self.say(self._what_was_done(rows), "green")
-        outcome = "cancelled" if cancelled else "failed" if message.error else "finished"
-        self._remember(outcome, rows)
-        if outcome != "finished":
-            self._waiting.clear()
-        elif self._risk is SqlRisk.DDL:
+        if self.session.plan is not None:
+            self.query_one(PlanTree).show(self.session.plan)
+        self._show("plan" if self.session.plan is not None else "rows")
+        self.say(end.text, "yellow bold" if end.truncated else _OUTCOME_STYLES[end.outcome])
+        self._remember(end)
+        if end.outcome is Outcome.FINISHED and self.session.changed_names:
             self.sql.names.forget()
-        if self._waiting:
+        if self.session.has_next:
             self._run_next()
         self.sql.refresh_bindings()
 
-    def _what_was_done(self, rows: int) -> str:
-        handle = self._handle
-        progress = handle.progress() if handle else None
-        took = f" in {progress.elapsed:.1f} s" if progress and progress.elapsed is not None else ""
-        place = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
-        if self._plan is not None:
-            return f"plan, {self._plan.summary or 'estimated; press a in the plan to run and measure it'}{place}"
-        if handle is not None and not handle.columns:
-            changed = f", {count(handle.update_count)} rows" if handle.update_count else ""
-            return f"{handle.update_type or 'done'}{changed}{took}{place}{self._which()}"
-        return f"{count(rows)} rows{took}{place}{self._which()}"
-
-    def _which(self) -> str:
-        return f"  {self._handle.query_id}" if self._handle and self._handle.query_id else ""
-
-    def _remember(self, outcome: str, rows: int) -> None:
-        ran = ran_now(self.console.context_name, self._statement, outcome, rows, time.monotonic() - self._began)
+    def _remember(self, end: QueryEnd) -> None:
+        ran = ran_now(self.console.context_name, end.statement, end.outcome, end.rows, end.seconds)
         history = self.sql.history
         in_background(self, "saving the history", lambda: history.add(ran))
 
@@ -334,44 +252,32 @@ class SqlPane(Vertical):
 
     def cancel(self) -> None:
         """Cancel the query in the server."""
-        handle = self._handle
-        if handle is None:
+        stop = self.session.cancel()
+        if stop is None:
             self.say("the query is being submitted; try again", "yellow")
             return
-        self._waiting.clear()
         self.say("cancelling …", "yellow")
-
-        in_background(self, CANCELLING, handle.stop)
+        in_background(self, CANCELLING, stop)
 
     # --- watching --------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        if not self.busy:
+        session = self.session
+        if not session.busy:
             return
         self.table.grow()
-        handle = self._handle
-        progress = handle.progress() if handle and not handle.cancelled else None
-        if handle is None or progress is None:
+        progress = session.progress()
+        if progress is None:
             return
-        self.say(self._progress_line(progress), "yellow")
-        if self._result is None:
+        self.say(session.progress_text(progress), "yellow")
+        if session.result is None:
             self.query_one("#stages", Static).update(_stages(progress))
-        if self._result is None and time.monotonic() - self._asked_why > ASK_WHY_EVERY:
-            self._asked_why = time.monotonic()
-            self._ask_why(handle)
+        if (waiting := session.asks_why()) is not None:
+            self._ask_why(*waiting)
 
-    def _progress_line(self, progress: QueryProgress) -> str:
-        line = f"{progress.state.lower()}  {splits(progress)} splits"
-        line += f"  {count(progress.rows)} rows, {styled.size(progress.bytes)} read  {duration(progress.elapsed)}"
-        if progress.state == "QUEUED":
-            line += f"  (queued for {duration(progress.queued)})"
-        if self._result is not None:
-            line += f"  {count(len(self._result))} rows here"
-        return line + (f"  {self._why}" if self._why else "")
-
-    def _ask_why(self, handle: QueryHandle) -> None:
-        trino, number, query_id = self.console.trino, self._number, handle.query_id
-        if trino is None or query_id is None:
+    def _ask_why(self, number: int, query_id: str) -> None:
+        trino = self.console.trino
+        if trino is None:
             return
 
         def work() -> None:
@@ -383,8 +289,7 @@ class SqlPane(Vertical):
 
     @on(WhyQueued)
     def _explain_wait(self, message: WhyQueued) -> None:
-        if message.query == self._number:
-            self._why = message.reason
+        self.session.waits(message.query, message.reason)
 
     def say(self, text: str, style: str) -> None:
         """Say how things stand."""
@@ -400,25 +305,9 @@ class SqlPane(Vertical):
     @property
     def result_view(self) -> Widget:
         """The rows or the plan."""
-        return self.query_one(PlanTree) if self._plan is not None else self.table
+        return self.query_one(PlanTree) if self.session.plan is not None else self.table
 
     # --- plans -----------------------------------------------------------------------------------------------
-
-    def _show_plan(self, result: Result) -> None:
-        """Show a plan as a tree, where the rows are one that is understood."""
-        if [name for name, _ in result.columns] != [PLAN_COLUMN] or not len(result):
-            return
-        try:
-            self._plan = read_plan("\n".join(str(row[0]) for chunk in result.chunks() for row in chunk))
-        except BadAnswer:
-            return  # the rows stay as Trino wrote them
-        self.query_one(PlanTree).show(self._plan)
-        self._show("plan")
-
-    @property
-    def shows_plan(self) -> bool:
-        """Whether a plan is shown that has not been measured yet."""
-        return self._plan is not None and not self._plan.measured and not self.busy
 
     @on(Tree.NodeSelected)
     def _show_step(self, message: Tree.NodeSelected[PlanNode]) -> None:
@@ -484,10 +373,11 @@ class SqlPane(Vertical):
 
     @on(ResultTable.Chosen)
     def _show_row(self, message: ResultTable.Chosen) -> None:
-        if self._result is None:
+        result = self.session.result
+        if result is None:
             return
         lines = []
-        for (name, kind), value in zip(self._result.columns, self._result.row(message.row), strict=True):
+        for (name, kind), value in zip(result.columns, result.row(message.row), strict=True):
             text = "NULL" if value is None else shown(value)
             more = f" … and {count(len(text) - LONGEST)} characters more" if len(text) > LONGEST else ""
             lines.append(f"{name}  ({kind})\n    {visible(text[:LONGEST])}{more}")
@@ -495,7 +385,7 @@ class SqlPane(Vertical):
 
     def show_statistics(self) -> None:
         """Work out what the columns hold, of the rows that are there."""
-        result = self._result
+        result = self.session.result
         if result is None or not len(result):
             self.say("no rows to analyze", "red")
             return
@@ -509,15 +399,19 @@ class SqlPane(Vertical):
     @on(StatisticsReady)
     def _statistics_ready(self, message: StatisticsReady) -> None:
         rows = message.columns[0].rows if message.columns else 0
-        cut = " (TRUNCATED: the query has more)" if self._result is not None and self._result.full else ""
+        cut = " (TRUNCATED: the query has more)" if self._is_cut else ""
         title = f"columns of the {count(rows)} rows that were fetched{cut}"
         self.say(title, "green")
         self.app.push_screen(TextDialog(title, _statistics_text(message.columns), _statistics(message.columns)))
 
+    @property
+    def _is_cut(self) -> bool:
+        return self.session.result is not None and self.session.result.full
+
     def ask_export(self) -> None:
         """Ask for a file, and write the rows to it."""
-        result = self._result
-        if self.busy:
+        result = self.session.result
+        if self.session.busy:
             self.say("the query is running: wait for its end, or cancel it (ctrl+c)", "red")
             return
         if result is None:
@@ -549,7 +443,7 @@ class SqlPane(Vertical):
 
     @on(ExportProgress)
     def _exporting(self, message: ExportProgress) -> None:
-        cut = ", TRUNCATED: the query has more" if self._result is not None and self._result.full else ""
+        cut = ", TRUNCATED: the query has more" if self._is_cut else ""
         done = f"{count(message.rows)} rows are in {message.path}{cut}"
         self.say(done if message.done else f"exporting: {count(message.rows)} rows …", "green")
 
