@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from rich.table import Table
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -16,22 +13,17 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static, Tree
 
-from dataops_core.health.text import ago, count
+from dataops_core.health.text import count
 from dataops_core.plain import visible
-from dataops_core.sql.completion import Completion, Listing, ObjectPath, complete
-from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
-from dataops_core.sql.library import LibraryFailed, ran_now
-from dataops_core.sql.names import Names
+from dataops_core.sql.library import ran_now
 from dataops_core.sql.plan import PlanNode, explain
 from dataops_core.sql.results import Result
-from dataops_core.sql.scan import Statement, statement_at, statements
-from dataops_core.sql.statistics import ColumnStatistics, column_statistics
-from dataops_core.systems.trino.answers import splits
-from dataops_core.values import as_text, shown
+from dataops_core.sql.scan import Statement, statements
+from dataops_core.sql.statistics import column_statistics
+from dataops_core.values import shown
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog
-from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.messages import WorkFailed
 from dataops_tui.query_messages import (
@@ -44,14 +36,17 @@ from dataops_tui.query_messages import (
     WhyQueued,
 )
 from dataops_tui.query_session import Outcome, QueryEnd, QuerySession
+from dataops_tui.widgets.completer import Completer
 from dataops_tui.widgets.plan_tree import PlanTree, described
 from dataops_tui.widgets.result_table import ResultTable
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
+from dataops_tui.widgets.sql_tables import stages_table, statistics_table, statistics_text
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.export import export_rows
+from dataops_tui.workflows.save_query import save_query
 
 if TYPE_CHECKING:
     from dataops_core.sql.syntax import SyntaxProblem
-    from dataops_core.systems.trino.answers import QueryProgress
     from dataops_core.systems.trino.client import TrinoClient
     from dataops_tui.app import DataopsApp
     from dataops_tui.screens.sql import SqlScreen
@@ -73,10 +68,10 @@ class SqlPane(Vertical):
         super().__init__(id=id)
         self._completions = Completions()
         self.editor = SqlEditor(self._completions)
+        self._completer = Completer(self, self.editor, self._completions)
         self.session = QuerySession()
         self._text = ""
         """What stood in the editor when the statements were chosen."""
-        self._offered_at = -1
 
     @property
     def console(self) -> DataopsApp:
@@ -130,8 +125,7 @@ class SqlPane(Vertical):
 
     def close_completions(self) -> None:
         """Offer nothing until somebody types on, also when names arrive that were asked for."""
-        self._offered_at = -1
-        self.editor.close_completions()
+        self._completer.close()
 
     def _run(self, chosen: Sequence[Statement]) -> None:
         self.close_completions()
@@ -271,7 +265,7 @@ class SqlPane(Vertical):
             return
         self.say(session.progress_text(progress), "yellow")
         if session.result is None:
-            self.query_one("#stages", Static).update(_stages(progress))
+            self.query_one("#stages", Static).update(stages_table(progress))
         if (waiting := session.asks_why()) is not None:
             self._ask_why(*waiting)
 
@@ -321,53 +315,13 @@ class SqlPane(Vertical):
         message.stop()
         self._complete(typed=message.typed)
 
-    def _complete(self, *, typed: bool) -> None:
-        editor, trino = self.editor, self.console.trino_settings
-        at = editor.offset_of_cursor
-        text = editor.text
-        before = text[max(0, at - 1) : at]
-        if trino is None or (typed and not (before.isalnum() or before in ("_", ".", '"'))):
-            self._completions.close()
-            return
-        here = statement_at(text, at) or Statement(text, 0, len(text))
-        if not here.start <= at <= here.end:
-            here = Statement("", at, at)
-        names = self.sql.names
-        known = names.known
-        offered = complete(here.text, at - here.start, known, trino.catalog, trino.db_schema)
-        offered = Completion(offered.start + here.start, offered.candidates, offered.needs)
-        self._load(names, offered)
-        note = _note(offered, known, datetime.now(UTC))
-        self._offered_at = at
-        if typed and not offered.candidates:
-            self._completions.close()
-            return
-        self._place()
-        self._completions.offer(offered, note)
-
-    def _load(self, names: Names, offered: Completion) -> None:
-        trino = self.console.trino
-        if trino is None:
-            return
-        claimed = names.claim(offered.needs, datetime.now(UTC))
-        for place in claimed:
-
-            def work(place: ObjectPath = place) -> None:
-                names.load(trino, place)
-                self.post_message(NamesLoaded())
-
-            in_background(self, "loading names", work)
-
     @on(NamesLoaded)
     def _names_loaded(self) -> None:
-        """Offer again what now is known, unless something else has been done since."""
-        if self.editor.has_focus and self.editor.offset_of_cursor == self._offered_at:
-            self._complete(typed=not self._completions.display)
+        if self._completer.wants_names:
+            self._complete(typed=not self._completer.is_open)
 
-    def _place(self) -> None:
-        """Put what is offered below the cursor, or above where there is no room."""
-        cursor, here = self.editor.cursor_screen_offset, self.region.offset
-        self._completions.styles.offset = (max(0, cursor.x - here.x - 2), cursor.y - here.y + 1)
+    def _complete(self, *, typed: bool) -> None:
+        self._completer.complete(self.sql.names, self.console.trino_settings, self.console.trino, typed=typed)
 
     # --- rows ------------------------------------------------------------------------------------------------
 
@@ -402,7 +356,7 @@ class SqlPane(Vertical):
         cut = " (TRUNCATED: the query has more)" if self._is_cut else ""
         title = f"columns of the {count(rows)} rows that were fetched{cut}"
         self.say(title, "green")
-        self.app.push_screen(TextDialog(title, _statistics_text(message.columns), _statistics(message.columns)))
+        self.app.push_screen(TextDialog(title, statistics_text(message.columns), statistics_table(message.columns)))
 
     @property
     def _is_cut(self) -> bool:
@@ -417,29 +371,7 @@ class SqlPane(Vertical):
         if result is None:
             self.say("no rows to export", "red")
             return
-
-        def check(text: str) -> tuple[str, bool]:
-            try:
-                return "", export_path(text).exists()
-            except ExportRefused as problem:
-                return str(problem), False
-
-        def chosen(answer: Answer | None) -> None:
-            if answer is not None:
-                self._export(result, export_path(answer.text), overwrite=answer.replace)
-
-        title = f"Export {count(len(result))} rows to a file ({', '.join(FORMATS)})"
-        self.app.push_screen(InputDialog(title, "rows.csv", check), chosen)
-
-    def _export(self, result: Result, path: Path, *, overwrite: bool) -> None:
-        def progress(rows: int) -> None:
-            self.post_message(ExportProgress(str(path), rows))
-
-        def work() -> None:
-            rows = export(path, result.columns, result.chunks(), overwrite=overwrite, on_rows=progress)
-            self.post_message(ExportProgress(str(path), rows, done=True))
-
-        in_background(self, "exporting", work)
+        export_rows(self, result)
 
     @on(ExportProgress)
     def _exporting(self, message: ExportProgress) -> None:
@@ -449,83 +381,4 @@ class SqlPane(Vertical):
 
     def ask_save(self) -> None:
         """Ask for a name, and save the editor's text under it."""
-        text, saved = self.editor.text, self.sql.saved
-
-        def check(name: str) -> tuple[str, bool]:
-            try:
-                return "", saved.path_of(name).exists()
-            except LibraryFailed as problem:
-                return str(problem), False
-
-        def chosen(answer: Answer | None) -> None:
-            if answer is None:
-                return
-            try:
-                path = saved.save(answer.text, text, overwrite=answer.replace)
-            except LibraryFailed as problem:
-                self.say(str(problem), "red")
-            else:
-                self.say(f"saved as {path}", "green")
-
-        if text.strip():
-            self.app.push_screen(InputDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
-        else:
-            self.say("nothing to save", "red")
-
-
-def _note(offered: Completion, known: Mapping[ObjectPath, Listing], now: datetime) -> str:
-    """Say what is missing of what is offered, or how old it is."""
-    missing = [".".join(place) or "catalogs" for place in offered.needs if place not in known]
-    if missing:
-        return f"loading {', '.join(missing)} …"
-    listings = [known[place] for place in offered.needs]
-    for listing in listings:
-        if listing.error:
-            return listing.error
-    oldest = min((listing.at for listing in listings), default=None)
-    return f"names loaded {ago(oldest, now)}" if oldest and offered.candidates else ""
-
-
-def _stages(progress: QueryProgress) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("STAGE", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    for heading in ("SPLITS", "ROWS", "BYTES", "CPU"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for stage in progress.stages:
-        table.add_row(
-            "  " * stage.depth + ("└ " if stage.depth else "") + visible(stage.number),
-            visible(stage.state.lower()),
-            splits(stage),
-            count(stage.rows),
-            styled.size(stage.bytes),
-            styled.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
-        )
-    return table
-
-
-_STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
-
-
-def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:
-    nulls = f"{count(column.nulls)} ({column.nulls / column.rows:.0%})" if column.nulls else "0"
-    distinct = ("" if column.exact else "≈ ") + count(column.distinct)
-    extremes = [
-        styled.UNKNOWN if value is None else visible(as_text(value)) for value in (column.smallest, column.largest)
-    ]
-    return (visible(column.name), visible(column.kind), nulls, distinct, *extremes, count(column.length))
-
-
-def _statistics(columns: tuple[ColumnStatistics, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in _STATISTICS:
-        right = heading in ("NULL", "DISTINCT", "LONGEST")
-        long = heading in ("TYPE", "SMALLEST", "LARGEST")  # where room is short, these take two lines
-        table.add_column(heading, justify="right" if right else "left", no_wrap=not long, overflow="fold")
-    for column in columns:
-        table.add_row(*(Text(cell) for cell in _statistics_cells(column)))
-    return table
-
-
-def _statistics_text(columns: tuple[ColumnStatistics, ...]) -> str:
-    return "\n".join("\t".join(cells) for cells in (_STATISTICS, *map(_statistics_cells, columns)))
+        save_query(self, self.sql.saved, self.editor.text, self.say)

@@ -1,0 +1,65 @@
+"""Tables of the SQL screen: the stages of a query that runs, and the statistics of a result's columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from dataops_core.health.text import count
+from dataops_core.plain import visible
+from dataops_core.sql.statistics import ColumnStatistics
+from dataops_core.systems.trino.answers import splits
+from dataops_core.values import as_text
+from dataops_tui import styled
+
+if TYPE_CHECKING:
+    from dataops_core.systems.trino.answers import QueryProgress
+
+_STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
+
+
+def stages_table(progress: QueryProgress) -> Table:
+    """Return the stages of a query, each before those that it reads from."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("STAGE", no_wrap=True)
+    table.add_column("STATE", no_wrap=True)
+    for heading in ("SPLITS", "ROWS", "BYTES", "CPU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in progress.stages:
+        table.add_row(
+            "  " * stage.depth + ("└ " if stage.depth else "") + visible(stage.number),
+            visible(stage.state.lower()),
+            splits(stage),
+            count(stage.rows),
+            styled.size(stage.bytes),
+            styled.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
+        )
+    return table
+
+
+def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:
+    nulls = f"{count(column.nulls)} ({column.nulls / column.rows:.0%})" if column.nulls else "0"
+    distinct = ("" if column.exact else "≈ ") + count(column.distinct)
+    extremes = [
+        styled.UNKNOWN if value is None else visible(as_text(value)) for value in (column.smallest, column.largest)
+    ]
+    return (visible(column.name), visible(column.kind), nulls, distinct, *extremes, count(column.length))
+
+
+def statistics_table(columns: tuple[ColumnStatistics, ...]) -> Table:
+    """Return one line for each column."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in _STATISTICS:
+        right = heading in ("NULL", "DISTINCT", "LONGEST")
+        long = heading in ("TYPE", "SMALLEST", "LARGEST")  # where room is short, these take two lines
+        table.add_column(heading, justify="right" if right else "left", no_wrap=not long, overflow="fold")
+    for column in columns:
+        table.add_row(*(Text(cell) for cell in _statistics_cells(column)))
+    return table
+
+
+def statistics_text(columns: tuple[ColumnStatistics, ...]) -> str:
+    """Return the same table to copy, separated by tabs."""
+    return "\n".join("\t".join(cells) for cells in (_STATISTICS, *map(_statistics_cells, columns)))
