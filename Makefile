@@ -121,7 +121,7 @@ publish: install ## tell what would be changed in Jira and Confluence; with ARGS
 
 ##### Development
 
-.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures dist docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; ten minutes of CPU time
@@ -143,6 +143,10 @@ deck-pictures: deck ## draw the presentation's slides into .local/deck, as PDF a
 	@mkdir -p .local/deck && rm -f .local/deck/*.png
 	soffice -env:UserInstallation=file://$(CURDIR)/.local/deck/profile --headless --convert-to pdf --outdir .local/deck docs/exercise/presentation/dataops-tui.pptx
 	pdftoppm -r 96 -png .local/deck/dataops-tui.pdf .local/deck/slide
+dist: install ## build wheel and source distribution into dist; install each into an empty environment and start its programs
+	rm -rf dist
+	$(PY) -m hatchling build -d dist
+	DATAOPS_TEST_DIST=$(CURDIR)/dist $(PY) -m pytest -q tests/packaging/test_dist.py
 docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
 	$(PY) docs/generate.py
 	$(TEAM) write

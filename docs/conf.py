@@ -11,6 +11,7 @@ root_doc = "README"
 include_patterns = [
     "README.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/**.md",
@@ -48,6 +49,8 @@ CONTENTS = {
         "docs/architecture",
         "docs/decisions/*",
         "CONTRIBUTING",
+        "CODE_OF_CONDUCT",
+        "docs/releasing",
         "SECURITY",
         "CHANGELOG",
     ],
