@@ -27,6 +27,7 @@ from dataops_tui.web import serve
 
 if TYPE_CHECKING:
     from dataops_tui.app import DataopsApp
+    from dataops_tui.watching import Watching
 
 SWITCH = 0.0005
 """Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
@@ -101,7 +102,7 @@ def console(
     # Textual draws on standard error; for a web browser it has no terminal, and a driver of its own
     if not (sys.stdin.isatty() and sys.stderr.isatty()) and not os.environ.get("TEXTUAL_DRIVER"):
         raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
-    from dataops_tui.app import DataopsApp, Watching  # noqa: PLC0415 - wrong settings are said before Textual is there
+    from dataops_tui.app import DataopsApp  # noqa: PLC0415 - wrong settings are said before Textual is there
 
     if read_only:
         contexts = {key: found.model_copy(update={"read_only": True}) for key, found in settings.contexts.items()}

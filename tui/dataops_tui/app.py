@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.binding import Binding
@@ -19,7 +18,7 @@ from textual.screen import Screen
 
 from dataops_core.actions import Backfill, Gate
 from dataops_core.config import Settings, StageSettings, context_of
-from dataops_core.errors import ActionRefused, ClientError, NotFound
+from dataops_core.errors import ActionRefused, NotFound
 from dataops_core.gc_tuning import IDLE_SECONDS, IdleCollector
 from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot, PipelineHealth
@@ -27,7 +26,6 @@ from dataops_core.health.paths import downstream
 from dataops_core.plain import encodable
 from dataops_core.sql.scan import relation
 from dataops_core.systems.registry import registry
-from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
@@ -61,19 +59,14 @@ from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
 from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly, NoControls
 from dataops_tui.time_travel import TimeTravel
+from dataops_tui.watching import ConnectedClients, Watching
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
-    from dataops_core.recorder.recording import Recording
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.runs import Param
-    from dataops_core.systems.clients import Clients
-    from dataops_core.systems.iceberg.catalog import CatalogClient
-    from dataops_core.systems.kafka.client import KafkaClient
-    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
     from dataops_core.systems.trino.client import TrinoClient
 
 
-CONNECTING = "still connecting; try again in a moment"
 BACKFILL_SHOWN = 10
 """Dates of a backfill that are named before it is confirmed."""
 REJECTED = 500
@@ -93,31 +86,6 @@ NEEDED: Mapping[str, str] = {
 """Commands that need an object, and its kind."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
-
-
-class Watching(Protocol):
-    """What the console needs of `dataops_core.recorder.recorded.RecordedMonitor`."""
-
-    not_recorded: str | None
-    """Why nothing is recorded although it should be; `None` if all is well."""
-    replays: bool
-    """Whether there is nothing but a recording."""
-
-    @property
-    def clients(self) -> Clients:
-        """The clients of the context."""
-
-    def recording(self) -> Recording:
-        """Return what is recorded; raises RecordingError."""
-
-    def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
-        """Watch in the background."""
-
-    def refresh(self) -> None:
-        """Refresh now."""
-
-    def stop(self) -> None:
-        """Stop watching."""
 
 
 def _dag_id(stage: StageSettings) -> str | None:
@@ -276,71 +244,13 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """Cancel what runs in Trino, in any context; returns one line for each statement that may still run."""
         return [line for client in self._trinos() for line in client.close(within)]
 
+    @property
+    def clients(self) -> ConnectedClients:
+        """The clients of the context."""
+        return ConnectedClients(self.monitor, self.context_settings)
+
     def _trinos(self) -> list[TrinoClient]:
         return [client for monitor in self._watched for client in monitor.clients.all("trino").values()]
-
-    @property
-    def airflow(self) -> AirflowClient | None:
-        """The client of Airflow; see `why_not` where there is none."""
-        return self.monitor.clients.get("airflow") if self.monitor else None
-
-    @property
-    def trino(self) -> TrinoClient | None:
-        """The client of Trino; see `why_not` where there is none."""
-        return self.monitor.clients.get("trino") if self.monitor else None
-
-    @property
-    def trino_settings(self) -> TrinoSettings | None:
-        """The settings of Trino; `None` where the context has none."""
-        context = self.context_settings
-        name = context.named(TrinoSettings.component)
-        return None if name is None else context.of(TrinoSettings)[name]
-
-    def require_airflow(self) -> AirflowClient:
-        """Return the client of Airflow; raises ClientError where there is none."""
-        if self.airflow is None:
-            raise ClientError(self.why_not("Airflow"))
-        return self.airflow
-
-    def airflow_page(self, folder: str, name: str | None) -> str | None:
-        """Return the address of a page of Airflow's own console."""
-        return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
-
-    def require_catalogs(self) -> Mapping[str, CatalogClient]:
-        """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
-        catalogs = self.monitor.clients.all("iceberg") if self.monitor is not None else {}
-        if not catalogs:
-            raise ClientError(self.why_not("catalogs"))
-        return catalogs
-
-    def require_catalog(self, name: str) -> CatalogClient:
-        """Return the client of that Iceberg catalog; raises ClientError where there is none."""
-        catalogs = self.require_catalogs()
-        if name not in catalogs:
-            raise ClientError(f"this context has no catalog {name}; it has {', '.join(catalogs)}")
-        return catalogs[name]
-
-    @property
-    def kafka(self) -> KafkaClient:
-        """The client of Kafka; raises ClientError where there is none."""
-        found: KafkaClient | None = self.monitor.clients.get("kafka") if self.monitor else None
-        if found is None:
-            raise ClientError(self.why_not("Kafka"))
-        return found
-
-    @property
-    def schema_registry(self) -> SchemaRegistry | None:
-        """The schema registry; `None` where there is none."""
-        return self.monitor.clients.get("schema_registry") if self.monitor else None
-
-    def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
-        """Say why there is no client of that name."""
-        if self.replays:
-            return f"this is a recording: there is no {name}"
-        kind = "iceberg" if name == "catalogs" else name.lower()
-        if all(settings.component != kind for settings in self.context_settings.configured().values()):
-            return f"this context has no {name}"
-        return CONNECTING
 
     @on(SnapshotArrived)
     def _take(self, message: SnapshotArrived) -> None:
@@ -562,7 +472,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def trigger(self, dag_id: str | None) -> None:
         """Trigger a DAG, once it is confirmed."""
-        airflow = self.airflow
+        airflow = self.clients.airflow
         if dag_id is None:
             past = self.shown_past is not None
             self.notify(
@@ -573,7 +483,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             )
             return
         if airflow is None:
-            self.notify(self.why_not("Airflow"), severity="error")
+            self.notify(self.clients.why_not("Airflow"), severity="error")
             return
         word = self.gate.confirmation()
         if word is None:
@@ -595,7 +505,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def _trigger_typed(self, dag_id: str) -> None:
         """Trigger a DAG whose name was typed, once Airflow has it."""
-        airflow, screen = self.airflow, self.screen
+        airflow, screen = self.clients.airflow, self.screen
         if airflow is None or self.gate.confirmation() is None or self.is_listed("DAG", dag_id):
             self.trigger(dag_id)
             return
@@ -622,10 +532,11 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def backfill(self, dag_id: str | None) -> None:
         """Have a DAG run for a time that has passed, once Airflow has said which runs that are and it is confirmed."""
-        airflow = self.airflow
+        airflow = self.clients.airflow
         if dag_id is None or airflow is None:
             self.notify(
-                "no DAG selected: move the cursor to one" if airflow else self.why_not("Airflow"), severity="error"
+                "no DAG selected: move the cursor to one" if airflow else self.clients.why_not("Airflow"),
+                severity="error",
             )
             return
 

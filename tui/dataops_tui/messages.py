@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.runs import Param
     from dataops_core.systems.kafka.records import Record
-    from dataops_tui.app import Watching
     from dataops_tui.time_travel import History, Move, Past
+    from dataops_tui.watching import Watching
     from dataops_tui.widgets.log_view import Line
 
 

@@ -23,7 +23,7 @@ from dataops_tui.messages import Connected, HistoryRead, MomentRead, SnapshotArr
 
 if TYPE_CHECKING:  # a recording is read once somebody looks into it
     from dataops_core.recorder.recording import Change, Gap, Moment, Recording
-    from dataops_tui.app import Watching
+    from dataops_tui.watching import Watching
 
 
 @dataclass(frozen=True)

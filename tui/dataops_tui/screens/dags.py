@@ -46,7 +46,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def fetch(self) -> tuple[tuple[Dag, ...], tuple[DagRun, ...]]:
         """Ask Airflow."""
-        airflow = self.console.require_airflow()
+        airflow = self.console.clients.require_airflow()
         dags = airflow.dags()
         self.console.learn("DAG", [dag.dag_id for dag in dags])
         return dags, airflow.runs("~", RUNS)
@@ -82,7 +82,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the DAG's page in Airflow."""
-        return self.console.airflow_page("dags", key)
+        return self.console.clients.airflow_page("dags", key)
 
     def action_trigger(self) -> None:
         """Trigger the selected DAG."""
@@ -94,7 +94,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def action_pause(self) -> None:
         """Pause the chosen DAGs, or let them go on if the first one is paused."""
-        airflow, chosen = self.console.airflow, self.table.chosen
+        airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen or self.found is None:
             return
         paused = not next(dag.paused for dag in self.found[0] if dag.dag_id == chosen[0])
@@ -141,7 +141,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def fetch(self) -> tuple[DagRun, ...]:
         """Ask Airflow."""
-        return self.console.require_airflow().runs(self._dag_id, RUNS)
+        return self.console.clients.require_airflow().runs(self._dag_id, RUNS)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -157,7 +157,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the run's page in Airflow."""
-        return self.console.airflow_page(f"dags/{quote(self._dag_id)}/runs", key)
+        return self.console.clients.airflow_page(f"dags/{quote(self._dag_id)}/runs", key)
 
     def action_trigger(self) -> None:
         """Trigger the DAG."""
@@ -169,7 +169,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def action_clear(self) -> None:
         """Have the failed tasks of the chosen runs run again."""
-        airflow, chosen = self.console.airflow, self.table.chosen
+        airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen:
             return
         calls = [clear_call(airflow, self._dag_id, run_id) for run_id in chosen]

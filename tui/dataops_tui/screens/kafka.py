@@ -38,7 +38,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
         """Ask Kafka."""
         from dataops_core.systems.kafka.cluster import topics  # noqa: PLC0415 - the console is there before the clients
 
-        found = topics(self.console.kafka)
+        found = topics(self.console.clients.kafka)
         self.console.learn("topic", [topic.name for topic in found])
         return found
 
@@ -93,7 +93,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         """Ask Kafka."""
         from dataops_core.systems.kafka.cluster import groups, topic  # noqa: PLC0415 - as above
 
-        return topic(self.console.kafka, self._topic), groups(self.console.kafka)
+        return topic(self.console.clients.kafka, self._topic), groups(self.console.clients.kafka)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -148,7 +148,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
         """Ask Kafka."""
         from dataops_core.systems.kafka.cluster import groups  # noqa: PLC0415 - as above
 
-        found = groups(self.console.kafka)
+        found = groups(self.console.clients.kafka)
         self.console.learn("group", [group.name for group in found])
         return found
 
@@ -195,7 +195,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
         """Ask Kafka."""
         from dataops_core.systems.kafka.cluster import group  # noqa: PLC0415 - as above
 
-        return group(self.console.kafka, self._group)
+        return group(self.console.clients.kafka, self._group)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""

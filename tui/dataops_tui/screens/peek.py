@@ -127,8 +127,9 @@ class PeekScreen(TableScreen["deque[Record]"]):
             def wanted(record: Record) -> bool:
                 return keep([_searched(record)])[0]
 
-            registry = self.console.schema_registry
-            for records, read in peek(self.console.kafka, name, begin, stop, wanted, registry, partition=partition):
+            clients = self.console.clients
+            found = peek(clients.kafka, name, begin, stop, wanted, clients.schema_registry, partition=partition)
+            for records, read in found:
                 if read:  # waits until they are taken in: a busy topic must not flood a slow terminal
                     self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
 

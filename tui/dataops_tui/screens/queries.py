@@ -61,9 +61,9 @@ class QueriesScreen(ResourceScreen["Queries"]):
         return self._trino().queries()
 
     def _trino(self) -> TrinoClient:
-        trino = self.console.trino
+        trino = self.console.clients.trino
         if trino is None:
-            raise ClientError(self.console.why_not("Trino"))
+            raise ClientError(self.console.clients.why_not("Trino"))
         return trino
 
     def headings(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the query's page in Trino's own console."""
-        trino = self.console.trino
+        trino = self.console.clients.trino
         return f"{trino.target}/ui/query.html?{key}" if key and trino else None
 
     def open(self, key: str) -> None:

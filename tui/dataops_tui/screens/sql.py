@@ -76,7 +76,7 @@ class SqlScreen(ConsoleScreen):
     @property
     def saved(self) -> SavedQueries:
         """Saved queries: the user's own, and those that the context's settings name."""
-        trino = self.console.trino_settings
+        trino = self.console.clients.trino_settings
         return SavedQueries(others=trino.saved_queries if trino else ())
 
     def compose_body(self) -> ComposeResult:

@@ -36,7 +36,7 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
         """Ask the catalogs."""
         from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - not before the first frame
 
-        found = {name: tables(client) for name, client in self.console.require_catalogs().items()}
+        found = {name: tables(client) for name, client in self.console.clients.require_catalogs().items()}
         self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
         return found
 
@@ -102,7 +102,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
         """Ask the catalog."""
         from dataops_core.systems.iceberg.inspect import file_sizes, table  # noqa: PLC0415 - as above
 
-        client = self.console.require_catalog(self._catalog)
+        client = self.console.clients.require_catalog(self._catalog)
         return table(client, self._table), file_sizes(client, self._table)
 
     def headings(self) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         """Ask Airflow."""
         from dataops_core.systems.airflow.runs import task_instances  # noqa: PLC0415 - not before the first frame
 
-        return task_instances(self.console.require_airflow(), self._dag_id, self._run_id)
+        return task_instances(self.console.clients.require_airflow(), self._dag_id, self._run_id)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
@@ -101,11 +101,11 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
     def url(self, key: str | None) -> str | None:
         """Return the task's page in Airflow."""
         page = f"dags/{quote(self._dag_id)}/runs/{quote(self._run_id)}/tasks"
-        return self.console.airflow_page(page, key.partition("[")[0] if key else None)
+        return self.console.clients.airflow_page(page, key.partition("[")[0] if key else None)
 
     def action_clear(self) -> None:
         """Have the chosen tasks run again, and downstream tasks them."""
-        airflow, chosen = self.console.airflow, self.table.chosen
+        airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen or self.found is None:
             return
         tasks = [task for task in self.found if task.key in chosen]
@@ -186,7 +186,7 @@ class LogScreen(ConsoleScreen):
             from dataops_core.systems.airflow.runs import log  # noqa: PLC0415 - as above
 
             try:
-                part = log(self.console.require_airflow(), self._dag_id, self._run_id, self._instance, token)
+                part = log(self.console.clients.require_airflow(), self._dag_id, self._run_id, self._instance, token)
             except NotFound:
                 if self._instance.tries or has_lines:
                     raise

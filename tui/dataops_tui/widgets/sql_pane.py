@@ -131,8 +131,8 @@ class SqlPane(Vertical):
         self.close_completions()
         if self.session.busy:
             self.say("a query is running: cancel it first (ctrl+c)", "red")
-        elif self.console.trino is None:
-            self.say(self.console.why_not("Trino"), "red")
+        elif self.console.clients.trino is None:
+            self.say(self.console.clients.why_not("Trino"), "red")
         elif not chosen:
             self.say("there is no statement", "red")
         else:
@@ -141,7 +141,7 @@ class SqlPane(Vertical):
             self._run_next()
 
     def _run_next(self) -> None:
-        trino, gate = self.console.trino, self.console.gate
+        trino, gate = self.console.clients.trino, self.console.gate
         if trino is None:
             self._leave_off()
             return
@@ -154,7 +154,7 @@ class SqlPane(Vertical):
 
     @on(Classified)
     def _confirm(self, message: Classified) -> None:
-        trino, statement, found = self.console.trino, message.statement.text, message.classification
+        trino, statement, found = self.console.clients.trino, message.statement.text, message.classification
         if trino is None:
             self._leave_off()
             return
@@ -270,7 +270,7 @@ class SqlPane(Vertical):
             self._ask_why(*waiting)
 
     def _ask_why(self, number: int, query_id: str) -> None:
-        trino = self.console.trino
+        trino = self.console.clients.trino
         if trino is None:
             return
 
@@ -321,7 +321,8 @@ class SqlPane(Vertical):
             self._complete(typed=not self._completer.is_open)
 
     def _complete(self, *, typed: bool) -> None:
-        self._completer.complete(self.sql.names, self.console.trino_settings, self.console.trino, typed=typed)
+        clients = self.console.clients
+        self._completer.complete(self.sql.names, clients.trino_settings, clients.trino, typed=typed)
 
     # --- rows ------------------------------------------------------------------------------------------------
 

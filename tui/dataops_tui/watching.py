@@ -1,0 +1,124 @@
+"""The connection to a context: its monitor, and the clients of its components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import quote
+
+from dataops_core.config import ContextSettings
+from dataops_core.errors import ClientError
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.systems.trino.settings import TrinoSettings
+
+if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
+    from dataops_core.recorder.recording import Recording
+    from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.clients import Clients
+    from dataops_core.systems.iceberg.catalog import CatalogClient
+    from dataops_core.systems.kafka.client import KafkaClient
+    from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+    from dataops_core.systems.trino.client import TrinoClient
+
+CONNECTING = "still connecting; try again in a moment"
+
+
+class Watching(Protocol):
+    """What the console needs of `dataops_core.recorder.recorded.RecordedMonitor`."""
+
+    not_recorded: str | None
+    """Why nothing is recorded although it should be; `None` if all is well."""
+    replays: bool
+    """Whether there is nothing but a recording."""
+
+    @property
+    def clients(self) -> Clients:
+        """The clients of the context."""
+
+    def recording(self) -> Recording:
+        """Return what is recorded; raises RecordingError."""
+
+    def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
+        """Watch in the background."""
+
+    def refresh(self) -> None:
+        """Refresh now."""
+
+    def stop(self) -> None:
+        """Stop watching."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedClients:
+    """The clients of a context.
+
+    Attributes:
+        monitor: `None` before the context is connected.
+        context: Its settings.
+    """
+
+    monitor: Watching | None
+    context: ContextSettings
+
+    @property
+    def airflow(self) -> AirflowClient | None:
+        """The client of Airflow; see `why_not` where there is none."""
+        return self.monitor.clients.get("airflow") if self.monitor else None
+
+    @property
+    def trino(self) -> TrinoClient | None:
+        """The client of Trino; see `why_not` where there is none."""
+        return self.monitor.clients.get("trino") if self.monitor else None
+
+    @property
+    def trino_settings(self) -> TrinoSettings | None:
+        """The settings of Trino; `None` where the context has none."""
+        name = self.context.named(TrinoSettings.component)
+        return None if name is None else self.context.of(TrinoSettings)[name]
+
+    def require_airflow(self) -> AirflowClient:
+        """Return the client of Airflow; raises ClientError where there is none."""
+        if self.airflow is None:
+            raise ClientError(self.why_not("Airflow"))
+        return self.airflow
+
+    def airflow_page(self, folder: str, name: str | None) -> str | None:
+        """Return the address of a page of Airflow's own console."""
+        return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
+
+    def require_catalogs(self) -> Mapping[str, CatalogClient]:
+        """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
+        catalogs = self.monitor.clients.all("iceberg") if self.monitor is not None else {}
+        if not catalogs:
+            raise ClientError(self.why_not("catalogs"))
+        return catalogs
+
+    def require_catalog(self, name: str) -> CatalogClient:
+        """Return the client of that Iceberg catalog; raises ClientError where there is none."""
+        catalogs = self.require_catalogs()
+        if name not in catalogs:
+            raise ClientError(f"this context has no catalog {name}; it has {', '.join(catalogs)}")
+        return catalogs[name]
+
+    @property
+    def kafka(self) -> KafkaClient:
+        """The client of Kafka; raises ClientError where there is none."""
+        found: KafkaClient | None = self.monitor.clients.get("kafka") if self.monitor else None
+        if found is None:
+            raise ClientError(self.why_not("Kafka"))
+        return found
+
+    @property
+    def schema_registry(self) -> SchemaRegistry | None:
+        """The schema registry; `None` where there is none."""
+        return self.monitor.clients.get("schema_registry") if self.monitor else None
+
+    def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
+        """Say why there is no client of that name."""
+        if self.monitor is not None and self.monitor.replays:
+            return f"this is a recording: there is no {name}"
+        kind = "iceberg" if name == "catalogs" else name.lower()
+        if all(settings.component != kind for settings in self.context.configured().values()):
+            return f"this context has no {name}"
+        return CONNECTING
