@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,7 @@ from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
 from dataops_core.systems.airflow import answers as airflow
 from dataops_core.systems.airflow import runs
+from dataops_core.systems.dbt import answers as dbt
 from dataops_core.systems.kafka.schema_registry import read_schema
 from dataops_core.systems.prometheus import answers as prometheus
 from dataops_core.systems.spark import ui as spark_ui
@@ -170,6 +173,17 @@ LOG = {
     "continuation_token": "t",
 }  # fmt: skip
 _data = prometheus.read_data
+_DBT = Path(__file__).parents[1] / "unit" / "data" / "dbt" / "build"
+
+
+def _artifact(name: str) -> Any:
+    """Return an artifact of dbt with one result."""
+    found = json.loads((_DBT / f"{name}.json").read_text())
+    return {**found, "results": found["results"][:1]}
+
+
+DBT_MANIFEST = json.loads((_DBT / "manifest.json").read_text())
+DBT_MANIFEST["nodes"] = dict([*DBT_MANIFEST["nodes"].items()][3:5])
 PARSERS: dict[str, Parser] = {
     "trino info": Parser(({"nodeVersion": {"version": "476"}, "starting": False, "uptime": "1.00m"},), trino.read_info),
     "trino queries": Parser(([QUERY, WAITING],), _queries),
@@ -233,6 +247,9 @@ PARSERS: dict[str, Parser] = {
         (_sample("/api/v1/applications/app-1/sql"),), lambda found: spark_ui.read_ended(found, "q")
     ),
     "spark execution": Parser((_sample("/api/v1/applications/app-1/sql/1"),), spark_ui.read_dropped),
+    "dbt results": Parser((_artifact("run_results"),), dbt.read_run_results),
+    "dbt sources": Parser((_artifact("sources"),), dbt.read_sources),
+    "dbt manifest": Parser((DBT_MANIFEST,), dbt.read_manifest),
     "registry schema": Parser(
         ({"schema": "x", "schemaType": "AVRO", "references": [{"name": "n", "subject": "s", "version": 1}]},),
         read_schema,

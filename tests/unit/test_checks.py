@@ -25,6 +25,7 @@ from dataops_core.health.model import (
     WriterChange,
 )
 from dataops_core.systems.connect.checks import CONNECT_CHECKS, CONNECTOR_CHECKS
+from dataops_core.systems.dbt.checks import DBT_CHECKS, MODEL_CHECKS, SOURCE_CHECKS
 from dataops_core.systems.registry import registry
 
 MIB = 2**20
@@ -817,4 +818,5 @@ def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere |= {"objects-waiting"}  # test_object_prefixes.py
     elsewhere |= {"plugin-critical", "plugin-warning"}  # tests of the system `command`
     elsewhere |= {check.name for check in (*CONNECT_CHECKS, *CONNECTOR_CHECKS)}  # test_connect.py
+    elsewhere |= {check.name for check in (*DBT_CHECKS, *MODEL_CHECKS, *SOURCE_CHECKS)}  # test_dbt.py
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

@@ -30,6 +30,8 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "sql_query": {"query": "SELECT 1 AS lag_records"},
     "object_prefix": {"prefix": "orders"},
     "http_document": {"path": "/status", "progress_time": "at"},
+    "dbt_model": {"model": "orders"},
+    "dbt_source": {"source": "raw.orders"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }
 
@@ -42,6 +44,7 @@ def examples(system: System, port: int) -> dict[str, Any]:
         "kafka": {"bootstrap_servers": f"127.0.0.1:{port}"},
         "iceberg": catalog,
         "object_store": {"location": "/no/such/folder"},
+        "dbt": {"location": "/no/such/folder"},
         "database": {"url": "sqlite:////no/such/file.db"},
     }
     used = [*system.components, *(registry().component_kind(need) for need in ("kafka", "iceberg"))]

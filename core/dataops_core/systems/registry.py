@@ -41,6 +41,7 @@ BUILT_IN = (
     "command",
     "sql",
     "object_prefix",
+    "dbt",
 )
 """The product's own systems, in the order of the settings and of what they show."""
 GROUP = "dataops.systems"

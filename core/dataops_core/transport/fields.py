@@ -44,6 +44,10 @@ class Fields:
         """Return whatever a field holds; `None` where it is missing."""
         return self._found.get(name)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all fields."""
+        return tuple(self._found)
+
     def text(self, name: str) -> str | None:
         """Return a text."""
         value = self._found.get(name)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dataops_core.health.model import Observation
 from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
 from dataops_core.systems.object_prefix.checks import CHECKS
 from dataops_core.systems.object_prefix.details import ObjectStoreDetails, PrefixDetails
-from dataops_core.systems.object_prefix.settings import ObjectPrefixStage, ObjectStoreSettings
+from dataops_core.systems.object_prefix.settings import ObjectPrefixStage, ObjectStoreSettings, location_problems
 
 if TYPE_CHECKING:
     from dataops_core.systems.object_prefix.store import ObjectStore
@@ -31,16 +30,6 @@ def _probes(name: str, _settings: ObjectStoreSettings, client: ObjectStore) -> M
         )
 
     return {name: ComponentProbe("object_store", client.target, ask)}
-
-
-def _problems(settings: ObjectStoreSettings) -> Iterator[str]:
-    parts = urlsplit(settings.location)
-    if parts.scheme not in ("s3", "gs", "abfs", "file", ""):
-        yield ".location: must begin with s3://, gs://, abfs://, file:// or /"
-    elif parts.scheme in ("", "file") and not parts.path.startswith("/"):
-        yield ".location: must be an absolute path"
-    elif parts.scheme in ("s3", "gs", "abfs") and not parts.netloc:
-        yield ".location: names no bucket"
 
 
 def _stage_problems(stage: ObjectPrefixStage) -> Iterator[str]:
@@ -70,7 +59,7 @@ SYSTEM = System(
             plural="object_stores",
             modules=("pyarrow.fs",),
             import_turn=1,
-            problems=_problems,
+            problems=location_problems,
         ),
     ),
     stage_kinds=(

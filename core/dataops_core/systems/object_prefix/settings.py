@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from dataops_core.config.base import ComponentSettings, Secret, StageSettings
+from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings
 
 
-class ObjectStoreSettings(ComponentSettings):
-    """An object store, or a folder of this machine, as Arrow reads it."""
+class StoreSettings(Section):
+    """A location in an object store, or a folder of this machine, as Arrow reads it."""
 
-    component: ClassVar[str] = "object_store"
     location: str
     """Where prefixes begin: `s3://bucket`, `gs://bucket`, `abfs://container`, or an absolute path."""
     properties: dict[str, Secret] = Field(default={}, repr=False)
     """Arguments of Arrow's file system: `endpoint_override`, `region`, `access_key`, `secret_key`, `scheme` for S3,
     `account_name`, `account_key` for Azure. Where no key is given, the provider's own chain finds credentials."""
+
+
+class ObjectStoreSettings(ComponentSettings, StoreSettings):
+    """An object store, or a folder of this machine, as Arrow reads it."""
+
+    component: ClassVar[str] = "object_store"
+
+
+def location_problems(settings: StoreSettings) -> Iterator[str]:
+    """Yield what is wrong with a location, each line beginning with the key."""
+    parts = urlsplit(settings.location)
+    if parts.scheme not in ("s3", "gs", "abfs", "file", ""):
+        yield ".location: must begin with s3://, gs://, abfs://, file:// or /"
+    elif parts.scheme in ("", "file") and not parts.path.startswith("/"):
+        yield ".location: must be an absolute path"
+    elif parts.scheme in ("s3", "gs", "abfs") and not parts.netloc:
+        yield ".location: names no bucket"
 
 
 class ObjectPrefixStage(StageSettings):

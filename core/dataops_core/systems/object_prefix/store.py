@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,11 +22,13 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
-from dataops_core.systems.object_prefix.settings import ObjectStoreSettings
+from dataops_core.systems.object_prefix.settings import StoreSettings
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.reasons import line
 
 T = TypeVar("T")
+SETTLED = 5.0
+"""Seconds after which a time of last change tells two contents apart."""
 
 _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (
@@ -72,8 +74,28 @@ class Found:
         return self.path.rpartition("/")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """By which it is seen whether an object was written again.
+
+    Attributes:
+        at: As in `Found`.
+    """
+
+    at: datetime | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of an object, and its stamp from before it was read."""
+
+    data: bytes
+    stamp: Stamp
+
+
 class ObjectStore:
-    """An object store; safe to share between threads, one listing at a time. Each method raises DataopsError.
+    """An object store; safe to share between threads, one listing or reading at a time. Methods raise DataopsError.
 
     Args:
         name: The component's name.
@@ -81,7 +103,7 @@ class ObjectStore:
         timeout: Deadline of a listing, in seconds.
     """
 
-    def __init__(self, name: str, settings: ObjectStoreSettings, timeout: float = 8.0) -> None:
+    def __init__(self, name: str, settings: StoreSettings, timeout: float = 8.0) -> None:
         self.target = without_user_info(settings.location)
         self.where = f"{name} {self.target}"
         self._settings = settings
@@ -108,6 +130,37 @@ class ObjectStore:
             most: Objects and folders after which the listing is given up with BadAnswer.
         """
         return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline), self._listing)
+
+    def read(self, known: Mapping[str, Stamp | None], most: int) -> dict[str, Content | None]:
+        """Return the contents of objects by their paths; `None` for one that is as it was, nothing for one not there.
+
+        Args:
+            known: Paths below the store's location, each with the stamp of the content that is known already.
+            most: Bytes of one object; a larger one is BadAnswer.
+        """
+        return self._within(lambda deadline: self._contents(known, most, deadline), self._listing)
+
+    def _contents(self, known: Mapping[str, Stamp | None], most: int, deadline: Deadline) -> dict[str, Content | None]:
+        from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
+
+        system, base = self._opened
+        found: dict[str, Content | None] = {}
+        for (path, before), info in zip(
+            known.items(), system.get_file_info([f"{base}/{path}" for path in known]), strict=True
+        ):
+            deadline.check()
+            if info.type != FileType.File:
+                continue
+            stamp = Stamp(info.mtime.astimezone(UTC) if info.mtime is not None else None, info.size or 0)
+            if before is not None and stamp == before and _is_settled(stamp):
+                found[path] = None
+                continue
+            with system.open_input_stream(info.path) as stream:
+                data = stream.read(most + 1)
+            if len(data) > most:
+                raise BadAnswer(f"{self.where}: {path} is larger than {most:,} bytes")
+            found[path] = Content(data, stamp)
+        return found
 
     def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[Found, ...]:
         from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
@@ -190,6 +243,11 @@ class ObjectStore:
             return fs.LocalFileSystem(**given), str(Path(parts.path).expanduser())
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.where}: its properties are not those of Arrow: {_first(error)}") from None
+
+
+def _is_settled(stamp: Stamp) -> bool:
+    """Tell whether an object is older than what two writes within one tick of the store's clock can be."""
+    return stamp.at is not None and (datetime.now(UTC) - stamp.at).total_seconds() > SETTLED
 
 
 def _value(name: str, text: str) -> object:

@@ -1,0 +1,167 @@
+"""dbt: projects by their artifacts, and models and sources as stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from dataops_core.health.model import Observation
+from dataops_core.health.text import clock
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    DoctorStep,
+    Need,
+    StageKind,
+    System,
+)
+from dataops_core.systems.dbt import checks
+from dataops_core.systems.dbt.details import DbtDetails, DbtModelDetails, DbtSourceDetails
+from dataops_core.systems.dbt.settings import DbtModelStage, DbtSettings, DbtSourceStage
+from dataops_core.systems.draft import Draft
+from dataops_core.systems.object_prefix.settings import location_problems
+
+if TYPE_CHECKING:
+    from dataops_core.systems.dbt.client import DbtClient
+
+
+def _connect(name: str, settings: DbtSettings, timeout: float) -> DbtClient:
+    from dataops_core.systems.dbt.client import DbtClient
+
+    return DbtClient(name, settings, timeout)
+
+
+def _probes(name: str, _settings: DbtSettings, client: DbtClient) -> Mapping[str, ComponentProbe]:
+    from dataops_core.systems.dbt.probe import observe_dbt
+
+    return {name: ComponentProbe("dbt", client.target, lambda: ComponentReport(*observe_dbt(client)))}
+
+
+def _observe_model(stage: DbtModelStage, clients: Clients) -> Observation:
+    from dataops_core.systems.dbt.probe import observe_model
+
+    return observe_model(stage, clients.need("dbt", stage.on))
+
+
+def _observe_source(stage: DbtSourceStage, clients: Clients) -> Observation:
+    from dataops_core.systems.dbt.probe import observe_source
+
+    return observe_source(stage, clients.need("dbt", stage.on))
+
+
+def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
+    from datetime import UTC, datetime
+
+    project, now = client.project(), datetime.now(UTC)
+    for problem in project.unreadable.values():
+        yield DoctorStep(
+            ok=False, detail=problem, remedy="Run a dbt version that is supported, or copy the file again."
+        )
+    if project.manifest is not None:
+        yield DoctorStep(ok=True, detail=f"manifest.json: {len(project.manifest.nodes)} nodes")
+    elif "manifest.json" not in project.unreadable:
+        yield DoctorStep(
+            ok=False, detail="there is no manifest.json", remedy="Run `dbt build`, or correct the location."
+        )
+    if project.runs:
+        newest = project.runs[0]
+        ran = len(newest.of_models()) + len(newest.of_tests())
+        yield DoctorStep(
+            ok=True if ran else None,
+            detail=f"newest results: dbt {newest.title}, {clock(newest.written.at, now)}, models and tests run: {ran}",
+            remedy=None if ran else "Run `dbt build`: these results are of a command that runs no model and no test.",
+        )
+    else:
+        yield DoctorStep(
+            ok=None, detail="there are no run results: runs of models are unknown", remedy="Run `dbt build`."
+        )
+    if project.sources is None and "sources.json" not in project.unreadable:
+        yield DoctorStep(
+            ok=None,
+            detail="there is no sources.json: freshness of sources is unknown",
+            remedy="Run `dbt source freshness`, if the project states a freshness.",
+        )
+
+
+def _problems(settings: DbtSettings) -> Iterator[str]:
+    yield from location_problems(settings)
+    for path in settings.run_results:
+        if PurePosixPath(path).is_absolute() or ".." in path.split("/") or not path.endswith(".json"):
+            yield f'.run_results: "{path}": must be the path of a .json file below the location'
+
+
+def _model_unknown(_: DbtModelStage, seen: Observation) -> str | None:
+    if seen.progress_time is not None:
+        return None
+    if seen.fact("status") == "skipped":
+        return "its newest run was skipped, and no successful run of it is known"
+    return "no successful run of it is in the results"
+
+
+def _source_unknown(_: DbtSourceStage, seen: Observation) -> str | None:
+    if seen.progress_time is not None:
+        return None
+    if seen.figure("newest_row") is None:
+        return "the newest freshness check found no time of a row"
+    return "its newest freshness check is older than `checked_within`"
+
+
+def _discover(draft: Draft, clients: Clients) -> None:
+    from dataops_core.systems.dbt.discover import discover
+
+    discover(draft, clients)
+
+
+SYSTEM = System(
+    name="dbt",
+    tested="dbt 1.11.16 and 1.7.19 with DuckDB, by hand; their artifacts in tests",
+    discover=_discover,
+    discovery_turn=5,
+    components=(
+        ComponentKind(
+            name="dbt",
+            settings=DbtSettings,
+            details=DbtDetails,
+            title="The dbt project, by its artifacts.",
+            connect=_connect,
+            probes=_probes,
+            checks=checks.DBT_CHECKS,
+            diagnose=_diagnose,
+            problems=_problems,
+            modules=("pyarrow.fs",),
+            import_turn=1,
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="dbt_model",
+            noun="dbt model",
+            settings=DbtModelStage,
+            details=DbtModelDetails,
+            observe=_observe_model,
+            checks=checks.MODEL_CHECKS,
+            needs=lambda stage: (Need("dbt", stage.on),),
+            run_start_is_progress=True,
+            why_unknown=_model_unknown,
+            min_interval=lambda stage: stage.every,
+            modules=("pyarrow.fs",),
+            import_turn=1,
+        ),
+        StageKind(
+            name="dbt_source",
+            noun="dbt source",
+            settings=DbtSourceStage,
+            details=DbtSourceDetails,
+            observe=_observe_source,
+            checks=checks.SOURCE_CHECKS,
+            needs=lambda stage: (Need("dbt", stage.on),),
+            why_unknown=_source_unknown,
+            min_interval=lambda stage: stage.every,
+            modules=("pyarrow.fs",),
+            import_turn=1,
+        ),
+    ),
+)

@@ -1,0 +1,249 @@
+"""The artifacts of dbt as typed values; a wrong one makes the artifact invalid.
+
+Of `args` only the command and `--empty` are kept, and of `metadata` no `env`: variables may be secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.redaction import redacted
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.fields import Fields
+from dataops_core.transport.reasons import line
+
+SUPPORTED: Mapping[str, tuple[int, ...]] = {"run-results": (5, 6), "sources": (3,), "manifest": (11, 12)}
+"""Versions of the artifacts' schemas: those of dbt 1.7 to 1.11."""
+RUNS = ("run", "build", "seed", "snapshot", "retry")
+"""Commands whose results are of models that ran. `compile`, `docs generate` and `show` report success, too."""
+TESTS = ("test", "build", "retry")
+"""Commands whose results are of tests that ran."""
+_SCHEMA = re.compile(r"/dbt/([a-z-]{1,30})/v(\d{1,4})\.json$")
+_QUERY = re.compile(r"query_id=([\w-]{1,100})")
+_PART = re.compile(r'"((?:[^"]|"")*)"|`([^`]*)`|\[([^]]*)\]|([^."`\[\]]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Which command wrote an artifact, and when.
+
+    Attributes:
+        invocation: Id of the command's run; `None` where dbt did not say.
+    """
+
+    dbt_version: str | None
+    invocation: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one node went in one run of a command.
+
+    Attributes:
+        status: `success`, `error`, `skipped`, `partial success` of models; `pass`, `fail`, `warn`, `error` of tests.
+        message: What dbt says of it, in one line without secrets.
+        failures: Rows that a test found.
+        query_id: The engine's id of its query, where the adapter gives one.
+        started_at: When it was executed; `None` for one that was skipped.
+    """
+
+    node: str
+    status: str
+    message: str | None
+    failures: int | None
+    query_id: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResults:
+    """A `run_results.json`.
+
+    Attributes:
+        command: Such as `build`; `None` where dbt did not say.
+        empty: Whether it ran with `--empty`, so that models were built without rows.
+    """
+
+    written: Written
+    command: str | None
+    empty: bool
+    results: tuple[Result, ...]
+
+    @property
+    def title(self) -> str:
+        """The command in words."""
+        return f"{self.command or 'command'}{' --empty' if self.empty else ''}"
+
+    def of_models(self) -> tuple[Result, ...]:
+        """Return the results of models, seeds and snapshots that this command ran."""
+        if self.command not in RUNS or self.empty:
+            return ()
+        return tuple(each for each in self.results if each.node.startswith(("model.", "seed.", "snapshot.")))
+
+    def of_tests(self) -> tuple[Result, ...]:
+        """Return the results of tests that this command ran."""
+        if self.command not in TESTS or self.empty:
+            return ()
+        return tuple(each for each in self.results if each.node.startswith(("test.", "unit_test.")))
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What `dbt source freshness` found of one source.
+
+    Attributes:
+        status: `pass`, `warn`, `error` or `runtime error`.
+        newest: Time of its newest row.
+        checked_at: When that was read.
+        error: Why it could not be, in one line without secrets.
+    """
+
+    source: str
+    status: str
+    newest: datetime | None
+    checked_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """A `sources.json`."""
+
+    written: Written
+    found: Mapping[str, Freshness]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the project: a model, seed, snapshot, test or source.
+
+    Attributes:
+        name: Its name; of a source `source.table`.
+        relation: The parts of its relation's name in the database; nothing where it has none.
+        parents: Unique ids of the nodes that it reads.
+        materialized: Such as `table`, `incremental` or `view`.
+        attached: The node that a generic test is declared at.
+    """
+
+    unique_id: str
+    kind: str
+    name: str
+    relation: tuple[str, ...]
+    parents: tuple[str, ...]
+    materialized: str | None = None
+    attached: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A `manifest.json`: the nodes by their unique ids."""
+
+    written: Written
+    nodes: Mapping[str, Node]
+
+    def tests_of(self, node: str) -> tuple[str, ...]:
+        """Return the tests of a node: those declared at it, and those that are declared nowhere and read it."""
+        tests = (each for each in self.nodes.values() if each.kind in ("test", "unit_test"))
+        return tuple(t.unique_id for t in tests if node == t.attached or (t.attached is None and node in t.parents))
+
+
+def read_run_results(found: object) -> RunResults:
+    """Return a `run_results.json`."""
+    fields = Fields(found)
+    written, args = _written(fields, "run-results"), fields.inner("args")
+    return RunResults(
+        written=written,
+        command=args.text("which"),
+        empty=args.flag("empty") is True,
+        results=tuple(_result(each) for each in fields.need_objects("results")),
+    )
+
+
+def read_sources(found: object) -> Sources:
+    """Return a `sources.json`."""
+    fields = Fields(found)
+    written = _written(fields, "sources")
+    read = [_freshness(each) for each in fields.need_objects("results")]
+    return Sources(written, {each.source: each for each in read})
+
+
+def read_manifest(found: object) -> Manifest:
+    """Return the nodes of a `manifest.json`; macros, documentation and code are left out."""
+    fields = Fields(found)
+    written = _written(fields, "manifest")
+    nodes: dict[str, Node] = {}
+    for group in ("nodes", "sources", "unit_tests"):
+        inner = fields.need_inner(group) if group != "unit_tests" else fields.inner(group)
+        for unique_id in inner.names():
+            nodes[unique_id] = _node(unique_id, inner.need_inner(unique_id))
+    return Manifest(written, nodes)
+
+
+def _written(fields: Fields, kind: str) -> Written:
+    metadata = fields.need_inner("metadata")
+    schema = _SCHEMA.search(metadata.need_text("dbt_schema_version"))
+    if schema is None or schema[1] != kind:
+        raise Malformed(f"is not an artifact of dbt of the kind {kind}")
+    if int(schema[2]) not in SUPPORTED[kind]:
+        known = " and ".join(f"v{each}" for each in SUPPORTED[kind])
+        raise Malformed(f"has schema {kind} v{schema[2]}; supported: {known} (dbt 1.7 to 1.11)")
+    version = metadata.text("dbt_version")
+    return Written(
+        line(version) if version else None, metadata.text("invocation_id"), metadata.need_time("generated_at")
+    )
+
+
+def _result(fields: Fields) -> Result:
+    timing = {each.text("name"): each for each in fields.objects("timing")}
+    executed = timing.get("execute")
+    message = fields.text("message")
+    query = fields.inner("adapter_response").text("query_id")
+    if query is None and message is not None and (named := _QUERY.search(message)) is not None:
+        query = named[1]
+    return Result(
+        node=fields.need_text("unique_id"),
+        status=fields.need_text("status"),
+        message=_said(message),
+        failures=fields.count("failures"),
+        query_id=query,
+        started_at=executed.time("started_at") if executed is not None else None,
+        ended_at=executed.time("completed_at") if executed is not None else None,
+    )
+
+
+def _freshness(fields: Fields) -> Freshness:
+    return Freshness(
+        source=fields.need_text("unique_id"),
+        status=fields.need_text("status"),
+        newest=fields.time("max_loaded_at"),
+        checked_at=fields.time("snapshotted_at"),
+        error=_said(fields.text("error")),
+    )
+
+
+def _node(unique_id: str, fields: Fields) -> Node:
+    kind = fields.need_text("resource_type")
+    name = fields.need_text("name")
+    return Node(
+        unique_id=unique_id,
+        kind=kind,
+        name=f"{fields.need_text('source_name')}.{name}" if kind == "source" else name,
+        relation=relation_parts(fields.text("relation_name") or ""),
+        parents=fields.inner("depends_on").texts("nodes"),
+        materialized=fields.inner("config").text("materialized"),
+        attached=fields.text("attached_node"),
+    )
+
+
+def _said(text: str | None) -> str | None:
+    return redacted(line(text), strict=True) if text is not None and text.strip() else None
+
+
+def relation_parts(name: str) -> tuple[str, ...]:
+    """Return the parts of a relation's name, as the adapter quotes it: `"lake"."shop"."orders"`."""
+    return tuple(next(filter(None, found), "").replace('""', '"') for found in _PART.findall(name))

@@ -1,0 +1,245 @@
+"""The artifacts of a dbt project: each is read when it has changed, and the newest result of each node is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+from dataops_core.config import without_user_info
+from dataops_core.errors import BadAnswer, NotFound, TimedOut
+from dataops_core.systems.dbt.answers import (
+    Manifest,
+    Node,
+    Result,
+    RunResults,
+    Sources,
+    Written,
+    read_manifest,
+    read_run_results,
+    read_sources,
+)
+from dataops_core.systems.dbt.settings import DbtSettings
+from dataops_core.systems.object_prefix.store import Content, ObjectStore, Stamp
+from dataops_core.transport.bounded import SIZE, Malformed, loads
+
+MANIFEST, SOURCES = "manifest.json", "sources.json"
+SHARED = 2.0
+"""Seconds for which the stages of one refresh share what was read."""
+WRITING = 5.0
+"""Seconds within which an artifact that cannot be read may still be being written: dbt does not replace it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A result, and the command that it is of."""
+
+    result: Result
+    by: Written
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is known of a project.
+
+    Attributes:
+        where: Whose artifacts these are, for errors.
+        manifest: `None` where there is none, or it cannot be read.
+        sources: As `manifest`.
+        runs: The results that are there, the newest first.
+        ran: Newest result of each node that ran; also of earlier commands whose file has been overwritten since.
+        succeeded: Newest success of each model, seed and snapshot that ran.
+        unreadable: Why an artifact cannot be read, by its path.
+    """
+
+    where: str
+    manifest: Manifest | None
+    sources: Sources | None
+    runs: tuple[RunResults, ...]
+    ran: Mapping[str, Ran]
+    succeeded: Mapping[str, Ran]
+    unreadable: Mapping[str, str]
+
+    def node(self, name: str, kinds: Iterable[str]) -> Node:
+        """Return the node of a name or unique id.
+
+        Args:
+            name: It.
+            kinds: Kinds of nodes that are looked through.
+
+        Raises:
+            NotFound: The project has none.
+            BadAnswer: Several packages have one of that name, or the manifest cannot be read.
+        """
+        if self.manifest is None:
+            if MANIFEST in self.unreadable:
+                raise BadAnswer(f"{self.where}: {self.unreadable[MANIFEST]}")
+            raise NotFound(f"{self.where}: there is no {MANIFEST}", hint="run `dbt build`, or correct the location")
+        nodes = [each for each in self.manifest.nodes.values() if each.kind in kinds]
+        found = [each for each in nodes if name in (each.name, each.unique_id)]
+        if len(found) > 1:
+            ids = ", ".join(sorted(each.unique_id for each in found)[:5])
+            raise BadAnswer(f"{self.where}: several nodes are called {name}: {ids}", hint="name the unique id")
+        if not found:
+            raise NotFound(f"{self.where}: the project has no {'/'.join(kinds)} {name}")
+        return found[0]
+
+    def later_command(self) -> Written | None:
+        """Return what wrote the manifest, where that is a later command which has left no results."""
+        if self.manifest is None or not self.runs:
+            return None
+        wrote = self.manifest.written
+        known = {each.written.invocation for each in self.runs}
+        known |= {self.sources.written.invocation} if self.sources is not None else set()
+        if wrote.invocation is None or wrote.invocation in known or wrote.at <= self.runs[0].written.at:
+            return None
+        return wrote
+
+
+@dataclass(slots=True)
+class _Artifact:
+    """What was read at a path: a value, or why there is none."""
+
+    read: Callable[[Any], Any]
+    stamp: Stamp | None = None
+    value: Any = None
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The newest result of each node."""
+
+    ran: dict[str, Ran] = field(default_factory=dict)
+    succeeded: dict[str, Ran] = field(default_factory=dict)
+
+    def take(self, run: RunResults) -> None:
+        for result in (*run.of_models(), *run.of_tests()):
+            ran = Ran(result, run.written, run.command or "")
+            _keep_newest(self.ran, ran)
+            if result.status == "success" and result.started_at is not None:
+                _keep_newest(self.succeeded, ran)
+
+    def forget(self, manifest: Manifest) -> None:
+        for kept in (self.ran, self.succeeded):
+            for node in [node for node in kept if node not in manifest.nodes]:
+                del kept[node]
+
+
+def _keep_newest(kept: dict[str, Ran], ran: Ran) -> None:
+    before = kept.get(ran.result.node)
+    if before is None or before.by.at <= ran.by.at:
+        kept[ran.result.node] = ran
+
+
+class DbtClient:
+    """The artifacts of a project; safe to share between threads. Each method raises DataopsError.
+
+    Args:
+        name: The component's name.
+        settings: Where they are.
+        timeout: Deadline of a reading, in seconds.
+    """
+
+    def __init__(self, name: str, settings: DbtSettings, timeout: float = 8.0) -> None:
+        self.name = name
+        self.target = without_user_info(settings.location)
+        self._where = f"{name} {self.target}"
+        self._store = ObjectStore(name, settings, timeout)
+        self._timeout = timeout
+        self._artifacts = {path: _Artifact(read_run_results) for path in settings.run_results}
+        self._artifacts |= {MANIFEST: _Artifact(read_manifest), SOURCES: _Artifact(read_sources)}
+        self._memory = _Memory()
+        self._lock = Lock()
+        self._project: tuple[float, Project] | None = None
+
+    def ping(self) -> None:
+        """Check that the location is there."""
+        self._store.ping()
+
+    def project(self) -> Project:
+        """Return what is known of the project now."""
+        if not self._lock.acquire(timeout=self._timeout):
+            raise TimedOut(f"{self._where}: an earlier reading has not ended")
+        try:
+            if self._project is None or time.monotonic() - self._project[0] > SHARED:
+                self._refresh()
+                self._project = time.monotonic(), self._concluded()
+            return self._project[1]
+        finally:
+            self._lock.release()
+
+    def _refresh(self) -> None:
+        known = {path: each.stamp for path, each in self._artifacts.items()}
+        contents = self._store.read(known, SIZE)
+        for path, artifact in self._artifacts.items():
+            if path not in contents:
+                artifact.stamp = artifact.value = artifact.problem = None
+            elif (content := contents[path]) is not None:
+                _take(path, artifact, content)
+
+    def _concluded(self) -> Project:
+        of = {path: each.value for path, each in self._artifacts.items()}
+        manifest, sources = of.pop(MANIFEST), of.pop(SOURCES)
+        runs = sorted((run for run in of.values() if run is not None), key=lambda run: run.written.at, reverse=True)
+        for run in runs:
+            self._memory.take(run)
+        if manifest is not None:
+            self._memory.forget(manifest)
+        return Project(
+            where=self._where,
+            manifest=manifest,
+            sources=sources,
+            runs=tuple(runs),
+            ran=dict(self._memory.ran),
+            succeeded=dict(self._memory.succeeded),
+            unreadable={path: each.problem for path, each in self._artifacts.items() if each.problem is not None},
+        )
+
+
+def _take(path: str, artifact: _Artifact, content: Content) -> None:
+    try:
+        artifact.value, artifact.problem = artifact.read(loads(content.data)), None
+    except Malformed as error:
+        at = content.stamp.at
+        if artifact.value is not None and at is not None and (datetime.now(UTC) - at).total_seconds() < WRITING:
+            return  # it is read again: its stamp is not known yet
+        artifact.value, artifact.problem = None, f"{path} {error}"
+    artifact.stamp = content.stamp
+
+
+def upstream_failed(project: Project, node: str) -> tuple[str, ...]:
+    """Return the nodes nearest upstream of a skipped one that failed in the same command."""
+    of = project.ran.get(node)
+    if project.manifest is None or of is None:
+        return ()
+    seen, level = {node}, [node]
+    while level:
+        parents = list(dict.fromkeys(_blocking(project, level, of.by.invocation, seen)))
+        failed = [each for each in parents if _status(project, each, of) in ("error", "fail", "partial success")]
+        if failed:
+            return tuple(failed)
+        level = parents
+    return ()
+
+
+def _blocking(project: Project, level: Iterable[str], invocation: str | None, seen: set[str]) -> Iterator[str]:
+    """Yield what the nodes of a level read, with the tests of these: `dbt build` waits for them."""
+    nodes = project.manifest.nodes if project.manifest is not None else {}
+    for each in level:
+        for parent in nodes[each].parents if each in nodes else ():
+            tests = project.manifest.tests_of(parent) if project.manifest is not None else ()
+            for found in (parent, *tests):
+                ran = project.ran.get(found)
+                if found not in seen and ran is not None and ran.by.invocation == invocation:
+                    seen.add(found)
+                    yield found
+
+
+def _status(project: Project, node: str, of: Ran) -> str | None:
+    ran = project.ran.get(node)
+    return ran.result.status if ran is not None and ran.by.invocation == of.by.invocation else None

@@ -1,0 +1,92 @@
+"""What probes observe of dbt projects, models and sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dataops_core.health.details import ComponentDetails, Details, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DbtDetails(ComponentDetails):
+    """A dbt project: the newest command that left results, and what is known to have failed.
+
+    Attributes:
+        command: The newest command that left results, such as `build`.
+        command_ended: When it wrote them.
+        models: Models, seeds and snapshots of which a result is known.
+        tests: Tests of which a result is known.
+        failed: The first few models and tests that failed.
+        unreadable: Why artifacts cannot be read.
+    """
+
+    dbt_version: str | None = value()
+    command: str | None = value()
+    command_ended: datetime | None = value()
+    models: int | None = value()
+    models_failed: int | None = value()
+    models_skipped: int | None = value()
+    tests: int | None = value()
+    tests_failed: int | None = value()
+    sources_checked: int | None = value()
+    sources_stale: int | None = value()
+    failed: str | None = value()
+    unreadable: str | None = value()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DbtModelDetails(Details):
+    """A model, seed or snapshot.
+
+    Attributes:
+        relation: Its name in the database.
+        status: Of its newest run: `success`, `error`, `skipped`, `partial success`.
+        cause: What dbt says of a run that failed.
+        command: The command of that run, such as `build`.
+        command_ended: When that command wrote its results.
+        skipped_for: What failed upstream, where it was skipped.
+        query_id: The engine's id of the query of its newest run, such as Trino's.
+        run_duration: Seconds that the newest successful run took.
+        tests: Tests of it of which a result is known.
+        failed_tests: The first few of its tests that failed, each with what dbt says.
+        warned_tests: Likewise those whose severity is `warn`.
+        stale_source: The sources that it reads whose freshness is beyond `error_after`.
+        later_command: When a later command started that has left no results.
+    """
+
+    relation: str | None = value()
+    materialized: str | None = value()
+    status: str | None = value()
+    cause: str | None = value()
+    command: str | None = value()
+    command_ended: datetime | None = value()
+    skipped_for: str | None = value()
+    query_id: str | None = value()
+    run_started_at: datetime | None = value()
+    run_duration: float | None = value("s")
+    tests: int | None = value()
+    tests_failed: int | None = value()
+    tests_warned: int | None = value()
+    failed_tests: str | None = value()
+    warned_tests: str | None = value()
+    stale_source: str | None = value()
+    later_command: datetime | None = value()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DbtSourceDetails(Details):
+    """A source.
+
+    Attributes:
+        status: Of the newest freshness check: `pass`, `warn`, `error`, `runtime error`.
+        checked_at: When that was.
+        newest_row: Time of the newest row then.
+        cause: Why the check failed.
+    """
+
+    relation: str | None = value()
+    status: str | None = value()
+    checked_at: datetime | None = value()
+    newest_row: datetime | None = value()
+    cause: str | None = value()

@@ -1,0 +1,100 @@
+"""Models and sources of dbt for `config init`, linked by what the manifest says that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dataops_core.systems.base import Clients
+from dataops_core.systems.dbt.answers import Manifest, Node
+from dataops_core.systems.dbt.client import DbtClient, Project
+from dataops_core.systems.dbt.probe import MODEL_KINDS
+from dataops_core.systems.draft import Draft, ProposedStage
+
+
+def discover(draft: Draft, clients: Clients) -> None:
+    """Add the models of all projects that have a relation, and the sources whose freshness is checked."""
+    found = clients.all("dbt")
+    for name, client in found.items():
+        _project(draft, client, name if len(found) > 1 else None)
+
+
+def _project(draft: Draft, client: DbtClient, on: str | None) -> None:
+    project = draft.ask(client.project)
+    if project is None:
+        return
+    for problem in project.unreadable.values():
+        draft.note(f"{project.where}: {problem}")
+    if project.manifest is None:
+        draft.note(f"{project.where}: there is no manifest, so no model is proposed")
+        return
+    tables = list(draft.stages())
+    stages = {node.unique_id: _model(draft, project, node, on) for node in _models(project.manifest)}
+    for node in _models(project.manifest):
+        stage = stages[node.unique_id]
+        for parent in _read(project.manifest, node):
+            above = stages.get(parent.unique_id) or _source(draft, project, parent, tables, on)
+            if above is not None and above.name not in stage.reads:
+                stage.reads.append(above.name)
+        for table in tables:
+            if _shows(table, node) and not table.reads:
+                table.reads.append(stage.name)
+
+
+def _models(manifest: Manifest) -> Iterator[Node]:
+    return (node for node in manifest.nodes.values() if node.kind in MODEL_KINDS and node.relation)
+
+
+def _read(manifest: Manifest, node: Node) -> Iterator[Node]:
+    """Yield what a model reads; through models without a relation, which are part of its query."""
+    left, seen = list(node.parents), set[str]()
+    while left:
+        name = left.pop(0)
+        parent = manifest.nodes.get(name)
+        if parent is None or name in seen:
+            continue
+        seen.add(name)
+        if parent.kind in MODEL_KINDS and not parent.relation:
+            left += parent.parents
+        else:
+            yield parent
+
+
+def _model(draft: Draft, project: Project, node: Node, on: str | None) -> ProposedStage:
+    names = (
+        [each.name for each in project.manifest.nodes.values() if each.kind in MODEL_KINDS] if project.manifest else []
+    )
+    model = node.name if names.count(node.name) == 1 else node.unique_id
+    own = {} if on is None else {"on": on}
+    stage = draft.add(f"{on or ''}/{node.unique_id}", {"name": node.name, "kind": "dbt_model", "model": model, **own})
+    ran = project.ran.get(node.unique_id)
+    if ran is None:
+        stage.remarks.append("No run of it is in the results: set lag_ok and stall_after by its schedule.")
+    else:
+        stage.remarks.append(
+            f"Status of its newest run: {ran.result.status}. Set lag_ok and stall_after by its schedule."
+        )
+    return stage
+
+
+def _source(
+    draft: Draft, project: Project, node: Node, tables: list[ProposedStage], on: str | None
+) -> ProposedStage | None:
+    """Return the stage of a source: of another system that observes the same table, else one of its freshness."""
+    if node.kind != "source":
+        return None
+    same = next((table for table in tables if _shows(table, node)), None)
+    key = f"{on or ''}/{node.unique_id}"
+    if same is not None or (same := draft.stage("dbt_source", key)) is not None:
+        return same
+    if project.sources is None or node.unique_id not in project.sources.found:
+        return None
+    own = {} if on is None else {"on": on}
+    return draft.add(key, {"name": node.name, "kind": "dbt_source", "source": node.name, **own})
+
+
+def _shows(stage: ProposedStage, node: Node) -> bool:
+    """Tell whether a stage observes the relation of a node: an Iceberg table by namespace and name, a view by all."""
+    settings = stage.settings
+    if stage.kind == "iceberg_table":
+        return len(node.relation) > 1 and str(settings["table"]) == ".".join(node.relation[1:])
+    return stage.kind == "trino_view" and str(settings["relation"]) == ".".join(node.relation)
