@@ -142,6 +142,22 @@ def test_states_in_the_pages_are_known() -> None:
         assert {row.rstrip(" |").rpartition("| ")[2] for row in rows} <= set(State)
 
 
+def test_each_story_of_the_open_epics_has_an_owner_a_size_and_a_priority() -> None:
+    for name, story in BACKLOG.stories_of("E7").items():
+        assert None not in (story.owner, story.size, story.priority), name
+    (row,) = (line for line in (TEAM / "stories.md").read_text().splitlines() if line.startswith("| S31 "))
+    assert "| owner data engineer, size L, priority 3 |" in row
+    item = next(item for item in BACKLOG.items() if item.id == "S31")
+    assert item.description.endswith("**Plan.** Owner data engineer, size L, priority 3.")
+
+
+def test_daily_status_pages_are_short_tables() -> None:
+    for path in TEAM.glob("status/[0-9]*.md"):
+        text = path.read_text()
+        assert "| story | state | what changed | evidence | blockers, and what is missing |" in text
+        assert len(text.split()) < 350, path.name
+
+
 def test_the_csv_ties_children_to_parents_above_them() -> None:
     with (TEAM / "jira/import.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = list(csv.reader(file))

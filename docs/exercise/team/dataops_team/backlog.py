@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -46,9 +46,18 @@ class Epic(_Entry):
 
 
 class Story(_Entry):
-    """What somebody gets, and how it is accepted."""
+    """What somebody gets, and how it is accepted.
+
+    Attributes:
+        owner: The role that is responsible for it; `None` in the stories of the first release.
+        size: Small fits into a day, medium into three, large into a sprint of its own.
+        priority: 1 comes first.
+    """
 
     epic: str
+    owner: Text | None = None
+    size: Literal["S", "M", "L"] | None = None
+    priority: Annotated[int, Field(ge=1)] | None = None
     role: Text = Field(alias="as")
     want: Text
     so_that: Text
@@ -115,6 +124,12 @@ class Backlog(_Entry):
         """Return the tasks whose first story belongs to an epic."""
         return {name: task for name, task in self.tasks.items() if self.stories[task.stories[0]].epic == epic}
 
+    def plan_of(self, name: str) -> str:
+        """Return owner, size and priority of a story in one line, empty where none is given."""
+        story = self.stories[name]
+        given = {"owner": story.owner, "size": story.size, "priority": story.priority}
+        return ", ".join(f"{key} {value}" for key, value in given.items() if value is not None)
+
     def story_state(self, name: str) -> State:
         """Return how far a story is: as its tasks are."""
         return _state_of(task.state() for task in self.tasks.values() if name in task.stories)
@@ -128,7 +143,14 @@ class Backlog(_Entry):
         for name, epic in self.epics.items():
             yield Item(name, "Epic", None, epic.title, self.epic_state(name), _describe_epic(epic))
         for name, story in self.stories.items():
-            yield Item(name, "Story", story.epic, story.want, self.story_state(name), _describe_story(story))
+            yield Item(
+                name,
+                "Story",
+                story.epic,
+                story.want,
+                self.story_state(name),
+                _describe_story(story, self.plan_of(name)),
+            )
         for name, task in self.tasks.items():
             yield Item(name, "Sub-task", task.stories[0], task.what, task.state(), _describe_task(task))
 
@@ -181,9 +203,10 @@ def _describe_epic(epic: Epic) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _describe_story(story: Story) -> str:
+def _describe_story(story: Story, plan: str) -> str:
     criteria = "\n".join(f"- {text}" for text in story.accepted_when)
-    return f"As {story.role}, I want {story.want}, so that {story.so_that}.\n\n**Accepted when**\n\n{criteria}"
+    planned = f"\n\n**Plan.** {plan[0].upper()}{plan[1:]}." if plan else ""
+    return f"As {story.role}, I want {story.want}, so that {story.so_that}.\n\n**Accepted when**\n\n{criteria}{planned}"
 
 
 def _describe_task(task: Task) -> str:

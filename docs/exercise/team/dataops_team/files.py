@@ -38,10 +38,18 @@ def stories_page(backlog: Backlog) -> str:
     sections = []
     for epic in backlog.epics:
         rows = (
-            (name, s.role, s.want, s.so_that, "; ".join(s.accepted_when), backlog.story_state(name))
+            (
+                name,
+                s.role,
+                s.want,
+                s.so_that,
+                "; ".join(s.accepted_when),
+                backlog.plan_of(name) or "-",
+                backlog.story_state(name),
+            )
             for name, s in backlog.stories_of(epic).items()
         )
-        headings = ("id", "as …", "I want …", "so that …", "accepted when", "state")
+        headings = ("id", "as …", "I want …", "so that …", "accepted when", "plan", "state")
         sections.append(f"## {epic}: {backlog.epics[epic].title}\n\n{_table(headings, rows)}")
     intro = "Each story says who needs it, what they get, and how we accept it. Its tasks are in [tasks.md](tasks.md)."
     return _page("Stories", intro, sections)
