@@ -31,7 +31,7 @@ from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN
 from dataops_core.systems.base import ComponentKind
 from dataops_core.systems.registry import registry
 from dataops_exporter.__main__ import parser
-from dataops_exporter.dialects import METRICS as DIALECTS
+from dataops_exporter.compatibility import METRICS as DIALECTS
 from dataops_exporter.metrics import METRICS, Metric
 from dataops_tui.__main__ import app as console
 from dataops_tui.keys import bindings

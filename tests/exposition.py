@@ -13,18 +13,18 @@ from tests.settings import PipelineSettings
 
 from dataops_core.config import ExporterSettings
 from dataops_core.health.model import Finding, Observation, Severity, StageState, WriterChange
-from dataops_core.systems.airflow.answers import Dag
 from dataops_core.systems.airflow.details import DagDetails
+from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.kafka import lag
 from dataops_core.systems.kafka.model import Broker, ClusterSnapshot, ConsumerGroup, Member, Partition, Topic
 from dataops_core.systems.trino.details import TrinoDetails
 from dataops_core.version import version
 from dataops_exporter import metrics
-from dataops_exporter.collector import Latest, Seen
+from dataops_exporter.cluster_scan import airflow_samples, kafka_samples
+from dataops_exporter.collector import NewestSnapshot, ServedSnapshot
 from dataops_exporter.exposition import registry_of
 from dataops_exporter.families import Sample
-from dataops_exporter.survey import airflow_samples, kafka_samples
 
 GOLDEN = Path(__file__).parent / "unit/golden"
 FILES = ("exporter.prom", "dialects.prom")
@@ -98,7 +98,7 @@ def dags() -> tuple[Dag, ...]:
     return dag("conform"), dag("old", paused=True), dag("half", broken=True), dag("secret_one")
 
 
-def seen() -> Seen:
+def seen() -> ServedSnapshot:
     """Return a snapshot in which each of our metrics has something to say."""
     chain = PipelineSettings.model_validate({**CHAIN.model_dump(), "objective": 90.0})
     observations: dict[str, Observation | str] = {**healthy(T0)}
@@ -118,19 +118,19 @@ def seen() -> Seen:
         replace(c, observation=queued, findings=(waits,)) if c.name == "trino" else c for c in snapshot.components
     ]
     told = replace(snapshot, pipelines=(pipeline,), components=tuple(components))
-    return Seen(told, {"p": chain}, EVERYTHING, timedelta(seconds=30))
+    return ServedSnapshot(told, {"p": chain}, EVERYTHING, timedelta(seconds=30))
 
 
 def samples() -> Iterator[Sample]:
     """Yield all that an exporter of this world serves, but its own process."""
-    latest = Latest(lambda: T0 + timedelta(seconds=1))
+    latest = NewestSnapshot(lambda: T0 + timedelta(seconds=1))
     latest.put(seen())
     yield metrics.BUILD_INFO, (version(),), 1.0
     yield metrics.RELOAD_SUCCESSFUL, ("config",), 1.0
     yield metrics.RELOAD_TIME, (), T0.timestamp()
     yield metrics.REQUESTS, ("/metrics", "200"), 3.0
     yield from latest.samples()
-    yield metrics.SURVEY_INTERVAL, ("kafka",), 30.0
+    yield metrics.SCAN_INTERVAL, ("kafka",), 30.0
     for answer in (kafka_samples(kafka(), EVERYTHING, "test"), airflow_samples(dags(), T0, EVERYTHING)):
         yield from answer.own
         yield from answer.shared

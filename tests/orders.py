@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.details import RecordedDetails
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 
 T0 = datetime(2026, 1, 5, 3, 0, 0, tzinfo=UTC)
@@ -131,7 +131,7 @@ def see(
     down: dict[str, str] | None = None,
     chain: PipelineSettings = CHAIN,
 ) -> HealthSnapshot:
-    return fold(previous, results(seen, now, down), {"p": chain}, now, "test", RULES, THRESHOLDS)
+    return evaluate(previous, results(seen, now, down), {"p": chain}, now, "test", RULES, THRESHOLDS)
 
 
 def now() -> datetime:

@@ -29,7 +29,7 @@ from textual.widgets import Input
 
 from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.systems.airflow.answers import Dag, DagRun
+from dataops_core.systems.airflow.responses import Dag, DagRun
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary
@@ -38,7 +38,7 @@ from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
 from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
-from dataops_core.systems.trino.answers import ServerQuery
+from dataops_core.systems.trino.responses import ServerQuery
 
 FOLDER = Path(__file__).parents[1] / "docs/images/console"
 SIZE = (120, 32)

@@ -72,7 +72,7 @@ class Canary:
         return cls(canary_id, settings.topic, key, value, fields)
 
 
-Look = Callable[["Sent"], bool]
+IsPresent = Callable[["Sent"], bool]
 """Tells whether what was sent is there; raises ClientError."""
 
 
@@ -81,17 +81,17 @@ class Hop:
     """Where to look for a canary.
 
     Attributes:
-        look: Tells whether it is there.
+        is_present: Returns whether it is there.
         late_after: Seconds from the hop before from which on it is late; `None` for never.
     """
 
     name: str
-    look: Look
+    is_present: IsPresent
     late_after: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class HopResult:
     """How a canary passed one hop.
 
     Attributes:
@@ -123,7 +123,7 @@ class Journey:
     partition: int
     offset: int
     sent_at: datetime
-    passages: tuple[Passage, ...]
+    passages: tuple[HopResult, ...]
 
 
 def hops_of(pipeline: PipelineSettings, settings: CanarySettings, canary: Canary, clients: Clients) -> list[Hop]:
@@ -144,7 +144,7 @@ def _hop(hop: CanaryHop, stage: StageSettings | None, canary: Canary, clients: C
     return Hop(hop.name, kind.find_canary(stage, clients, where), hop.late_after or stage.lag_ok)
 
 
-def _in_relation(client: TrinoClient, statement: str) -> Look:
+def _in_relation(client: TrinoClient, statement: str) -> IsPresent:
     return lambda _: bool(client.fetch(statement, TRINO_SECONDS))
 
 
@@ -153,9 +153,9 @@ def follow(
     sent: Sent,
     sending: float,
     timeout: float,
-    on_seen: Callable[[str, float], None] = lambda _hop, _after: None,
+    on_arrival: Callable[[str, float], None] = lambda _hop, _after: None,
     grace: float = GRACE,
-) -> tuple[Passage, ...]:
+) -> tuple[HopResult, ...]:
     """Look for a canary at all hops at once, until the last one has seen it.
 
     A hop that does not answer keeps none of the others from being timed.
@@ -165,14 +165,14 @@ def follow(
         sent: Where the record is.
         sending: Seconds that it took to send it.
         timeout: Seconds after which nothing is looked for any more.
-        on_seen: Called with a hop and its seconds, in the order in which they see it.
+        on_arrival: Called with a hop and its seconds, in the order in which they see it.
         grace: Seconds that the others are looked at on after the last hop has seen it.
 
     Returns:
         The passage of the topic, and that of each hop.
     """
     began = time.monotonic()
-    passages = [Passage(sent.topic, Outcome.SEEN, 0.0, sending)]
+    passages = [HopResult(sent.topic, Outcome.SEEN, 0.0, sending)]
     stop = Event()
     watches = [_Watch(hop, sent, began, stop) for hop in hops]
     waited_for = list(watches)
@@ -182,7 +182,7 @@ def follow(
             stop.wait(0.05)
             for watch in [watch for watch in waited_for if watch.after is not None]:
                 waited_for.remove(watch)
-                on_seen(watch.hop.name, watch.after or 0.0)
+                on_arrival(watch.hop.name, watch.after or 0.0)
             last = watches[-1].after
             if last is not None:
                 end = min(end, began + last + grace)
@@ -190,7 +190,7 @@ def follow(
         stop.set()
     for index, watch in enumerate(watches):
         further = any(later.after is not None for later in watches[index + 1 :])
-        passages.append(_passage(watch, max(p.after or 0.0 for p in passages), further=further))
+        passages.append(_result(watch, max(p.after or 0.0 for p in passages), further=further))
     return tuple(passages)
 
 
@@ -207,7 +207,7 @@ class _Watch:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                if self.hop.look(self._sent):
+                if self.hop.is_present(self._sent):
                     self.after = time.monotonic() - self._began
                     return
                 self.error = None
@@ -216,17 +216,17 @@ class _Watch:
             self._stop.wait(POLL)
 
 
-def _passage(watch: _Watch, before: float, *, further: bool) -> Passage:
+def _result(watch: _Watch, before: float, *, further: bool) -> HopResult:
     hop, after, error = watch.hop, watch.after, watch.error
     if after is None:
         outcome = Outcome.UNKNOWN if error else Outcome.SKIPPED if further else Outcome.MISSING
-        return Passage(hop.name, outcome, error=error)
+        return HopResult(hop.name, outcome, error=error)
     took = max(0.0, after - before)
     late = hop.late_after is not None and took > hop.late_after
-    return Passage(hop.name, Outcome.LATE if late else Outcome.SEEN, after, took)
+    return HopResult(hop.name, Outcome.LATE if late else Outcome.SEEN, after, took)
 
 
 def as_dict(journey: Journey) -> dict[str, Any]:
     """Return a journey as JSON-ready data, as docs/canary.md describes it."""
-    told = {field.name: plain(getattr(journey, field.name)) for field in fields(journey)}
-    return {"schema_version": SCHEMA_VERSION, "version": version(), **told}
+    values = {field.name: plain(getattr(journey, field.name)) for field in fields(journey)}
+    return {"schema_version": SCHEMA_VERSION, "version": version(), **values}

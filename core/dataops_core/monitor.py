@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 
 from dataops_core.config import Settings, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
 from dataops_core.systems.base import ComponentKind, ComponentReport, StageKind
 from dataops_core.systems.clients import Clients, prepare
@@ -160,7 +160,7 @@ class Monitor:
         deadline = time.monotonic() + (longest if within is None else min(longest, within))
         while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):
             time.sleep(0.02)
-        return self._fold()
+        return self._evaluate()
 
     def start(self, on_snapshot: OnSnapshot) -> None:
         """Watch in the background.
@@ -194,7 +194,7 @@ class Monitor:
                 if self._stop.wait(0.02):
                     return
             try:
-                snapshot = self._fold()
+                snapshot = self._evaluate()
             except Exception as error:  # noqa: BLE001 - what cannot be concluded now must not end the watching
                 log.error("no conclusion from what was seen: %s: %s", type(error).__name__, error)  # noqa: TRY400
             else:
@@ -209,9 +209,9 @@ class Monitor:
                 return
             runner.start_if_due(now=now)
 
-    def _fold(self) -> HealthSnapshot:
+    def _evaluate(self) -> HealthSnapshot:
         reports = [(runner.probe.template, runner.report()) for runner in self._runners]
-        self.latest = fold(
+        self.latest = evaluate(
             self.latest,
             [result for _, result in reports if result is not None],
             self.pipelines,

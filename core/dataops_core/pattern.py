@@ -49,8 +49,8 @@ class Pattern:
 
     def _word(self, word: str) -> Callable[[Sequence[str]], list[bool]]:
         if self._ignore_case:
-            folded = word.casefold()
-            return lambda texts: [folded in text.casefold() for text in texts]
+            lowered = word.casefold()
+            return lambda texts: [lowered in text.casefold() for text in texts]
         return lambda texts: [word in text for text in texts]
 
     def _expression(self, source: str) -> Callable[[Sequence[str]], list[bool]]:

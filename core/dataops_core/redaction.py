@@ -39,8 +39,8 @@ def redacted(text: str, *, strict: bool = False) -> str:
     if ":" in text:
         text = _MEMBER.sub(_masked, text)
         text = _SPOKEN.sub(_masked, text) if strict else text
-    folded = text.casefold()
-    if any(scheme in folded for scheme in ("bearer", "basic", "negotiate")):
+    lowered = text.casefold()
+    if any(scheme in lowered for scheme in ("bearer", "basic", "negotiate")):
         text = _HEADER.sub(lambda found: f"{found['kind']} {MASK}", text)
     return _TOKEN.sub(MASK, text) if "eyJ" in text else text
 

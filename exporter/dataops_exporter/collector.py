@@ -31,7 +31,7 @@ FIGURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServedSnapshot:
     """A health snapshot with the settings that it was made with."""
 
     snapshot: HealthSnapshot
@@ -40,7 +40,7 @@ class Seen:
     max_age: timedelta
 
 
-class Latest:
+class NewestSnapshot:
     """The newest snapshot; the monitor's thread puts it in, threads of requests read it.
 
     Args:
@@ -48,10 +48,10 @@ class Latest:
     """
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.seen: Seen | None = None
+        self.seen: ServedSnapshot | None = None
         self._now = now
 
-    def put(self, seen: Seen) -> None:
+    def put(self, seen: ServedSnapshot) -> None:
         """Replace the newest snapshot."""
         self.seen = seen
 
@@ -78,7 +78,7 @@ class Latest:
             yield from snapshot_samples(self.seen)
 
 
-def snapshot_samples(seen: Seen) -> Iterator[Sample]:
+def snapshot_samples(seen: ServedSnapshot) -> Iterator[Sample]:
     """Yield all samples of a snapshot."""
     snapshot = seen.snapshot
     for pipeline in snapshot.pipelines:
@@ -148,7 +148,7 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
     yield metrics.STAGE_ETA, labels, stage.eta
 
 
-def _objects(seen: Seen) -> Iterator[Sample]:
+def _objects(seen: ServedSnapshot) -> Iterator[Sample]:
     """Yield what the stages' own systems say of the tables, DAGs and relations behind them."""
     settings = seen.exporter
     tables = Picker("tables", settings.tables, settings.max_series)
@@ -166,7 +166,7 @@ def _objects(seen: Seen) -> Iterator[Sample]:
     yield from picker_samples(tables)
 
 
-def _observed(seen: Seen) -> Mapping[StageObject, Observation]:
+def _observed(seen: ServedSnapshot) -> Mapping[StageObject, Observation]:
     """Return each object that a stage stands for once, with an observation that is of the present."""
     found: dict[StageObject, Observation] = {}
     for pipeline in seen.snapshot.pipelines:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
-from dataops_exporter.dialects import METRICS as DIALECTS
+from dataops_exporter.compatibility import METRICS as DIALECTS
 from dataops_exporter.families import Sample, SamplesCollector
 from dataops_exporter.metrics import METRICS
 
@@ -23,7 +23,7 @@ FORMATS = 4
 """Renderings of a part that are kept; two are usual, text and OpenMetrics."""
 
 
-class Part:
+class ExpositionPart:
     """Samples that change seldom, rendered when they change, in each format that scrapes have asked for."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Part:
         with self._lock:
             self.registry, self._bodies = registry, bodies
 
-    def go_on_from(self, previous: Part) -> None:
+    def go_on_from(self, previous: ExpositionPart) -> None:
         """Say what another part says, until the next change."""
         with previous._lock:
             self._encoders, self._bodies = dict(previous._encoders), dict(previous._bodies)
@@ -82,7 +82,7 @@ def negotiate(accept: str) -> tuple[Encoder, str]:
 
 
 def respond(
-    live: CollectorRegistry, parts: Sequence[Part], headers: Mapping[str, str], names: Sequence[str] = ()
+    live: CollectorRegistry, parts: Sequence[ExpositionPart], headers: Mapping[str, str], names: Sequence[str] = ()
 ) -> tuple[list[tuple[str, str]], bytes]:
     """Return headers and body for a scrape.
 

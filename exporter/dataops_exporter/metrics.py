@@ -218,17 +218,17 @@ GROUP_PARTITION_COMMITTED = Metric(
     "Committed offset of the group in the partition. Only with granularity partition.",
     GROUP_PARTITION,
 )
-SURVEY_TIME = Metric(
+SCAN_TIME = Metric(
     "dataops_exporter_survey_timestamp_seconds",
     "Time of the cluster scan that the series outside pipelines come from, by scanned system (kafka, airflow).",
     ("survey",),
 )
-SURVEY_INTERVAL = Metric(
+SCAN_INTERVAL = Metric(
     "dataops_exporter_survey_interval_seconds",
     "Interval of the cluster scan, from the settings; present before the first scan finishes.",
     ("survey",),
 )
-SURVEY_FAILURES = Metric(
+SCAN_FAILURES = Metric(
     "dataops_exporter_survey_failures",
     "Distinct errors that left a group or a partition out of the newest cluster scan of Kafka; 0 if it is complete.",
 )

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote
 from dataops_core.health.text import duration
 from dataops_core.plain import visible_lines
 from dataops_exporter.access import OPEN, Access
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 from dataops_exporter.exposition import registry_of, respond
 from dataops_exporter.server import ACCESS, Environ, StartResponse, say
 from dataops_exporter.service import Service
@@ -114,7 +114,7 @@ class Pages:
             return Page.text(f"there is no pipeline {name!r}; known are: {known}\n", "404 Not Found")
         seen = watch.probe(name, _within(environ.get(TIMEOUT_HEADER)))
         if query.get("debug", [""])[0] == "true":
-            return Page.text("".join(f"{line}\n" for line in _told(seen)))
+            return Page.text("".join(f"{line}\n" for line in _summary_lines(seen)))
         headers, body = respond(registry_of(lambda: list(snapshot_samples(seen))), (), _accepted(environ))
         return Page(body, headers=tuple(headers))
 
@@ -131,7 +131,7 @@ def _within(header: str | None) -> float | None:
         return None
 
 
-def _told(seen: Seen) -> Iterator[str]:
+def _summary_lines(seen: ServedSnapshot) -> Iterator[str]:
     """Yield what a probe on demand saw, for a person."""
     for pipeline in seen.snapshot.pipelines:
         yield f"{pipeline.name}: {pipeline.verdict.status.value}: {pipeline.verdict.sentence}"

@@ -226,11 +226,11 @@ class _Http(HTTPServer):
     def _began(self, request: HTTPServerRequest) -> None:
         connection = cast("HTTP1Connection", request.connection)
         self._waiting.pop(connection.stream, None)
-        task = asyncio.create_task(self._answer(request, connection))
+        task = asyncio.create_task(self._respond(request, connection))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
+    async def _respond(self, request: HTTPServerRequest, connection: HTTP1Connection) -> None:
         stream = connection.stream
         try:
             code, reason, headers, body = await self._front.respond(request)

@@ -21,11 +21,11 @@ from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
 from dataops_core.version import version
 from dataops_exporter import metrics
-from dataops_exporter.collector import Latest, Seen
-from dataops_exporter.exposition import Part
+from dataops_exporter.cluster_scan import ClusterScan, ScanResult, airflow_samples, kafka_samples, with_component
+from dataops_exporter.collector import NewestSnapshot, ServedSnapshot
+from dataops_exporter.exposition import ExpositionPart
 from dataops_exporter.families import Sample, SamplesCollector
 from dataops_exporter.metrics import METRICS
-from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples, with_component
 from dataops_exporter.web import WebConfigFile
 
 
@@ -43,14 +43,14 @@ class Watch:
     def __init__(self, settings: Settings, context: str | None) -> None:
         self.settings = settings
         self.monitor = Monitor(settings, context)
-        self.surveys = {each.name: each for each in self._surveys()}
+        self.scans = {each.name: each for each in self._scans()}
         self._stopped = Event()
         self._probes: dict[str, _OnePipeline] = {
             name: _OnePipeline(settings.model_copy(update={"pipelines": {name: pipeline}}), self.monitor.context)
             for name, pipeline in self.monitor.pipelines.items()
         }
 
-    def start(self, latest: Latest, previous: Watch | None) -> None:
+    def start(self, latest: NewestSnapshot, previous: Watch | None) -> None:
         """Begin to watch.
 
         The first snapshot is put forward once each probe has had its say, so that after a reload nothing is unknown
@@ -62,32 +62,32 @@ class Watch:
         """
         if previous is not None:
             self.monitor.latest = previous.monitor.latest
-            for name, survey_ in self.surveys.items():
-                if name in previous.surveys:
-                    survey_.go_on_from(previous.surveys[name])
+            for name, scan in self.scans.items():
+                if name in previous.scans:
+                    scan.go_on_from(previous.scans[name])
 
         def put(snapshot: HealthSnapshot) -> None:
             if self.monitor.complete and not self._stopped.is_set():
                 latest.put(self.seen(snapshot))
 
         self.monitor.start(put)
-        for survey_ in self.surveys.values():
-            survey_.start()
+        for scan in self.scans.values():
+            scan.start()
 
     def stop(self) -> None:
         """Stop to watch; what hangs is left to end by itself."""
         self._stopped.set()
         self.monitor.stop()
-        for each in self.surveys.values():
+        for each in self.scans.values():
             each.stop()
 
-    def seen(self, snapshot: HealthSnapshot) -> Seen:
+    def seen(self, snapshot: HealthSnapshot) -> ServedSnapshot:
         """Return a snapshot with what it was made with."""
         settings = self.settings
         max_age = timedelta(seconds=max(30.0, 3 * settings.refresh + settings.probe_timeout))
-        return Seen(snapshot, self.monitor.pipelines, settings.exporter, max_age)
+        return ServedSnapshot(snapshot, self.monitor.pipelines, settings.exporter, max_age)
 
-    def probe(self, pipeline: str, within: float | None) -> Seen:
+    def probe(self, pipeline: str, within: float | None) -> ServedSnapshot:
         """Probe one pipeline now; raises KeyError where there is none of that name."""
         return self.seen(self._probes[pipeline].snapshot(within))
 
@@ -96,27 +96,27 @@ class Watch:
         """Names of the pipelines."""
         return tuple(self._probes)
 
-    def _surveys(self) -> Iterator[Survey]:
+    def _scans(self) -> Iterator[ClusterScan]:
         exporter, clients, context = self.settings.exporter, self.monitor.clients, self.monitor.context
         clusters: dict[str, KafkaClient] = clients.all("kafka")
         instances: dict[str, AirflowClient] = clients.all("airflow")
 
-        def ask_kafka(client: KafkaClient) -> Answer:
+        def scan_kafka(client: KafkaClient) -> ScanResult:
             found = scan(client, exporter.topics.admits, exporter.groups.admits)
             return kafka_samples(found, exporter, context)
 
-        def ask_airflow(client: AirflowClient) -> Answer:
+        def scan_airflow(client: AirflowClient) -> ScanResult:
             return airflow_samples(client.dags(), datetime.now(UTC), exporter)
 
         for name, cluster in clusters.items():
-            ask = _naming(partial(ask_kafka, cluster), name if len(clusters) > 1 else None)
-            yield Survey(name, cluster.target, ask, exporter.survey_every)
+            ask = _naming(partial(scan_kafka, cluster), name if len(clusters) > 1 else None)
+            yield ClusterScan(name, cluster.target, ask, exporter.survey_every)
         for name, instance in instances.items():
-            ask = _naming(partial(ask_airflow, instance), name if len(instances) > 1 else None)
-            yield Survey(name, instance.target, ask, exporter.survey_every)
+            ask = _naming(partial(scan_airflow, instance), name if len(instances) > 1 else None)
+            yield ClusterScan(name, instance.target, ask, exporter.survey_every)
 
 
-def _naming(ask: Callable[[], Answer], component: str | None) -> Callable[[], Answer]:
+def _naming(ask: Callable[[], ScanResult], component: str | None) -> Callable[[], ScanResult]:
     """Return a question whose answer names its component, where there are several."""
     return ask if component is None else lambda: with_component(ask(), component)
 
@@ -157,7 +157,7 @@ class Service:
     load: Callable[[], Settings]
     context: str | None
     web: WebConfigFile
-    latest: Latest = field(default_factory=Latest)
+    latest: NewestSnapshot = field(default_factory=NewestSnapshot)
 
     def __post_init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
@@ -175,9 +175,9 @@ class Service:
         return self._watch
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ExpositionPart, ...]:
         """What is rendered once for many scrapes."""
-        return tuple(each.part for each in self._watch.surveys.values())
+        return tuple(each.part for each in self._watch.scans.values())
 
     def start(self) -> None:
         """Begin to watch."""
@@ -211,7 +211,7 @@ class Service:
         yield metrics.RELOAD_SUCCESSFUL, ("web",), float(self.web.last_reload_successful)
         yield metrics.RELOAD_TIME, (), self._read_at
         yield from self.latest.samples()
-        for each in self._watch.surveys.values():
+        for each in self._watch.scans.values():
             yield from each.shared
         with self._requests_lock:
             counts = sorted(self.requests.items())

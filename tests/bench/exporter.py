@@ -37,7 +37,7 @@ SCRAPES = 30
 READY_WITHIN = 120.0
 ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 OURS = "dataops-exporter"
-SURVEY_TIME = re.compile(r'^dataops_exporter_survey_timestamp_seconds\{survey="kafka"\} (\S+)', re.MULTILINE)
+SCAN_TIME = re.compile(r'^dataops_exporter_survey_timestamp_seconds\{survey="kafka"\} (\S+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def measure(contender: Contender, folder: Path) -> dict[str, Any]:
         for _ in range(SCRAPES):
             took, body = scrape(contender.url)
             times.append(took)
-            if surveyed := SURVEY_TIME.search(body):
+            if surveyed := SCAN_TIME.search(body):
                 ages.append(datetime.now(UTC).timestamp() - float(surveyed[1]))
             time.sleep(0.2)
         cpu = (after.user + after.system) - (before.user + before.system)

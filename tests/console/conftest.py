@@ -14,14 +14,14 @@ from tests import orders
 from tests.orders import healthy, now, seconds, see
 from tests.settings import Settings
 
-from dataops_core.actions import Gate
+from dataops_core.actions import ActionPolicy
 from dataops_core.config import context_of
 from dataops_core.errors import DataopsError, RecordingError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.recorder.recording import Recording
-from dataops_core.systems.airflow.answers import Dag, DagRun
+from dataops_core.systems.airflow.responses import Dag, DagRun
 from dataops_core.systems.clients import Clients
-from dataops_core.systems.trino.answers import QueryDetail, QueryProgress, ServerQuery
+from dataops_core.systems.trino.responses import QueryDetail, QueryProgress, ServerQuery
 from dataops_tui import ordered_input
 from dataops_tui.app import DataopsApp
 
@@ -256,5 +256,5 @@ def make_console(folder: Path, chosen: Settings | None = None) -> Console:
     airflow, trino = FakeAirflow(), FakeTrino()
     monitor = FakeMonitor(Clients(kafka=object(), airflow=airflow, trino=trino))  # type: ignore[arg-type]
     audit = folder / "audit.jsonl"
-    gate = Gate(*context_of(chosen), audit_path=audit)
-    return Console(DataopsApp(chosen, None, lambda: monitor, gate), monitor, airflow, trino, audit)
+    policy = ActionPolicy(*context_of(chosen), audit_path=audit)
+    return Console(DataopsApp(chosen, None, lambda: monitor, policy), monitor, airflow, trino, audit)

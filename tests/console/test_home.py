@@ -13,7 +13,7 @@ from tests.screen import shown, until_shown
 from tests.settings import RULES, THRESHOLDS
 
 from dataops_core.errors import ConfigError
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import Sample
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
@@ -134,7 +134,7 @@ async def test_a_component_that_is_down_leads_to_the_first_stage_that_it_hits(co
 
 async def test_while_nothing_is_probed_the_pipeline_is_starting_without_blame(console: Console) -> None:
     async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
-        console.monitor.push(fold(None, [], {"p": CHAIN}, now(), "test", RULES, THRESHOLDS))
+        console.monitor.push(evaluate(None, [], {"p": CHAIN}, now(), "test", RULES, THRESHOLDS))
         await pilot.pause()
         text = shown(console.app)
     assert "… starting  0 of 6 stages probed" in text
@@ -158,7 +158,7 @@ async def test_the_screen_is_there_before_anything_is_connected(console: Console
         hold.wait(30)
         return console.monitor
 
-    app = DataopsApp(settings(), None, watch, console.app.gate)
+    app = DataopsApp(settings(), None, watch, console.app.policy)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         assert "Probing 6 stages for the first time" in shown(app)
         await pilot.press("colon", *"dags", "enter")
@@ -174,7 +174,7 @@ async def test_a_console_that_cannot_connect_says_why(console: Console) -> None:
     def watch() -> FakeMonitor:
         raise ConfigError("contexts.test.kafka: the environment variable X is not set")
 
-    app = DataopsApp(settings(), None, watch, console.app.gate)
+    app = DataopsApp(settings(), None, watch, console.app.policy)
     async with app.run_test(size=(100, 30), notifications=True):
         await until_shown(app, lambda text: "variable X is not set" in text, "why")
 

@@ -12,7 +12,7 @@ from tests.orders import now, seconds
 from tests.screen import shown, until_shown
 
 from dataops_core.errors import Unreachable
-from dataops_core.systems.trino.answers import ServerQuery
+from dataops_core.systems.trino.responses import ServerQuery
 from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.dialogs.text import TextDialog
 

@@ -20,7 +20,7 @@ from tests.settings import Settings
 from textual.widgets import Input
 
 from dataops_core import gc_tuning
-from dataops_core.actions import Gate
+from dataops_core.actions import ActionPolicy
 from dataops_core.actions.audit import AuditLog
 from dataops_core.errors import NotFound, TimedOut
 from dataops_core.gc_tuning import IDLE_SECONDS, WORTHWHILE
@@ -145,7 +145,7 @@ async def test_a_command_goes_to_another_context_and_back(console: Console) -> N
         monitors[context] = FakeMonitor(Clients())
         return monitors[context]
 
-    app = DataopsApp(Settings.model_validate(raw), "test", lambda: watch("test"), console.app.gate, watch)
+    app = DataopsApp(Settings.model_validate(raw), "test", lambda: watch("test"), console.app.policy, watch)
     async with app.run_test(size=(120, 30), notifications=True) as pilot:
         await until_shown(app, lambda text: "read-write" in text, "the first context")
         while app.monitor is None:
@@ -194,7 +194,11 @@ async def test_a_command_takes_no_object_that_was_not_typed(tmp_path: Path, type
     clients = Clients({})
     monitor = FakeMonitor(clients)
     app = DataopsApp(
-        settings(), None, lambda: monitor, Gate("test", settings().contexts["test"], tmp_path / "a"), lambda _: monitor
+        settings(),
+        None,
+        lambda: monitor,
+        ActionPolicy("test", settings().contexts["test"], tmp_path / "a"),
+        lambda _: monitor,
     )
     async with app.run_test(size=(120, 30), notifications=True) as pilot:
         app.learn("topic", ["orders"])

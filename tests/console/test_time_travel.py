@@ -15,7 +15,7 @@ from tests.screen import shown, until_shown
 from tests.unit.test_recorder import looks, record
 from textual.pilot import Pilot
 
-from dataops_core.actions import Gate
+from dataops_core.actions import ActionPolicy
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.recorder.recording import Recording
 from dataops_tui.app import DataopsApp
@@ -158,7 +158,7 @@ async def test_in_the_past_nothing_can_be_changed(console: Console, past: list[H
         assert json.loads(line)["reason"].endswith("press Esc to go back to live")
         await pilot.press("escape")
         await until_shown(console.app, lambda text: "LIVE" in text.splitlines()[0], "live again")
-        assert console.app.gate.confirmation() == "yes"
+        assert console.app.policy.confirmation() == "yes"
 
 
 async def test_what_does_not_follow_says_that_it_is_live(console: Console, past: list[HealthSnapshot]) -> None:
@@ -203,8 +203,8 @@ async def test_a_recording_is_replayed_without_any_service(tmp_path: Path, size:
             recorder.write(snapshot)
     tape = Recording(tmp_path / "r.sqlite")
     chosen = settings_of(tape)
-    gate = Gate("test", chosen.contexts["test"], audit_path=tmp_path / "audit.jsonl")
-    app = DataopsApp(chosen, None, lambda: Replay(tape), gate)
+    policy = ActionPolicy("test", chosen.contexts["test"], audit_path=tmp_path / "audit.jsonl")
+    app = DataopsApp(chosen, None, lambda: Replay(tape), policy)
     async with app.run_test(size=size, notifications=True) as pilot:
         text = await until_shown(app, lambda text: "REPLAY 2026-01-05 03:00:00Z" in text, "the first moment")
         assert "(1/80)" in text.splitlines()[0]

@@ -102,8 +102,8 @@ def test_all_is_well_at_first(kafka: Brokers) -> None:
     assert pipeline.verdict.status is Status.OK
     source = pipeline.stage("well").observation
     assert source is not None
-    assert source.figure("records_recent") == 300
-    assert (source.figure("brokers"), source.figure("offline_partitions")) == (2, 0)
+    assert source.measurement("records_recent") == 300
+    assert (source.measurement("brokers"), source.measurement("offline_partitions")) == (2, 0)
     assert watch.latest is not None
     (component,) = watch.latest.components
     assert (component.detail or "").startswith("2 brokers, controller "), "KRaft names any broker"
@@ -405,4 +405,4 @@ def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
     assert "1 partition of 2 offline, without a leader: 1" in offline.verdict.sentence
     source = offline.stage("unreplicated").observation
     assert source is not None
-    assert source.figure("records_kept") == 10, "what can be read is read"
+    assert source.measurement("records_kept") == 10, "what can be read is read"

@@ -228,7 +228,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "airflow work": Parser(
         (_sample("/api/v2/dags/d/dagRuns/r/taskInstances"),),
-        lambda found: airflow.read_all(found, "task_instances", airflow.read_work),
+        lambda found: airflow.read_all(found, "task_instances", airflow.read_active_task),
     ),
     "airflow assets": Parser(
         (_sample("/api/v2/assets"),), lambda found: airflow.read_page(found, "assets", airflow.read_asset)

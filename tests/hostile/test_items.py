@@ -24,10 +24,10 @@ from dataops_core.systems.iceberg import inspect
 from dataops_core.systems.iceberg.table import _millis, _snapshot_age, _time, count_of
 from dataops_core.systems.kafka import avro
 from dataops_core.systems.kafka.schema_registry import read_schema
-from dataops_core.systems.prometheus.answers import read_active, read_data, read_firing
 from dataops_core.systems.prometheus.probe import observe_alerts
+from dataops_core.systems.prometheus.responses import read_active, read_data, read_firing
 from dataops_core.systems.spark.ui import read_dropped, read_ended, read_running
-from dataops_core.systems.trino.answers import read_queries
+from dataops_core.systems.trino.responses import read_queries
 from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.credentials import web_token
 
@@ -41,7 +41,7 @@ def test_a_wrong_alert_is_listed_and_hides_no_other(odd: Any) -> None:
         assert [alert.unreadable is None for alert in found] == [False, False, True]
         assert found[1].name == "A", "its name is known"
         _, seen = observe_alerts(SimpleNamespace(alerts=lambda found=found: found), "prometheus")  # type: ignore[arg-type]
-        assert seen.figure("alerts_firing") == 3
+        assert seen.measurement("alerts_firing") == 3
         assert sum("cannot be read" in note for note in seen.notes) == 2
     with pytest.raises(Malformed, match="has no alert that can be read"):
         read_active([odd])

@@ -21,7 +21,7 @@ from dataops_core.config.describe import describe
 from dataops_core.config.load import sections
 from dataops_core.health.checks.unreachable import FAILURES, UNKNOWN
 from dataops_core.systems.registry import registry
-from dataops_exporter.dialects import METRICS as COMPATIBILITY
+from dataops_exporter.compatibility import METRICS as COMPATIBILITY
 from dataops_exporter.metrics import METRICS
 from dataops_tui.__main__ import app as console
 from dataops_tui.keys import bindings

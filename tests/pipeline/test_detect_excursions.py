@@ -139,7 +139,7 @@ class Arrivals:
         query.awaitTermination()
         events = [row for row in found if row["event"] is not None]
         assert len(found) - len(events) == len(readings), "a row for each record"
-        return [event["event_id"] for event in job.told(events, 0)]
+        return [event["event_id"] for event in job.to_events(events, 0)]
 
 
 @pytest.mark.usefixtures("as_the_job")

@@ -23,7 +23,7 @@ def box(temperatures: str) -> list[Reading]:
     return [reading(n, celsius[kind]) for n, kind in enumerate(temperatures) if kind != " "]
 
 
-def told(arrivals: Iterable[Reading], logger: Logger | None = None, limits: Limits | None = FRIDGE) -> list[str]:
+def to_events(arrivals: Iterable[Reading], logger: Logger | None = None, limits: Limits | None = FRIDGE) -> list[str]:
     """Return the events, written `opened FIRST@READING`."""
     logger = logger or Logger()
     return [written(event) for arrival in arrivals for event in logger.take(arrival, limits)]
@@ -81,7 +81,7 @@ def test_the_tolerance_holds_where_binary_fractions_do_not() -> None:
     ],
 )
 def test_in_order(temperatures: str, events: list[str]) -> None:
-    assert told(box(temperatures)) == events
+    assert to_events(box(temperatures)) == events
 
 
 @pytest.mark.parametrize(
@@ -135,37 +135,39 @@ def test_in_order(temperatures: str, events: list[str]) -> None:
 def test_out_of_order(temperatures: str, arrivals: tuple[int, ...], events: list[str]) -> None:
     known = {one.sequence: one for one in box(temperatures)}
     assert set(known) == set(arrivals)
-    assert told(known[n] for n in arrivals) == events
+    assert to_events(known[n] for n in arrivals) == events
 
 
 def test_a_late_out_reading_joins_what_seemed_two_runs() -> None:
     """As two they are too short, or begin too late: 1 to 2 and 6 to 7, with nothing but a gap between them."""
     logger = Logger()
-    assert told(order(" oo", 1, 2), logger) == []
-    assert told([reading(6, 9.0)], logger) == ["opened 1@6"], "what lies between was not delivered, so it is one run"
-    assert told([reading(4, 9.0), reading(3, 8.4), reading(5, 9.0)], logger) == []
-    assert told([reading(7, 5.0)], logger) == ["closed 1@7"]
+    assert to_events(order(" oo", 1, 2), logger) == []
+    assert to_events([reading(6, 9.0)], logger) == ["opened 1@6"], (
+        "what lies between was not delivered, so it is one run"
+    )
+    assert to_events([reading(4, 9.0), reading(3, 8.4), reading(5, 9.0)], logger) == []
+    assert to_events([reading(7, 5.0)], logger) == ["closed 1@7"]
 
 
 def test_the_first_delivery_of_a_reading_counts() -> None:
     logger = Logger()
-    assert told(box("oooo"), logger) == ["opened 0@3"]
-    assert told([reading(3, 5.0)], logger) == [], "contradicts, and is not the first"
-    assert told([reading(4, 5.0)], logger) == ["closed 0@4"]
+    assert to_events(box("oooo"), logger) == ["opened 0@3"]
+    assert to_events([reading(3, 5.0)], logger) == [], "contradicts, and is not the first"
+    assert to_events([reading(4, 5.0)], logger) == ["closed 0@4"]
 
 
 def test_readings_are_judged_once_their_product_is_known() -> None:
     logger = Logger()
-    assert told(box("oooo-"), logger, limits=None) == []
-    assert told([reading(5, 5.0)], logger) == ["opened 0@3", "closed 0@4"]
+    assert to_events(box("oooo-"), logger, limits=None) == []
+    assert to_events([reading(5, 5.0)], logger) == ["opened 0@3", "closed 0@4"]
 
 
 def test_a_corrected_range_closes_what_it_no_longer_covers_and_opens_nothing_twice() -> None:
     logger = Logger()
-    assert told(box("oooo"), logger) == ["opened 0@3"]
+    assert to_events(box("oooo"), logger) == ["opened 0@3"]
     wider = Limits(2.0, 10.0, 0.5, 15)
-    assert told([reading(4, 9.0)], logger, wider) == ["closed 0@0"]
-    assert told([reading(5, 9.0)], logger, FRIDGE) == [], "the same once more"
+    assert to_events([reading(4, 9.0)], logger, wider) == ["closed 0@0"]
+    assert to_events([reading(5, 9.0)], logger, FRIDGE) == [], "the same once more"
 
 
 def test_the_state_survives_being_written() -> None:

@@ -18,7 +18,7 @@ from dataops_pipeline.jobs.maintain_tables import (
     maintain_all,
     needed,
     plan_expiry,
-    told,
+    summary_line,
 )
 from dataops_pipeline.settings import JobError, NotYet
 from dataops_pipeline.trino_sql import StatementFailed, again_after_conflicts
@@ -79,7 +79,7 @@ def test_what_a_tag_names_stays_and_is_told() -> None:
     expiry = plan_expiry(state, frozenset(), NOW, timedelta(0))
     assert expiry.expired == (2, 3)
     assert expiry.tagged == ("lot_L1820",)
-    assert told(state, expiry) == (
+    assert summary_line(state, expiry) == (
         "bronze.readings: 8 of 9 data files are small (8.0 MB), 1 delete files, 9 manifests, 2 of 4 snapshots may go,"
         " kept by a tag or branch: lot_L1820"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.settings import ContextSettings
 
-from dataops_core.actions import AuditLog, Gate, SqlRisk
+from dataops_core.actions import ActionPolicy, AuditLog, SqlRisk
 from dataops_core.actions.sql import classify_sql, one_statement
 from dataops_core.errors import ActionRefused, NotFound
 from dataops_core.systems.registry import load_settings
@@ -171,8 +171,8 @@ def audit(tmp_path: Path) -> Path:
     return tmp_path / "state" / "audit.jsonl"
 
 
-def gate(audit: Path, **settings: bool) -> Gate:
-    return Gate("plant", ContextSettings(**settings), audit)
+def policy(audit: Path, **settings: bool) -> ActionPolicy:
+    return ActionPolicy("plant", ContextSettings(**settings), audit)
 
 
 def entries(audit: Path) -> list[dict[str, Any]]:
@@ -182,7 +182,7 @@ def entries(audit: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("settings", [{}, {"production": True}, {"read_only": True}])
 def test_reading_needs_no_confirmation_anywhere(audit: Path, settings: dict[str, bool]) -> None:
     trino = Trino()
-    gate(audit, **settings).run_sql(trino, "SELECT 1;")
+    policy(audit, **settings).run_sql(trino, "SELECT 1;")
     assert trino.asked == ["SELECT 1"]
     (entry,) = entries(audit)
     assert (entry["outcome"], entry["risk"], entry["statement"], entry["context"]) == (
@@ -211,7 +211,7 @@ def test_reading_needs_no_confirmation_anywhere(audit: Path, settings: dict[str,
 def test_a_change_passes_only_where_allowed_and_confirmed(
     audit: Path, settings: dict[str, bool], confirmed: str | None, passes: bool
 ) -> None:
-    trino, airflow, it = Trino(), Airflow(), gate(audit, **settings)
+    trino, airflow, it = Trino(), Airflow(), policy(audit, **settings)
     for act in (
         lambda: it.run_sql(trino, "DELETE FROM x", confirmed),
         lambda: it.run_sql(trino, "KILL 'x'", confirmed),
@@ -245,7 +245,7 @@ def test_a_statement_that_does_not_parse_is_refused_with_its_position(
 ) -> None:
     trino = Trino()
     with pytest.raises(ActionRefused) as refused:
-        gate(audit, **settings).run_sql(trino, "\n\n  SELECT *\n  FORM x;")
+        policy(audit, **settings).run_sql(trino, "\n\n  SELECT *\n  FORM x;")
     problem = 'line 4, column 3: unexpected "FORM"; did you mean FROM?'
     assert str(refused.value) == f"the statement does not parse ({problem}), so {said}"
     assert trino.asked == []
@@ -253,7 +253,7 @@ def test_a_statement_that_does_not_parse_is_refused_with_its_position(
 
 def test_a_statement_that_does_not_parse_runs_as_a_change_once_confirmed(audit: Path) -> None:
     trino = Trino()
-    gate(audit).run_sql(trino, "SHOW NEW THINGS", "yes")
+    policy(audit).run_sql(trino, "SHOW NEW THINGS", "yes")
     assert trino.asked == ["SHOW NEW THINGS"]
     assert entries(audit)[0]["risk"] == "unknown"
 
@@ -262,38 +262,38 @@ def test_a_trino_names_the_table_functions_that_read(audit: Path, tmp_path: Path
     query = "SELECT * FROM TABLE(pg.system.query('SELECT 1'))"
     trino = Trino()
     with pytest.raises(ActionRefused, match=r"the table function pg\.system\.query may pass text to another database"):
-        gate(audit, read_only=True).run_sql(trino, query)
+        policy(audit, read_only=True).run_sql(trino, query)
     file = tmp_path / "dataops.toml"
     file.write_text(
         "[contexts.plant]\nread_only = true\n"
         '[contexts.plant.trino]\nurl = "http://trino/"\nreading_table_functions = ["pg.system.query"]\n'
     )
     context = load_settings(file).contexts["plant"]
-    Gate("plant", context, audit).run_sql(trino, query)
+    ActionPolicy("plant", context, audit).run_sql(trino, query)
     assert trino.asked == [query]
     with pytest.raises(ActionRefused):
-        Gate("plant", context, audit).run_sql(Trino(target="http://other"), query)
+        ActionPolicy("plant", context, audit).run_sql(Trino(target="http://other"), query)
 
 
 def test_the_gate_says_which_word_confirms(audit: Path) -> None:
-    assert gate(audit).confirmation(SqlRisk.READ) is None
-    assert gate(audit).confirmation() == "yes"
-    assert gate(audit, production=True).confirmation() == "plant"
-    assert gate(audit, read_only=True).confirmation() is None
+    assert policy(audit).confirmation(SqlRisk.READ) is None
+    assert policy(audit).confirmation() == "yes"
+    assert policy(audit, production=True).confirmation() == "plant"
+    assert policy(audit, read_only=True).confirmation() is None
     with pytest.raises(ActionRefused, match='changes data, and the context "plant" is read-only'):
-        gate(audit, read_only=True).run_sql(Trino(), "DELETE FROM x", "yes")
+        policy(audit, read_only=True).run_sql(Trino(), "DELETE FROM x", "yes")
     with pytest.raises(ActionRefused, match='changes data in the production context "plant": confirm with "plant"'):
-        gate(audit, production=True).run_sql(Trino(), "DELETE FROM x", "yes")
+        policy(audit, production=True).run_sql(Trino(), "DELETE FROM x", "yes")
 
 
 def test_a_trigger_that_airflow_refuses_is_audited_as_failed(audit: Path) -> None:
     with pytest.raises(NotFound):
-        gate(audit).trigger_dag(Airflow(error=NotFound("no such DAG")), "d", {}, "yes")
+        policy(audit).trigger_dag(Airflow(error=NotFound("no such DAG")), "d", {}, "yes")
     assert [(e["outcome"], e.get("reason")) for e in entries(audit)] == [("allowed", None), ("failed", "no such DAG")]
 
 
 def test_the_audit_holds_no_secret(audit: Path) -> None:
-    it = gate(audit)
+    it = policy(audit)
     for statement in (
         "CREATE CATALOG pg USING postgresql WITH (\"connection-password\" = 'hunter2')",
         "SELECT * FROM t WHERE password = U&'hunter2'",
@@ -323,7 +323,7 @@ def test_what_cannot_be_audited_is_not_done(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     trino = Trino()
     with pytest.raises(ActionRefused, match=r"audit file .* cannot be written: file exists"):
-        gate(tmp_path / "file" / "audit.jsonl").run_sql(trino, "SELECT 1")
+        policy(tmp_path / "file" / "audit.jsonl").run_sql(trino, "SELECT 1")
     assert trino.asked == []
 
 

@@ -170,7 +170,7 @@ def test_a_probe_goes_on_beside_items_that_cannot_be_read(airflow: Airflow) -> N
     airflow.answers["GET", "/api/v2/pools"] = {"pools": [POOL, {"name": "w"}], "total_entries": 2}
     airflow.answers["GET", FILES] = files()
     _, at_airflow = observe_airflow(airflow.client)
-    assert at_airflow.fact("tasks_waiting_for_slot") is None, "a sum without one of its numbers is unknown"
+    assert at_airflow.attribute("tasks_waiting_for_slot") is None, "a sum without one of its numbers is unknown"
 
 
 def test_lines_of_a_log_of_any_form_are_shown(airflow: Airflow) -> None:

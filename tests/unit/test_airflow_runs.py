@@ -10,7 +10,7 @@ from tests.airflow_server import AT, DAG, Airflow, instance
 
 from dataops_core.actions import Backfill
 from dataops_core.errors import ActionRefused, BadAnswer, NotFound
-from dataops_core.systems.airflow.answers import DagRun
+from dataops_core.systems.airflow.responses import DagRun
 from dataops_core.systems.airflow.runs import (
     backfill,
     backfill_dates,

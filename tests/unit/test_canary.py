@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.settings import ContextSettings
 
-from dataops_core.actions import Gate
+from dataops_core.actions import ActionPolicy
 from dataops_core.canary import Canary, Hop, Outcome, follow, hops_of
 from dataops_core.cli import app as cli
 from dataops_core.config import CanarySettings
@@ -142,7 +142,7 @@ def test_every_kind_of_hop_knows_it_by_what_is_its_own(config: Path) -> None:
     hops = {hop.name: hop for hop in hops_of(pipeline, pipeline.canary, canary, components.clients())}
     assert list(hops) == ["land", "bill", "bronze", "view", "lake.b.o"]
     assert [hop.late_after for hop in hops.values()] == [7, 30, 30, 30, 9]
-    assert all(hop.look(SENT) for hop in hops.values())
+    assert all(hop.is_present(SENT) for hop in hops.values())
     assert components.asked == [
         f"b.o: id = '{canary.id}'",
         f"SELECT 1 FROM lake.b.v WHERE id = '{canary.id}' LIMIT 1",
@@ -150,7 +150,7 @@ def test_every_kind_of_hop_knows_it_by_what_is_its_own(config: Path) -> None:
     ]
     components.blind = {"g", "b.o", "lake.b.v"}
     checkpoint(config.parent / "checkpoint", 41)
-    assert not any(hop.look(SENT) for hop in hops.values()), "an end offset is that of the record after"
+    assert not any(hop.is_present(SENT) for hop in hops.values()), "an end offset is that of the record after"
 
 
 def test_it_passes_in_time(config: Path, components: Components, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,14 +228,14 @@ def test_it_is_confirmed_and_audited_as_any_change(
 
 
 def test_the_gate_audits_what_came_of_it(tmp_path: Path) -> None:
-    gate = Gate("c", ContextSettings(), tmp_path / "audit.jsonl")
+    policy = ActionPolicy("c", ContextSettings(), tmp_path / "audit.jsonl")
     components = Components()
-    assert gate.send_canary(components, "orders", "k", "v", "yes") == SENT  # type: ignore[arg-type]
+    assert policy.send_canary(components, "orders", "k", "v", "yes") == SENT  # type: ignore[arg-type]
     components.failure = Unreachable("gone")
     with pytest.raises(Unreachable):
-        gate.send_canary(components, "orders", "k", "v", "yes")  # type: ignore[arg-type]
+        policy.send_canary(components, "orders", "k", "v", "yes")  # type: ignore[arg-type]
     with pytest.raises(ActionRefused):
-        gate.held("the past is shown").send_canary(components, "orders", "k", "v", "yes")  # type: ignore[arg-type]
+        policy.held("the past is shown").send_canary(components, "orders", "k", "v", "yes")  # type: ignore[arg-type]
     told = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert [line["outcome"] for line in told] == ["allowed", "done", "allowed", "failed", "refused"]
     assert {line["action"] for line in told} == {"send_canary"}
@@ -249,8 +249,8 @@ def test_a_pipeline_without_canary_is_wrong_use(
     assert said in capsys.readouterr().err
 
 
-def hop(name: str, look: Any, late_after: float | None = None) -> Hop:
-    return Hop(name, look, late_after)
+def hop(name: str, is_present: Any, late_after: float | None = None) -> Hop:
+    return Hop(name, is_present, late_after)
 
 
 def test_a_hop_that_hangs_or_fails_keeps_no_other_from_being_timed() -> None:

@@ -147,8 +147,8 @@ def test_a_query_on_files_has_the_progress_of_its_batches_and_needs_no_kafka(tmp
     assert seen.progress_time == datetime.fromtimestamp(1001, UTC)
     assert seen.advanced_at is not None
     assert (seen.lag_records, seen.position) == (None, None)
-    assert seen.fact("sources") == "file (offset 1)"
-    assert seen.figure("batch_committed") == 1
+    assert seen.attribute("sources") == "file (offset 1)"
+    assert seen.measurement("batch_committed") == 1
     assert seen.notes == ("it reads file (offset 1): its progress is that of its batches, its lag is unknown",)
 
 
@@ -162,4 +162,4 @@ def test_a_source_without_data_beside_kafka_changes_nothing(tmp_path: Path) -> N
     stage = SparkQueryStage(name="land", kind="spark_query", checkpoint=str(folder))
     seen = observe_query(stage, kafka, None)
     assert seen.progress_time is None
-    assert seen.fact("sources") == "1 without data yet"
+    assert seen.attribute("sources") == "1 without data yet"

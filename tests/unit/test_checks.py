@@ -13,7 +13,7 @@ from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.checks.unreachable import FAILURES
 from dataops_core.health.details import Details
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import (
     Activity,
     HealthSnapshot,
@@ -116,7 +116,7 @@ def look(
                 observation=None if kind is not None else changes.get(name) or observation(name, now),
             )
         )
-    return fold(previous, results, {"p": PIPELINE}, now, "test", RULES, THRESHOLDS)
+    return evaluate(previous, results, {"p": PIPELINE}, now, "test", RULES, THRESHOLDS)
 
 
 def ago(number: float) -> float:

@@ -421,7 +421,11 @@ def test_why_says_all_about_the_stage_to_blame(
     assert "conform  " not in text.split("affected")[1].split("\n", 1)[1], "other stages are not told of"
     assert run(config, "why", "p", "-o", "json") == 2
     told = json.loads(capsys.readouterr().out)
-    assert (told["pipeline"], told["verdict"]["stage"], told["stage"]["name"]) == ("p", "land", "land")
+    assert (told["pipeline"], told["verdict"]["stage"], told["stage"]["name"]) == (
+        "p",
+        "land",
+        "land",
+    )
     assert told["verdict"]["remedy"]["command"] == "start land"
     assert told["component"] is None
 

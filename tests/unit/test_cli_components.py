@@ -231,7 +231,7 @@ def test_a_canary_names_its_components(
         asked = []
         clients = Clients(settings.contexts["c"], edge=object(), etl=SimpleNamespace(fetch=lambda *s: asked.append(s)))
         (found,) = hops_of(settings.pipelines["p"], canary, Canary.make(canary, datetime.now(UTC)), clients)
-        assert found.look(None) is False  # type: ignore[arg-type]
+        assert found.is_present(None) is False  # type: ignore[arg-type]
         assert asked[0][0].startswith("SELECT 1 FROM a.b.c WHERE id = ")
 
 

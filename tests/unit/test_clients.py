@@ -35,7 +35,7 @@ from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.systems.prometheus.alerts import AlertsClient
-from dataops_core.systems.prometheus.answers import Alert
+from dataops_core.systems.prometheus.responses import Alert
 from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.systems.spark.checkpoint import Standing, State, read_checkpoint
 from dataops_core.systems.spark.ui import SparkUi

@@ -24,7 +24,7 @@ from dataops_core.systems.clients import Clients
 from dataops_core.systems.command.nagios import read_plugin
 from dataops_core.systems.registry import find_problems, load_settings
 from dataops_core.transport.bounded import Malformed
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 SECRET = "S3CR3T-VALUE"
 CONFIG = """
@@ -70,7 +70,7 @@ def test_json_is_read(tmp_path: Path) -> None:
     seen = observed(written(tmp_path, """print('{"at": "2026-01-05T08:00:00Z", "waiting": 7}')"""))
     assert seen.progress_time == datetime(2026, 1, 5, 8, tzinfo=UTC)
     assert seen.lag_records == 7
-    assert seen.figure("exit_code") == 0
+    assert seen.measurement("exit_code") == 0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_plug_in_is_read(tmp_path: Path) -> None:
     assert seen.lag_records == 4
     assert seen.progress_time is not None
     assert 90 < (seen.observed_at - seen.progress_time).total_seconds() < 91
-    assert seen.fact("plugin_state") == "OK"
+    assert seen.attribute("plugin_state") == "OK"
     assert seen.notes[0] == "BILLING OK - fine"
 
 
@@ -190,7 +190,7 @@ def test_exit_codes_are_findings(tmp_path: Path, code: int, state: StageState, c
     (stage,) = snapshot.pipelines[0].stages
     assert stage.state is state
     assert [finding.check for finding in stage.findings] == ([check] if check else [])
-    samples = snapshot_samples(Seen(snapshot, monitor.pipelines, settings.exporter, timedelta(1)))
+    samples = snapshot_samples(ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1)))
     assert ("exit_code", float(code)) in [
         (labels[3], value) for m, labels, value in samples if m.name == "dataops_stage_figure"
     ]

@@ -14,10 +14,10 @@ from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Activity, Finding, Observation, Severity
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect import SYSTEM
-from dataops_core.systems.connect.answers import read_connector
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.discover import discover
 from dataops_core.systems.connect.probe import Deliveries, observe_connect
+from dataops_core.systems.connect.responses import read_connector
 from dataops_core.systems.connect.settings import ConnectorStage, ConnectSettings
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka.model import ConsumerGroup, FirstRecords, Partition, Topic
@@ -103,8 +103,8 @@ def found_in(seen: Observation, of: ConnectorStage | None = None) -> tuple[Findi
 def test_a_sink_that_runs_has_its_group_s_progress(server: JsonServer) -> None:
     seen = observed(server, status("RUNNING", "RUNNING", "RUNNING"))
     assert (seen.lag_records, seen.position, seen.progress_time) == (0, 300, NOW - timedelta(hours=1))
-    assert (seen.figure("tasks"), seen.figure("tasks_running"), seen.figure("tasks_failed")) == (2, 2, 0)
-    assert seen.fact("connector_class") == "IcebergSinkConnector"
+    assert (seen.measurement("tasks"), seen.measurement("tasks_running"), seen.measurement("tasks_failed")) == (2, 2, 0)
+    assert seen.attribute("connector_class") == "IcebergSinkConnector"
     assert seen.notes[0] == "connector is RUNNING; tasks: 2 RUNNING"
     assert found_in(seen) == ()
     behind = observed(server, status("RUNNING", "RUNNING"), Kafka(committed=200))
@@ -167,7 +167,7 @@ def test_errors_that_are_dropped_are_named(server: JsonServer, queue: str | None
 def test_a_configuration_that_is_closed_to_us_costs_its_details_only(server: JsonServer) -> None:
     server.answers["GET /connectors/ice/config"] = 403, {"message": "no"}
     seen = observed(server, status("RUNNING", "RUNNING"))
-    assert (seen.lag_records, seen.fact("connector_class")) == (0, None)
+    assert (seen.lag_records, seen.attribute("connector_class")) == (0, None)
 
 
 class Catalog:
@@ -260,7 +260,7 @@ def test_the_cluster_counts_what_has_failed(server: JsonServer) -> None:
     client = ConnectClient("connect", ConnectSettings(url=server.url), 5.0)
     detail, seen = observe_connect(client)
     assert detail == "version 4.3.1, 2 connectors"
-    assert (seen.figure("connectors_failed"), seen.figure("tasks_failed")) == (1, 1)
+    assert (seen.measurement("connectors_failed"), seen.measurement("tasks_failed")) == (1, 1)
     kind = SYSTEM.components[0]
     given = CheckInput("connect", seen.details, seen, None, (), (), NOW)
     (finding,) = findings(kind.checks, kind.details, None, given)

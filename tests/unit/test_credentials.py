@@ -113,8 +113,8 @@ def test_all_of_a_component_are_seen_and_the_one_that_is_due_first_is_told(serve
     assert found == {"our certificate own.pem (tls.cert_file)": NOW + 3 * DAY, "our token": NOW + 300 * DAY}
     seen = Clients(context, 5.0).probes()["trino"].ask().observation
     assert seen is not None
-    assert seen.fact("credentials_end") == "our certificate own.pem (tls.cert_file)"
-    assert seen.figure("credentials_end") == (NOW + 3 * DAY).timestamp()
+    assert seen.attribute("credentials_end") == "our certificate own.pem (tls.cert_file)"
+    assert seen.measurement("credentials_end") == (NOW + 3 * DAY).timestamp()
     assert secret not in repr(seen)
 
 
@@ -173,6 +173,6 @@ def test_they_are_looked_at_seldom_and_seen_anew_after_a_while(tmp_path: Path, m
     seen = Credentials(identity("trino", ContextSettings(trino=trino)))
     assert [c.ends for c in seen.seen(NOW)] == [NOW + DAY]
     path.write_text(token(exp=(NOW + 9 * DAY).timestamp()))
-    assert [c.ends for c in seen.seen(NOW + credentials.LOOK_EVERY / 2)] == [NOW + DAY]
-    assert [c.ends for c in seen.seen(NOW + credentials.LOOK_EVERY)] == [NOW + 9 * DAY]
+    assert [c.ends for c in seen.seen(NOW + credentials.CHECK_EVERY / 2)] == [NOW + DAY]
+    assert [c.ends for c in seen.seen(NOW + credentials.CHECK_EVERY)] == [NOW + 9 * DAY]
     assert reads == ["trino", "trino"]

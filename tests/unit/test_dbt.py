@@ -96,13 +96,13 @@ def test_a_model_has_taken_in_what_was_there_when_its_run_started(client: DbtCli
     seen = model(client, "by_logger")
     assert seen.progress_time == datetime(2026, 11, 27, 21, 26, 6, 20206, UTC)
     assert seen.advanced_at == datetime(2026, 11, 27, 21, 26, 7, 125478, UTC)
-    assert (seen.fact("relation"), seen.fact("status"), seen.fact("command")) == (
+    assert (seen.attribute("relation"), seen.attribute("status"), seen.attribute("command")) == (
         "t.main.by_logger",
         "success",
         "build",
     )
-    assert (seen.figure("tests"), seen.figure("tests_failed")) == (2, 0)
-    assert seen.figure("run_duration") == pytest.approx(1.105272)
+    assert (seen.measurement("tests"), seen.measurement("tests_failed")) == (2, 0)
+    assert seen.measurement("run_duration") == pytest.approx(1.105272)
     assert found_in(seen) == ()
 
 
@@ -131,7 +131,7 @@ def test_a_model_that_failed_says_what_dbt_says(client: DbtClient) -> None:
     )
     assert finding.remedy is not None
     assert finding.remedy.command == "dbt build --select broken+"
-    assert (seen.progress_time, seen.figure("tests")) == (None, 0)
+    assert (seen.progress_time, seen.measurement("tests")) == (None, 0)
     (ours,) = found_in(seen, remedy="make orders")
     assert ours.remedy is not None
     assert ours.remedy.command == "make orders"
@@ -160,7 +160,7 @@ def test_success_of_a_command_that_runs_no_model_is_no_run(target: Path, command
     left_by(command, target)
     client = DbtClient("dbt", DbtSettings(location=str(target)), 5.0)
     seen = model(client, "by_logger")
-    assert (seen.progress_time, seen.fact("status"), seen.figure("tests_failed")) == (None, None, None)
+    assert (seen.progress_time, seen.attribute("status"), seen.measurement("tests_failed")) == (None, None, None)
     assert MODEL.why_unknown(None, seen) == "no successful run of it is in the results"
     title = "run --empty" if command == "run_empty" else command
     assert seen.notes[0] == f"the newest results are of dbt {title}, which did not run it"
@@ -170,7 +170,7 @@ def test_what_another_command_overwrites_is_remembered(client: DbtClient, target
     built = model(client, "by_logger")
     left_by("test", target)
     seen = model(client, "by_logger")
-    assert (seen.progress_time, seen.figure("tests")) == (built.progress_time, 2)
+    assert (seen.progress_time, seen.measurement("tests")) == (built.progress_time, 2)
     assert seen.notes[-1] == "the newest results are of dbt test, which did not run it"
     left_by("run", target)
     assert model(client, "by_logger").progress_time == datetime(2026, 11, 27, 21, 27, 57, 680555, UTC)
@@ -181,7 +181,7 @@ def test_what_another_command_overwrites_is_remembered(client: DbtClient, target
 def test_without_memory_an_overwritten_run_is_unknown(target: Path) -> None:
     left_by("test", target)
     seen = model(DbtClient("dbt", DbtSettings(location=str(target)), 5.0), "inc")
-    assert (seen.progress_time, seen.figure("tests_failed")) == (None, 1)
+    assert (seen.progress_time, seen.measurement("tests_failed")) == (None, 1)
     assert [each.check for each in found_in(seen)] == ["test-failed"]
 
 
@@ -204,7 +204,7 @@ def test_an_earlier_success_stands_beside_a_later_failure(client: DbtClient, tar
 
 
 def test_a_later_command_without_results_is_named(client: DbtClient, target: Path) -> None:
-    assert model(client, "by_logger").figure("later_command") is None
+    assert model(client, "by_logger").measurement("later_command") is None
     left_by("parse", target)
     (finding,) = found_in(model(client, "by_logger"))
     assert (finding.check, finding.severity, finding.explains) == ("results-missing", Severity.NOTE, True)
@@ -236,13 +236,13 @@ def test_trino_s_query_is_named_also_of_a_failure(client: DbtClient, target: Pat
     )
     changed(target, "run_results.json", lambda r: r["results"][3].update(message=failed))
     changed(target, "run_results.json", lambda r: r["results"][4].update(adapter_response={"query_id": "20261127_1"}))
-    assert model(client, "broken").fact("query_id") == "20261127_130602_00010_5qruc"
-    assert model(client, "inc").fact("query_id") == "20261127_1"
+    assert model(client, "broken").attribute("query_id") == "20261127_130602_00010_5qruc"
+    assert model(client, "inc").attribute("query_id") == "20261127_1"
     assert "its query: 20261127_130602_00010_5qruc" in found_in(model(client, "broken"))[0].evidence
 
 
 def test_names_are_found_and_their_absence_is_one_line(client: DbtClient, target: Path) -> None:
-    assert model(client, "model.dbt_try.inc").fact("relation") == "t.main.inc"
+    assert model(client, "model.dbt_try.inc").attribute("relation") == "t.main.inc"
     with pytest.raises(NotFound, match="the project has no model/seed/snapshot orders"):
         model(client, "orders")
     other = {"name": "inc", "resource_type": "model", "unique_id": "model.other.inc"}
@@ -257,7 +257,7 @@ def test_names_are_found_and_their_absence_is_one_line(client: DbtClient, target
 def test_a_source_has_the_time_of_its_newest_row(client: DbtClient, target: Path) -> None:
     seen = source(client)
     assert seen.progress_time == seen.advanced_at == datetime(2026, 11, 27, 21, 24, 14, 377826, UTC)
-    assert seen.fact("status") == "warn"
+    assert seen.attribute("status") == "warn"
     (finding,) = found_in(seen, SOURCE)
     assert (finding.check, finding.severity) == ("source-late", Severity.ADVICE)
     changed(target, "sources.json", lambda s: s["results"][0].update(status="error"))
@@ -288,14 +288,18 @@ def test_an_old_check_and_one_that_failed_are_unknown(client: DbtClient, target:
 def test_the_project_names_what_failed(client: DbtClient, target: Path) -> None:
     detail, seen, sentences = of_component(client)
     assert detail == "newest results: dbt build"
-    assert (seen.figure("models"), seen.figure("models_failed"), seen.figure("models_skipped")) == (4, 1, 1)
-    assert (seen.figure("tests"), seen.figure("tests_failed"), seen.figure("sources_stale")) == (3, 1, 0)
+    assert (seen.measurement("models"), seen.measurement("models_failed"), seen.measurement("models_skipped")) == (
+        4,
+        1,
+        1,
+    )
+    assert (seen.measurement("tests"), seen.measurement("tests_failed"), seen.measurement("sources_stale")) == (3, 1, 0)
     assert sentences == ["models and tests that failed: 2 (broken, accepted_values_inc_logger_id__nobody)"]
     for file in target.iterdir():
         file.unlink()
     empty = DbtClient("dbt", DbtSettings(location=str(target)), 5.0)
     detail, seen, sentences = of_component(empty)
-    assert (detail, sentences, seen.figure("models"), seen.figure("sources_stale")) == (
+    assert (detail, sentences, seen.measurement("models"), seen.measurement("sources_stale")) == (
         "no results yet",
         [],
         None,
@@ -314,7 +318,7 @@ def test_dbt_1_7_is_read_as_well(target: Path) -> None:
         "test-failed",
     ]
     assert model(client, "by_logger").progress_time is not None
-    assert source(client).fact("status") == "warn"
+    assert source(client).attribute("status") == "warn"
 
 
 @pytest.mark.parametrize("file", ["run_results.json", "manifest.json", "sources.json"])

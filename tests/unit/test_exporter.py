@@ -31,11 +31,11 @@ from dataops_core.config import ExporterSettings
 from dataops_core.health.model import HealthSnapshot, Observation
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.registry import load_settings
-from dataops_exporter.collector import Latest, Seen
+from dataops_exporter.cluster_scan import kafka_samples
+from dataops_exporter.collector import NewestSnapshot, ServedSnapshot
 from dataops_exporter.pages import Pages
 from dataops_exporter.server import Server
 from dataops_exporter.service import Service
-from dataops_exporter.survey import kafka_samples
 from dataops_exporter.web import WebConfigFile
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -48,14 +48,14 @@ class Exporter:
         self.now = T0
         self.config = folder / "dataops.toml"
         self.config.write_text(CONFIG)
-        self.latest = Latest(lambda: self.now)
+        self.latest = NewestSnapshot(lambda: self.now)
         web = WebConfigFile(None)
         self.service = Service(lambda: load_settings(self.config), None, web, self.latest)
         self.server = Server("127.0.0.1", 0, Pages(self.service), web)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def put(self, snapshot: HealthSnapshot) -> None:
-        self.latest.put(Seen(snapshot, {"p": CHAIN}, ExporterSettings(), timedelta(seconds=30)))
+        self.latest.put(ServedSnapshot(snapshot, {"p": CHAIN}, ExporterSettings(), timedelta(seconds=30)))
 
     def ask(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         url = f"http://127.0.0.1:{self.server.server_port}{path}"
@@ -195,8 +195,8 @@ def test_other_pages(exporter: Exporter) -> None:
 
 def test_openmetrics_and_gzip_say_the_same(exporter: Exporter) -> None:
     exporter.put(see(healthy(T0)))
-    survey = next(iter(exporter.service.watch.surveys.values()))
-    survey.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
+    scan = next(iter(exporter.service.watch.scans.values()))
+    scan.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
     accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
     _, plain_headers, plain = exporter.ask("/metrics")
     _, open_headers, opened = exporter.ask("/metrics", Accept=accept)
@@ -227,8 +227,8 @@ def test_an_accept_header_that_makes_no_sense_gets_plain_text(exporter: Exporter
 def test_only_the_metrics_that_are_named(exporter: Exporter) -> None:
     _, text = exporter.get("/metrics?name[]=dataops_build_info")
     assert [family.name for family in text_string_to_metric_families(text)] == ["dataops_build_info"]
-    survey = exporter.service.watch.surveys["kafka"]
-    survey.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
+    scan = exporter.service.watch.scans["kafka"]
+    scan.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
     _, text = exporter.get("/metrics?name[]=kafka_brokers&name[]=dataops_kafka_brokers")
     assert {family.name for family in text_string_to_metric_families(text)} == {
         "kafka_brokers",
@@ -278,16 +278,16 @@ def test_a_broken_change_of_the_settings_is_refused(exporter: Exporter) -> None:
 
 def test_what_was_known_is_served_until_the_new_settings_have_an_answer(exporter: Exporter) -> None:
     exporter.put(see(healthy(T0)))
-    survey = exporter.service.watch.surveys["kafka"]
-    survey.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
+    scan = exporter.service.watch.scans["kafka"]
+    scan.part.replace(kafka_samples(kafka(), EVERYTHING, "test").own)
     before = exporter.service.watch
     after = type(before)(load_settings(exporter.config), None)
-    after.surveys["kafka"].go_on_from(survey)
-    after.surveys["kafka"].part.replace([])
-    assert survey.part.registry.get_sample_value("dataops_kafka_brokers") == 2
+    after.scans["kafka"].go_on_from(scan)
+    after.scans["kafka"].part.replace([])
+    assert scan.part.registry.get_sample_value("dataops_kafka_brokers") == 2
     again = type(before)(load_settings(exporter.config), None)
-    again.surveys["kafka"].go_on_from(survey)
-    assert again.surveys["kafka"].part.registry.get_sample_value("dataops_kafka_brokers") == 2
+    again.scans["kafka"].go_on_from(scan)
+    assert again.scans["kafka"].part.registry.get_sample_value("dataops_kafka_brokers") == 2
 
 
 def test_a_request_that_runs_is_finished_when_the_server_stops(exporter: Exporter) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.exposition import FILES, GOLDEN, text
 from tests.monitoring import TARGET, program
 
-from dataops_exporter import dialects
+from dataops_exporter import compatibility
 from dataops_exporter.metrics import METRICS, Metric
 
 
@@ -19,7 +19,7 @@ def test_it_is_what_the_exporter_serves(file: str) -> None:
     assert text(file) == (GOLDEN / file).read_text(), "if this change is meant: make golden"
 
 
-@pytest.mark.parametrize(("file", "listed"), [("exporter.prom", METRICS), ("dialects.prom", dialects.METRICS)])
+@pytest.mark.parametrize(("file", "listed"), [("exporter.prom", METRICS), ("dialects.prom", compatibility.METRICS)])
 def test_each_metric_of_the_list_is_in_it(file: str, listed: tuple[Metric, ...]) -> None:
     served = set(re.findall(r"^# TYPE (\S+)", (GOLDEN / file).read_text(), re.MULTILINE))
     assert {metric.name for metric in listed} == served
@@ -35,7 +35,7 @@ def test_promtool_has_nothing_to_say_about_our_metrics() -> None:
 
 
 def test_no_name_is_given_twice() -> None:
-    names = [metric.name for metric in (*METRICS, *dialects.METRICS)]
+    names = [metric.name for metric in (*METRICS, *compatibility.METRICS)]
     assert len(names) == len(set(names))
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import (
     Activity,
     Advance,
@@ -474,7 +474,7 @@ def test_what_may_still_be_explained_by_what_is_not_probed_yet_is_not_blamed() -
 
 
 def evaluated(*arguments: Any, **more: Any) -> Any:
-    return fold(*arguments, "test", RULES, THRESHOLDS, **more)
+    return evaluate(*arguments, "test", RULES, THRESHOLDS, **more)
 
 
 def fork(**more: Any) -> PipelineSettings:

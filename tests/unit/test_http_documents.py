@@ -16,7 +16,7 @@ from dataops_core.health.model import Observation, StageState, Status
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings, registry
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 CONFIG = """
 [contexts.here.http]
@@ -69,7 +69,7 @@ def test_progress_backlog_and_labels_are_read(server: JsonServer, tmp_path: Path
     seen = observed(written(tmp_path, server.url))
     assert seen.progress_time == datetime(2026, 1, 5, 8, tzinfo=UTC)
     assert seen.lag_records == 3
-    assert (seen.fact("status"), seen.fact("version"), seen.figure("queue_bytes")) == ("UP", "1.4", 900)
+    assert (seen.attribute("status"), seen.attribute("version"), seen.measurement("queue_bytes")) == ("UP", "1.4", 900)
     method, path, headers = server.asked[-1]
     assert (method, path) == ("GET", "/status?full=1")
     assert (headers["Authorization"], headers["X-Team"]) == ("Bearer T0KEN", "quality")
@@ -175,7 +175,7 @@ def test_each_check_finds_its_problem(
 def test_the_exporter_serves_state_backlog_and_numbers(server: JsonServer, tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, server.url))
     monitor = Monitor(settings)
-    seen = Seen(monitor.once(), monitor.pipelines, settings.exporter, timedelta(1))
+    seen = ServedSnapshot(monitor.once(), monitor.pipelines, settings.exporter, timedelta(1))
     samples = {(metric.name, labels): number for metric, labels, number in snapshot_samples(seen)}
     stage = ("billing", "invoices", "http")
     assert samples["dataops_stage_lag_records", stage] == 3

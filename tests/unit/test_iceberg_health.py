@@ -201,12 +201,12 @@ def test_a_table_that_is_well(append: Callable[..., Table], tmp_path: Path) -> N
     health = pipeline.stage("orders").observation
     assert health is not None
     assert health.progress_time == AT + timedelta(minutes=2)
-    assert (health.figure("snapshots"), health.figure("manifests"), health.figure("refs")) == (3, 3, 1)
-    assert health.figure("metadata_bytes") == Path(table.metadata_location.removeprefix("file://")).stat().st_size
-    assert health.figure("records_added_recent") == 9
+    assert (health.measurement("snapshots"), health.measurement("manifests"), health.measurement("refs")) == (3, 3, 1)
+    assert health.measurement("metadata_bytes") == Path(table.metadata_location.removeprefix("file://")).stat().st_size
+    assert health.measurement("records_added_recent") == 9
     current = table.current_snapshot()
     assert current is not None
-    assert health.fact("snapshot_id") == str(current.snapshot_id)
+    assert health.attribute("snapshot_id") == str(current.snapshot_id)
 
 
 def test_a_missing_data_file_is_found_in_the_end_and_kept_until_it_is_back(
@@ -252,9 +252,9 @@ def test_every_file_is_looked_for_in_turn_and_no_more_than_asked_for_at_a_time(a
 
     watch = FileWatch()
     for _ in range(3):
-        assert watch.look(Store, snapshot, 2) == ()  # type: ignore[arg-type]
+        assert watch.check(Store, snapshot, 2) == ()  # type: ignore[arg-type]
     assert sorted(asked) == sorted(table.inspect.files()["file_path"].to_pylist())
-    watch.look(Store, snapshot, 100)  # type: ignore[arg-type]
+    watch.check(Store, snapshot, 100)  # type: ignore[arg-type]
     assert len(asked) == 12, "one round at most"
 
 
@@ -314,7 +314,7 @@ def test_a_new_streaming_query_means_a_lost_checkpoint(append: Callable[..., Tab
     assert pipeline.verdict.check_id == "orders/checkpoint-lost"
     health = pipeline.stage("orders").observation
     assert health is not None
-    assert (health.figure("epoch"), health.fact("query_id")) == (0, "two")
+    assert (health.measurement("epoch"), health.attribute("query_id")) == (0, "two")
 
 
 def test_a_store_that_lost_the_warehouse_is_named_beside_the_table(

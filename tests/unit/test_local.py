@@ -24,8 +24,8 @@ from dataops_local.display import Display
 from dataops_local.errors import LocalError
 from dataops_local.layout import OFFSETS, ROOT, Layout, cluster_id
 from dataops_local.stack import Stack
+from dataops_local.step_durations import TYPICAL, StepDurations
 from dataops_local.supervisor import Program, Supervisor
-from dataops_local.usual import TYPICAL, Usual
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def wait_for(good: object) -> None:
 
 def test_a_start_says_what_it_waits_for_and_how_long_that_usually_takes(tmp_path: Path) -> None:
     said = io.StringIO()
-    usual = Usual(tmp_path / "usual.json")
+    usual = StepDurations(tmp_path / "usual.json")
     display = Display(Console(file=said, width=60), usual.seconds)
     display.update("trino", "waiting", "waits for kafka")
     assert said.getvalue() == ""
@@ -223,13 +223,13 @@ def test_a_start_says_what_it_waits_for_and_how_long_that_usually_takes(tmp_path
 def test_what_is_usual_comes_from_the_last_starts(tmp_path: Path) -> None:
     path = tmp_path / "usual.json"
     for seconds in (90.0, 20.0, 21.0, 22.0, 23.0, 24.0):
-        Usual(path).remember({"trino": seconds})
-    assert Usual(path).seconds("trino") == 22
-    assert Usual(path).seconds("kafka") == 4, "as measured, where this stack has not started it yet"
-    assert Usual(path).seconds("no such step") is None
+        StepDurations(path).remember({"trino": seconds})
+    assert StepDurations(path).seconds("trino") == 22
+    assert StepDurations(path).seconds("kafka") == 4, "as measured, where this stack has not started it yet"
+    assert StepDurations(path).seconds("no such step") is None
     for broken in ("", "[]", '{"trino": 3}', '{"trino": ["x"]}'):
         path.write_text(broken)
-        assert Usual(path).seconds("trino") == 12
+        assert StepDurations(path).seconds("trino") == 12
 
 
 def test_each_step_of_a_start_has_its_usual_time(layout: Layout) -> None:

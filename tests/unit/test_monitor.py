@@ -129,12 +129,12 @@ def test_what_cannot_be_concluded_once_does_not_end_the_watching(
     steered: dict[str, Callable[[], Observation]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     rounds = iter([OverflowError("too far")])
-    fold = Monitor._fold
+    evaluate = Monitor._evaluate
 
     def sometimes(self: Monitor) -> HealthSnapshot:
         for error in rounds:
             raise error
-        return fold(self)
+        return evaluate(self)
 
     monkeypatch.setattr(Monitor, "_fold", sometimes)
     arrived = threading.Event()

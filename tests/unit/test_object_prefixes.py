@@ -20,7 +20,7 @@ from dataops_core.systems.object_prefix.probe import prefixes_at
 from dataops_core.systems.object_prefix.settings import ObjectStoreSettings
 from dataops_core.systems.object_prefix.store import ObjectStore
 from dataops_core.systems.registry import find_problems, load_settings
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 CONFIG = """
 [contexts.here.object_stores.landing]
@@ -70,17 +70,17 @@ def observed(path: Path) -> Observation:
 def test_the_newest_object_is_the_progress(root: Path, tmp_path: Path) -> None:
     seen = observed(written(tmp_path, root))
     assert (seen.progress_time, seen.lag_records) == (AT + timedelta(hours=4), None)
-    assert (seen.figure("objects"), seen.figure("object_bytes")) == (3, 50)
-    assert seen.fact("newest_object") == "orders/dt=2/c.csv"
+    assert (seen.measurement("objects"), seen.measurement("object_bytes")) == (3, 50)
+    assert seen.attribute("newest_object") == "orders/dt=2/c.csv"
     seen = observed(written(tmp_path, f"file://{root}", 'match = "*.parquet"'))
-    assert (seen.progress_time, seen.figure("objects")) == (AT + timedelta(hours=2), 2)
+    assert (seen.progress_time, seen.measurement("objects")) == (AT + timedelta(hours=2), 2)
 
 
 def test_with_a_marker_only_folders_that_have_it_count(root: Path, tmp_path: Path) -> None:
     path = written(tmp_path, root, 'marker = "_SUCCESS"')
     seen = observed(path)
     assert (seen.progress_time, seen.pending_since) == (AT + timedelta(hours=1), AT + timedelta(hours=2))
-    assert (seen.lag_records, seen.figure("bytes_waiting"), seen.figure("folders_unmarked")) == (2, 40, 1)
+    assert (seen.lag_records, seen.measurement("bytes_waiting"), seen.measurement("folders_unmarked")) == (2, 40, 1)
     put(root, "orders/dt=2/_SUCCESS", 5, 0)
     seen = observed(path)
     assert (seen.progress_time, seen.lag_records) == (AT + timedelta(hours=5), 0)
@@ -96,7 +96,7 @@ def test_objects_that_wait_hold_the_progress_at_the_oldest(root: Path, tmp_path:
     (stage,) = snapshot.pipelines[0].stages
     (finding,) = stage.findings
     assert (finding.check_id, finding.sentence) == ("files/objects-waiting", "3 objects waiting, more than 2")
-    served = Seen(snapshot, monitor.pipelines, settings.exporter, timedelta(1))
+    served = ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1))
     samples = {(metric.name, labels): number for metric, labels, number in snapshot_samples(served)}
     assert samples["dataops_stage_figure", ("orders", "files", "object_prefix", "bytes_waiting", "bytes")] == 50
     assert samples["dataops_component_up", ("landing",)] == 1

@@ -133,7 +133,7 @@ def test_its_metrics_are_exported_and_its_recording_replays_without_it(
     (moment,) = recording.moments()
     (stage,) = recording.snapshot(moment.id).pipeline("orders").stages
     assert stage.observation is not None
-    assert stage.observation.figure("files_waiting") == 1
+    assert stage.observation.measurement("files_waiting") == 1
     assert [finding.check for finding in stage.findings] == ["rejected-files"]
 
 

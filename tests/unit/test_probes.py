@@ -10,9 +10,9 @@ from tests.orders import T0, seconds
 
 from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
 from dataops_core.health.model import Observation
-from dataops_core.systems.airflow.answers import AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool, TaskAtWork
 from dataops_core.systems.airflow.client import NEWEST
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
+from dataops_core.systems.airflow.responses import ActiveTask, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.kafka.model import FirstRecords, Topic
 from dataops_core.systems.spark import probe as spark
@@ -20,7 +20,7 @@ from dataops_core.systems.spark.checkpoint import Batch, Checkpoint
 from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows
 from dataops_core.systems.trino import probe as trino
-from dataops_core.systems.trino.answers import Node, ServerQuery, TrinoInfo
+from dataops_core.systems.trino.responses import Node, ServerQuery, TrinoInfo
 from dataops_core.systems.trino.settings import TrinoViewStage
 
 STAGE = DagStage(name="conform", kind="dag", dag_id="conform")
@@ -35,9 +35,9 @@ class Airflow:
     slots: tuple[Pool, ...] = ()
     failing: tuple[FailedFile, ...] = ()
     refuses: ClientError | None = None
-    working: tuple[TaskAtWork, ...] = ()
+    working: tuple[ActiveTask, ...] = ()
 
-    def at_work(self, dag_id: str, run_id: str, pool: str | None = None) -> tuple[TaskAtWork, ...]:
+    def active_tasks(self, dag_id: str, run_id: str, pool: str | None = None) -> tuple[ActiveTask, ...]:
         if self.refuses is not None:
             raise self.refuses
         return tuple(t for t in self.working if dag_id in ("~", t.dag_id) and pool in (None, t.pool))
@@ -77,7 +77,7 @@ def test_a_run_that_skipped_all_its_tasks_took_in_nothing() -> None:
     seen = observe_dag(STAGE, Airflow([("success", {"load": "skipped"})]))  # type: ignore[arg-type]
     assert seen.progress_time is None
     assert "its successful runs had nothing to do" in seen.notes
-    assert seen.fact("last_work") is None, "there is none before"
+    assert seen.attribute("last_work") is None, "there is none before"
 
 
 def test_a_run_that_did_something_is_found_behind_many_that_did_not_or_its_absence_is_no_proof() -> None:
@@ -85,7 +85,7 @@ def test_a_run_that_did_something_is_found_behind_many_that_did_not_or_its_absen
     seen = observe_dag(STAGE, Airflow([*[idle] * 15, ("success", {"load": "success"})]))  # type: ignore[arg-type]
     assert seen.progress_time == T0 - seconds(60 * 15)
     seen = observe_dag(STAGE, Airflow([idle] * NEWEST))  # type: ignore[arg-type]
-    assert seen.fact("last_work") is not None, "there may be one before those that are looked at"
+    assert seen.attribute("last_work") is not None, "there may be one before those that are looked at"
 
 
 @pytest.mark.parametrize(
@@ -120,43 +120,45 @@ def test_a_dag_tells_when_it_is_due_how_long_it_takes_and_why_its_file_fails() -
     broken = FailedFile("conform.py", "NameError: name 'x' is not defined", T0)
     airflow = Airflow([("running", {}), ("success", {"load": "success"})], its, failing=(broken,))
     seen = observe_dag(STAGE, airflow)  # type: ignore[arg-type]
-    assert seen.figure("next_run_due") == (T0 + seconds(300)).timestamp()
-    assert seen.figure("run_duration_median") == 5
-    assert seen.figure("run_started_at") == T0.timestamp()
-    assert seen.fact("import_error") == "conform.py: NameError: name 'x' is not defined"
-    assert (seen.fact("active_run"), seen.fact("paused")) == ("0", "yes")
-    assert (seen.figure("runs_running"), seen.figure("runs_failed")) == (1, 0)
+    assert seen.measurement("next_run_due") == (T0 + seconds(300)).timestamp()
+    assert seen.measurement("run_duration_median") == 5
+    assert seen.measurement("run_started_at") == T0.timestamp()
+    assert seen.attribute("import_error") == "conform.py: NameError: name 'x' is not defined"
+    assert (seen.attribute("active_run"), seen.attribute("paused")) == ("0", "yes")
+    assert (seen.measurement("runs_running"), seen.measurement("runs_failed")) == (1, 0)
 
 
-def working(task: str, state: str, pool: str = "silver", dag_id: str = "conform", age: float = 0) -> TaskAtWork:
-    return TaskAtWork(dag_id, "0", task, state, pool, T0 - seconds(age) if state == "running" else None)
+def working(task: str, state: str, pool: str = "silver", dag_id: str = "conform", age: float = 0) -> ActiveTask:
+    return ActiveTask(dag_id, "0", task, state, pool, T0 - seconds(age) if state == "running" else None)
 
 
 def test_a_run_tells_which_task_runs_or_which_waits_for_a_slot_and_who_holds_it() -> None:
     full = (Pool("silver", 1, 0, 1),)
     merge, other = working("merge", "scheduled"), working("load", "running", dag_id="other", age=720)
 
-    def seen(*tasks: TaskAtWork, pools: tuple[Pool, ...] = full) -> Observation:
+    def seen(*tasks: ActiveTask, pools: tuple[Pool, ...] = full) -> Observation:
         runs = [("running", {}), ("success", {"load": "success"})]
         return observe_dag(STAGE, Airflow(runs, slots=pools, working=tasks))  # type: ignore[arg-type]
 
     waits = seen(merge, other)
-    assert (waits.fact("task_waiting"), waits.fact("waits_for_pool")) == ("merge", "silver")
-    assert waits.fact("slot_held_by") == "load of other"
-    assert waits.figure("slot_held_since") == (T0 - seconds(720)).timestamp()
-    assert waits.figure("waited_pool_slots") == 1
+    assert (waits.attribute("task_waiting"), waits.attribute("waits_for_pool")) == ("merge", "silver")
+    assert waits.attribute("slot_held_by") == "load of other"
+    assert waits.measurement("slot_held_since") == (T0 - seconds(720)).timestamp()
+    assert waits.measurement("waited_pool_slots") == 1
     runs = seen(working("merge", "running", age=30), working("check", "scheduled"))
-    assert (runs.fact("task_running"), runs.fact("waits_for_pool")) == ("merge", None), "it holds the slot itself"
-    assert runs.figure("task_started_at") == (T0 - seconds(30)).timestamp()
-    assert seen(working("merge", "queued")).fact("waits_for_pool") is None, "a queued task has its slot"
-    assert seen(merge, pools=(Pool("silver", 2, 1, 1),)).fact("waits_for_pool") is None, "a slot is free"
-    assert seen(merge, pools=()).fact("waits_for_pool") is None
+    assert (runs.attribute("task_running"), runs.attribute("waits_for_pool")) == ("merge", None), (
+        "it holds the slot itself"
+    )
+    assert runs.measurement("task_started_at") == (T0 - seconds(30)).timestamp()
+    assert seen(working("merge", "queued")).attribute("waits_for_pool") is None, "a queued task has its slot"
+    assert seen(merge, pools=(Pool("silver", 2, 1, 1),)).attribute("waits_for_pool") is None, "a slot is free"
+    assert seen(merge, pools=()).attribute("waits_for_pool") is None
 
 
 def test_a_run_whose_tasks_cannot_be_read_is_observed_without() -> None:
     airflow = Airflow([("running", {}), ("success", {"load": "success"})], refuses=PermissionDenied("no"))
     seen = observe_dag(STAGE, airflow)  # type: ignore[arg-type]
-    assert seen.fact("task_running") is None
+    assert seen.attribute("task_running") is None
     assert seen.progress_time == T0 - seconds(60)
 
 
@@ -164,18 +166,18 @@ def test_airflow_tells_its_heartbeats_its_full_pools_and_the_files_that_fail() -
     pools = (Pool("default_pool", 16, 0, 5), Pool("endless", -1, -1, 9), Pool("free", 4, 2, 0))
     detail, seen = observe_airflow(Airflow(slots=pools, failing=(FailedFile("x.py", "SyntaxError", T0),)))  # type: ignore[arg-type]
     assert detail == "metadatabase healthy"
-    assert seen.figure("scheduler_heartbeat") == (T0 - seconds(90)).timestamp()
-    assert seen.fact("scheduler") == "unhealthy"
-    assert seen.fact("pools_full") == "default_pool (slots: 16, tasks that wait: 5)"
-    assert (seen.figure("pool_slots"), seen.figure("pool_slots_open")) == (20, 2)
-    assert seen.fact("import_error_files") == "x.py (SyntaxError)"
+    assert seen.measurement("scheduler_heartbeat") == (T0 - seconds(90)).timestamp()
+    assert seen.attribute("scheduler") == "unhealthy"
+    assert seen.attribute("pools_full") == "default_pool (slots: 16, tasks that wait: 5)"
+    assert (seen.measurement("pool_slots"), seen.measurement("pool_slots_open")) == (20, 2)
+    assert seen.attribute("import_error_files") == "x.py (SyntaxError)"
 
 
 def test_airflow_that_lets_us_see_its_health_alone_is_seen_so_far() -> None:
     _, seen = observe_airflow(Airflow(refuses=PermissionDenied("no")))  # type: ignore[arg-type]
-    assert seen.fact("scheduler") == "unhealthy"
-    assert seen.fact("pools_full") is None
-    assert seen.figure("pool_slots") is None, "unknown is not none"
+    assert seen.attribute("scheduler") == "unhealthy"
+    assert seen.attribute("pools_full") is None
+    assert seen.measurement("pool_slots") is None, "unknown is not none"
 
 
 def query(query_id: str, state: str, age: float, **more: object) -> ServerQuery:
@@ -230,15 +232,19 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
     load = trino.Load()
     detail, seen = trino.observe_trino(cluster, load)  # type: ignore[arg-type]
     assert detail == "version 476, up 3m"
-    assert (seen.figure("nodes_active"), seen.figure("nodes_inactive"), seen.fact("nodes_inactive")) == (2, 1, "w2")
-    assert (seen.figure("queries_queued"), seen.figure("queries_running")) == (2, 2)
-    assert seen.figure("queued_longest") == pytest.approx(90, abs=5)
-    assert seen.fact("queued") == "q2 of ann is waiting for resources in resource group global"
-    assert seen.fact("planning") == "q3 of ann is planning in resource group global"
-    assert seen.figure("queries_failed_recent") == 1
-    assert seen.fact("failed") == "ICEBERG_CANNOT_OPEN_SPLIT (1)"
-    assert seen.figure("commits_failed_recent") == 2, "and no failures besides"
-    assert seen.fact("conflict") == "q8 of ann: MERGE INTO s.o"
+    assert (seen.measurement("nodes_active"), seen.measurement("nodes_inactive"), seen.attribute("nodes_inactive")) == (
+        2,
+        1,
+        "w2",
+    )
+    assert (seen.measurement("queries_queued"), seen.measurement("queries_running")) == (2, 2)
+    assert seen.measurement("queued_longest") == pytest.approx(90, abs=5)
+    assert seen.attribute("queued") == "q2 of ann is waiting for resources in resource group global"
+    assert seen.attribute("planning") == "q3 of ann is planning in resource group global"
+    assert seen.measurement("queries_failed_recent") == 1
+    assert seen.attribute("failed") == "ICEBERG_CANNOT_OPEN_SPLIT (1)"
+    assert seen.measurement("commits_failed_recent") == 2, "and no failures besides"
+    assert seen.attribute("conflict") == "q8 of ann: MERGE INTO s.o"
     trino.observe_trino(cluster, load)  # type: ignore[arg-type]
     assert cluster.asked == 1, "asking costs Trino real work"
 
@@ -246,15 +252,15 @@ def test_trino_tells_what_waits_and_why_and_what_fails_not_by_its_users_fault() 
 def test_a_queue_that_is_full_is_told_though_our_own_query_waits_in_it() -> None:
     full = Trino((query("q1", "QUEUED", 300),), refuses=TimedOut("slow"))
     _, seen = trino.observe_trino(full, trino.Load())  # type: ignore[arg-type]
-    assert seen.figure("queued_longest") == pytest.approx(300, abs=5)
-    assert seen.figure("nodes_active") is None, "unknown is not none"
+    assert seen.measurement("queued_longest") == pytest.approx(300, abs=5)
+    assert seen.measurement("nodes_active") is None, "unknown is not none"
 
 
 def test_that_our_own_query_waits_for_workers_tells_that_there_are_none() -> None:
     _, seen = trino.observe_trino(Trino(refuses=NoWorkers("none")), trino.Load())  # type: ignore[arg-type]
-    assert seen.fact("workers") == "none"
+    assert seen.attribute("workers") == "none"
     _, seen = trino.observe_trino(Trino(refuses=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
-    assert seen.fact("workers") is None
+    assert seen.attribute("workers") is None
 
 
 def test_a_view_that_no_worker_can_read_has_failed_and_one_that_is_slow_is_unknown() -> None:
@@ -280,7 +286,7 @@ def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_ther
 def test_what_a_query_waited_in_the_queue_is_no_planning() -> None:
     cluster = Trino((query("q1", "PLANNING", 301, queued=300),))
     _, seen = trino.observe_trino(cluster, trino.Load())  # type: ignore[arg-type]
-    assert seen.figure("planning_longest") == pytest.approx(1, abs=5)
+    assert seen.measurement("planning_longest") == pytest.approx(1, abs=5)
 
 
 class Kafka:
@@ -323,9 +329,9 @@ def test_a_query_tells_its_late_rows_where_spark_does_and_does_without_where_not
         return spark.observe_query(stage, Kafka, None, ui)  # type: ignore[arg-type]
 
     dropped = seen(Ui(1200))
-    assert (dropped.figure("rows_late_recent"), dropped.figure("rows_late_at")) == (1200, T0.timestamp())
-    assert (seen(Ui(0)).figure("rows_late_recent"), seen(Ui(0)).figure("rows_late_at")) == (0, None)
+    assert (dropped.measurement("rows_late_recent"), dropped.measurement("rows_late_at")) == (1200, T0.timestamp())
+    assert (seen(Ui(0)).measurement("rows_late_recent"), seen(Ui(0)).measurement("rows_late_at")) == (0, None)
     for ui in (None, Ui(None), Ui(failure=ConfigError("NOPE is not set"))):
-        assert seen(ui).figure("rows_late_recent") is None, "unknown is not none"
-        assert seen(ui).figure("batch_committed") == 7
+        assert seen(ui).measurement("rows_late_recent") is None, "unknown is not none"
+        assert seen(ui).measurement("batch_committed") == 7
     assert seen(ui).notes == ("late rows are not known: NOPE is not set",)

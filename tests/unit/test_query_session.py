@@ -16,7 +16,7 @@ from dataops_core.actions.sql import assess_sql
 from dataops_core.errors import ActionRefused, QueryFailed, TimedOut
 from dataops_core.sql.results import CHUNK_ROWS, Result
 from dataops_core.sql.scan import statements
-from dataops_core.systems.trino.answers import QueryProgress
+from dataops_core.systems.trino.responses import QueryProgress
 from dataops_tui import query_session
 from dataops_tui.query_session import Outcome, QueryEnd, QuerySession, ReadEnd
 

@@ -27,7 +27,7 @@ from tests.settings import RULES, THRESHOLDS
 
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
-from dataops_core.health.evaluate import fold
+from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import HealthSnapshot, Observation
 from dataops_core.recorder import recorder as recorder_module
 from dataops_core.recorder.recorder import Recorder, cut
@@ -223,7 +223,7 @@ def test_a_recording_stays_below_its_size(tmp_path: Path) -> None:
 def test_a_first_look_that_knows_nothing_is_not_kept(tmp_path: Path) -> None:
     recorder = record(tmp_path / "r.sqlite")
     whole = next(looks(1))
-    starting = fold(None, whole.probes[1:], {"p": CHAIN}, T0, "test", RULES, THRESHOLDS)
+    starting = evaluate(None, whole.probes[1:], {"p": CHAIN}, T0, "test", RULES, THRESHOLDS)
     recorder.write(starting)
     assert Recording(tmp_path / "r.sqlite").moments() == ()
     recorder.write(whole)

@@ -18,7 +18,7 @@ from dataops_core.errors import (
     RequestRefused,
 )
 from dataops_core.systems.iceberg.store import store_error
-from dataops_core.systems.trino.answers import read_http_error
+from dataops_core.systems.trino.responses import read_http_error
 from dataops_core.transport.http import refusal
 
 TITLE = "<!doctype html><html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>"

@@ -34,7 +34,7 @@ from dataops_core.systems.registry import find_problems, load_settings
 from dataops_core.systems.sql.client import DatabaseClient
 from dataops_core.systems.sql.reading import query_problem
 from dataops_core.systems.sql.settings import DatabaseSettings
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 CONFIG = """
 [contexts.here.databases.shop]
@@ -78,7 +78,7 @@ def observed(path: Path, timeout: float = 10.0) -> Observation:
 def test_the_row_is_read_by_its_columns(shop: Path, tmp_path: Path) -> None:
     seen = observed(written(tmp_path, f"sqlite:///{shop}"))
     assert seen.progress_time == datetime(2026, 1, 5, 8, tzinfo=UTC)
-    assert (seen.position, seen.figure("amount"), seen.fact("version")) == (2, 3.5, "v1")
+    assert (seen.position, seen.measurement("amount"), seen.attribute("version")) == (2, 3.5, "v1")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_doctor_and_exporter_show_it(shop: Path, tmp_path: Path) -> None:
     assert component.status.value == "ok", component.steps
     assert {"progress_time: found", "label version: found"} <= {step.detail for step in stage.steps}
     monitor = Monitor(settings)
-    seen = Seen(monitor.once(), monitor.pipelines, settings.exporter, timedelta(1))
+    seen = ServedSnapshot(monitor.once(), monitor.pipelines, settings.exporter, timedelta(1))
     found = {(metric.name, labels): number for metric, labels, number in snapshot_samples(seen)}
     assert found["dataops_stage_figure", ("invoices", "invoices", "sql", "amount", "")] == 3.5
     assert found["dataops_component_up", ("shop",)] == 1

@@ -12,8 +12,8 @@ from tests.trino_server import Script, TrinoServer, listed
 
 from dataops_core.cli.sql import _Reader
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed, TimedOut
-from dataops_core.systems.trino.answers import splits
 from dataops_core.systems.trino.client import TrinoClient
+from dataops_core.systems.trino.responses import splits
 from dataops_core.systems.trino.settings import TrinoSettings
 
 

@@ -16,7 +16,7 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from dataops_core.actions import Backfill, Gate
+from dataops_core.actions import ActionPolicy, Backfill
 from dataops_core.config import Settings, StageSettings, context_of
 from dataops_core.errors import ActionRefused, NotFound
 from dataops_core.gc_tuning import IDLE_SECONDS, IdleCollector
@@ -154,7 +154,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         settings: Settings,
         context: str | None,
         watch: Callable[[], Watching],
-        gate: Gate | None = None,
+        policy: ActionPolicy | None = None,
         watch_other: Callable[[str], Watching] | None = None,
         *,
         utf8: bool = True,
@@ -173,7 +173,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.theme = settings.console.theme
         self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii, strict=not utf8)
         self.set_keymap(settings.console.keys)
-        self.gate = gate or Gate(self.context_name, self.context_settings, audit=settings.audit)
+        self.policy = policy or ActionPolicy(self.context_name, self.context_settings, audit=settings.audit)
         self.events: deque[Event] = deque(maxlen=EVENTS)
         """What has changed since the console was started, oldest first."""
         self._collector = IdleCollector()
@@ -363,7 +363,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         if name != self.context_name:
             before, self.monitor, self.snapshot = self.monitor, None, None
             self.context_name, self.context_settings = context_of(self.settings, name)
-            self.gate = Gate(self.context_name, self.context_settings, self.gate.audit.path, self.settings.audit)
+            self.policy = ActionPolicy(
+                self.context_name, self.context_settings, self.policy.audit.path, self.settings.audit
+            )
             self.events.clear()
             self.forget()
             self._connect(partial(self._watch_other, name), before)
@@ -387,7 +389,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             preview: The exact calls.
             do: Does it in the background; gets what was typed to confirm, and returns what was done in one line.
         """
-        word = self.gate.confirmation()
+        word = self.policy.confirmation()
 
         def go(typed: str | None) -> None:
             in_background(self, title, lambda: self._done(do(typed)))
@@ -485,7 +487,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         if airflow is None:
             self.notify(self.clients.why_not("Airflow"), severity="error")
             return
-        word = self.gate.confirmation()
+        word = self.policy.confirmation()
         if word is None:
             self._trigger(airflow, dag_id, {}, None)  # the gate refuses, and audits it
             return
@@ -506,7 +508,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def _trigger_typed(self, dag_id: str) -> None:
         """Trigger a DAG whose name was typed, once Airflow has it."""
         airflow, screen = self.clients.airflow, self.screen
-        if airflow is None or self.gate.confirmation() is None or self.is_listed("DAG", dag_id):
+        if airflow is None or self.policy.confirmation() is None or self.is_listed("DAG", dag_id):
             self.trigger(dag_id)
             return
 
@@ -575,14 +577,14 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         call = f"POST {message.airflow.target}/api/v2/backfills {json.dumps(wanted.body)}"
 
         def do(confirmed: str | None) -> str:
-            number = self.gate.backfill(message.airflow, wanted, confirmed)
+            number = self.policy.backfill(message.airflow, wanted, confirmed)
             return f"backfill {number} of {wanted.dag_id}: {runs}"
 
         self.act(f"Backfill {wanted.dag_id}: {runs}", "\n".join([call, *shown, *more]), do)
 
     def _trigger(self, airflow: AirflowClient, dag_id: str, conf: dict[str, object], confirmed: str | None) -> None:
         def work() -> None:
-            self.post_message(DagTriggered(self.gate.trigger_dag(airflow, dag_id, conf, confirmed)))
+            self.post_message(DagTriggered(self.policy.trigger_dag(airflow, dag_id, conf, confirmed)))
 
         in_background(self, f"triggering {dag_id}", work)
 

@@ -13,8 +13,8 @@ from dataops_core.health.model import HealthSnapshot
 
 if TYPE_CHECKING:
     from dataops_core.actions import Backfill
-    from dataops_core.systems.airflow.answers import DagRun
     from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.responses import DagRun
     from dataops_core.systems.airflow.runs import Param
     from dataops_core.systems.kafka.records import Record
     from dataops_tui.time_travel import History, Move, Past

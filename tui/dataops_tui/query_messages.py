@@ -13,7 +13,7 @@ from dataops_core.sql.statistics import ColumnStatistics
 
 if TYPE_CHECKING:
     from dataops_core.actions.sql import Classification
-    from dataops_core.systems.trino.answers import QueryDetail
+    from dataops_core.systems.trino.responses import QueryDetail
     from dataops_tui.query_session import ReadEnd
 
 

@@ -18,14 +18,14 @@ from dataops_core.errors import BadAnswer, DataopsError
 from dataops_core.health.text import count, duration
 from dataops_core.sql.plan import Plan, read_plan
 from dataops_core.sql.results import Result
-from dataops_core.systems.trino.answers import splits
+from dataops_core.systems.trino.responses import splits
 from dataops_core.values import Columns
 from dataops_tui import styled
 
 if TYPE_CHECKING:
     from dataops_core.actions.sql import Classification
     from dataops_core.sql.scan import Statement
-    from dataops_core.systems.trino.answers import QueryProgress
+    from dataops_core.systems.trino.responses import QueryProgress
 
 MAX_ROWS = 1_000_000
 """Rows that are kept; a query with more is stopped there, and that is said."""

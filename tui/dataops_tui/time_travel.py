@@ -14,7 +14,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.reactive import reactive
 
-from dataops_core.actions import Gate
+from dataops_core.actions import ActionPolicy
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.health.text import clock
@@ -151,18 +151,18 @@ class TimeTravel(App[None]):
         return self.monitor is not None and self.monitor.replays
 
     @property
-    def gate(self) -> Gate:
+    def policy(self) -> ActionPolicy:
         """What actions pass; none does while the past is shown."""
         past = self.shown_past
         if past is None:
-            return self._gate
+            return self._policy
         at = clock(past.snapshot.taken_at, past.snapshot.taken_at)
         remedy = "a recording cannot be changed" if past.replay else "press Esc to go back to live"
-        return self._gate.held(f"the console shows the past ({at}): {remedy}")
+        return self._policy.held(f"the console shows the past ({at}): {remedy}")
 
-    @gate.setter
-    def gate(self, gate: Gate) -> None:
-        self._gate = gate
+    @policy.setter
+    def policy(self, policy: ActionPolicy) -> None:
+        self._policy = policy
 
     def action_travel(self, step: int) -> None:
         """Go one look back, or forth."""

@@ -2,7 +2,16 @@
 
 from dataops_core.actions.audit import AuditLog, AuditReport, default_audit_path
 from dataops_core.actions.backfill import Again, Backfill
-from dataops_core.actions.policy import Gate, parse_conf
+from dataops_core.actions.policy import ActionPolicy, parse_conf
 from dataops_core.actions.risk import SqlRisk
 
-__all__ = ["Again", "AuditLog", "AuditReport", "Backfill", "Gate", "SqlRisk", "default_audit_path", "parse_conf"]
+__all__ = [
+    "ActionPolicy",
+    "Again",
+    "AuditLog",
+    "AuditReport",
+    "Backfill",
+    "SqlRisk",
+    "default_audit_path",
+    "parse_conf",
+]

@@ -19,8 +19,8 @@ from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.actions.sql import Classification
-    from dataops_core.systems.airflow.answers import DagRun
     from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.responses import DagRun
     from dataops_core.systems.airflow.runs import TaskInstance
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.model import Sent
@@ -36,7 +36,7 @@ KILL_MESSAGE = "killed by an operator with dataops-tui"
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
 
 
-class Gate:
+class ActionPolicy:
     """Lets actions of one context pass, or refuses them.
 
     Args:
@@ -59,11 +59,11 @@ class Gate:
         """Where everything that is done or refused is written down."""
         self._held: str | None = None
 
-    def held(self, why: str) -> Gate:
+    def held(self, why: str) -> ActionPolicy:
         """Return the same gate, but refusing every change for that reason."""
-        gate = copy(self)
-        gate._held = why  # noqa: SLF001 - of its own class
-        return gate
+        policy = copy(self)
+        policy._held = why  # noqa: SLF001 - of its own class
+        return policy
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
         """Return the word that confirms an action of that risk; a DAG's run is a write.

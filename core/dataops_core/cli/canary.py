@@ -14,7 +14,7 @@ from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
 from dataops_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dataops_core.canary import Passage
+    from dataops_core.canary import HopResult
 
 COLUMNS = (("hop", "varchar"), ("outcome", "varchar"), ("took s", "double"), ("after s", "double"), ("why", "varchar"))
 
@@ -61,14 +61,14 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     pipeline = chosen.pipelines[name]
     if pipeline.canary is None:
         raise ConfigError(f"the pipeline {name} has no canary", hint=f"declare it in [pipelines.{name}.canary]")
-    clients, gate = chosen.clients, chosen.gate
-    word = gate.confirmation()
+    clients, policy = chosen.clients, chosen.policy
+    word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{chosen.name}".', word)
     made = Canary.make(pipeline.canary, datetime.now(UTC))
     hops = hops_of(pipeline, pipeline.canary, made, clients)
     began, sent_at = time.monotonic(), datetime.now(UTC)
-    sent = gate.send_canary(clients.need("kafka", pipeline.canary.on), made.topic, made.key, made.value, confirmed)
+    sent = policy.send_canary(clients.need("kafka", pipeline.canary.on), made.topic, made.key, made.value, confirmed)
     sending = time.monotonic() - began
     say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:
@@ -80,7 +80,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     if as_json:
         write_json(as_dict(journey))
     else:
-        write_rows("table", COLUMNS, [_row(passage) for passage in journey.passages])
+        write_rows("table", COLUMNS, [_row(result) for result in journey.passages])
     return _exit_code(passages)
 
 
@@ -88,12 +88,12 @@ def _say_seen(hop: str, after: float) -> None:
     say(f"seen in {hop} after {after:.1f} s")
 
 
-def _row(passage: Passage) -> tuple[str | float | None, ...]:
-    took, after = (None if value is None else round(value, 1) for value in (passage.took, passage.after))
-    return (passage.hop, passage.outcome.value, took, after, passage.error or "")
+def _row(result: HopResult) -> tuple[str | float | None, ...]:
+    took, after = (None if value is None else round(value, 1) for value in (result.took, result.after))
+    return (result.hop, result.outcome.value, took, after, result.error or "")
 
 
-def _exit_code(passages: tuple[Passage, ...]) -> Exit:
+def _exit_code(passages: tuple[HopResult, ...]) -> Exit:
     from dataops_core.canary import Outcome
 
     last = passages[-1].outcome

@@ -25,12 +25,12 @@ from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write, write
 from dataops_core.errors import ClientError, NotFound, TimedOut, Unreachable
 
 if TYPE_CHECKING:
-    from dataops_core.actions import Backfill, Gate
-    from dataops_core.systems.airflow.answers import DagRun
+    from dataops_core.actions import ActionPolicy, Backfill
     from dataops_core.systems.airflow.client import AirflowClient
+    from dataops_core.systems.airflow.responses import DagRun
     from dataops_core.systems.airflow.runs import LogLine
 
-LOOK_EVERY = 1.0
+POLL_EVERY = 1.0
 """Seconds between two looks at a run that is waited for."""
 ENDED = ("success", "failed")
 LOG_EVERY = 2.0
@@ -249,12 +249,12 @@ def _set_paused(
     invocation: Invocation, component: str | None, dag_id: str, *, paused: bool, confirmed: str | None
 ) -> int:
     """Pause a DAG, or let it go on."""
-    place, gate, airflow = _open(invocation, component)
-    word = gate.confirmation()
+    place, policy, airflow = _open(invocation, component)
+    word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
         what = "pauses" if paused else "unpauses"
         confirmed = ask_word(f"This {what} {dag_id} {place}.", word)
-    gate.set_paused(airflow, [dag_id], paused=paused, confirmed=confirmed)
+    policy.set_paused(airflow, [dag_id], paused=paused, confirmed=confirmed)
     say(f"dataops: {dag_id} is {'paused' if paused else 'unpaused'}")
     return Exit.OK
 
@@ -301,11 +301,11 @@ def _trigger(
     confirmed: str | None,
 ) -> int:
     """Trigger a run, write its id, and wait for its end if asked to; `wait` is in seconds."""
-    place, gate, airflow = _open(invocation, component)
-    word = gate.confirmation()
+    place, policy, airflow = _open(invocation, component)
+    word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f"This triggers {dag_id} {place}.", word)
-    run = gate.trigger_dag(airflow, dag_id, conf, confirmed)
+    run = policy.trigger_dag(airflow, dag_id, conf, confirmed)
     write(f"{run.run_id}\n")
     if wait is None:
         return Exit.OK
@@ -326,25 +326,25 @@ def _backfill(
     """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
     from dataops_core.systems.airflow.runs import backfill_dates
 
-    place, gate, airflow = _open(invocation, component)
+    place, policy, airflow = _open(invocation, component)
     dates = backfill_dates(airflow, wanted.body)
     for date in dates:
         write(f"{date.isoformat()}\n")
     if dry_run or not dates:
         say(f"dataops: {len(dates)} runs of {wanted.dag_id} would be made")
         return Exit.OK
-    word = gate.confirmation()
+    word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f"This makes {len(dates)} runs of {wanted.dag_id} {place}.", word)
-    say(f"dataops: backfill {gate.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} is under way")
+    say(f"dataops: backfill {policy.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} is under way")
     return Exit.OK
 
 
-def _open(invocation: Invocation, component: str | None) -> tuple[str, Gate, AirflowClient]:
+def _open(invocation: Invocation, component: str | None) -> tuple[str, ActionPolicy, AirflowClient]:
     """Return where the command works, what allows its actions, and the client."""
     chosen = invocation.chosen()
     name = chosen.component("airflow", "Airflow", component)
-    return chosen.place("airflow", name), chosen.gate, chosen.clients.need("airflow", name)
+    return chosen.place("airflow", name), chosen.policy, chosen.clients.need("airflow", name)
 
 
 def _run(run: DagRun) -> tuple[Any, ...]:
@@ -380,7 +380,7 @@ def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
             return run
         if time.monotonic() - began > within:
             raise TimedOut(f"the run {run.run_id} did not end within {duration(within)}", hint="it goes on")
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_EVERY)
         try:
             run = airflow.run(run.dag_id, run.run_id)
         except (Unreachable, TimedOut) as error:

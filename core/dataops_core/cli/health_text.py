@@ -9,7 +9,6 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from dataops_core.cli.printing import rendered, safe, table
-from dataops_core.health.figures import further, stage_figures
 from dataops_core.health.model import (
     ComponentHealth,
     HealthSnapshot,
@@ -19,6 +18,7 @@ from dataops_core.health.model import (
     StageHealth,
     Verdict,
 )
+from dataops_core.health.stage_values import further_values, stage_values
 from dataops_core.health.text import (
     STATE_COLOURS,
     STATE_GLYPHS,
@@ -45,21 +45,21 @@ def why(
     if stage is not None:
         yield ""
         yield f"[bold]{safe(stage.name)}[/]  {_state(stage)}  {safe(stage.reason)}"
-        yield _pairs(*stage_figures(stage, now), *_facts(stage.observation))
+        yield _pairs(*stage_values(stage, now), *_attributes(stage.observation))
     if component is not None:
         yield ""
         yield _components((component,))
-        yield _pairs(*(further(component.observation, now) if component.observation else ()))
+        yield _pairs(*(further_values(component.observation, now) if component.observation else ()))
     findings = (*(stage.findings if stage else ()), *(component.findings if component else ()))
     for finding in findings:
         yield ""
         yield f"{finding.severity.value}  {safe(finding.check_id)}: {safe(finding.sentence)}"
-        yield from (f"  {safe(line)}" for line in (*finding.evidence, *_mend(finding.remedy)))
+        yield from (f"  {safe(line)}" for line in (*finding.evidence, *_remedy_lines(finding.remedy)))
 
 
-def _facts(seen: Observation | None) -> Iterator[tuple[str, str]]:
-    for fact in seen.facts if seen else ():
-        yield fact.name.replace("_", " "), fact.text
+def _attributes(seen: Observation | None) -> Iterator[tuple[str, str]]:
+    for attribute in seen.facts if seen else ():
+        yield attribute.name.replace("_", " "), attribute.text
 
 
 def _pairs(*pairs: tuple[str, str]) -> Table:
@@ -84,10 +84,10 @@ def _verdict(pipeline: PipelineHealth) -> list[str]:
     colour = STATUS_COLOURS[verdict.status]
     status = f"[{colour} bold]{STATUS_GLYPHS[verdict.status]} {words(verdict.status).upper()}[/]"
     age = UNKNOWN if pipeline.data_age is None else duration(pipeline.data_age)
-    promised = "" if pipeline.objective is None else f" (promised: {duration(pipeline.objective)})"
+    objective = "" if pipeline.objective is None else f" (promised: {duration(pipeline.objective)})"
     return [
         f"{status}  [bold]{safe(pipeline.name)}[/]  {safe(verdict.sentence)}",
-        f"  data age: {age}{promised}",
+        f"  data age: {age}{objective}",
         *(f"  {safe(line)}" for line in _because(verdict)),
     ]
 
@@ -96,10 +96,10 @@ def _because(verdict: Verdict) -> list[str]:
     lines = list(verdict.evidence)
     if verdict.blast_radius:
         lines.append(f"affected: {', '.join(verdict.blast_radius)}")
-    return [*lines, *_mend(verdict.remedy)]
+    return [*lines, *_remedy_lines(verdict.remedy)]
 
 
-def _mend(remedy: Remedy | None) -> list[str]:
+def _remedy_lines(remedy: Remedy | None) -> list[str]:
     if remedy is None:
         return []
     return [f"remedy: {remedy.text}", *([f"  $ {remedy.command}"] if remedy.command is not None else [])]

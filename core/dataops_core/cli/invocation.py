@@ -16,7 +16,7 @@ from dataops_core.cli.terminal import Exit, OutputFailed, exit_code
 from dataops_core.errors import ConfigError, DataopsError
 
 if TYPE_CHECKING:
-    from dataops_core.actions import Gate
+    from dataops_core.actions import ActionPolicy
     from dataops_core.config import ContextSettings, PipelineSettings, Settings
     from dataops_core.systems.clients import Clients
 
@@ -97,11 +97,11 @@ class Chosen:
         return Clients(self.context, self.settings.probe_timeout)
 
     @property
-    def gate(self) -> Gate:
+    def policy(self) -> ActionPolicy:
         """What allows, refuses and audits the actions of the context."""
-        from dataops_core.actions import Gate
+        from dataops_core.actions import ActionPolicy
 
-        return Gate(self.name, self.context, audit=self.settings.audit)
+        return ActionPolicy(self.name, self.context, audit=self.settings.audit)
 
     @property
     def pipelines(self) -> dict[str, PipelineSettings]:

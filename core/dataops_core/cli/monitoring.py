@@ -158,9 +158,9 @@ def _verify(
     elif alertmanager is None:
         raise ConfigError("a test alert is sent to an Alertmanager, and none is named", hint="add --alertmanager URL")
     else:
-        gate, confirmed = chosen.gate, sending.confirmed
+        policy, confirmed = chosen.policy, sending.confirmed
         alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))
-        word = gate.confirmation()
+        word = policy.confirmation()
         if word is not None and confirmed is None and can_ask():
             confirmed = ask_word(f"This raises an alert at {alertmanager.target}: somebody may be called.", word)
         found = verify(
@@ -168,13 +168,13 @@ def _verify(
             alertmanager,
             wanted,
             alert,
-            lambda client, sent: gate.send_alert(client, sent.labels, sent.annotations, sent.ends_at, confirmed),
+            lambda client, sent: policy.send_alert(client, sent.labels, sent.annotations, sent.ends_at, confirmed),
         )
     if as_json:
-        told = as_dict(found, prometheus.target, None if alertmanager is None else alertmanager.target)
-        write_json(told)
+        document = as_dict(found, prometheus.target, None if alertmanager is None else alertmanager.target)
+        write_json(document)
     else:
-        show([_table(found), "", *_mends(found)])
+        show([_table(found), "", *_remedies(found)])
     return _exit_code(found)
 
 
@@ -277,7 +277,7 @@ def _table(found: Report[Check]) -> Table:
     return rows
 
 
-def _mends(found: Report[Check]) -> Iterator[str]:
+def _remedies(found: Report[Check]) -> Iterator[str]:
     from dataops_core.cli.printing import safe
     from dataops_core.cli.steps import marked
 

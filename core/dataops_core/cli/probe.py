@@ -82,17 +82,17 @@ def _probe(invocation: Invocation, asked: Asked, *, watch: bool, every: float | 
     chosen = invocation.chosen()
     every = every or chosen.settings.refresh
     monitor = Monitor(choose(chosen, asked).model_copy(update={"refresh": every}), chosen.name)
-    code = _look(monitor, asked, watch=watch, as_json=as_json)
+    code = _run(monitor, asked, watch=watch, as_json=as_json)
     try:
         while watch:
             time.sleep(every)
-            code = _look(monitor, asked, watch=True, as_json=as_json)
+            code = _run(monitor, asked, watch=True, as_json=as_json)
     except KeyboardInterrupt:
         return code
     return code
 
 
-def _look(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
+def _run(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
     from dataops_core.cli.health_text import as_text
     from dataops_core.health.as_json import snapshot_to_dict
     from dataops_core.health.text import clock

@@ -76,12 +76,12 @@ def _run(
 
     chosen = invocation.chosen()
     name = chosen.component("trino", "Trino", component)
-    gate, trino = chosen.gate, chosen.clients.need("trino", name)
-    assessed = gate.assess_sql(trino, statement)
-    word = gate.confirmation(assessed.risk)
+    policy, trino = chosen.policy, chosen.clients.need("trino", name)
+    assessed = policy.assess_sql(trino, statement)
+    word = policy.confirmation(assessed.risk)
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f"{assessed.why[:1].upper()}{assessed.why[1:]} {chosen.place('trino', name)}.", word)
-    handle = gate.run_sql(trino, statement, confirmed)
+    handle = policy.run_sql(trino, statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)
     number = 0
@@ -170,7 +170,7 @@ class _Reader:
     def _narrate(self) -> None:
         from dataops_core.health.text import count, duration
         from dataops_core.narration import show_progress
-        from dataops_core.systems.trino.answers import splits
+        from dataops_core.systems.trino.responses import splits
 
         progress = self._handle.progress()
         if progress is None or not sys.stderr.isatty():

@@ -185,8 +185,8 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     rules = registry().stage(stage.kind)
     given = CheckInput(stage.name, seen.details, seen, None, (), (), now)
     found = findings(rules.checks, rules.details, stage, given)
-    times = (seen.figure(time) for time in TIMES)
-    figures = (seen.figure(figure) for figure in FIGURES)
+    times = (seen.measurement(time) for time in TIMES)
+    figures = (seen.measurement(figure) for figure in FIGURES)
     return (
         f"{client.name}.{name}",
         found[0].severity.value if found else "ok",

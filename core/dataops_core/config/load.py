@@ -137,7 +137,7 @@ def check_settings(
     try:
         settings = model.model_validate(raw, context=folder)
     except ValidationError as error:
-        return None, tuple(_line(where, details, raw, model) for details in _telling(error))
+        return None, tuple(_line(where, details, raw, model) for details in _informative(error))
     return settings, tuple(f"{where}: {problem}" for problem in contradictions(settings, tree))
 
 
@@ -154,7 +154,7 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
         return None, f"{path}: {error}"
 
 
-def _telling(error: ValidationError) -> list[ErrorDetails]:
+def _informative(error: ValidationError) -> list[ErrorDetails]:
     """Return the errors without those that only follow from another: a list seems empty once its items are refused."""
     found = error.errors(include_input=False)
     places = [details["loc"] for details in found]
@@ -174,8 +174,8 @@ def _line(path: Path | str, details: ErrorDetails, raw: Mapping[str, Any], model
         *inside, unknown = at
         known = _known_keys(tuple(inside), model)
         near = get_close_matches(str(unknown), known, n=1)
-        mend = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
-        return f"{path}: {_place(inside, raw) or 'top level'}: unknown key {unknown!r}; {mend}"
+        remedy = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+        return f"{path}: {_place(inside, raw) or 'top level'}: unknown key {unknown!r}; {remedy}"
     return f"{path}: {_place(at, raw) or 'top level'}: {_what(details)}"
 
 

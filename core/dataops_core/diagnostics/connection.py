@@ -135,7 +135,7 @@ def _remedy_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationErr
         return "Renew the server's certificate."
     if "mismatch" in message or "not valid for" in message:
         return "Use a name that the certificate has, or have one made for this name."
-    return f"If you trust it, name the authority that has signed it: {endpoint.authority_key}."
+    return f"If you trust it, name the authority that has signed it: {endpoint.ca_key}."
 
 
 def speaks_tls(endpoint: Endpoint, timeout: float) -> bool:

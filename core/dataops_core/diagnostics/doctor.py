@@ -145,15 +145,15 @@ def _beside_each_other(
 def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """Return what was found, where the failure of a component is told of it alone, and not of each of its stages."""
     failed = {each.name for each in found if each.kind == "component" and each.status is Status.FAILED}
-    told = []
+    diagnoses = []
     for each in found:
         down = failed.intersection(each.needs)
         if each.kind == "stage" and each.status is Status.FAILED and down:
             unknown = Step(Layer.OBJECT, Status.UNKNOWN, f"not looked for, as {min(down)} fails")
-            told.append(replace(each, steps=[unknown]))
+            diagnoses.append(replace(each, steps=[unknown]))
         else:
-            told.append(each)
-    return tuple(told)
+            diagnoses.append(each)
+    return tuple(diagnoses)
 
 
 def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """One number of an observation, for detail views and metrics.
 
     Attributes:
@@ -29,8 +29,8 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """Something that a probe saw in words: what a `Figure` cannot hold.
+class Attribute:
+    """Something that a probe saw in words: what a `Measurement` cannot hold.
 
     Attributes:
         name: Snake case, unique within the observation, e.g. `topic_id`.
@@ -45,7 +45,7 @@ def value(unit: str = "", name: str | None = None) -> Any:  # noqa: ANN401 - the
     """Return a field that is unknown by default.
 
     Args:
-        unit: As in `Figure`; a time needs none.
+        unit: As in `Measurement`; a time needs none.
         name: Name in the JSON and the metrics, where that is not the field's own.
     """
     return field(default=None, metadata={"unit": unit, "name": name})
@@ -58,23 +58,23 @@ class Details:
     A number and a time are shown as figures, a text and a flag that is set as facts.
     """
 
-    def figures(self) -> Iterator[Figure]:
+    def measurements(self) -> Iterator[Measurement]:
         """Yield the numbers and times that are known."""
         for each in fields(self):
             found, name = getattr(self, each.name), each.metadata.get("name") or each.name
             if isinstance(found, datetime):
-                yield Figure(name, found.timestamp(), "timestamp")
+                yield Measurement(name, found.timestamp(), "timestamp")
             elif isinstance(found, int | float) and not isinstance(found, bool):
-                yield Figure(name, found, each.metadata.get("unit", ""))
+                yield Measurement(name, found, each.metadata.get("unit", ""))
 
-    def facts(self) -> Iterator[Fact]:
+    def attributes(self) -> Iterator[Attribute]:
         """Yield the texts that are known, and the flags that are set."""
         for each in fields(self):
             found, name = getattr(self, each.name), each.metadata.get("name") or each.name
             if isinstance(found, str) and found:
-                yield Fact(name, found)
+                yield Attribute(name, found)
             elif found is True:
-                yield Fact(name, "yes")
+                yield Attribute(name, "yes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +96,16 @@ class ComponentDetails(Details):
 class RecordedDetails(Details):
     """What a recording holds of an observation's details, whatever its kind is."""
 
-    recorded_figures: tuple[Figure, ...] = ()
-    recorded_facts: tuple[Fact, ...] = ()
+    recorded_measurements: tuple[Measurement, ...] = ()
+    recorded_attributes: tuple[Attribute, ...] = ()
 
-    def figures(self) -> Iterator[Figure]:
+    def measurements(self) -> Iterator[Measurement]:
         """Yield the numbers and times that were recorded."""
-        yield from self.recorded_figures
+        yield from self.recorded_measurements
 
-    def facts(self) -> Iterator[Fact]:
+    def attributes(self) -> Iterator[Attribute]:
         """Yield the texts that were recorded."""
-        yield from self.recorded_facts
+        yield from self.recorded_attributes
 
 
 NO_DETAILS = Details()

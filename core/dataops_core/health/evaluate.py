@@ -29,9 +29,9 @@ from dataops_core.health.model import (
 )
 from dataops_core.health.paths import ends, flowing, slowest_path, sources
 from dataops_core.health.rules import Rules
-from dataops_core.health.state import Reading, judge, own_before
+from dataops_core.health.state import Reading, evaluate_state, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
-from dataops_core.health.verdict import conclude
+from dataops_core.health.verdict import evaluate_verdict
 
 HISTORY = timedelta(minutes=5)
 """How far back a stage's samples go."""
@@ -41,7 +41,7 @@ STALE_AFTER = timedelta(seconds=60)
 """Age after which an observation counts as no observation, on top of the time between two of them."""
 
 
-def fold(
+def evaluate(
     previous: HealthSnapshot | None,
     results: Sequence[ProbeResult],
     pipelines: Mapping[str, PipelineSettings],
@@ -67,14 +67,14 @@ def fold(
     """
     fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # what is slow is told a round later
     components = _components(previous, results, rules, thresholds, now)
-    folded = []
+    evaluated = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
         own = _own_states(name, settings, before, results, rules, now, fresh)
         of_context = Components(components, rules, frozenset(pending))
-        folded.append(_pipeline(name, settings, before, own, of_context, now))
+        evaluated.append(_pipeline(name, settings, before, own, of_context, now))
     return HealthSnapshot(
-        taken_at=now, context=context, pipelines=tuple(folded), components=components, probes=tuple(results)
+        taken_at=now, context=context, pipelines=tuple(evaluated), components=components, probes=tuple(results)
     )
 
 
@@ -160,7 +160,7 @@ def _pipeline(
         name=name,
         title=settings.title,
         stages=with_affected(own, components, earlier, now),
-        verdict=conclude(settings, own, components, before.verdict if before else None, now),
+        verdict=evaluate_verdict(settings, own, components, before.verdict if before else None, now),
         data_age=_age(path[-1:] or flowing(ends(own)), now),
         source_age=_age(path[:1] or sources(own), now),
         objective=settings.objective,
@@ -199,11 +199,11 @@ def _stage(
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
     rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
     found: tuple[Finding, ...] = ()
-    told = last.told if last else ()
+    last_findings = last.last_findings if last else ()
     if seen is not None and error is None:
-        earlier_seen = last.observation if last else None
-        given = CheckInput(stage.name, seen.details, seen, earlier_seen, tuple(upstream), told, now)
-        told = found = findings(kind.checks, kind.details, stage, given)
+        previous_observation = last.observation if last else None
+        given = CheckInput(stage.name, seen.details, seen, previous_observation, tuple(upstream), last_findings, now)
+        last_findings = found = findings(kind.checks, kind.details, stage, given)
     reading = Reading(
         stage=stage,
         observation=seen,
@@ -217,7 +217,7 @@ def _stage(
         previous=last,
         findings=found,
     )
-    state, reason, since = judge(reading, rules, now)
+    state, reason, since = evaluate_state(reading, rules, now)
     before = own_before(last)
     noticed_at = None if before is None else before.noticed_at if before.state is state else now
     lagging = state in (StageState.BEHIND, StageState.SLOW)
@@ -244,7 +244,7 @@ def _stage(
         own=OwnState(state, since, noticed_at),
         samples=samples,
         findings=found,
-        told=told,
+        last_findings=last_findings,
         system=result.system if result else "",
         needs=result.needs if result else (),
     )

@@ -22,9 +22,9 @@ def findings(stages: Collection[StageHealth], components: Iterable[ComponentHeal
     what it causes at a stage.
     """
     at_stages = [f for s in stages for f in s.findings]
-    told = {f.check for f in at_stages}
+    covered = {f.check for f in at_stages}
     needed = {name for s in stages for name in needs_of(s)}
-    at_components = [f for c in components if c.name in needed for f in c.findings if f.check not in told]
+    at_components = [f for c in components if c.name in needed for f in c.findings if f.check not in covered]
     critical = [f for f in at_components if f.severity is Severity.CRITICAL]
     others = [f for f in at_components if f.severity is not Severity.CRITICAL]
     return [*critical, *at_stages, *others]
@@ -52,7 +52,7 @@ def evidence(stage: StageHealth, now: datetime) -> tuple[str, ...]:
 def also(
     stages: Collection[StageHealth],
     components: Collection[ComponentHealth],
-    told: Collection[StageHealth],
+    covered: Collection[StageHealth],
     component: ComponentHealth | None,
     cause: Finding | None,
     hurt: Collection[str] = (),
@@ -62,7 +62,7 @@ def also(
     Args:
         stages: The stages of the pipeline.
         components: The components of the context.
-        told: Stages that the verdict is about.
+        covered: Stages that the verdict is about.
         component: The component that the verdict is about.
         cause: The finding that the verdict rests on.
         hurt: Names of the stages downstream of the one to blame.
@@ -72,7 +72,7 @@ def also(
     lines = [f"also: {unavailable(c)}" for c in down]
     for stage in stages:
         where = " (downstream)" if stage.name in hurt else ""
-        if stage not in told and stage.state in BAD:
+        if stage not in covered and stage.state in BAD:
             lines.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
     for finding in findings(stages, components):
         where = " (downstream)" if finding.subject in hurt else ""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dataops_core.health.details import NO_DETAILS, Details, Fact, Figure, RecordedDetails
+from dataops_core.health.details import NO_DETAILS, Attribute, Details, Measurement, RecordedDetails
 
 SCHEMA_VERSION = 1
 """Version of the JSON form of a health snapshot; raised when a field changes its meaning or goes away."""
@@ -216,26 +216,26 @@ class Observation:
     failure: str | None = None
     writer_change: WriterChange | None = None
     notes: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    figures: tuple[Measurement, ...] = ()
+    facts: tuple[Attribute, ...] = ()
     details: Annotated[Details, Field(exclude=True)] = field(
         default=NO_DETAILS, repr=False, compare=False, metadata={"json": False}
     )
 
     def __post_init__(self) -> None:
         if isinstance(self.details, RecordedDetails) or self.details is NO_DETAILS:
-            recorded = RecordedDetails(recorded_figures=self.figures, recorded_facts=self.facts)
+            recorded = RecordedDetails(recorded_measurements=self.figures, recorded_attributes=self.facts)
             object.__setattr__(self, "details", recorded)
         else:
-            object.__setattr__(self, "figures", tuple(self.details.figures()))
-            object.__setattr__(self, "facts", tuple(self.details.facts()))
+            object.__setattr__(self, "figures", tuple(self.details.measurements()))
+            object.__setattr__(self, "facts", tuple(self.details.attributes()))
 
-    def figure(self, name: str) -> float | None:
-        """Return a figure; `None` where it is not known."""
+    def measurement(self, name: str) -> float | None:
+        """Return the value of a measurement; `None` where it is unknown."""
         return next((f.value for f in self.figures if f.name == name), None)
 
-    def fact(self, name: str) -> str | None:
-        """Return a fact; `None` where it is not known."""
+    def attribute(self, name: str) -> str | None:
+        """Return the text of an attribute; `None` where it is unknown."""
         return next((f.text for f in self.facts if f.name == name), None)
 
 
@@ -339,7 +339,7 @@ class StageHealth:
         own: Its state without regard to what is upstream; `None` in recordings of older versions.
         samples: Recent history, oldest first.
         findings: What is wrong with it, besides what `state` says; the worst first.
-        told: The findings of the newest look that succeeded, for since when they last.
+        last_findings: The findings of the newest probe run that succeeded, for since when they last.
         system: Name of the system that it belongs to.
         needs: Names of the components that it cannot be observed without.
         remedy: What to do about the error, as in `ProbeResult`.
@@ -367,7 +367,7 @@ class StageHealth:
     own: OwnState | None = None
     samples: tuple[Sample, ...] = ()
     findings: tuple[Finding, ...] = ()
-    told: tuple[Finding, ...] = field(default=(), repr=False)
+    last_findings: tuple[Finding, ...] = field(default=(), repr=False)
     system: str = ""
     needs: tuple[str, ...] = ()
     remedy: str | None = None

@@ -19,7 +19,7 @@ from dataops_core.health.paths import flowing
 from dataops_core.health.rules import Rules
 from dataops_core.health.text import count, duration
 
-FIRST_INPUT_WAITS = (StageState.BEHIND, StageState.STUCK)
+PENDING_INPUT = (StageState.BEHIND, StageState.STUCK)
 """States of a stage that is known to have produced no output yet."""
 RISING = 0.05
 """Seconds of lag gained per second from which a lag counts as rising; less is noise."""
@@ -55,11 +55,11 @@ class Reading:
     findings: tuple[Finding, ...] = ()
 
 
-def judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
+def evaluate_state(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
     """Return the state, the reason in one sentence, and since when, as far as can be told."""
     if reading.starting:
         return StageState.STARTING, "not probed yet", None
-    state, reason, since = _judge(reading, rules, now)
+    state, reason, since = _evaluate(reading, rules, now)
     before = own_before(reading.previous)
     if before is not None and before.state is state:
         return state, reason, before.since or since
@@ -75,7 +75,7 @@ def own_before(previous: StageHealth | None) -> OwnState | None:
     return previous.own or OwnState(previous.state, previous.since)
 
 
-def _judge(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
+def _evaluate(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
     seen = reading.observation
     if seen is None or reading.error is not None:
         return StageState.UNKNOWN, reading.error or "not observed", None
@@ -100,7 +100,7 @@ def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, date
     all_blind = len(blind) == len(upstream)
     if all_blind and all(s.state is StageState.IDLE for s in blind):
         return StageState.IDLE, "its input is empty, and no new records arrive", None
-    if all_blind and all(rules.stage(s.kind).run_start_is_progress and s.state in FIRST_INPUT_WAITS for s in blind):
+    if all_blind and all(rules.stage(s.kind).run_start_is_progress and s.state in PENDING_INPUT for s in blind):
         return StageState.CAUGHT_UP, "it has all output of the first upstream run so far", None
     names = ", ".join(s.name for s in blind)
     return StageState.UNKNOWN, f"its lag is unknown, because the progress of {names} is unknown", None
@@ -123,9 +123,9 @@ def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageSt
 def _without_progress(
     reading: Reading, seen: Observation, rules: Rules, now: datetime
 ) -> tuple[StageState, str, datetime | None]:
-    untold = _untold(reading.stage, seen, rules)
-    if untold is not None:
-        return StageState.UNKNOWN, untold, None
+    unknown = _why_unknown(reading.stage, seen, rules)
+    if unknown is not None:
+        return StageState.UNKNOWN, unknown, None
     if any(s.state is StageState.STARTING for s in reading.upstream):
         return _not_compared(reading, rules)
     if not any(_has_passed(s) for s in reading.upstream):
@@ -142,7 +142,7 @@ def _without_progress(
     return StageState.BEHIND, "it has input, but has not produced output yet" + _activity(seen), now
 
 
-def _untold(stage: StageSettings, seen: Observation, rules: Rules) -> str | None:
+def _why_unknown(stage: StageSettings, seen: Observation, rules: Rules) -> str | None:
     """Return why the progress of a stage is not known, though something may have passed; `None` if it is not so."""
     why = rules.stage(stage.kind).why_unknown(stage, seen)
     if why is not None:

@@ -29,7 +29,7 @@ from dataops_core.health.rules import Rules
 from dataops_core.health.text import clock, duration, words
 
 
-def conclude(
+def evaluate_verdict(
     settings: PipelineSettings,
     stages: tuple[StageHealth, ...],
     components: Components,
@@ -45,7 +45,7 @@ def conclude(
     """
     return (
         _held_back(settings, stages, components, previous, now)
-        or _not_known(settings, stages, components, previous, now)
+        or _unknown_status(settings, stages, components, previous, now)
         or _lesser(settings, stages, components, previous, now)
         or _fine(stages)
     )
@@ -71,7 +71,7 @@ def _held_back(
     return by_component(down, stages, components, previous, now) if down is not None else None
 
 
-def _not_known(
+def _unknown_status(
     settings: PipelineSettings,
     stages: tuple[StageHealth, ...],
     components: Components,
@@ -187,7 +187,7 @@ def _blame(
         sentence += f"; ETA {duration(health.eta)}"
     cause = _cause(health, components.known)
     if cause is not None and cause.sentence not in health.reason:
-        sentence += f"; {_told(cause, health)}"
+        sentence += f"; {_finding_text(cause, health)}"
     return Verdict(
         status=Status.CRITICAL if health.state in CRITICAL else Status.WARNING,
         check_id=cause.check_id if cause else f"{health.name}/{words(health.state).replace(' ', '-')}",
@@ -205,7 +205,7 @@ def _blame(
     )
 
 
-def _told(finding: Finding, health: StageHealth) -> str:
+def _finding_text(finding: Finding, health: StageHealth) -> str:
     return finding.sentence if finding.subject == health.name else f"{finding.subject}: {finding.sentence}"
 
 

@@ -93,12 +93,12 @@ class Recorder:
             with reading(path):
                 self._db = _open(path)
             with self._writing():
-                told = {
+                described = {
                     name: pipeline.model_dump(mode="json", exclude_unset=True) for name, pipeline in pipelines.items()
                 }
                 self._session = self._db.execute(
                     "INSERT INTO sessions (context, version, refresh, pipelines) VALUES (?, ?, ?, ?)",
-                    (context, version(), refresh, json.dumps(told)),
+                    (context, version(), refresh, json.dumps(described)),
                 ).lastrowid
         except RecordingError:
             os.close(self._only_writer)

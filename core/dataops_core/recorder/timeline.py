@@ -127,9 +127,9 @@ def _read(recording: Recording, since: datetime | None, until: datetime | None) 
         raise RecordingError(f"{recording.path}: nothing was recorded in that time", hint=_span_of(recording))
     start, end = moments[0].at, moments[-1].at
     gaps = recording.gaps(start, end)
-    told = _Told(recording, moments, recording.changes(start, end), gaps)
+    reader = _Incidents(recording, moments, recording.changes(start, end), gaps)
     names = recording.watched(start, end)
-    incidents = [incident for name in names for incident in told.incidents(name)]
+    incidents = [incident for name in names for incident in reader.incidents(name)]
     return Timeline(
         context=recording.context,
         start=start,
@@ -141,7 +141,7 @@ def _read(recording: Recording, since: datetime | None, until: datetime | None) 
     )
 
 
-class _Told:
+class _Incidents:
     """What a recording tells of some time."""
 
     def __init__(
@@ -236,8 +236,8 @@ def _span_of(recording: Recording) -> str | None:
 
 def as_dict(timeline: Timeline) -> dict[str, Any]:
     """Return a timeline as JSON-ready data, as docs/recorder.md describes it."""
-    told = {field.name: plain(getattr(timeline, field.name)) for field in fields(timeline)}
-    return {"schema_version": SCHEMA_VERSION, "version": version(), **told}
+    values = {field.name: plain(getattr(timeline, field.name)) for field in fields(timeline)}
+    return {"schema_version": SCHEMA_VERSION, "version": version(), **values}
 
 
 def as_markdown(timeline: Timeline) -> str:

@@ -25,7 +25,7 @@ RENEWED_AT_LAST = timedelta(days=21)
 LAST_PART = 6
 """It is due in the last sixth of its life. What renews by itself does so earlier: certificates after two thirds of
 it, Kubernetes its tokens after four fifths."""
-LOOK_EVERY = timedelta(minutes=5)
+CHECK_EVERY = timedelta(minutes=5)
 """How seldom credentials are looked at: a handshake costs the server work, and a secret may come from a command."""
 SHOWN_WITHIN = 3.0
 """Seconds after which no further server is asked for its certificate: the probe has a deadline."""
@@ -84,7 +84,7 @@ class Credentials:
         """Return the credentials, the one that is due first in front; they are read every few minutes."""
         with self._lock:
             kept = self._seen
-        if kept is not None and now - kept[0] < LOOK_EVERY:
+        if kept is not None and now - kept[0] < CHECK_EVERY:
             return kept[1]
         found = tuple(sorted((*shown_by(self._identity), *ours(self._identity)), key=_due))
         with self._lock:

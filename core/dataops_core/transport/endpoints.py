@@ -14,7 +14,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from dataops_core.config import TlsSettings
 from dataops_core.transport.tls import tls_context
 
-ENVIRONMENT_AUTHORITIES = "REQUESTS_CA_BUNDLE"
+ENVIRONMENT_CA = "REQUESTS_CA_BUNDLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Endpoint:
     host: str
     port: int
     tls: Callable[[], ssl.SSLContext] | None
-    authority_key: str
+    ca_key: str
     secure: str
     proxy: str | None = None
 
@@ -71,6 +71,6 @@ def trusting(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
     context = tls_context(settings, where)
     if settings is None or settings.ca_file is None:
         context.load_verify_locations(certifi.where())
-        if os.path.isfile(named := os.environ.get(ENVIRONMENT_AUTHORITIES, "")):  # noqa: PTH113 - empty is no file
+        if os.path.isfile(named := os.environ.get(ENVIRONMENT_CA, "")):  # noqa: PTH113 - empty is no file
             context.load_verify_locations(named)
     return context

@@ -87,40 +87,40 @@ class Fields:
         value = self._found.get(name)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
-    def need_text(self, name: str) -> str:
+    def require_text(self, name: str) -> str:
         """Return a text."""
         return self._needed(self.text(name), name, "text")
 
-    def need_count(self, name: str) -> int:
+    def require_count(self, name: str) -> int:
         """Return a whole number from 0 on."""
         return self._needed(self.count(name), name, "a count")
 
-    def need_flag(self, name: str) -> bool:
+    def require_flag(self, name: str) -> bool:
         """Return a truth value."""
         return self._needed(self.flag(name), name, "true or false")
 
-    def need_time(self, name: str) -> datetime:
+    def require_time(self, name: str) -> datetime:
         """Return a time as UTC."""
         return self._needed(self.time(name), name, "a time")
 
-    def need_inner(self, name: str) -> Fields:
+    def require_inner(self, name: str) -> Fields:
         """Return an object."""
         value = self._found.get(name)
         return Fields(self._needed(value if isinstance(value, Mapping) else None, name, "an object"), self._at(name))
 
-    def need_objects(self, name: str) -> Iterator[Fields]:
+    def require_objects(self, name: str) -> Iterator[Fields]:
         """Yield the objects of a list; raises Malformed also where one of its items is none."""
-        return objects(self.need_list(name), self._at(name))
+        return objects(self.require_list(name), self._at(name))
 
-    def need_list(self, name: str) -> list[object]:
+    def require_list(self, name: str) -> list[object]:
         """Return a list."""
         value = self._found.get(name)
         return self._needed(value if isinstance(value, list) else None, name, "a list")
 
-    def need_texts(self, name: str) -> dict[str, str]:
+    def require_texts(self, name: str) -> dict[str, str]:
         """Return an object whose values are all texts, e.g. labels."""
-        found = self.need_inner(name)
-        return {key: found.need_text(key) for key in found._found}  # noqa: SLF001 - its own kind
+        found = self.require_inner(name)
+        return {key: found.require_text(key) for key in found._found}  # noqa: SLF001 - its own kind
 
     def _needed(self, value: T | None, name: str, kind: str) -> T:
         if value is None:

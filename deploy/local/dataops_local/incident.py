@@ -27,10 +27,10 @@ WELL_BEFORE, WELL_AFTER = 60, 30
 START_WITHIN, RECOVER_WITHIN = 900, 600
 """Seconds after which we give up."""
 
-Say = Callable[[str], object]
+Notify = Callable[[str], object]
 
 
-def record(stack: Stack, target: Path, say: Say) -> None:
+def record(stack: Stack, target: Path, say: Notify) -> None:
     """Start the stack, record the incident into a new file, and stop the stack.
 
     Raises:

@@ -24,8 +24,8 @@ from dataops_local.console_config import write_config
 from dataops_local.display import Display
 from dataops_local.errors import LocalError
 from dataops_local.layout import Layout
+from dataops_local.step_durations import StepDurations
 from dataops_local.supervisor import ALIVE, Program, Supervisor
-from dataops_local.usual import Usual
 
 NOT_YET = (OSError, urllib.error.URLError, KafkaException, json.JSONDecodeError, KeyError)
 """What a component that has not started yet answers with."""
@@ -238,7 +238,7 @@ class Stack:
             connection.close()
 
     def _run(self, steps: Sequence[Step]) -> None:
-        usual = Usual(self.layout.state / "usual.json")
+        usual = StepDurations(self.layout.state / "usual.json")
         display = Display(self.console, usual.seconds)
         events = {step.name: threading.Event() for step in steps}
         failed: list[Exception] = []
@@ -284,7 +284,7 @@ class Stack:
         display.update(step.name, "starting")
         step.act()
         deadline = time.monotonic() + step.within
-        while step.ready is not None and not self._look(step):
+        while step.ready is not None and not self._is_ready(step):
             if stop.is_set():
                 raise Cancelled
             if time.monotonic() > deadline:
@@ -295,7 +295,7 @@ class Stack:
         display.update(step.name, "ready")
         events[step.name].set()
 
-    def _look(self, step: Step) -> bool:
+    def _is_ready(self, step: Step) -> bool:
         try:
             return step.ready is None or step.ready()
         except NOT_YET:

@@ -81,8 +81,8 @@ def assess_all(settings: JobSettings) -> str:
             published_progress=before[1] if before else None,
         ).collect()
         if failed:
-            told = "; ".join(f"{row['check']}: {row['line']}" for row in failed)
-            raise JobError(f"not published, kept on the branch {branch} of {tables.EXPOSURE}: {told}")
+            reasons = "; ".join(f"{row['check']}: {row['line']}" for row in failed)
+            raise JobError(f"not published, kept on the branch {branch} of {tables.EXPOSURE}: {reasons}")
         counts = {row["verdict"]: row["count"] for row in candidate.groupBy("verdict").count().collect()}
         published = _publish(spark, catalog, branch)
         released = release_lots(spark, catalog, published)
@@ -140,7 +140,7 @@ def release_lots(spark: SparkSession, catalog: Catalog, published: int) -> list[
     for snapshot_id in set(waiting.values()):
         known = complete if snapshot_id == published else _complete(spark, snapshot_id)
         rows += [
-            {**known[tag], "tag": tag, **_told(gold, snapshot_id)}
+            {**known[tag], "tag": tag, **_release_of(gold, snapshot_id)}
             for tag, tagged in waiting.items()
             if tagged == snapshot_id and tag in known
         ]
@@ -157,7 +157,7 @@ def _complete(spark: SparkSession, snapshot_id: int) -> dict[str, dict[str, Any]
     return {f"lot_{row['lot'].lower()}": row.asDict() for row in sorted(found)}
 
 
-def _told(gold: Table, snapshot_id: int) -> dict[str, Any]:
+def _release_of(gold: Table, snapshot_id: int) -> dict[str, Any]:
     """Return what a snapshot says of itself, as columns of `gold.lot_releases`."""
     snapshot = gold.snapshot_by_id(snapshot_id)
     if snapshot is None or snapshot.summary is None:

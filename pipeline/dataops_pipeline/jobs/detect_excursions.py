@@ -111,7 +111,7 @@ class Batches:
         if not count:
             return 0, 0
         self._oldest = oldest if self._oldest is None else min(oldest, self._oldest)
-        events = told(rows, int(time.time() * 1000))
+        events = to_events(rows, int(time.time() * 1000))
         if events or time.monotonic() - self._committed >= STAMP_SECONDS:
             stamp = {
                 QUERY_ID: query_id,
@@ -132,7 +132,7 @@ class Batches:
 TIMES = ("at", "since", "kafka_timestamp", "detected_at")
 
 
-def told(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
+def to_events(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
     """Return the events in order, as the table has them; times in milliseconds."""
     ordered = sorted((row.asDict() for row in rows), key=lambda row: (row["logger_id"], row["number"]))
     return [
@@ -214,13 +214,13 @@ class Watch:
     def __init__(self, catalog: Catalog, started_with: reference.Snapshots) -> None:
         self._catalog = catalog
         self._started_with = started_with
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
 
     def is_outdated(self) -> bool:
         """Look, unless that was done a moment ago."""
-        if time.monotonic() - self._looked < WATCH_SECONDS:
+        if time.monotonic() - self._checked_at < WATCH_SECONDS:
             return False
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         try:
             return reference.current(self._catalog) != self._started_with
         except (RESTError, OSError, NotYet):

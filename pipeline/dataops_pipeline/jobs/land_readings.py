@@ -85,8 +85,8 @@ def land(batch: DataFrame, epoch: int, query_id: str, topic_id: str, catalog: Ca
             has = landed(catalog, table, topic_id)
             ends = {**has, **{part.partition: max(part.end, has.get(part.partition, 0)) for part in parts}}
             if ends != has:
-                told = json.dumps({"topic_id": topic_id, "ends": ends})
-                append(readings.beyond(rows, has), table, {**stamp, END_OFFSETS: told})
+                stamped = json.dumps({"topic_id": topic_id, "ends": ends})
+                append(readings.beyond(rows, has), table, {**stamp, END_OFFSETS: stamped})
         return sum(part.records for part in parts)
     finally:
         parsed.unpersist()
@@ -99,8 +99,12 @@ def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
     same name do not count.
     """
     found = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)
-    told = json.loads(found[1]) if found else {}
-    return {int(partition): end for partition, end in told["ends"].items()} if told.get("topic_id") == topic_id else {}
+    stamped = json.loads(found[1]) if found else {}
+    return (
+        {int(partition): end for partition, end in stamped["ends"].items()}
+        if stamped.get("topic_id") == topic_id
+        else {}
+    )
 
 
 def topic_id_of(bootstrap: str) -> str:

@@ -185,7 +185,7 @@ def _why_kept(expiry: Expiry) -> str:
     return named + held
 
 
-def told(state: State, expiry: Expiry) -> str:
+def summary_line(state: State, expiry: Expiry) -> str:
     """Return one line that says what a table is like and what its upkeep would do."""
     return (
         f"{state.table}: {state.small_files} of {state.data_files} data files are small"
@@ -194,7 +194,7 @@ def told(state: State, expiry: Expiry) -> str:
     )
 
 
-def look(execute: Execute, table: str, threshold_bytes: float) -> State:
+def read_state(execute: Execute, table: str, threshold_bytes: float) -> State:
     """Read a table's metadata tables; raises JobError."""
     namespace, name = table.split(".")
 
@@ -230,7 +230,7 @@ def look(execute: Execute, table: str, threshold_bytes: float) -> State:
     return State(table, *counts, current, snapshots, refs, frozenset(branches - {"main"}))
 
 
-def mend(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
+def maintain_table(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
     """Do a table's upkeep; return the line that says what it did.
 
     Raises:
@@ -253,7 +253,7 @@ def mend(execute: Execute, state: State, options: Options, sources: frozenset[in
         if state.manifests > 1:
             alter("optimize_manifests")
     # Looked at again: the steps above have made snapshots of their own, and took their time.
-    state_now = look(execute, state.table, options.threshold_bytes)
+    state_now = read_state(execute, state.table, options.threshold_bytes)
     retention = timedelta(hours=options.retention_hours)
     expiry = plan_expiry(state_now, sources, datetime.now(UTC), retention)
     if expiry.expired:
@@ -261,7 +261,7 @@ def mend(execute: Execute, state: State, options: Options, sources: frozenset[in
         alter(f"expire_snapshots(retention_threshold => '{age}s')")
     orphans = max(options.retention_hours, ORPHAN_HOURS)
     alter(f"remove_orphan_files(retention_threshold => '{orphans * 3600:.0f}s')")
-    after = look(execute, state.table, options.threshold_bytes)
+    after = read_state(execute, state.table, options.threshold_bytes)
     gone = len(state_now.snapshots.keys() - after.snapshots.keys())
     left = f", files left alone for branch {unpublished}" if unpublished else ""
     met = f", {conflicts} conflicts with other commits" if conflicts else ""
@@ -293,7 +293,7 @@ def maintain_all(execute: Execute, options: Options) -> str:
     if not existing:
         raise NotYet("there is no table yet")
     # All of them are looked at, because one table's stamps say which snapshots of another one are needed.
-    states, failed = _look_at(execute, existing, options)
+    states, failed = _read_states(execute, existing, options)
     sources = needed(states.values())
     asked = [table for table in existing if not options.tables or table in options.tables]
     for table in asked:
@@ -302,12 +302,12 @@ def maintain_all(execute: Execute, options: Options) -> str:
         try:
             if options.dry_run:
                 retention = timedelta(hours=options.retention_hours)
-                line = told(states[table], plan_expiry(states[table], sources, datetime.now(UTC), retention))
+                line = summary_line(states[table], plan_expiry(states[table], sources, datetime.now(UTC), retention))
             elif any(other in failed for other in existing):
                 # A table that cannot be read may need any snapshot of any other one.
-                line = mend(execute, states[table], replace(options, retention_hours=24 * 365), sources)
+                line = maintain_table(execute, states[table], replace(options, retention_hours=24 * 365), sources)
             else:
-                line = mend(execute, states[table], options, sources)
+                line = maintain_table(execute, states[table], options, sources)
             log.info("%s", line)
         except JobError as error:
             failed[table] = str(error)
@@ -318,11 +318,11 @@ def maintain_all(execute: Execute, options: Options) -> str:
     return f"{'looked at' if options.dry_run else 'kept up'} {len(asked)} tables"
 
 
-def _look_at(execute: Execute, tables: Sequence[str], options: Options) -> tuple[dict[str, State], dict[str, str]]:
+def _read_states(execute: Execute, tables: Sequence[str], options: Options) -> tuple[dict[str, State], dict[str, str]]:
     states, failed = {}, {}
     for table in tables:
         try:
-            states[table] = look(execute, table, options.threshold_bytes)
+            states[table] = read_state(execute, table, options.threshold_bytes)
         except JobError as error:
             failed[table] = str(error)
     return states, failed

@@ -39,7 +39,7 @@ def run(job: Callable[[JobSettings], str]) -> None:
 def first_line(error: BaseException) -> str:
     """Return what an error says, without the stack that Java and Spark put below it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = lines[0] if lines else ""
-    if told.startswith("An error occurred while calling") and len(lines) > 1:
-        told = lines[1].removeprefix(": ")
-    return f"{type(error).__name__}: {told[:300]}"
+    first = lines[0] if lines else ""
+    if first.startswith("An error occurred while calling") and len(lines) > 1:
+        first = lines[1].removeprefix(": ")
+    return f"{type(error).__name__}: {first[:300]}"

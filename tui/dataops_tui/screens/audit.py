@@ -25,7 +25,7 @@ class AuditScreen(ResourceScreen[AuditTrail]):
 
     def fetch(self) -> AuditTrail:
         """Read the file and check its chain."""
-        return self.console.gate.audit.read(NEWEST)
+        return self.console.policy.audit.read(NEWEST)
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""

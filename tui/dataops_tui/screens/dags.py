@@ -20,7 +20,7 @@ from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
 
 if TYPE_CHECKING:
-    from dataops_core.systems.airflow.answers import Dag, DagRun
+    from dataops_core.systems.airflow.responses import Dag, DagRun
 
 RUNS = 100
 """Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""
@@ -104,7 +104,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         ]
 
         def do(confirmed: str | None) -> str:
-            self.console.gate.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
+            self.console.policy.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
             return f"{word} {styled.abbreviated(chosen)}"
 
         self.console.act(f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", "\n".join(calls), do)
@@ -173,7 +173,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         if airflow is None or not chosen:
             return
         calls = [clear_call(airflow, self._dag_id, run_id) for run_id in chosen]
-        clear = partial(self.console.gate.clear_failed, airflow, self._dag_id)
+        clear = partial(self.console.policy.clear_failed, airflow, self._dag_id)
 
         def do(confirmed: str | None) -> str:
             cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)

@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from dataops_core.errors import ClientError
 from dataops_core.plain import visible
-from dataops_core.systems.trino.answers import splits
+from dataops_core.systems.trino.responses import splits
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.text import TextDialog
@@ -20,8 +20,8 @@ from dataops_tui.query_messages import QueryDetailLoaded
 from dataops_tui.resource import ResourceScreen, Row
 
 if TYPE_CHECKING:
-    from dataops_core.systems.trino.answers import ServerQuery
     from dataops_core.systems.trino.client import TrinoClient
+    from dataops_core.systems.trino.responses import ServerQuery
 
 Queries = tuple["ServerQuery", ...]
 _STATES = {"FINISHED": "green", "FAILED": "red", "QUEUED": "yellow", "WAITING_FOR_RESOURCES": "yellow"}
@@ -170,7 +170,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         if not chosen:
             self.notify("no active query selected: move the cursor to one", severity="warning")
             return
-        gate = self.console.gate
+        policy = self.console.policy
         ids = [query.query_id for query in chosen]
         preview = "\n".join(
             f"PUT {trino.target}/v1/query/{query.query_id}/killed\n    {query.user}: "
@@ -180,7 +180,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
 
         def do(typed: str | None) -> str:
             for query_id in ids:
-                gate.kill_query(trino, query_id, typed)
+                policy.kill_query(trino, query_id, typed)
             return f"killed {styled.abbreviated(ids)}"
 
         self.console.act(f"Kill {styled.abbreviated(ids)}", preview, do)

@@ -13,8 +13,8 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Sparkline, Static
 
-from dataops_core.health.figures import stage_figures
 from dataops_core.health.model import PipelineHealth, StageHealth
+from dataops_core.health.stage_values import stage_values
 from dataops_core.health.text import ago, clock, duration, reason
 from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
@@ -56,7 +56,7 @@ class StageScreen(ConsoleScreen):
             Text.assemble(styled.state(stage.state), "  ", styled.plain(reason(stage)))
         )
         self._draw_trend(stage)
-        self.query_one("#figures", Static).update(Group(_table(stage_figures(stage, now)), *_notes(stage, now)))
+        self.query_one("#figures", Static).update(Group(_table(stage_values(stage, now)), *_notes(stage, now)))
 
     def _draw_trend(self, stage: StageHealth) -> None:
         points = [(sample.at, sample.lag) for sample in stage.samples if sample.lag is not None]

@@ -110,7 +110,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
             return
         tasks = [task for task in self.found if task.key in chosen]
         preview = clear_call(airflow, self._dag_id, self._run_id, tasks)
-        clear = partial(self.console.gate.clear_failed, airflow, self._dag_id, self._run_id, tasks)
+        clear = partial(self.console.policy.clear_failed, airflow, self._dag_id, self._run_id, tasks)
 
         def do(confirmed: str | None) -> str:
             return f"{clear(confirmed=confirmed)} tasks of {self._run_id} cleared"

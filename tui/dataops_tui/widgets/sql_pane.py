@@ -141,14 +141,14 @@ class SqlPane(Vertical):
             self._run_next()
 
     def _run_next(self) -> None:
-        trino, gate = self.console.clients.trino, self.console.gate
+        trino, policy = self.console.clients.trino, self.console.policy
         if trino is None:
             self._leave_off()
             return
         chosen = self.session.next()
 
         def work() -> None:
-            self.post_message(Classified(chosen, gate.assess_sql(trino, chosen.text)))
+            self.post_message(Classified(chosen, policy.assess_sql(trino, chosen.text)))
 
         in_background(self, RUNNING, work)
 
@@ -158,7 +158,7 @@ class SqlPane(Vertical):
         if trino is None:
             self._leave_off()
             return
-        word = self.console.gate.confirmation(found.risk)
+        word = self.console.policy.confirmation(found.risk)
         if not self.session.accepts(statement, found, confirmable=word is not None):
             self.sql.refresh_bindings()
             if found.problem is not None:
@@ -194,7 +194,7 @@ class SqlPane(Vertical):
 
     def _start(self, trino: TrinoClient, statement: str, confirmed: str | None) -> None:
         self.table.show(None)
-        number, gate = self.session.start(statement), self.console.gate
+        number, policy = self.session.start(statement), self.console.policy
         self._show("stages")
         self.query_one("#stages", Static).update("")
         self.say("submitted …", "dim")
@@ -204,7 +204,7 @@ class SqlPane(Vertical):
             self.post_message(ResultBegan(query, result))
 
         def work() -> None:
-            end = self.session.run(number, lambda: gate.run_sql(trino, statement, confirmed), began)
+            end = self.session.run(number, lambda: policy.run_sql(trino, statement, confirmed), began)
             self.post_message(QueryRead(end))
 
         in_background(self, RUNNING, work)

@@ -10,12 +10,12 @@ from rich.text import Text
 from dataops_core.health.text import count
 from dataops_core.plain import visible
 from dataops_core.sql.statistics import ColumnStatistics
-from dataops_core.systems.trino.answers import splits
+from dataops_core.systems.trino.responses import splits
 from dataops_core.values import as_text
 from dataops_tui import styled
 
 if TYPE_CHECKING:
-    from dataops_core.systems.trino.answers import QueryProgress
+    from dataops_core.systems.trino.responses import QueryProgress
 
 _STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
 

@@ -79,12 +79,12 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
 def _changes(past: Past, width: int) -> Text:
     """Return what changed, and at the right end which keys lead where."""
     keys = "[ ] snapshot  { } change" + ("" if past.replay else "  Esc live")
-    told = _told(past)
-    told.truncate(max(0, width - len(keys) - 2), overflow="ellipsis", pad=True)
-    return Text.assemble(told, "  ", (keys, "dim"), no_wrap=True)
+    changes_here = _changes_text(past)
+    changes_here.truncate(max(0, width - len(keys) - 2), overflow="ellipsis", pad=True)
+    return Text.assemble(changes_here, "  ", (keys, "dim"), no_wrap=True)
 
 
-def _told(past: Past) -> Text:
+def _changes_text(past: Past) -> Text:
     history, moment = past.history, past.history.moments[past.index]
     here = _at(history, moment)
     if here:

@@ -17,8 +17,8 @@ from dataops_core.diagnostics.monitoring.expected import (
 )
 from dataops_core.errors import ClientError
 from dataops_core.health.text import duration
-from dataops_core.systems.prometheus.answers import Routed
 from dataops_core.systems.prometheus.client import AlertmanagerClient
+from dataops_core.systems.prometheus.responses import Routed
 from dataops_core.transport.deadlines import Deadline
 
 
@@ -78,13 +78,13 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
     if muted:
         remedy = "No receiver is notified: end the silence, or find the alert that inhibits it."
         return Status.FAILED, f"it has come, and is muted by {_muted(muted)}", remedy
-    told = _receivers(come)
+    receivers = _receivers(come)
     if wanted.receiver is not None and not any(
         _is(name, wanted.receiver) for alert in come for name in alert.receivers
     ):
-        return Status.FAILED, f"it goes to {told}, not to {wanted.receiver}", "Correct the routes, or its labels."
+        return Status.FAILED, f"it goes to {receivers}, not to {wanted.receiver}", "Correct the routes, or its labels."
     ends = drill.ends_at.astimezone(UTC)
-    return Status.OK, f"it has come, and goes to {told}: look there; it ends by itself at {ends:%H:%M:%S}Z"
+    return Status.OK, f"it has come, and goes to {receivers}: look there; it ends by itself at {ends:%H:%M:%S}Z"
 
 
 def _is(name: str, wanted: str) -> bool:

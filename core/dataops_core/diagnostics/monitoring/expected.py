@@ -112,12 +112,12 @@ def failed(error: ClientError, name: str, target: str) -> tuple[Status, str, str
 def unknown(error: ClientError, name: str, target: str) -> tuple[Status, str, str]:
     """Return what an error leaves unknown."""
     if isinstance(error, NotFound | PermissionDenied):
-        return Status.UNKNOWN, f"not told: {error.message}", ask_the_platform()
+        return Status.UNKNOWN, f"not told: {error.message}", platform_remedy()
     _, detail, remedy = failed(error, name, target)
     return Status.UNKNOWN, f"cannot be told: {detail}", remedy
 
 
-def ask_the_platform() -> str:
+def platform_remedy() -> str:
     """Return the remedy where the platform gives no right."""
     return "Ask those who run it, or for the right to read it."
 

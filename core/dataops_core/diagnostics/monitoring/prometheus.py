@@ -15,18 +15,18 @@ from dataops_core.diagnostics.monitoring.expected import (
     Check,
     Outcome,
     Wanted,
-    ask_the_platform,
     failed,
     listed,
+    platform_remedy,
     shipped_rules,
     unknown,
 )
 from dataops_core.errors import ClientError, NotFound, PermissionDenied, TimedOut, Unreachable
 from dataops_core.health.text import duration
-from dataops_core.systems.prometheus.answers import Sample, Series
 from dataops_core.systems.prometheus.client import PrometheusClient
+from dataops_core.systems.prometheus.responses import Sample, Series
 
-LOOK_BACK, LOOK_STEP = timedelta(hours=24), 120.0
+LOOKBACK, RESOLUTION = timedelta(hours=24), 120.0
 
 
 def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Check]]:
@@ -34,7 +34,7 @@ def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Che
     first = Step(Check.PROMETHEUS, *_is_prometheus(client))
     yield first
     results = {Check.PROMETHEUS: first.status}
-    looks: tuple[tuple[Check, Callable[[], Outcome]], ...] = (
+    steps: tuple[tuple[Check, Callable[[], Outcome]], ...] = (
         (Check.TARGET, lambda: _target(client, wanted)),
         (Check.SNAPSHOT, lambda: _snapshot(client, wanted, results[Check.TARGET])),
         (Check.RULES, lambda: _rules(client, wanted)),
@@ -42,12 +42,12 @@ def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Che
         (Check.ALERTMANAGER, lambda: _alertmanagers(client)),
     )
     gone = first.status is Status.FAILED
-    for check, look in looks:
+    for check, run in steps:
         if gone:
             yield Step(check, Status.UNKNOWN, "not looked for, as prometheus fails")
             continue
         try:
-            step = Step(check, *look())
+            step = Step(check, *run())
         except ClientError as error:
             gone = isinstance(error, TimedOut | Unreachable)
             step = Step(check, *unknown(error, "prometheus", client.target))
@@ -129,20 +129,20 @@ def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> s
     """Say since when all of them that are there now are 1."""
     now, present = up[0].at, [sample.labels for sample in up]
     try:
-        found = client.query_range(expression, now - LOOK_BACK, now, LOOK_STEP)
+        found = client.query_range(expression, now - LOOKBACK, now, RESOLUTION)
     except ClientError:
         return "up"
-    oldest = now - LOOK_BACK + timedelta(seconds=1.5 * LOOK_STEP)
+    oldest = now - LOOKBACK + timedelta(seconds=1.5 * RESOLUTION)
     began = max((_up_since(series, now) for series in found if series.labels in present), default=now)
     if began <= oldest:
-        return f"up for more than {duration(LOOK_BACK.total_seconds())}"
+        return f"up for more than {duration(LOOKBACK.total_seconds())}"
     return f"up since {began:%Y-%m-%d %H:%M}Z or a little longer"
 
 
 def _up_since(series: Series, now: datetime) -> datetime:
     began = now
     for at, value in reversed(series.points):
-        if value != 1 or began - at > timedelta(seconds=1.5 * LOOK_STEP):
+        if value != 1 or began - at > timedelta(seconds=1.5 * RESOLUTION):
             break
         began = at
     return began
@@ -157,8 +157,8 @@ def _snapshot(client: PrometheusClient, wanted: Wanted, target: Status) -> Outco
         remedy = "Look at the exporter's log: its first look has not ended."
         return Status.FAILED, "there is no dataops_exporter_snapshot_timestamp_seconds", remedy
     # Of a snapshot that is too old the exporter shows no more than its time; its surveys go on beside that.
-    looks = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
-    fresh = {_target_of(sample) for sample in client.query(looks)}
+    steps = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
+    fresh = {_target_of(sample) for sample in client.query(steps)}
     old = [sample for sample in taken if _target_of(sample) not in fresh]
     age = max((sample.at.timestamp() - sample.value) for sample in old or taken)
     if old:
@@ -182,7 +182,7 @@ def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
         # A platform that takes queries only does tell what the rules have made.
         seen = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
         made = "some of the recorded series are there" if seen and seen[0].value else "no recorded series is there"
-        return Status.UNKNOWN, f"which rules are loaded is not told ({error.message}); {made}", ask_the_platform()
+        return Status.UNKNOWN, f"which rules are loaded is not told ({error.message}); {made}", platform_remedy()
     found = Counter(rule.name for rule in loaded)
     total = sum(shipped.values())
     missing = [

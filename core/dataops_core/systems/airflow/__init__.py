@@ -49,7 +49,7 @@ def _observe(stage: DagStage, clients: Clients) -> Observation:
 
 
 def _why_unknown(_stage: DagStage, seen: Observation) -> str | None:
-    if seen.fact("last_work") is None:
+    if seen.attribute("last_work") is None:
         return None
     return "none of its newest runs has done anything, and what was before them is not known"
 

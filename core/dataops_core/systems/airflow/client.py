@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from dataops_core.config import resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound
 from dataops_core.systems.airflow import sdk
-from dataops_core.systems.airflow.answers import (
+from dataops_core.systems.airflow.pool import SessionPool
+from dataops_core.systems.airflow.responses import (
+    ActiveTask,
     AirflowHealth,
     Dag,
     DagAsset,
@@ -23,8 +25,8 @@ from dataops_core.systems.airflow.answers import (
     DagState,
     FailedFile,
     Pool,
-    TaskAtWork,
     not_loaded,
+    read_active_task,
     read_all,
     read_asset,
     read_dag,
@@ -35,12 +37,10 @@ from dataops_core.systems.airflow.answers import (
     read_pool,
     read_run,
     read_token,
-    read_work,
     unreadable_dag,
     unreadable_pool,
     unreadable_run,
 )
-from dataops_core.systems.airflow.pool import SessionPool
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.transport import deadlines
 from dataops_core.transport.bounded import Malformed
@@ -175,10 +175,12 @@ class AirflowClient:
             lambda api: sdk.TaskInstanceApi(api).get_task_instances_without_preload_content(
                 dag_id, run_id, state=[state], limit=limit, _request_timeout=self._timeout
             ),
-            lambda found: read_all(found, "task_instances", lambda task: task.need_text("task_id")),
+            lambda found: read_all(found, "task_instances", lambda task: task.require_text("task_id")),
         )
 
-    def at_work(self, dag_id: str, run_id: str, pool: str | None = None, limit: int = 100) -> tuple[TaskAtWork, ...]:
+    def active_tasks(
+        self, dag_id: str, run_id: str, pool: str | None = None, limit: int = 100
+    ) -> tuple[ActiveTask, ...]:
         """Return tasks of a run that run or are about to, or of all runs (`~`) in a pool; raises ClientError."""
         return self._read(
             lambda api: sdk.TaskInstanceApi(api).get_task_instances_without_preload_content(
@@ -189,7 +191,7 @@ class AirflowClient:
                 limit=limit,
                 _request_timeout=self._timeout,
             ),
-            lambda found: read_all(found, "task_instances", read_work),
+            lambda found: read_all(found, "task_instances", read_active_task),
         )
 
     def did_something(self, run: DagRun) -> bool:

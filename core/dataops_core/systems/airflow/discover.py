@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from statistics import median
 
-from dataops_core.systems.airflow.answers import Dag, DagAsset
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.responses import Dag, DagAsset
 from dataops_core.systems.base import Clients
 from dataops_core.systems.draft import Draft, ProposedStage
 

@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An answer with the attributes of urllib3's that the SDK reads."""
 
     status: int
@@ -42,7 +42,7 @@ class SessionPool:
         headers: Mapping[str, str] | None = None,
         timeout: urllib3.Timeout | None = None,
         **_: Any,  # noqa: ANN401 - what else urllib3 takes
-    ) -> Answer:
+    ) -> Response:
         """Send a request as `urllib3.PoolManager.request` does; raises BadAnswer, or an error of requests."""
         total = timeout.total if timeout is not None else None
         seconds = float(total) if isinstance(total, int | float) else self._timeout
@@ -50,4 +50,4 @@ class SessionPool:
         kind = response.headers.get("Content-Type", "").partition(";")[0]
         # The SDK would decode by whatever charset is named, and JSON has one only.
         answered = {**response.headers, "Content-Type": kind}
-        return Answer(response.status_code, response.reason or "", CaseInsensitiveDict(answered), response.content)
+        return Response(response.status_code, response.reason or "", CaseInsensitiveDict(answered), response.content)

@@ -11,11 +11,11 @@ from typing import Any
 from dataops_core.errors import ClientError, PermissionDenied
 from dataops_core.health.model import Activity, Observation, ProgressSource
 from dataops_core.items import how_many
-from dataops_core.systems.airflow.answers import PARTS, DagRun, DagState, FailedFile, Pool
 from dataops_core.systems.airflow.client import NEWEST, AirflowClient
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
+from dataops_core.systems.airflow.responses import PARTS, DagRun, DagState, FailedFile, Pool
+from dataops_core.systems.airflow.running_task import RunningTask, details_of, running_task
 from dataops_core.systems.airflow.settings import DagStage
-from dataops_core.systems.airflow.work import Work, details_of, work_of
 from dataops_core.values import sum_of
 
 
@@ -30,7 +30,7 @@ def observe_dag(stage: DagStage, client: AirflowClient) -> Observation:
     succeeded = _did_something(client, state)
     finished = next((run for run in state.runs if run.state in ("success", "failed")), None)
     active = next((run for run in state.runs if run.state in ("running", "queued")), None)
-    doing = work_of(client, active) if active is not None and active.state == "running" else None
+    doing = running_task(client, active) if active is not None and active.state == "running" else None
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -81,7 +81,7 @@ def _notes(state: DagState, succeeded: DagRun | None, active: DagRun | None) -> 
 
 
 def _details(
-    client: AirflowClient, state: DagState, succeeded: DagRun | None, active: DagRun | None, doing: Work | None
+    client: AirflowClient, state: DagState, succeeded: DagRun | None, active: DagRun | None, doing: RunningTask | None
 ) -> DagDetails:
     durations = [took for run in state.runs if run.state == "success" and (took := _took(run)) is not None]
     older = succeeded is None and len(state.runs) >= NEWEST

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from dataops_core.systems.airflow.answers import read_items
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.responses import read_items
 from dataops_core.systems.airflow.sdk import (
     ApiClient,
     BackfillApi,
@@ -177,13 +177,13 @@ def _tasks(offset: int, found: object) -> tuple[list[TaskInstance], int]:
 def read_log(found: object) -> LogPart:
     """Return a part of a log; raises Malformed. A line of another form is its JSON."""
     fields = Fields(found)
-    return LogPart(tuple(_line(each) for each in fields.need_list("content")), fields.text("continuation_token"))
+    return LogPart(tuple(_line(each) for each in fields.require_list("content")), fields.text("continuation_token"))
 
 
 def read_params(found: object) -> tuple[Param, ...]:
     """Return the parameters in a DAG's details; raises Malformed."""
     details = Fields(found)
-    details.need_text("dag_id")  # a DAG without parameters has none of the other fields that we read
+    details.require_text("dag_id")  # a DAG without parameters has none of the other fields that we read
     declared = details.found("params")
     if declared is None:
         return ()
@@ -196,7 +196,7 @@ def read_task(fields: Fields) -> TaskInstance:
     """Return a task of a run; raises Malformed."""
     number = fields.number("map_index")
     return TaskInstance(
-        task_id=fields.need_text("task_id"),
+        task_id=fields.require_text("task_id"),
         map_index=int(number) if number is not None else -1,
         state=fields.text("state"),
         operator=fields.text("operator_name") or fields.text("operator"),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound
-from dataops_core.systems.connect.answers import (
+from dataops_core.systems.connect.responses import (
     Config,
     Connector,
     read_config,

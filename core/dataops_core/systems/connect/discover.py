@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataops_core.systems.base import Clients
-from dataops_core.systems.connect.answers import Connector
 from dataops_core.systems.connect.client import ConnectClient
+from dataops_core.systems.connect.responses import Connector
 from dataops_core.systems.draft import Draft, ProposedStage
 
 

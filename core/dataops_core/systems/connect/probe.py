@@ -12,9 +12,9 @@ from typing import Any
 from dataops_core.errors import ClientError, NotFound
 from dataops_core.health.model import Activity, Observation, ProgressSource
 from dataops_core.systems.base import Clients
-from dataops_core.systems.connect.answers import Config, Connector
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
+from dataops_core.systems.connect.responses import Config, Connector
 from dataops_core.systems.connect.settings import ConnectorStage
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient

@@ -96,7 +96,7 @@ def _problems(settings: DbtSettings) -> Iterator[str]:
 def _model_unknown(_: DbtModelStage, seen: Observation) -> str | None:
     if seen.progress_time is not None:
         return None
-    if seen.fact("status") == "skipped":
+    if seen.attribute("status") == "skipped":
         return "its newest run was skipped, and no successful run of it is known"
     return "no successful run of it is in the results"
 
@@ -104,7 +104,7 @@ def _model_unknown(_: DbtModelStage, seen: Observation) -> str | None:
 def _source_unknown(_: DbtSourceStage, seen: Observation) -> str | None:
     if seen.progress_time is not None:
         return None
-    if seen.figure("newest_row") is None:
+    if seen.measurement("newest_row") is None:
         return "the newest freshness check found no time of a row"
     return "its newest freshness check is older than `checked_within`"
 

@@ -160,7 +160,7 @@ def read_run_results(found: object) -> RunResults:
         written=written,
         command=args.text("which"),
         empty=args.flag("empty") is True,
-        results=tuple(_result(each) for each in fields.need_objects("results")),
+        results=tuple(_result(each) for each in fields.require_objects("results")),
     )
 
 
@@ -168,7 +168,7 @@ def read_sources(found: object) -> Sources:
     """Return a `sources.json`."""
     fields = Fields(found)
     written = _written(fields, "sources")
-    read = [_freshness(each) for each in fields.need_objects("results")]
+    read = [_freshness(each) for each in fields.require_objects("results")]
     return Sources(written, {each.source: each for each in read})
 
 
@@ -178,15 +178,15 @@ def read_manifest(found: object) -> Manifest:
     written = _written(fields, "manifest")
     nodes: dict[str, Node] = {}
     for group in ("nodes", "sources", "unit_tests"):
-        inner = fields.need_inner(group) if group != "unit_tests" else fields.inner(group)
+        inner = fields.require_inner(group) if group != "unit_tests" else fields.inner(group)
         for unique_id in inner.names():
-            nodes[unique_id] = _node(unique_id, inner.need_inner(unique_id))
+            nodes[unique_id] = _node(unique_id, inner.require_inner(unique_id))
     return Manifest(written, nodes)
 
 
 def _written(fields: Fields, kind: str) -> Written:
-    metadata = fields.need_inner("metadata")
-    schema = _SCHEMA.search(metadata.need_text("dbt_schema_version"))
+    metadata = fields.require_inner("metadata")
+    schema = _SCHEMA.search(metadata.require_text("dbt_schema_version"))
     if schema is None or schema[1] != kind:
         raise Malformed(f"is not an artifact of dbt of the kind {kind}")
     if int(schema[2]) not in SUPPORTED[kind]:
@@ -194,7 +194,7 @@ def _written(fields: Fields, kind: str) -> Written:
         raise Malformed(f"has schema {kind} v{schema[2]}; supported: {known} (dbt 1.7 to 1.11)")
     version = metadata.text("dbt_version")
     return Written(
-        line(version) if version else None, metadata.text("invocation_id"), metadata.need_time("generated_at")
+        line(version) if version else None, metadata.text("invocation_id"), metadata.require_time("generated_at")
     )
 
 
@@ -206,8 +206,8 @@ def _result(fields: Fields) -> Result:
     if query is None and message is not None and (named := _QUERY.search(message)) is not None:
         query = named[1]
     return Result(
-        node=fields.need_text("unique_id"),
-        status=fields.need_text("status"),
+        node=fields.require_text("unique_id"),
+        status=fields.require_text("status"),
         message=_said(message),
         failures=fields.count("failures"),
         query_id=query,
@@ -218,8 +218,8 @@ def _result(fields: Fields) -> Result:
 
 def _freshness(fields: Fields) -> Freshness:
     return Freshness(
-        source=fields.need_text("unique_id"),
-        status=fields.need_text("status"),
+        source=fields.require_text("unique_id"),
+        status=fields.require_text("status"),
         newest=fields.time("max_loaded_at"),
         checked_at=fields.time("snapshotted_at"),
         error=_said(fields.text("error")),
@@ -227,12 +227,12 @@ def _freshness(fields: Fields) -> Freshness:
 
 
 def _node(unique_id: str, fields: Fields) -> Node:
-    kind = fields.need_text("resource_type")
-    name = fields.need_text("name")
+    kind = fields.require_text("resource_type")
+    name = fields.require_text("name")
     return Node(
         unique_id=unique_id,
         kind=kind,
-        name=f"{fields.need_text('source_name')}.{name}" if kind == "source" else name,
+        name=f"{fields.require_text('source_name')}.{name}" if kind == "source" else name,
         relation=relation_parts(fields.text("relation_name") or ""),
         parents=fields.inner("depends_on").texts("nodes"),
         materialized=fields.inner("config").text("materialized"),

@@ -49,8 +49,8 @@ def _commit_unknown(stage: IcebergTableStage, given: CheckInput[TableDetails]) -
         writer = query.observation
         if writer is None or epoch is None or committed is None:
             continue
-        known = writer.figure("batch_committed")
-        same = writer.fact("query_id") == given.details.query_id
+        known = writer.measurement("batch_committed")
+        same = writer.attribute("query_id") == given.details.query_id
         age = writer.observed_at - committed
         if same and known is not None and epoch > known and age > COMMIT_UNKNOWN_AFTER:
             return Problem(

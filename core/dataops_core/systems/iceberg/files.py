@@ -171,11 +171,11 @@ def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
     listed = _manifest_list(snapshot.manifest_list, _List(snapshot, table.io))
     some = listed[:most]
 
-    def figures(manifest: ManifestFile) -> tuple[array[int], ...]:
+    def counts(manifest: ManifestFile) -> tuple[array[int], ...]:
         fields = (SIZE, RECORDS) if manifest.content is ManifestContent.DATA else (CONTENT,)
-        return _figures(manifest.manifest_path, fields, ByPath(table.io))
+        return _counts(manifest.manifest_path, fields, ByPath(table.io))
 
-    found = list(zip(some, ExecutorFactory.get_or_create().map(figures, some), strict=True))
+    found = list(zip(some, ExecutorFactory.get_or_create().map(counts, some), strict=True))
     data = (zip(*each, strict=True) for m, each in found if m.content is ManifestContent.DATA)
     deletes = (kind for m, each in found if m.content is not ManifestContent.DATA for kind in each[0])
     return LiveFiles(
@@ -194,7 +194,7 @@ class FileWatch:
         self._next: tuple[int, int] = (0, 0)
         self._missing: dict[str, str] = {}
 
-    def look(self, table: Table, snapshot: Snapshot, number: int) -> tuple[str, ...]:
+    def check(self, table: Table, snapshot: Snapshot, number: int) -> tuple[str, ...]:
         """Look for so many files of the snapshot; return the paths of all that are known to be missing."""
         manifests = _data_manifests(table, snapshot)
         with self._lock:
@@ -250,7 +250,7 @@ def _summary(path: str, bound_of: int | None, source: ByPath) -> _Summary:
 
 
 @lru_cache(maxsize=MANIFESTS_KEPT)
-def _figures(path: str, fields: tuple[int, ...], source: ByPath) -> tuple[array[int], ...]:
+def _counts(path: str, fields: tuple[int, ...], source: ByPath) -> tuple[array[int], ...]:
     found = tuple(array("q") for _ in fields)
     for file in _live(path, source.take(), fields):
         for column, number in zip(found, range(len(fields)), strict=True):

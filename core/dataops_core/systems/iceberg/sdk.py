@@ -38,7 +38,7 @@ from dataops_core.errors import (
     PermissionDenied,
 )
 from dataops_core.systems.iceberg.file_io import KeptFileIO
-from dataops_core.systems.iceberg.offered import catalog_properties, store_properties
+from dataops_core.systems.iceberg.server_properties import catalog_properties, store_properties
 from dataops_core.systems.iceberg.store import store_error
 from dataops_core.transport.http import refusal
 from dataops_core.transport.reasons import line

@@ -171,7 +171,7 @@ def table_state(
     try:
         if snapshot is not None:
             files = table_files(table, snapshot, small, bound_of)
-            missing = watch.look(table, snapshot, check) if check else ()
+            missing = watch.check(table, snapshot, check) if check else ()
         held = _length(table.metadata_location, ByPath(table.io))
     except FileNotFoundError as raised:  # a manifest, or the list of them
         missing = (line(raised),)

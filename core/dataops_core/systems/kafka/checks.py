@@ -53,7 +53,7 @@ def _partitions(
 
 
 def _recreated(_: TopicStage, given: CheckInput[TopicDetails]) -> Problem | None:
-    new, old = given.details.topic_id, given.previous.fact("topic_id") if given.previous else None
+    new, old = given.details.topic_id, given.previous.attribute("topic_id") if given.previous else None
     if new and old and new != old:
         return Problem(f"was deleted and re-created: its id is {new}, previously {old}", since=given.now)
     before = next((f for f in given.previous_findings if f.check == "topic-recreated"), None)

@@ -179,13 +179,13 @@ def read_schema(found: object) -> Schema:
     fields = Fields(found)
     missing = fields.found("references") is None
     return Schema(
-        kind="AVRO" if fields.found("schemaType") is None else fields.need_text("schemaType"),
-        text=fields.need_text("schema"),
+        kind="AVRO" if fields.found("schemaType") is None else fields.require_text("schemaType"),
+        text=fields.require_text("schema"),
         references=()
         if missing
         else tuple(
-            Reference(each.need_text("name"), each.need_text("subject"), each.need_count("version"))
-            for each in fields.need_objects("references")
+            Reference(each.require_text("name"), each.require_text("subject"), each.require_count("version"))
+            for each in fields.require_objects("references")
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dataops_core.health.details import Details, Fact, Figure, value
+from dataops_core.health.details import Attribute, Details, Measurement, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +22,12 @@ class MeasuredDetails(Details):
     progress_ahead: float | None = value("s")
     labels: tuple[tuple[str, str | float], ...] | None = value()
 
-    def figures(self) -> Iterator[Figure]:
+    def measurements(self) -> Iterator[Measurement]:
         """Yield the numbers that are known, those among the labels last."""
-        yield from Details.figures(self)
-        yield from (Figure(name, found) for name, found in self.labels or () if not isinstance(found, str))
+        yield from Details.measurements(self)
+        yield from (Measurement(name, found) for name, found in self.labels or () if not isinstance(found, str))
 
-    def facts(self) -> Iterator[Fact]:
+    def attributes(self) -> Iterator[Attribute]:
         """Yield the texts that are known, those among the labels last."""
-        yield from Details.facts(self)
-        yield from (Fact(name, found) for name, found in self.labels or () if isinstance(found, str))
+        yield from Details.attributes(self)
+        yield from (Attribute(name, found) for name, found in self.labels or () if isinstance(found, str))

@@ -10,7 +10,7 @@ from dataops_core.errors import NotFound
 from dataops_core.health.model import Observation, ProgressSource
 from dataops_core.systems.object_prefix.details import PrefixDetails
 from dataops_core.systems.object_prefix.settings import ObjectPrefixStage
-from dataops_core.systems.object_prefix.store import Found, ObjectStore
+from dataops_core.systems.object_prefix.store import ObjectStore, StoredObject
 from dataops_core.times import EPOCH
 
 
@@ -63,9 +63,9 @@ def prefixes_at(pattern: str, now: datetime) -> tuple[str, ...]:
     return tuple(dict.fromkeys(at.strftime(pattern).strip("/") for at in (now, now - step)))
 
 
-def _listed(store: ObjectStore, prefixes: Sequence[str], most: int) -> list[Found]:
+def _listed(store: ObjectStore, prefixes: Sequence[str], most: int) -> list[StoredObject]:
     """Return the objects below prefixes of which at least one is there; raises NotFound where none is."""
-    listed: list[Found] = []
+    listed: list[StoredObject] = []
     missing: list[NotFound] = []
     for prefix in prefixes:
         try:
@@ -81,9 +81,9 @@ def _is_data(name: str, stage: ObjectPrefixStage) -> bool:
     return not name.startswith(("_", ".")) and name != stage.marker and fnmatchcase(name, stage.match)
 
 
-def _oldest(found: Iterable[Found]) -> datetime | None:
+def _oldest(found: Iterable[StoredObject]) -> datetime | None:
     return min((each.at for each in found if each.at is not None), default=None)
 
 
-def _newest(found: Iterable[Found]) -> datetime | None:
+def _newest(found: Iterable[StoredObject]) -> datetime | None:
     return max((each.at for each in found if each.at is not None), default=None)

@@ -51,7 +51,7 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredObject:
     """An object.
 
     Attributes:
@@ -122,7 +122,7 @@ class ObjectStore:
 
         self._within(asked, self._pinging)
 
-    def objects(self, prefix: str, most: int) -> tuple[Found, ...]:
+    def objects(self, prefix: str, most: int) -> tuple[StoredObject, ...]:
         """Return the objects below a prefix, folder by folder; NotFound where there is no such prefix.
 
         Args:
@@ -162,12 +162,12 @@ class ObjectStore:
             found[path] = Content(data, stamp)
         return found
 
-    def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[Found, ...]:
+    def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[StoredObject, ...]:
         from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
 
         system, base = self._opened
         root = f"{base}/{prefix}" if prefix else base
-        found: list[Found] = []
+        found: list[StoredObject] = []
         folders, seen = [root], 0
         while folders:
             deadline.check()
@@ -182,7 +182,7 @@ class ObjectStore:
                     folders.append(info.path)
                 elif info.type == FileType.File and not info.path.endswith("/"):
                     at = info.mtime.astimezone(UTC) if info.mtime is not None else None
-                    found.append(Found(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
+                    found.append(StoredObject(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
         return tuple(found)
 
     def _within(self, ask: Callable[[Deadline], T], busy: threading.Lock) -> T:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from dataops_core.config import WebSettings, without_user_info
 from dataops_core.errors import BadAnswer
-from dataops_core.systems.prometheus.answers import (
+from dataops_core.systems.prometheus.responses import (
     Routed,
     Rule,
     Sample,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from dataops_core.health.model import Observation
 from dataops_core.systems.prometheus.alerts import AlertsClient
-from dataops_core.systems.prometheus.answers import Alert
 from dataops_core.systems.prometheus.details import AlertsDetails
+from dataops_core.systems.prometheus.responses import Alert
 
 SHOWN = 50
 """Alerts that are listed."""

@@ -157,7 +157,7 @@ class _Folder:
                 if number in plans  # Spark purges the two logs one after the other
             ),
             standing=self._standing(plans, newest) if newest and newest.watermark else None,
-            state=_state(_Seen(f"{self._path}/state", time.monotonic() // STATE_KEPT, [self._filesystem])),
+            state=_state(_CachedPath(f"{self._path}/state", time.monotonic() // STATE_KEPT, [self._filesystem])),
         )
 
     def _query_id(self) -> str:
@@ -180,7 +180,7 @@ class _Folder:
         if number not in plans:
             raise BadAnswer(f"{where} is missing, although batch {number} was committed", hint=REMOVED)
         try:
-            text = _file(_Seen(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
+            text = _file(_CachedPath(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
         except FileNotFoundError as error:
             raise BadAnswer(f"{where} is missing, although it was there a moment ago", hint=REMOVED) from error
         plan = read_plan(text, where, committed=committed)
@@ -212,7 +212,7 @@ def _text(filesystem: sdk.FileSystem, path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _CachedPath:
     """A file or folder as it was at a time, by which it is remembered.
 
     The file system has no identity of its own. It stands in a list from which it is taken once, since a cache keeps its
@@ -225,13 +225,13 @@ class _Seen:
 
 
 @lru_cache(maxsize=4096)
-def _file(file: _Seen) -> str:
+def _file(file: _CachedPath) -> str:
     """Return the text of a file of `offsets`; it never changes."""
     return _text(file.filesystem.pop(), file.path)
 
 
 @lru_cache(maxsize=64)
-def _state(folder: _Seen) -> State | None:
+def _state(folder: _CachedPath) -> State | None:
     total = 0
     wholes: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     for info in folder.filesystem.pop().get_file_info(

@@ -67,7 +67,7 @@ def read_query_id(text: str, where: str) -> str:
     if not text.strip():
         raise BadAnswer(f"{where} is empty: the last write of the checkpoint is incomplete", hint=RESTORE)
     try:
-        return Fields(load_object(text)).need_text("id")
+        return Fields(load_object(text)).require_text("id")
     except Malformed as error:
         raise BadAnswer(f"{where} is not Spark's: it {error}, and so no query id", hint=NOT_SPARK) from error
 

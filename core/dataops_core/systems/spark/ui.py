@@ -109,9 +109,9 @@ class SparkUi:
 def read_running(found: object) -> str:
     """Return the id of the application that runs, from `/applications`; raises Malformed."""
     for app in objects(found):
-        attempts = [*app.need_objects("attempts")]
-        if attempts and not attempts[-1].need_flag("completed"):
-            return app.need_text("id")
+        attempts = [*app.require_objects("attempts")]
+        if attempts and not attempts[-1].require_flag("completed"):
+            return app.require_text("id")
     raise Malformed("has no application that runs")
 
 
@@ -137,9 +137,9 @@ def read_ended(found: object, query_id: str) -> dict[int, datetime]:
 def read_dropped(found: object) -> int | None:
     """Return how many rows an execution dropped as late, from `/sql/ID`; `None` where its plan does not say."""
     dropped = [
-        _digits(metric.need_text("value"))
-        for node in Fields(found).need_objects("nodes")
-        for metric in node.need_objects("metrics")
+        _digits(metric.require_text("value"))
+        for node in Fields(found).require_objects("nodes")
+        for metric in node.require_objects("metrics")
         if metric.text("name") == DROPPED
     ]
     return sum(dropped) if dropped else None

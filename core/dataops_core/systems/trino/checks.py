@@ -15,8 +15,8 @@ def _stale(stage: TrinoViewStage, given: CheckInput[ViewDetails]) -> Problem | N
         newest = table.observation
         if served is None or newest is None:
             continue
-        current, committed = newest.fact("snapshot_id"), newest.figure("committed_at")
-        same = given.details.relation == newest.fact("table")
+        current, committed = newest.attribute("snapshot_id"), newest.measurement("committed_at")
+        same = given.details.relation == newest.attribute("table")
         if not same or current in (None, served) or committed is None:
             continue
         # Trino was queried before the catalog: a commit after that query does not count.

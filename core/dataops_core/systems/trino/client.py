@@ -24,7 +24,7 @@ from dataops_core.errors import (
     QueryFailed,
     TimedOut,
 )
-from dataops_core.systems.trino.answers import (
+from dataops_core.systems.trino.responses import (
     Node,
     QueryDetail,
     QueryProgress,
@@ -52,7 +52,7 @@ SOURCE = "dataops"
 BEHIND_A_PROXY = (
     "behind a proxy, set http-server.process-forwarded=true in Trino; or put the final address in trino.url"
 )
-ANSWER_BYTES = 64 * 2**20
+RESPONSE_BYTES = 64 * 2**20
 """Bytes that one answer may have: Trino fills one with about 1 MiB, and a row is never divided."""
 FETCHED_BYTES = 64 * 2**20
 """Bytes that all answers to a small statement may have together."""
@@ -285,7 +285,7 @@ class TrinoClient:
 
     def _session(self) -> requests.Session:
         return WebSession(
-            f"trino {self.target}", self.target, self._settings.tls, most_bytes=ANSWER_BYTES, hint=BEHIND_A_PROXY
+            f"trino {self.target}", self.target, self._settings.tls, most_bytes=RESPONSE_BYTES, hint=BEHIND_A_PROXY
         )
 
     def _authentication(self) -> Authentication | None:

@@ -11,9 +11,9 @@ from typing import Any
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.model import Observation, ProgressSource
 from dataops_core.sql.scan import relation
-from dataops_core.systems.trino.answers import Node, ServerQuery, read_commits
 from dataops_core.systems.trino.client import SOURCE, TrinoClient
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
+from dataops_core.systems.trino.responses import Node, ServerQuery, read_commits
 from dataops_core.systems.trino.settings import TrinoViewStage
 from dataops_core.transport.bounded import Malformed
 from dataops_core.values import instant
@@ -59,7 +59,7 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         commits = read_commits(rows)
     except Malformed as error:
         raise BadAnswer(f"trino {client.target}: the answer {error}") from error
-    stamped = next(((at, told) for at, stamp, _ in commits if (told := instant(stamp)) is not None), None)
+    stamped = next(((at, stamp_time) for at, stamp, _ in commits if (stamp_time := instant(stamp)) is not None), None)
     served = commits[0][2] if commits else None
     details = ViewDetails(relation=".".join(stage.relation.split(".")[1:]), snapshot_id=served)
     if stamped is None:

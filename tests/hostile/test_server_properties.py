@@ -6,7 +6,7 @@ import pytest
 from tests.hostile.clients import ACCESS_KEY, SECRET, STATIC
 
 from dataops_core.errors import BadAnswer
-from dataops_core.systems.iceberg.offered import catalog_properties, store_properties
+from dataops_core.systems.iceberg.server_properties import catalog_properties, store_properties
 
 OURS = {"uri": "http://c", "s3.endpoint": "http://store:8333", **STATIC, "s3.session-token": SECRET}
 THEIRS = {"s3.access-key-id": "theirs", "s3.secret-access-key": "theirs"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from dataops_core.health.details import Figure
+from dataops_core.health.details import Measurement
 from dataops_core.health.model import Observation, ProgressSource, StageHealth
 from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
 from dataops_core.times import moment
@@ -16,7 +16,7 @@ SOURCES = {
 }
 
 
-def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]:
+def stage_values(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield the known values of a stage as label and text; a continuation line has an empty label."""
 
     def at(time: datetime | None) -> str:
@@ -52,20 +52,20 @@ def stage_figures(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]
     yield "ETA", span(stage.eta)
     yield "probe duration", UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
     if seen is not None:
-        yield from further(seen, now)
+        yield from further_values(seen, now)
 
 
-def further(seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    """Yield the further values of an observation, as `stage_figures` does."""
-    for figure in seen.figures:
-        yield figure.name.replace("_", " "), _figure(figure, now)
+def further_values(seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the further values of an observation, as `stage_values` does."""
+    for measurement in seen.figures:
+        yield measurement.name.replace("_", " "), _text(measurement, now)
 
 
-def _figure(figure: Figure, now: datetime) -> str:
-    match figure.unit:
+def _text(measurement: Measurement, now: datetime) -> str:
+    match measurement.unit:
         case "s":
-            return duration(figure.value)
+            return duration(measurement.value)
         case "timestamp":
-            return clock(moment(figure.value, "s"), now)
+            return clock(moment(measurement.value, "s"), now)
         case _:
-            return f"{count(figure.value)} {figure.unit}".rstrip()
+            return f"{count(measurement.value)} {measurement.unit}".rstrip()

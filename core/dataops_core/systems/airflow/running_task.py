@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from dataops_core.errors import ClientError
-from dataops_core.systems.airflow.answers import DagRun, TaskAtWork
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.responses import ActiveTask, DagRun
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunningTask:
     """What a run waits for.
 
     Attributes:
@@ -27,16 +27,16 @@ class Work:
     since: datetime | None = None
     pool: str | None = None
     slots: int = 0
-    holder: TaskAtWork | None = None
+    holder: ActiveTask | None = None
 
 
-def work_of(client: AirflowClient, run: DagRun) -> Work | None:
+def running_task(client: AirflowClient, run: DagRun) -> RunningTask | None:
     """Return what a run waits for; `None` where it is not known, or is not one of these."""
     try:
-        tasks = client.at_work(run.dag_id, run.run_id)
+        tasks = client.active_tasks(run.dag_id, run.run_id)
         running = _oldest(tasks)
         if running is not None:
-            return Work(running.task_id, running.started_at)
+            return RunningTask(running.task_id, running.started_at)
         # A queued task has its slot already; only a scheduled one waits for it.
         waiting = next((task for task in tasks if task.state == "scheduled"), None)
         if waiting is None or any(task.state == "queued" for task in tasks):
@@ -44,17 +44,19 @@ def work_of(client: AirflowClient, run: DagRun) -> Work | None:
         pool = next((p for p in client.pools() if p.name == waiting.pool), None)
         if pool is None or pool.open != 0:
             return None
-        return Work(waiting.task_id, None, pool.name, pool.slots or 0, _oldest(client.at_work("~", "~", pool.name)))
+        return RunningTask(
+            waiting.task_id, None, pool.name, pool.slots or 0, _oldest(client.active_tasks("~", "~", pool.name))
+        )
     except ClientError:  # to see tasks and pools are rights of their own; the run is observed without
         return None
 
 
-def _oldest(tasks: tuple[TaskAtWork, ...]) -> TaskAtWork | None:
+def _oldest(tasks: tuple[ActiveTask, ...]) -> ActiveTask | None:
     running = [(task.started_at, task) for task in tasks if task.state == "running" and task.started_at is not None]
     return min(running, key=lambda pair: pair[0])[1] if running else None
 
 
-def details_of(work: Work) -> dict[str, Any]:
+def details_of(work: RunningTask) -> dict[str, Any]:
     """Return the fields of `DagDetails` that say what a run waits for."""
     if work.pool is None:
         return {"task_running": work.task, "task_started_at": work.since}

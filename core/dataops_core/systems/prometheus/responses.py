@@ -83,19 +83,19 @@ class Routed:
 def read_data(found: object) -> Fields:
     """Return the data of an answer of Prometheus; raises Malformed."""
     fields = Fields(found)
-    if fields.need_text("status") != "success":
+    if fields.require_text("status") != "success":
         raise Malformed("reports no success")
-    return fields.need_inner("data")
+    return fields.require_inner("data")
 
 
 def read_version(data: Fields) -> str:
     """Return the version of `/api/v1/status/buildinfo`."""
-    return data.need_text("version")
+    return data.require_text("version")
 
 
 def read_firing(data: Fields) -> tuple[Alert, ...]:
     """Return the alerts of `/api/v1/alerts` that fire, the oldest first."""
-    return _alerts(data.need_list("alerts"), _firing)
+    return _alerts(data.require_list("alerts"), _firing)
 
 
 def read_active(found: object) -> tuple[Alert, ...]:
@@ -108,40 +108,40 @@ def read_active(found: object) -> tuple[Alert, ...]:
 def read_vector(data: Fields) -> tuple[Sample, ...]:
     """Return the result of a query that yields a vector."""
     return tuple(
-        Sample(series.need_texts("metric"), value, at)
+        Sample(series.require_texts("metric"), value, at)
         for series in _results(data, "vector")
-        for at, value in [_point(series.need_list("value"))]
+        for at, value in [_point(series.require_list("value"))]
     )
 
 
 def read_matrix(data: Fields) -> tuple[Series, ...]:
     """Return the result of a query over time."""
     return tuple(
-        Series(series.need_texts("metric"), [_point(point) for point in series.need_list("values")])
+        Series(series.require_texts("metric"), [_point(point) for point in series.require_list("values")])
         for series in _results(data, "matrix")
     )
 
 
 def read_scrape_errors(data: Fields) -> dict[str, str]:
     """Return what the newest scrape of each target failed with, by its label `instance`."""
-    failed = [(target, target.text("lastError")) for target in data.need_objects("activeTargets")]
-    return {target.need_inner("labels").text("instance") or "": line(error) for target, error in failed if error}
+    failed = [(target, target.text("lastError")) for target in data.require_objects("activeTargets")]
+    return {target.require_inner("labels").text("instance") or "": line(error) for target, error in failed if error}
 
 
 def read_rules(data: Fields, names: Collection[str]) -> tuple[Rule, ...]:
     """Return the rules of these names."""
-    rules = [rule for group in data.need_objects("groups") for rule in group.need_objects("rules")]
+    rules = [rule for group in data.require_objects("groups") for rule in group.require_objects("rules")]
     return tuple(
-        Rule(name, rule.need_text("health"), line(error) if (error := rule.text("lastError")) else "")
+        Rule(name, rule.require_text("health"), line(error) if (error := rule.text("lastError")) else "")
         for rule in rules
-        if (name := rule.need_text("name")) in names
+        if (name := rule.require_text("name")) in names
     )
 
 
 def read_alertmanagers(data: Fields) -> tuple[str, ...]:
     """Return the addresses of the Alertmanagers that a Prometheus sends to."""
-    found = data.need_objects("activeAlertmanagers")
-    return tuple(without_user_info(alertmanager.need_text("url")) for alertmanager in found)
+    found = data.require_objects("activeAlertmanagers")
+    return tuple(without_user_info(alertmanager.require_text("url")) for alertmanager in found)
 
 
 def read_routed(found: object) -> tuple[Routed, ...]:
@@ -156,16 +156,16 @@ def check_taken(body: bytes) -> None:
 
 
 def _results(data: Fields, kind: str) -> Iterator[Fields]:
-    if data.need_text("resultType") != kind:
+    if data.require_text("resultType") != kind:
         raise Malformed(f"has a result that is not a {kind}")
-    return data.need_objects("result")
+    return data.require_objects("result")
 
 
 def _routed(alert: Fields) -> Routed:
-    status = alert.need_inner("status")
+    status = alert.require_inner("status")
     muted = [by for key in ("silencedBy", "inhibitedBy", "mutedBy") for by in status.texts(key)]
-    receivers = tuple(receiver.need_text("name") for receiver in alert.need_objects("receivers"))
-    return Routed(alert.need_texts("labels"), receivers, tuple(muted))
+    receivers = tuple(receiver.require_text("name") for receiver in alert.require_objects("receivers"))
+    return Routed(alert.require_texts("labels"), receivers, tuple(muted))
 
 
 def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> tuple[Alert, ...]:
@@ -184,17 +184,17 @@ def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> 
 
 
 def _firing(alert: Fields) -> Alert | None:
-    state = alert.need_text("state")
+    state = alert.require_text("state")
     if state not in STATES:
         raise Malformed("is in an unknown state")
     return _alert(alert, "activeAt") if state == "firing" else None
 
 
 def _alert(alert: Fields, since: str) -> Alert:
-    labels = alert.need_texts("labels")
+    labels = alert.require_texts("labels")
     notes = alert.inner("annotations")
     name = labels.pop("alertname", "")
-    return Alert(name, labels, notes.text("summary") or notes.text("description") or "", alert.need_time(since))
+    return Alert(name, labels, notes.text("summary") or notes.text("description") or "", alert.require_time(since))
 
 
 def _point(found: object) -> tuple[datetime, float]:

@@ -16,20 +16,20 @@ from tests.exposition import dags, group, kafka, partition
 from dataops_core.config import ExporterSettings
 from dataops_core.errors import Unreachable
 from dataops_core.systems.kafka.model import ClusterSnapshot, Topic
+from dataops_exporter.cluster_scan import ClusterScan, ScanResult, airflow_samples, kafka_samples, with_component
 from dataops_exporter.collector import snapshot_samples
 from dataops_exporter.exposition import registry_of
-from dataops_exporter.survey import Answer, Survey, airflow_samples, kafka_samples, with_component
 
 Found = dict[tuple[str, ...], float]
 
 
-def found(answer: Answer) -> Found:
+def found(answer: ScanResult) -> Found:
     """Return the values by name and labels."""
     return {(s[0].name, *s[1]): s[2] for s in (*answer.own, *answer.shared) if s[2] is not None}
 
 
-def told(survey: ClusterSnapshot | None = None, **settings: Any) -> Found:
-    return found(kafka_samples(survey or kafka(), ExporterSettings.model_validate(settings), "test"))
+def told(snapshot: ClusterSnapshot | None = None, **settings: Any) -> Found:
+    return found(kafka_samples(snapshot or kafka(), ExporterSettings.model_validate(settings), "test"))
 
 
 def names(of: Found) -> set[str]:
@@ -161,44 +161,44 @@ def test_tables_by_namespace_are_sums_without_times() -> None:
 
 @pytest.mark.programs
 def test_a_failed_survey_takes_back_its_series_and_says_so() -> None:
-    answers: list[Callable[[], Answer]] = []
+    answers: list[Callable[[], ScanResult]] = []
     asked = threading.Semaphore(0)
 
-    def ask() -> Answer:
+    def ask() -> ScanResult:
         asked.release()
         return answers.pop(0)()
 
-    def fail() -> Answer:
+    def fail() -> ScanResult:
         raise Unreachable("kafka k:1: no broker can be reached")
 
     answers += [lambda: kafka_samples(kafka(), ExporterSettings(), "test"), fail, fail]
-    survey = Survey("kafka", "k:1", ask, every=0.0)
-    survey.part.body("text/plain", lambda _registry: b"asked for")
-    survey.start()
+    scan = ClusterScan("kafka", "k:1", ask, every=0.0)
+    scan.part.body("text/plain", lambda _registry: b"asked for")
+    scan.start()
     for _ in range(3):  # the third has begun: the second is done
         assert asked.acquire(timeout=60)
-    survey.stop()
-    of = {(s[0].name, *s[1]): s[2] for s in survey.shared}
+    scan.stop()
+    of = {(s[0].name, *s[1]): s[2] for s in scan.shared}
     assert of["dataops_probe_success", "survey", "kafka k:1", "", "kafka"] == 0
     assert "dataops_exporter_survey_timestamp_seconds" not in {key[0] for key in of}
-    assert list(survey.part.registry.collect()) == []
+    assert list(scan.part.registry.collect()) == []
 
 
 def test_a_survey_that_never_ends_says_how_often_it_is_meant_to_be_made() -> None:
     asked, go_on = threading.Event(), threading.Event()
 
-    def hang() -> Answer:
+    def hang() -> ScanResult:
         asked.set()
         go_on.wait(60)
-        return Answer()
+        return ScanResult()
 
-    survey = Survey("kafka", "k:1", hang, every=30.0)
-    survey.start()
+    scan = ClusterScan("kafka", "k:1", hang, every=30.0)
+    scan.start()
     try:
         assert asked.wait(60)
-        assert [(s[0].name, s[1], s[2]) for s in survey.shared] == [
+        assert [(s[0].name, s[1], s[2]) for s in scan.shared] == [
             ("dataops_exporter_survey_interval_seconds", ("kafka",), 30.0)
         ]
     finally:
-        survey.stop()
+        scan.stop()
         go_on.set()

@@ -12,11 +12,11 @@ from threading import Event, Lock, Thread
 from dataops_core.config import DagSelection, ExporterSettings
 from dataops_core.errors import DataopsError
 from dataops_core.health.model import ProbeResult
-from dataops_core.systems.airflow.answers import Dag
+from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Topic
-from dataops_exporter import dialects, metrics
+from dataops_exporter import compatibility, metrics
 from dataops_exporter.collector import picker_samples, probe_samples
-from dataops_exporter.exposition import Part
+from dataops_exporter.exposition import ExpositionPart
 from dataops_exporter.families import Picker, Sample, seconds, total
 from dataops_exporter.metrics import Metric
 
@@ -25,7 +25,7 @@ DAG_STATES = ("active", "paused", "broken")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScanResult:
     """What a survey has found.
 
     Attributes:
@@ -37,12 +37,12 @@ class Answer:
     shared: Sequence[Sample] = ()
 
 
-def with_component(answer: Answer, component: str) -> Answer:
+def with_component(answer: ScanResult, component: str) -> ScanResult:
     """Return an answer whose samples name their component, where a context has several of one system."""
     labelled = [
         (_with_label(metric), (*labels, component), value) for metric, labels, value in (*answer.own, *answer.shared)
     ]
-    return Answer((), labelled)  # another component has samples in the same families
+    return ScanResult((), labelled)  # another component has samples in the same families
 
 
 @cache
@@ -50,7 +50,7 @@ def _with_label(metric: Metric) -> Metric:
     return replace(metric, labels=(*metric.labels, "component"))
 
 
-class Survey:
+class ClusterScan:
     """Asks one component again and again, in a thread of its own.
 
     Args:
@@ -60,9 +60,9 @@ class Survey:
         every: Seconds between two surveys.
     """
 
-    def __init__(self, name: str, target: str, ask: Callable[[], Answer], every: float) -> None:
+    def __init__(self, name: str, target: str, ask: Callable[[], ScanResult], every: float) -> None:
         self.name = name
-        self.part = Part()
+        self.part = ExpositionPart()
         """What the newest survey says in families of its own; nothing if it failed."""
         self._every = every
         self._ask = ask
@@ -76,7 +76,7 @@ class Survey:
             duration=0.0,
             success=False,
         )
-        self._answer = Answer()
+        self._samples = ScanResult()
         self._thread = Thread(target=self._run, name=f"survey {name}", daemon=True)
 
     def start(self) -> None:
@@ -87,19 +87,19 @@ class Survey:
         """End; a survey that hangs is left to end by itself."""
         self._stop.set()
 
-    def go_on_from(self, previous: Survey) -> None:
+    def go_on_from(self, previous: ClusterScan) -> None:
         """Say what the one before has said of the same component, until there is an answer."""
         if self._result.target == previous._result.target:
             self.part.go_on_from(previous.part)
             with previous._lock:
-                self._answer, self._result = previous._answer, previous._result
+                self._samples, self._result = previous._samples, previous._result
 
     @property
     def shared(self) -> Iterator[Sample]:
         """What the newest survey says in families that others have a share in, and how it went."""
         with self._lock:
-            answer, result = self._answer, self._result
-        yield metrics.SURVEY_INTERVAL, (self.name,), self._every
+            answer, result = self._samples, self._result
+        yield metrics.SCAN_INTERVAL, (self.name,), self._every
         yield from answer.shared
         if result.started_at > NEVER:
             yield from probe_samples(result)
@@ -107,7 +107,7 @@ class Survey:
     def _run(self) -> None:
         while not self._stop.is_set():
             began, at = time.monotonic(), datetime.now(UTC)
-            answer = Answer()
+            answer = ScanResult()
             error = None
             try:
                 answer = self._ask()
@@ -117,38 +117,38 @@ class Survey:
                 error = f"the survey itself failed: {type(failure).__name__}: {failure}"
             took = time.monotonic() - began
             with self._lock:
-                self._answer = answer
+                self._samples = answer
                 self._result = replace(self._result, started_at=at, duration=took, success=error is None, error=error)
             self.part.replace(answer.own)
             self._stop.wait(max(1.0, self._every - took))
 
 
-def kafka_samples(survey: ClusterSnapshot, settings: ExporterSettings, context: str) -> Answer:
+def kafka_samples(snapshot: ClusterSnapshot, settings: ExporterSettings, context: str) -> ScanResult:
     """Return the samples of a cluster.
 
     Args:
-        survey: The cluster.
+        snapshot: The cluster.
         settings: What of it is told, and in whose words.
         context: The context's name, which the dialect of kafka-lag-exporter calls the cluster.
     """
-    topics = Picker("topics", settings.topics, settings.max_series, denied=survey.denied_topics)
-    groups = Picker("groups", settings.groups, settings.max_series, denied=survey.denied_groups)
+    topics = Picker("topics", settings.topics, settings.max_series, denied=snapshot.denied_topics)
+    groups = Picker("groups", settings.groups, settings.max_series, denied=snapshot.denied_groups)
     found: list[Sample] = [
-        (metrics.KAFKA_BROKERS, (), float(len(survey.brokers))),
-        (metrics.SURVEY_FAILURES, (), float(len(survey.failures))),
-        *dialects.cluster(survey, settings.dialects),
+        (metrics.KAFKA_BROKERS, (), float(len(snapshot.brokers))),
+        (metrics.SCAN_FAILURES, (), float(len(snapshot.failures))),
+        *compatibility.cluster(snapshot, settings.dialects),
     ]
     each = settings.topics.granularity == "partition"
-    for name, topic in sorted(survey.topics.items()):
+    for name, topic in sorted(snapshot.topics.items()):
         own = _topic(topic, each=each)
-        found += topics.pick(name, (*own, *dialects.topic(topic, context, settings.dialects, each=each)))
-    for name, group in sorted(survey.groups.items()):
+        found += topics.pick(name, (*own, *compatibility.topic(topic, context, settings.dialects, each=each)))
+    for name, group in sorted(snapshot.groups.items()):
         lags = _lags(group)
         own = _group(name, group, lags, settings.groups.granularity)
-        foreign = dialects.group(name, group, lags, context, settings.dialects, settings.groups.granularity)
+        foreign = compatibility.group(name, group, lags, context, settings.dialects, settings.groups.granularity)
         found += groups.pick(name, (*own, *foreign))
-    taken: Sample = (metrics.SURVEY_TIME, ("kafka",), seconds(survey.taken_at))
-    return Answer(found, (taken, *picker_samples(topics), *picker_samples(groups)))
+    taken: Sample = (metrics.SCAN_TIME, ("kafka",), seconds(snapshot.taken_at))
+    return ScanResult(found, (taken, *picker_samples(topics), *picker_samples(groups)))
 
 
 def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
@@ -164,7 +164,7 @@ def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
             yield metrics.PARTITION_HIGH, (topic.name, str(partition.number)), partition.high
 
 
-def _lags(group: ConsumerGroup) -> dialects.Lags:
+def _lags(group: ConsumerGroup) -> compatibility.Lags:
     """Return where a group is, by topic and partition."""
     found: dict[str, dict[int, GroupLag]] = {}
     for lag in group.lags or ():
@@ -172,7 +172,7 @@ def _lags(group: ConsumerGroup) -> dialects.Lags:
     return found
 
 
-def _group(name: str, group: ConsumerGroup, lags: dialects.Lags, granularity: str) -> Iterator[Sample]:
+def _group(name: str, group: ConsumerGroup, lags: compatibility.Lags, granularity: str) -> Iterator[Sample]:
     if group.state is not None:
         yield metrics.GROUP_STATE, (name, group.state.lower()), 1.0
     if group.members is not None:
@@ -183,14 +183,14 @@ def _group(name: str, group: ConsumerGroup, lags: dialects.Lags, granularity: st
         return
     for topic, of_topic in lags.items():
         yield metrics.GROUP_TOPIC_LAG, (name, topic), total(at.lag for at in of_topic.values())
-        yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), dialects.committed(of_topic)
+        yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), compatibility.committed(of_topic)
         if granularity == "partition":
             for number, at in of_topic.items():
                 yield metrics.GROUP_PARTITION_LAG, (name, topic, str(number)), at.lag
                 yield metrics.GROUP_PARTITION_COMMITTED, (name, topic, str(number)), at.committed
 
 
-def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterSettings) -> Answer:
+def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterSettings) -> ScanResult:
     """Return the samples of Airflow's DAGs."""
     rules: DagSelection = settings.dags
     picker = Picker("dags", rules, settings.max_series)
@@ -205,5 +205,5 @@ def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterS
             dag.dag_id, ((metrics.AIRFLOW_DAG_STATE, (dag.dag_id, other), float(state == other)) for other in each)
         )
     found += [(metrics.AIRFLOW_DAGS, (state,), float(count)) for state, count in counts.items()]
-    taken: Sample = (metrics.SURVEY_TIME, ("airflow",), seconds(taken_at))
-    return Answer(found, (taken, *picker_samples(picker)))
+    taken: Sample = (metrics.SCAN_TIME, ("airflow",), seconds(taken_at))
+    return ScanResult(found, (taken, *picker_samples(picker)))

@@ -102,18 +102,18 @@ _KMINION_STATES = {
 }
 
 
-def cluster(survey: ClusterSnapshot, spoken: Sequence[str]) -> Iterator[Sample]:
+def cluster(snapshot: ClusterSnapshot, spoken: Sequence[str]) -> Iterator[Sample]:
     """Yield the compatibility metrics of the cluster and its brokers."""
     if KAFKA_EXPORTER in spoken:
-        yield KE_BROKERS, (), float(len(survey.brokers))
-        for broker in survey.brokers:
+        yield KE_BROKERS, (), float(len(snapshot.brokers))
+        for broker in snapshot.brokers:
             yield KE_BROKER_INFO, (str(broker.id), f"{broker.host}:{broker.port}"), 1.0
     if KMINION in spoken:
-        yield KM_UP, (version(),), float(not survey.failures)
-        controller = str(survey.controller) if survey.controller is not None else "-1"
-        yield KM_CLUSTER, (str(len(survey.brokers)), controller, survey.cluster_id), 1.0
-        for broker in survey.brokers:
-            leads = str(broker.id == survey.controller).lower()
+        yield KM_UP, (version(),), float(not snapshot.failures)
+        controller = str(snapshot.controller) if snapshot.controller is not None else "-1"
+        yield KM_CLUSTER, (str(len(snapshot.brokers)), controller, snapshot.cluster_id), 1.0
+        for broker in snapshot.brokers:
+            leads = str(broker.id == snapshot.controller).lower()
             yield KM_BROKER, (str(broker.id), broker.host, str(broker.port), broker.rack or "", leads), 1.0
 
 

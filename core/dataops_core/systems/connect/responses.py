@@ -70,8 +70,8 @@ class Config:
 def read_version(found: object) -> str:
     """Return the version of `/`."""
     fields = Fields(found)
-    fields.need_text("kafka_cluster_id")  # else any service with a version would do
-    return fields.need_text("version")
+    fields.require_text("kafka_cluster_id")  # else any service with a version would do
+    return fields.require_text("version")
 
 
 def read_connectors(found: object) -> tuple[Connector, ...]:
@@ -79,29 +79,29 @@ def read_connectors(found: object) -> tuple[Connector, ...]:
     fields = Fields(found)
     if not isinstance(found, Mapping):
         raise Malformed("is not an object")
-    return tuple(read_connector(fields.need_inner(name).need_inner("status")) for name in sorted(found))
+    return tuple(read_connector(fields.require_inner(name).require_inner("status")) for name in sorted(found))
 
 
 def read_connector(fields: Fields) -> Connector:
     """Return the connector of `/connectors/NAME/status`."""
-    own = fields.need_inner("connector")
+    own = fields.require_inner("connector")
     return Connector(
-        name=fields.need_text("name"),
+        name=fields.require_text("name"),
         kind=kind if (kind := fields.text("type")) in ("source", "sink") else None,
         state=_state(own),
         worker=own.text("worker_id") or "",
         cause=_cause(own),
         tasks=tuple(
-            Task(task.need_count("id"), _state(task), task.text("worker_id") or "", _cause(task))
-            for task in fields.need_objects("tasks")
+            Task(task.require_count("id"), _state(task), task.text("worker_id") or "", _cause(task))
+            for task in fields.require_objects("tasks")
         ),
     )
 
 
 def read_topics(found: object, name: str) -> tuple[str, ...]:
     """Return the topics of `/connectors/NAME/topics`."""
-    fields = Fields(found).need_inner(name)
-    fields.need_list("topics")
+    fields = Fields(found).require_inner(name)
+    fields.require_list("topics")
     return tuple(sorted(fields.texts("topics")))
 
 
@@ -111,7 +111,7 @@ def read_config(found: object) -> Config:
     tables = (fields.text("iceberg.tables") or "").split(",")
     tolerated = fields.text("errors.tolerance") == "all" and not fields.text("errors.deadletterqueue.topic.name")
     return Config(
-        connector_class=fields.need_text("connector.class").rpartition(".")[2],
+        connector_class=fields.require_text("connector.class").rpartition(".")[2],
         tables=tuple(table.strip() for table in tables if table.strip()),
         errors_tolerated=tolerated,
         group=fields.text("consumer.override.group.id"),
@@ -123,14 +123,14 @@ def read_source_time(found: object) -> datetime | None:
 
     Debezium keeps it as `ts_usec` in the offset of each partition; others keep none.
     """
-    stamps = [each.inner("offset").count("ts_usec") for each in Fields(found).need_objects("offsets")]
+    stamps = [each.inner("offset").count("ts_usec") for each in Fields(found).require_objects("offsets")]
     times = [known(moment(stamp, "us")) for stamp in stamps if stamp is not None]
     found_times = [at for at in times if at is not None]
     return min(found_times) if found_times and len(found_times) == len(stamps) else None
 
 
 def _state(fields: Fields) -> str:
-    state = fields.need_text("state")
+    state = fields.require_text("state")
     if state not in STATES:
         raise Malformed("has a connector or task in an unknown state")
     return state

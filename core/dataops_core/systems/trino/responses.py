@@ -195,8 +195,8 @@ def read_info(found: object) -> TrinoInfo:
     """Return what `/v1/info` answers; raises Malformed."""
     fields = Fields(found)
     return TrinoInfo(
-        version=fields.need_inner("nodeVersion").need_text("version"),
-        starting=fields.need_flag("starting"),
+        version=fields.require_inner("nodeVersion").require_text("version"),
+        starting=fields.require_flag("starting"),
         uptime=fields.text("uptime") or "",
     )
 
@@ -223,7 +223,7 @@ def read_progress(stats: object) -> QueryProgress | None:
 def read_nodes(rows: Iterable[tuple[object, ...]]) -> tuple[Node, ...]:
     """Return the nodes of the cluster from rows of `node_id, coordinator, state`; raises Malformed."""
     nodes = [Fields({"node_id": row[0], "coordinator": row[1], "state": row[2]}) for row in rows]
-    return tuple(Node(n.need_text("node_id"), n.need_flag("coordinator"), n.need_text("state")) for n in nodes)
+    return tuple(Node(n.require_text("node_id"), n.require_flag("coordinator"), n.require_text("state")) for n in nodes)
 
 
 def read_commits(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[datetime, str | None, str], ...]:
@@ -249,7 +249,7 @@ def read_queries(found: object) -> tuple[ServerQuery, ...]:
 def read_detail(found: object) -> QueryDetail:
     """Return a query of `/v1/query/ID`; raises Malformed."""
     fields = Fields(found)
-    return QueryDetail(_query(fields), fields.need_text("query"), fields.inner("failureInfo").text("message") or "")
+    return QueryDetail(_query(fields), fields.require_text("query"), fields.inner("failureInfo").text("message") or "")
 
 
 def read_failure(error: object) -> str:
@@ -277,18 +277,18 @@ def read_status(process: Callable[[requests.Response], TrinoStatus], response: r
     check_json(response.content)  # the driver reads it without bounds
     status = process(response)
     fields = Fields(vars(status))
-    fields.need_text("id")
-    fields.need_inner("stats")
+    fields.require_text("id")
+    fields.require_inner("stats")
     if isinstance(status.rows, dict):
         raise Malformed("holds spooled segments, which were not asked for")
-    fields.need_list("rows")
+    fields.require_list("rows")
     for name in ("next_uri", "update_type"):
         if getattr(status, name) is not None:
-            fields.need_text(name)
+            fields.require_text(name)
     if status.columns is not None:
-        for column in fields.need_objects("columns"):
-            column.need_text("name")
-            column.need_text("type")
+        for column in fields.require_objects("columns"):
+            column.require_text("name")
+            column.require_text("type")
     status.update_count = fields.count("update_count")
     return status
 
@@ -345,10 +345,10 @@ _UNREAD = ServerQuery(
 
 
 def _query(fields: Fields) -> ServerQuery:
-    session, stats = fields.inner("session"), fields.need_inner("queryStats")
+    session, stats = fields.inner("session"), fields.require_inner("queryStats")
     return ServerQuery(
-        query_id=fields.need_text("queryId"),
-        state=fields.need_text("state"),
+        query_id=fields.require_text("queryId"),
+        state=fields.require_text("state"),
         user=fields.text("sessionUser") or session.text("user") or "",
         source=fields.text("sessionSource") or session.text("source") or "",
         statement=fields.text("query") or fields.text("queryTextPreview") or "",

@@ -141,7 +141,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskAtWork:
+class ActiveTask:
     """A task that runs or is about to.
 
     Attributes:
@@ -169,7 +169,7 @@ def read_health(found: object) -> AirflowHealth:
     """Return what `/monitor/health` answers; raises Malformed."""
     fields = Fields(found)
     for part in ("metadatabase", "scheduler"):
-        fields.need_inner(part).need_text("status")
+        fields.require_inner(part).require_text("status")
     there = {part: info for part in PARTS if (info := fields.inner(part)).text("status")}
     beats = {part: info.time(f"latest_{part}_heartbeat") for part, info in there.items()}
     return AirflowHealth(
@@ -193,31 +193,31 @@ def read_items(
     """
     page = Fields(found)
     items: list[T] = []
-    for number, item in enumerate(page.need_list(name), offset + 1):
+    for number, item in enumerate(page.require_list(name), offset + 1):
         try:
             items.append(read(Fields(item)))
         except Malformed as error:
             named = item.get(key) if isinstance(item, Mapping) else None
             items.append(instead(named[:_NAMES] if isinstance(named, str) and named else f"#{number}", f"it {error}"))
-    return items, page.need_count("total_entries")
+    return items, page.require_count("total_entries")
 
 
 def read_page(found: object, name: str, read: Callable[[Fields], T]) -> tuple[list[T], int]:
     """Return the items of a page and how many items there are on all pages; raises Malformed."""
     page = Fields(found)
-    return [read(item) for item in page.need_objects(name)], page.need_count("total_entries")
+    return [read(item) for item in page.require_objects(name)], page.require_count("total_entries")
 
 
 def read_all(found: object, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
     """Return the items of a page; raises Malformed where one of them cannot be read."""
-    return tuple(read(item) for item in Fields(found).need_objects(name))
+    return tuple(read(item) for item in Fields(found).require_objects(name))
 
 
 def read_dag(fields: Fields) -> Dag:
     """Return a DAG; raises Malformed."""
     return Dag(
-        dag_id=fields.need_text("dag_id"),
-        paused=fields.need_flag("is_paused"),
+        dag_id=fields.require_text("dag_id"),
+        paused=fields.require_flag("is_paused"),
         schedule=fields.text("timetable_summary"),
         owners=fields.texts("owners"),
         tags=tuple(name for tag in fields.objects("tags") if (name := tag.text("name")) is not None),
@@ -235,9 +235,9 @@ def unreadable_dag(dag_id: str, why: str) -> Dag:
 def read_run(fields: Fields) -> DagRun:
     """Return a run; raises Malformed."""
     return DagRun(
-        dag_id=fields.need_text("dag_id"),
-        run_id=fields.need_text("dag_run_id"),
-        state=fields.need_text("state"),
+        dag_id=fields.require_text("dag_id"),
+        run_id=fields.require_text("dag_run_id"),
+        state=fields.require_text("state"),
         run_type=fields.text("run_type") or "",
         queued_at=fields.time("queued_at"),
         started_at=fields.time("start_date"),
@@ -254,10 +254,13 @@ def unreadable_run(dag_id: str, run_id: str, why: str) -> DagRun:
 
 def read_asset(fields: Fields) -> DagAsset:
     """Return an asset; raises Malformed."""
-    by = {name: {item.need_text("dag_id") for item in fields.objects(name)} for name in _DAGS_OF_ASSET}
+    by = {name: {item.require_text("dag_id") for item in fields.objects(name)} for name in _DAGS_OF_ASSET}
     readers = by["scheduled_dags"] | by["consuming_tasks"]
     return DagAsset(
-        fields.need_text("name"), fields.need_text("uri"), tuple(sorted(by["producing_tasks"])), tuple(sorted(readers))
+        fields.require_text("name"),
+        fields.require_text("uri"),
+        tuple(sorted(by["producing_tasks"])),
+        tuple(sorted(readers)),
     )
 
 
@@ -269,7 +272,7 @@ def read_pool(fields: Fields) -> Pool:
     slots, free = fields.number("slots"), fields.number("open_slots")
     if slots is None or free is None:
         raise Malformed("has a pool without a number of slots")
-    return Pool(fields.need_text("name"), int(slots), int(free), fields.need_count("scheduled_slots"))
+    return Pool(fields.require_text("name"), int(slots), int(free), fields.require_count("scheduled_slots"))
 
 
 def unreadable_pool(name: str, why: str) -> Pool:
@@ -277,14 +280,14 @@ def unreadable_pool(name: str, why: str) -> Pool:
     return Pool(name, None, None, None, unreadable=why)
 
 
-def read_work(fields: Fields) -> TaskAtWork:
+def read_active_task(fields: Fields) -> ActiveTask:
     """Return a task that runs or is about to; raises Malformed."""
-    return TaskAtWork(
-        fields.need_text("dag_id"),
-        fields.need_text("dag_run_id"),
-        fields.need_text("task_id"),
-        fields.need_text("state"),
-        fields.need_text("pool"),
+    return ActiveTask(
+        fields.require_text("dag_id"),
+        fields.require_text("dag_run_id"),
+        fields.require_text("task_id"),
+        fields.require_text("state"),
+        fields.require_text("pool"),
         fields.time("start_date"),
     )
 
@@ -292,12 +295,12 @@ def read_work(fields: Fields) -> TaskAtWork:
 def read_failed_file(fields: Fields) -> FailedFile:
     """Return a DAG file that fails to load; raises Malformed."""
     trace = fields.text("stack_trace") or ""
-    return FailedFile(fields.need_text("filename"), _reason(trace), fields.time("timestamp"), trace[-TRACE:])
+    return FailedFile(fields.require_text("filename"), _reason(trace), fields.time("timestamp"), trace[-TRACE:])
 
 
 def read_token(found: object) -> str:
     """Return the token that `/auth/token` issues; raises Malformed."""
-    return Fields(found).need_text("access_token")
+    return Fields(found).require_text("access_token")
 
 
 def _reason(trace: str) -> str:

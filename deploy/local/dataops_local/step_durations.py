@@ -32,7 +32,7 @@ TYPICAL = {
 """Seconds of each step on two cores."""
 
 
-class Usual:
+class StepDurations:
     """The seconds that each step took at the last starts, kept in a file."""
 
     def __init__(self, path: Path) -> None:
