@@ -136,7 +136,7 @@ def test_what_cannot_be_concluded_once_does_not_end_the_watching(
             raise error
         return evaluate(self)
 
-    monkeypatch.setattr(Monitor, "_fold", sometimes)
+    monkeypatch.setattr(Monitor, "_evaluate", sometimes)
     arrived = threading.Event()
     monitor = Monitor(SETTINGS)
     monitor.start(lambda _: arrived.set())
