@@ -19,13 +19,13 @@ from dataops_core.actions.params import expected, parse_param
 from dataops_core.errors import ActionRefused, DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
-from dataops_core.systems.airflow import answers as airflow
+from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import runs
 from dataops_core.systems.dbt import answers as dbt
 from dataops_core.systems.kafka.schema_registry import read_schema
-from dataops_core.systems.prometheus import answers as prometheus
+from dataops_core.systems.prometheus import responses as prometheus
 from dataops_core.systems.spark import ui as spark_ui
-from dataops_core.systems.trino import answers as trino
+from dataops_core.systems.trino import responses as trino
 from dataops_core.systems.trino.probe import _load
 from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields

@@ -28,7 +28,7 @@ from dataops_core.systems.draft import Draft
 from dataops_core.systems.object_prefix.store import Content, ObjectStore
 from dataops_core.systems.registry import load_settings
 from dataops_core.transport.bounded import Malformed
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 DATA = Path(__file__).parent / "data" / "dbt"
 MODEL, SOURCE = SYSTEM.stage_kinds
@@ -436,7 +436,7 @@ def test_a_pipeline_blames_the_model_whose_test_failed(tmp_path: Path, target: P
     (pipeline,) = snapshot.pipelines
     assert [stage.state for stage in pipeline.stages][1:] == [StageState.IDLE, StageState.FAILED]
     assert pipeline.verdict.check_id == "inc/test-failed"
-    served = Seen(snapshot, monitor.pipelines, settings.exporter, timedelta(1))
+    served = ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1))
     samples = {(metric.name, labels): number for metric, labels, number in snapshot_samples(served)}
     assert samples["dataops_stage_figure", ("readings", "inc", "dbt", "tests_failed", "")] == 1
     assert samples["dataops_component_up", ("dbt",)] == 1
