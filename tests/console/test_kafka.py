@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from tests.console.conftest import SIZES, Console, well
+from tests.console.conftest import SIZES, Console, make_console, settings, well
 from tests.consumer_groups import consumer_group
 from tests.orders import now
 from tests.screen import shown, until_shown
 
 from dataops_core.errors import NotFound, Unreachable
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_core.systems.kafka import records as kafka_peek
 from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
@@ -323,3 +325,38 @@ async def test_the_reader_is_never_waited_for(console: Console, kafka: FakeKafka
             assert time.monotonic() - began < 20, "far below the 30 s that the server hangs"
     finally:
         stuck.set()
+
+
+async def test_of_several_clusters_the_chosen_one_is_shown(kafka: FakeKafka, tmp_path: Path) -> None:
+    edge = {"system": "kafka", "bootstrap_servers": "edge:9092"}
+    console = make_console(tmp_path, settings(components={"edge": edge}))
+    console.monitor.clients = Clients(kafka="core", edge="edge")
+
+    def topics(client: object) -> tuple[Topic, ...]:
+        return (Topic(f"{client}-topic", (partition(0, 5),)),)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka_cluster, "topics", topics)
+        async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+            await command(pilot, "kafka")
+            text = await until_shown(console.app, lambda text: "core-topic" in text, "the topics")
+            assert "kafka on kafka" in text.splitlines()[0]
+            await pilot.press("enter")
+            await until_shown(console.app, lambda _: isinstance(console.app.screen, TopicScreen), "a topic")
+            await command(pilot, "component edge")
+            text = await until_shown(console.app, lambda text: "edge-topic" in text, "the other cluster's topics")
+            assert "kafka on edge" in text.splitlines()[0]
+            assert "core-topic" not in text
+            await command(pilot, "component nowhere")
+            await until_shown(console.app, lambda text: "there is kafka, edge" in text, "which components there are")
+
+
+async def test_where_a_system_has_one_component_there_is_no_choice(console: Console, kafka: FakeKafka) -> None:
+    async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+        await command(pilot, "kafka")
+        text = await until_shown(console.app, lambda text: "payments" in text, "the topics")
+        assert " on kafka" not in text.splitlines()[0]
+        await command(pilot, "component kafka")
+        await until_shown(
+            console.app, lambda text: "one component" in " ".join(text.split()), "that there is no choice"
+        )

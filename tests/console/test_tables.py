@@ -65,7 +65,7 @@ async def test_rows_made_in_the_background_for_another_section_are_not_shown(con
         found = screen.found
         assert found is not None
         now = datetime.now(UTC)
-        late = Fetched(console.app.context_name, found, now, screen.rows(found, now), screen._filling)
+        late = Fetched((console.app.context_name, None), found, now, screen.rows(found, now), screen._filling)
         await pilot.press("3")
         await until_shown(console.app, lambda text: "identity" in text, "the schema")
         screen.post_message(late)

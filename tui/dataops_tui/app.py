@@ -80,6 +80,7 @@ NEEDED: Mapping[str, str] = {
     "pipeline": "pipeline",
     "stage": "stage",
     "trigger": "DAG",
+    "component": "component",
     "context": "context",
     "theme": "theme",
 }
@@ -165,6 +166,8 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.monitor: Watching | None = None
         """What watches; `None` until it has been made."""
         self._watched: list[Watching] = []
+        self._components: dict[str, str] = {}
+        """The component of a kind that the user has chosen, by the kind."""
         self._watch = watch
         self._watch_other = watch_other
         for theme in THEMES:
@@ -247,7 +250,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     @property
     def clients(self) -> ConnectedClients:
         """The clients of the context."""
-        return ConnectedClients(self.monitor, self.context_settings)
+        return ConnectedClients(self.monitor, self.context_settings, self._components)
 
     def _trinos(self) -> list[TrinoClient]:
         return [client for monitor in self._watched for client in monitor.clients.all("trino").values()]
@@ -307,6 +310,8 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
         dags = {dag_id for p in here.values() for s in p.stages if (dag_id := _dag_id(s)) is not None}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
+        for kind, names in self.clients.choices().items():
+            found += [Command(f"component {name}", f"show this {kind.capitalize()} on the screens") for name in names]
         found += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
         if self._watch_other is not None:
             found += [Command(f"context {name}", "switch to another context") for name in self.settings.contexts]
@@ -329,6 +334,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             "pipeline": self._go_pipeline,
             "stage": self._go_stage,
             "trigger": self._trigger_typed,
+            "component": self._choose_component,
             "context": self.switch_context,
             "theme": self._choose_theme,
         }
@@ -354,6 +360,25 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         else:
             self.notify(f'no such theme: "{name}"; there is {", ".join(names)}', severity="error", markup=False)
 
+    def _choose_component(self, name: str) -> None:
+        choices = self.clients.choices()
+        kind = next((kind for kind, names in choices.items() if name in names), None)
+        if kind is None:
+            there = ", ".join(name for names in choices.values() for name in names)
+            choice = f"there is {there}" if there else "this context has one component of each kind"
+            self.notify(f'no such component: "{name}"; {choice}', severity="error", markup=False)
+            return
+        self._components[kind] = name
+        self.forget_names()
+
+        async def show() -> None:
+            # A topic or a DAG that is open belongs to the component that was shown before.
+            while len(self.screen_stack) > 1 and getattr(self.screen, "COMPONENT", None) == kind:
+                await self.pop_screen()
+            self._load()
+
+        self.call_next(show)
+
     def switch_context(self, name: str) -> bool:
         """Go to another context; tells whether there is such a one."""
         if self._watch_other is None or name not in self.settings.contexts:
@@ -368,6 +393,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             )
             self.events.clear()
             self.forget()
+            self._components.clear()
             self._connect(partial(self._watch_other, name), before)
             self.go("pipelines")
         return True

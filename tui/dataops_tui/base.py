@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dataops_tui.app import DataopsApp
 
 CRUMBS = " / "
+ON = " on "
 CRUMBS_FROM = 100
 """Columns from which on the whole way is shown, and not only where it ends."""
 TICK = 1.0
@@ -29,6 +30,8 @@ class ConsoleScreen(Screen[None]):
 
     CRUMB = ""
     """Where the user is."""
+    COMPONENT = ""
+    """Kind of the one component that it shows; empty where it shows others, too."""
     FOLLOWS_TIME = True
     """Whether it shows the past when that is looked at; else it always shows what is now."""
 
@@ -99,13 +102,15 @@ class ConsoleScreen(Screen[None]):
         app = self.console
         past = app.shown_past
         places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
+        clients = app.clients
+        at = [f"{ON}{clients.name(self.COMPONENT)}"] if self.COMPONENT in clients.choices() else []
         self.query_one(ContextBar).show(
             app.context_name,
             app.context_settings,
             self.snapshot,
             now,
             app.settings.refresh,
-            CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:]),
+            "".join([CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:]), *at]),
             past=past,
             follows=self.FOLLOWS_TIME,
         )

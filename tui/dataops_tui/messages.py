@@ -128,14 +128,14 @@ class Fetched(Message):
     """What a screen has asked for is there.
 
     Attributes:
-        context: The context that it belongs to.
+        source: The context and the component that it belongs to.
         value: What it is; each screen knows its own.
         at: When it was there.
         rows: The rows of it, as they were made in the background.
         filling: Which filling of the table they were made for.
     """
 
-    context: str
+    source: tuple[str, str | None]
     value: Any
     at: datetime
     rows: Any = None

@@ -82,9 +82,13 @@ class Navigator(App[None]):
         """Tell whether a list has had that name."""
         return name in self._known.get(kind, ())
 
+    def forget_names(self) -> None:
+        """Forget all names of things: they are another component's."""
+        self._known.clear()
+
     def forget(self) -> None:
         """Forget all names and the way: they are another context's."""
-        self._known.clear()
+        self.forget_names()
         self._visited, self._at = ["pipelines"], 0
 
     def destination_commands(self) -> Iterator[Command]:

@@ -34,6 +34,8 @@ WIDE = 120
 SLOW = 2.0
 """Seconds after which it is said how long a fetch has been going on."""
 FETCHING = "fetching"
+Source = tuple[str, str | None]
+"""A context, and the component of it that is shown."""
 REST = 4
 """How many times the CPU seconds of a fetch it is waited before the next: what is large is in the way of the keys."""
 
@@ -279,7 +281,7 @@ class ResourceScreen(TableScreen[T]):
         super().__init__()
         self._found: T | None = None
         self._at: datetime | None = None
-        self._of: str | None = None
+        self._of: Source | None = None
         self._failed: str | None = None
         self._asked: datetime | None = None
         self._rested = 0.0
@@ -303,14 +305,18 @@ class ResourceScreen(TableScreen[T]):
         self._load_again()
 
     def _load_again(self) -> None:
-        if time.monotonic() >= self._rested or self._of != self.console.context_name:
+        if time.monotonic() >= self._rested or self._of != self._source:
             self.load()
+
+    @property
+    def _source(self) -> Source:
+        return self.console.context_name, self.console.clients.name(self.COMPONENT)
 
     def load(self) -> None:
         """Fetch now, unless the last fetch still goes on or nobody looks."""
-        context = self.console.context_name
-        if self._of != context:  # what another context has is not shown in this one
-            self._of, self._found, self._failed, self._asked = context, None, None, None
+        source = self._source
+        if self._of != source:  # what another context or component has is not shown in this one
+            self._of, self._found, self._failed, self._asked = source, None, None, None
             self.fill()
         if self._asked is not None or not self.is_current:
             return
@@ -320,16 +326,16 @@ class ResourceScreen(TableScreen[T]):
             began = time.process_time()
             try:
                 found, at, filling = self.fetch(), datetime.now(UTC), self._filling
-                self.post_message(Fetched(context, found, at, self.rows(found, at), filling))
+                self.post_message(Fetched(source, found, at, self.rows(found, at), filling))
             finally:
                 self._rested = time.monotonic() + REST * (time.process_time() - began)
 
-        in_background(self, FETCHING, work)
+        in_background(self, _fetching(source), work)
         self._redraw()
 
     @on(Fetched)
     def _fetched(self, message: Fetched) -> None:
-        if message.context == self._of:
+        if message.source == self._of:
             self._asked, self._failed, self._found, self._at = None, None, message.value, message.at
             if message.filling == self._filling:
                 self._fill_with(message.rows)
@@ -338,8 +344,10 @@ class ResourceScreen(TableScreen[T]):
 
     @on(WorkFailed)
     def _complain(self, message: WorkFailed) -> None:
-        if message.what == FETCHING:
-            message.stop()
+        if not message.what.startswith(FETCHING):
+            return
+        message.stop()
+        if self._of is not None and message.what == _fetching(self._of):
             self._asked, self._failed = None, message.error
             self._redraw()
 
@@ -357,6 +365,11 @@ class ResourceScreen(TableScreen[T]):
         if self._failed is not None:
             text = Text.assemble(styled.plain(self._failed, "red"), "  ", text)
         return text
+
+
+def _fetching(source: Source) -> str:
+    """Return what a fetch of a context's component is called."""
+    return " of ".join([FETCHING, *(name for name in reversed(source) if name)])
 
 
 def as_json(about: Any) -> str:  # noqa: ANN401 - whatever a row is made of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
 from dataops_core.config import ContextSettings
 from dataops_core.errors import ClientError
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.systems.trino.settings import TrinoSettings
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.systems.trino.client import TrinoClient
 
 CONNECTING = "still connecting; try again in a moment"
+ONE_AT_A_TIME = ("airflow", "kafka", "trino")
+"""Kinds of components of which the screens show one at a time."""
 
 
 class Watching(Protocol):
@@ -56,25 +59,49 @@ class ConnectedClients:
     Attributes:
         monitor: `None` before the context is connected.
         context: Its settings.
+        chosen: The component of a kind that the user has chosen, by the kind.
     """
 
     monitor: Watching | None
     context: ContextSettings
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the components of a kind, in the order of the settings."""
+        configured = self.context.configured().items()
+        return tuple(name for name, settings in configured if settings.component == kind)
+
+    def name(self, kind: str) -> str | None:
+        """Return the name of the component of a kind that is shown.
+
+        Returns:
+            The chosen one, else the one called like its kind, else the first; `None` where the context has none.
+        """
+        known = self.names(kind)
+        wanted = self.chosen.get(kind, kind)
+        return wanted if wanted in known else next(iter(known), None)
+
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of the components among which there is a choice, by their kind."""
+        several = {kind: self.names(kind) for kind in ONE_AT_A_TIME}
+        return {kind: names for kind, names in several.items() if len(names) > 1}
 
     @property
     def airflow(self) -> AirflowClient | None:
         """The client of Airflow; see `why_not` where there is none."""
-        return self.monitor.clients.get("airflow") if self.monitor else None
+        found: AirflowClient | None = self._client("airflow")
+        return found
 
     @property
     def trino(self) -> TrinoClient | None:
         """The client of Trino; see `why_not` where there is none."""
-        return self.monitor.clients.get("trino") if self.monitor else None
+        found: TrinoClient | None = self._client("trino")
+        return found
 
     @property
     def trino_settings(self) -> TrinoSettings | None:
         """The settings of Trino; `None` where the context has none."""
-        name = self.context.named(TrinoSettings.component)
+        name = self.name(TrinoSettings.component)
         return None if name is None else self.context.of(TrinoSettings)[name]
 
     def require_airflow(self) -> AirflowClient:
@@ -104,21 +131,26 @@ class ConnectedClients:
     @property
     def kafka(self) -> KafkaClient:
         """The client of Kafka; raises ClientError where there is none."""
-        found: KafkaClient | None = self.monitor.clients.get("kafka") if self.monitor else None
+        found: KafkaClient | None = self._client("kafka")
         if found is None:
             raise ClientError(self.why_not("Kafka"))
         return found
 
     @property
     def schema_registry(self) -> SchemaRegistry | None:
-        """The schema registry; `None` where there is none."""
-        return self.monitor.clients.get("schema_registry") if self.monitor else None
+        """The schema registry of the Kafka that is shown; `None` where there is none."""
+        kafka = self.name(KafkaSettings.component)
+        wanted = self.context.of(KafkaSettings)[kafka].schema_registry if kafka is not None else None
+        return self.monitor.clients.get("schema_registry", wanted) if self.monitor is not None else None
 
     def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
         """Say why there is no client of that name."""
         if self.monitor is not None and self.monitor.replays:
             return f"this is a recording: there is no {name}"
-        kind = "iceberg" if name == "catalogs" else name.lower()
-        if all(settings.component != kind for settings in self.context.configured().values()):
+        if not self.names("iceberg" if name == "catalogs" else name.lower()):
             return f"this context has no {name}"
         return CONNECTING
+
+    def _client(self, kind: str) -> Any:  # noqa: ANN401 - the kind's own client
+        name = self.name(kind)
+        return self.monitor.clients.get(kind, name) if self.monitor is not None and name is not None else None

@@ -31,6 +31,7 @@ STRIP = 10
 class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     """All DAGs, and the runs of the one under the cursor."""
 
+    COMPONENT = "airflow"
     CRUMB = "dags"
     MARKABLE = True
     BINDINGS = [
@@ -118,6 +119,7 @@ def _runs(found: tuple[tuple[Dag, ...], tuple[DagRun, ...]], dag_id: str) -> lis
 class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
     """The newest runs of one DAG."""
 
+    COMPONENT = "airflow"
     MARKABLE = True
     BINDINGS = [
         Binding("t", "trigger", "Trigger", id="runs.trigger", tooltip="Trigger the DAG"),

@@ -28,6 +28,7 @@ STATE_COLOURS = {"STABLE": "green", "EMPTY": "yellow", "DEAD": "red"}
 class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
     """All topics."""
 
+    COMPONENT = "kafka"
     CRUMB = "kafka"
     BINDINGS = [
         Binding("p", "peek", "Peek", id="topics.peek", tooltip="Read the topic's records without committing offsets"),
@@ -72,6 +73,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
 class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
     """One topic: its partitions, and the groups that read it."""
 
+    COMPONENT = "kafka"
     BINDINGS = [
         Binding("p", "peek", "Peek", id="topic.peek", tooltip="Read the topic's records without committing offsets")
     ]
@@ -142,6 +144,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
 class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
     """All consumer groups."""
 
+    COMPONENT = "kafka"
     CRUMB = "groups"
 
     def fetch(self) -> tuple[ConsumerGroup, ...]:
@@ -182,6 +185,8 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
 
 class GroupScreen(ResourceScreen["ConsumerGroup"]):
     """One consumer group, by partition."""
+
+    COMPONENT = "kafka"
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ class StartInput(Input):
 class PeekScreen(TableScreen["deque[Record]"]):
     """Newest record first; the one under the cursor is shown in full below."""
 
+    COMPONENT = "kafka"
     FOLLOWS_TIME = False
 
     BINDINGS = [

@@ -43,6 +43,7 @@ def _state(query: ServerQuery, colour: str) -> Text:
 class QueriesScreen(ResourceScreen["Queries"]):
     """The coordinator's own list: it answers also while no query is let in."""
 
+    COMPONENT = "trino"
     CRUMB = "queries"
     MARKABLE = True
     EVERY = 2.0

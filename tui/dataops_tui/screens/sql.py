@@ -28,6 +28,7 @@ _OUTCOMES = {"finished": ("●", "green"), "failed": ("✖", "red"), "cancelled"
 class SqlScreen(ConsoleScreen):
     """Tabs; what a key does, it does in the one that is shown."""
 
+    COMPONENT = "trino"
     CRUMB = "sql"
     FOLLOWS_TIME = False
     BINDINGS = [

@@ -43,6 +43,7 @@ LEVELS = {"error": "red", "critical": "red bold", "warning": "yellow", "debug": 
 class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
     """The tasks of one run, first started first."""
 
+    COMPONENT = "airflow"
     MARKABLE = True
     BINDINGS = [
         Binding("l", "open", "Log", id="tasks.log", show=False, tooltip="Follow the task's log"),
@@ -129,6 +130,7 @@ def clear_call(airflow: AirflowClient, dag_id: str, run_id: str, tasks: Sequence
 class LogScreen(ConsoleScreen):
     """The log of a task's newest try."""
 
+    COMPONENT = "airflow"
     FOLLOWS_TIME = False
 
     BINDINGS = [
