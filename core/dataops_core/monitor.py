@@ -63,8 +63,8 @@ class _Runner:
             if self._began is not None:
                 return
             rests = self._ended is not None and time.monotonic() - self._ended < self.probe.every
-            seen = self._result.observation if self._result is not None else None
-            if not now and rests and not (seen and seen.failure):
+            observation = self._result.observation if self._result is not None else None
+            if not now and rests and not (observation and observation.failure):
                 return
             self._began, self._began_at = time.monotonic(), datetime.now(UTC)
         Thread(target=self._run, name=f"probe {self.probe.template.target}", daemon=True).start()
@@ -73,11 +73,11 @@ class _Runner:
         began, began_at = time.monotonic(), datetime.now(UTC)
         result = replace(self.probe.template, started_at=began_at)
         try:
-            seen = self.probe.ask()
-            if isinstance(seen, Observation):
-                result = replace(result, success=True, observation=seen)
+            observation = self.probe.ask()
+            if isinstance(observation, Observation):
+                result = replace(result, success=True, observation=observation)
             else:
-                result = replace(result, success=True, detail=seen.detail, observation=seen.observation)
+                result = replace(result, success=True, detail=observation.detail, observation=observation.observation)
         except ClientError as error:
             result = replace(result, error=error.message, error_kind=error.kind, remedy=error.remedy)
         except DataopsError as error:

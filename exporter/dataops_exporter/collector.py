@@ -22,7 +22,7 @@ from dataops_exporter import metrics
 from dataops_exporter.families import Picker, Sample, seconds
 from dataops_exporter.metrics import Metric
 
-FIGURES = {
+TABLE_METRICS = {
     "data_files": metrics.ICEBERG_DATA_FILES,
     "delete_files": metrics.ICEBERG_DELETE_FILES,
     "snapshots": metrics.ICEBERG_SNAPSHOTS,
@@ -48,39 +48,39 @@ class NewestSnapshot:
     """
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.seen: ServedSnapshot | None = None
+        self.served: ServedSnapshot | None = None
         self._now = now
 
-    def put(self, seen: ServedSnapshot) -> None:
+    def put(self, served: ServedSnapshot) -> None:
         """Replace the newest snapshot."""
-        self.seen = seen
+        self.served = served
 
     def age(self) -> float | None:
         """Return the snapshot's age in seconds."""
-        return None if self.seen is None else max(0.0, (self._now() - self.seen.snapshot.taken_at).total_seconds())
+        return None if self.served is None else max(0.0, (self._now() - self.served.snapshot.taken_at).total_seconds())
 
     def why_not_ready(self) -> str | None:
         """Say why there is nothing to serve; `None` if there is."""
-        seen, age = self.seen, self.age()
-        if seen is None or age is None:
+        served, age = self.served, self.age()
+        if served is None or age is None:
             return "no health snapshot yet"
-        if age > seen.max_age.total_seconds():
+        if age > served.max_age.total_seconds():
             return f"the newest health snapshot is {age:.0f} s old"
         return None
 
     def samples(self) -> Iterator[Sample]:
         """Yield what the newest snapshot says; of one that is too old, only when it was taken."""
-        if self.seen is None:
+        if self.served is None:
             return
-        yield metrics.SNAPSHOT_TIME, (), seconds(self.seen.snapshot.taken_at)
+        yield metrics.SNAPSHOT_TIME, (), seconds(self.served.snapshot.taken_at)
         yield metrics.SNAPSHOT_AGE, (), self.age()
         if self.why_not_ready() is None:  # what was true then must not pass for the present
-            yield from snapshot_samples(self.seen)
+            yield from snapshot_samples(self.served)
 
 
-def snapshot_samples(seen: ServedSnapshot) -> Iterator[Sample]:
+def snapshot_samples(served: ServedSnapshot) -> Iterator[Sample]:
     """Yield all samples of a snapshot."""
-    snapshot = seen.snapshot
+    snapshot = served.snapshot
     for pipeline in snapshot.pipelines:
         yield from _pipeline(pipeline)
     for component in snapshot.components:
@@ -90,11 +90,11 @@ def snapshot_samples(seen: ServedSnapshot) -> Iterator[Sample]:
         for found in component.findings:
             yield metrics.COMPONENT_FINDING, (component.name, found.check_id, found.severity.value), 1.0
         if component.reachable and component.observation is not None:
-            for figure in component.observation.figures:
-                yield metrics.COMPONENT_FIGURE, (component.name, figure.name, figure.unit), figure.value
+            for measurement in component.observation.figures:
+                yield metrics.COMPONENT_VALUE, (component.name, measurement.name, measurement.unit), measurement.value
     for probe in snapshot.probes:
         yield from probe_samples(probe)
-    yield from _objects(seen)
+    yield from _objects(served)
 
 
 def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
@@ -138,8 +138,8 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
     for found in stage.findings:  # none where the probe failed
         yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
     if stage.observation is not None and stage.error is None:
-        for figure in stage.observation.figures:
-            yield metrics.STAGE_FIGURE, (*labels, figure.name, figure.unit), figure.value
+        for measurement in stage.observation.figures:
+            yield metrics.STAGE_VALUE, (*labels, measurement.name, measurement.unit), measurement.value
     if stage.state is StageState.UNKNOWN:
         return
     yield metrics.STAGE_LAG, labels, stage.hop_lag
@@ -148,12 +148,12 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
     yield metrics.STAGE_ETA, labels, stage.eta
 
 
-def _objects(seen: ServedSnapshot) -> Iterator[Sample]:
+def _objects(served: ServedSnapshot) -> Iterator[Sample]:
     """Yield what the stages' own systems say of the tables, DAGs and relations behind them."""
-    settings = seen.exporter
+    settings = served.exporter
     tables = Picker("tables", settings.tables, settings.max_series)
     picked: list[Sample] = []
-    for found, observation in sorted(_observed(seen).items(), key=_by_name):
+    for found, observation in sorted(_observed(served).items(), key=_by_name):
         match found:
             case StageObject("iceberg_table", (catalog, namespace, table)):
                 picked += tables.pick(found.name, _table(observation, (catalog, namespace, table)))
@@ -166,11 +166,11 @@ def _objects(seen: ServedSnapshot) -> Iterator[Sample]:
     yield from picker_samples(tables)
 
 
-def _observed(seen: ServedSnapshot) -> Mapping[StageObject, Observation]:
+def _observed(served: ServedSnapshot) -> Mapping[StageObject, Observation]:
     """Return each object that a stage stands for once, with an observation that is of the present."""
     found: dict[StageObject, Observation] = {}
-    for pipeline in seen.snapshot.pipelines:
-        settings = {stage.name: stage for stage in seen.pipelines[pipeline.name].stages}
+    for pipeline in served.snapshot.pipelines:
+        settings = {stage.name: stage for stage in served.pipelines[pipeline.name].stages}
         for health in pipeline.stages:
             if health.observation is not None and health.error is None:
                 observed = registry().object_of(settings[health.name])
@@ -183,13 +183,17 @@ def _by_name(found: tuple[StageObject, Observation]) -> tuple[str, str]:
     return found[0].kind, found[0].name
 
 
-def _table(seen: Observation, labels: tuple[str, str, str]) -> Iterator[Sample]:
-    yield metrics.ICEBERG_RECORDS, labels, seen.position
-    for figure in seen.figures:
-        if figure.name in FIGURES:
-            yield FIGURES[figure.name], labels, figure.value
-    yield metrics.ICEBERG_COMMIT_TIME, labels, seconds(seen.advanced_at)
-    yield metrics.ICEBERG_WRITER_CHANGE, labels, seconds(seen.writer_change.at) if seen.writer_change else None
+def _table(observation: Observation, labels: tuple[str, str, str]) -> Iterator[Sample]:
+    yield metrics.ICEBERG_RECORDS, labels, observation.position
+    for measurement in observation.figures:
+        if measurement.name in TABLE_METRICS:
+            yield TABLE_METRICS[measurement.name], labels, measurement.value
+    yield metrics.ICEBERG_COMMIT_TIME, labels, seconds(observation.advanced_at)
+    yield (
+        metrics.ICEBERG_WRITER_CHANGE,
+        labels,
+        seconds(observation.writer_change.at) if observation.writer_change else None,
+    )
 
 
 def _sums(samples: Iterable[Sample]) -> Iterator[Sample]:
@@ -203,9 +207,9 @@ def _sums(samples: Iterable[Sample]) -> Iterator[Sample]:
         yield metric, (catalog, namespace, ""), value
 
 
-def _dag(name: str, seen: Observation) -> Iterator[Sample]:
-    yield metrics.AIRFLOW_LAST_SUCCESS, (name,), seconds(seen.advanced_at)
-    for figure in seen.figures:
-        if figure.name == "run_duration":
-            yield metrics.AIRFLOW_RUN_DURATION, (name,), figure.value
-    yield metrics.AIRFLOW_FAILED, (name,), float(seen.failure is not None)
+def _dag(name: str, observation: Observation) -> Iterator[Sample]:
+    yield metrics.AIRFLOW_LAST_SUCCESS, (name,), seconds(observation.advanced_at)
+    for measurement in observation.figures:
+        if measurement.name == "run_duration":
+            yield metrics.AIRFLOW_RUN_DURATION, (name,), measurement.value
+    yield metrics.AIRFLOW_FAILED, (name,), float(observation.failure is not None)

@@ -86,7 +86,7 @@ STAGE_FINDING = Metric(
     "1 for each finding of the stage's checks, also if the verdict rests on another finding; absent otherwise.",
     (*STAGE, "check_id", "severity"),
 )
-STAGE_FIGURE = Metric(
+STAGE_VALUE = Metric(
     "dataops_stage_figure",
     "Other values of the stage that the console shows, by name and unit (empty for a count).",
     (*STAGE, "figure", "unit"),
@@ -99,7 +99,7 @@ COMPONENT_FINDING = Metric(
     "1 for each finding of the component's checks; absent otherwise.",
     ("component", "check_id", "severity"),
 )
-COMPONENT_FIGURE = Metric(
+COMPONENT_VALUE = Metric(
     "dataops_component_figure",
     "Other values of the component that the console shows, by name and unit (empty for a count).",
     ("component", "figure", "unit"),

@@ -112,10 +112,10 @@ class Pages:
         if name not in watch.pipelines:
             known = ", ".join(watch.pipelines) or "none"
             return Page.text(f"there is no pipeline {name!r}; known are: {known}\n", "404 Not Found")
-        seen = watch.probe(name, _within(environ.get(TIMEOUT_HEADER)))
+        served = watch.probe(name, _within(environ.get(TIMEOUT_HEADER)))
         if query.get("debug", [""])[0] == "true":
-            return Page.text("".join(f"{line}\n" for line in _summary_lines(seen)))
-        headers, body = respond(registry_of(lambda: list(snapshot_samples(seen))), (), _accepted(environ))
+            return Page.text("".join(f"{line}\n" for line in _summary_lines(served)))
+        headers, body = respond(registry_of(lambda: list(snapshot_samples(served))), (), _accepted(environ))
         return Page(body, headers=tuple(headers))
 
 
@@ -131,9 +131,9 @@ def _within(header: str | None) -> float | None:
         return None
 
 
-def _summary_lines(seen: ServedSnapshot) -> Iterator[str]:
+def _summary_lines(served: ServedSnapshot) -> Iterator[str]:
     """Yield what a probe on demand saw, for a person."""
-    for pipeline in seen.snapshot.pipelines:
+    for pipeline in served.snapshot.pipelines:
         yield f"{pipeline.name}: {pipeline.verdict.status.value}: {pipeline.verdict.sentence}"
         yield from (f"  {line}" for line in pipeline.verdict.evidence)
         age = "unknown" if pipeline.data_age is None else duration(pipeline.data_age)
@@ -145,6 +145,6 @@ def _summary_lines(seen: ServedSnapshot) -> Iterator[str]:
                 yield from (f"  {note}" for note in stage.observation.notes)
                 yield from (f"  {f.name} {f.value:g} {f.unit}".rstrip() for f in stage.observation.figures)
     yield ""
-    for probe in seen.snapshot.probes:
+    for probe in served.snapshot.probes:
         how = "ok" if probe.success else f"failed: {probe.error}"
         yield f"probe {probe.probe} {probe.target}: {how} ({probe.duration:.3f} s)"

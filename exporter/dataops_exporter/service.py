@@ -68,7 +68,7 @@ class Watch:
 
         def put(snapshot: HealthSnapshot) -> None:
             if self.monitor.complete and not self._stopped.is_set():
-                latest.put(self.seen(snapshot))
+                latest.put(self.served(snapshot))
 
         self.monitor.start(put)
         for scan in self.scans.values():
@@ -81,7 +81,7 @@ class Watch:
         for each in self.scans.values():
             each.stop()
 
-    def seen(self, snapshot: HealthSnapshot) -> ServedSnapshot:
+    def served(self, snapshot: HealthSnapshot) -> ServedSnapshot:
         """Return a snapshot with what it was made with."""
         settings = self.settings
         max_age = timedelta(seconds=max(30.0, 3 * settings.refresh + settings.probe_timeout))
@@ -89,7 +89,7 @@ class Watch:
 
     def probe(self, pipeline: str, within: float | None) -> ServedSnapshot:
         """Probe one pipeline now; raises KeyError where there is none of that name."""
-        return self.seen(self._probes[pipeline].snapshot(within))
+        return self.served(self._probes[pipeline].snapshot(within))
 
     @property
     def pipelines(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from dataops_core.monitor import Monitor
 from dataops_core.systems.kafka import cluster, offsets
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
-from dataops_core.systems.kafka.offsets import LATEST, edges
+from dataops_core.systems.kafka.offsets import LATEST, offset_bounds
 from dataops_core.systems.kafka.records import Start, peek
 from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_local.layout import OFFSETS
@@ -373,9 +373,9 @@ def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> N
     kafka.produce("halved", 20, 1)
     client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers), timeout=3)
     leaders = {("halved", 0): 1, ("halved", 1): 2}
-    assert edges(client, leaders, LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], {})
+    assert offset_bounds(client, leaders, LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], {})
     with kafka.hangs(2):
-        (high,), failures = edges(client, leaders, LATEST)
+        (high,), failures = offset_bounds(client, leaders, LATEST)
         there, hanging = cluster.topic(client, "halved").partitions
     assert high == {("halved", 0): 10}
     assert (there.records, there.unreadable) == (10, None)

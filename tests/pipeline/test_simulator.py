@@ -16,7 +16,7 @@ from dataops_pipeline.settings import JobError, JobSettings
 from dataops_pipeline.simulator import records, reference, source
 from dataops_pipeline.simulator import replay as replay_module
 from dataops_pipeline.simulator.boxes import PRODUCTS, Settings, calibrations, cool, shipments, temperatures
-from dataops_pipeline.simulator.records import CONFLICT, DUPLICATE, GARBAGE, READING
+from dataops_pipeline.simulator.records import CONFLICT, DUPLICATE, MALFORMED, READING
 from dataops_pipeline.simulator.replay import Position, Replay, Truth, chunks
 
 DAY = pd.Timestamp("2013-07-01")
@@ -51,7 +51,7 @@ def test_each_day_s_records_are_in_one_window_only() -> None:
     ("settings", "kind", "share"),
     [
         (Settings(boxes_per_day=200, duplicates=0.1), DUPLICATE, 0.1),
-        (Settings(boxes_per_day=200, garbage=0.1), GARBAGE, 0.1),
+        (Settings(boxes_per_day=200, garbage=0.1), MALFORMED, 0.1),
         (Settings(boxes_per_day=200, conflicts=0.1), CONFLICT, 0.1),
     ],
 )
@@ -94,9 +94,9 @@ def test_nothing_is_sent_again_that_was_not_sent_before() -> None:
     many = Settings(boxes_per_day=600, duplicates=0.1, conflicts=0.1)
     sent = pd.concat([chunk for _, chunk in chunks(many, Position("2013-07-01", 0), 30_000)], ignore_index=True)
     first = sent.drop_duplicates(["logger_id", "sequence"])
-    assert set(first["kind"]) <= {READING, GARBAGE}
+    assert set(first["kind"]) <= {READING, MALFORMED}
     assert (sent["kind"] == DUPLICATE).sum() > 1_000
-    good = sent[sent["kind"] != GARBAGE].drop_duplicates(["logger_id", "sequence"])
+    good = sent[sent["kind"] != MALFORMED].drop_duplicates(["logger_id", "sequence"])
     assert len(good) == (sent["kind"] == READING).sum() == len(records.truth(sent))
 
 
@@ -142,7 +142,7 @@ def test_payloads_are_json_but_for_the_garbage(window: pd.DataFrame) -> None:
     assert len(sent) == len(window)
     kinds = window["kind"].to_numpy()
     for payload, kind in zip(sent, kinds, strict=True):
-        if kind != GARBAGE:
+        if kind != MALFORMED:
             fields = json.loads(payload)
             assert set(fields) - {"battery_percent"} == {
                 "logger_id",
@@ -247,7 +247,7 @@ def test_the_truth_is_counted_as_it_is_written(tmp_path: Path, window: pd.DataFr
     assert summary["records_sent"] == len(window)
     assert summary["distinct_readings"] == kinds[READING]
     assert summary["duplicates"] == kinds[DUPLICATE]
-    assert summary["garbage"] == kinds[GARBAGE]
+    assert summary["garbage"] == kinds[MALFORMED]
     assert len(pd.read_parquet(tmp_path / "readings.parquet")) == kinds[READING]
 
 

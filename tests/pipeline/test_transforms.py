@@ -110,7 +110,7 @@ def test_no_garbage_of_the_simulator_passes_and_no_reading_is_refused(spark: Spa
     sent = records.window(Settings(boxes_per_day=30, garbage=0.2), pd.Timestamp("2013-07-01")).head(3000)
     parsed = readings.parse(kafka(spark, list(records.payloads(sent)))).select("offset", "reason").collect()
     reasons = {row["offset"]: row["reason"] for row in parsed}
-    garbage = sent["kind"].to_numpy() == records.GARBAGE
+    garbage = sent["kind"].to_numpy() == records.MALFORMED
     for offset, is_garbage in enumerate(garbage):
         assert (reasons[offset] is not None) == is_garbage, (offset, reasons[offset])
     assert sum(garbage) > 100
@@ -362,7 +362,7 @@ def test_executors_fetch_files_and_read_each_whole_or_not_at_all(spark: SparkSes
     listed = [(path, len(file.content), T0) for path, file in files.items()]
     listed.append((f"{tmp_path}/gone.csv", 1, T0))  # removed after it was listed
     listed.append((f"{tmp_path}/huge.csv", 9 << 20, T0))
-    found = spark.createDataFrame(listed, reconcile_logger_dumps.FOUND).mapInArrow(
+    found = spark.createDataFrame(listed, reconcile_logger_dumps.DUMP_FILES).mapInArrow(
         reconcile_logger_dumps.reader(fs.LocalFileSystem), reconcile_logger_dumps.READ
     )
     rows = {row["path"]: row for row in found.collect()}

@@ -229,14 +229,14 @@ def test_a_topic_or_group_that_cannot_be_read_hides_no_failed_task(server: JsonS
 
 def test_offsets_that_advance_without_a_commit_are_counted() -> None:
     deliveries, later = Deliveries(), NOW + timedelta(hours=1)
-    assert deliveries.seen("a", NOW, 300, NOW) == (None, 0)
-    assert deliveries.seen("a", NOW, 300, later) == (None, 0)
-    assert deliveries.seen("a", NOW, 310, later) == (later, 10)
-    assert deliveries.seen("a", NOW, 320, later + timedelta(hours=1)) == (later, 20)
-    assert deliveries.seen("a", later, 320, later) == (None, 0)
-    assert deliveries.seen("a", later, 10, later) == (None, 0), "offsets that were reset"
-    assert deliveries.seen("b", None, 0, NOW) == (None, 0)
-    assert deliveries.seen("b", None, 5, later) == (later, 5)
+    assert deliveries.observe("a", NOW, 300, NOW) == (None, 0)
+    assert deliveries.observe("a", NOW, 300, later) == (None, 0)
+    assert deliveries.observe("a", NOW, 310, later) == (later, 10)
+    assert deliveries.observe("a", NOW, 320, later + timedelta(hours=1)) == (later, 20)
+    assert deliveries.observe("a", later, 320, later) == (None, 0)
+    assert deliveries.observe("a", later, 10, later) == (None, 0), "offsets that were reset"
+    assert deliveries.observe("b", None, 0, NOW) == (None, 0)
+    assert deliveries.observe("b", None, 5, later) == (later, 5)
 
 
 def test_a_source_has_the_time_of_its_source_or_of_its_topics(server: JsonServer) -> None:

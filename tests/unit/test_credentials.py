@@ -137,8 +137,8 @@ def test_where_nothing_tells_an_end_nothing_is_said(server: tuple[Answer, TlsSet
         ContextSettings(trino=TrinoSettings(url=answer.url), kafka=KafkaSettings(bootstrap_servers="no-port")),
     ):
         for name, probe in Clients(context).probes().items():
-            assert Credentials(probe.identity).seen(NOW) == (), name
-    assert Credentials(identity("trino", ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls)))).seen(NOW)
+            assert Credentials(probe.identity).current(NOW) == (), name
+    assert Credentials(identity("trino", ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls)))).current(NOW)
 
 
 def test_those_of_kafka_and_of_a_catalog_are_seen_too(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_they_are_looked_at_seldom_and_seen_anew_after_a_while(tmp_path: Path, m
     path.write_text(token(exp=(NOW + DAY).timestamp()))
     trino = TrinoSettings(url="http://x", token=SecretSource(file=str(path)))
     seen = Credentials(identity("trino", ContextSettings(trino=trino)))
-    assert [c.ends for c in seen.seen(NOW)] == [NOW + DAY]
+    assert [c.ends for c in seen.current(NOW)] == [NOW + DAY]
     path.write_text(token(exp=(NOW + 9 * DAY).timestamp()))
-    assert [c.ends for c in seen.seen(NOW + credentials.CHECK_EVERY / 2)] == [NOW + DAY]
-    assert [c.ends for c in seen.seen(NOW + credentials.CHECK_EVERY)] == [NOW + 9 * DAY]
+    assert [c.ends for c in seen.current(NOW + credentials.CHECK_EVERY / 2)] == [NOW + DAY]
+    assert [c.ends for c in seen.current(NOW + credentials.CHECK_EVERY)] == [NOW + 9 * DAY]
     assert reads == ["trino", "trino"]

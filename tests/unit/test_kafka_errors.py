@@ -26,7 +26,7 @@ from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.errors import kafka_error, reason
 from dataops_core.systems.kafka.model import ConsumerGroup
-from dataops_core.systems.kafka.offsets import edges, newest
+from dataops_core.systems.kafka.offsets import newest, offset_bounds
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 CODES = [value for name in dir(KafkaError) if isinstance(value := getattr(KafkaError, name), int)]
@@ -201,7 +201,7 @@ def test_one_partition_that_fails_costs_its_own_time_alone(client: KafkaClient) 
 
 
 def test_no_partition_is_asked_for_nothing() -> None:
-    assert edges(KafkaClient(KafkaSettings(bootstrap_servers="k:1")), {}, -1) == ([{}], {})
+    assert offset_bounds(KafkaClient(KafkaSettings(bootstrap_servers="k:1")), {}, -1) == ([{}], {})
 
 
 def test_a_group_without_commits_has_no_lag() -> None:

@@ -72,7 +72,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     sending = time.monotonic() - began
     say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:
-        passages = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _say_seen)
+        passages = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _report_arrival)
     except KeyboardInterrupt:
         say(f"dataops: interrupted; {made.id} goes on")
         return Exit.INTERRUPTED
@@ -84,7 +84,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     return _exit_code(passages)
 
 
-def _say_seen(hop: str, after: float) -> None:
+def _report_arrival(hop: str, after: float) -> None:
     say(f"seen in {hop} after {after:.1f} s")
 
 

@@ -62,7 +62,7 @@ def init(
         write(text)
     else:
         output.write_text(text, encoding="utf-8")
-    _tell(found, settings, name, output)
+    _report(found, settings, name, output)
     return Exit.OK
 
 
@@ -135,7 +135,7 @@ def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
         yield f"reads = {toml_value(stage.reads)}"
 
 
-def _tell(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
+def _report(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
     """Say on standard error what was found, and whether it works."""
     for failure in found.failures:
         say(f"dataops: not asked: {failure}")

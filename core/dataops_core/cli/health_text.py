@@ -57,8 +57,8 @@ def why(
         yield from (f"  {safe(line)}" for line in (*finding.evidence, *_remedy_lines(finding.remedy)))
 
 
-def _attributes(seen: Observation | None) -> Iterator[tuple[str, str]]:
-    for attribute in seen.facts if seen else ():
+def _attributes(observation: Observation | None) -> Iterator[tuple[str, str]]:
+    for attribute in observation.facts if observation else ():
         yield attribute.name.replace("_", " "), attribute.text
 
 

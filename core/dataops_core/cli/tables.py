@@ -28,12 +28,12 @@ TABLE_COLUMNS = (
     ("snapshots", "integer"),
     ("error", "varchar"),
 )
-FIGURES = ("data_files", "small_files", "data_file_bytes", "delete_files", "snapshots", "metadata_bytes")
+MEASUREMENTS = ("data_files", "small_files", "data_file_bytes", "delete_files", "snapshots", "metadata_bytes")
 TIMES = ("oldest_snapshot", "compacted")
 HEALTH_COLUMNS = (
     ("table", "varchar"),
     ("health", "varchar"),
-    *((name, "bigint") for name in FIGURES),
+    *((name, "bigint") for name in MEASUREMENTS),
     *((name, "timestamp") for name in TIMES),
     ("findings", "varchar"),
 )
@@ -167,7 +167,7 @@ def _health_or_error(settings: Settings, output: str, table: tuple[CatalogClient
     try:
         return _health(client, name, settings, output)
     except ClientError as error:
-        unknown = [None] * (len(FIGURES) + len(TIMES))
+        unknown = [None] * (len(MEASUREMENTS) + len(TIMES))
         why = [{"sentence": str(error)}] if output in ("json", "jsonl") else str(error)
         return (f"{client.name}.{name}", "unknown", *unknown, why)
 
@@ -180,13 +180,13 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     from dataops_core.times import moment
 
     stage = _stage(settings, client.name, name)
-    seen = observe_table(stage, client)
+    observation = observe_table(stage, client)
     now = datetime.now(UTC)
     rules = registry().stage(stage.kind)
-    given = CheckInput(stage.name, seen.details, seen, None, (), (), now)
+    given = CheckInput(stage.name, observation.details, observation, None, (), (), now)
     found = findings(rules.checks, rules.details, stage, given)
-    times = (seen.measurement(time) for time in TIMES)
-    figures = (seen.measurement(figure) for figure in FIGURES)
+    times = (observation.measurement(time) for time in TIMES)
+    figures = (observation.measurement(name) for name in MEASUREMENTS)
     return (
         f"{client.name}.{name}",
         found[0].severity.value if found else "ok",

@@ -132,13 +132,13 @@ def _beside_each_other(
     found = []
     for (diagnosis, _), thread in zip(jobs, threads, strict=True):
         thread.join(deadline.left)
-        seen = replace(diagnosis, steps=list(diagnosis.steps))  # a thread that is late may still add to its own
+        copied = replace(diagnosis, steps=list(diagnosis.steps))  # a thread that is late may still add to its own
         if thread.is_alive():
             hung = failure_of("timed_out")
-            layer = Layer.OBJECT if seen.kind == "stage" else Layer.PROTOCOL if seen.steps else Layer.NAME
-            remedy = hung.remedy.format(name=seen.name, target=seen.target)
-            seen.add(layer, Status.FAILED, f"no answer within {duration(3 * timeout)}", remedy)
-        found.append(seen)
+            layer = Layer.OBJECT if copied.kind == "stage" else Layer.PROTOCOL if copied.steps else Layer.NAME
+            remedy = hung.remedy.format(name=copied.name, target=copied.target)
+            copied.add(layer, Status.FAILED, f"no answer within {duration(3 * timeout)}", remedy)
+        found.append(copied)
     return tuple(found)
 
 
@@ -194,17 +194,17 @@ def _further(diagnosis: Diagnosis, layer: Layer, steps: Iterable[DoctorStep]) ->
 def _stage(stage: StageSettings, clients: Clients, address: str) -> Callable[[Diagnosis], None]:
     def work(diagnosis: Diagnosis) -> None:
         try:
-            seen = clients.observe(stage)
+            observation = clients.observe(stage)
         except ClientError as error:
             failure = failure_of(error.kind)
             remedy = failure.remedy.format(name=diagnosis.target, target=address)
             diagnosis.add(Layer.OBJECT, Status.FAILED, error.message, error.remedy or remedy)
             return
         rules = clients.registry.stage(stage.kind)
-        if rules.failure_remedy is not None and seen.failure is not None:
-            diagnosis.add(Layer.OBJECT, Status.FAILED, seen.failure, rules.failure_remedy)
+        if rules.failure_remedy is not None and observation.failure is not None:
+            diagnosis.add(Layer.OBJECT, Status.FAILED, observation.failure, rules.failure_remedy)
         else:
-            diagnosis.add(Layer.OBJECT, Status.OK, "; ".join(seen.notes) or "there")
+            diagnosis.add(Layer.OBJECT, Status.OK, "; ".join(observation.notes) or "there")
         kind = clients.registry.stage_kind(stage.kind)
         if kind is not None and kind.diagnose is not None:
             _further(diagnosis, Layer.OBJECT, kind.diagnose(stage, clients))

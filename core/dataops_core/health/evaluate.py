@@ -186,27 +186,29 @@ def _stage(
 ) -> StageHealth:
     last = earlier.get(stage.name)
     kind = rules.stage(stage.kind)
-    seen = result.observation if result and result.success else None
+    observation = result.observation if result and result.success else None
     upstream = [above[name] for name in stage.reads]
     progress, passed_on_at, hop_lag = (None, None, None)
-    if seen is not None and not error:
-        reached = [_reached(s, seen.observed_at) for s in flowing(upstream)]
-        own = _taken(seen.progress_time, reached) if kind.run_start_is_progress else seen.progress_time
-        progress, passed_on_at, hop_lag = _progress(own, seen.pending_since, reached)
-    samples = _samples(seen, progress, hop_lag, last, now)
+    if observation is not None and not error:
+        reached = [_reached(s, observation.observed_at) for s in flowing(upstream)]
+        own = _taken(observation.progress_time, reached) if kind.run_start_is_progress else observation.progress_time
+        progress, passed_on_at, hop_lag = _progress(own, observation.pending_since, reached)
+    samples = _samples(observation, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
     rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
     found: tuple[Finding, ...] = ()
     last_findings = last.last_findings if last else ()
-    if seen is not None and error is None:
+    if observation is not None and error is None:
         previous_observation = last.observation if last else None
-        given = CheckInput(stage.name, seen.details, seen, previous_observation, tuple(upstream), last_findings, now)
+        given = CheckInput(
+            stage.name, observation.details, observation, previous_observation, tuple(upstream), last_findings, now
+        )
         last_findings = found = findings(kind.checks, kind.details, stage, given)
     reading = Reading(
         stage=stage,
-        observation=seen,
+        observation=observation,
         error=error,
         starting=result is None,
         upstream=tuple(upstream),
@@ -229,8 +231,8 @@ def _stage(
         state=state,
         reason=reason,
         since=since,
-        observation=seen or (last.observation if last else None),
-        observed_at=seen.observed_at if seen else (last.observed_at if last else None),
+        observation=observation or (last.observation if last else None),
+        observed_at=observation.observed_at if observation else (last.observed_at if last else None),
         error=error if result else None,
         error_kind=result.error_kind if result else None,
         remedy=result.remedy if result else None,
@@ -255,11 +257,11 @@ def _why_unknown(
 ) -> str | None:
     if result is None:
         return "not probed yet"
-    seen = result.observation
-    if not result.success or seen is None:
+    observation = result.observation
+    if not result.success or observation is None:
         return result.error or "the probe gave no reason"
     pause = timedelta(seconds=rules.stage(stage.kind).min_interval(stage))
-    age = now - seen.observed_at
+    age = now - observation.observed_at
     if age > fresh + pause:
         return f"last seen {age.total_seconds():.0f} s ago"
     return None
@@ -279,13 +281,13 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
 
     What it has passed on since then its reader cannot have shown yet, and does not lack.
     """
-    seen = upstream.observation
-    advances = seen.advances if seen is not None else ()
-    if seen is not None and seen.advanced_at is not None and seen.advanced_at > at:
+    observation = upstream.observation
+    advances = observation.advances if observation is not None else ()
+    if observation is not None and observation.advanced_at is not None and observation.advanced_at > at:
         then = next((s for s in reversed(upstream.samples) if s.at <= at and s.progress_time is not None), None)
         if then is not None:
             return _Reached(then.progress_time, then.newest_passed, advances)
-    return _Reached(upstream.progress_time, seen.newest_passed if seen is not None else None, advances)
+    return _Reached(upstream.progress_time, observation.newest_passed if observation is not None else None, advances)
 
 
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
@@ -343,22 +345,22 @@ def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | Non
 
 
 def _samples(
-    seen: Observation | None,
+    observation: Observation | None,
     progress: datetime | None,
     hop_lag: float | None,
     last: StageHealth | None,
     now: datetime,
 ) -> tuple[Sample, ...]:
     kept = tuple(s for s in last.samples if now - s.at <= HISTORY) if last else ()
-    if seen is None or (kept and kept[-1].at >= seen.observed_at):
+    if observation is None or (kept and kept[-1].at >= observation.observed_at):
         return kept
     newest = Sample(
-        at=seen.observed_at,
+        at=observation.observed_at,
         lag=hop_lag,
-        lag_records=seen.lag_records,
-        position=seen.position,
+        lag_records=observation.lag_records,
+        position=observation.position,
         progress_time=progress,
-        newest_passed=seen.newest_passed,
+        newest_passed=observation.newest_passed,
     )
     return (*kept, newest)
 

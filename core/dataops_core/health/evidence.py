@@ -33,19 +33,19 @@ def findings(stages: Collection[StageHealth], components: Iterable[ComponentHeal
 def evidence(stage: StageHealth, now: datetime) -> tuple[str, ...]:
     """Return the numbers and times of a stage, one line each."""
     lines = []
-    seen = stage.observation
+    observation = stage.observation
     if stage.hop_lag is not None:
         lines.append(f"lag: {duration(stage.hop_lag)}")
-    if seen is not None:
-        if seen.lag_records is not None:
-            lines.append(f"lag in records: {count(seen.lag_records)}")
-        if seen.advanced_at is not None:
-            ago = duration((now - seen.advanced_at).total_seconds())
-            lines.append(f"output last advanced at {clock(seen.advanced_at, now)}, {ago} ago")
-        if seen.pending_since is not None:
-            ago = duration((now - seen.pending_since).total_seconds())
-            lines.append(f"oldest unread record entered at {clock(seen.pending_since, now)}, {ago} ago")
-        lines.extend(seen.notes)
+    if observation is not None:
+        if observation.lag_records is not None:
+            lines.append(f"lag in records: {count(observation.lag_records)}")
+        if observation.advanced_at is not None:
+            ago = duration((now - observation.advanced_at).total_seconds())
+            lines.append(f"output last advanced at {clock(observation.advanced_at, now)}, {ago} ago")
+        if observation.pending_since is not None:
+            ago = duration((now - observation.pending_since).total_seconds())
+            lines.append(f"oldest unread record entered at {clock(observation.pending_since, now)}, {ago} ago")
+        lines.extend(observation.notes)
     return tuple(lines)
 
 

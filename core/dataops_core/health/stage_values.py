@@ -28,7 +28,7 @@ def stage_values(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]
     def rate(value: float | None) -> str:
         return UNKNOWN if value is None else f"{value:,.1f} records/s"
 
-    seen = stage.observation
+    observation = stage.observation
     yield "kind", stage.kind.replace("_", " ")
     yield "component", stage.component or UNKNOWN
     yield "inputs", ", ".join(stage.reads) or "none (source)"
@@ -39,25 +39,25 @@ def stage_values(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]
     if stage.error is not None:
         yield "probe error", stage.error
     yield "progress time", at(stage.progress_time)
-    if seen is not None and seen.progress_source is not None:
-        yield "", SOURCES[seen.progress_source]
+    if observation is not None and observation.progress_source is not None:
+        yield "", SOURCES[observation.progress_source]
     yield "hop lag", span(stage.hop_lag)
     yield "data age", span(stage.data_age)
-    if seen is not None:
-        yield "lag (records)", UNKNOWN if seen.lag_records is None else count(seen.lag_records)
-        yield "oldest unread", at(seen.pending_since)
-        yield "last output", at(seen.advanced_at)
+    if observation is not None:
+        yield "lag (records)", UNKNOWN if observation.lag_records is None else count(observation.lag_records)
+        yield "oldest unread", at(observation.pending_since)
+        yield "last output", at(observation.advanced_at)
     yield "throughput out", rate(stage.rate)
     yield "throughput in", rate(stage.inflow)
     yield "ETA", span(stage.eta)
     yield "probe duration", UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
-    if seen is not None:
-        yield from further_values(seen, now)
+    if observation is not None:
+        yield from further_values(observation, now)
 
 
-def further_values(seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+def further_values(observation: Observation, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield the further values of an observation, as `stage_values` does."""
-    for measurement in seen.figures:
+    for measurement in observation.figures:
         yield measurement.name.replace("_", " "), _text(measurement, now)
 
 

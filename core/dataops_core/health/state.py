@@ -76,19 +76,19 @@ def own_before(previous: StageHealth | None) -> OwnState | None:
 
 
 def _evaluate(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
-    seen = reading.observation
-    if seen is None or reading.error is not None:
+    observation = reading.observation
+    if observation is None or reading.error is not None:
         return StageState.UNKNOWN, reading.error or "not observed", None
-    failed = _failed(seen, reading.findings)
+    failed = _failed(observation, reading.findings)
     if failed is not None:
         return StageState.FAILED, *failed
     if reading.progress_time is None:
-        return _without_progress(reading, seen, rules, now)
+        return _without_progress(reading, observation, rules, now)
     if not reading.upstream:
-        return _source(reading, seen, now)
+        return _source(reading, observation, now)
     if reading.hop_lag is None:
         return _not_compared(reading, rules)
-    return _compared(reading, seen, reading.hop_lag, rules, now)
+    return _compared(reading, observation, reading.hop_lag, rules, now)
 
 
 def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, datetime | None]:
@@ -106,79 +106,81 @@ def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, date
     return StageState.UNKNOWN, f"its lag is unknown, because the progress of {names} is unknown", None
 
 
-def _failed(seen: Observation, findings: tuple[Finding, ...]) -> tuple[str, datetime | None] | None:
+def _failed(observation: Observation, findings: tuple[Finding, ...]) -> tuple[str, datetime | None] | None:
     critical = next((f for f in findings if f.severity is Severity.CRITICAL), None)
     if critical is not None:
         return critical.sentence, critical.since
-    return (seen.failure, seen.advanced_at) if seen.failure is not None else None
+    return (observation.failure, observation.advanced_at) if observation.failure is not None else None
 
 
-def _source(reading: Reading, seen: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
-    quiet = (now - seen.progress_time).total_seconds() if seen.progress_time else 0.0
+def _source(reading: Reading, observation: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
+    quiet = (now - observation.progress_time).total_seconds() if observation.progress_time else 0.0
     if quiet > reading.stage.lag_ok:
-        return StageState.IDLE, f"no new record for {duration(quiet)}", seen.progress_time
+        return StageState.IDLE, f"no new record for {duration(quiet)}", observation.progress_time
     return StageState.CAUGHT_UP, f"newest record {duration(quiet)} ago", None
 
 
 def _without_progress(
-    reading: Reading, seen: Observation, rules: Rules, now: datetime
+    reading: Reading, observation: Observation, rules: Rules, now: datetime
 ) -> tuple[StageState, str, datetime | None]:
-    unknown = _why_unknown(reading.stage, seen, rules)
+    unknown = _why_unknown(reading.stage, observation, rules)
     if unknown is not None:
         return StageState.UNKNOWN, unknown, None
     if any(s.state is StageState.STARTING for s in reading.upstream):
         return _not_compared(reading, rules)
     if not any(_has_passed(s) for s in reading.upstream):
-        return StageState.IDLE, "it is empty now" if seen.position else "no records have arrived yet", None
+        return StageState.IDLE, "it is empty now" if observation.position else "no records have arrived yet", None
     before = own_before(reading.previous)
     waited_before = before is not None and before.state in (StageState.BEHIND, StageState.STUCK)
     waiting_since = before.since if before is not None and waited_before else reading.waiting_since
     if (
         waiting_since is not None
-        and seen.activity is not Activity.RUNNING
+        and observation.activity is not Activity.RUNNING
         and now - waiting_since > timedelta(seconds=reading.stage.stall_after)
     ):
-        return StageState.STUCK, "it has input, but has never produced output" + _activity(seen), waiting_since
-    return StageState.BEHIND, "it has input, but has not produced output yet" + _activity(seen), now
+        return StageState.STUCK, "it has input, but has never produced output" + _activity(observation), waiting_since
+    return StageState.BEHIND, "it has input, but has not produced output yet" + _activity(observation), now
 
 
-def _why_unknown(stage: StageSettings, seen: Observation, rules: Rules) -> str | None:
+def _why_unknown(stage: StageSettings, observation: Observation, rules: Rules) -> str | None:
     """Return why the progress of a stage is not known, though something may have passed; `None` if it is not so."""
-    why = rules.stage(stage.kind).why_unknown(stage, seen)
+    why = rules.stage(stage.kind).why_unknown(stage, observation)
     if why is not None:
         return why
-    if seen.lag_records and seen.pending_since is None and seen.position:
+    if observation.lag_records and observation.pending_since is None and observation.position:
         return "it has unread records, but the age of the oldest is unknown"
     return None
 
 
 def _has_passed(upstream: StageHealth) -> bool:
     """Tell whether anything is known to have passed: where the first record of all waits, progress is its time."""
-    seen = upstream.observation
-    at_the_beginning = seen is not None and bool(seen.lag_records) and seen.newest_passed is None
+    observation = upstream.observation
+    at_the_beginning = observation is not None and bool(observation.lag_records) and observation.newest_passed is None
     return upstream.progress_time is not None and not at_the_beginning
 
 
 def _compared(
-    reading: Reading, seen: Observation, hop_lag: float, rules: Rules, now: datetime
+    reading: Reading, observation: Observation, hop_lag: float, rules: Rules, now: datetime
 ) -> tuple[StageState, str, datetime | None]:
     stage = reading.stage
     pause = rules.stage(stage.kind).min_interval(stage)
     lag_ok = stage.lag_ok + pause
-    records_wait = bool(seen.lag_records)
+    records_wait = bool(observation.lag_records)
     if not records_wait and hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
-    behind = f"{duration(hop_lag)} behind" + (f", lag {count(seen.lag_records)} records" if seen.lag_records else "")
-    stalled_since = _latest(seen.advanced_at, reading.waiting_since)
+    behind = f"{duration(hop_lag)} behind" + (
+        f", lag {count(observation.lag_records)} records" if observation.lag_records else ""
+    )
+    stalled_since = _latest(observation.advanced_at, reading.waiting_since)
     if stalled_since is not None and now - stalled_since > timedelta(seconds=stage.stall_after + pause):
         stalled = duration((now - stalled_since).total_seconds())
-        return StageState.STUCK, f"no progress for {stalled}: {behind}{_activity(seen)}", stalled_since
+        return StageState.STUCK, f"no progress for {stalled}: {behind}{_activity(observation)}", stalled_since
     if hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
     if reading.lag_trend is not None and reading.lag_trend > RISING:
         rising = f"lag rising by {reading.lag_trend:.1f} s every second"
-        return StageState.SLOW, f"{behind}, {rising}{_activity(seen)}", None
-    return StageState.BEHIND, behind + _activity(seen), None
+        return StageState.SLOW, f"{behind}, {rising}{_activity(observation)}", None
+    return StageState.BEHIND, behind + _activity(observation), None
 
 
 def _caught_up(reading: Reading, hop_lag: float) -> tuple[StageState, str, datetime | None]:
@@ -191,10 +193,10 @@ def _latest(*times: datetime | None) -> datetime | None:
     return max((t for t in times if t is not None), default=None)
 
 
-def _activity(seen: Observation) -> str:
+def _activity(observation: Observation) -> str:
     words = {
         Activity.PAUSED: "; it is paused",
         Activity.QUEUED: "; a run is queued",
         Activity.RUNNING: "; a run is active",
     }
-    return words.get(seen.activity, "")
+    return words.get(observation.activity, "")

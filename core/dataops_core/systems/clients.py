@@ -177,14 +177,14 @@ def _with_credentials(ask: Callable[[], ComponentReport], credentials: Credentia
 
     def asked() -> ComponentReport:
         report = ask()
-        due = next(iter(credentials.seen(datetime.now(UTC))), None)
+        due = next(iter(credentials.current(datetime.now(UTC))), None)
         if due is None or report.observation is None:
             return report
         details = report.observation.details
         if not isinstance(details, ComponentDetails):
             return report
         ending = replace(details, credential=due.what, credentials_end=due.ends, credentials_due=due.due)
-        seen = replace(report.observation, details=ending)
-        return replace(report, observation=seen)
+        observation = replace(report.observation, details=ending)
+        return replace(report, observation=observation)
 
     return asked

@@ -80,7 +80,7 @@ class Credentials:
         self._lock = Lock()
         self._seen: tuple[datetime, tuple[Credential, ...]] | None = None
 
-    def seen(self, now: datetime) -> tuple[Credential, ...]:
+    def current(self, now: datetime) -> tuple[Credential, ...]:
         """Return the credentials, the one that is due first in front; they are read every few minutes."""
         with self._lock:
             kept = self._seen

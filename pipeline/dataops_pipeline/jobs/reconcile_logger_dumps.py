@@ -34,8 +34,8 @@ MAX_BYTES = 8 << 20
 """A logger's memory is some kilobytes; what is larger than this is no dump."""
 FILES_AT_ONCE = 25
 """Files of which an executor holds the rows at the same time."""
-FOUND = "path string, size bigint, modified_at timestamp"
-READ = f"""{FOUND}, logger_id string, maker string, reason string, unit string, clock_ahead boolean,
+DUMP_FILES = "path string, size bigint, modified_at timestamp"
+READ = f"""{DUMP_FILES}, logger_id string, maker string, reason string, unit string, clock_ahead boolean,
     downloaded_at timestamp,
     readings array<struct<sequence: bigint, reported_at: timestamp, measured_at: timestamp, celsius: double>>"""
 _TIME = pa.timestamp("us", "UTC")
@@ -65,7 +65,7 @@ _READ = pa.schema(
         ),
     ]
 )
-Found = tuple[str, int, datetime]
+DumpFile = tuple[str, int, datetime]
 """A file's path, size in bytes, and when it was written."""
 
 
@@ -102,14 +102,14 @@ def max_files(stated: str | None) -> int:
     return int(stated)
 
 
-def found(settings: JobSettings) -> list[Found]:
+def found(settings: JobSettings) -> list[DumpFile]:
     """Return all dumps in the object store."""
     folder = f"{settings.raw.removeprefix('s3://')}/dumps"
     listed = _store(settings).get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
     return [(info.path, info.size, info.mtime) for info in listed if info.is_file and info.path.endswith(".csv")]
 
 
-def _known(catalog: Catalog) -> set[Found]:
+def _known(catalog: Catalog) -> set[DumpFile]:
     name = tables.DUMPS.removeprefix(f"{CATALOG}.")
     if not catalog.table_exists(name):
         return set()
@@ -128,11 +128,11 @@ def _store(settings: JobSettings) -> fs.S3FileSystem:
     )
 
 
-def _reconcile(spark: SparkSession, settings: JobSettings, new: list[Found]) -> tuple[int, int, int]:
+def _reconcile(spark: SparkSession, settings: JobSettings, new: list[DumpFile]) -> tuple[int, int, int]:
     """Write the three tables; return how many dumps were reconciled and quarantined, and how many readings filled."""
     tables.create(spark, tables.SILVER, tables.RECONCILIATION, tables.DUMPS)
     tasks = max(1, min(spark.sparkContext.defaultParallelism * 4, len(new) // FILES_AT_ONCE))
-    listed = spark.createDataFrame(new, FOUND).repartition(tasks)
+    listed = spark.createDataFrame(new, DUMP_FILES).repartition(tasks)
     read = newest(listed.mapInArrow(reader(partial(_store, settings)), READ)).persist()
     good = read.where("reason IS NULL")
     loggers, first, last = good.agg(F.count("*"), F.min("logger_id"), F.max("logger_id")).collect()[0]

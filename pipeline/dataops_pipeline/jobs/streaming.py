@@ -111,7 +111,7 @@ def keep_running(
         memory: The driver's heap.
         conf: Further settings of the session.
     """
-    stop = _told_to_stop()
+    stop = _stop_requested()
     spark = spark_session(settings, name, memory=memory, conf=conf, goes_on=True)
     query: StreamingQuery | None = None
     failures = 0
@@ -153,7 +153,7 @@ def keep_running(
     return "stopped"
 
 
-def _told_to_stop() -> threading.Event:
+def _stop_requested() -> threading.Event:
     """Return an event that the signals which end a program set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dataops_pipeline.simulator.boxes import Settings, Times, calibrations, shipments, temperatures
 
-READING, DUPLICATE, GARBAGE, CONFLICT = 0, 1, 2, 3
+READING, DUPLICATE, MALFORMED, CONFLICT = 0, 1, 2, 3
 """Kinds of record."""
 CLOCK_TOLERANCE = np.timedelta64(2 * 60 * 1000, "ms")
 """How far ahead of the gateway's clock a logger's may be before it counts as wrong; `silver.readings` has the same."""
@@ -127,7 +127,7 @@ def _sent(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     other["temperature_c"] = np.round(other["temperature_c"] + rng.uniform(0.5, 3, len(other)), 2)
     other["kind"] = CONFLICT
     broken = readings[rng.random(len(readings)) < settings.garbage].copy()
-    broken["kind"] = GARBAGE
+    broken["kind"] = MALFORMED
     broken["garble"] = rng.integers(0, len(_GARBLERS), len(broken))
     return pd.concat([readings, again, other, broken], ignore_index=True)
 
@@ -195,7 +195,7 @@ def payloads(records: pd.DataFrame) -> list[bytes]:
         ).encode()
         for logger, sequence, at, celsius, gateway, by, battery in rows
     ]
-    for index in np.flatnonzero(records["kind"].to_numpy() == GARBAGE):
+    for index in np.flatnonzero(records["kind"].to_numpy() == MALFORMED):
         found[index] = _GARBLERS[int(records["garble"].iloc[index])](found[index])
     return found
 

@@ -273,7 +273,7 @@ def _verdict(pipeline: PipelineHealth) -> Text:
 
 
 def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list[RenderableType]:
-    seen = stage.observation
+    observation = stage.observation
     dim = "dim" if stage.state is StageState.AFFECTED else ""
     stale = stage.error is not None
     cells: dict[str, RenderableType] = {
@@ -282,7 +282,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         "KIND": styled.plain(stage.kind.replace("_", " "), "dim"),
         "LAG": styled.seconds(stage.hop_lag),
         AGE: styled.seconds(stage.data_age),
-        "BACKLOG": styled.number(seen.lag_records if seen and not stale else None),
+        "BACKLOG": styled.number(observation.lag_records if observation and not stale else None),
         "RATE": styled.number(stage.rate, "/s"),
         TREND: _trend(stage),
         "SINCE": clock(stage.since, now) if stage.since else styled.UNKNOWN,

@@ -113,9 +113,9 @@ class QueriesScreen(ResourceScreen["Queries"]):
 
     def open(self, key: str) -> None:
         """Show the whole statement, and why it has failed or waits."""
-        self._look_at(key, edit=False)
+        self._open_detail(key, edit=False)
 
-    def _look_at(self, key: str, *, edit: bool) -> None:
+    def _open_detail(self, key: str, *, edit: bool) -> None:
         trino = self._trino_or_notify()
         if trino is None:
             return
@@ -159,7 +159,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         """Open the statement under the cursor in the SQL screen, without running it."""
         key = self.table.cursor_key
         if key is not None:
-            self._look_at(key, edit=True)
+            self._open_detail(key, edit=True)
 
     def action_kill(self) -> None:
         """End queries, once it is confirmed."""

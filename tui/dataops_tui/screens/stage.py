@@ -89,13 +89,13 @@ class StageScreen(ConsoleScreen):
 
 
 def _notes(stage: StageHealth, now: datetime) -> Iterator[Text]:
-    seen = stage.observation
-    if seen is None:
+    observation = stage.observation
+    if observation is None:
         return
     stale = f" (observed {ago(stage.observed_at, now)})" if stage.error is not None else ""
-    for note in seen.notes:
+    for note in observation.notes:
         yield styled.plain(f"· {note}{stale}")
-    for advance in reversed(seen.advances[-5:]):
+    for advance in reversed(observation.advances[-5:]):
         yield styled.plain(f"· advanced at {clock(advance.at, now)} to {clock(advance.progress_time, now)}", "dim")
 
 

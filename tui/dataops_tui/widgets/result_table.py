@@ -120,13 +120,13 @@ class ResultTable(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Widen the columns to what has come into view."""
         super().watch_scroll_y(old_value, new_value)
-        self._look()
+        self._fit_columns()
 
     def on_resize(self) -> None:
         """Widen the columns to what has come into view."""
-        self._look()
+        self._fit_columns()
 
-    def _look(self) -> None:
+    def _fit_columns(self) -> None:
         first = self.scroll_offset.y
         last = min(self._rows, first + max(0, self.size.height - HEADER))
         if self._measure(range(first, last)):

@@ -48,8 +48,8 @@ def _observe(stage: DagStage, clients: Clients) -> Observation:
     return observe_dag(stage, clients.need("airflow", stage.on))
 
 
-def _why_unknown(_stage: DagStage, seen: Observation) -> str | None:
-    if seen.attribute("last_work") is None:
+def _why_unknown(_stage: DagStage, observation: Observation) -> str | None:
+    if observation.attribute("last_work") is None:
         return None
     return "none of its newest runs has done anything, and what was before them is not known"
 

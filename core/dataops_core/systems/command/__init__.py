@@ -28,10 +28,10 @@ def _diagnose(stage: CommandStage, _clients: Clients) -> Iterator[DoctorStep]:
     yield from steps(stage, document, stage.command[0])
 
 
-def _why_unknown(stage: CommandStage, seen: Observation) -> str | None:
+def _why_unknown(stage: CommandStage, observation: Observation) -> str | None:
     from dataops_core.systems.measured.observe import why_unknown
 
-    return why_unknown(stage, seen)
+    return why_unknown(stage, observation)
 
 
 SYSTEM = System(

@@ -24,9 +24,9 @@ def observe_command(stage: CommandStage, clients: Clients) -> Observation:
     """Run the program of a stage, and return an observation of its values."""
     where = _where(stage)
     done, document = read(stage)
-    seen = observe_values(stage, values(stage, document, where), where, clients)
+    observation = observe_values(stage, values(stage, document, where), where, clients)
     plugin = stage.output == "nagios"
-    known = {each.name: getattr(seen.details, each.name) for each in fields(seen.details)}
+    known = {each.name: getattr(observation.details, each.name) for each in fields(observation.details)}
     details = CommandDetails(
         **known,
         exit_code=done.code,
@@ -35,7 +35,7 @@ def observe_command(stage: CommandStage, clients: Clients) -> Observation:
         plugin_text=line(document["text"]) if plugin and document["text"] else None,
     )
     notes = (document["text"],) if plugin and document["text"] else ()
-    return replace(seen, details=details, notes=(*notes, *seen.notes))
+    return replace(observation, details=details, notes=(*notes, *observation.notes))
 
 
 def read(stage: CommandStage) -> tuple[Done, Any]:

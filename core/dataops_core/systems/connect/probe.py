@@ -186,7 +186,9 @@ class Deliveries:
         self._lock = Lock()
         self._known: dict[str, _Delivered] = {}
 
-    def seen(self, key: str, committed: datetime | None, position: int, now: datetime) -> tuple[datetime | None, int]:
+    def observe(
+        self, key: str, committed: datetime | None, position: int, now: datetime
+    ) -> tuple[datetime | None, int]:
         """Return since when the sink has passed records without a commit of its table, and how many."""
         with self._lock:
             last = self._known.get(key)
@@ -208,7 +210,7 @@ def _delivery(stage: ConnectorStage, position: int, clients: Clients) -> dict[st
         return {"delivery_unknown": str(error)}
     committed = known(moment(snapshot.timestamp_ms, "ms")) if snapshot is not None else None
     deliveries: Deliveries = clients.keep("connect deliveries", Deliveries)
-    since, records = deliveries.seen(f"{stage.connector} {stage.table}", committed, position, datetime.now(UTC))
+    since, records = deliveries.observe(f"{stage.connector} {stage.table}", committed, position, datetime.now(UTC))
     return {
         "table_committed": committed,
         "table_empty": snapshot is None,

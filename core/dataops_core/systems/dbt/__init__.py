@@ -93,18 +93,18 @@ def _problems(settings: DbtSettings) -> Iterator[str]:
             yield f'.run_results: "{path}": must be the path of a .json file below the location'
 
 
-def _model_unknown(_: DbtModelStage, seen: Observation) -> str | None:
-    if seen.progress_time is not None:
+def _model_unknown(_: DbtModelStage, observation: Observation) -> str | None:
+    if observation.progress_time is not None:
         return None
-    if seen.attribute("status") == "skipped":
+    if observation.attribute("status") == "skipped":
         return "its newest run was skipped, and no successful run of it is known"
     return "no successful run of it is in the results"
 
 
-def _source_unknown(_: DbtSourceStage, seen: Observation) -> str | None:
-    if seen.progress_time is not None:
+def _source_unknown(_: DbtSourceStage, observation: Observation) -> str | None:
+    if observation.progress_time is not None:
         return None
-    if seen.measurement("newest_row") is None:
+    if observation.measurement("newest_row") is None:
         return "the newest freshness check found no time of a row"
     return "its newest freshness check is older than `checked_within`"
 

@@ -74,10 +74,10 @@ def _diagnose(stage: HttpDocumentStage, clients: Clients) -> Iterator[DoctorStep
     yield from steps(stage, client.document(stage.path, stage.bytes_max), client.where)
 
 
-def _why_unknown(stage: HttpDocumentStage, seen: Observation) -> str | None:
+def _why_unknown(stage: HttpDocumentStage, observation: Observation) -> str | None:
     from dataops_core.systems.measured.observe import why_unknown
 
-    return why_unknown(stage, seen)
+    return why_unknown(stage, observation)
 
 
 SYSTEM = System(

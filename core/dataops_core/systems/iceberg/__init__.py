@@ -81,8 +81,8 @@ def _stage_problems(stage: IcebergTableStage) -> Iterator[str]:
             yield f".{key}: must be namespace.table"
 
 
-def _why_unknown(stage: IcebergTableStage, seen: Observation) -> str | None:
-    if not seen.position:
+def _why_unknown(stage: IcebergTableStage, observation: Observation) -> str | None:
+    if not observation.position:
         return None
     column = stage.progress_column
     bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"

@@ -23,7 +23,7 @@ from dataops_core.systems.kafka.model import (
     Cluster,
     ConsumerGroup,
     FirstRecords,
-    Place,
+    PartitionKey,
     Retention,
     Sent,
     Topic,
@@ -75,7 +75,7 @@ class KafkaClient(Connection):
         """Return a consumer group with its commits; raises NotFound or another ClientError."""
         return cluster.position(self, name)
 
-    def first_records(self, starts: Mapping[Place, int]) -> FirstRecords:
+    def first_records(self, starts: Mapping[PartitionKey, int]) -> FirstRecords:
         """Return the first record at or after an offset of each partition; raises ClientError."""
         found = offsets.first_records(self, starts)
         for (topic, number), error in found.failures.items():

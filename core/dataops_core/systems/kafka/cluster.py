@@ -22,10 +22,10 @@ from dataops_core.systems.kafka.model import (
     ConsumerGroup,
     Member,
     Partition,
-    Place,
+    PartitionKey,
     Topic,
 )
-from dataops_core.systems.kafka.offsets import EARLIEST, LATEST, Failures, edges, newest
+from dataops_core.systems.kafka.offsets import EARLIEST, LATEST, Failures, newest, offset_bounds
 
 Wanted = Callable[[str], bool]
 UNLISTED = "(groups that were not listed)"
@@ -164,11 +164,11 @@ def _read_topics(
     }
     latest, failures = newest(connection, leaders) if times else ({}, {})
     asked = (EARLIEST, LATEST) if since is None else (EARLIEST, since, LATEST)
-    offsets, missing = edges(connection, leaders, *asked)
+    offsets, missing = offset_bounds(connection, leaders, *asked)
     failures |= missing
     low, high = offsets[0], offsets[-1]
 
-    def recent(place: Place) -> int | None:
+    def recent(place: PartitionKey) -> int | None:
         if since is None or place not in high or place not in offsets[1]:
             return None
         first = offsets[1][place]
@@ -276,7 +276,7 @@ def _lagging(
     ]
 
 
-def _committed(commits: Any) -> dict[Place, int]:  # noqa: ANN401 - the library's own class
+def _committed(commits: Any) -> dict[PartitionKey, int]:  # noqa: ANN401 - the library's own class
     return {
         (tp.topic, tp.partition): tp.offset for tp in commits.topic_partitions if tp.error is None and tp.offset >= 0
     }

@@ -30,7 +30,7 @@ from dataops_core.systems.kafka.errors import (
     kafka_error,
     reason,
 )
-from dataops_core.systems.kafka.model import Place
+from dataops_core.systems.kafka.model import PartitionKey
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 
@@ -44,7 +44,7 @@ class Connection:
 
     def __init__(self, settings: KafkaSettings, timeout: float = 8.0) -> None:
         self.target = settings.bootstrap_servers
-        self.plain: dict[Place, float] = {}
+        self.plain: dict[PartitionKey, float] = {}
         """Partitions that end with a record, and not with a transaction marker, and when that was found."""
         self._settings = settings
         self._timeout = timeout

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dataops_core.systems.kafka.connection import Connection
-from dataops_core.systems.kafka.model import FirstRecords, GroupLag, Partition, Place, Topic
+from dataops_core.systems.kafka.model import FirstRecords, GroupLag, Partition, PartitionKey, Topic
 from dataops_core.systems.kafka.offsets import first_records
 
 PLAIN_KEPT = 600.0
@@ -18,7 +18,7 @@ ROUNDS = 8
 """Positions of different readers in one partition that are told apart."""
 
 
-def positions(committed: Mapping[Place, int], topics: Mapping[str, Topic]) -> tuple[GroupLag, ...]:
+def positions(committed: Mapping[PartitionKey, int], topics: Mapping[str, Topic]) -> tuple[GroupLag, ...]:
     """Return where a reader is: in all partitions of each topic on which it has committed.
 
     A partition without a commit counts from its beginning. A topic that is gone, or not in `topics`, is left out.
@@ -48,8 +48,8 @@ def exact(connection: Connection, readers: Iterable[tuple[GroupLag, ...]]) -> li
         ClientError: The cluster does not answer.
     """
     all_of_them = list(readers)
-    behind: dict[Place, set[int]] = {}
-    highs: dict[Place, int] = {}
+    behind: dict[PartitionKey, set[int]] = {}
+    highs: dict[PartitionKey, int] = {}
     for lag in (lag for lags in all_of_them for lag in lags):
         if lag.lag and lag.start is not None and lag.high is not None:
             place = (lag.topic, lag.partition)
@@ -66,13 +66,13 @@ def exact(connection: Connection, readers: Iterable[tuple[GroupLag, ...]]) -> li
     ]
 
 
-def marked_to_the_end(first: FirstRecords, place: Place, high: int) -> bool:
+def marked_to_the_end(first: FirstRecords, place: PartitionKey, high: int) -> bool:
     """Tell whether nothing but transaction markers and aborted records lay before the high watermark."""
     return first.ends.get(place, -1) >= high
 
 
 def _only_markers(
-    connection: Connection, behind: Mapping[Place, set[int]], highs: Mapping[Place, int]
+    connection: Connection, behind: Mapping[PartitionKey, set[int]], highs: Mapping[PartitionKey, int]
 ) -> set[tuple[str, int, int]]:
     """Return topic, partition and position where only markers and aborted records lie before the high watermark."""
     now = time.monotonic()
@@ -90,7 +90,7 @@ def _only_markers(
         if not left:
             break
         first = first_records(connection, {place: starts[-1] for place, starts in left.items()})
-        further: dict[Place, list[int]] = {}
+        further: dict[PartitionKey, list[int]] = {}
         for place, starts in left.items():
             if marked_to_the_end(first, place, highs[place]):
                 found.add((*place, starts[-1]))

@@ -13,7 +13,7 @@ from dataops_core.values import sum_of
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
 
-Place = tuple[str, int]
+PartitionKey = tuple[str, int]
 """A partition: its topic and number."""
 RECENT = timedelta(minutes=5)
 """How far back a partition's records count as recent."""
@@ -165,7 +165,7 @@ class Member:
     id: str
     client_id: str
     host: str
-    assigned: frozenset[Place] = frozenset()
+    assigned: frozenset[PartitionKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class ConsumerGroup:
     name: str
     state: str | None
     members: tuple[Member, ...] | None
-    committed: Mapping[Place, int] | None
+    committed: Mapping[PartitionKey, int] | None
     lags: tuple[GroupLag, ...] | None = None
     assignor: str = ""
     coordinator: int | None = None
@@ -296,9 +296,9 @@ class FirstRecords:
         failures: Errors of single partitions.
     """
 
-    at: Mapping[Place, tuple[int, Moment | None]]
-    ends: Mapping[Place, int]
-    failures: Mapping[Place, KafkaError] = field(default_factory=dict)
+    at: Mapping[PartitionKey, tuple[int, Moment | None]]
+    ends: Mapping[PartitionKey, int]
+    failures: Mapping[PartitionKey, KafkaError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # it 
 
 from dataops_core.systems.kafka.connection import Connection
 from dataops_core.systems.kafka.errors import PARTITION_END, TOO_OLD, kafka_error
-from dataops_core.systems.kafka.model import FirstRecords, Place
+from dataops_core.systems.kafka.model import FirstRecords, PartitionKey
 from dataops_core.times import Moment, moment
 from dataops_core.transport.deadlines import Deadline
 
@@ -24,7 +24,7 @@ EARLIEST, LATEST = -2, -1
 NO_TIME = -1
 """What Kafka gives for a record without a timestamp."""
 T = TypeVar("T")
-Failures = dict[Place, KafkaError]
+Failures = dict[PartitionKey, KafkaError]
 """Why something of a partition is unknown."""
 
 
@@ -33,9 +33,9 @@ def time_of(millis: int) -> Moment | None:
     return None if millis == NO_TIME else moment(millis, "ms")
 
 
-def edges(
-    connection: Connection, leaders: Mapping[Place, int], *timestamps: int
-) -> tuple[list[dict[Place, int]], Failures]:
+def offset_bounds(
+    connection: Connection, leaders: Mapping[PartitionKey, int], *timestamps: int
+) -> tuple[list[dict[PartitionKey, int]], Failures]:
     """Return, for each of the timestamps, its offset in each partition; and why it is missing in some.
 
     The consumer is asked and not the admin client, which makes an object for each partition of each answer: for
@@ -49,10 +49,10 @@ def edges(
     Raises:
         ClientError: The cluster does not answer.
     """
-    led: dict[int, list[Place]] = {}
+    led: dict[int, list[PartitionKey]] = {}
     for place, leader in leaders.items():
         led.setdefault(leader, []).append(place)
-    found: list[dict[Place, int]] = [{} for _ in timestamps]
+    found: list[dict[PartitionKey, int]] = [{} for _ in timestamps]
     failures: Failures = {}
     if not led:
         return found, failures
@@ -61,7 +61,7 @@ def edges(
         consumer.list_topics(timeout=connection.timeout)  # whom to ask
         deadline = Deadline(connection.timeout)
 
-        def ask(places: Sequence[Place], timestamp: int, offsets: dict[Place, int]) -> None:
+        def ask(places: Sequence[PartitionKey], timestamp: int, offsets: dict[PartitionKey, int]) -> None:
             for some in in_calls(places):
                 asked = [TopicPartition(*place, timestamp) for place in some]
                 try:
@@ -83,12 +83,14 @@ def edges(
     return found, failures
 
 
-def newest(connection: Connection, places: Iterable[Place]) -> tuple[dict[Place, Moment | None], Failures]:
+def newest(
+    connection: Connection, places: Iterable[PartitionKey]
+) -> tuple[dict[PartitionKey, Moment | None], Failures]:
     """Return the largest record timestamp of each partition, and why it is missing in some; raises ClientError.
 
     A broker that is too old for this question (before Kafka 3.0) is no failure: its times are unknown.
     """
-    found: dict[Place, Moment | None] = {}
+    found: dict[PartitionKey, Moment | None] = {}
     failures: Failures = {}
     with connection.admin() as admin:
         spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
@@ -107,7 +109,7 @@ def newest(connection: Connection, places: Iterable[Place]) -> tuple[dict[Place,
     return found, failures
 
 
-def first_records(connection: Connection, offsets: Mapping[Place, int]) -> FirstRecords:
+def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -> FirstRecords:
     """Return the first record at or after an offset of each partition, as who reads committed records gets it.
 
     One record of each partition is read, by a consumer without a group, so nothing is committed.
@@ -117,8 +119,8 @@ def first_records(connection: Connection, offsets: Mapping[Place, int]) -> First
     """
     if not offsets:
         return FirstRecords({}, {})
-    found: dict[Place, tuple[int, Moment | None]] = {}
-    ends: dict[Place, int] = {}
+    found: dict[PartitionKey, tuple[int, Moment | None]] = {}
+    ends: dict[PartitionKey, int] = {}
     failures: Failures = {}
     properties: dict[str, Any] = {
         "queued.min.messages": 1,

@@ -31,7 +31,7 @@ class LastChange:
         self._since: datetime | None = None
         self._changed = False
 
-    def seen(self, value: object, now: datetime) -> tuple[datetime | None, bool]:
+    def observe(self, value: object, now: datetime) -> tuple[datetime | None, bool]:
         """Return the time of the last change, and whether the change itself was observed.
 
         Without an observed change it is the first observation: the last advance was not after it. `None` until then.
@@ -69,7 +69,7 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     elif progress is None and lag is not None:
         progress = pending
     change: LastChange = clients.keep(("last change", repr(stage)), LastChange)
-    advanced_at, observed = change.seen(progress, now) if reported else (None, False)
+    advanced_at, observed = change.observe(progress, now) if reported else (None, False)
     labels = reader.labels()
     notes = [f"{name}: {text if isinstance(text, str) else count(text)}" for name, text in labels]
     if advanced_at is not None and not observed:
@@ -93,9 +93,9 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     )
 
 
-def why_unknown(_stage: MeasuredStage, seen: Observation) -> str | None:
+def why_unknown(_stage: MeasuredStage, observation: Observation) -> str | None:
     """Return why the progress of a stage without one is unknown."""
-    return NO_AGE if seen.lag_records else NO_PROGRESS
+    return NO_AGE if observation.lag_records else NO_PROGRESS
 
 
 class _Reader:

@@ -85,10 +85,10 @@ def _diagnose(stage: SqlQueryStage, clients: Clients) -> Iterator[DoctorStep]:
         )
 
 
-def _why_unknown(stage: SqlQueryStage, seen: Observation) -> str | None:
+def _why_unknown(stage: SqlQueryStage, observation: Observation) -> str | None:
     from dataops_core.systems.measured.observe import why_unknown
 
-    return why_unknown(stage, seen)
+    return why_unknown(stage, observation)
 
 
 SYSTEM = System(

@@ -70,8 +70,8 @@ def _stage_problems(stage: TrinoViewStage) -> Iterator[str]:
         yield ".relation: must be catalog.schema.name"
 
 
-def _why_unknown(_stage: TrinoViewStage, seen: Observation) -> str | None:
-    return "it answers, but does not tell how fresh its data is" if seen.position != 0 else None
+def _why_unknown(_stage: TrinoViewStage, observation: Observation) -> str | None:
+    return "it answers, but does not tell how fresh its data is" if observation.position != 0 else None
 
 
 def _discover(draft: Draft, clients: Clients) -> None:

@@ -81,7 +81,7 @@ def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple
     """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
     now = datetime.now(UTC)
     info = client.info()
-    details = TrinoDetails(starting=True) if info.starting else load.seen(client, now)
+    details = TrinoDetails(starting=True) if info.starting else load.details(client, now)
     detail = f"version {info.version}, up {info.uptime}"
     return detail, Observation(stage=name, observed_at=now, details=details)
 
@@ -93,7 +93,7 @@ class Load:
         self._asked: datetime | None = None
         self._seen = TrinoDetails()
 
-    def seen(self, client: TrinoClient, now: datetime) -> TrinoDetails:
+    def details(self, client: TrinoClient, now: datetime) -> TrinoDetails:
         """Return details that are not older than `LOAD_EVERY`; nothing where we may not know."""
         if self._asked is None or now - self._asked >= LOAD_EVERY:
             self._asked = now
