@@ -178,9 +178,9 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - whatever a field is annotat
 def metrics() -> Iterator[str]:
     """Yield the table of metrics, and a table of compatibility metrics for each other exporter."""
     yield from _metrics(METRICS)
-    for dialect in dict.fromkeys(metric.dialect for metric in DIALECTS):
+    for dialect in dict.fromkeys(metric.compatible_with for metric in DIALECTS):
         yield f"## Compatible with `{dialect}`\n"
-        yield from _metrics(metric for metric in DIALECTS if metric.dialect == dialect)
+        yield from _metrics(metric for metric in DIALECTS if metric.compatible_with == dialect)
 
 
 def _metrics(found: Iterable[Metric]) -> Iterator[str]:

@@ -138,7 +138,7 @@ def samples() -> Iterator[Sample]:
 
 def text(file: str) -> str:
     """Return an exposition, without the version."""
-    wanted = [sample for sample in samples() if (sample[0].dialect is None) == (file == "exporter.prom")]
+    wanted = [sample for sample in samples() if (sample[0].compatible_with is None) == (file == "exporter.prom")]
     found = generate_latest(registry_of(lambda: wanted)).decode()
     return found.replace(f'version="{version()}"', 'version="0"')
 

@@ -19,15 +19,15 @@ KAFKA_EXPORTER, KMINION, LAG_EXPORTER = "kafka_exporter", "kminion", "kafka_lag_
 
 
 def _danielqsj(name: str, help_: str, *labels: str) -> Metric:
-    return Metric(f"kafka_{name}", help_, labels, dialect=KAFKA_EXPORTER)
+    return Metric(f"kafka_{name}", help_, labels, compatible_with=KAFKA_EXPORTER)
 
 
 def _kminion(name: str, help_: str, *labels: str) -> Metric:
-    return Metric(f"kminion_{name}", help_, labels, dialect=KMINION)
+    return Metric(f"kminion_{name}", help_, labels, compatible_with=KMINION)
 
 
 def _lag_exporter(name: str, help_: str, *labels: str) -> Metric:
-    return Metric(f"kafka_{name}", help_, ("cluster_name", *labels), dialect=LAG_EXPORTER)
+    return Metric(f"kafka_{name}", help_, ("cluster_name", *labels), compatible_with=LAG_EXPORTER)
 
 
 _TP = ("topic", "partition")

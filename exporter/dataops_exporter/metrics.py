@@ -15,14 +15,14 @@ class Metric:
         help: Its HELP text; values are in base units.
         labels: Names of its labels.
         kind: `info` is a constant 1 with the information in its labels.
-        dialect: The exporter that it is compatible with, served only if the settings enable it; `None` for our metrics.
+        compatible_with: The exporter whose metric it is, served only if the settings enable it; `None` for ours.
     """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     kind: Literal["gauge", "counter", "info"] = "gauge"
-    dialect: str | None = None
+    compatible_with: str | None = None
 
 
 STAGE = ("pipeline", "stage", "system")

@@ -60,6 +60,66 @@ TERMS = {
 """What to write, and the pattern of what not to write."""
 ALLOWED: dict[str, str] = {"*survey*": "a label of a metric, which is an interface"}
 """Text in which a hit is right, and why. At most 20."""
+COINED = frozenset(
+    [
+        "anew",
+        "authorities",
+        "authority",
+        "away",
+        "conclude",
+        "concluded",
+        "dialect",
+        "dialects",
+        "edges",
+        "fact",
+        "facts",
+        "few",
+        "figure",
+        "figures",
+        "fold",
+        "folded",
+        "folds",
+        "garbage",
+        "gate",
+        "gates",
+        "judge",
+        "judges",
+        "kin",
+        "lies",
+        "look",
+        "looked",
+        "looks",
+        "mend",
+        "mends",
+        "nonsense",
+        "onboarding",
+        "passages",
+        "promise",
+        "promised",
+        "seen",
+        "seldom",
+        "survey",
+        "surveys",
+        "tell",
+        "telling",
+        "tells",
+        "told",
+        "upkeep",
+    ]
+)
+"""Words that no identifier holds; the left column of the table of terms."""
+IDENTIFIERS = {
+    "SEEN": "an outcome of the canary in its JSON",
+    "dialects": "a settings key",
+    "dialect": "the column of a database's kind in the JSON of `sql_query`",
+    "facts": "a JSON key, also in recordings",
+    "figures": "a JSON key, also in recordings",
+    "garbage": "an option of the simulator",
+    "passages": "a JSON key of the canary",
+    "seen": "a JSON key of an incident",
+    "survey_every": "a settings key",
+}
+"""Identifiers that hold such a word because they are an interface, and what of."""
 LONGEST = 40
 """Words in a sentence of the docs."""
 EDITED = ("alerts", "glossary", "metrics", "model", "own-pipeline", "performance", "troubleshooting", "tutorial")
@@ -156,6 +216,33 @@ def _strings(*parts: str) -> Iterator[Text]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", _literal(node)
 
 
+def _identifiers() -> Iterator[Text]:
+    """Yield the names of modules, classes, their fields, functions, their parameters, and constants."""
+    for path, tree in _modules("core", "exporter", "tui", "pipeline", "deploy"):
+        where = str(path.relative_to(ROOT))
+        yield where, path.stem
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{where}:{node.lineno}", node.name
+            elif isinstance(node, ast.arg):
+                yield f"{where}:{node.lineno}", node.arg
+            if isinstance(node, ast.ClassDef | ast.Module):
+                yield from ((f"{where}:{line}", name) for line, name in _assigned(node.body))
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[int, str]]:
+    for statement in body:
+        if isinstance(statement, ast.AnnAssign | ast.Assign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from ((statement.lineno, node.id) for node in targets if isinstance(node, ast.Name))
+
+
+def coined(name: str) -> list[str]:
+    """Return the words of an identifier that the field does not use."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return [word.lower() for word in words if word.lower() in COINED]
+
+
 def _literal(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
@@ -215,6 +302,21 @@ def test_each_exception_is_still_needed_and_there_are_few() -> None:
     assert len(ALLOWED) <= 20
     texts = "\n".join(text for scope in SCOPES.values() for _, text in scope())
     assert [allowed for allowed in ALLOWED if allowed not in texts] == []
+
+
+def test_identifiers_use_the_terms_of_the_field() -> None:
+    found = [f"{where}: {name}" for where, name in _identifiers() if coined(name) and name not in IDENTIFIERS]
+    assert found == []
+
+
+def test_each_word_of_an_identifier_is_read() -> None:
+    assert coined("SurveyTime") == coined("SURVEY_TIME") == coined("_survey_2") == ["survey"]
+    assert coined("FoldersLooked") == ["looked"]
+    assert coined("folder_factor") == []
+
+
+def test_each_identifier_that_is_excepted_is_there() -> None:
+    assert IDENTIFIERS.keys() - {name for _, name in _identifiers()} == set()
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_prometheus_takes_each_query(tmp_path: Path) -> None:
 
 def test_each_metric_is_shown_somewhere() -> None:
     shown = " ".join(expression for path in FILES for expression in expressions(path))
-    ours = {metric.name for metric in METRICS if metric.dialect is None}
+    ours = {metric.name for metric in METRICS if metric.compatible_with is None}
     assert ours - set(re.findall(r"dataops_\w+", shown)) == {
         # Instants; the panels show the ages and states that follow from them.
         "dataops_stage_progress_timestamp_seconds",

@@ -72,16 +72,16 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     sending = time.monotonic() - began
     say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:
-        passages = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _report_arrival)
+        results = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _report_arrival)
     except KeyboardInterrupt:
         say(f"dataops: interrupted; {made.id} goes on")
         return Exit.INTERRUPTED
-    journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, passages)
+    journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, results)
     if as_json:
         write_json(as_dict(journey))
     else:
         write_rows("table", COLUMNS, [_row(result) for result in journey.passages])
-    return _exit_code(passages)
+    return _exit_code(results)
 
 
 def _report_arrival(hop: str, after: float) -> None:
@@ -93,18 +93,18 @@ def _row(result: HopResult) -> tuple[str | float | None, ...]:
     return (result.hop, result.outcome.value, took, after, result.error or "")
 
 
-def _exit_code(passages: tuple[HopResult, ...]) -> Exit:
+def _exit_code(results: tuple[HopResult, ...]) -> Exit:
     from dataops_core.canary import Outcome
 
-    last = passages[-1].outcome
+    last = results[-1].outcome
     if last is Outcome.UNKNOWN:
-        say(f"dataops: it is not known whether it has arrived: {passages[-1].error}")
+        say(f"dataops: it is not known whether it has arrived: {results[-1].error}")
         return Exit.CONNECTION
     if last is Outcome.MISSING:
-        missing = next(p.hop for p in passages if p.outcome in (Outcome.MISSING, Outcome.UNKNOWN))
+        missing = next(p.hop for p in results if p.outcome in (Outcome.MISSING, Outcome.UNKNOWN))
         say(f"dataops: it has not arrived in time; the first hop that has not seen it is {missing}")
         return Exit.TIMED_OUT
-    odd = [f"{p.hop} is {p.outcome.value}" for p in passages if p.outcome is not Outcome.SEEN]
+    odd = [f"{p.hop} is {p.outcome.value}" for p in results if p.outcome is not Outcome.SEEN]
     if odd:
         say(f"dataops: it has arrived, but {', '.join(odd)}")
         return Exit.FAILED

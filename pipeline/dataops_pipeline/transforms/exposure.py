@@ -198,14 +198,14 @@ def _verdict() -> Column:
 def _in_doubt() -> Column:
     return (
         (F.col("minutes_out_of_range") > 0)
-        | _seen_outside()
+        | _outside_limits()
         | (F.col("minutes_without_evidence") > 0)
         | (F.col("conflicts") > 0)
         | (F.col("uncalibrated") > 0)
     )
 
 
-def _seen_outside() -> Column:
+def _outside_limits() -> Column:
     """Tell whether a reading was out of range, also one that stands for no time: the middle of three at once."""
     return (F.col("min_seen") < F.col("min_c")) | (F.col("max_seen") > F.col("max_c"))
 
@@ -216,7 +216,7 @@ def _reasons() -> Column:
     told = (
         (out > allowed, (_number(out), " min out of range, more than the ", _number(allowed), " allowed")),
         ((out > 0) & (out <= allowed), (_number(out), " min out of range, ", _number(allowed), " allowed")),
-        ((out == 0) & _seen_outside(), ("a reading out of range that stands for no time",)),
+        ((out == 0) & _outside_limits(), ("a reading out of range that stands for no time",)),
         (
             F.col("minutes_without_evidence") > 0,
             (

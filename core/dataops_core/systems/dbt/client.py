@@ -168,7 +168,7 @@ class DbtClient:
         try:
             if self._project is None or time.monotonic() - self._project[0] > SHARED:
                 self._refresh()
-                self._project = time.monotonic(), self._concluded()
+                self._project = time.monotonic(), self._ended()
             return self._project[1]
         finally:
             self._lock.release()
@@ -182,7 +182,7 @@ class DbtClient:
             elif (content := contents[path]) is not None:
                 _take(path, artifact, content)
 
-    def _concluded(self) -> Project:
+    def _ended(self) -> Project:
         of = {path: each.value for path, each in self._artifacts.items()}
         manifest, sources = of.pop(MANIFEST), of.pop(SOURCES)
         runs = sorted((run for run in of.values() if run is not None), key=lambda run: run.written.at, reverse=True)
@@ -217,9 +217,9 @@ def upstream_failed(project: Project, node: str) -> tuple[str, ...]:
     of = project.ran.get(node)
     if project.manifest is None or of is None:
         return ()
-    seen, level = {node}, [node]
+    visited, level = {node}, [node]
     while level:
-        parents = list(dict.fromkeys(_blocking(project, level, of.by.invocation, seen)))
+        parents = list(dict.fromkeys(_blocking(project, level, of.by.invocation, visited)))
         failed = [each for each in parents if _status(project, each, of) in ("error", "fail", "partial success")]
         if failed:
             return tuple(failed)
@@ -227,7 +227,7 @@ def upstream_failed(project: Project, node: str) -> tuple[str, ...]:
     return ()
 
 
-def _blocking(project: Project, level: Iterable[str], invocation: str | None, seen: set[str]) -> Iterator[str]:
+def _blocking(project: Project, level: Iterable[str], invocation: str | None, visited: set[str]) -> Iterator[str]:
     """Yield what the nodes of a level read, with the tests of these: `dbt build` waits for them."""
     nodes = project.manifest.nodes if project.manifest is not None else {}
     for each in level:
@@ -235,8 +235,8 @@ def _blocking(project: Project, level: Iterable[str], invocation: str | None, se
             tests = project.manifest.tests_of(parent) if project.manifest is not None else ()
             for found in (parent, *tests):
                 ran = project.ran.get(found)
-                if found not in seen and ran is not None and ran.by.invocation == invocation:
-                    seen.add(found)
+                if found not in visited and ran is not None and ran.by.invocation == invocation:
+                    visited.add(found)
                     yield found
 
 
