@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,22 +14,16 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from dataops_core.actions import ActionPolicy, Backfill
-from dataops_core.config import Settings, StageSettings, context_of
-from dataops_core.errors import ActionRefused, NotFound
+from dataops_core.actions import ActionPolicy
+from dataops_core.config import Settings, context_of
 from dataops_core.gc_tuning import IDLE_SECONDS, IdleCollector
 from dataops_core.health.events import Event, changes
-from dataops_core.health.model import HealthSnapshot, PipelineHealth
-from dataops_core.health.paths import downstream
+from dataops_core.health.model import HealthSnapshot
 from dataops_core.plain import encodable
-from dataops_core.sql.scan import relation
-from dataops_core.systems.registry import registry
 from dataops_tui.background import in_background
 from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
-from dataops_tui.dialogs.confirm import ConfirmDialog, TriggerDialog
 from dataops_tui.dialogs.help import HelpScreen
-from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.fault_guard import FaultGuard
 from dataops_tui.keys import is_typed
 from dataops_tui.messages import (
@@ -43,7 +35,7 @@ from dataops_tui.messages import (
     SnapshotArrived,
     WorkFailed,
 )
-from dataops_tui.navigation import DESTINATIONS, Navigator
+from dataops_tui.navigation import ARGUMENTS, DESTINATIONS, Navigator, refusal, sql_screen
 from dataops_tui.ordered_input import OrderedInput
 from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
@@ -54,51 +46,25 @@ from dataops_tui.screens.events import EventsScreen
 from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.queries import QueriesScreen
-from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
 from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly, NoControls
 from dataops_tui.time_travel import TimeTravel
 from dataops_tui.watching import ConnectedClients, Watching
+from dataops_tui.workflows.backfill import backfill_planned
+from dataops_tui.workflows.change import changed
+from dataops_tui.workflows.trigger import dag_found, dag_of_stage, dag_triggered, trigger_typed_dag
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
-    from dataops_core.systems.airflow.client import AirflowClient
-    from dataops_core.systems.airflow.runs import Param
     from dataops_core.systems.trino.client import TrinoClient
 
 
-BACKFILL_SHOWN = 10
-"""Dates of a backfill that are named before it is confirmed."""
-REJECTED = 500
-"""Newest rejected records that are shown."""
 EVENTS = 1000
 """Changes of state that are kept."""
 SQL = ("sql", "run SQL in Trino; `sql SELECT …` runs the statement")
 """The one place that takes no name of a thing but a statement."""
-NEEDED: Mapping[str, str] = {
-    **{name: place.kind for name, place in DESTINATIONS.items() if place.kind is not None and not place.alone},
-    "pipeline": "pipeline",
-    "stage": "stage",
-    "trigger": "DAG",
-    "component": "component",
-    "context": "context",
-    "theme": "theme",
-}
-"""Commands that need an object, and its kind."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
-
-
-def _dag_id(stage: StageSettings) -> str | None:
-    """Return the DAG that a stage observes; `None` where it observes none."""
-    found = registry().object_of(stage)
-    return found.name if found is not None and found.kind == "airflow_dag" else None
-
-
-def _sql_screen() -> Screen[Any]:
-    from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - its editor and tabs, not before the first frame
-
-    return SqlScreen()
 
 
 class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
@@ -119,7 +85,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "pipelines": PipelinesScreen,
         "dags": DagsScreen,
-        "sql": _sql_screen,
+        "sql": sql_screen,
         "kafka": TopicsScreen,
         "groups": GroupsScreen,
         "tables": TablesScreen,
@@ -262,10 +228,14 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def action_refresh(self) -> None:
         """Refresh now."""
+        self.reload()
+        self.notify("refreshing", timeout=3)
+
+    def reload(self) -> None:
+        """Refresh the health snapshot and the list that is shown."""
         if self.monitor is not None:
             self.monitor.refresh()
         self._load()
-        self.notify("refreshing", timeout=3)
 
     def action_home(self) -> None:
         """Go to the pipelines."""
@@ -308,7 +278,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         for name, pipeline in here.items():
             found.append(Command(f"pipeline {name}", pipeline.title))
             found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
-        dags = {dag_id for p in here.values() for s in p.stages if (dag_id := _dag_id(s)) is not None}
+        dags = {dag_id for p in here.values() for s in p.stages if (dag_id := dag_of_stage(s)) is not None}
         found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
         for kind, names in self.clients.choices().items():
             found += [Command(f"component {name}", f"show this {kind.capitalize()} on the screens") for name in names]
@@ -326,14 +296,14 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         verb, _, rest = typed.partition(" ")
         typed_at = CONTEXT_SUFFIX.fullmatch(typed)
         verbs: dict[str, Callable[[str], object]] = {
-            "sql": self._go_sql,
+            "sql": self.open_sql,
             "refresh": lambda _: self.action_refresh(),
             "help": lambda _: self.action_help(),
             "quit": lambda _: self.exit(),
             "q": lambda _: self.exit(),
-            "pipeline": self._go_pipeline,
-            "stage": self._go_stage,
-            "trigger": self._trigger_typed,
+            "pipeline": self.open_pipeline,
+            "stage": self.find_stage,
+            "trigger": partial(trigger_typed_dag, self),
             "component": self._choose_component,
             "context": self.switch_context,
             "theme": self._choose_theme,
@@ -341,18 +311,13 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         if typed_at is not None and verb != "sql":
             if self.switch_context(typed_at["context"]) and typed_at["rest"] and not self.go(typed_at["rest"]):
                 self._refuse(typed_at["rest"])
-        elif verb in verbs and (rest.strip() or verb not in NEEDED):
+        elif verb in verbs and (rest.strip() or verb not in ARGUMENTS):
             verbs[verb](rest.strip())
         elif not self.go(typed):
             self._refuse(typed)
 
     def _refuse(self, typed: str) -> None:
-        verb, _, rest = typed.partition(" ")
-        if verb in NEEDED and not rest.strip():
-            text = f"{verb} needs a {NEEDED[verb]}: {verb} {NEEDED[verb].upper()}"
-        else:
-            text = f'no such command: "{typed}"; ":" lists them'
-        self.notify(text, severity="error", markup=False)
+        self.notify(refusal(typed), severity="error", markup=False)
 
     def _choose_theme(self, name: str) -> None:
         if name in (names := [theme.name for theme in THEMES]):
@@ -407,219 +372,21 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         else:
             self.notify(url, title="no web browser available; the address is", timeout=15, markup=False)
 
-    def act(self, title: str, preview: str, do: Callable[[str | None], str]) -> None:
-        """Change something, once it is confirmed.
-
-        Args:
-            title: What is to be done.
-            preview: The exact calls.
-            do: Does it in the background; gets what was typed to confirm, and returns what was done in one line.
-        """
-        word = self.policy.confirmation()
-
-        def go(typed: str | None) -> None:
-            in_background(self, title, lambda: self._done(do(typed)))
-
-        if word is None:
-            go(None)  # the gate refuses, and audits it
-        else:
-            dialog = ConfirmDialog(f'{title} in the context "{self.context_name}"', preview, word)
-            self.push_screen(dialog, lambda typed: go(typed) if typed is not None else None)
-
-    def _done(self, what: str) -> None:
-        self.post_message(Changed(what))
-
     @on(Changed)
     def _changed(self, message: Changed) -> None:
-        self.notify(message.what, markup=False)
-        if self.monitor is not None:
-            self.monitor.refresh()
-        self._load()
-
-    def open_sql(self, statement: str, *, run: bool = True) -> None:
-        """Put a statement into a tab of the SQL screen of its own, and run it."""
-        self._go_sql(statement, run=run)
-
-    def _go_sql(self, statement: str, *, run: bool = True) -> None:
-        async def go() -> None:
-            await self.switch_mode("sql")
-            from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - as above
-
-            if statement and isinstance(self.screen, SqlScreen):
-                self.screen.put(statement, run=run)
-
-        self.call_next(go)
-
-    def _go_pipeline(self, name: str) -> None:
-        here = [n for n, p in self.settings.pipelines.items() if p.context == self.context_name]
-        if name not in here:
-            self.notify(f'no such pipeline: "{name}"; there is {", ".join(here)}', severity="error", markup=False)
-            return
-
-        async def go() -> None:
-            await self.switch_mode("pipelines")
-            for screen in self.screen_stack:
-                if isinstance(screen, PipelinesScreen):
-                    screen.choose(name)
-
-        self.call_next(go)
-
-    def _go_stage(self, name: str) -> None:
-        for pipeline, settings in self.settings.pipelines.items():
-            if settings.context == self.context_name and any(s.name == name for s in settings.stages):
-                self.open_stage(pipeline, name)
-                return
-        self.notify(f'no such stage: "{name}"', severity="error", markup=False)
-
-    def open_stage(self, pipeline: str, stage: str) -> None:
-        """Show everything that is known about a stage."""
-        self.open_once(StageScreen(pipeline, stage))
-
-    def dag_of(self, pipeline: PipelineHealth, stage: str | None) -> str | None:
-        """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
-        known = self.settings.pipelines.get(pipeline.name)
-        for settings in known.stages if known else ():
-            if settings.name == stage and (dag_id := _dag_id(settings)) is not None:
-                return dag_id
-        remedy = pipeline.verdict.remedy
-        return remedy.dag_id if remedy else None
-
-    def show_rejected(self, which: Callable[[str, StageSettings], bool]) -> None:
-        """Show the newest rejected records of the stages, or of what reads them, with their reasons, in SQL."""
-        for name, pipeline in self.settings.pipelines.items():
-            here = {stage.name for stage in pipeline.stages if which(name, stage)}
-            here.update(*(downstream(pipeline.stages, stage) for stage in here))
-            for stage in pipeline.stages if pipeline.context == self.context_name else ():
-                rejects = registry().rejects_of(stage) if stage.name in here else None
-                if rejects is not None:
-                    table = relation(*rejects)
-                    # of any table of any writer: Trino's hidden column tells when each row's file was written
-                    self.open_sql(f'SELECT * FROM {table} ORDER BY "$file_modified_time" DESC LIMIT {REJECTED}')
-                    return
-        self.notify("no rejects table: set `rejects` of a stage in the settings", severity="warning")
-
-    def trigger(self, dag_id: str | None) -> None:
-        """Trigger a DAG, once it is confirmed."""
-        airflow = self.clients.airflow
-        if dag_id is None:
-            past = self.shown_past is not None
-            self.notify(
-                "the console shows the past: actions are not available"
-                if past
-                else "no DAG selected: move the cursor to one",
-                severity="warning",
-            )
-            return
-        if airflow is None:
-            self.notify(self.clients.why_not("Airflow"), severity="error")
-            return
-        word = self.policy.confirmation()
-        if word is None:
-            self._trigger(airflow, dag_id, {}, None)  # the gate refuses, and audits it
-            return
-
-        def load() -> tuple[Param, ...]:
-            from dataops_core.systems.airflow.runs import params  # noqa: PLC0415 - the vendor's SDK takes a second
-
-            return params(airflow, dag_id)
-
-        dialog = TriggerDialog(self.context_name, dag_id, airflow.target, word, load)
-
-        def confirmed(typed: str | None) -> None:
-            if typed is not None:
-                self._trigger(airflow, dag_id, dialog.conf, typed)
-
-        self.push_screen(dialog, confirmed)
-
-    def _trigger_typed(self, dag_id: str) -> None:
-        """Trigger a DAG whose name was typed, once Airflow has it."""
-        airflow, screen = self.clients.airflow, self.screen
-        if airflow is None or self.policy.confirmation() is None or self.is_listed("DAG", dag_id):
-            self.trigger(dag_id)
-            return
-
-        def work() -> None:
-            from dataops_core.systems.airflow.runs import params  # noqa: PLC0415 - as above
-
-            try:
-                params(airflow, dag_id)
-            except NotFound:
-                raise NotFound(f'no such DAG: "{dag_id}"') from None
-            self.post_message(DagFound(dag_id, screen))
-
-        in_background(self, "trigger", work)
+        changed(self, message)
 
     @on(DagFound)
     def _dag_found(self, message: DagFound) -> None:
-        if self.screen is message.screen:
-            self.trigger(message.dag_id)
-        else:
-            self.notify(
-                f"{message.dag_id} was not triggered: another screen was opened", severity="warning", markup=False
-            )
-
-    def backfill(self, dag_id: str | None) -> None:
-        """Have a DAG run for a time that has passed, once Airflow has said which runs that are and it is confirmed."""
-        airflow = self.clients.airflow
-        if dag_id is None or airflow is None:
-            self.notify(
-                "no DAG selected: move the cursor to one" if airflow else self.clients.why_not("Airflow"),
-                severity="error",
-            )
-            return
-
-        def check(typed: str) -> tuple[str, bool]:
-            try:
-                Backfill.typed(dag_id, typed)
-            except ActionRefused as refusal:
-                return str(refusal), False
-            return "", False
-
-        def asked(answer: Answer | None) -> None:
-            if answer is not None:
-                self._plan_backfill(airflow, Backfill.typed(dag_id, answer.text))
-
-        today = datetime.now(UTC).date()
-        title = f"Backfill {dag_id}: first..last date; add `failed` or `completed` to rerun those dates"
-        self.push_screen(InputDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
-
-    def _plan_backfill(self, airflow: AirflowClient, wanted: Backfill) -> None:
-        def work() -> None:
-            from dataops_core.systems.airflow.runs import backfill_dates  # noqa: PLC0415 - as above
-
-            self.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
-
-        in_background(self, f"asking Airflow for the runs of a backfill of {wanted.dag_id}", work)
-
-    @on(BackfillPlanned)
-    def _planned(self, message: BackfillPlanned) -> None:
-        wanted, dates = message.wanted, message.dates
-        if not dates:
-            self.notify(f"a backfill of {wanted.dag_id} would run nothing: all of these dates have a run")
-            return
-        runs = f"{len(dates)} run{'s' if len(dates) != 1 else ''}"
-        shown = [date.isoformat() for date in dates[:BACKFILL_SHOWN]]
-        more = [f"and {len(dates) - BACKFILL_SHOWN} more"] if len(dates) > BACKFILL_SHOWN else []
-        call = f"POST {message.airflow.target}/api/v2/backfills {json.dumps(wanted.body)}"
-
-        def do(confirmed: str | None) -> str:
-            number = self.policy.backfill(message.airflow, wanted, confirmed)
-            return f"backfill {number} of {wanted.dag_id}: {runs}"
-
-        self.act(f"Backfill {wanted.dag_id}: {runs}", "\n".join([call, *shown, *more]), do)
-
-    def _trigger(self, airflow: AirflowClient, dag_id: str, conf: dict[str, object], confirmed: str | None) -> None:
-        def work() -> None:
-            self.post_message(DagTriggered(self.policy.trigger_dag(airflow, dag_id, conf, confirmed)))
-
-        in_background(self, f"triggering {dag_id}", work)
+        dag_found(self, message)
 
     @on(DagTriggered)
-    def _triggered(self, message: DagTriggered) -> None:
-        self.notify(f"{message.run.dag_id}: {message.run.run_id} is {message.run.state}", markup=False)
-        if self.monitor is not None:
-            self.monitor.refresh()
-        self._load()
+    def _dag_triggered(self, message: DagTriggered) -> None:
+        dag_triggered(self, message)
+
+    @on(BackfillPlanned)
+    def _backfill_planned(self, message: BackfillPlanned) -> None:
+        backfill_planned(self, message)
 
     @on(WorkFailed)
     def _failed(self, message: WorkFailed) -> None:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Thread
+from typing import Any, Protocol
 
 from textual._context import active_app
-from textual.message_pump import MessagePump
+from textual.app import App
+from textual.message import Message
 
 from dataops_core.error_log import log_error
 from dataops_core.errors import DataopsError
 from dataops_tui.messages import WorkFailed
 
 
-def in_background(owner: MessagePump, what: str, work: Callable[[], None]) -> None:
+class Owner(Protocol):
+    """Gets the messages of work: the app, a screen or a widget."""
+
+    @property
+    def app(self) -> App[Any]:
+        """The app."""
+
+    def post_message(self, message: Message) -> bool:
+        """Send a message, from any thread."""
+
+
+def in_background(owner: Owner, what: str, work: Callable[[], None]) -> None:
     """Run work in a daemon thread; its failure is posted to the owner as `WorkFailed`.
 
     Not a Textual worker: those are joined when the app ends, and a server that hangs must not keep anybody from

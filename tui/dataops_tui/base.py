@@ -15,7 +15,7 @@ from dataops_tui.widgets.key_hints import KeyHints
 from dataops_tui.widgets.time_line import TimeLine
 
 if TYPE_CHECKING:
-    from dataops_tui.app import DataopsApp
+    from dataops_tui.console import Console
 
 CRUMBS = " / "
 ON = " on "
@@ -36,9 +36,9 @@ class ConsoleScreen(Screen[None]):
     """Whether it shows the past when that is looked at; else it always shows what is now."""
 
     @property
-    def console(self) -> DataopsApp:
+    def console(self) -> Console:
         """The app."""
-        return cast("DataopsApp", self.app)
+        return cast("Console", self.app)
 
     @property
     def snapshot(self) -> HealthSnapshot | None:

@@ -10,11 +10,14 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
+from dataops_core.config import Settings
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.command import Command
 from dataops_tui.screens.dags import RunsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.peek import PeekScreen
+from dataops_tui.screens.pipelines import PipelinesScreen
+from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TableDetailScreen
 
 HISTORY = 100
@@ -53,7 +56,32 @@ DESTINATIONS: Mapping[str, Destination] = {
     "xray": Destination("xray", "stages and their inputs as a tree"),
     "audit": Destination("audit", "audit log of executed and refused actions"),
 }
+ARGUMENTS: Mapping[str, str] = {
+    **{name: place.kind for name, place in DESTINATIONS.items() if place.kind is not None and not place.alone},
+    "pipeline": "pipeline",
+    "stage": "stage",
+    "trigger": "DAG",
+    "component": "component",
+    "context": "context",
+    "theme": "theme",
+}
+"""Commands that need an object, and its kind."""
 ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
+
+
+def refusal(typed: str) -> str:
+    """Return why a text is no command."""
+    verb, _, rest = typed.partition(" ")
+    if verb in ARGUMENTS and not rest.strip():
+        return f"{verb} needs a {ARGUMENTS[verb]}: {verb} {ARGUMENTS[verb].upper()}"
+    return f'no such command: "{typed}"; ":" lists them'
+
+
+def sql_screen() -> Screen[Any]:
+    """Return the SQL screen."""
+    from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - its editor and tabs, not before the first frame
+
+    return SqlScreen()
 
 
 class Navigator(App[None]):
@@ -67,6 +95,9 @@ class Navigator(App[None]):
             "alt+right,plus", "later", "Forward", id="app.forward", show=False, tooltip="Go forward to the next screen"
         ),
     ]
+
+    settings: Settings
+    context_name: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,18 +137,62 @@ class Navigator(App[None]):
             return True
         return False
 
-    def drill(self, typed: str, screen: ConsoleScreen) -> None:
+    def drill(self, typed: str, screen: Screen[None]) -> None:
         """Go further in from where one is; `typed` is what leads there directly."""
         if self.open_once(screen):
             self._remember(typed)
 
-    def open_once(self, screen: ConsoleScreen) -> bool:
+    def open_once(self, screen: Screen[None]) -> bool:
         """Open a screen unless the same one is shown already; tells whether it was opened."""
         shown: Screen[Any] = self.screen
-        if isinstance(shown, ConsoleScreen) and type(shown) is type(screen) and shown.crumb() == screen.crumb():
+        if (
+            isinstance(shown, ConsoleScreen)
+            and isinstance(screen, ConsoleScreen)
+            and type(shown) is type(screen)
+            and shown.crumb() == screen.crumb()
+        ):
             return False
         self.push_screen(screen)
         return True
+
+    def open_sql(self, statement: str, *, run: bool = True) -> None:
+        """Put a statement into a tab of the SQL screen of its own, and run it."""
+
+        async def go() -> None:
+            await self.switch_mode("sql")
+            from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - as above
+
+            if statement and isinstance(self.screen, SqlScreen):
+                self.screen.put(statement, run=run)
+
+        self.call_next(go)
+
+    def open_pipeline(self, name: str) -> None:
+        """Show a pipeline of this context, or say that there is no such one."""
+        here = [n for n, p in self.settings.pipelines.items() if p.context == self.context_name]
+        if name not in here:
+            self.notify(f'no such pipeline: "{name}"; there is {", ".join(here)}', severity="error", markup=False)
+            return
+
+        async def go() -> None:
+            await self.switch_mode("pipelines")
+            for screen in self.screen_stack:
+                if isinstance(screen, PipelinesScreen):
+                    screen.choose(name)
+
+        self.call_next(go)
+
+    def find_stage(self, name: str) -> None:
+        """Show a stage of any pipeline of this context, or say that there is no such one."""
+        for pipeline, settings in self.settings.pipelines.items():
+            if settings.context == self.context_name and any(s.name == name for s in settings.stages):
+                self.open_stage(pipeline, name)
+                return
+        self.notify(f'no such stage: "{name}"', severity="error", markup=False)
+
+    def open_stage(self, pipeline: str, stage: str) -> None:
+        """Show everything that is known about a stage."""
+        self.open_once(StageScreen(pipeline, stage))
 
     def action_earlier(self) -> None:
         """Go back to the previous screen."""

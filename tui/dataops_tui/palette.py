@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-if TYPE_CHECKING:
-    from dataops_tui.app import DataopsApp
+from dataops_tui.dialogs.command import Command
+
+
+class CommandLine(Protocol):
+    """Takes commands: the app."""
+
+    def commands(self) -> list[Command]:
+        """Return everything that can be typed now."""
+
+    def run_command(self, typed: str) -> None:
+        """Do what a command says."""
 
 
 class ConsoleCommands(Provider):
     """The console's commands."""
 
     @property
-    def console(self) -> DataopsApp:
+    def console(self) -> CommandLine:
         """The app."""
-        return cast("DataopsApp", self.app)
+        return cast("CommandLine", self.app)
 
     async def discover(self) -> Hits:
         """Yield all commands."""

@@ -16,6 +16,7 @@ from dataops_core.health.text import clock
 from dataops_tui import styled
 from dataops_tui.resource import Row, SnapshotScreen
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.trigger import trigger_dag
 
 ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
@@ -114,7 +115,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     def action_trigger(self) -> None:
         """Trigger the DAG of the remedy."""
-        self.console.trigger(self.finding.dag_id if self.finding else None)
+        trigger_dag(self.console, self.finding.dag_id if self.finding else None)
 
 
 def alerts(snapshot: HealthSnapshot) -> Iterator[Alert]:

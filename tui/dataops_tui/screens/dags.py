@@ -18,6 +18,9 @@ from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.tasks import TasksScreen, clear_call
 from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.backfill import backfill_dag
+from dataops_tui.workflows.change import change
+from dataops_tui.workflows.trigger import trigger_dag
 
 if TYPE_CHECKING:
     from dataops_core.systems.airflow.responses import Dag, DagRun
@@ -87,11 +90,11 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def action_trigger(self) -> None:
         """Trigger the selected DAG."""
-        self.console.trigger(self.table.cursor_key)
+        trigger_dag(self.console, self.table.cursor_key)
 
     def action_backfill(self) -> None:
         """Have the DAG under the cursor run for a time that has passed."""
-        self.console.backfill(self.table.cursor_key)
+        backfill_dag(self.console, self.table.cursor_key)
 
     def action_pause(self) -> None:
         """Pause the chosen DAGs, or let them go on if the first one is paused."""
@@ -108,7 +111,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
             self.console.policy.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
             return f"{word} {styled.abbreviated(chosen)}"
 
-        self.console.act(f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", "\n".join(calls), do)
+        change(self.console, f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", "\n".join(calls), do)
         self.table.unmark()
 
 
@@ -163,11 +166,11 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def action_trigger(self) -> None:
         """Trigger the DAG."""
-        self.console.trigger(self._dag_id)
+        trigger_dag(self.console, self._dag_id)
 
     def action_backfill(self) -> None:
         """Have the DAG run for a time that has passed."""
-        self.console.backfill(self._dag_id)
+        backfill_dag(self.console, self._dag_id)
 
     def action_clear(self) -> None:
         """Have the failed tasks of the chosen runs run again."""
@@ -181,7 +184,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
             cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)
             return f"{cleared} tasks cleared in {styled.abbreviated(chosen)}"
 
-        self.console.act(f"Clear the failed tasks of {styled.abbreviated(chosen)}", "\n".join(calls), do)
+        change(self.console, f"Clear the failed tasks of {styled.abbreviated(chosen)}", "\n".join(calls), do)
         self.table.unmark()
 
 

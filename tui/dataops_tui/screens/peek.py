@@ -29,6 +29,7 @@ from dataops_tui.messages import RecordsArrived, WorkFailed
 from dataops_tui.resource import Row, TableScreen
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.rejected import show_rejected
 
 if TYPE_CHECKING:
     from dataops_core.systems.kafka.records import Record, Start
@@ -256,7 +257,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
     def action_rejected(self) -> None:
         """Show which of the topic's records were rejected, and why."""
         topic = StageObject("kafka_topic", (self._topic,))
-        self.console.show_rejected(lambda _, stage: registry().object_of(stage) == topic)
+        show_rejected(self.console, lambda _, stage: registry().object_of(stage) == topic)
 
     def action_start(self) -> None:
         """Ask where to begin."""

@@ -32,6 +32,7 @@ from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.live_table import LiveTable
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.trigger import suggested_dag, trigger_dag
 
 WIDE = 120
 """Columns from which on the table has room for trends and reasons."""
@@ -191,7 +192,7 @@ class PipelinesScreen(ConsoleScreen):
         """Trigger the DAG of the stage under the cursor, else the one that the verdict suggests."""
         if self.pipeline is not None:
             stage = self.selected.name if self.selected else None
-            self.console.trigger(self.console.dag_of(self.pipeline, stage))
+            trigger_dag(self.console, suggested_dag(self.console.settings, self.pipeline, stage))
 
     def action_copy(self) -> None:
         """Copy the remedy's command through the terminal (OSC 52)."""

@@ -18,6 +18,7 @@ from dataops_tui.background import in_background
 from dataops_tui.dialogs.text import TextDialog
 from dataops_tui.query_messages import QueryDetailLoaded
 from dataops_tui.resource import ResourceScreen, Row
+from dataops_tui.workflows.change import change
 
 if TYPE_CHECKING:
     from dataops_core.systems.trino.client import TrinoClient
@@ -184,4 +185,4 @@ class QueriesScreen(ResourceScreen["Queries"]):
                 policy.kill_query(trino, query_id, typed)
             return f"killed {styled.abbreviated(ids)}"
 
-        self.console.act(f"Kill {styled.abbreviated(ids)}", preview, do)
+        change(self.console, f"Kill {styled.abbreviated(ids)}", preview, do)

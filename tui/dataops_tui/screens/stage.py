@@ -18,6 +18,8 @@ from dataops_core.health.stage_values import stage_values
 from dataops_core.health.text import ago, clock, duration, reason
 from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
+from dataops_tui.workflows.rejected import show_rejected
+from dataops_tui.workflows.trigger import suggested_dag, trigger_dag
 
 
 class StageScreen(ConsoleScreen):
@@ -74,11 +76,11 @@ class StageScreen(ConsoleScreen):
         """Trigger the stage's DAG."""
         found = self._find()
         if found is not None:
-            self.console.trigger(self.console.dag_of(found[0], self._stage))
+            trigger_dag(self.console, suggested_dag(self.console.settings, found[0], self._stage))
 
     def action_rejected(self) -> None:
         """Show what the stage, or what reads it, has rejected, and why."""
-        self.console.show_rejected(lambda pipeline, stage: (pipeline, stage.name) == (self._pipeline, self._stage))
+        show_rejected(self.console, lambda pipeline, stage: (pipeline, stage.name) == (self._pipeline, self._stage))
 
     def _find(self) -> tuple[PipelineHealth, StageHealth] | None:
         try:

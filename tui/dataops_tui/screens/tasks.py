@@ -26,6 +26,7 @@ from dataops_tui.resource import FETCHING, ResourceScreen, Row
 from dataops_tui.widgets.filter_line import FilterLine
 from dataops_tui.widgets.log_view import Line, LogView
 from dataops_tui.widgets.words import Words
+from dataops_tui.workflows.change import change
 
 if TYPE_CHECKING:
     from dataops_core.systems.airflow.client import AirflowClient
@@ -116,7 +117,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         def do(confirmed: str | None) -> str:
             return f"{clear(confirmed=confirmed)} tasks of {self._run_id} cleared"
 
-        self.console.act(f"Clear {styled.abbreviated(chosen)} and downstream tasks", preview, do)
+        change(self.console, f"Clear {styled.abbreviated(chosen)} and downstream tasks", preview, do)
         self.table.unmark()
 
 

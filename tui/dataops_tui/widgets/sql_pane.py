@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rich.text import Text
 from textual import on
@@ -14,13 +14,11 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static, Tree
 
 from dataops_core.health.text import count
-from dataops_core.plain import visible
 from dataops_core.sql.library import ran_now
 from dataops_core.sql.plan import PlanNode, explain
 from dataops_core.sql.results import Result
 from dataops_core.sql.scan import Statement, statements
 from dataops_core.sql.statistics import column_statistics
-from dataops_core.values import shown
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog
@@ -40,25 +38,41 @@ from dataops_tui.widgets.completer import Completer
 from dataops_tui.widgets.plan_tree import PlanTree, described
 from dataops_tui.widgets.result_table import ResultTable
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
-from dataops_tui.widgets.sql_tables import stages_table, statistics_table, statistics_text
+from dataops_tui.widgets.sql_tables import row_text, stages_table, statistics_table, statistics_text
 from dataops_tui.widgets.words import Words
 from dataops_tui.workflows.export import export_rows
 from dataops_tui.workflows.save_query import save_query
 
 if TYPE_CHECKING:
+    from dataops_core.sql.library import History, SavedQueries
+    from dataops_core.sql.names import Names
     from dataops_core.sql.syntax import SyntaxProblem
     from dataops_core.systems.trino.client import TrinoClient
-    from dataops_tui.app import DataopsApp
-    from dataops_tui.screens.sql import SqlScreen
+    from dataops_tui.console import Console
 
 WATCH_EVERY = 0.25
 """Seconds between two looks at the query that runs, and at the rows that have come."""
-LONGEST = 20_000
-"""Characters of a value that are shown when a row is shown in full."""
 RUNNING = "running the statement"
 CANCELLING = "cancelling the query"
 _OUTCOME_STYLES = {Outcome.FINISHED: "green", Outcome.FAILED: "red", Outcome.CANCELLED: "yellow"}
 _HINT = "F5 runs the statement under the cursor"
+
+
+class SqlTabs(Protocol):
+    """What all tabs share; `SqlScreen` is one."""
+
+    history: History
+
+    @property
+    def names(self) -> Names:
+        """The names that this context's Trino has."""
+
+    @property
+    def saved(self) -> SavedQueries:
+        """Saved queries."""
+
+    def refresh_bindings(self) -> None:
+        """Show the keys that are active now."""
 
 
 class SqlPane(Vertical):
@@ -74,14 +88,14 @@ class SqlPane(Vertical):
         """What stood in the editor when the statements were chosen."""
 
     @property
-    def console(self) -> DataopsApp:
+    def console(self) -> Console:
         """The app."""
-        return cast("DataopsApp", self.app)
+        return cast("Console", self.app)
 
     @property
-    def sql(self) -> SqlScreen:
-        """The screen."""
-        return cast("SqlScreen", self.screen)
+    def sql(self) -> SqlTabs:
+        """The screen that holds the tabs."""
+        return cast("SqlTabs", self.screen)
 
     def compose(self) -> ComposeResult:
         """Lay out: editor, progress, and either rows, a plan, or the stages of a query that has no rows yet."""
@@ -328,15 +342,9 @@ class SqlPane(Vertical):
 
     @on(ResultTable.Chosen)
     def _show_row(self, message: ResultTable.Chosen) -> None:
-        result = self.session.result
-        if result is None:
-            return
-        lines = []
-        for (name, kind), value in zip(result.columns, result.row(message.row), strict=True):
-            text = "NULL" if value is None else shown(value)
-            more = f" … and {count(len(text) - LONGEST)} characters more" if len(text) > LONGEST else ""
-            lines.append(f"{name}  ({kind})\n    {visible(text[:LONGEST])}{more}")
-        self.app.push_screen(TextDialog(f"row {count(message.row + 1)}", "\n".join(lines)))
+        if self.session.result is not None:
+            text = row_text(self.session.result, message.row)
+            self.app.push_screen(TextDialog(f"row {count(message.row + 1)}", text))
 
     def show_statistics(self) -> None:
         """Work out what the columns hold, of the rows that are there."""

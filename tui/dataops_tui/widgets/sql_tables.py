@@ -1,4 +1,4 @@
-"""Tables of the SQL screen: the stages of a query that runs, and the statistics of a result's columns."""
+"""What the SQL screen shows of a query: its stages, a row in full, and the statistics of the columns."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from rich.text import Text
 
 from dataops_core.health.text import count
 from dataops_core.plain import visible
+from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 from dataops_core.systems.trino.responses import splits
-from dataops_core.values import as_text
+from dataops_core.values import as_text, shown
 from dataops_tui import styled
 
 if TYPE_CHECKING:
     from dataops_core.systems.trino.responses import QueryProgress
 
+LONGEST = 20_000
+"""Characters of a value that are shown when a row is shown in full."""
 _STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
 
 
@@ -37,6 +40,16 @@ def stages_table(progress: QueryProgress) -> Table:
             styled.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
         )
     return table
+
+
+def row_text(result: Result, row: int) -> str:
+    """Return all values of a row, each below its name and type."""
+    lines = []
+    for (name, kind), value in zip(result.columns, result.row(row), strict=True):
+        text = "NULL" if value is None else shown(value)
+        more = f" … and {count(len(text) - LONGEST)} characters more" if len(text) > LONGEST else ""
+        lines.append(f"{name}  ({kind})\n    {visible(text[:LONGEST])}{more}")
+    return "\n".join(lines)
 
 
 def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:

@@ -1,0 +1,40 @@
+"""Changing something: confirm, act through the policy, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dataops_tui.background import in_background
+from dataops_tui.console import Console
+from dataops_tui.dialogs.confirm import ConfirmDialog
+from dataops_tui.messages import Changed
+
+
+def change(console: Console, title: str, preview: str, do: Callable[[str | None], str]) -> None:
+    """Change something, once it is confirmed.
+
+    Args:
+        console: The console.
+        title: What is to be done.
+        preview: The exact calls.
+        do: Does it in the background; gets what was typed to confirm, and returns what was done in one line.
+    """
+    word = console.policy.confirmation()
+
+    def go(typed: str | None) -> None:
+        def work() -> None:
+            console.post_message(Changed(do(typed)))
+
+        in_background(console, title, work)
+
+    if word is None:
+        go(None)  # the policy refuses, and audits it
+    else:
+        dialog = ConfirmDialog(f'{title} in the context "{console.context_name}"', preview, word)
+        console.push_screen(dialog, lambda typed: go(typed) if typed is not None else None)
+
+
+def changed(console: Console, message: Changed) -> None:
+    """Report what was changed, and show its effect."""
+    console.notify(message.what, markup=False)
+    console.reload()
