@@ -27,9 +27,10 @@ from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 from dataops_core.systems.kafka.settings import SchemaRegistrySettings
+from dataops_core.systems.prometheus import SYSTEM as PROMETHEUS
 from dataops_core.systems.prometheus.alerts import AlertsClient
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
-from dataops_core.systems.prometheus.settings import AlertsSettings
+from dataops_core.systems.prometheus.settings import AlertsSettings, PrometheusQueryStage
 from dataops_core.systems.spark.ui import SparkUi
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
@@ -107,6 +108,13 @@ def document(url: str, timeout: float) -> object:
     return HTTP.stage_kinds[0].observe(stage, Clients(timeout=timeout, http=HttpClient("http", settings, timeout)))
 
 
+def measured(url: str, timeout: float) -> object:
+    stage = PrometheusQueryStage(name="s", kind="prometheus_query", progress_time="up", status="up", status_ok=("1",))
+    return PROMETHEUS.stage_kinds[0].observe(
+        stage, Clients(timeout=timeout, prometheus=alerts("prometheus", url, timeout))
+    )
+
+
 def web(url: str) -> WebSettings:
     return WebSettings(url=url, username="u", password=SECRET)
 
@@ -145,6 +153,7 @@ QUESTIONS: dict[str, Question] = {
     "prometheus alerts": lambda url, t: alerts("prometheus", url, t).alerts(),
     "prometheus version": lambda url, t: PrometheusClient(web(url), t).version(),
     "prometheus query": lambda url, t: PrometheusClient(web(url), t).query("up"),
+    "prometheus stage": measured,
     "prometheus range": lambda url, t: PrometheusClient(web(url), t).query_range("up", NOW, NOW, 15),
     "prometheus targets": lambda url, t: PrometheusClient(web(url), t).scrape_errors(),
     "prometheus rules": lambda url, t: PrometheusClient(web(url), t).rules({"R"}),

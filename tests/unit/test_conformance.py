@@ -30,6 +30,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "sql_query": {"query": "SELECT 1 AS lag_records"},
     "object_prefix": {"prefix": "orders"},
     "http_document": {"path": "/status", "progress_time": "at"},
+    "prometheus_query": {"lag_records": "sum(queue)"},
     "dbt_model": {"model": "orders"},
     "dbt_source": {"source": "raw.orders"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager: their active alerts."""
+"""Prometheus and Alertmanager: their active alerts, and stages whose progress is in metrics."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from dataops_core.config.check import web_problems
-from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, System, web_identity
+from dataops_core.health.model import Observation
+from dataops_core.systems.base import (
+    Clients,
+    ComponentKind,
+    ComponentProbe,
+    ComponentReport,
+    DoctorStep,
+    Need,
+    StageKind,
+    System,
+    web_identity,
+)
+from dataops_core.systems.measured.checks import CHECKS
+from dataops_core.systems.measured.details import MeasuredDetails
+from dataops_core.systems.measured.settings import label_problems, progress_problems
 from dataops_core.systems.prometheus import checks
 from dataops_core.systems.prometheus.details import AlertsDetails
-from dataops_core.systems.prometheus.settings import AlertmanagerSettings, AlertsSettings, PrometheusSettings
+from dataops_core.systems.prometheus.settings import (
+    AlertmanagerSettings,
+    AlertsSettings,
+    PrometheusQueryStage,
+    PrometheusSettings,
+)
 
 if TYPE_CHECKING:
     from dataops_core.systems.prometheus.alerts import AlertsClient
@@ -32,6 +51,41 @@ def _problems(settings: AlertsSettings) -> Iterator[str]:
     return web_problems(settings, settings.url, settings.tls)
 
 
+def _stage_problems(stage: PrometheusQueryStage) -> Iterator[str]:
+    from dataops_core.systems.prometheus.expressions import expression_problem, expressions
+
+    yield from progress_problems(stage.progress_time, stage.data_age, stage.lag_records)
+    for key, text in expressions(stage).items():
+        wrong = expression_problem(text)
+        if wrong is not None:
+            yield f".{key}: {wrong}"
+    if (stage.status is None) != (not stage.status_ok):
+        yield ": `status` and `status_ok` come together"
+    yield from label_problems(stage.labels, MeasuredDetails)
+
+
+def _observe(stage: PrometheusQueryStage, clients: Clients) -> Observation:
+    from dataops_core.systems.measured.observe import observe_values
+    from dataops_core.systems.prometheus.expressions import values
+
+    client: AlertsClient = clients.need("prometheus", stage.on)
+    metrics = client.metrics()
+    return observe_values(stage, values(stage, metrics), metrics.where, clients)
+
+
+def _diagnose(stage: PrometheusQueryStage, clients: Clients) -> Iterator[DoctorStep]:
+    from dataops_core.systems.prometheus.expressions import steps
+
+    client: AlertsClient = clients.need("prometheus", stage.on)
+    yield from steps(stage, client.metrics())
+
+
+def _why_unknown(stage: PrometheusQueryStage, seen: Observation) -> str | None:
+    from dataops_core.systems.measured.observe import why_unknown
+
+    return why_unknown(stage, seen)
+
+
 SYSTEM = System(
     name="prometheus",
     tested="Prometheus 2.42, Alertmanager 0.25",
@@ -40,7 +94,7 @@ SYSTEM = System(
             name="prometheus",
             settings=PrometheusSettings,
             details=AlertsDetails,
-            title="A Prometheus whose firing alerts are shown.",
+            title="A Prometheus whose firing alerts are shown, and whose metrics stages are observed by.",
             connect=_connect,
             probes=_probes,
             checks=checks.CHECKS,
@@ -55,6 +109,21 @@ SYSTEM = System(
             probes=_probes,
             checks=checks.CHECKS,
             problems=_problems,
+        ),
+    ),
+    stage_kinds=(
+        StageKind(
+            name="prometheus_query",
+            noun="query",
+            settings=PrometheusQueryStage,
+            details=MeasuredDetails,
+            observe=_observe,
+            checks=CHECKS,
+            needs=lambda stage: (Need("prometheus", stage.on),),
+            problems=_stage_problems,
+            diagnose=_diagnose,
+            min_interval=lambda stage: stage.every,
+            why_unknown=_why_unknown,
         ),
     ),
 )

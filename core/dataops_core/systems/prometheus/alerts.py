@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataops_core.errors import BadAnswer
+from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.systems.prometheus.responses import Alert, read_active, read_data, read_firing
 from dataops_core.systems.prometheus.settings import AlertsSettings
 from dataops_core.transport.bounded import Malformed
@@ -25,6 +26,10 @@ class AlertsClient:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
+
+    def metrics(self) -> PrometheusClient:
+        """Return a client of the metrics of the same server; only a Prometheus has some."""
+        return PrometheusClient(self._settings, self._timeout)
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return the alerts that fire, the oldest first; raises ClientError."""

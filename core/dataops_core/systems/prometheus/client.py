@@ -49,7 +49,7 @@ class PrometheusClient:
         self.target = without_user_info(settings.url.rstrip("/"))
         self._settings = settings
         self._timeout = timeout
-        self._where = f"prometheus {self.target}"
+        self.where = f"prometheus {self.target}"
 
     def version(self) -> str:
         """Return the version of the program."""
@@ -81,11 +81,11 @@ class PrometheusClient:
         return self._read("/api/v1/alertmanagers", read_alertmanagers)
 
     def _read(self, path: str, read: Callable[[Fields], T]) -> T:
-        answer = get_json(self._where, self._settings, path, self._timeout)
+        answer = get_json(self.where, self._settings, path, self._timeout)
         try:
             return read(read_data(answer))
         except Malformed as error:
-            raise BadAnswer(f"{self._where}: the answer is not that of Prometheus: it {error}") from error
+            raise BadAnswer(f"{self.where}: the answer is not that of Prometheus: it {error}") from error
 
 
 class AlertmanagerClient:
