@@ -15,7 +15,8 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataops_local import guard
-from dataops_local.components import format_kafka, kafka_ready, programs
+from dataops_local.components import programs
+from dataops_local.kafka import format_kafka, kafka_ready
 from dataops_local.layout import Layout
 
 SECOND = 1

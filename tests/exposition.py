@@ -12,7 +12,8 @@ from tests.orders import CHAIN, T0, healthy, seconds, see
 from tests.settings import PipelineSettings
 
 from dataops_core.config import ExporterSettings
-from dataops_core.health.model import Finding, Observation, Severity, StageState, WriterChange
+from dataops_core.health.model import Finding, Severity, StageState
+from dataops_core.health.observation import Observation, WriterChange
 from dataops_core.systems.airflow.details import DagDetails
 from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.iceberg.details import TableDetails

@@ -9,7 +9,8 @@ from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.details import RecordedDetails
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.observation import Observation, ProbeResult
 
 T0 = datetime(2026, 1, 5, 3, 0, 0, tzinfo=UTC)
 

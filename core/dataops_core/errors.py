@@ -45,7 +45,7 @@ class ClientError(DataopsError):
     """A component did not do what was asked."""
 
     kind: str | None = None
-    """The error as a word, for findings; see `dataops_core.health.model.ProbeResult`."""
+    """The error as a word, for findings; see `dataops_core.health.observation.ProbeResult`."""
 
     @property
     def remedy(self) -> str | None:

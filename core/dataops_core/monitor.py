@@ -13,7 +13,8 @@ from threading import Event, Lock, Thread
 from dataops_core.config import Settings, context_of
 from dataops_core.errors import ClientError, DataopsError, TimedOut
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import HealthSnapshot, Observation, ProbeResult
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.systems.base import ComponentKind, ComponentReport, StageKind
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.systems.registry import registry

@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 
 from dataops_core.config import DagSelection, ExporterSettings
 from dataops_core.errors import DataopsError
-from dataops_core.health.model import ProbeResult
+from dataops_core.health.observation import ProbeResult
 from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Topic
 from dataops_exporter import compatibility, metrics

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dataops_core.config import ExporterSettings, PipelineSettings
-from dataops_core.health.model import (
-    HealthSnapshot,
-    Observation,
-    PipelineHealth,
-    ProbeResult,
-    StageHealth,
-    StageState,
-    Status,
-)
+from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealth, StageState, Status
+from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.systems.base import StageObject
 from dataops_core.systems.registry import registry
 from dataops_exporter import metrics

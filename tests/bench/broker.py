@@ -24,7 +24,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from dataops_local import components, fetch, guard
+from dataops_local import fetch, guard, kafka
 from dataops_local.layout import Layout
 
 READY_WITHIN = 120.0
@@ -62,8 +62,8 @@ def broker(port_base: int, memory: str = "1g") -> Iterator[Broker]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 200_000)), hard))  # three files for each partition
     with tempfile.TemporaryDirectory(prefix="dataops-broker-") as folder:
         layout = Layout(Path(folder), port_base)
-        program = components.kafka(layout)
-        components.format_kafka(layout)
+        program = kafka.kafka(layout)
+        kafka.format_kafka(layout)
         argv = [f"-Xmx{memory}" if word.startswith("-Xmx") else word for word in program.argv]
         with (layout.log_dir / "kafka.log").open("w") as log:
             process = subprocess.Popen(
@@ -71,7 +71,7 @@ def broker(port_base: int, memory: str = "1g") -> Iterator[Broker]:
             )
         try:
             deadline = time.monotonic() + READY_WITHIN
-            while not components.kafka_ready(layout):
+            while not kafka.kafka_ready(layout):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"the broker did not start:\n{(layout.log_dir / 'kafka.log').read_text()[-2000:]}")
                 time.sleep(0.2)

@@ -20,8 +20,10 @@ from dataops_pipeline.settings import JobError
 from dataops_pipeline.simulator import dumps, records
 from dataops_pipeline.simulator.__main__ import app
 from dataops_pipeline.simulator.boxes import Settings, shipments
-from dataops_pipeline.simulator.dumps import DumpFile, DumpWriter
-from dataops_pipeline.transforms.dumps import MAKERS, DumpError, checksum, parse_dump
+from dataops_pipeline.simulator.dump_writer import DumpWriter
+from dataops_pipeline.simulator.dumps import DumpFile
+from dataops_pipeline.transforms.dump_formats import MAKERS
+from dataops_pipeline.transforms.dumps import DumpError, checksum, parse_dump
 
 DAY = pd.Timestamp("2013-07-01")
 SMALL = Settings(boxes_per_day=40, clock_ahead=0.2, broken_dumps=0)

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that everybody u
 
 from dataops_pipeline import tables
 from dataops_pipeline.jobs import reconcile_logger_dumps
-from dataops_pipeline.simulator import dumps, records
+from dataops_pipeline.simulator import dump_writer, dumps, records
 from dataops_pipeline.simulator.boxes import Settings
 from dataops_pipeline.transforms import readings, reconcile
 
@@ -358,7 +358,7 @@ def test_executors_fetch_files_and_read_each_whole_or_not_at_all(spark: SparkSes
     settings = Settings(boxes_per_day=40, broken_dumps=0.3)
     day = pd.Timestamp("2013-07-01")
     files = {f"{tmp_path}/{file.path}": file for file in dumps.dumps(settings, day)}
-    dumps.write_days(settings, day, 1, fs.LocalFileSystem(), str(tmp_path))
+    dump_writer.write_days(settings, day, 1, fs.LocalFileSystem(), str(tmp_path))
     listed = [(path, len(file.content), T0) for path, file in files.items()]
     listed.append((f"{tmp_path}/gone.csv", 1, T0))  # removed after it was listed
     listed.append((f"{tmp_path}/huge.csv", 9 << 20, T0))

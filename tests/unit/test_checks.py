@@ -14,16 +14,8 @@ from tests.settings import RULES, THRESHOLDS, PipelineSettings
 from dataops_core.health.checks.unreachable import FAILURES
 from dataops_core.health.details import Details
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import (
-    Activity,
-    HealthSnapshot,
-    Observation,
-    PipelineHealth,
-    ProbeResult,
-    StageState,
-    Status,
-    WriterChange,
-)
+from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState, Status
+from dataops_core.health.observation import Activity, Observation, ProbeResult, WriterChange
 from dataops_core.systems.connect.checks import CONNECT_CHECKS, CONNECTOR_CHECKS
 from dataops_core.systems.dbt.checks import DBT_CHECKS, MODEL_CHECKS, SOURCE_CHECKS
 from dataops_core.systems.registry import registry

@@ -31,15 +31,8 @@ from dataops_core.cli import probe
 from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.options import names_of
 from dataops_core.config import RecorderSettings
-from dataops_core.health.model import (
-    ComponentHealth,
-    Finding,
-    HealthSnapshot,
-    ProbeResult,
-    Remedy,
-    Severity,
-    Status,
-)
+from dataops_core.health.model import ComponentHealth, Finding, HealthSnapshot, Remedy, Severity, Status
+from dataops_core.health.observation import ProbeResult
 from dataops_core.monitor import Monitor, Probe, _Runner
 from dataops_core.recorder.recorder import Recorder
 from dataops_core.systems.base import ComponentReport

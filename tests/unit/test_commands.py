@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import BadAnswer, ConfigError, DataopsError, TimedOut
-from dataops_core.health.model import Observation, StageState
+from dataops_core.health.model import StageState
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.command.nagios import read_plugin

@@ -11,7 +11,8 @@ from tests.json_server import JsonServer, serving
 
 from dataops_core.errors import BadAnswer, NotFound, PermissionDenied, Unreachable
 from dataops_core.health.checks.base import CheckInput, findings
-from dataops_core.health.model import Activity, Finding, Observation, Severity
+from dataops_core.health.model import Finding, Severity
+from dataops_core.health.observation import Activity, Observation
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect import SYSTEM
 from dataops_core.systems.connect.client import ConnectClient

@@ -14,7 +14,8 @@ import pytest
 
 from dataops_core.errors import BadAnswer, ConfigError, NotFound
 from dataops_core.health.checks.base import CheckInput, findings
-from dataops_core.health.model import Finding, Observation, Severity, StageState
+from dataops_core.health.model import Finding, Severity, StageState
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.dbt import SYSTEM

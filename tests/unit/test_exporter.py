@@ -28,7 +28,8 @@ from tests.exposition import CONFIG, EVERYTHING, kafka
 from tests.orders import CHAIN, T0, healthy, see
 
 from dataops_core.config import ExporterSettings
-from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.observation import Observation
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.registry import load_settings
 from dataops_exporter.cluster_scan import kafka_samples

@@ -11,17 +11,8 @@ from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import (
-    Activity,
-    Advance,
-    Observation,
-    PipelineHealth,
-    ProbeResult,
-    StageState,
-    Status,
-    Verdict,
-    WriterChange,
-)
+from dataops_core.health.model import PipelineHealth, StageState, Status, Verdict
+from dataops_core.health.observation import Activity, Advance, Observation, ProbeResult, WriterChange
 from dataops_core.systems.airflow.details import DagDetails
 
 

@@ -12,7 +12,8 @@ from tests.json_server import JsonServer, serving
 
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import BadAnswer, NotFound
-from dataops_core.health.model import Observation, StageState, Status
+from dataops_core.health.model import StageState, Status
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings, registry

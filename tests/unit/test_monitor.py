@@ -13,7 +13,8 @@ from tests.settings import Settings
 
 from dataops_core import monitor as monitor_module
 from dataops_core.errors import Unreachable
-from dataops_core.health.model import HealthSnapshot, Observation, StageState
+from dataops_core.health.model import HealthSnapshot, StageState
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport
 from dataops_core.systems.clients import Clients

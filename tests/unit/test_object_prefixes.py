@@ -13,7 +13,8 @@ import pytest
 from tests.ports import free_port
 
 from dataops_core.errors import BadAnswer, ConfigError, DataopsError, NotFound, TimedOut
-from dataops_core.health.model import Observation, StageState
+from dataops_core.health.model import StageState
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.object_prefix.probe import prefixes_at

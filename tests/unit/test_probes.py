@@ -9,7 +9,7 @@ import pytest
 from tests.orders import T0, seconds
 
 from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.airflow.client import NEWEST
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
 from dataops_core.systems.airflow.responses import ActiveTask, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool

@@ -11,7 +11,8 @@ from tests.unit.test_monitor import SETTINGS, steered, wait_for
 
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
-from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.observation import Observation
 from dataops_core.recorder.recorded import RecordedMonitor
 
 __all__ = ["steered"]  # the fixture

@@ -28,7 +28,8 @@ from tests.settings import RULES, THRESHOLDS
 from dataops_core.config import RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import HealthSnapshot, Observation
+from dataops_core.health.model import HealthSnapshot
+from dataops_core.health.observation import Observation
 from dataops_core.recorder import recorder as recorder_module
 from dataops_core.recorder.recorder import Recorder, cut
 from dataops_core.recorder.recording import (

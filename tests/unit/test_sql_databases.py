@@ -27,7 +27,8 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
-from dataops_core.health.model import Observation, StageState
+from dataops_core.health.model import StageState
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings

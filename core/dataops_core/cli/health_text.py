@@ -9,15 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from dataops_core.cli.printing import rendered, safe, table
-from dataops_core.health.model import (
-    ComponentHealth,
-    HealthSnapshot,
-    Observation,
-    PipelineHealth,
-    Remedy,
-    StageHealth,
-    Verdict,
-)
+from dataops_core.health.model import ComponentHealth, HealthSnapshot, PipelineHealth, Remedy, StageHealth, Verdict
+from dataops_core.health.observation import Observation
 from dataops_core.health.stage_values import further_values, stage_values
 from dataops_core.health.text import (
     STATE_COLOURS,

@@ -14,19 +14,17 @@ from dataops_core.config import PipelineSettings, Section, StageSettings
 from dataops_core.health.affected import Components, with_affected
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import (
-    Advance,
     ComponentHealth,
     Finding,
     HealthSnapshot,
-    Observation,
     OwnState,
     PipelineHealth,
-    ProbeResult,
     Sample,
     Severity,
     StageHealth,
     StageState,
 )
+from dataops_core.health.observation import Advance, Observation, ProbeResult
 from dataops_core.health.paths import ends, flowing, slowest_path, sources
 from dataops_core.health.rules import Rules
 from dataops_core.health.state import Reading, evaluate_state, own_before

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from dataops_core.health.checks.base import Check
 from dataops_core.health.details import Details
-from dataops_core.health.model import Observation, Remedy
+from dataops_core.health.model import Remedy
+from dataops_core.health.observation import Observation
 
 
 def _nothing(*_: object) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from dataops_core.health.details import Measurement
-from dataops_core.health.model import Observation, ProgressSource, StageHealth
+from dataops_core.health.model import StageHealth
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
 from dataops_core.times import moment
 

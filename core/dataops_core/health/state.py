@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dataops_core.config import StageSettings
-from dataops_core.health.model import (
-    Activity,
-    Finding,
-    Observation,
-    OwnState,
-    Severity,
-    StageHealth,
-    StageState,
-)
+from dataops_core.health.model import Finding, OwnState, Severity, StageHealth, StageState
+from dataops_core.health.observation import Activity, Observation
 from dataops_core.health.paths import flowing
 from dataops_core.health.rules import Rules
 from dataops_core.health.text import count, duration

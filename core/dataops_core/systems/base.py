@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings, TlsSettings
 from dataops_core.health.checks.base import Check
 from dataops_core.health.details import ComponentDetails
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.health.rules import StageRules
 from dataops_core.systems.draft import Draft
 from dataops_core.transport.credentials import Identity

@@ -14,7 +14,7 @@ from dataops_core.config import ComponentSettings, ContextSettings, StageSetting
 from dataops_core.config.check import no_such
 from dataops_core.errors import ConfigError
 from dataops_core.health.details import ComponentDetails
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems import lazy_imports
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, DoctorStep, StageKind
 from dataops_core.systems.registry import Registry, registry

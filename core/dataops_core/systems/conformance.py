@@ -14,7 +14,7 @@ from dataops_core.config.model import ContextSettings
 from dataops_core.errors import DataopsError
 from dataops_core.health.checks.base import Check, CheckInput
 from dataops_core.health.details import Details
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import ComponentKind, StageKind, System
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.systems.registry import registry

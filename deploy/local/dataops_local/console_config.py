@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
-from dataops_local.components import AIRFLOW_USER, TOPIC
+from dataops_local.components import AIRFLOW_USER
+from dataops_local.kafka import TOPIC
 from dataops_local.layout import DEFAULT_PORT_BASE, DEFAULT_STATE, ROOT, Layout
 
 CANARY = json.dumps(

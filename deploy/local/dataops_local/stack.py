@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
-from dataops_local import components, fetch, preflight
+from dataops_local import components, fetch, kafka, preflight
 from dataops_local.console_config import write_config
 from dataops_local.display import Display
 from dataops_local.errors import LocalError
@@ -133,7 +133,7 @@ class Stack:
             return run
 
         def start_kafka() -> None:
-            components.format_kafka(layout)
+            kafka.format_kafka(layout)
             self.supervisor.start("kafka")
 
         steps = [
@@ -141,12 +141,12 @@ class Stack:
                 "kafka",
                 (),
                 start_kafka,
-                lambda: components.kafka_ready(layout),
+                lambda: kafka.kafka_ready(layout),
                 "kafka",
             ),
             Step("store", (), start("store"), lambda: components.store_ready(layout), "store"),
             Step("trino", (), start("trino"), lambda: components.trino_ready(layout), "trino"),
-            Step("topics", ("kafka",), lambda: components.create_topics(layout)),
+            Step("topics", ("kafka",), lambda: kafka.create_topics(layout)),
             Step("simulator", ("topics",), start("simulator"), lambda: self._runs("simulator"), "simulator"),
             Step(
                 "land_readings",

@@ -14,7 +14,8 @@ from dataops_core.config import ComponentSettings, LocalPath, StageSettings
 from dataops_core.errors import ClientError, NotFound, PermissionDenied, Unreachable
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.details import ComponentDetails, Details, value
-from dataops_core.health.model import Observation, ProgressSource, Severity
+from dataops_core.health.model import Severity
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.systems.base import (
     Clients,
     ComponentKind,

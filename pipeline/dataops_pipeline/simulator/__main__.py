@@ -18,7 +18,7 @@ from pyarrow import fs
 
 from dataops_pipeline.simulator import reference as reference_files
 from dataops_pipeline.simulator.boxes import Settings
-from dataops_pipeline.simulator.dumps import DumpWriter, write_days
+from dataops_pipeline.simulator.dump_writer import DumpWriter, write_days
 from dataops_pipeline.simulator.replay import Position, Replay, Truth
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

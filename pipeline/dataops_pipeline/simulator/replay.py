@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, Producer
 
 from dataops_pipeline.simulator import records, source
 from dataops_pipeline.simulator.boxes import Settings
-from dataops_pipeline.simulator.dumps import DumpWriter
+from dataops_pipeline.simulator.dump_writer import DumpWriter
 
 TOPIC = "logger-readings"
 CHUNK = 5_000

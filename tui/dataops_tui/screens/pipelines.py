@@ -16,14 +16,7 @@ from textual.containers import VerticalScroll
 from textual.renderables.sparkline import Sparkline
 
 from dataops_core.health.evidence import evidence
-from dataops_core.health.model import (
-    WORST_FIRST,
-    ComponentHealth,
-    PipelineHealth,
-    Remedy,
-    StageHealth,
-    StageState,
-)
+from dataops_core.health.model import WORST_FIRST, ComponentHealth, PipelineHealth, Remedy, StageHealth, StageState
 from dataops_core.health.paths import ends
 from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
 from dataops_core.plain import visible

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from dataops_core.health.details import Details
-from dataops_core.health.model import Finding, Observation, Remedy, Severity, StageHealth
+from dataops_core.health.model import Finding, Remedy, Severity, StageHealth
+from dataops_core.health.observation import Observation
 
 D_co = TypeVar("D_co", bound=Details, covariant=True)
 

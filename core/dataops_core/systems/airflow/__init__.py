@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dataops_core.config.check import web_problems
-from dataops_core.health.model import Observation, Remedy
+from dataops_core.health.model import Remedy
+from dataops_core.health.observation import Observation
 from dataops_core.systems.airflow import checks
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import AirflowSettings, DagStage

@@ -8,7 +8,8 @@ from datetime import datetime
 from functools import partial
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
-from dataops_core.health.model import Activity, Severity
+from dataops_core.health.model import Severity
+from dataops_core.health.observation import Activity
 from dataops_core.health.text import clock, duration
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from dataops_core.errors import ClientError, PermissionDenied
-from dataops_core.health.model import Activity, Observation, ProgressSource
+from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.items import how_many
 from dataops_core.systems.airflow.client import NEWEST, AirflowClient
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import Clients, DoctorStep, StageKind, System
 from dataops_core.systems.command.checks import CHECKS
 from dataops_core.systems.command.details import CommandDetails

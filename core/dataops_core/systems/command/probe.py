@@ -8,7 +8,7 @@ from typing import Any
 
 from dataops_core.config import resolve_secret
 from dataops_core.errors import BadAnswer
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import Clients
 from dataops_core.systems.command.details import CommandDetails
 from dataops_core.systems.command.nagios import STATES, read_plugin

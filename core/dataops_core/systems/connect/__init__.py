@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dataops_core.config.check import has_parts, web_problems
 from dataops_core.errors import PermissionDenied
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import (
     Clients,
     ComponentKind,

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from dataops_core.errors import ClientError, NotFound
-from dataops_core.health.model import Activity, Observation, ProgressSource
+from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.systems.base import Clients
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from dataops_core.errors import BadAnswer, NotFound
-from dataops_core.health.model import Observation, ProgressSource
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.systems.dbt.answers import Node
 from dataops_core.systems.dbt.client import MANIFEST, SOURCES, DbtClient, Project, Ran, upstream_failed
 from dataops_core.systems.dbt.details import DbtDetails, DbtModelDetails, DbtSourceDetails

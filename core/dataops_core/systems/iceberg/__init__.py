@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dataops_core.config import resolve_secret
 from dataops_core.config.check import has_parts, tls_problems
-from dataops_core.health.model import Observation, store_of
+from dataops_core.health.model import store_of
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import (
     Clients,
     ComponentKind,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dataops_core.health.details import ComponentDetails
-from dataops_core.health.model import Advance, Observation, ProgressSource, WriterChange, store_of
+from dataops_core.health.model import store_of
+from dataops_core.health.observation import Advance, Observation, ProgressSource, WriterChange
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.details import CatalogDetails, TableDetails
 from dataops_core.systems.iceberg.settings import IcebergTableStage

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataops_core.errors import PermissionDenied
-from dataops_core.health.model import Activity, Observation, ProgressSource
+from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
 from dataops_core.systems.kafka.lag import marked_to_the_end, position

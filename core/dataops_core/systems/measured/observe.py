@@ -8,7 +8,7 @@ from decimal import Decimal
 from threading import Lock
 
 from dataops_core.errors import BadAnswer
-from dataops_core.health.model import Observation, ProgressSource
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.health.text import count
 from dataops_core.systems.base import Clients
 from dataops_core.systems.measured.details import MeasuredDetails

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import Clients, ComponentKind, ComponentProbe, ComponentReport, Need, StageKind, System
 from dataops_core.systems.object_prefix.checks import CHECKS
 from dataops_core.systems.object_prefix.details import ObjectStoreDetails, PrefixDetails

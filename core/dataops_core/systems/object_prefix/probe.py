@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 from dataops_core.errors import NotFound
-from dataops_core.health.model import Observation, ProgressSource
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.systems.object_prefix.details import PrefixDetails
 from dataops_core.systems.object_prefix.settings import ObjectPrefixStage
 from dataops_core.systems.object_prefix.store import ObjectStore, StoredObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.prometheus.alerts import AlertsClient
 from dataops_core.systems.prometheus.details import AlertsDetails
 from dataops_core.systems.prometheus.responses import Alert

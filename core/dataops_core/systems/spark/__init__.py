@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dataops_core.config.check import web_problems
-from dataops_core.health.model import Observation
+from dataops_core.health.observation import Observation
 from dataops_core.systems.base import Clients, Need, StageKind, System
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka.checks import READER_CHECKS

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from dataops_core.errors import DataopsError
-from dataops_core.health.model import Activity, Observation, ProgressSource
+from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.health.text import duration
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
-from dataops_core.health.model import Observation, ProgressSource
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.systems.trino.client import SOURCE, TrinoClient
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
