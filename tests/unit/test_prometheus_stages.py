@@ -17,7 +17,8 @@ from tests.ports import free_port
 
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import BadAnswer
-from dataops_core.health.model import Observation, StageHealth, StageState, Status
+from dataops_core.health.model import StageHealth, StageState, Status
+from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings
