@@ -13,7 +13,7 @@ import pytest
 
 from dataops_core.actions import SqlRisk
 from dataops_core.actions.sql import assess_sql
-from dataops_core.errors import ActionRefused, QueryFailed, TimedOut
+from dataops_core.errors import ActionRefused, QueryFailed, TimedOut, Unreachable
 from dataops_core.sql.results import CHUNK_ROWS, Result
 from dataops_core.sql.scan import statements
 from dataops_core.systems.trino.responses import QueryProgress
@@ -35,6 +35,7 @@ class Query:
     update_count: int | None = None
     row: tuple[Any, ...] | None = None
     error: Exception | None = None
+    cancel_error: Exception | None = None
     on_batch: Callable[[], object] = lambda: None
     state: str = "RUNNING"
     cancelled: bool = False
@@ -61,6 +62,8 @@ class Query:
     def cancel(self) -> None:
         self.cancelled = True
         self.cancels += 1
+        if self.cancel_error is not None:
+            raise self.cancel_error
 
     def stop(self) -> None:
         self.cancel()
@@ -155,16 +158,26 @@ def test_a_query_with_too_many_bytes_is_stopped_in_the_server(tab: Tab, monkeypa
     assert query.read == CHUNK_ROWS
 
 
-def test_rows_that_cannot_be_spilled_fail_the_query(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cancel_error", "text"),
+    [
+        (None, "set XDG_CACHE_HOME to a folder with room  q_1"),
+        (Unreachable("trino: connection refused"), "may still run in the server: trino: connection refused  q_1"),
+    ],
+)
+def test_rows_that_cannot_be_spilled_fail_the_query_and_cancel_it(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch, cancel_error: Exception | None, text: str
+) -> None:
     def no_space(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("dataops_core.sql.results.os.pwrite", no_space)
-    query = Query(100_000)
+    query = Query(100_000, cancel_error=cancel_error)
     end = tab.run(query)
-    assert end.outcome is Outcome.FAILED
+    assert (end.outcome, end.truncated) == (Outcome.FAILED, False)
     assert end.text.startswith("the rows cannot be kept on disk: no space left on device")
-    assert query.closed
+    assert end.text.endswith(text)
+    assert (query.cancels, query.closed) == (1, True)
 
 
 def test_a_query_that_fails_says_why_and_keeps_what_has_come(tab: Tab) -> None:

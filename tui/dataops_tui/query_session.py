@@ -17,7 +17,7 @@ from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
 from dataops_core.health.text import count, duration
 from dataops_core.sql.plan import Plan, read_plan
-from dataops_core.sql.results import Result
+from dataops_core.sql.results import Result, SpillFailed
 from dataops_core.systems.trino.responses import splits
 from dataops_core.values import Columns
 from dataops_tui import styled
@@ -90,12 +90,17 @@ class ReadEnd:
     Attributes:
         query: Number of the query.
         error: Why it failed; `None` if it did not.
-        truncated: Whether it had more rows than are kept, and was stopped there.
+        stopped: Whether it was cancelled in the server because no more rows can be kept.
     """
 
     query: int
     error: str | None = None
-    truncated: bool = False
+    stopped: bool = False
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it had more rows than are kept."""
+        return self.stopped and self.error is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +226,13 @@ class QuerySession:
                 time.sleep(REST)
             if result is None and query.columns:
                 on_result(number, Result(query.columns, MAX_ROWS, MAX_BYTES))
+        except SpillFailed as error:
+            return ReadEnd(number, error=f"{error}{_cancel(query)}", stopped=True)
         except DataopsError as error:
             return ReadEnd(number, error=str(error))
         finally:
             batches.close()
-        return ReadEnd(number, truncated=result is not None and result.full)
+        return ReadEnd(number, stopped=result is not None and result.full)
 
     def take(self, number: int, result: Result) -> bool:
         """Keep the rows of the running query; returns False, and closes them, where they are another query's."""
@@ -275,7 +282,7 @@ class QuerySession:
         if read.query != self._number:
             return None
         self.busy = False
-        cancelled = self.query is not None and self.query.cancelled and not read.truncated
+        cancelled = self.query is not None and self.query.cancelled and not read.stopped
         rows = len(self.result) if self.result is not None else 0
         if cancelled:
             outcome, text = Outcome.CANCELLED, f"cancelled after {count(rows)} rows{self._id()}"
@@ -334,3 +341,12 @@ def _plan_in(result: Result | None) -> Plan | None:
         return read_plan("\n".join(str(row[0]) for chunk in result.chunks() for row in chunk))
     except BadAnswer:
         return None  # the rows stay as Trino wrote them
+
+
+def _cancel(query: RunningQuery) -> str:
+    """Cancel a query in the server; returns what an error says in addition where that failed."""
+    try:
+        query.cancel()
+    except DataopsError as error:
+        return f"; the query may still run in the server: {error}"
+    return ""
