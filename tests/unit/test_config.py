@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from dataops_core.config import SecretSource, context_of, find_config, resolve_secret
+from dataops_core.config import PipelineSettings, SecretSource, Settings, context_of, find_config, resolve_secret
 from dataops_core.errors import ConfigError, DataopsError
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.settings import TopicStage
-from dataops_core.systems.registry import find_problems, load_settings
+from dataops_core.systems.registry import find_problems, load_settings, settings_of
 
 GOOD = """
 [contexts.prod.kafka]
@@ -191,3 +192,16 @@ def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None
     path.touch()
     with pytest.raises(ConfigError, match="is empty"):
         resolve_secret(SecretSource(file=str(path)))
+
+
+def test_a_dump_of_the_base_settings_keeps_the_fields_of_stages_components_and_thresholds() -> None:
+    stage = TopicStage(name="orders", kind="topic", topic="shop.orders")
+    pipeline = PipelineSettings(context="c", stages=(stage,))
+    assert pipeline.model_dump(exclude_unset=True)["stages"] == (
+        {"name": "orders", "kind": "topic", "topic": "shop.orders"},
+    )
+    raw: dict[str, Any] = {"contexts": {"c": {"kafka": {"bootstrap_servers": "k:9092"}}}}
+    context = settings_of(raw, Path(), "here").contexts["c"]
+    dumped = Settings(contexts={"c": context}, pipelines={"p": pipeline}).model_dump(exclude_unset=True)
+    assert dumped["contexts"]["c"]["kafka"]["bootstrap_servers"] == "k:9092"
+    assert dumped["pipelines"]["p"]["stages"][0]["topic"] == "shop.orders"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from typing import Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from dataops_core.config.base import ComponentSettings, LocalPath, Secret, Section, StageSettings
 
@@ -27,7 +27,7 @@ class ContextSettings(Section):
     """Refuse all actions that change something."""
     production: bool = False
     """Require the name of the context as confirmation of an action."""
-    thresholds: Section = Thresholds()
+    thresholds: SerializeAsAny[Section] = Thresholds()
     """Thresholds of the checks of components."""
 
     def configured(self) -> dict[str, ComponentSettings]:
@@ -117,7 +117,7 @@ class PipelineSettings(Section):
     """Title of the pipeline."""
     objective: float | None = Field(default=None, gt=0)
     """Objective: highest acceptable data age of the last stage, in seconds."""
-    stages: tuple[StageSettings, ...] = Field(min_length=1)
+    stages: tuple[SerializeAsAny[StageSettings], ...] = Field(min_length=1)
     """The stages; each reads only stages that stand before it."""
     canary: CanarySettings | None = None
     """The canary of the pipeline."""
@@ -232,9 +232,9 @@ class Settings(Section):
     """The flight recorder."""
     audit: AuditSettings = AuditSettings()
     """The audit file."""
-    contexts: dict[str, ContextSettings] = Field(min_length=1)
+    contexts: dict[str, SerializeAsAny[ContextSettings]] = Field(min_length=1)
     """Environments by name."""
-    pipelines: dict[str, PipelineSettings] = Field(default={})
+    pipelines: dict[str, SerializeAsAny[PipelineSettings]] = Field(default={})
     """Pipelines by name."""
     console: ConsoleSettings = ConsoleSettings()
     """The console."""
