@@ -98,44 +98,30 @@ def logs(
     return _write_log(context.obj, component, dag_id, run_id, task_id, number, follow=follow)
 
 
-@app.command("pause")
-def pause(
-    context: TyperContext,
-    dag_id: DagArgument,
-    component: AirflowOption = None,
-    yes: YesOption = False,
-    confirm: ConfirmOption = None,
-) -> int:
-    """Pause a DAG: Airflow schedules no more runs.
+def _add_pause_command(name: str, summary: str, *, paused: bool) -> None:
+    @app.command(
+        name,
+        help=f"""{summary}
 
-    It requires confirmation and is audited.
+It requires confirmation and is audited.
 
-    Example: dataops dag pause conform_readings --yes
+Example: dataops dag {name} conform_readings --yes
 
-    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
-    130 interrupted.
-    """
-    return _set_paused(context.obj, component, dag_id, paused=True, confirmed=confirmation(confirm, yes=yes))
+Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+130 interrupted.""",
+    )
+    def command(
+        context: TyperContext,
+        dag_id: DagArgument,
+        component: AirflowOption = None,
+        yes: YesOption = False,
+        confirm: ConfirmOption = None,
+    ) -> int:
+        return _set_paused(context.obj, component, dag_id, paused=paused, confirmed=confirmation(confirm, yes=yes))
 
 
-@app.command("unpause")
-def unpause(
-    context: TyperContext,
-    dag_id: DagArgument,
-    component: AirflowOption = None,
-    yes: YesOption = False,
-    confirm: ConfirmOption = None,
-) -> int:
-    """Unpause a DAG.
-
-    It requires confirmation and is audited.
-
-    Example: dataops dag unpause conform_readings --yes
-
-    Exit codes: 0 done, 1 no such DAG, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
-    130 interrupted.
-    """
-    return _set_paused(context.obj, component, dag_id, paused=False, confirmed=confirmation(confirm, yes=yes))
+_add_pause_command("pause", "Pause a DAG: Airflow schedules no more runs.", paused=True)
+_add_pause_command("unpause", "Unpause a DAG.", paused=False)
 
 
 @app.command("trigger")

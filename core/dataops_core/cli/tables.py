@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -201,13 +201,14 @@ def _sentence(finding: Finding) -> str:
 
 
 def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
-    """Return the stage that is this table, with its thresholds; one with the usual thresholds where none is."""
+    """Return the stage that observes this table, with its thresholds; one with the default thresholds if none does."""
     from dataops_core.systems.iceberg.settings import IcebergTableStage
+    from dataops_core.systems.registry import registry
 
+    default = IcebergTableStage(name=table, kind="iceberg_table", catalog=catalog, table=table)
+    wanted = registry().object_of(default)
     stages = (stage for pipeline in settings.pipelines.values() for stage in pipeline.stages)
-    tables = (s for s in stages if isinstance(s, IcebergTableStage) and (s.catalog, s.table) == (catalog, table))
-    usual = IcebergTableStage(name=table, kind="iceberg_table", catalog=catalog, table=table)
-    return next(tables, usual)
+    return cast("IcebergTableStage", next((each for each in stages if registry().object_of(each) == wanted), default))
 
 
 def _list_snapshots(invocation: Invocation, component: str | None, name: str, output: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,19 @@ class ComponentDetails(Details):
     credential: str | None = value(name="credentials_end")
     credentials_end: datetime | None = value()
     credentials_due: datetime | None = value()
+
+
+@runtime_checkable
+class StreamWriterDetails(Protocol):
+    """Details of a streaming query of any engine that numbers its batches, for checks of what it writes to."""
+
+    @property
+    def query_id(self) -> str | None:
+        """The id that the query leaves in the commits of a table."""
+
+    @property
+    def batch_committed(self) -> int | None:
+        """Number of the newest batch that the query has committed; -1 where none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

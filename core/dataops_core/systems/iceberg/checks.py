@@ -6,6 +6,7 @@ import shlex
 from datetime import timedelta
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
+from dataops_core.health.details import StreamWriterDetails
 from dataops_core.health.model import Severity
 from dataops_core.health.text import UNKNOWN, clock, count, duration, size
 from dataops_core.sql.scan import relation
@@ -47,15 +48,15 @@ def _commit_unknown(stage: IcebergTableStage, given: CheckInput[TableDetails]) -
     epoch, committed = given.details.epoch, given.details.epoch_committed_at
     for query in given.upstream:
         writer = query.observation
-        if writer is None or epoch is None or committed is None:
+        if writer is None or epoch is None or committed is None or not isinstance(writer.details, StreamWriterDetails):
             continue
-        known = writer.measurement("batch_committed")
-        same = writer.attribute("query_id") == given.details.query_id
+        known = writer.details.batch_committed
+        same = writer.details.query_id == given.details.query_id
         age = writer.observed_at - committed
         if same and known is not None and epoch > known and age > COMMIT_UNKNOWN_AFTER:
             return Problem(
                 f"batch {epoch} was committed to the table at {clock(committed, given.now)}, but the checkpoint of"
-                f" {query.name} ends with batch {known:.0f}",
+                f" {query.name} ends with batch {known}",
                 since=committed,
             )
     return None
