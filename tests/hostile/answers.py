@@ -57,6 +57,23 @@ CONNECTOR = {
     "name": "c", "connector": {"state": "RUNNING", "worker_id": "w"}, "type": "sink",
     "tasks": [{"id": 0, "state": "RUNNING", "worker_id": "w"}],
 }  # fmt: skip
+FLINK_JOB = {
+    "jid": "j", "name": "j", "state": "RUNNING", "start-time": 1, "last-modification": 1,
+    "tasks": {"running": 1, "finished": 0, "total": 1},
+}  # fmt: skip
+FLINK_CHECKPOINTS = {
+    "counts": {"completed": 1, "failed": 1},
+    "latest": {
+        "completed": {
+            "trigger_timestamp": 1, "latest_ack_timestamp": 2, "end_to_end_duration": 1, "state_size": 1,
+        },
+        "failed": {"failure_timestamp": 1, "failure_message": "m"},
+    },
+}  # fmt: skip
+FLINK_METRICS = [
+    {"id": "Source__s.pendingRecords", "min": 0.0, "max": 0.0, "sum": 0.0},
+    {"id": "Source__s.currentOutputWatermark", "min": 1.0, "max": 2.0, "sum": 3.0},
+]
 FIRING = {"labels": {"alertname": "A"}, "annotations": {}, "state": "firing", "activeAt": AT, "value": "1"}
 
 
@@ -112,6 +129,13 @@ ANSWERS: dict[str, Any] = {
     "GET /": {"version": "4.3.1", "kafka_cluster_id": "k"},
     "GET /connectors": {"c": {"status": CONNECTOR}},
     "GET /connectors/c/status": CONNECTOR,
+    "GET /overview": {"flink-version": "2.2.1", "taskmanagers": 1, "slots-total": 1, "slots-available": 0},
+    "GET /jobs/overview": {"jobs": [FLINK_JOB]},
+    "GET /jobs/j": {"vertices": [{"id": "v", "name": "Source: s", "parallelism": 1}]},
+    "GET /jobs/j/checkpoints": FLINK_CHECKPOINTS,
+    "GET /jobs/j/exceptions": {"exceptionHistory": {"entries": [{"timestamp": 1, "stacktrace": "E: x"}]}},
+    "GET /jobs/j/metrics": [{"id": "numRestarts", "value": "0"}],
+    "GET /jobs/j/vertices/v/subtasks/metrics": FLINK_METRICS,
     "GET /connectors/c/topics": {"c": {"topics": ["t"]}},
     "GET /connectors/c/config": {"connector.class": "a.B"},
     "GET /connectors/c/offsets": {"offsets": [{"partition": {}, "offset": {"ts_usec": 1}}]},

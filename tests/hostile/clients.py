@@ -20,6 +20,9 @@ from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.settings import ConnectSettings
+from dataops_core.systems.flink.client import FlinkClient
+from dataops_core.systems.flink.responses import Job
+from dataops_core.systems.flink.settings import FlinkSettings
 from dataops_core.systems.http import SYSTEM as HTTP
 from dataops_core.systems.http.client import HttpClient
 from dataops_core.systems.http.settings import HttpDocumentStage, HttpSettings
@@ -101,6 +104,10 @@ def connectors(url: str, timeout: float) -> object:
     return found
 
 
+def flink(url: str, timeout: float) -> FlinkClient:
+    return FlinkClient("flink", FlinkSettings(url=url, token=SECRET), timeout)
+
+
 def document(url: str, timeout: float) -> object:
     settings = HttpSettings(url=url, token=SECRET, headers={"X-Api-Key": SECRET})
     wanted = {"name": "s", "kind": "http_document", "path": "/status", "progress_time": "at", "status": "state"}
@@ -128,6 +135,7 @@ def over_tls(name: str) -> bool:
     return name.startswith("trino")
 
 
+FLINK_JOB = Job("j", "j", "RUNNING", None, None, 1, 1)
 QUESTIONS: dict[str, Question] = {
     "trino info": lambda url, t: trino(url, t).info(),
     "trino query": lambda url, t: trino(url, t).fetch("SELECT 1", 2 * t),
@@ -164,6 +172,10 @@ QUESTIONS: dict[str, Question] = {
     "registry ping": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t).ping(),
     "registry schema": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)._schema(7),
     "http document": document,
+    "flink overview": lambda url, t: flink(url, t).overview(),
+    "flink job": lambda url, t: flink(url, t).job("j"),
+    "flink report": lambda url, t: flink(url, t).report(FLINK_JOB),
+    "flink topics": lambda url, t: flink(url, t).topics(FLINK_JOB),
     "connect version": lambda url, t: connect(url, t).version(),
     "connect connectors": connectors,
     "connect status": lambda url, t: connect(url, t).connector("c"),

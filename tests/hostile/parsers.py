@@ -21,7 +21,8 @@ from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
 from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import runs
-from dataops_core.systems.dbt import answers as dbt
+from dataops_core.systems.dbt import responses as dbt
+from dataops_core.systems.flink import responses as flink
 from dataops_core.systems.kafka.schema_registry import read_schema
 from dataops_core.systems.prometheus import responses as prometheus
 from dataops_core.systems.spark import ui as spark_ui
@@ -182,6 +183,11 @@ def _artifact(name: str) -> Any:
     return {**found, "results": found["results"][:1]}
 
 
+def _ranges(found: Any) -> None:
+    ranges = flink.read_ranges(found).values()
+    flink.watermark(each.least for each in ranges)
+
+
 DBT_MANIFEST = json.loads((_DBT / "manifest.json").read_text())
 DBT_MANIFEST["nodes"] = dict([*DBT_MANIFEST["nodes"].items()][3:5])
 PARSERS: dict[str, Parser] = {
@@ -247,6 +253,14 @@ PARSERS: dict[str, Parser] = {
         (_sample("/api/v1/applications/app-1/sql"),), lambda found: spark_ui.read_ended(found, "q")
     ),
     "spark execution": Parser((_sample("/api/v1/applications/app-1/sql/1"),), spark_ui.read_dropped),
+    "flink overview": Parser((_sample("/overview"),), flink.read_overview),
+    "flink jobs": Parser((_sample("/jobs/overview"),), flink.read_jobs),
+    "flink vertices": Parser((_sample("/jobs/j"),), flink.read_vertices),
+    "flink checkpoints": Parser((_sample("/jobs/j/checkpoints"),), flink.read_checkpoints),
+    "flink failures": Parser((_sample("/jobs/j/exceptions"),), flink.read_failures),
+    "flink values": Parser((_sample("/jobs/j/metrics"),), flink.read_values),
+    "flink names": Parser((_sample("/jobs/j/metrics"),), flink.read_names),
+    "flink ranges": Parser((_sample("/jobs/j/vertices/v/subtasks/metrics"),), _ranges),
     "dbt results": Parser((_artifact("run_results"),), dbt.read_run_results),
     "dbt sources": Parser((_artifact("sources"),), dbt.read_sources),
     "dbt manifest": Parser((DBT_MANIFEST,), dbt.read_manifest),

@@ -27,6 +27,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "dag": {"dag_id": "d"},
     "trino_view": {"relation": "a.b.c"},
     "connector": {"connector": "c"},
+    "flink_job": {"job": "j"},
     "sql_query": {"query": "SELECT 1 AS lag_records"},
     "object_prefix": {"prefix": "orders"},
     "http_document": {"path": "/status", "progress_time": "at"},

@@ -20,10 +20,10 @@ from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.dbt import SYSTEM
 from dataops_core.systems.dbt import client as dbt_client
-from dataops_core.systems.dbt.answers import read_manifest, read_run_results, read_sources, relation_parts
 from dataops_core.systems.dbt.client import DbtClient
 from dataops_core.systems.dbt.discover import discover
 from dataops_core.systems.dbt.probe import observe_dbt
+from dataops_core.systems.dbt.responses import read_manifest, read_run_results, read_sources, relation_parts
 from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.object_prefix.store import Content, ObjectStore

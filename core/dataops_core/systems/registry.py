@@ -37,6 +37,7 @@ BUILT_IN = (
     "trino",
     "prometheus",
     "connect",
+    "flink",
     "http",
     "command",
     "sql",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from dataops_core.errors import ClientError, NotFound
+from dataops_core.errors import ClientError
 from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.systems.base import Clients
 from dataops_core.systems.connect.client import ConnectClient
@@ -18,7 +17,7 @@ from dataops_core.systems.connect.responses import Config, Connector
 from dataops_core.systems.connect.settings import ConnectorStage
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.probe import Waiting, reader_details, waiting
+from dataops_core.systems.kafka.probe import read_by_group
 from dataops_core.times import known, moment
 
 SHOWN = 5
@@ -119,33 +118,9 @@ def _sink(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what an observation has of a sink's group, and what its details have."""
     group = stage.group or (config.group if config is not None else None) or f"connect-{stage.connector}"
-    committed: Mapping[tuple[str, int], int] = {}
-    with suppress(NotFound):  # it is created with the first commit
-        committed = kafka.group(group).committed or {}
-    if not committed:
-        return {"notes": (f"the group {group} has never committed an offset",)}, {}
-    waits = [
-        waiting(kafka, kafka.topic(topic), {number: at for (name, number), at in committed.items() if name == topic})
-        for topic in sorted({topic for topic, _ in committed})
-    ]
-    behind = any(wait.behind for wait in waits)
-    since, newest = _earliest(waits), max((w.newest for w in waits if w.newest is not None), default=None)
-    records = [wait.records for wait in waits]
-    position = sum(committed.values())
-    found = {
-        "progress_time": since if behind else newest,
-        "progress_source": ProgressSource.DERIVED if (since if behind else newest) else None,
-        "position": position,
-        "lag_records": None if None in records else sum(number or 0 for number in records),
-        "pending_since": since,
-        "newest_passed": max((w.passed for w in waits if w.passed is not None), default=None),
-        "notes": tuple(note for wait in waits for note in wait.notes),
-    }
-    return found, {**reader_details(waits, kafka), **_delivery(stage, position, clients)}
-
-
-def _earliest(waits: list[Waiting]) -> datetime | None:
-    return min((wait.since for wait in waits if wait.since is not None), default=None)
+    found, more = read_by_group(kafka, group)
+    position = found.get("position")
+    return found, {**more, **_delivery(stage, position, clients)} if position is not None else more
 
 
 def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) -> tuple[dict[str, Any], dict[str, Any]]:

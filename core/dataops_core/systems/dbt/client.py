@@ -11,7 +11,7 @@ from typing import Any
 
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound, TimedOut
-from dataops_core.systems.dbt.answers import (
+from dataops_core.systems.dbt.responses import (
     Manifest,
     Node,
     Result,

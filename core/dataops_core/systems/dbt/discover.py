@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataops_core.systems.base import Clients
-from dataops_core.systems.dbt.answers import Manifest, Node
 from dataops_core.systems.dbt.client import DbtClient, Project
 from dataops_core.systems.dbt.probe import MODEL_KINDS
+from dataops_core.systems.dbt.responses import Manifest, Node
 from dataops_core.systems.draft import Draft, ProposedStage
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from dataops_core.errors import BadAnswer, NotFound
 from dataops_core.health.observation import Observation, ProgressSource
-from dataops_core.systems.dbt.answers import Node
 from dataops_core.systems.dbt.client import MANIFEST, SOURCES, DbtClient, Project, Ran, upstream_failed
 from dataops_core.systems.dbt.details import DbtDetails, DbtModelDetails, DbtSourceDetails
+from dataops_core.systems.dbt.responses import Node
 from dataops_core.systems.dbt.settings import DbtModelStage, DbtSourceStage
 
 SHOWN = 5

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dataops_core.errors import PermissionDenied
+from dataops_core.errors import NotFound, PermissionDenied
 from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, TopicDetails
@@ -135,6 +136,33 @@ def reader_details(waits: Sequence[Waiting], client: KafkaClient) -> dict[str, A
         "records_until_lost": left,
         "records_kept": kept,
     }
+
+
+def read_by_group(client: KafkaClient, group: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an observation has of a reader that commits in a group, and the fields of its `ReaderDetails`."""
+    committed: Mapping[tuple[str, int], int] = {}
+    with suppress(NotFound):  # it is created with the first commit
+        committed = client.group(group).committed or {}
+    if not committed:
+        return {"notes": (f"the group {group} has never committed an offset",)}, {}
+    waits = [
+        waiting(client, client.topic(topic), {number: at for (name, number), at in committed.items() if name == topic})
+        for topic in sorted({topic for topic, _ in committed})
+    ]
+    since = min((wait.since for wait in waits if wait.since is not None), default=None)
+    newest = max((wait.newest for wait in waits if wait.newest is not None), default=None)
+    progress = since if any(wait.behind for wait in waits) else newest
+    records = [wait.records for wait in waits]
+    found = {
+        "progress_time": progress,
+        "progress_source": ProgressSource.DERIVED if progress is not None else None,
+        "position": sum(committed.values()),
+        "lag_records": None if None in records else sum(number or 0 for number in records),
+        "pending_since": since,
+        "newest_passed": max((w.passed for w in waits if w.passed is not None), default=None),
+        "notes": tuple(note for wait in waits for note in wait.notes),
+    }
+    return found, reader_details(waits, client)
 
 
 def _nearest_retention(waits: Sequence[Waiting]) -> Waiting | None:

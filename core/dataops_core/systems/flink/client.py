@@ -1,0 +1,157 @@
+"""Flink's REST API, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+from dataops_core.config import without_user_info
+from dataops_core.errors import BadAnswer, NotFound
+from dataops_core.systems.flink.responses import (
+    Checkpoints,
+    Failure,
+    Job,
+    Overview,
+    Range,
+    Vertex,
+    read_checkpoints,
+    read_failures,
+    read_jobs,
+    read_names,
+    read_overview,
+    read_ranges,
+    read_values,
+    read_vertices,
+)
+from dataops_core.systems.flink.settings import FlinkSettings
+from dataops_core.transport.bounded import Malformed
+from dataops_core.transport.deadlines import within
+from dataops_core.transport.http import get_json
+
+T = TypeVar("T")
+FAILURES = 20
+"""Failures of a job that are read."""
+VERTICES = 30
+"""Vertices whose metrics are read: each takes two requests."""
+METRICS = 30
+"""Metrics of a vertex that are asked for: their names are part of the address."""
+OF_TASKS = ("currentInputWatermark", "backPressuredTimeMsPerSecond", "busyTimeMsPerSecond")
+OF_SOURCES = (".pendingRecords", ".currentOutputWatermark")
+"""Ends of the names of metrics of operators that are sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What Flink reports of a job.
+
+    Attributes:
+        checkpoints: `None` where checkpointing is not enabled.
+        failures: The newest ones that Flink keeps, the newest first.
+        restarts: Since it was submitted; `None` where it does not run.
+        metrics: Of each vertex by its id, over its subtasks.
+    """
+
+    vertices: tuple[Vertex, ...]
+    checkpoints: Checkpoints | None
+    failures: tuple[Failure, ...]
+    restarts: int | None
+    metrics: Mapping[str, Mapping[str, Range]]
+
+
+class FlinkClient:
+    """A Flink cluster; safe to share between threads. Each method raises ClientError.
+
+    `/jobs/ID/config` and `/jobmanager/config` are never asked for: they may show credentials.
+
+    Args:
+        name: The component's name.
+        settings: Where it is and who we are.
+        timeout: Deadline of each request, in seconds.
+    """
+
+    def __init__(self, name: str, settings: FlinkSettings, timeout: float = 8.0) -> None:
+        self.name = name
+        self.target = without_user_info(settings.url.rstrip("/"))
+        self.where = f"{name} {self.target}"
+        self._settings = settings
+        self._timeout = timeout
+
+    def overview(self) -> Overview:
+        """Return the cluster's version and task slots."""
+        return self._read("/overview", read_overview)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return all jobs that the JobManager remembers, the newest first."""
+        return self._read("/jobs/overview", read_jobs)
+
+    def job(self, name: str) -> Job:
+        """Return the newest job of a name, or the one of an id; NotFound where there is none."""
+        jobs = self.jobs()
+        found = next((job for job in jobs if name in (job.name, job.job_id)), None)
+        if found is None:
+            raise NotFound(f"{self.where}: there is no job {name} among {len(jobs)} jobs")
+        return found
+
+    def report(self, job: Job) -> JobReport:
+        """Return what Flink reports of a job, all within one deadline."""
+        with within(self._timeout):
+            vertices = self._read(_path(job.job_id), read_vertices)
+            return JobReport(
+                vertices=vertices,
+                checkpoints=self._checkpoints(job.job_id),
+                failures=self._read(f"{_path(job.job_id)}/exceptions?maxExceptions={FAILURES}", read_failures),
+                restarts=self._restarts(job.job_id),
+                metrics={
+                    vertex.vertex_id: self._metrics(job.job_id, vertex) if job.state == "RUNNING" else {}
+                    for vertex in vertices[:VERTICES]
+                },
+            )
+
+    def topics(self, job: Job) -> tuple[str, ...]:
+        """Return the topics that the Kafka sources of a job read."""
+        mark, found = ".KafkaSourceReader.topic.", set[str]()
+        with within(self._timeout):
+            for vertex in self._read(_path(job.job_id), read_vertices)[:VERTICES]:
+                for name in self._read(_metrics_path(job.job_id, vertex), read_names):
+                    if mark in name and ".partition." in name:
+                        found.add(name.partition(mark)[2].rpartition(".partition.")[0])
+        return tuple(sorted(found))
+
+    def _checkpoints(self, job: str) -> Checkpoints | None:
+        try:
+            return self._read(f"{_path(job)}/checkpoints", read_checkpoints)
+        except NotFound:  # checkpointing is not enabled
+            return None
+
+    def _restarts(self, job: str) -> int | None:
+        number = self._read(f"{_path(job)}/metrics?get=numRestarts", read_values).get("numRestarts")
+        return int(number) if number is not None and number >= 0 else None
+
+    def _metrics(self, job: str, vertex: Vertex) -> Mapping[str, Range]:
+        path = _metrics_path(job, vertex)
+        names = [name for name in self._read(path, read_names) if _is_wanted(name)][:METRICS]
+        if not names:
+            return {}
+        get = ",".join(quote(name, safe="") for name in names)
+        return self._read(f"{path}?get={get}&agg=min,max,sum", read_ranges)
+
+    def _read(self, path: str, read: Callable[[object], T]) -> T:
+        answer = get_json(self.where, self._settings, path, self._timeout)
+        try:
+            return read(answer)
+        except Malformed as error:
+            raise BadAnswer(f"{self.where}: the answer is not that of Flink: it {error}") from error
+
+
+def _path(job: str) -> str:
+    return f"/jobs/{quote(job, safe='')}"
+
+
+def _metrics_path(job: str, vertex: Vertex) -> str:
+    return f"{_path(job)}/vertices/{quote(vertex.vertex_id, safe='')}/subtasks/metrics"
+
+
+def _is_wanted(name: str) -> bool:
+    return name in OF_TASKS or (name.startswith("Source") and name.endswith(OF_SOURCES))

@@ -1,0 +1,153 @@
+"""Flink: a cluster, and jobs with what waits in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dataops_core.health.observation import Activity, Observation, ProgressSource
+from dataops_core.systems.flink.client import FlinkClient, JobReport
+from dataops_core.systems.flink.details import FlinkDetails, FlinkJobDetails
+from dataops_core.systems.flink.responses import Job, Range, Vertex, watermark
+from dataops_core.systems.flink.settings import FlinkJobStage
+from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.probe import read_by_group
+from dataops_core.transport.reasons import line
+
+SHOWN = 5
+"""Jobs that are named; the others are counted."""
+RECENT = timedelta(minutes=10)
+"""How far back failures count."""
+
+
+def observe_flink(client: FlinkClient) -> tuple[str, Observation]:
+    """Return one line about a cluster, and what was observed of it."""
+    now = datetime.now(UTC)
+    overview, jobs = client.overview(), client.jobs()
+    newest = {job.name: job for job in reversed(jobs)}
+    failed = sorted(name for name, job in newest.items() if job.state == "FAILED")
+    more = f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+    details = FlinkDetails(
+        version=overview.version,
+        task_managers=overview.task_managers,
+        slots=overview.slots,
+        slots_free=overview.slots_free,
+        jobs_running=sum(job.state == "RUNNING" for job in jobs),
+        jobs_failed=len(failed),
+        failed=", ".join(failed[:SHOWN]) + more or None,
+    )
+    detail = f"version {line(overview.version)}, {overview.task_managers} TaskManagers"
+    return detail, Observation(stage=client.name, observed_at=now, details=details)
+
+
+def observe_job(stage: FlinkJobStage, client: FlinkClient, kafka: KafkaClient | None) -> Observation:
+    """Observe a job.
+
+    Its progress is that of its consumer group, or its watermark. Else, where no record waits in front of its sources,
+    it is the time at which its newest checkpoint was triggered: all that had come by then has been taken in.
+    """
+    now = datetime.now(UTC)
+    job = client.job(stage.job)
+    report = client.report(job)
+    about = _about(job, report, now)
+    if job.state == "RUNNING" and about["tasks_running"] < about["tasks"]:
+        about["slots_free"] = client.overview().slots_free
+    more: dict[str, Any] = {}
+    if kafka is not None and stage.group is not None:
+        found, more = read_by_group(kafka, stage.group)
+    else:
+        found = _progress(stage, about, report)
+    checkpoint = report.checkpoints.completed_at if report.checkpoints is not None else None
+    return Observation(
+        stage=stage.name,
+        observed_at=now,
+        activity=Activity.PAUSED if job.state == "SUSPENDED" else Activity.UNKNOWN,
+        advanced_at=checkpoint,
+        notes=(
+            f"the job is {job.state} with {job.tasks_running} of {job.tasks} tasks",
+            *found.pop("notes", ()),
+        ),
+        details=FlinkJobDetails(**about, **more),
+        **found,
+    )
+
+
+def _progress(stage: FlinkJobStage, about: Mapping[str, Any], report: JobReport) -> dict[str, Any]:
+    pending, checkpoints = about["pending_records"], report.checkpoints
+    progress = None
+    if stage.event_time:
+        progress = about["watermark"]
+    elif pending == 0 and checkpoints is not None:
+        progress = checkpoints.triggered_at
+    return {
+        "progress_time": progress,
+        "progress_source": ProgressSource.DERIVED if progress is not None else None,
+        "lag_records": pending,
+    }
+
+
+def _about(job: Job, report: JobReport, now: datetime) -> dict[str, Any]:
+    recent = [failure for failure in report.failures if now - failure.at <= RECENT]
+    newest = report.failures[0] if report.failures else None
+    done = report.checkpoints
+    return {
+        "job_id": job.job_id,
+        "job_state": job.state,
+        "job_started": job.started_at,
+        "state_changed": job.changed_at,
+        "tasks": job.tasks,
+        "tasks_running": job.tasks_running,
+        "restarts": report.restarts,
+        "failures_recent": len(recent),
+        "failed_at": newest.at if newest is not None else None,
+        "cause": newest.cause if newest is not None else None,
+        "checkpointing": done is not None,
+        "checkpoints_completed": done.completed if done is not None else None,
+        "checkpoints_failed": done.failed if done is not None else None,
+        "checkpoint_completed": done.completed_at if done is not None else None,
+        "checkpoint_duration": done.duration if done is not None else None,
+        "checkpoint_size": done.size if done is not None else None,
+        "checkpoint_failed": done.failed_at if done is not None else None,
+        "checkpoint_failure": done.failure if done is not None else None,
+        **_metrics(report),
+    }
+
+
+def _metrics(report: JobReport) -> dict[str, Any]:
+    sources = [found for _, found in _of(report, ".currentOutputWatermark")]
+    inputs = [found for _, found in _of(report, "currentInputWatermark")]
+    oldest, missing = watermark(each.least for each in sources)
+    newest, _ = watermark(each.most for each in sources)
+    least, unbegun = watermark(each.least for each in (*sources, *inputs))
+    pending = [found.total for _, found in _of(report, ".pendingRecords")]
+    held, share = _most(report, "backPressuredTimeMsPerSecond")
+    busiest, busy = _most(report, "busyTimeMsPerSecond")
+    return {
+        "pending_records": int(sum(p for p in pending if p is not None)) if pending and None not in pending else None,
+        "watermark": None if unbegun else least,
+        "source_watermark_newest": newest,
+        "source_watermark_oldest": None if missing else oldest,
+        "watermark_missing": missing if sources else None,
+        "backpressured": held,
+        "backpressure": share,
+        "busiest": busiest,
+        "busy": busy,
+    }
+
+
+def _of(report: JobReport, metric: str) -> Iterator[tuple[Vertex, Range]]:
+    """Yield a metric of all vertices: of the tasks themselves, or with a dot before it of operators."""
+    for vertex in report.vertices:
+        for name, found in report.metrics.get(vertex.vertex_id, {}).items():
+            if name == metric or (metric.startswith(".") and name.endswith(metric)):
+                yield vertex, found
+
+
+def _most(report: JobReport, metric: str) -> tuple[str | None, float | None]:
+    """Return the vertex of which a metric in milliseconds per second is largest, and that as a share."""
+    known: Iterable[tuple[str, float]] = (
+        (vertex.name, found.most) for vertex, found in _of(report, metric) if found.most is not None and found.most >= 0
+    )
+    name, most = max(known, key=lambda pair: pair[1], default=(None, None))
+    return name, (min(1.0, most / 1000) if most is not None else None)
