@@ -140,7 +140,7 @@ def _hop(hop: CanaryHop, stage: StageSettings | None, canary: Canary, clients: C
     kind = clients.registry.stage_kind(stage.kind)
     prepare(kind)  # before the record is sent, and in no hop's time
     if kind is None or kind.find_canary is None:
-        raise ConfigError(f"a canary cannot be seen in {hop.name}")
+        raise ConfigError(f"a canary cannot be detected in {hop.name}")
     return Hop(hop.name, kind.find_canary(stage, clients, where), hop.late_after or stage.lag_ok)
 
 
@@ -200,7 +200,7 @@ class _Watch:
     def __init__(self, hop: Hop, sent: Sent, began: float, stop: Event) -> None:
         self.hop = hop
         self.after: float | None = None
-        self.error: str | None = "no answer yet"
+        self.error: str | None = "no response yet"
         self._sent, self._began, self._stop = sent, began, stop
         Thread(target=self._run, name=f"canary {hop.name}", daemon=True).start()
 

@@ -4,7 +4,7 @@ DataopsError
 ├── ConfigError            the settings are wrong: what, where, and the mend
 ├── ClientError            a component did not do what was asked
 │   ├── Unreachable        no connection: refused, no route, name unknown
-│   ├── TimedOut           no answer within the deadline
+│   ├── TimedOut           no response within the deadline
 │   ├── AuthenticationFailed   it does not take our credentials (401)
 │   ├── PermissionDenied   it knows us, and we may not do that (403)
 │   ├── NotFound           the component answers, but has no such topic, table, DAG …
@@ -70,7 +70,7 @@ class NoWorkers(TimedOut):
 
 
 class AuthenticationFailed(ClientError):
-    """The component refused our credentials."""
+    """The component rejected our credentials."""
 
     kind = "credentials_refused"
 

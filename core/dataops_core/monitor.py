@@ -96,7 +96,7 @@ class _Runner:
             return self._began is None or time.monotonic() - self._began >= self._deadline
 
     def report(self) -> ProbeResult | None:
-        """Return the newest result, or that there has been no answer within the deadline."""
+        """Return the newest result, or that there has been no response within the deadline."""
         with self._lock:
             if self._began is None or self._began_at is None:
                 return self._result
@@ -107,7 +107,7 @@ class _Runner:
                 self.probe.template,
                 started_at=self._began_at,
                 duration=waited,
-                error=f"{self.probe.template.component}: no answer within {self._deadline:g} s",
+                error=f"{self.probe.template.component}: no response within {self._deadline:g} s",
                 error_kind=TimedOut.kind,
             )
 
@@ -144,7 +144,7 @@ class Monitor:
 
     @property
     def complete(self) -> bool:
-        """Whether each probe has had its say: a result, or that there was no answer within the deadline."""
+        """Whether each probe has had its say: a result, or that there was no response within the deadline."""
         return all(runner.report() is not None for runner in self._runners)
 
     def once(self, within: float | None = None, *, due_only: bool = False) -> HealthSnapshot:
@@ -170,7 +170,7 @@ class Monitor:
             on_snapshot: Called in the monitor's own thread with each new snapshot.
         """
         if self._thread is not None:
-            raise RuntimeError("the monitor runs already")
+            raise RuntimeError("the monitor is already running")
         self._thread = Thread(target=self._watch, args=(on_snapshot,), name="monitor", daemon=True)
         self._thread.start()
 
@@ -197,7 +197,7 @@ class Monitor:
             try:
                 snapshot = self._evaluate()
             except Exception as error:  # noqa: BLE001 - what cannot be concluded now must not end the watching
-                log.error("no conclusion from what was seen: %s: %s", type(error).__name__, error)  # noqa: TRY400
+                log.error("evaluation failed: %s: %s", type(error).__name__, error)  # noqa: TRY400
             else:
                 on_snapshot(snapshot)
             forced = self._wake.wait(self._refresh)

@@ -70,7 +70,7 @@ class Pattern:
             find([""])
         except pa.ArrowInvalid as error:
             reason = str(error).removeprefix("Invalid regular expression: ")
-            raise BadPattern(f'"{source}" is no regular expression: {reason}') from None
+            raise BadPattern(f'"{source}" is not a valid regular expression: {reason}') from None
         return find
 
 

@@ -23,12 +23,12 @@ from dataops_exporter.web import WebConfigFile
 
 DEFAULT_PORT = 9877
 STOP_WITHIN = 10.0
-"""Seconds that requests have to finish once the exporter is told to stop."""
+"""Seconds that requests have to finish once the exporter is stopped."""
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
     return int(text)
 
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"listening on {arguments.host}:{server.server_port}")
     while signals.get() == signal.SIGHUP:
         refused = service.reload()
-        say(f"{refused}; the settings before go on" if refused else f"{config} is read anew")
+        say(f"{refused}; the previous settings stay active" if refused else f"{config} reloaded")
     server.stop(STOP_WITHIN)
     service.stop()
     return 0

@@ -114,7 +114,7 @@ class ClusterScan:
             except DataopsError as failure:
                 error = str(failure)
             except Exception as failure:  # noqa: BLE001 - a survey with a bug must not end the others
-                error = f"the survey itself failed: {type(failure).__name__}: {failure}"
+                error = f"the cluster scan itself failed: {type(failure).__name__}: {failure}"
             took = time.monotonic() - began
             with self._lock:
                 self._samples = answer

@@ -59,7 +59,7 @@ class Pages:
             page = self._page(path, environ)
         except Exception as error:  # noqa: BLE001 - a page with a bug must not end the others
             say(f"{path} failed: {type(error).__name__}: {error}")
-            page = Page.text("it failed; the exporter's log says why\n", "500 Internal Server Error")
+            page = Page.text("request failed; see the exporter's log\n", "500 Internal Server Error")
         self._service.count(path if path in self._pages else "other", page.status.split()[0])
         start_response(page.status, [*page.headers, ("Content-Length", str(len(page.body)))])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else page.body]

@@ -35,7 +35,7 @@ NOWHERE = re.compile("[\0\ud800-\udfff]")
 
 def _bcrypt_hash(text: str) -> str:
     if not BCRYPT.fullmatch(text):
-        raise ValueError("is no bcrypt hash; make one with `htpasswd -nBC 10 NAME`")
+        raise ValueError("is not a bcrypt hash; create one with `htpasswd -nBC 10 NAME`")
     return text
 
 
@@ -55,7 +55,7 @@ class TlsServerConfig(Section):
     @model_validator(mode="after")
     def _one_needs_the_other(self) -> TlsServerConfig:
         if (self.client_auth_type == "NoClientCert") != (self.client_ca_file is None):
-            raise ValueError("client_ca_file and a client_auth_type that verifies come together")
+            raise ValueError("client_ca_file requires a client_auth_type that verifies, and the reverse")
         if self.min_version > self.max_version:
             raise ValueError("min_version is above max_version")
         return self
@@ -147,7 +147,7 @@ class WebConfigFile:
                     state = self._state()
                 except ConfigError as error:
                     self.last_reload_successful = False
-                    self._say(f"{error}; the web configuration before it goes on")
+                    self._say(f"{error}; the previous web configuration stays active")
                 self._seen = state
             return self._guard
 
@@ -167,7 +167,7 @@ def _parse(path: Path) -> WebConfig:
         text = read_text(path, LINE)
         if strange := NOT_YAML.search(text):
             line = text.count("\n", 0, strange.start()) + 1
-            raise ConfigError(f"{path}: line {line}: YAML allows no U+{ord(strange[0]):04X}")
+            raise ConfigError(f"{path}: line {line}: YAML does not allow U+{ord(strange[0]):04X}")
         bare = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
         content = {} if bare else load_yaml(text, partial(strictyaml.dirty_load, allow_flow_style=True)).data
     except OSError as error:
@@ -183,7 +183,7 @@ def _parse(path: Path) -> WebConfig:
         raise ConfigError(f"{path}: must be a mapping with {', '.join(WebConfig.model_fields)}")
     for place, text in _texts(content):
         if strange := NOWHERE.search(text):
-            raise ConfigError(f"{path}: {place}: has a U+{ord(strange[0]):04X}, which nothing here may have")
+            raise ConfigError(f"{path}: {place}: has a U+{ord(strange[0]):04X}, which is not allowed here")
     try:
         return WebConfig.model_validate(_without_empty(content))
     except ValidationError as error:
@@ -239,7 +239,7 @@ def _tls_context(config: TlsServerConfig, folder: Path) -> ssl.SSLContext:
 
 def _no_password() -> str:
     """Refuse an encrypted key, which OpenSSL would otherwise ask the terminal about."""
-    raise ValueError("the key is encrypted; give one that is not")
+    raise ValueError("the key is encrypted; use one without a password")
 
 
 def _reason(error: Exception) -> str:

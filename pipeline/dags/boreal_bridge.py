@@ -65,7 +65,7 @@ def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -
 with DAG(
     "load_reference_data",
     schedule="@daily",
-    doc_md="Flights, weather, airports, products and shipments from the object store into `bronze`, replaced whole.",
+    doc_md="Replace flights, weather, airports, products and shipments in `bronze` by the object store's.",
     **COMMON,
 ) as dag:
     job(dag, outlets=[REFERENCE])
@@ -74,7 +74,7 @@ with DAG(
     "conform_readings",
     # By the reference data as well: on a new stack the first run by time comes before it, and has to wait for it.
     schedule=AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(dt.timedelta(minutes=5)), assets=[REFERENCE]),
-    doc_md="What is new in `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
+    doc_md="Merge new rows of `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,
 ) as dag:
     job(dag, [BRONZE, REFERENCE], [SILVER])
@@ -82,10 +82,10 @@ with DAG(
 with DAG(
     "reconcile_logger_dumps",
     schedule=dt.timedelta(minutes=10),
-    doc_md="New dumps of loggers against `silver.readings`, which is filled with what the stream has lost.",
+    doc_md="Compare new logger dumps with `silver.readings`, and add the readings that the stream lost.",
     params={
         "max_files": Param(
-            1000, type="integer", minimum=1, maximum=100_000, description="Dumps that one run takes at the most."
+            1000, type="integer", minimum=1, maximum=100_000, description="Maximum number of dumps per run."
         )
     },
     **COMMON,
@@ -96,8 +96,8 @@ with DAG(
     "assess_shipments",
     schedule=[SILVER],
     doc_md=(
-        "What each shipment was exposed to, from `silver.readings`, into `gold.shipment_exposure`: written to a branch,"
-        " audited, published; complete lots are tagged and noted in `gold.lot_releases`."
+        "Compute the exposure of each shipment from `silver.readings` into `gold.shipment_exposure`: write to a branch,"
+        " audit, publish. Tag complete lots, and record them in `gold.lot_releases`."
     ),
     **COMMON,
 ) as dag:
@@ -109,33 +109,35 @@ RECALIBRATION = {
         type="string",
         pattern=r"^\S{1,64}$",
         title="Logger",
-        description="Whose readings are stated anew: BL-0701-0004.",
+        description="Logger whose readings are restated, such as BL-0701-0004.",
     ),
     "correction_c": Param(
         type="number",
         minimum=-5,
         maximum=5,
         title="Correction",
-        description="Degrees Celsius that are added to what the logger reports.",
+        description="Correction in degrees Celsius, added to the logger's values.",
     ),
-    "valid_from": Param(**INSTANT, title="Valid from", description="First instant of measurement, with a time zone."),
+    "valid_from": Param(
+        **INSTANT, title="Valid from", description="First measurement time that it is valid for, with a time zone."
+    ),
     "valid_until": Param(
         None,
         type=["null", "string"],
         format="date-time",
         title="Valid until",
-        description="First instant of measurement that it is not valid for any more; empty while it stands.",
+        description="First measurement time that it is no longer valid for; empty if it has no end.",
     ),
     "calibration_id": Param(
         type="string",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         title="Certificate",
-        description="Its number, which no other certificate may have.",
+        description="Its number, which must be unique.",
     ),
     "issued_at": Param(
         **INSTANT,
         title="Issued at",
-        description="Of the certificates that are valid at a time, the one that was issued last counts.",
+        description="If several certificates are valid at a time, the one that was issued last applies.",
     ),
 }
 
@@ -144,8 +146,8 @@ with DAG(
     schedule=None,
     params=RECALIBRATION,
     doc_md=(
-        "A certificate that came later for one logger: into `bronze.recalibrations`, and the logger's rows of"
-        " `silver.readings` stated anew. The earlier ones stay readable at the tag `before_<certificate>`."
+        "Apply a later calibration certificate of one logger: add it to `bronze.recalibrations`, and restate the"
+        " logger's rows of `silver.readings`. The earlier rows stay readable at the tag `before_<certificate>`."
     ),
     **COMMON,
 ) as dag:
@@ -154,7 +156,7 @@ with DAG(
 with DAG(
     "create_views",
     schedule=[SILVER],
-    doc_md="The quality officer's views in `gold`, from the files in `sql`, once the tables that they read are there.",
+    doc_md="Create the quality officer's views in `gold` from the files in `sql`, once their tables exist.",
     **COMMON,
 ) as dag:
     job(dag, [SILVER])
@@ -162,31 +164,31 @@ with DAG(
 with DAG(
     "maintain_tables",
     schedule="@hourly",
-    doc_md="Upkeep of all tables through Trino: small files put together, manifests rewritten, old snapshots and orphan"
-    " files removed. What a tag, a branch or a job still needs stays.",
+    doc_md="Maintain all tables through Trino: compact small files, rewrite manifests, remove old snapshots and orphan"
+    " files. Data that a tag, a branch or a job still needs is kept.",
     params={
         "tables": Param(
             "",
             type="string",
             pattern=r"^([a-z0-9_]+\.[a-z0-9_]+( [a-z0-9_]+\.[a-z0-9_]+)*)?$",
             title="Tables",
-            description="namespace.table, with a space between two; all where it is empty.",
+            description="Tables as namespace.table, separated by spaces; empty for all.",
         ),
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would be done."),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Only print what would be done."),
         "retention_hours": Param(
             2.0,
             type="number",
             minimum=0,
             maximum=8760,
             title="Retention",
-            description="Snapshots that are younger stay, in hours.",
+            description="Minimum age of the snapshots to expire, in hours.",
         ),
         "file_size_threshold": Param(
             "64MB",
             type="string",
             pattern=r"^[0-9]+(\.[0-9]+)?(B|kB|MB|GB)$",
             title="File size",
-            description="Data files that are smaller are put together.",
+            description="Data files that are smaller are compacted.",
         ),
     },
     **COMMON,
@@ -196,27 +198,27 @@ with DAG(
 with DAG(
     "replay_rejected",
     schedule=None,
-    doc_md="After a fix: records in `bronze.rejected_readings` that are readings now into `bronze.readings`, once.",
+    doc_md="After a fix: copy records of `bronze.rejected_readings` that are valid now into `bronze.readings`.",
     params={
         "quoted_numbers": Param(
             False,
             type="boolean",
             title="Quoted numbers",
-            description='Whether a temperature or sequence that was sent as a text, such as "4.5", counts.',
+            description='Accept a temperature or sequence that was sent as text, such as "4.5".',
         ),
         "reason": Param(
             "",
             type="string",
             maxLength=200,
             title="Reason",
-            description="Only records whose reason starts so, e.g. wrong-type; all where it is empty.",
+            description="Only records whose reason starts with this text, such as wrong-type; empty for all.",
         ),
         "limit": Param(
             0,
             type="integer",
             minimum=0,
             title="Limit",
-            description="So many records at the most, the oldest first; 0 for all.",
+            description="Maximum number of records, oldest first; 0 for all.",
         ),
     },
     **COMMON,

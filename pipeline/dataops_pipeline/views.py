@@ -84,7 +84,7 @@ def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
     """
     found = list(queries(folder))
     if not found:
-        raise JobError(f"no SQL in {folder}: the views are made from a clone of the project")
+        raise JobError(f"no SQL in {folder}: creating views needs a clone of the project")
     execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     catalog, schema = SCHEMA.split(".")
     known: dict[str, str] = dict(

@@ -238,7 +238,7 @@ async def test_the_filter_shows_what_matches_and_a_wrong_pattern_changes_nothing
         assert "conform" not in text.split("land is stuck")[1].split("affected  bronze")[0]
         await pilot.press("slash", *"(", "enter")
         text = await until_shown(
-            console.app, lambda text: '"(" is no regular expression: missing )' in text, "what is wrong"
+            console.app, lambda text: '"(" is not a valid regular expression: missing )' in text, "what is wrong"
         )
         assert "■ stuck" in text, "as before"
         await pilot.press("escape")

@@ -47,7 +47,7 @@ RECORDS = [
 ]
 BY_SCHEMA = [
     replace(record(0, b"\0\0\0\0\7\x0e"), decoded=Decoded(7, text='{"id": 7, "town": "Ausable"}')),
-    replace(record(1, b"\0\0\0\0\x08\1"), decoded=Decoded(8, reason="schema registry http://r: knows no schema 8")),
+    replace(record(1, b"\0\0\0\0\x08\1"), decoded=Decoded(8, reason="schema registry http://r: has no schema 8")),
 ]
 
 
@@ -230,7 +230,7 @@ async def test_what_names_a_schema_is_shown_by_it_or_as_hex_with_the_reason(cons
     async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
         await command(pilot, "peek by-schema")
         text = await until_shown(console.app, lambda text: "not decoded: " in text, "the newest record in full")
-        assert "schema registry http://r: knows no schema 8" in text
+        assert "schema registry http://r: has no schema 8" in text
         assert "00 00 00 00 08 01" in text
         await pilot.press("G")
         text = await until_shown(console.app, lambda text: "schema 7 of 6 bytes" in text, "the oldest record in full")
@@ -269,7 +269,7 @@ async def test_a_peek_goes_on_holds_still_and_begins_elsewhere(console: Console,
         assert kafka.starts[1] == Start(offset=3)
         assert kafka.stops[0].is_set()
         await pilot.press("f", *"yesterday", "enter")
-        await until_shown(console.app, lambda text: "is no place to begin" in text, "what may be typed")
+        await until_shown(console.app, lambda text: "is not a start position" in text, "what may be typed")
 
 
 async def test_a_topic_that_is_not_there_is_said(console: Console, kafka: FakeKafka) -> None:

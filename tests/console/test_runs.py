@@ -159,7 +159,7 @@ async def test_a_long_log_is_there_from_its_first_line_and_is_searched(console: 
         await pilot.press("g")
         await until_shown(console.app, lambda text: "row 0" in text and "row 8" in text, "the first line")
         await pilot.press("slash", *"town (")
-        await until_shown(console.app, lambda text: "is no regular expression" in text, "what is wrong")
+        await until_shown(console.app, lambda text: "is not a valid regular expression" in text, "what is wrong")
         await pilot.press("backspace", "backspace", *" .[ab]", "enter")
         await until_shown(console.app, lambda text: "1 of 2 lines that" in text and "town (a)" in text, "the first")
         await pilot.press("n")

@@ -69,8 +69,8 @@ async def test_a_filter_that_is_wrong_says_so_and_the_one_before_stays(console: 
         await pilot.press("slash", *"conf")
         await until_shown(console.app, lambda text: "assess" not in text, "the filter")
         await pilot.press("(")
-        text = await until_shown(console.app, lambda text: "is no regular expression" in text, "what is wrong")
-        assert '"conf(" is no regular expression: missing ): conf(' in text
+        text = await until_shown(console.app, lambda text: "is not a valid regular expression" in text, "what is wrong")
+        assert '"conf(" is not a valid regular expression: missing ): conf(' in text
         assert "conform" in text
         assert "assess" not in text, "as before"
         await pilot.press("enter")
@@ -227,13 +227,13 @@ async def test_a_dag_that_airflow_does_not_have_opens_no_form(
         if dag_id == "nope":
             raise NotFound("airflow http://airflow: not found (404)")
         if dag_id == "late":
-            raise TimedOut("airflow http://airflow: no answer within 5 s")
+            raise TimedOut("airflow http://airflow: no response within 5 s")
         return ()
 
     monkeypatch.setattr("dataops_core.systems.airflow.runs.params", params)
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         console.monitor.push(well())
-        for dag_id, said in (("nope", 'no such DAG: "nope"'), ("late", "no answer within 5 s")):
+        for dag_id, said in (("nope", 'no such DAG: "nope"'), ("late", "no response within 5 s")):
             await command(pilot, f"trigger {dag_id}")
             await until_shown(console.app, lambda text, said=said: said in text, "why not")
             assert len(console.app.screen_stack) == 1

@@ -24,7 +24,7 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "there is no settings file"),
+        ([], "no settings file found"),
         (["--replay", "nowhere.sqlite"], "there is no recording at nowhere.sqlite"),
         (["--replay", __file__], "is not a recording"),
         (["r.sqlite"], "r.sqlite is a recording to replay: dataops-tui --replay r.sqlite"),

@@ -58,7 +58,7 @@ def test_a_hop_that_stands_still_is_named(stack: Stack, landing: None) -> None:
         code, told, said = send(stack, "--timeout", "20")
         assert time.monotonic() - began > 19
         assert code == 4, said
-        assert "the first hop that has not seen it is bronze.readings" in said
+        assert "the first hop without it is bronze.readings" in said
         assert [p["outcome"] for p in told["passages"]] == ["seen", "missing", "missing", "missing"]
     finally:
         stack.local("start", "land_readings")

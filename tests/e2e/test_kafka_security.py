@@ -294,7 +294,7 @@ def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("properties", "layer", "mend"),
     [
-        ({"ssl_ca_location": "other"}, Layer.TLS, 'name the authority that has signed it: kafka.properties."ssl.ca'),
+        ({"ssl_ca_location": "other"}, Layer.TLS, 'set the CA that signed it: kafka.properties."ssl.ca'),
         ({"security_protocol": "SASL_PLAINTEXT"}, Layer.PROTOCOL, f"It speaks TLS at port {SCRAM}: set"),
         ({"sasl_password": "wrong"}, Layer.AUTHENTICATION, "Renew the credentials of kafka"),
     ],

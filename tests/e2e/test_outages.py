@@ -220,7 +220,7 @@ async def test_trino_hung(stack: Stack) -> None:
             blind = ["trino.shipment_exposure"]
             seen = await look_until(stack, "trino is down", lambda s: down(s, "trino", blind), within=60)
             assert_others_live(seen, {"trino"}, [name for name in STAGES if name not in blind])
-            assert "no answer within" in seen["components"]["trino"]["error"]
+            assert "no response within" in seen["components"]["trino"]["error"]
             await until_row(pilot, blind[0], "? unknown", 60)
             await asyncio.to_thread(refuse_quickly, stack)
         finally:
@@ -233,7 +233,7 @@ def refuse_quickly(stack: Stack) -> None:
     done = stack.dataops("sql", "SELECT 1", timeout=60)
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1
-    assert "no answer within" in done.stderr
+    assert "no response within" in done.stderr
 
 
 async def test_airflow_down(stack: Stack) -> None:

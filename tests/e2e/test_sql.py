@@ -85,7 +85,7 @@ def test_a_query_of_what_is_real_gives_what_the_docs_show(stack: Stack, tables: 
 def test_the_views_are_made_once(stack: Stack, tables: None) -> None:
     views = [query.name for query in queries() if query.is_view]
     job(stack, "create_views")
-    assert f"0 views made, {len(views)} unchanged" in job(stack, "create_views")
+    assert f"0 views created, {len(views)} unchanged" in job(stack, "create_views")
     for name in views:
         assert stack.dataops("sql", f"SELECT * FROM lake.gold.{name} LIMIT 1").returncode == 0
 

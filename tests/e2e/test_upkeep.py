@@ -56,11 +56,11 @@ def test_replay_moves_each_record_once_also_when_it_was_killed_between_its_commi
     assert done.returncode == 9
     assert stack.sql(RECORDS)[0] == {"records": landed + quoted, "places": landed}, "in both tables for now"
     said = job(stack, "replay_rejected", BOREAL_PARAM_QUOTED_NUMBERS="true")
-    assert f"0 are new in lake.bronze.readings, {quoted} were there already" in said
+    assert f"0 are new in lake.bronze.readings, {quoted} existed already" in said
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
     assert stack.sql(QUOTED)[0]["n"] == 0
     said = job(stack, "replay_rejected", BOREAL_PARAM_QUOTED_NUMBERS="true")
-    assert "none of the rejected records is a reading now" in said
+    assert "none of the rejected records is valid now" in said
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
 
 

@@ -52,7 +52,7 @@ def fails(
     ids=["silence", "headers", "continue", "body", "chunks", "gzip of nothing"],
 )
 def test_what_drips_ends_at_the_deadline(misbehave: Callable[[Talk], None]) -> None:
-    fails(version, misbehave, TimedOut, r"no answer within 0\.6 s")
+    fails(version, misbehave, TimedOut, r"no response within 0\.6 s")
 
 
 @pytest.mark.parametrize("path", ["/v1/oauth/tokens", "/auth/token"])
@@ -68,13 +68,13 @@ def test_a_login_has_the_deadline_too(path: str) -> None:
 @pytest.mark.parametrize(
     ("misbehave", "text"),
     [
-        (lambda talk: talk.forever(b"HTTP/1.1 100 Continue\r\n\r\n"), "headers have more than 256 KiB"),
+        (lambda talk: talk.forever(b"HTTP/1.1 100 Continue\r\n\r\n"), "headers are larger than 256 KiB"),
         (lambda talk: (talk.send(b"HTTP/1.1 200 OK\r\n"), talk.forever(b"X: y\r\n")), "100 headers|256 KiB"),
-        (lambda talk: (talk.head(), talk.forever(b" " * 2**20)), "body has more than 32 MiB"),
-        (lambda talk: (talk.head(length=600 * 2**20), talk.forever(b" " * 2**20)), "body has more than 32 MiB"),
+        (lambda talk: (talk.head(), talk.forever(b" " * 2**20)), "body is larger than 32 MiB"),
+        (lambda talk: (talk.head(length=600 * 2**20), talk.forever(b" " * 2**20)), "body is larger than 32 MiB"),
         (
             lambda talk: talk.reply(gzip.compress(b" " * (33 * 2**20)), "Content-Encoding: gzip"),
-            "body has more than 32 MiB",
+            "body is larger than 32 MiB",
         ),
     ],
     ids=["continue", "headers", "endless body", "600 MB", "gzip"],
@@ -91,14 +91,14 @@ def _dags(talk: Talk, dag_id: str) -> None:
 def test_a_listing_without_an_end_ends() -> None:
     ask = clients.QUESTIONS["airflow dags"]
     fails(ask, lambda talk: _dags(talk, "the same"), BadAnswer, "repeats an entry")
-    fails(ask, lambda talk: _dags(talk, str(talk.number)), TimedOut, r"no end of its answers within 1\.8 s")
+    fails(ask, lambda talk: _dags(talk, str(talk.number)), TimedOut, r"its responses do not end within 1\.8 s")
 
 
 def test_pages_of_namespaces_without_an_end_end() -> None:
     def misbehave(talk: Talk) -> None:
         talk.reply(json.dumps({"namespaces": [["a"]], "next-page-token": "again"}).encode())
 
-    fails(clients.QUESTIONS["catalog ping"], misbehave, TimedOut, "no end of its answers")
+    fails(clients.QUESTIONS["catalog ping"], misbehave, TimedOut, "its responses do not end")
 
 
 def test_a_query_without_an_end_is_asked_for_no_longer() -> None:
@@ -121,7 +121,7 @@ def test_redirects_have_one_deadline_together() -> None:
         time.sleep(0.25)
         talk.reply(b"", "Location: /again", status="302 Found")
 
-    fails(version, misbehave, TimedOut, "no answer")
+    fails(version, misbehave, TimedOut, "no response")
 
 
 def test_the_nearer_deadline_holds() -> None:

@@ -64,7 +64,7 @@ PLAIN = (
     "https://h/path@v1",
     "user@example.com",
     "trino.token: missing",
-    "web: username and password come together",
+    "web: username and password must both be set",
     "SELECT token_count FROM t WHERE token_count = 5",
     "file:///etc/passwd",
 )

@@ -58,7 +58,10 @@ TERMS = {
     "done": r"\bTODO\b",
 }
 """What to write, and the pattern of what not to write."""
-ALLOWED: dict[str, str] = {"*survey*": "a label of a metric, which is an interface"}
+ALLOWED: dict[str, str] = {
+    "*survey*": "a label of a metric, which is an interface",
+    'probe!="survey"': "the value of that label in a query",
+}
 """Text in which a hit is right, and why. At most 20."""
 COINED = frozenset(
     [
@@ -122,8 +125,8 @@ IDENTIFIERS = {
 """Identifiers that hold such a word because they are an interface, and what of."""
 LONGEST = 40
 """Words in a sentence of the docs."""
-EDITED = ("alerts", "glossary", "metrics", "model", "own-pipeline", "performance", "troubleshooting", "tutorial")
-"""Pages of the docs that the test holds; the others still have terms to replace."""
+NOT_EDITED = ("index", "qa", "scenario")
+"""Pages of the docs that still have terms to replace."""
 
 Text = tuple[str, str]
 """Where a text stands, and the text."""
@@ -187,11 +190,12 @@ def _pages(paths: list[Path]) -> Iterator[Text]:
 
 
 def _docs() -> Iterator[Text]:
-    yield from _pages([ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in EDITED)])
+    docs = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/decisions").glob("*.md")]
+    yield from _pages([ROOT / "README.md", *sorted(page for page in docs if page.stem not in NOT_EDITED)])
 
 
 def _other_docs() -> Iterator[Text]:
-    yield from _pages([path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in EDITED])
+    yield from _pages([ROOT / f"docs/{name}.md" for name in NOT_EDITED])
 
 
 def _modules(*parts: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -256,14 +260,14 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
     "console strings": lambda: _strings("tui"),
     "command help": _commands,
     "settings": _settings,
-    "strings of core and exporter": lambda: _strings("core", "exporter"),
-    "README and edited docs": _docs,
+    "strings of core, exporter, pipeline and deploy": lambda: _strings("core", "exporter", "pipeline", "deploy"),
+    "README and docs": _docs,
     "other docs": _other_docs,
     "docstrings": _docstrings,
 }
-PROSE = ("alert rules", "runbooks", "README and edited docs", "other docs")
+PROSE = ("alert rules", "runbooks", "README and docs", "other docs")
 """Scopes whose sentences are counted."""
-NOT_COVERED = {"strings of core and exporter", "other docs", "docstrings"}
+NOT_COVERED = {"other docs", "docstrings"}
 """Scopes that still hold terms to replace: counted by the program, not held by the test."""
 
 

@@ -80,7 +80,8 @@ def test_what_a_tag_names_stays_and_is_told() -> None:
     assert expiry.expired == (2, 3)
     assert expiry.tagged == ("lot_L1820",)
     assert summary_line(state, expiry) == (
-        "bronze.readings: 8 of 9 data files are small (8.0 MB), 1 delete files, 9 manifests, 2 of 4 snapshots may go,"
+        "bronze.readings: 8 of 9 data files are small (8.0 MB), 1 delete files, 9 manifests, 2 of 4 snapshots"
+        " can expire,"
         " kept by a tag or branch: lot_L1820"
     )
 

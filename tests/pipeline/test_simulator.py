@@ -230,7 +230,7 @@ def test_what_the_broker_has_not_taken_is_in_no_position_and_no_truth(
         replay = Replay("127.0.0.1:9", None, state, truth)
         stop = threading.Timer(1, replay.stop.set)
         stop.start()
-        with nullcontext() if truth is None else pytest.raises(SystemExit, match="the broker is away"):
+        with nullcontext() if truth is None else pytest.raises(SystemExit, match="the broker is unavailable"):
             replay.run(SMALL, Position("2013-07-01", 0), 10)
         stop.join()
         assert not state.exists()

@@ -232,12 +232,12 @@ def test_a_change_passes_only_where_allowed_and_confirmed(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, 'it may change something in the context "plant": correct it, or confirm with "yes"'),
+        ({}, 'it may change data in the context "plant": correct it, or confirm with "yes"'),
         (
             {"production": True},
-            'it may change something in the production context "plant": correct it, or confirm with "plant"',
+            'it may change data in the production context "plant": correct it, or confirm with "plant"',
         ),
-        ({"read_only": True}, 'it may change something, and the context "plant" is read-only'),
+        ({"read_only": True}, 'it may change data, and the context "plant" is read-only'),
     ],
 )
 def test_a_statement_that_does_not_parse_is_refused_with_its_position(

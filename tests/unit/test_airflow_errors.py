@@ -204,4 +204,4 @@ def test_an_answer_without_its_list_is_invalid_and_not_empty(airflow: Airflow, l
     with pytest.raises(BadAnswer) as raised:
         airflow.client.dags()
     assert not isinstance(raised.value, RequestRefused)
-    assert "the answer is not Airflow's: it " in raised.value.message
+    assert "the response is not from Airflow: it " in raised.value.message

@@ -79,7 +79,7 @@ def test_a_change_that_keeps_the_chain_shows_against_the_head_file(path: Path, d
     audit.append({"n": 10})
     problem = audit.verify().problem
     assert problem is not None, "also once another line follows"
-    assert "says that lines before it were changed" in problem
+    assert "reports that earlier lines were changed" in problem
     audit.append({"n": 11})
     assert audit.verify().problem == problem
 
@@ -192,7 +192,7 @@ def test_a_syslog_gets_the_hash_of_each_line_by_which_the_file_is_checked(
 
 @pytest.mark.parametrize("address", ["/nowhere/log", "udp://nowhere.invalid:514", "udp://127.0.0.1:99999"])
 def test_an_action_is_not_done_where_the_syslog_does_not_take_it(path: Path, address: str) -> None:
-    with pytest.raises(ActionRefused, match="takes no message"):
+    with pytest.raises(ActionRefused, match="cannot send a message"):
         AuditLog(settings=AuditSettings(syslog=address)).append({"n": 0})
     assert not path.exists() or path.read_bytes() == b""
 
@@ -252,7 +252,7 @@ def test_verify_says_what_was_checked(path: Path, tmp_path: Path, capsys: Captur
     written(AuditSettings(hmac_key="k"))
     assert main(["--config", str(config), "audit", "verify"]) == 0
     assert (
-        "4 lines, each follows the one before it; it ends as its head file has it; signatures are valid from line 1 on"
+        "4 lines, each follows the one before it; its end matches its head file; signatures are valid from line 1 on"
         in (capsys.readouterr().out)
     )
     copy = tmp_path / "copy.jsonl"

@@ -164,7 +164,7 @@ def test_it_passes_in_time(config: Path, components: Components, capsys: pytest.
     assert topic == "orders"
     assert json.loads(value)["id"] == key.decode() == told["id"]
     assert f"{told['id']} is in orders-1 at offset 41" in err
-    assert "seen in lake.b.o after" in err
+    assert "passed lake.b.o after" in err
 
 
 def test_the_table_names_each_hop(config: Path, components: Components, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +179,7 @@ def test_the_table_names_each_hop(config: Path, components: Components, capsys: 
     ("blind", "code", "said"),
     [
         ({"lake.b.v"}, 1, "it has arrived, but view is skipped"),
-        ({"lake.b.o", "lake.b.v"}, 4, "has not arrived in time; the first hop that has not seen it is view"),
+        ({"lake.b.o", "lake.b.v"}, 4, "has not arrived in time; the first hop without it is view"),
     ],
 )
 def test_a_hop_that_has_not_seen_it_is_named(
@@ -199,7 +199,7 @@ def test_what_does_not_answer_is_unknown(
     monkeypatch.setattr(components, "fetch", fail)
     assert run(config, "p", "--yes", "--timeout", "1", "-o", "json") == 3
     out, err = capsys.readouterr()
-    assert "it is not known whether it has arrived: trino there: cannot be reached" in err
+    assert "unknown whether it has arrived: trino there: cannot be reached" in err
     outcomes = [p["outcome"] for p in json.loads(out)["passages"]]
     assert outcomes == ["seen", "seen", "seen", "seen", "unknown", "unknown"]
 
@@ -269,7 +269,7 @@ def test_a_hop_that_hangs_or_fails_keeps_no_other_from_being_timed() -> None:
         ("fails", Outcome.UNKNOWN),
         ("end", Outcome.SEEN),
     ]
-    assert (passages[1].error, passages[2].error) == ("no answer yet", "no such table")
+    assert (passages[1].error, passages[2].error) == ("no response yet", "no such table")
     assert seen == ["end"]
 
 
@@ -293,19 +293,23 @@ def test_a_hop_takes_what_goes_by_after_the_hops_before() -> None:
     ("before", "after", "said"),
     [
         ('{ stage = "bill" }', '{ stage = "bil" }', 'hops[1].stage: there is no stage "bil"; did you mean "bill"?'),
-        ('{ stage = "bill" }', '{ stage = "orders" }', "a canary cannot be seen in a stage of kind topic"),
-        ('{ stage = "bill" }', '{ stage = "bill", where = "x" }', "bill has offsets, and no rows to choose from"),
+        ('{ stage = "bill" }', '{ stage = "orders" }', "a canary cannot be detected in a stage of kind topic"),
+        (
+            '{ stage = "bill" }',
+            '{ stage = "bill", where = "x" }',
+            "bill has offsets, not rows, so `where` does not apply",
+        ),
         ('{ stage = "bill" }', "{ }", "hops[1]: needs exactly one of `stage` and `relation`"),
         ('"lake.b.o"', '"b.o"', "hops[4].relation: must be catalog.schema.name"),
         ("late_after = 9", "late_after = 0", "late_after"),
         (
             "\"id = '$id'\", late",
             '"true", late',
-            'hops[4].where: must hold for the canary\'s row alone: it needs "$id"',
+            'hops[4].where: must match only the canary\'s row: it needs "$id"',
         ),
         ('"at": "$now"', '"at": "$nwo"', 'canary.value: "$nwo" is unknown; known are $id, $now'),
-        ('"at": "$now"', '"at": "$"', 'canary.value: has a "$" that stands for nothing'),
-        ("timeout = 30", 'timeout = 30\nmark = "x y"', "canary.mark: may hold letters"),
+        ('"at": "$now"', '"at": "$"', 'canary.value: has a "$" without a field name'),
+        ("timeout = 30", 'timeout = 30\nmark = "x y"', "canary.mark: may only hold letters"),
         ("timeout = 30", 'timeout = 30\nkey = "k"', ""),
         ("timeout = 30", "timeout = 30\nfrob = 1", "pipelines.p.canary: unknown key 'frob'"),
     ],

@@ -94,9 +94,9 @@ INCOMPLETE = "the last write of the checkpoint is incomplete: offsets/3: "
         ("v1\n{}", f"{INCOMPLETE}it ends after line 2, before the offsets", NEVER_WRITTEN),
         ('v1\n{"batchWater\n-', f"{INCOMPLETE}its metadata is not JSON", NEVER_WRITTEN),
         ('v1\n{}\n{"orders":{"0":2', f"{INCOMPLETE}it ends in the middle of an offset", NEVER_WRITTEN),
-        ("v3\n{}\n-", "offsets/3 has the format version v3, and Spark writes v1 and v2", NEWER),
-        ("v0\n{}\n-", "offsets/3 has the format version v0, and Spark writes v1 and v2", NEWER),
-        ("<html>\n{}\n-", "offsets/3 is not a log of Spark: its first line is '<html>'", NOT_SPARK),
+        ("v3\n{}\n-", "offsets/3 has the format version v3, but Spark writes v1 and v2", NEWER),
+        ("v0\n{}\n-", "offsets/3 has the format version v0, but Spark writes v1 and v2", NEWER),
+        ("<html>\n{}\n-", "offsets/3 is not a Spark log: its first line is '<html>'", NOT_SPARK),
     ],
 )
 def test_a_file_that_cannot_be_read_names_its_cause_and_a_remedy_that_fits(text: str, said: str, hint: str) -> None:

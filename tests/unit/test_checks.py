@@ -584,7 +584,7 @@ def stopped(name: str, **more: Any) -> Observation:
                 "facts": {"task_waiting": "merge", "waits_for_pool": "etl", "slot_held_by": "load of other"},
                 "figures": {"waited_pool_slots": 4, "slot_held_since": ago(90)},
             },
-            {"facts": {"pools_full": "etl (slots: 4, tasks that wait: 1)"}},
+            {"facts": {"pools_full": "etl (slots: 4, waiting tasks: 1)"}},
             "conform/pool-full",
             "its task merge waits for a slot of the pool etl (4 slots); load of other has held one for 1 m 30 s",
         ),
@@ -600,7 +600,7 @@ def stopped(name: str, **more: Any) -> Observation:
                     "task_started_at": ago(240),
                 },
             },
-            {"facts": {"pools_full": "silver (slots: 1, tasks that wait: 1)"}},
+            {"facts": {"pools_full": "silver (slots: 1, waiting tasks: 1)"}},
             "conform/run-slow",
             "its run r7 has been running for 4 m 10 s, longer than usual (p50: 1 m 40 s)",
         ),
@@ -644,7 +644,7 @@ def test_a_pool_of_one_slot_is_not_to_be_enlarged(slots: int, remedy: str) -> No
         facts=facts,
         figures={"waited_pool_slots": slots, "slot_held_since": ago(720)},
     )
-    full = observation("airflow", T0, facts={"pools_full": f"silver (slots: {slots}, tasks that wait: 1)"})
+    full = observation("airflow", T0, facts={"pools_full": f"silver (slots: {slots}, waiting tasks: 1)"})
     verdict = look({"conform": waits, "airflow": full}).pipelines[0].verdict
     assert verdict.check_id == "conform/pool-full"
     assert verdict.remedy is not None
@@ -660,7 +660,7 @@ def test_a_run_that_is_not_slower_than_usual_and_a_full_pool_elsewhere_explain_n
         facts={"active_run": "r7"},
         figures={"run_started_at": ago(120), "run_duration_median": 100},
     )
-    full = observation("airflow", T0, facts={"pools_full": "silver (slots: 1, tasks that wait: 1)"})
+    full = observation("airflow", T0, facts={"pools_full": "silver (slots: 1, waiting tasks: 1)"})
     assert look({"conform": runs, "airflow": full}).pipelines[0].verdict.check_id == "conform/stuck"
 
 
@@ -675,7 +675,7 @@ def test_what_only_explains_is_no_warning_by_itself() -> None:
         ("prometheus", {**figures(alerts_firing=2), "notes": ("Lag since …", "Disk since …")}),
         ("alertmanager", figures(alerts_firing=1)),
         ("airflow", {**figures(import_errors=1), "facts": {"import_error_files": "x.py (NameError)"}}),
-        ("airflow", {"facts": {"pools_full": "silver (slots: 1, tasks that wait: 1)"}}),
+        ("airflow", {"facts": {"pools_full": "silver (slots: 1, waiting tasks: 1)"}}),
     ):
         snapshot = look({at: observation(at, T0, **seen)})
         assert snapshot.status is Status.OK, at

@@ -255,7 +255,7 @@ def test_a_time_that_is_none_is_said(config: Path, capsys: pytest.CaptureFixture
     recorder.write(stuck())
     recorder.close()
     assert run(config, "report", "--file", str(tmp_path / "r.sqlite"), "--since", "soon") == 2
-    assert '--since: "soon" is no time; write 2h' in one_line(capsys)
+    assert '--since: "soon" is not a time; write 2h' in one_line(capsys)
 
 
 class Rows:

@@ -58,7 +58,7 @@ def airflow() -> Iterator[Airflow]:
 
 @pytest.fixture
 def dataops(broker: str, airflow: Airflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataops:
-    """Return what runs a command in a context whose components answer; `--context away` has none that does."""
+    """Return what runs a command in a context whose components up; `--context away` has none that does."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     config = tmp_path / "dataops.toml"
     config.write_text(
@@ -128,9 +128,9 @@ def one_line(capsys: Captured) -> str:
         (["--context", "bare", "tables", "list"], 2, "has no Iceberg catalog"),
         (["--context", "bare", "dag", "runs", "d"], 2, "has no Airflow"),
         (["--context", "frozen", "dag", "unpause", "d", "--yes"], 2, "read-only"),
-        (["kafka", "topics", "--filter", "["], 2, "is no regular expression"),
+        (["kafka", "topics", "--filter", "["], 2, "is not a valid regular expression"),
         (["kafka", "topics", "-o", "xml"], 2, "xml"),
-        (["kafka", "peek", "orders", "--from", "\x1b[31m"], 2, '"␛[31m" is no place to begin'),
+        (["kafka", "peek", "orders", "--from", "\x1b[31m"], 2, '"␛[31m" is not a start position'),
         (["kafka", "peek", "orders", "--limit", "0"], 2, "limit"),
         (["kafka", "peek", "orders", "--partition", "9"], 1, "has no partition 9"),
         (["tables", "files", "shipments"], 2, 'no catalog "shipments"'),
@@ -235,7 +235,7 @@ def test_a_peek_follows_until_it_is_interrupted(
 ) -> None:
     asked: list[Any] = []
     good = Record(0, 1, None, b"k", b"\0\0\0\0\7", (), 5, decoded=Decoded(7, text='{"town": "Ames"}'))
-    bad = Record(0, 2, None, None, b"\0\0\0\0\x08", (), 5, decoded=Decoded(8, reason="knows no schema 8"))
+    bad = Record(0, 2, None, None, b"\0\0\0\0\x08", (), 5, decoded=Decoded(8, reason="has no schema 8"))
 
     def peek(client: object, name: str, start: object, stop: object, **more: Any) -> Iterator[tuple[list[Record], int]]:
         asked.append((start, more["follow"]))
@@ -249,7 +249,7 @@ def test_a_peek_follows_until_it_is_interrupted(
     out, err = capsys.readouterr()
     assert [record["value"] for record in json.loads(out)] == [{"town": "Ames"}, "00 00 00 00 08", "00 00 00 00 08"]
     assert [record["schema_id"] for record in json.loads(out)] == [7, 8, 8]
-    assert err == "dataops: not decoded: knows no schema 8\n"
+    assert err == "dataops: not decoded: has no schema 8\n"
     assert asked == [(kafka_peek.Start(tail=0), True)]
     assert dataops("kafka", "peek", "orders", "--follow", "--limit", "2", "-o", "json") == 0
     assert len(rows(capsys)) == 2

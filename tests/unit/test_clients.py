@@ -158,7 +158,7 @@ def test_a_server_that_is_down_is_unreachable(who: str, closed_port: int) -> Non
 
 @pytest.mark.parametrize("who", ASK)
 def test_a_server_that_hangs_times_out(who: str, silent_port: int) -> None:
-    assert "no answer within 1 s" in fails(lambda: ASK[who](f"http://127.0.0.1:{silent_port}", DEADLINE), TimedOut)
+    assert "no response within 1 s" in fails(lambda: ASK[who](f"http://127.0.0.1:{silent_port}", DEADLINE), TimedOut)
 
 
 def test_an_answer_that_trickles_is_given_up_at_the_deadline() -> None:
@@ -250,7 +250,7 @@ def test_kafka_that_is_down_is_told_apart_from_one_that_hangs(closed_port: int, 
     down = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{closed_port}"), 4 * DEADLINE)
     assert "no broker can be reached: Connection refused" in fails(lambda: down.topic("orders"), Unreachable)
     hung = KafkaClient(KafkaSettings(bootstrap_servers=f"127.0.0.1:{silent_port}"), DEADLINE)
-    assert "no answer within 1 s" in fails(lambda: hung.topic("orders"), TimedOut)
+    assert "no response within 1 s" in fails(lambda: hung.topic("orders"), TimedOut)
 
 
 def test_prometheus_and_alertmanager_tell_the_alerts_that_fire(answer: Callable[..., Answer]) -> None:
@@ -334,7 +334,7 @@ def test_a_checkpoint_that_is_missing_empty_or_not_spark_s(tmp_path: Path) -> No
     (tmp_path / "metadata").write_text('{"id":"q"}')
     assert read_checkpoint(str(tmp_path)).planned is None
     (tmp_path / "metadata").write_text("nonsense")
-    assert "is not Spark's" in fails(lambda: read_checkpoint(str(tmp_path)), BadAnswer)
+    assert "is not a Spark" in fails(lambda: read_checkpoint(str(tmp_path)), BadAnswer)
     whole = checkpoint(tmp_path / "whole", planned=1, committed=1)
     (whole / "offsets" / "1").unlink()
     assert "offsets/1 is missing, although batch 1" in fails(lambda: read_checkpoint(str(whole)), BadAnswer)

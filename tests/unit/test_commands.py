@@ -110,7 +110,7 @@ def test_each_failure_is_one_line(tmp_path: Path, program: str, error: str) -> N
 def test_a_program_without_an_end_is_killed_at_its_deadline(tmp_path: Path, program: str) -> None:
     path = written(tmp_path, program, more="deadline = 1")
     began = time.monotonic()
-    with pytest.raises(TimedOut, match="has not ended within 1 s, and was killed"):
+    with pytest.raises(TimedOut, match="did not end within 1 s, and was killed"):
         observed(path)
     assert time.monotonic() - began < 20
 
@@ -204,7 +204,7 @@ def test_other_exit_codes_are_unknown(tmp_path: Path, code: int) -> None:
     (stage,) = Monitor(settings).once().pipelines[0].stages
     assert stage.state is StageState.UNKNOWN
     assert stage.error is not None
-    assert stage.error.endswith(f"ended with {code}, which means unknown: BILLING UNKNOWN - no route")
+    assert stage.error.endswith(f"ended with {code}, so the state is unknown: BILLING UNKNOWN - no route")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_the_doctor_says_how_long_it_ran_and_what_it_finds(tmp_path: Path) -> No
     (stage,) = diagnose(settings.contexts["here"], settings.pipelines, 10.0)
     details = [step.detail for step in stage.steps]
     assert any("ran for" in detail for detail in details)
-    assert "lag_records: the expression finds nothing" in details
+    assert "lag_records: the expression matches nothing" in details
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_file_is_found_by_flag_variable_or_place(
         (
             "[pipelines.orders]",
             '[contexts.prod.trino]\nurl = "https://t"\ntoken = "t"\npassword = "p"\n[pipelines.orders]',
-            "trino: has a token and a password; keep one of the two ways",
+            "trino: has a token and a password; keep one of the two",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_several_contexts_want_a_name(file: Path) -> None:
     file.write_text(GOOD + "[contexts.stage]\n")
     settings = load_settings(file)
     assert context_of(settings, "stage")[0] == "stage"
-    with pytest.raises(ConfigError, match=r"several contexts \(prod, stage\): name one with --context"):
+    with pytest.raises(ConfigError, match=r"several contexts \(prod, stage\): choose one with --context"):
         context_of(settings)
     with pytest.raises(ConfigError, match='no context "stge"; did you mean "stage"'):
         context_of(settings, "stge")
@@ -186,7 +186,7 @@ def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None
         resolve_secret(SecretSource(file=str(tmp_path / "missing")))
     with pytest.raises(ConfigError, match="ended with 3"):
         resolve_secret(SecretSource(command=("sh", "-c", "echo hush >&2; exit 3")))
-    with pytest.raises(ConfigError, match="gave no secret within"):
+    with pytest.raises(ConfigError, match="returned no secret within"):
         resolve_secret(SecretSource(command=("sleep", "9")), timeout=0.1)
     path = tmp_path / "empty"
     path.touch()

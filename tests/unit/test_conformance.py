@@ -110,8 +110,8 @@ def test_each_problem_is_named(closed_port: int, tmp_path: Path) -> None:
     lines = str(caught.value).splitlines()[1:]
     assert lines == [
         "topic: _Zero.files is not unknown by default",
-        "topic/Always: a check is called like-this",
+        "topic/Always: a check id must look-like-this",
         "topic/Always: its meaning must be a sentence in one line",
-        "topic/Always: finds something in an observation of which nothing is known",
+        "topic/Always: returns a finding for an observation without values",
         "stage topic: KeyError in place of one of dataops_core.errors: 'partitions'",
     ]

@@ -200,7 +200,7 @@ def test_a_sink_that_runs_and_does_not_deliver_is_found(server: JsonServer) -> N
     )
     (finding,) = found_in(seen, stage(**of))
     assert (finding.check, finding.severity) == ("not-delivering", Severity.CRITICAL)
-    assert finding.sentence == "it has passed 300 records, and the table try.orders never had a commit"
+    assert finding.sentence == "it processed 300 records, but the table try.orders never had a commit"
     delivered = {"lake": Catalog(NOW)}
     assert found_in(observed(server, status("RUNNING", "RUNNING"), clients=delivered, **of), stage(**of)) == ()
 
@@ -219,11 +219,11 @@ def test_a_catalog_that_is_away_hides_no_failed_task(server: JsonServer) -> None
 def test_a_topic_or_group_that_cannot_be_read_hides_no_failed_task(server: JsonServer) -> None:
     class Closed(Kafka):
         def group(self, name: str) -> ConsumerGroup:
-            raise PermissionDenied("kafka kafka:1: denies us permission")
+            raise PermissionDenied("kafka kafka:1: denied permission")
 
     seen = observed(server, status("RUNNING", "FAILED"), Closed())
     assert [finding.check for finding in found_in(seen)] == ["task-failed"]
-    assert seen.notes[1] == "progress is unknown: kafka kafka:1: denies us permission"
+    assert seen.notes[1] == "progress is unknown: kafka kafka:1: denied permission"
     with pytest.raises(PermissionDenied):
         observed(server, status("RUNNING", "RUNNING"), Closed())
 
@@ -284,7 +284,7 @@ def test_secrets_of_configurations_are_never_asked_for_or_kept(server: JsonServe
 def test_another_service_is_one_line(server: JsonServer, answer: Any) -> None:
     with pytest.raises(BadAnswer) as caught:
         observed(server, answer)
-    assert str(caught.value).startswith(f"connect {server.url}: the answer is not that of Kafka Connect: it ")
+    assert str(caught.value).startswith(f"connect {server.url}: the response is not from Kafka Connect: it ")
 
 
 def test_a_connector_that_is_missing_is_named(server: JsonServer) -> None:

@@ -73,7 +73,7 @@ def test_a_token_tells_its_end() -> None:
     ["opaque", "a.b.c", "", "..", token(), token(exp="soon"), token(exp=1e300), f"x.{'A' * 5}.y", "x.WzFd.y", "x.é.y"],
 )
 def test_a_token_that_tells_none_is_no_failure(text: str) -> None:
-    with pytest.raises(ValueError, match="token"):
+    with pytest.raises(ValueError, match=r"(?i)token"):
         web_token(text)
 
 

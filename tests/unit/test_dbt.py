@@ -147,7 +147,7 @@ def test_a_model_that_was_skipped_names_what_failed_upstream(client: DbtClient, 
     seen = model(client, "after_broken")
     (finding,) = found_in(seen)
     assert (finding.check, finding.sentence) == ("model-skipped", "its newest run was skipped, because broken failed")
-    assert MODEL.why_unknown(None, seen) == "its newest run was skipped, and no successful run of it is known"
+    assert MODEL.why_unknown(None, seen) == "its newest run was skipped, and no successful run is known"
     nodes = "model.dbt_try.after_broken", "model.dbt_try.inc"
     changed(target, "manifest.json", lambda m: m["nodes"][nodes[0]]["depends_on"].update(nodes=[nodes[1]]))
     (finding,) = found_in(model(client, "after_broken"))
@@ -162,7 +162,7 @@ def test_success_of_a_command_that_runs_no_model_is_no_run(target: Path, command
     client = DbtClient("dbt", DbtSettings(location=str(target)), 5.0)
     seen = model(client, "by_logger")
     assert (seen.progress_time, seen.attribute("status"), seen.measurement("tests_failed")) == (None, None, None)
-    assert MODEL.why_unknown(None, seen) == "no successful run of it is in the results"
+    assert MODEL.why_unknown(None, seen) == "the results have no successful run of it"
     title = "run --empty" if command == "run_empty" else command
     assert seen.notes[0] == f"the newest results are of dbt {title}, which did not run it"
 
@@ -273,7 +273,7 @@ def test_an_old_check_and_one_that_failed_are_unknown(client: DbtClient, target:
     failed = {"unique_id": "source.dbt_try.bronze.readings", "error": "no such table", "status": "runtime error"}
     changed(target, "sources.json", lambda s: s.update(results=[failed]))
     seen = source(client)
-    assert SOURCE.why_unknown(None, seen) == "the newest freshness check found no time of a row"
+    assert SOURCE.why_unknown(None, seen) == "the newest freshness check found no row time"
     assert [each.sentence for each in found_in(seen, SOURCE)] == ["its freshness could not be checked: no such table"]
     changed(target, "sources.json", lambda s: s.update(results=[]))
     with pytest.raises(NotFound, match=r"did not check bronze\.readings"):

@@ -85,8 +85,8 @@ def test_nobody_listens(closed_port: int) -> None:
 
 @pytest.mark.programs
 def test_what_takes_connections_and_says_nothing(silent_port: int) -> None:
-    broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1 s", "says nothing")
-    broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no answer within 1 s", "Check what blocks")
+    broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1 s", "sends nothing")
+    broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no response within 1 s", "Check what blocks")
 
 
 def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(
@@ -96,10 +96,10 @@ def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)
     tls = TlsSettings(ca_file=str(file))
-    broken(trino(secured(authority).url), Layer.TLS, "certificate", "name the authority that has signed it: trino.tls")
+    broken(trino(secured(authority).url), Layer.TLS, "certificate", "set the CA that signed it: trino.tls")
     gone = secured(authority, ends=datetime.now(UTC) - timedelta(days=1))
     broken(trino(gone.url, tls), Layer.TLS, "certificate has expired", "Renew the server's certificate")
-    broken(trino(secured(authority, "example.org").url, tls), Layer.TLS, "mismatch", "Use a name that")
+    broken(trino(secured(authority, "example.org").url, tls), Layer.TLS, "mismatch", "Use a host name")
     well = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=60)).url, tls)
     assert [step.status for step in well.steps] == [Status.OK] * 6
     soon = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=9)).url, tls)
@@ -111,9 +111,9 @@ def test_tls_where_there_is_none_and_none_where_there_is(
     secured: Callable[..., Answer], answer: Callable[..., Answer]
 ) -> None:
     url = answer(200, INFO).url
-    broken(trino(url.replace("http:", "https:")), Layer.TLS, "", "It does not speak TLS at port")
+    broken(trino(url.replace("http:", "https:")), Layer.TLS, "", "does not use TLS: set the TLS port")
     port = secured(trustme.CA()).url.rpartition(":")[2]
-    broken(trino(f"http://127.0.0.1:{port}"), Layer.PROTOCOL, "", f"It speaks TLS at port {port}: set an address that")
+    broken(trino(f"http://127.0.0.1:{port}"), Layer.PROTOCOL, "", f"Port {port} uses TLS: set an https:// address")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_tls_where_there_is_none_and_none_where_there_is(
     [
         (401, b"{}", Layer.AUTHENTICATION, "Renew the credentials of airflow"),
         (403, b"{}", Layer.PERMISSION, "Grant read access to the user"),
-        (404, b"{}", Layer.PROTOCOL, "API v2 is needed"),
+        (404, b"{}", Layer.PROTOCOL, "API v2 is required"),
         (200, b"<html>Sign in</html>", Layer.PROTOCOL, "manually: a proxy or another service"),
     ],
 )
@@ -172,13 +172,13 @@ def test_the_command_tells_the_layer_and_the_mend(
         '[pipelines.orders]\ncontext = "dev"\n[[pipelines.orders.stages]]\nname = "build"\nkind = "dag"\ndag_id = "b"\n'
     )
     assert main(["--config", str(file), "doctor", "trino"]) == 0
-    assert "1 of 1 components answer" in capsys.readouterr().out
+    assert "1 of 1 components up" in capsys.readouterr().out
     assert main(["--config", str(file), "doctor"]) == 1
     said = capsys.readouterr().out
     assert f"✖ airflow tcp: 127.0.0.1:{closed_port}: connection refused" in said
-    assert "mend: Start it, or correct the port in the settings." in said
-    assert "? not looked for, as airflow fails: orders/build" in said
-    assert "1 of 2 components answer, 0 of 1 stages are there" in said
+    assert "fix: Start it, or correct the port in the settings." in said
+    assert "? not checked, because airflow failed: orders/build" in said
+    assert "1 of 2 components up, 0 of 1 stages found" in said
     assert main(["--config", str(file), "doctor", "--output", "json", "airflow"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in found["diagnoses"]] == ["airflow", "orders/build"]

@@ -328,7 +328,7 @@ def test_a_client_that_says_nothing_does_not_keep_the_server_from_stopping(expor
 
 @contextmanager
 def program(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the exporter; it is told to stop at the end, and must do so."""
+    """Run the exporter; it is stopped at the end, and must do so."""
     command = [sys.executable, "-m", "dataops_exporter", "--port", "0", *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -366,11 +366,11 @@ def test_the_program_serves_what_it_can_see_reloads_and_ends_on_sigterm(tmp_path
         config.write_text("nonsense")
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
-        assert "the settings before go on" in process.stderr.readline()
+        assert "the previous settings stay active" in process.stderr.readline()
         wait_for(f"{url}/metrics", 'config_last_reload_successful{file="config"} 0.0')
         config.write_text("refresh = 1\nprobe_timeout = 2\n" + CONFIG.replace("pipelines.p", "pipelines.other"))
         process.send_signal(signal.SIGHUP)
-        assert "is read anew" in process.stderr.readline()
+        assert "reloaded" in process.stderr.readline()
         wait_for(f"{url}/metrics", 'dataops_pipeline_status{pipeline="other"')
 
 
@@ -379,7 +379,7 @@ def test_the_program_serves_what_it_can_see_reloads_and_ends_on_sigterm(tmp_path
     ("arguments", "said"),
     [
         (["--config", "/nowhere.toml"], "dataops-exporter: /nowhere.toml: no such file or directory"),
-        (["--port", "http"], "'http' is no port"),
+        (["--port", "http"], "'http' is not a port"),
         (["--config", "CONFIG", "--web-config", "/nowhere.yml"], "dataops-exporter: /nowhere.yml: no such file"),
     ],
 )

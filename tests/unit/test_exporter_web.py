@@ -188,7 +188,7 @@ def test_a_change_is_picked_up_and_a_broken_one_is_refused(folder: Path) -> None
         ("basic_auth_users:\n  alice: $2b$10$" + "é" * 53 + "\n", "alice: is no bcrypt hash"),
         (f'basic_auth_users:\n  "al\\0ice": {ALICE}\n', "basic_auth_users: has a U+0000"),
         (f'basic_auth_users:\n  alice: "{ALICE}\\0"\n', "alice: has a U+0000"),
-        (f"basic_auth_users:\n  al\0ice: {ALICE}\n", "line 2: YAML allows no U+0000"),
+        (f"basic_auth_users:\n  al\0ice: {ALICE}\n", "line 2: YAML does not allow U+0000"),
         ('bearer_token_files: ["to\\0ken"]\n', "bearer_token_files: has a U+0000"),
         ('bearer_token_files: ["to\\uD800ken"]\n', "bearer_token_files: has a U+D800"),
         ('tls_server_config: {cert_file: "a\\0b", key_file: key.pem}\n', "cert_file: has a U+0000"),

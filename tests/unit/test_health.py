@@ -337,7 +337,7 @@ def test_a_table_that_tells_no_progress_is_unknown_however_long_and_never_stuck(
     pipeline = see(seen, later, snapshot).pipeline("p")
     assert pipeline.stage("bronze").state is StageState.UNKNOWN
     assert pipeline.stage("bronze").reason == (
-        "it has rows, but no commit carries a stamp, and no progress_column is named"
+        "it has rows, but no commit has a progress stamp, and no progress_column is set"
     )
     assert pipeline.verdict.status is Status.UNKNOWN
 

@@ -152,7 +152,7 @@ def test_when_progress_changes_is_remembered(server: JsonServer, tmp_path: Path)
     [
         ({"state": "DEGRADED"}, "", "status-not-ok", 'reports the status "DEGRADED"'),
         ({}, "lag_records_max = 2", "backlog-large", "3 records waiting, more than 2"),
-        ({"state": "UP"}, "", "progress-in-future", "its progress time lies 1 h 00 m in the future"),
+        ({"state": "UP"}, "", "progress-in-future", "its progress time is 1 h 00 m in the future"),
     ],
 )
 def test_each_check_finds_its_problem(
@@ -192,14 +192,14 @@ def test_the_doctor_names_each_expression(server: JsonServer, tmp_path: Path) ->
     assert component.status.value == "ok", component.steps
     steps = {step.detail: step.remedy for step in stage.steps}
     assert "progress_time: found" in steps
-    assert steps["labels.version: the expression finds nothing"] == (
+    assert steps["labels.version: the expression matches nothing"] == (
         "Compare the expression of labels.version with the document."
     )
 
 
 def test_a_document_that_is_missing_or_too_large_is_one_line(server: JsonServer, tmp_path: Path) -> None:
     path = written(tmp_path, server.url, "bytes_max = 20")
-    with pytest.raises(BadAnswer, match="the answer is refused: its body has more than 20 bytes"):
+    with pytest.raises(BadAnswer, match="the response is rejected: its body is larger than 20 bytes"):
         observed(path)
     server.answers["GET /status"] = 404, {}
     with pytest.raises(NotFound):
@@ -221,7 +221,7 @@ def test_an_expression_that_fails_on_the_document_is_one_line(server: JsonServer
         ("queue.size", "a" * 2001, ".lag_records: has more than 2000 characters"),
         ('status_ok = ["UP"]', "", "`status` and `status_ok` come together"),
         ('path = "/', 'path = "@', ".path: must begin with /"),
-        ("version = ", "Version = ", '.labels: "Version": a name has small letters, digits and _ only'),
+        ("version = ", "Version = ", '.labels: "Version": a name may hold lower-case letters, digits and _ only'),
         ("version = ", "status = ", '.labels: "status": the stage has a value of this name already'),
         ("progress_time", "pending_since", None),
         ("X-Team", "authorization", ".headers: give `Authorization` as `token`"),

@@ -101,7 +101,7 @@ def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_liv
         snapshot = monitor.once()
         assert state(snapshot, "a") is StageState.CAUGHT_UP
         assert state(snapshot, "b") is StageState.UNKNOWN
-        assert snapshot.pipeline("p").stage("b").error == "kafka: no answer within 1 s"
+        assert snapshot.pipeline("p").stage("b").error == "kafka: no response within 1 s"
         threads = threading.active_count()
         assert state(monitor.once(), "b") is StageState.UNKNOWN
         assert threading.active_count() <= threads, "a hung probe keeps its one thread"
@@ -146,9 +146,7 @@ def test_what_cannot_be_concluded_once_does_not_end_the_watching(
         assert arrived.wait(20)
     finally:
         monitor.stop()
-    assert [record.getMessage() for record in caplog.records] == [
-        "no conclusion from what was seen: OverflowError: too far"
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["evaluation failed: OverflowError: too far"]
 
 
 def test_it_watches_until_it_is_stopped_and_keeps_what_was_seen_with_its_age(

@@ -165,7 +165,7 @@ def test_a_store_that_is_down_is_one_line_without_secrets() -> None:
 
 
 def test_a_property_that_arrow_does_not_have_is_an_error_of_the_settings() -> None:
-    with pytest.raises(ConfigError, match="its properties are not those of Arrow") as caught:
+    with pytest.raises(ConfigError, match="invalid properties for Arrow") as caught:
         s3(1, 5.0, colour="red").ping()
     assert "S3CR3T" not in str(caught.value)
 
@@ -174,7 +174,7 @@ def test_a_property_that_arrow_does_not_have_is_an_error_of_the_settings() -> No
     ("location", "more", "problem"),
     [
         ("ftp://host", "", ".location: must begin with s3://, gs://, abfs://, file:// or /"),
-        ("s3://", "", ".location: names no bucket"),
+        ("s3://", "", ".location: has no bucket"),
         ("file:relative", "", ".location: must be an absolute path"),
         ("/a", 'waits = true\nmarker = "x"', "has `waits` and `marker`"),
         ("/a", "objects_max = 0", "greater than 0"),
@@ -187,4 +187,4 @@ def test_wrong_settings_are_one_line(tmp_path: Path, location: str, more: str, p
 def test_a_prefix_outside_of_the_location_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "/a")
     path.write_text(path.read_text().replace('"orders"', '"../b"'))
-    assert any(".prefix: must lie below" in line for line in find_problems(path))
+    assert any(".prefix: must be below" in line for line in find_problems(path))

@@ -181,24 +181,24 @@ def test_all_is_well(platform: Platform, verify: Verify) -> None:
     assert steps["target"]["detail"].startswith("dataops-exporter/10.0.0.1:9877, up since ")
     assert steps["snapshot"]["detail"] in ("4 s old", "5 s old", "6 s old")
     assert steps["rules"]["detail"] == f"all {sum(shipped_rules().values())} are loaded and evaluated"
-    assert steps["delivery"]["detail"] == "the Watchdog has come, and goes to watchdog"
+    assert steps["delivery"]["detail"] == "the Watchdog has arrived, and goes to watchdog"
     assert not [asked for asked in platform.asked if asked[0] != "GET"], "nothing is changed"
 
 
 def test_without_an_alertmanager_its_checks_are_not_tried(verify: Verify) -> None:
     steps = verify(code=0)
     assert results(steps)[-2:] == ["not_used", "not_used"]
-    assert "no Alertmanager is named" in steps["test_alert"]["detail"]
+    assert "no Alertmanager is set" in steps["test_alert"]["detail"]
 
 
 @pytest.mark.parametrize(
     ("answer", "detail", "mend"),
     [
-        ((200, b"<html>Sign in</html>"), "the answer is not JSON", "a proxy or another service may respond"),
-        ((200, []), "the answer is not that of Prometheus", "a proxy or another service may respond"),
-        ((200, {"status": "success", "data": None}), "the answer is not that of Prometheus", "a proxy or another"),
-        ((401, b""), "refused our credentials (401)", "Renew the credentials"),
-        ((403, b""), "denies us permission (403)", "Grant read access to the user"),
+        ((200, b"<html>Sign in</html>"), "the response is not JSON", "a proxy or another service may respond"),
+        ((200, []), "the response is not from Prometheus", "a proxy or another service may respond"),
+        ((200, {"status": "success", "data": None}), "the response is not from Prometheus", "a proxy or another"),
+        ((401, b""), "rejected our credentials (401)", "Renew the credentials"),
+        ((403, b""), "denied permission (403)", "Grant read access to the user"),
         ((404, b""), "HTTP 404", "is the base address of prometheus, without /api"),
         ((503, b""), "HTTP 503", "starting, overloaded or stopped"),
     ],
@@ -211,7 +211,7 @@ def test_what_is_no_prometheus_fails_and_nothing_else_is_looked_for(
     assert results(steps) == ["failed"] + ["unknown"] * 5 + ["not_used"] * 2
     assert detail in steps["prometheus"]["detail"]
     assert mend in steps["prometheus"]["mend"]
-    assert steps["rules"]["detail"] == "not looked for, as prometheus fails"
+    assert steps["rules"]["detail"] == "not checked, because prometheus failed"
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_one_that_is_down_and_one_that_hangs(verify: Verify, closed_port: int, s
     silent = f"http://127.0.0.1:{silent_port}"
     steps = verify("--alertmanager", silent, "--send-test-alert", "--yes", url=silent, code=1)
     assert time.monotonic() - began < 30
-    assert steps["prometheus"]["detail"].endswith("no answer within 2 s")
+    assert steps["prometheus"]["detail"].endswith("no response within 2 s")
     assert results(steps)[-2:] == ["failed", "failed"]
 
 
@@ -246,8 +246,8 @@ def test_one_that_hangs_on_the_way_is_not_waited_for_again(
     monkeypatch.setattr(platform, "answer", slow)
     steps = verify(code=3)
     assert results(steps)[:3] == ["ok", "ok", "ok"]
-    assert "no answer within 2 s" in steps["rules"]["detail"]
-    assert steps["watchdog"]["detail"] == "not looked for, as prometheus fails"
+    assert "no response within 2 s" in steps["rules"]["detail"]
+    assert steps["watchdog"]["detail"] == "not checked, because prometheus failed"
 
 
 def test_a_platform_that_only_takes_queries_is_not_called_well(platform: Platform, verify: Verify) -> None:
@@ -255,11 +255,11 @@ def test_a_platform_that_only_takes_queries_is_not_called_well(platform: Platfor
         platform.paths[f"/api/v1/{path}"] = (404, b"404 page not found")
     steps = verify(code=3)
     assert results(steps)[:6] == ["ok", "ok", "ok", "unknown", "ok", "unknown"]
-    assert "it does not tell its version" in steps["prometheus"]["detail"]
-    assert "some of the recorded series are there" in steps["rules"]["detail"]
-    assert "With --alertmanager it is seen from the other end" in steps["alertmanager"]["mend"]
+    assert "its version is not readable" in steps["prometheus"]["detail"]
+    assert "some of the recorded series exist" in steps["rules"]["detail"]
+    assert "Set --alertmanager to check whether" in steps["alertmanager"]["mend"]
     platform.queries['count({__name__=~"pipeline:dataops_.+"})'] = [({}, 0)]
-    assert "no recorded series is there" in verify(code=3)["rules"]["detail"]
+    assert "no recorded series exists" in verify(code=3)["rules"]["detail"]
     platform.queries["vector(1)"] = []
     assert "vector(1) is not 1" in verify(code=1)["prometheus"]["detail"]
 
@@ -275,12 +275,15 @@ def test_a_target_that_cannot_be_scraped(platform: Platform, verify: Verify) -> 
 def test_a_target_that_is_not_there(platform: Platform, verify: Verify) -> None:
     platform.queries |= {"up{": [], "dataops_build_info{": []}
     steps = verify(code=1)
-    assert "no target has a job like .*dataops.*; the exporter's job is dataops-exporter" in steps["target"]["detail"]
+    assert (
+        "no target has a job that matches .*dataops.*; the exporter's job is dataops-exporter"
+        in steps["target"]["detail"]
+    )
     assert "--job" in steps["target"]["mend"]
     platform.queries["dataops_build_info"] = []
     steps = verify("--job", "orders", code=1)
-    assert steps["target"]["detail"] == "no target has a job like orders"
-    assert "label that the platform selects by" in steps["target"]["mend"]
+    assert steps["target"]["detail"] == "no target has a job that matches orders"
+    assert "label that the platform selects" in steps["target"]["mend"]
     asked = [parse_qs(urlsplit(path).query).get("query", [""])[0] for _, path, _ in platform.asked]
     assert 'up{job=~"orders"}' in asked
 
@@ -289,9 +292,9 @@ def test_a_target_that_is_another_program_handed_on_or_of_a_job_that_no_rule_wat
     platform: Platform, verify: Verify
 ) -> None:
     platform.queries["dataops_build_info{"] = []
-    assert "scraped, and no exporter: dataops-exporter/" in verify(code=1)["target"]["detail"]
+    assert "scraped, but not an exporter: dataops-exporter/" in verify(code=1)["target"]["detail"]
     platform.queries |= {"up{": [], "dataops_build_info{": [(JOB, 1)]}
-    assert "handed on by another Prometheus" in verify(code=3)["target"]["detail"]
+    assert "another Prometheus forwards them" in verify(code=3)["target"]["detail"]
     orders = {**JOB, "job": "orders"}
     platform.queries |= {"up{": [(orders, 1)], "dataops_build_info{": [(orders, 1)]}
     steps = verify("--job", "orders", code=0)
@@ -308,7 +311,7 @@ def test_a_snapshot_that_is_too_old_ahead_or_not_there(platform: Platform, verif
     platform.queries |= {taken: [(JOB, time.time() + 7200)], probed: [(JOB, 1)]}
     assert verify(code=0)["snapshot"]["result"] == "warning"
     platform.queries[taken] = []
-    assert "there is no dataops_exporter_snapshot" in verify(code=1)["snapshot"]["detail"]
+    assert "dataops_exporter_snapshot_timestamp_seconds is missing" in verify(code=1)["snapshot"]["detail"]
     platform.queries["up{"] = [(JOB, 0)]
     steps = verify(code=1)
     assert [steps[check]["result"] for check in ("target", "snapshot")] == ["failed", "unknown"], "one cause"
@@ -346,8 +349,8 @@ def test_the_watchdog_does_not_fire_and_nobody_is_sent_to(platform: Platform, ve
     platform.alerts = []
     steps = verify("--alertmanager", platform.url, code=1)
     assert (steps["watchdog"]["result"], steps["watchdog"]["detail"]) == ("failed", "does not fire")
-    assert steps["alertmanager"]["detail"] == "it sends alerts to nobody"
-    assert steps["delivery"]["detail"] == "the Watchdog has not come"
+    assert steps["alertmanager"]["detail"] == "it sends alerts to no Alertmanager"
+    assert steps["delivery"]["detail"] == "the Watchdog has not arrived"
     platform.alertmanagers = [{"url": "http://me:hunter2@alertmanager:9093"}]
     steps = verify("--alertmanager", platform.url, "--left-out", "DataopsWatchdog", code=0)
     assert [steps[check]["result"] for check in ("watchdog", "delivery")] == ["not_used", "not_used"]
@@ -367,7 +370,7 @@ SEND = ("--send-test-alert", "--yes")
 def test_a_test_alert_arrives_is_audited_and_ends_by_itself(platform: Platform, verify: Verify, tmp_path: Path) -> None:
     where = ("--alertmanager", platform.url)
     steps = verify(*where, *SEND, "--label", "team=data", "--severity", "warning", "--receiver", "ticket", code=0)
-    assert steps["test_alert"]["detail"].startswith("it has come, and goes to ticket: look there; it ends by itself at")
+    assert steps["test_alert"]["detail"].startswith("it has arrived, and goes to ticket: check there; it resolves at")
     (posted,) = platform.posted
     identity = posted["labels"].pop("test_id")
     assert posted["labels"] == {"alertname": "DataopsTest", "severity": "warning", "team": "data"}
@@ -397,8 +400,8 @@ def test_a_test_alert_that_is_muted_lost_led_elsewhere_or_refused(platform: Plat
     assert "muted by f00" in verify(*where, *SEND, code=1)["test_alert"]["detail"]
     platform.loses = True
     steps = verify(*where, *SEND, code=1)
-    assert "not among its alerts within 2 s" in steps["test_alert"]["detail"]
-    assert "do not tell each other" in steps["test_alert"]["mend"]
+    assert "not in its list of alerts within 2 s" in steps["test_alert"]["detail"]
+    assert "do not share alerts" in steps["test_alert"]["mend"]
     platform.paths["POST /api/v2/alerts"] = (400, b"")
     assert "HTTP 400" in verify(*where, *SEND, code=1)["test_alert"]["detail"]
 
@@ -430,16 +433,16 @@ def test_what_is_no_alertmanager(platform: Platform, verify: Verify) -> None:
     platform.paths["GET /api/v2/alerts"] = (200, b"<html>Sign in</html>")
     steps = verify("--alertmanager", platform.url, *SEND, code=1)
     assert results(steps)[-2:] == ["failed", "unknown"]
-    assert "the answer is not JSON" in steps["delivery"]["detail"]
+    assert "the response is not JSON" in steps["delivery"]["detail"]
     platform.paths["GET /api/v2/alerts"] = (200, {"status": "success"})
     steps = verify("--alertmanager", platform.url, code=1)
-    assert "not that of Alertmanager" in steps["delivery"]["detail"]
+    assert "not from Alertmanager" in steps["delivery"]["detail"]
 
 
 @pytest.mark.parametrize(
     ("settings", "confirm", "said"),
     [
-        ("[contexts.c]\n", (), 'a test alert may call somebody in the context "c": confirm with "yes"'),
+        ("[contexts.c]\n", (), 'a test alert may page somebody in the context "c": confirm with "yes"'),
         ("[contexts.c]\nread_only = true\n", ("--yes",), 'the context "c" is read-only'),
         ("[contexts.c]\nproduction = true\n", ("--yes",), 'confirm with "c"'),
     ],
@@ -484,7 +487,7 @@ token = "hunter2"
 """
     steps = verify(settings=settings, code=0)
     assert not [headers for _, _, headers in platform.asked if "Authorization" in headers]
-    assert steps["delivery"]["detail"] == "not tried: no Alertmanager is named", "the other one's is none of this one's"
+    assert steps["delivery"]["detail"] == "not tried: no Alertmanager is set", "the other one's is none of this one's"
     token = tmp_path / "token"
     token.write_text("hunter4\n")
     verify("--token-file", str(token), settings=settings, code=0)
@@ -494,16 +497,16 @@ token = "hunter2"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "has no prometheus: name one with --url"),
+        ((), "has no prometheus: add --url"),
         (("--url", "prometheus:9090"), "must be a URL such as"),
-        (("--url", "http://me:hunter2@prometheus"), "has a user name or password in it"),
+        (("--url", "http://me:hunter2@prometheus"), "contains a user name or password"),
         (("--url", "http://p", "--ca-file", "ca.pem"), "does not begin with https://"),
-        (("--url", "http://p", "--job", "("), "is no regular expression"),
+        (("--url", "http://p", "--job", "("), "is not a valid regular expression"),
         (("--url", "http://p", "--left-out", "DataopsNothing"), 'there is no rule "DataopsNothing"'),
-        (("--url", "http://p", "--send-test-alert", "--yes"), "none is named: add --alertmanager URL"),
-        (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "x"), '"x" is no label'),
-        (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "severity=x"), "has its own severity"),
-        (("--token-file", "token"), "is for an address that is typed"),
+        (("--url", "http://p", "--send-test-alert", "--yes"), "none is set: add --alertmanager URL"),
+        (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "x"), '"x" is not a label'),
+        (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "severity=x"), "sets its own severity"),
+        (("--token-file", "token"), "apply to --url and --alertmanager only"),
         (("--url", "http://p", "--severity", "fatal"), "fatal"),
     ],
 )
@@ -525,7 +528,7 @@ def test_no_settings_are_needed_where_an_address_is_given(
     platform: Platform, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["monitoring", "verify"]) == 2
-    assert "there is no settings file" in capsys.readouterr().err
+    assert "no settings file found" in capsys.readouterr().err
     platform.rules.pop()
     platform.queries["up{"] = [({"job": "dataops", "instance": "[red]\x1b[2J"}, 1)]
     platform.queries["dataops_build_info{"] = platform.queries["up{"]
@@ -533,5 +536,5 @@ def test_no_settings_are_needed_where_an_address_is_given(
     out = capsys.readouterr().out
     assert "prometheus    ● ok" in out
     assert "dataops/[red]␛[2J, up since" in out
-    assert "✖ rules mend: Look whether the PrometheusRule has the label" in out
-    assert "- not used  not tried: no Alertmanager is named" in out
+    assert "✖ rules fix: Check that the PrometheusRule has the label" in out
+    assert "- not used  not tried: no Alertmanager is set" in out

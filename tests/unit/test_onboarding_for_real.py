@@ -119,14 +119,14 @@ def test_all_has_arrived_and_a_test_alert_reaches_the_receiver(
     assert found["target"]["detail"].startswith("dataops-exporter/127.0.0.1:")
     assert "up since" in found["target"]["detail"]
     assert found["rules"]["detail"].startswith("all ")
-    assert found["delivery"]["detail"] == "the Watchdog has come, and goes to watchdog"
+    assert found["delivery"]["detail"] == "the Watchdog has arrived, and goes to watchdog"
     assert found["test_alert"]["result"] == "not_used"
     assert "--send-test-alert" in found["test_alert"]["detail"]
 
     send = (*where, "--send-test-alert", "--severity", "critical", "--label", r'team=the "data" \ platform', "--yes")
     assert main(["monitoring", "verify", *send, "--receiver", "page"]) == 0, capsys.readouterr()
     said = capsys.readouterr().out
-    assert "it has come, and goes to page" in said
+    assert "it has arrived, and goes to page" in said
     deadline = time.monotonic() + 60
     while not (arrived := [a for a in platform.receiver.seen.get("/page", []) if _is_test(a)]):
         assert time.monotonic() < deadline, platform.receiver.seen
@@ -194,4 +194,4 @@ def test_another_job_and_rules_that_are_missing(
     for check in ("target", "rules", "watchdog", "alertmanager"):
         assert by_check[check] == "failed", found[check]
     assert "are not loaded" in found["rules"]["detail"]
-    assert found["alertmanager"]["detail"] == "it sends alerts to nobody"
+    assert found["alertmanager"]["detail"] == "it sends alerts to no Alertmanager"

@@ -36,7 +36,7 @@ def test_no_pattern_backtracks(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("[", '"[" is no regular expression: missing ]: ['),
+        ("[", '"[" is not a valid regular expression: missing ]: ['),
         ("(?!x)y", "invalid perl operator: (?!"),
         ("a**", "bad repetition operator"),
         ("x{0,900}" * 9, "too large: shorten it"),

@@ -168,7 +168,7 @@ def test_airflow_tells_its_heartbeats_its_full_pools_and_the_files_that_fail() -
     assert detail == "metadatabase healthy"
     assert seen.measurement("scheduler_heartbeat") == (T0 - seconds(90)).timestamp()
     assert seen.attribute("scheduler") == "unhealthy"
-    assert seen.attribute("pools_full") == "default_pool (slots: 16, tasks that wait: 5)"
+    assert seen.attribute("pools_full") == "default_pool (slots: 16, waiting tasks: 5)"
     assert (seen.measurement("pool_slots"), seen.measurement("pool_slots_open")) == (20, 2)
     assert seen.attribute("import_error_files") == "x.py (SyntaxError)"
 
@@ -334,4 +334,4 @@ def test_a_query_tells_its_late_rows_where_spark_does_and_does_without_where_not
     for ui in (None, Ui(None), Ui(failure=ConfigError("NOPE is not set"))):
         assert seen(ui).measurement("rows_late_recent") is None, "unknown is not none"
         assert seen(ui).measurement("batch_committed") == 7
-    assert seen(ui).notes == ("late rows are not known: NOPE is not set",)
+    assert seen(ui).notes == ("late rows are unknown: NOPE is not set",)

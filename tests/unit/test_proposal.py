@@ -58,8 +58,8 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_proposed(
     asked = ("config", "init", "--kafka", f"127.0.0.1:{closed_port}", "--checkpoint", folder, "-o", file)
     assert run("--context", "dev", *asked) == 0
     said = capsys.readouterr().err
-    assert f"not asked: kafka 127.0.0.1:{closed_port}: no broker can be reached" in said
-    assert "1 pipelines; 0 of 2 stages tell their state" in said
+    assert f"not queried: kafka 127.0.0.1:{closed_port}: no broker can be reached" in said
+    assert "1 pipelines; 0 of 2 stages have a known state" in said
     assert run("--config", file, "config", "validate") == 0
     written = tomllib.loads(file.read_text())
     assert written["contexts"] == {"dev": {"kafka": {"bootstrap_servers": f"127.0.0.1:{closed_port}"}}}
@@ -67,7 +67,7 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_proposed(
 
     before = file.read_text()
     assert run(*asked) == 2
-    assert f"{file} is there already: name another file" in capsys.readouterr().err
+    assert f"{file} already exists: name another file" in capsys.readouterr().err
     assert file.read_text() == before
 
     assert run("--config", file, "config", "init", "--checkpoint", folder) == 0
@@ -78,7 +78,7 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_proposed(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--catalog", "lake"], 2, '"lake" is no catalog: write NAME=ADDRESS'),
+        (["--catalog", "lake"], 2, '"lake" is not a catalog: write NAME=ADDRESS'),
         (["--trino", "trino:8080"], 2, "contexts.default.trino.url: must be a URL"),
         (["--kafka", "localhost"], 2, "kafka.bootstrap_servers: must be host:port"),
         (["--kafka", "127.0.0.1:1", "--checkpoint", "/no/such"], 1, "no checkpoint at /no/such"),

@@ -60,7 +60,7 @@ def test_a_body_of_json_is_one_line(name: str, status: int) -> None:
     ("status", "body", "kind", "code"),
     [
         (400, b'{"detail": "conf is wrong"}', RequestRefused, Exit.USAGE),
-        (409, b'{"detail": "is there already"}', RequestRefused, Exit.USAGE),
+        (409, b'{"detail": "already exists"}', RequestRefused, Exit.USAGE),
         (422, b'{"detail": [{"msg": "x"}]}', RequestRefused, Exit.USAGE),
         (400, b"<html>The plain HTTP request was sent to HTTPS port</html>", BadAnswer, Exit.CONNECTION),
         (401, b"", AuthenticationFailed, Exit.CONNECTION),

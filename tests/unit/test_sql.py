@@ -291,7 +291,7 @@ def test_nothing_is_left_behind_and_a_folder_that_cannot_be_written_is_said(
     assert len(result) == 0
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(SpillFailed, match="cannot be kept"):
+    with pytest.raises(SpillFailed, match="cannot be stored"):
         Result(COLUMNS, 10, 10)
 
 
@@ -374,7 +374,7 @@ def test_csv_and_json_hold_the_same(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_unasked_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("precious")
-    with pytest.raises(ExportRefused, match="is there already"):
+    with pytest.raises(ExportRefused, match="already exists"):
         export(path, COLUMNS, iter([[(1, "a")]]))
     assert path.read_text() == "precious"
     export(path, COLUMNS, iter([[(1, "a")]]), overwrite=True)
@@ -533,7 +533,7 @@ def test_saved_queries_are_files_and_one_s_own_wins(tmp_path: Path) -> None:
     path = saved.save("b.sql", "SELECT 3")
     assert path == tmp_path / "own" / "b.sql"
     assert [query.statement for query in saved.all()] == ["-- Which one?\nSELECT 1", "SELECT 3\n"]
-    with pytest.raises(LibraryFailed, match="is there already"):
+    with pytest.raises(LibraryFailed, match="already exists"):
         saved.save("b", "SELECT 4")
     saved.save("b", "SELECT 4", overwrite=True)
     assert path.read_text() == "SELECT 4\n"
@@ -542,5 +542,5 @@ def test_saved_queries_are_files_and_one_s_own_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "x" * 200])
 def test_a_name_that_leaves_the_folder_is_none(name: str, tmp_path: Path) -> None:
-    with pytest.raises(LibraryFailed, match="is no name"):
+    with pytest.raises(LibraryFailed, match="is not a valid query name"):
         SavedQueries(tmp_path).save(name, "SELECT 1")

@@ -89,7 +89,7 @@ def test_the_row_is_read_by_its_columns(shop: Path, tmp_path: Path) -> None:
         ("SELECT amount AS lag_records FROM invoices", "the query returns more than one row"),
         ("SELECT 1 AS a, 2 AS A", "or two of one name"),
         ("SELECT 'soon' AS progress_time", "the value of progress_time is not a time"),
-        ("SELECT 1", "a name has small letters, digits and _ only"),
+        ("SELECT 1", "a name may hold lower-case letters, digits and _ only"),
         ("SELECT " + ", ".join(f"1 AS c{n}" for n in range(21)), "has 21 labels; 20 are possible"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_null_is_unknown_and_never_green(shop: Path, tmp_path: Path) -> None:
 def test_what_fails_is_one_line(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(QueryFailed, match="database shop: no such table: missing"):
         observed(written(tmp_path, f"sqlite:///{shop}", "SELECT count(*) AS position FROM missing"))
-    with pytest.raises(Unreachable, match="there is no file"):
+    with pytest.raises(Unreachable, match="does not exist"):
         observed(written(tmp_path, f"sqlite:///{tmp_path}/other.db"))
     assert not (tmp_path / "other.db").exists()
     (tmp_path / "text.db").write_text("no database" * 100)
@@ -148,7 +148,7 @@ def test_a_query_without_an_end_is_cancelled_and_the_next_one_goes_on(shop: Path
     settings = load_settings(written(tmp_path, f"sqlite:///{shop}", ENDLESS))
     clients, stage = Clients(settings.contexts["here"], 1.0), settings.pipelines["invoices"].stages[0]
     began = time.monotonic()
-    with pytest.raises(TimedOut, match="no answer within 1 s"):
+    with pytest.raises(TimedOut, match="no response within 1 s"):
         clients.observe(stage)
     assert time.monotonic() - began < 20
     assert clients.need("database").ping()[0] == "sqlite"

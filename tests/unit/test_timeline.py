@@ -66,7 +66,7 @@ def test_a_part_of_it_knows_only_of_that_part(recording: Recording) -> None:
     assert incident.start == T0 + seconds(5 * 39)
     assert incident.end is None
     assert read_timeline(recording, T0, T0 + seconds(100)).incidents == ()
-    with pytest.raises(RecordingError, match="nothing was recorded in that time: it goes from 2026-01-05 03:00:00Z"):
+    with pytest.raises(RecordingError, match="nothing was recorded in that period: it goes from 2026-01-05 03:00:00Z"):
         read_timeline(recording, T0 + timedelta(days=9))
 
 
@@ -107,7 +107,7 @@ def test_the_report_for_people(timeline: Timeline) -> None:
     assert "2 incidents." in text
     assert "Nothing was recorded from 03:06:35Z to 04:00:00Z (53 m 25 s)." in text
     assert "| 1 | p | 2026-01-05 03:03:15Z | 03:05:00Z | 1 m 45 s | land/stuck |" in text
-    assert "| 2 | p | 2026-01-05 04:03:15Z | goes on |" in text
+    assert "| 2 | p | 2026-01-05 04:03:15Z | ongoing |" in text
     assert "## 1. p: land/stuck" in text
     assert "| 03:03:40Z | stage land | caught up → stuck |" in text
     assert "| 03:05:00Z | verdict | ok |" in text

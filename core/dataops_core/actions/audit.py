@@ -247,7 +247,7 @@ def _problem(entry: Mapping[str, Any] | None, raw: bytes, expected: str) -> str 
     if not raw.endswith(b"\n"):
         return "is cut short"
     if BREAK in entry:
-        return f"says that lines before it were changed: {entry[BREAK]}"
+        return f"reports that earlier lines were changed: {entry[BREAK]}"
     return None
 
 

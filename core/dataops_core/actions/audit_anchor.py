@@ -134,4 +134,4 @@ def send_syslog(address: str, line: bytes) -> None:
             connection.sendto(message, target)
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise AnchorBroken(f"the syslog {address} takes no message: {reason}", hint="see audit.syslog") from error
+        raise AnchorBroken(f"the syslog {address}: cannot send a message: {reason}", hint="see audit.syslog") from error

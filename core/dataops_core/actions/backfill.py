@@ -72,5 +72,5 @@ def _instant(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise ActionRefused(f'"{text}" is no date: write 2026-11-20, or 2026-11-20T06:00') from error
+        raise ActionRefused(f'"{text}" is not a date: write 2026-11-20, or 2026-11-20T06:00') from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)

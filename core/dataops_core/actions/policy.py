@@ -206,7 +206,7 @@ class ActionPolicy:
             ClientError: Alertmanager did not take it.
         """
         entry = {"action": "send_alert", "target": client.target, "labels": dict(labels)}
-        what = "a test alert may call somebody"
+        what = "a test alert may page somebody"
         self._do(entry, what, confirmed, lambda: client.post(labels, annotations, ends_at))
 
     def set_paused(
@@ -252,7 +252,7 @@ class ActionPolicy:
         """
         names = [task.key for task in tasks] or "failed"
         entry = {"action": "clear_tasks", "target": client.target, "dag_id": dag_id, "run_id": run_id, "tasks": names}
-        what = f"clearing tasks of {dag_id} has them run again"
+        what = f"clearing tasks of {dag_id} runs them again"
         return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
 
     def backfill(self, client: AirflowClient, wanted: Backfill, confirmed: str | None = None) -> int:

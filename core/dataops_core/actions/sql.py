@@ -36,7 +36,7 @@ _WHY = {
     SqlRisk.READ: "the statement reads",
     SqlRisk.WRITE: "the statement changes data",
     SqlRisk.DDL: "the statement changes tables, views or grants",
-    SqlRisk.UNKNOWN: "the statement is not understood, so it may change something",
+    SqlRisk.UNKNOWN: "the statement is not understood, so it may change data",
 }
 _LITERALS = frozenset((STRING, "unicode", "binary", "dollar"))
 _SECRET_WORD = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
@@ -95,7 +95,7 @@ def without_secrets(statement: str) -> str:
     if not _SECRET_WORD.search(statement):
         return statement
     if len(statement) > MAX_CHARACTERS:
-        return "(not shown: it is too long to look for secrets in it)"
+        return "(not shown: it is too long to be scanned for secrets)"
     shown, end = [], 0
     for token in tokenize(statement):
         if token.kind in _LITERALS or (token.kind == UNKNOWN and token.end - token.start > 1):
@@ -120,11 +120,11 @@ def _assess(statement: str, allowed: frozenset[str], *, nested: bool) -> Classif
     if problem is None:
         return found
     risk = SqlRisk.UNKNOWN if found.risk is SqlRisk.READ else found.risk
-    return Classification(risk, f"the statement does not parse ({problem}), so it may change something", problem)
+    return Classification(risk, f"the statement does not parse ({problem}), so it may change data", problem)
 
 
 def _unsure(reason: str) -> Classification:
-    return Classification(SqlRisk.UNKNOWN, f"the statement may change something, because {reason},")
+    return Classification(SqlRisk.UNKNOWN, f"the statement may change data, because {reason},")
 
 
 def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
@@ -141,7 +141,7 @@ def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[st
     if found.risk is SqlRisk.READ:
         for name in _table_functions(statement, tokens):
             if name not in allowed and name.rpartition(".")[2] not in READING_TABLE_FUNCTIONS:
-                why = f"the table function {name} may pass text to another database, so it may change something there"
+                why = f"the table function {name} may pass text to another database, so it may change data there"
                 return Classification(SqlRisk.UNKNOWN, why)
     return found
 
@@ -181,7 +181,7 @@ def _risk(tokens: Sequence[SqlToken], at: int) -> SqlRisk:
 def _executed(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
     """Return what EXECUTE does: with IMMEDIATE, its text says so."""
     if _kind(tokens, 1) != "IMMEDIATE" or _kind(tokens, 2) != STRING or nested:
-        return Classification(SqlRisk.UNKNOWN, "what EXECUTE runs is not known, so it may change something")
+        return Classification(SqlRisk.UNKNOWN, "the statement that EXECUTE runs is unknown, so it may change data")
     text = statement[tokens[2].start + 1 : tokens[2].end - 1].replace("''", "'")
     found = _assess(text, allowed, nested=True)
     if found.problem is None:

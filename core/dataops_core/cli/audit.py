@@ -57,7 +57,7 @@ def _verify(invocation: Invocation, file: Path | None, known: str | None) -> int
 
 
 def _settings(invocation: Invocation) -> AuditSettings:
-    """Return the anchors of the settings; those of no settings where there is no settings file."""
+    """Return the anchors of the settings; those if there is no settings file."""
     from dataops_core.config import AuditSettings, find_config
     from dataops_core.systems.registry import load_settings
 
@@ -73,11 +73,11 @@ def _settings(invocation: Invocation) -> AuditSettings:
 def _checked(report: AuditReport, known: str | None) -> list[str]:
     ends = {
         None: "its end is not checked: it has no head file",
-        1: "it ends as its head file has it",
+        1: "its end matches its head file",
     }
     end = ends.get(
-        report.anchored_from, f"it ends as its head file has it, which exists since line {report.anchored_from}"
+        report.anchored_from, f"its end matches its head file, which exists from line {report.anchored_from}"
     )
     since = report.signed_from
     signed = "no signatures checked" if since is None else f"signatures are valid from line {since} on"
-    return [end, signed, *([f"it has the line {known}"] if known is not None else [])]
+    return [end, signed, *([f"it contains the line {known}"] if known is not None else [])]

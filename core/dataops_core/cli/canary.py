@@ -74,7 +74,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     try:
         results = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _report_arrival)
     except KeyboardInterrupt:
-        say(f"dataops: interrupted; {made.id} goes on")
+        say(f"dataops: interrupted; {made.id} continues")
         return Exit.INTERRUPTED
     journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, results)
     if as_json:
@@ -85,7 +85,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
 
 
 def _report_arrival(hop: str, after: float) -> None:
-    say(f"seen in {hop} after {after:.1f} s")
+    say(f"passed {hop} after {after:.1f} s")
 
 
 def _row(result: HopResult) -> tuple[str | float | None, ...]:
@@ -98,11 +98,11 @@ def _exit_code(results: tuple[HopResult, ...]) -> Exit:
 
     last = results[-1].outcome
     if last is Outcome.UNKNOWN:
-        say(f"dataops: it is not known whether it has arrived: {results[-1].error}")
+        say(f"dataops: unknown whether it has arrived: {results[-1].error}")
         return Exit.CONNECTION
     if last is Outcome.MISSING:
         missing = next(p.hop for p in results if p.outcome in (Outcome.MISSING, Outcome.UNKNOWN))
-        say(f"dataops: it has not arrived in time; the first hop that has not seen it is {missing}")
+        say(f"dataops: it has not arrived in time; the first hop without it is {missing}")
         return Exit.TIMED_OUT
     odd = [f"{p.hop} is {p.outcome.value}" for p in results if p.outcome is not Outcome.SEEN]
     if odd:

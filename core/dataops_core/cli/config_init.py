@@ -41,12 +41,12 @@ def init(
         output: File to write; standard output where not given. What is there is not overwritten.
     """
     if output is not None and output.exists():
-        raise ConfigError(f"{output} is there already", hint="name another file, or remove it")
+        raise ConfigError(f"{output} already exists", hint="name another file, or remove it")
     given = any(addresses.values()) or bool(catalogs)
     if given:
         name = invocation.context or "default"
         tables = _tables(addresses, catalogs)
-        base = settings_of({"contexts": {name: tables}}, Path(), "the addresses given")
+        base = settings_of({"contexts": {name: tables}}, Path(), "the given addresses")
     else:
         path = find_config(invocation.config)
         base = load_settings(path)
@@ -55,7 +55,7 @@ def init(
         Clients(base.contexts[name], base.probe_timeout),
         [c if "://" in c else str(Path(c).absolute()) for c in checkpoints],
     )
-    head = _context_lines(name, tables) if given else [f"# For {path}: append what you want of it."]
+    head = _context_lines(name, tables) if given else [f"# For {path}: append the parts that you need."]
     text = "\n".join([*head, *_lines(found, name)]) + "\n"
     settings = _checked(tomllib.loads(text), base, name)
     if output is None:
@@ -79,7 +79,7 @@ def _tables(addresses: Mapping[str, str | None], catalogs: Sequence[str]) -> dic
     for catalog in catalogs:
         name, equals, uri = catalog.partition("=")
         if not (name and equals and uri):
-            raise ConfigError(f'"{catalog}" is no catalog', hint="write NAME=ADDRESS: lake=http://catalog:8181")
+            raise ConfigError(f'"{catalog}" is not a catalog', hint="write NAME=ADDRESS: lake=http://catalog:8181")
         tables.setdefault("catalogs", {})[name] = {"properties": {"type": "rest", "uri": uri}}
     return tables
 
@@ -91,7 +91,7 @@ def _checked(proposed: dict[str, Any], base: Settings, name: str) -> Settings:
 
 
 def _context_lines(name: str, tables: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Proposed by `dataops config init`: look it through, then try `dataops doctor` and `dataops probe`."
+    yield "# Proposed by `dataops config init`: review it, then run `dataops doctor` and `dataops probe`."
     yield from _table(f"contexts.{toml_key(name)}", tables)
 
 
@@ -120,7 +120,7 @@ def _lines(found: Proposal, context: str) -> Iterator[str]:
     if found.unlinked:
         more = len(found.unlinked) - SHOWN
         yield ""
-        yield "# Nothing tells who reads or writes these:"
+        yield "# No reader or writer is known for these:"
         yield from (f"# - {' '.join(one.split())}" for one in found.unlinked[:SHOWN])
         if more > 0:
             yield f"# - and {more} more"
@@ -138,12 +138,12 @@ def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
 def _report(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
     """Say on standard error what was found, and whether it works."""
     for failure in found.failures:
-        say(f"dataops: not asked: {failure}")
+        say(f"dataops: not queried: {failure}")
     stages = sum(map(len, found.pipelines.values()))
     if not stages:
-        say("dataops: nothing hangs together as far as Kafka, the checkpoints, the tables and the assets tell")
+        say("dataops: found no connected stages in Kafka, the checkpoints, the tables and the assets")
         return
     seen: HealthSnapshot = Monitor(settings, context).once()
     known = [stage for pipeline in seen.pipelines for stage in pipeline.stages if stage.state is not StageState.UNKNOWN]
     next_step = f"; next: dataops --config {output} doctor" if output is not None else ""
-    say(f"dataops: {len(found.pipelines)} pipelines; {len(known)} of {stages} stages tell their state{next_step}")
+    say(f"dataops: {len(found.pipelines)} pipelines; {len(known)} of {stages} stages have a known state{next_step}")

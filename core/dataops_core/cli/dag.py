@@ -298,7 +298,7 @@ def _trigger(
     try:
         run = _wait(airflow, run, wait)
     except KeyboardInterrupt:
-        say(f"dataops: interrupted; the run {run.run_id} goes on")
+        say(f"dataops: interrupted; the run {run.run_id} continues")
         return Exit.INTERRUPTED
     if run.state == "success":
         return Exit.OK
@@ -317,12 +317,12 @@ def _backfill(
     for date in dates:
         write(f"{date.isoformat()}\n")
     if dry_run or not dates:
-        say(f"dataops: {len(dates)} runs of {wanted.dag_id} would be made")
+        say(f"dataops: {len(dates)} runs of {wanted.dag_id} would be created")
         return Exit.OK
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f"This makes {len(dates)} runs of {wanted.dag_id} {place}.", word)
-    say(f"dataops: backfill {policy.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} is under way")
+        confirmed = ask_word(f"This creates {len(dates)} runs of {wanted.dag_id} {place}.", word)
+    say(f"dataops: backfill {policy.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} has started")
     return Exit.OK
 
 
@@ -365,7 +365,7 @@ def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
         if run.state in ENDED:
             return run
         if time.monotonic() - began > within:
-            raise TimedOut(f"the run {run.run_id} did not end within {duration(within)}", hint="it goes on")
+            raise TimedOut(f"the run {run.run_id} did not end within {duration(within)}", hint="it continues")
         time.sleep(POLL_EVERY)
         try:
             run = airflow.run(run.dag_id, run.run_id)
@@ -380,5 +380,5 @@ def _failed_tasks(airflow: AirflowClient, run: DagRun) -> str:
     try:
         tasks = airflow.tasks(run.dag_id, run.run_id, "failed")
     except ClientError as error:
-        return f" (its tasks are not known: {error})"
+        return f" (its tasks are unknown: {error})"
     return f": {', '.join(tasks)}" if tasks else ""

@@ -83,7 +83,7 @@ def _problems(found: Sequence[Diagnosis]) -> Iterator[str]:
             if step.status in (Status.FAILED, Status.WARNING):
                 yield f"{marked(step.status)} [bold]{safe(each.name)}[/] {step.name.value}: {safe(step.detail)}"
                 if step.remedy:
-                    yield f"    mend: {safe(step.remedy)}"
+                    yield f"    fix: {safe(step.remedy)}"
     unknown: dict[str, list[str]] = {}
     for each in found:
         for step in each.steps:
@@ -97,7 +97,7 @@ def _summary(found: Sequence[Diagnosis]) -> str:
     from dataops_core.diagnostics.base import Status
 
     words = []
-    for kind, plural in (("component", "components answer"), ("stage", "stages are there")):
+    for kind, plural in (("component", "components up"), ("stage", "stages found")):
         of_kind = [each for each in found if each.kind == kind]
         if of_kind:
             well = sum(each.status in (Status.OK, Status.WARNING) for each in of_kind)

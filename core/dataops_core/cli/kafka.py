@@ -323,6 +323,6 @@ def _registry(chosen: Chosen, kafka: str) -> SchemaRegistry | None:
         raise ConfigError(f"kafka {kafka}: {no_such('schema registry', wanted, known)}")
     if wanted is None and len(known) > 1 and "schema_registry" not in known:
         names = ", ".join(known)
-        say(f"dataops: no schemas are used, as there are several schema registries ({names}): name that of {kafka}")
+        say(f"dataops: no schemas used: the context has several schema registries ({names}); set the one of {kafka}")
     registry: SchemaRegistry | None = chosen.clients.get("schema_registry", wanted)
     return registry

@@ -143,26 +143,24 @@ def _verify(
     from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
 
     if sending is None and expected.receiver is not None:
-        raise ConfigError("only a test alert shows the receiver that it is led to", hint="add --send-test-alert")
+        raise ConfigError("only a test alert shows its receiver", hint="add --send-test-alert")
     wanted = Wanted(expected.job or JOB, tuple(expected.left_out), expected.receiver)
     chosen, source, alerts = _platform(invocation, addresses)
     timeout = chosen.settings.probe_timeout
     if source is None:
-        raise ConfigError(
-            f'the context "{chosen.name}" has no prometheus', hint="name one with --url, or add it to the settings"
-        )
+        raise ConfigError(f'the context "{chosen.name}" has no prometheus', hint="add --url, or add it to the settings")
     prometheus = PrometheusClient(source, timeout)
     alertmanager = None if alerts is None else AlertmanagerClient(alerts, timeout)
     if sending is None:
         found = verify(prometheus, alertmanager, wanted)
     elif alertmanager is None:
-        raise ConfigError("a test alert is sent to an Alertmanager, and none is named", hint="add --alertmanager URL")
+        raise ConfigError("a test alert needs an Alertmanager, and none is set", hint="add --alertmanager URL")
     else:
         policy, confirmed = chosen.policy, sending.confirmed
         alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))
         word = policy.confirmation()
         if word is not None and confirmed is None and can_ask():
-            confirmed = ask_word(f"This raises an alert at {alertmanager.target}: somebody may be called.", word)
+            confirmed = ask_word(f"This sends an alert to {alertmanager.target}: somebody may be paged.", word)
         found = verify(
             prometheus,
             alertmanager,
@@ -197,8 +195,8 @@ def _platform(
     typed = _typed(addresses)  # refuses what is no address
     if (addresses.token_file or addresses.ca_file) and not typed:
         raise ConfigError(
-            "a token or authority is for an address that is typed",
-            hint="name --url or --alertmanager, or put them into the settings",
+            "--token-file and --ca-file apply to --url and --alertmanager only",
+            hint="add --url or --alertmanager, or write them into the settings",
         )
     try:
         find_config(invocation.config)
@@ -243,7 +241,7 @@ def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
         how["tls"] = {"ca_file": str(addresses.ca_file)}
     urls = {"prometheus": addresses.prometheus, "alertmanager": addresses.alertmanager}
     tables = {key: {"url": url, **how} for key, url in urls.items() if url is not None}
-    checked = settings_of({"contexts": {"typed": tables}}, Path(), "the addresses given").contexts["typed"]
+    checked = settings_of({"contexts": {"typed": tables}}, Path(), "the given addresses").contexts["typed"]
     return {key: getattr(checked, key) for key in tables}
 
 
@@ -257,7 +255,7 @@ def _labels(typed: Sequence[str]) -> dict[str, str]:
     for label in typed:
         name, equals, value = label.partition("=")
         if not (name and equals and value):
-            raise ConfigError(f'"{label}" is no label', hint="write NAME=VALUE: team=data-platform")
+            raise ConfigError(f'"{label}" is not a label', hint="write NAME=VALUE: team=data-platform")
         labels[name] = value
     return labels
 
@@ -286,7 +284,7 @@ def _remedies(found: Report[Check]) -> Iterator[str]:
 
     for step in found.steps:
         if step.remedy:
-            yield f"{marked(step.status)} [bold]{named(step)}[/] mend: {safe(step.remedy)}"
+            yield f"{marked(step.status)} [bold]{named(step)}[/] fix: {safe(step.remedy)}"
 
 
 def _exit_code(found: Report[Check]) -> Exit:

@@ -39,7 +39,7 @@ def record(
 
 
 def _record(invocation: Invocation, file: Path | None) -> int:
-    """Record until told to stop; each new verdict is a line of narration."""
+    """Record until it is stopped; each new verdict is a line of narration."""
     from dataops_core.health.text import clock, count
     from dataops_core.monitor import Monitor
     from dataops_core.recorder.recorder import Recorder

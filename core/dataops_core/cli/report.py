@@ -78,5 +78,5 @@ def _time(text: str, now: datetime, option: str) -> datetime:
         return parse_time(text, now)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f'{option}: "{text}" is no time; write 2h, 30m, 3d, 03:12, or 2026-01-05T03:12'
+            f'{option}: "{text}" is not a time; write 2h, 30m, 3d, 03:12, or 2026-01-05T03:12'
         ) from None

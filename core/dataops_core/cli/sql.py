@@ -156,7 +156,7 @@ class _Reader:
         except ClientError as error:
             self._put(error)
         except Exception as error:  # noqa: BLE001 - who waits for the rows must hear of it
-            self._put(BadAnswer(f"the answer could not be read: {type(error).__name__}: {error}"))
+            self._put(BadAnswer(f"the response cannot be read: {type(error).__name__}: {error}"))
 
     def _put(self, item: Batch | ClientError | None) -> bool:
         while not self._closed.is_set():

@@ -86,9 +86,9 @@ def _sign_in_problems(
     prefix: str, token: Secret | None, username: str | None, password: Secret | None
 ) -> Iterator[str]:
     if token is not None and (username is not None or password is not None):
-        yield f"{prefix}: has a token and a user name or password; keep one of the two ways"
+        yield f"{prefix}: has a token and a user name or password; keep one of the two"
     elif (username is None) != (password is None):
-        yield f"{prefix}: username and password come together"
+        yield f"{prefix}: username and password must both be set"
 
 
 def url_problems(place: str, url: str) -> Iterator[str]:
@@ -101,7 +101,7 @@ def url_problems(place: str, url: str) -> Iterator[str]:
     if not valid:
         yield f"{place}: must be a URL such as https://host:8443"
     elif parts.username is not None or parts.password is not None:
-        yield f"{place}: has a user name or password in it; give them in keys of their own"
+        yield f"{place}: contains a user name or password; move them to their own keys"
 
 
 def tls_problems(place: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _reads_problems(stage: StageSettings, earlier: Collection[str], all_names: C
         if read == stage.name:
             yield ".reads: a stage cannot read itself"
         elif read in all_names and read not in earlier:
-            yield f'.reads: "{read}" stands further down; put it before this stage'
+            yield f'.reads: "{read}" is a later stage; move it before this stage'
         elif read not in earlier:
             yield f".reads: {no_such('stage', read, earlier)}"
 
@@ -173,9 +173,9 @@ def _canary_problems(
     for key in ("key", "value"):
         yield from (f".{key}{problem}" for problem in _template_problems(getattr(canary, key)))
     if "id" not in Template(canary.key + canary.value).get_identifiers():
-        yield '.value: has no "$id", so nobody can know it again'
+        yield '.value: has no "$id", so its records cannot be identified'
     if not re.fullmatch(r"[\w.-]+", canary.mark):
-        yield ".mark: may hold letters, digits, and the signs . _ - only"
+        yield ".mark: may only hold letters, digits, and . _ -"
     if context is not None and context.named(CANARY_SENDER, canary.on) is None:
         none = f": it needs [contexts.{pipeline.context}.{CANARY_SENDER}], which is missing"
         yield _missing(".on", CANARY_SENDER, canary.on, context, pipeline.context) or none
@@ -196,26 +196,26 @@ def _hop_problems(
         return
     seen_by = "rows" if stage is None else kinds.canary_hop(stage)
     if stage is not None and seen_by is None:
-        yield f".stage: a canary cannot be seen in a stage of kind {stage.kind}"
+        yield f".stage: a canary cannot be detected in a stage of kind {stage.kind}"
     if hop.relation is not None and not has_parts(hop.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
     if hop.on is not None and hop.relation is None:
-        yield ".on: a hop with a stage is looked for where the stage is"
+        yield ".on: a hop with a stage uses the component of the stage"
     if hop.relation is not None and context is not None and context.named(CANARY_SQL, hop.on) is None:
         none = f".relation: it needs [contexts.{pipeline.context}.{CANARY_SQL}], which is missing"
         yield _missing(".on", CANARY_SQL, hop.on, context, pipeline.context) or none
     has_rows = seen_by == "rows"
     if has_rows and (hop.where is None or "id" not in Template(hop.where).get_identifiers()):
-        yield '.where: must hold for the canary\'s row alone: it needs "$id"'
+        yield '.where: must match only the canary\'s row: it needs "$id"'
     if not has_rows and hop.where is not None:
-        yield f".where: {hop.name} has offsets, and no rows to choose from"
+        yield f".where: {hop.name} has offsets, not rows, so `where` does not apply"
     yield from (f".where{problem}" for problem in _template_problems(hop.where or ""))
 
 
 def _template_problems(text: str) -> Iterator[str]:
     template = Template(text)
     if not template.is_valid():
-        yield ': has a "$" that stands for nothing; write "$$" for a "$"'
+        yield ': has a "$" without a field name; write "$$" for a literal "$"'
     for name in template.get_identifiers():
         if name not in CANARY_FIELDS:
             yield f': "${name}" is unknown; known are {", ".join(f"${known}" for known in CANARY_FIELDS)}'

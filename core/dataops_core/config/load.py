@@ -48,8 +48,8 @@ def find_config(flag: Path | None = None) -> Path:
         if place.is_file():
             return place
     raise ConfigError(
-        f"there is no settings file: neither {' nor '.join(map(str, places))}",
-        hint=f"name one with --config or {FILE_VARIABLE}",
+        f"no settings file found: neither {' nor '.join(map(str, places))}",
+        hint=f"set one with --config or {FILE_VARIABLE}",
     )
 
 
@@ -64,8 +64,8 @@ def context_of(settings: Settings, name: str | None = None) -> tuple[str, Contex
     )
     if chosen is None:
         raise ConfigError(
-            f"there are several contexts ({', '.join(settings.contexts)})",
-            hint="name one with --context, or set default_context",
+            f"the settings have several contexts ({', '.join(settings.contexts)})",
+            hint="choose one with --context, or set default_context",
         )
     if chosen not in settings.contexts:
         raise ConfigError(no_such("context", chosen, settings.contexts))

@@ -67,7 +67,7 @@ def _interpolate(text: str, where: str) -> str:
         name = found["name"]
         if name is None:
             raise ConfigError(
-                f"{where}: a ${{…}} is not closed or names no variable", hint="write $${ for a literal ${"
+                f"{where}: a ${{…}} is not closed or has no variable name", hint="write $${ for a literal ${"
             )
         if name not in os.environ:
             raise ConfigError(f"{where}: the environment variable {name} is not set")
@@ -93,9 +93,11 @@ def _run(secret: SecretSource, where: str, timeout: float) -> str:
         raise ConfigError(f"{where}: cannot run {program}: {(error.strerror or 'not started').lower()}") from error
     except subprocess.TimeoutExpired:
         # without its cause: that shows all arguments
-        raise ConfigError(f"{where}: {program} gave no secret within {timeout:g} s") from None
+        raise ConfigError(f"{where}: {program} returned no secret within {timeout:g} s") from None
     if done.returncode != 0:
-        raise ConfigError(f"{where}: {program} ended with {done.returncode}", hint="run the command by hand to see why")
+        raise ConfigError(
+            f"{where}: {program} ended with {done.returncode}", hint="run the command manually to see why"
+        )
     return _text(done.stdout, f"{where}: the output of {program}")
 
 

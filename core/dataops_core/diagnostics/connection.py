@@ -59,7 +59,7 @@ def reach(report: Report[Layer], endpoints: Sequence[Endpoint], timeout: float) 
 def network(endpoint: Endpoint, timeout: float) -> Iterator[Step[Layer]]:
     """Yield the layers of an address that can be tried, none after the first that fails."""
     if endpoint.proxy is not None:
-        yield Step(Layer.TCP, Status.NOT_USED, f"through the proxy {endpoint.proxy}, as the environment says")
+        yield Step(Layer.TCP, Status.NOT_USED, f"through the proxy {endpoint.proxy}, as set in the environment")
         return
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
@@ -87,8 +87,8 @@ def _no_connection(endpoint: Endpoint, error: OSError, timeout: float) -> Step[L
         return Step(
             Layer.TCP,
             Status.FAILED,
-            f"{endpoint} does not answer within {duration(timeout)}",
-            "Look whether a firewall, a network policy or a wrong address swallows the packets.",
+            f"{endpoint} sent no response within {duration(timeout)}",
+            "Check the address, firewalls and network policies: packets are dropped.",
         )
     return Step(
         Layer.TCP,
@@ -108,24 +108,26 @@ def _handshake(endpoint: Endpoint, connection: socket.socket, context: ssl.SSLCo
         detail, remedy = error.verify_message.rstrip("."), _remedy_of_certificate(endpoint, error)
     except ssl.SSLError as error:
         detail = (error.reason or line(error)).replace("_", " ").lower()
-        remedy = "Look which versions of TLS and which certificates the server takes."
+        remedy = "Check which TLS versions and certificates the server accepts."
         if error.reason in NO_TLS:
-            remedy = f"It does not speak TLS at port {endpoint.port}: name its TLS port, or do without TLS."
+            remedy = f"Port {endpoint.port} does not use TLS: set the TLS port, or disable TLS."
     except TimeoutError:
         detail = f"no handshake within {duration(timeout)}"
-        remedy = "It takes connections and says nothing: look whether it hangs, or waits for another protocol."
+        remedy = "It accepts connections but sends nothing: check whether it hangs, or expects another protocol."
     except OSError as error:
         detail = (error.strerror or line(error)).lower()
-        remedy = f"Look whether it speaks TLS at port {endpoint.port}."
+        remedy = f"Check whether it uses TLS at port {endpoint.port}."
     return Step(Layer.TLS, Status.FAILED, f"{endpoint}: {detail}", remedy)
 
 
 def _certificate(shown: Credential, version: str, *, verified: bool) -> Step[Layer]:
     detail = f"{version}, certificate until {shown.ends:%Y-%m-%d}"
     if not verified:
-        return Step(Layer.TLS, Status.WARNING, f"{detail}, not verified", "Let it be verified.")
+        return Step(Layer.TLS, Status.WARNING, f"{detail}, not verified", "Enable certificate verification.")
     if shown.due <= datetime.now(UTC):
-        return Step(Layer.TLS, Status.WARNING, detail, "Renew the server's certificate, and see what should have.")
+        return Step(
+            Layer.TLS, Status.WARNING, detail, "Renew the server's certificate, and check why automatic renewal failed."
+        )
     return Step(Layer.TLS, Status.OK, detail)
 
 
@@ -134,8 +136,8 @@ def _remedy_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationErr
     if "expired" in message:
         return "Renew the server's certificate."
     if "mismatch" in message or "not valid for" in message:
-        return "Use a name that the certificate has, or have one made for this name."
-    return f"If you trust it, name the authority that has signed it: {endpoint.ca_key}."
+        return "Use a host name from the certificate, or issue a certificate for this name."
+    return f"If you trust it, set the CA that signed it: {endpoint.ca_key}."
 
 
 def speaks_tls(endpoint: Endpoint, timeout: float) -> bool:

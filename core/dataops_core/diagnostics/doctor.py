@@ -137,7 +137,7 @@ def _beside_each_other(
             hung = failure_of("timed_out")
             layer = Layer.OBJECT if copied.kind == "stage" else Layer.PROTOCOL if copied.steps else Layer.NAME
             remedy = hung.remedy.format(name=copied.name, target=copied.target)
-            copied.add(layer, Status.FAILED, f"no answer within {duration(3 * timeout)}", remedy)
+            copied.add(layer, Status.FAILED, f"no response within {duration(3 * timeout)}", remedy)
         found.append(copied)
     return tuple(found)
 
@@ -149,7 +149,7 @@ def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     for each in found:
         down = failed.intersection(each.needs)
         if each.kind == "stage" and each.status is Status.FAILED and down:
-            unknown = Step(Layer.OBJECT, Status.UNKNOWN, f"not looked for, as {min(down)} fails")
+            unknown = Step(Layer.OBJECT, Status.UNKNOWN, f"not checked, because {min(down)} failed")
             diagnoses.append(replace(each, steps=[unknown]))
         else:
             diagnoses.append(each)
@@ -247,7 +247,7 @@ def _admitted(diagnosis: Diagnosis, own: Iterable[Credential]) -> None:
         return
     detail = f"{first.what} ends {clock(first.ends, datetime.now(UTC))}"
     if first.due <= datetime.now(UTC):
-        remedy = "Renew it, and see why what should renew it has not."
+        remedy = "Renew it, and check why automatic renewal failed."
         diagnosis.add(Layer.AUTHENTICATION, Status.WARNING, detail, remedy)
     else:
         diagnosis.add(Layer.AUTHENTICATION, Status.OK, detail)
@@ -268,11 +268,11 @@ def _remedy(diagnosis: Diagnosis, kind: str | None, endpoints: Sequence[Endpoint
     if kind not in ("credentials_refused", "permission_denied"):
         for endpoint in endpoints:
             if endpoint.tls is None and endpoint.proxy is None and speaks_tls(endpoint, timeout):
-                return f"It speaks TLS at port {endpoint.port}: set {endpoint.secure}."
+                return f"Port {endpoint.port} uses TLS: set {endpoint.secure}."
     if kind == "not_found" and diagnosis.name == "airflow":
-        return "Airflow's API v2 is needed, which Airflow 3 has; give the address without /api/v2."
+        return "Airflow 3 with its API v2 is required; set the address without /api/v2."
     if kind == "not_found":
-        return "Make it, or correct it in the settings."
+        return "Create it, or correct it in the settings."
     return failure_of(kind).remedy.format(name=diagnosis.name, target=diagnosis.target)
 
 
@@ -287,7 +287,7 @@ def _brokers(diagnosis: Diagnosis, further_addresses: Callable[[], Sequence[tupl
         endpoint = Endpoint(host, port, None, "", "")
         last = list(network(endpoint, timeout))[-1]
         if last.status is Status.FAILED:
-            remedy = "Let the broker advertise an address that can be reached from here (advertised.listeners)."
+            remedy = "Set advertised.listeners of the broker to an address that is reachable from here."
             diagnosis.add(Layer.BROKERS, Status.FAILED, last.detail, remedy)
     if all(step.name is not Layer.BROKERS for step in diagnosis.steps):
         diagnosis.add(Layer.BROKERS, Status.OK, ", ".join(f"{host}:{port}" for host, port in addresses))

@@ -236,7 +236,7 @@ def cut(
         RecordingError: The file is there already, or something cannot be read or written.
     """
     if path.exists():
-        raise RecordingError(f"{path} is there already", hint="name another file")
+        raise RecordingError(f"{path} already exists", hint="name another file")
     everything = RecorderSettings(max_age=FOR_EVER, max_size=2**62)
     pipelines, snapshots = recording.pipelines, recording.snapshots(since, until)
     if rewrite is not None:
@@ -282,7 +282,7 @@ def _claim(path: Path) -> int:
     except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "another one"
         os.close(descriptor)
-        raise RecordingError(f"process {holder} records into {path} already") from error
+        raise RecordingError(f"process {holder} already records into {path}") from error
     except OSError as error:
         os.close(descriptor)
         raise RecordingError(f"{lock} cannot be locked: {(error.strerror or 'no locks here').lower()}") from error

@@ -167,14 +167,14 @@ def micros(at: datetime) -> int:
 def instant(count: int) -> datetime:
     """Return the time that `micros` gave."""
     if type(count) is not int:
-        raise TypeError("a time is of another type")
+        raise TypeError("a time has the wrong type")
     return _EPOCH + count * _MICRO
 
 
 def decompress(packed: bytes, before: bytes | None) -> bytes:
     """Return what was compressed, given the snapshot before where that was the dictionary; raises ZstdError."""
     if zstandard.frame_content_size(packed) > LARGEST:
-        raise zstandard.ZstdError(f"it says that it is larger than {LARGEST} bytes")
+        raise zstandard.ZstdError(f"its stated size is larger than {LARGEST} bytes")
     if before is None:
         return zstandard.ZstdDecompressor().decompress(packed)
     dictionary = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
@@ -203,7 +203,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
-            raise RecordingError(f"{path} cannot be read: it takes too long, as no recording of ours does") from error
+            raise RecordingError(f"{path} cannot be read: it takes too long, so it is not a valid recording") from error
         raise RecordingError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
         what = "is not a recording" if "not a database" in str(error) else f"is damaged: {error}"
@@ -213,7 +213,7 @@ def reading(path: Path) -> Iterator[None]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"][1:]))
-        raise RecordingError(f"{path} holds what this version does not know: {place}: {first['msg']}") from error
+        raise RecordingError(f"{path} has an unknown field or value: {place}: {first['msg']}") from error
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {(error.strerror or 'unreadable').lower()}") from error
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
@@ -306,7 +306,7 @@ class Recording:
             for _, packed in rows:
                 raw = decompress(packed, raw)
             if raw is None:
-                raise RecordingError(f"{self.path}: that moment is not kept any more")
+                raise RecordingError(f"{self.path}: that time is no longer in the recording")
             return from_bytes(raw)
 
     def snapshots(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[HealthSnapshot]:
@@ -374,7 +374,7 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("a text is of another type")
+        raise TypeError("a text has the wrong type")
     return value
 
 

@@ -124,7 +124,7 @@ def read_timeline(recording: Recording, since: datetime | None = None, until: da
 def _read(recording: Recording, since: datetime | None, until: datetime | None) -> Timeline:
     moments = recording.moments(since, until)
     if not moments:
-        raise RecordingError(f"{recording.path}: nothing was recorded in that time", hint=_span_of(recording))
+        raise RecordingError(f"{recording.path}: nothing was recorded in that period", hint=_span_of(recording))
     start, end = moments[0].at, moments[-1].at
     gaps = recording.gaps(start, end)
     reader = _Incidents(recording, moments, recording.changes(start, end), gaps)
@@ -261,7 +261,7 @@ def as_markdown(timeline: Timeline) -> str:
                 index,
                 _safe(incident.pipeline),
                 _date(incident.start),
-                "goes on" if incident.end is None else clock(incident.end, incident.start),
+                "ongoing" if incident.end is None else clock(incident.end, incident.start),
                 duration(incident.duration),
                 _worst(incident),
                 "unknown" if incident.largest_data_age is None else duration(incident.largest_data_age),
@@ -279,7 +279,7 @@ def _incident(number: int, incident: Incident) -> Iterator[str]:
     yield f"## {number}. {_safe(incident.pipeline)}: {_worst(incident)}"
     yield ""
     yield f"- Status: **{incident.worst.value}**"
-    end = "It goes on at the end" if incident.end is None else f"All was well again at {clock(incident.end, day)}"
+    end = "It is ongoing at the end" if incident.end is None else f"Recovered at {clock(incident.end, day)}"
     yield f"- Since {_date(incident.start)}, seen at {clock(incident.seen, day)}. {end}: {duration(incident.duration)}."
     if incident.largest_data_age is not None:
         yield f"- The data was {duration(incident.largest_data_age)} old at the most."

@@ -28,7 +28,7 @@ def export_path(typed: str) -> Path:
     """Return the file that somebody has typed.
 
     Raises:
-        ExportRefused: Its name does not say the format, or its folder is not there or not to be looked at.
+        ExportRefused: Its name does not end in a known format, or its folder is not there or not to be looked at.
     """
     try:
         return _export_path(typed)
@@ -41,11 +41,11 @@ def export_path(typed: str) -> Path:
 def _export_path(typed: str) -> Path:
     path = Path(typed.strip()).expanduser()
     if path.suffix.lower() not in FORMATS:
-        raise ExportRefused(f'"{typed}" does not say the format', hint=f"end it in {', '.join(FORMATS)}")
+        raise ExportRefused(f'"{typed}" does not end in a known format', hint=f"end it in {', '.join(FORMATS)}")
     if path.is_dir():
         raise ExportRefused(f"{path} is a folder")
     if not path.parent.is_dir():
-        raise ExportRefused(f"there is no folder {path.parent}")
+        raise ExportRefused(f"the folder {path.parent} does not exist")
     path.exists()  # what cannot be looked at cannot be written
     return path
 
@@ -86,7 +86,7 @@ def export(
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise ExportRefused(f"{path} is there already") from error
+        raise ExportRefused(f"{path} already exists") from error
     except OSError as error:
         raise ExportRefused(f"{path}: {(error.strerror or 'cannot be written').lower()}") from error
     return counted.rows

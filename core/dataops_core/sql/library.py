@@ -152,7 +152,7 @@ class SavedQueries:
         """Return the file of the user's own query of that name; raises LibraryFailed if it is no name."""
         name = name.strip().removesuffix(".sql")
         if not re.fullmatch(r"\w[\w .-]{0,80}", name):
-            raise LibraryFailed(f'"{name}" is no name for a query', hint="use letters, digits, _ and -")
+            raise LibraryFailed(f'"{name}" is not a valid query name', hint="use letters, digits, _ and -")
         return self.own / f"{name}.sql"
 
     def save(self, name: str, statement: str, *, overwrite: bool = False) -> Path:
@@ -167,7 +167,7 @@ class SavedQueries:
             with path.open("w" if overwrite else "x", encoding="utf-8") as file:
                 file.write(statement.rstrip() + "\n")
         except FileExistsError as error:
-            raise LibraryFailed(f"{path} is there already") from error
+            raise LibraryFailed(f"{path} already exists") from error
         except (OSError, UnicodeError) as error:
             raise _failed(path, error) from error
         return path

@@ -72,7 +72,7 @@ def read_plan(text: str) -> Plan:
             return _estimated(loads(text))
         return _measured(text)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise BadAnswer("the plan is not one that this version understands") from error
+        raise BadAnswer("this version cannot read the plan") from error
 
 
 def _estimated(found: Mapping[str, Any]) -> Plan:

@@ -161,10 +161,12 @@ class Result:
             data = os.pread(self._file.fileno(), size, offset)
             rows: list[Row] = pickle.loads(zlib.decompress(data))  # noqa: S301 - our own file, which has no name
         except (OSError, ValueError, zlib.error) as error:
-            raise SpillFailed(f"the rows that were kept on disk cannot be read: {error}") from error
+            raise SpillFailed(f"the rows stored on disk cannot be read: {error}") from error
         return rows
 
 
 def _spill_failed(error: OSError) -> SpillFailed:
     reason = (error.strerror or "unwritable").lower()
-    return SpillFailed(f"the rows cannot be kept on disk: {reason}", hint="set XDG_CACHE_HOME to a folder with room")
+    return SpillFailed(
+        f"the rows cannot be stored on disk: {reason}", hint="set XDG_CACHE_HOME to a folder with free space"
+    )

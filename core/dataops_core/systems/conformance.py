@@ -56,14 +56,14 @@ def assert_conforms(
         *_failure_problems(system, components, stages, timeout),
     ]
     if problems:
-        raise AssertionError(f"the system {system.name} does not keep its contract:\n" + "\n".join(problems))
+        raise AssertionError(f"the system {system.name} violates its contract:\n" + "\n".join(problems))
 
 
 def _name_problems(system: System) -> Iterator[str]:
     names = [system.name, *(kind.name for kind in system.components), *(kind.name for kind in system.stage_kinds)]
     for name in names:
         if not NAME.fullmatch(name):
-            yield f"{name!r}: a name has small letters, digits and _ only"
+            yield f"{name!r}: a name may hold lower-case letters, digits and _ only"
     for other in registry().systems():
         if other.name == system.name:
             continue
@@ -88,24 +88,24 @@ def _stage_problems(kind: StageKind, stage: StageSettings | None) -> Iterator[st
     yield from _details_problems(kind.name, kind.details)
     yield from _check_problems(kind.name, kind.checks)
     if stage is None:
-        yield f"{kind.name}: no example of such a stage is given"
+        yield f"{kind.name}: the test gives no example of such a stage"
         return
     for need in kind.needs(stage):
         if registry().component_kind(need.kind) is None and not NAME.fullmatch(need.kind):
-            yield f"{kind.name}: needs {need.kind!r}, which is no kind of component"
+            yield f"{kind.name}: needs {need.kind!r}, which is not a kind of component"
     now = datetime.now(UTC)
     nothing = Observation(stage.name, now, details=kind.details())
     given = CheckInput(stage.name, nothing.details, nothing, None, (), (), now)
     for check in kind.checks:
         if check.find(stage, given) is not None:
-            yield f"{kind.name}/{check.name}: finds something in an observation of which nothing is known"
+            yield f"{kind.name}/{check.name}: returns a finding for an observation without values"
 
 
 def _settings_problems(name: str, settings: type[Section]) -> Iterator[str]:
     if not (settings.__doc__ or "").strip():
         yield f"{name}: {settings.__name__} has no docstring"
     for key in undescribed(settings):
-        yield f"{name}.{key}: a setting without a description; write one below it"
+        yield f"{name}.{key}: the setting has no description; write one below it"
 
 
 def _details_problems(name: str, details: type[Details]) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _check_problems(name: str, checks: tuple[Check, ...]) -> Iterator[str]:
     seen = set()
     for check in checks:
         if not CHECK_NAME.fullmatch(check.name):
-            yield f"{name}/{check.name}: a check is called like-this"
+            yield f"{name}/{check.name}: a check id must look-like-this"
         if check.name in seen:
             yield f"{name}/{check.name}: two checks have this name"
         seen.add(check.name)
@@ -135,7 +135,7 @@ def _failure_problems(
     for kind in system.components:
         settings = components.get(kind.name)
         if settings is None:
-            yield f"{kind.name}: no example of such a component is given"
+            yield f"{kind.name}: the test gives no example of such a component"
             continue
         prepare(kind)
         for probe in kind.probes(kind.name, settings, kind.connect(kind.name, settings, timeout)).values():
@@ -158,7 +158,7 @@ def _one_error(what: str, ask: Callable[[], object], timeout: float) -> Iterator
     except Exception as error:  # noqa: BLE001 - whatever comes is the finding
         yield f"{what}: {type(error).__name__} in place of one of dataops_core.errors: {error}"
     else:
-        yield f"{what}: responds, although nobody listens at its address"
+        yield f"{what}: responds, although nothing listens at its address"
     if time.monotonic() - began > timeout + SLACK:
         yield f"{what}: took {time.monotonic() - began:.1f} s, with a deadline of {timeout:g} s"
 

@@ -131,7 +131,7 @@ class Registry:
         else:
             found = self._plug_ins[name].load()
         if not isinstance(found, System):
-            raise TypeError(f"the entry point {name} gives no System")
+            raise TypeError(f"the entry point {name} is not a System")
         return found
 
     def _by_load(self) -> Iterator[System]:

@@ -49,7 +49,7 @@ class Watch:
         """Count bytes that were received; raises TooLarge where they are too many."""
         self._received += size
         if self.in_headers and self._received > HEADER_BYTES:
-            raise TooLarge(f"its headers have more than {HEADER_BYTES // 2**10} KiB")
+            raise TooLarge(f"its headers are larger than {HEADER_BYTES // 2**10} KiB")
         if self._received > self.most_bytes + HEADER_BYTES:
             raise too_large(self.most_bytes)
 
@@ -57,7 +57,7 @@ class Watch:
 def too_large(most_bytes: int) -> TooLarge:
     """Return the error of a body that is too large."""
     limit = f"{most_bytes / 2**20:g} MiB" if most_bytes >= 2**20 else f"{most_bytes:,} bytes"
-    return TooLarge(f"its body has more than {limit}")
+    return TooLarge(f"its body is larger than {limit}")
 
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
@@ -166,7 +166,7 @@ class _Connecting:
             else:
                 return sock
         if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(self, "no connection in time") from failure
+            raise ConnectTimeoutError(self, "no connection within the deadline") from failure
         raise NewConnectionError(self, f"no connection: {failure}") from failure  # type: ignore[arg-type]
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - as its base class
@@ -187,7 +187,7 @@ def _addresses(connection: Any, host: str, port: int, deadline: Deadline) -> lis
                 socket.getaddrinfo(host, port, urllib3.util.connection.allowed_gai_family(), socket.SOCK_STREAM)
             )
         except (OSError, UnicodeError) as error:
-            failed.append(error if isinstance(error, OSError) else OSError("not the name of a host"))
+            failed.append(error if isinstance(error, OSError) else OSError("not a host name"))
 
     try:
         ipaddress.ip_address(host)

@@ -146,14 +146,14 @@ def web_token(token: str) -> Credential:
     """
     parts = token.split(".")
     if len(parts) != 3:
-        raise ValueError("no JSON web token")
+        raise ValueError("not a JSON Web Token")
     try:
         claims = Fields(loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), size=LINE))
     except ValueError as error:
-        raise ValueError("a token that cannot be read") from error
+        raise ValueError("an unreadable token") from error
     ends = _claim(claims, "exp")
     if ends is None:
-        raise ValueError("a token without an end")
+        raise ValueError("a token without an expiry date")
     return Credential("our token", _claim(claims, "iat") or _claim(claims, "nbf"), ends)
 
 

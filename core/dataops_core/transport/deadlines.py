@@ -68,7 +68,7 @@ class Deadline:
         """Count bytes that were received; raises TooLarge where they are too many."""
         self._received += size
         if self._most_bytes is not None and self._received > self._most_bytes:
-            raise TooLarge(f"its answers together have more than {self._most_bytes / 2**20:g} MiB")
+            raise TooLarge(f"its responses together have more than {self._most_bytes / 2**20:g} MiB")
         if self._outer is not None:
             self._outer.receive(size)
 

@@ -61,7 +61,7 @@ def url_endpoints(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bo
         port,
         (lambda: trusting(tls, place)) if secure else None,
         f"{place}.tls.ca_file",
-        "an address that begins with https://",
+        "an https:// address",
         None if proxy is None else urlsplit(proxy).hostname,
     )
 

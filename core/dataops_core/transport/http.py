@@ -20,9 +20,9 @@ from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.problem import problem, text_of
 from dataops_core.transport.session import BODY_BYTES, WebSession
 
-_BUSY = "It limits requests: refresh less often, or raise its limit."
-_RESTARTS = "The server behind this address is starting, overloaded or stopped: look at its state and its log."
-_DEFECT = "Look at the log of the server: it failed while it handled the request."
+_BUSY = "It limits the request rate: refresh less often, or raise its limit."
+_RESTARTS = "The server behind this address is starting, overloaded or stopped: check its state and its log."
+_DEFECT = "Check the server's log: it failed while it handled the request."
 _HINTS = {429: _BUSY, 502: _RESTARTS, 503: _RESTARTS, 504: _RESTARTS}
 
 
@@ -40,9 +40,9 @@ def refusal(where: str, status: int, body: bytes | str | None = None) -> ClientE
     detail = said or text_of(body)
     more = f": {detail}" if detail else ""
     if status == 401:
-        return AuthenticationFailed(f"{where}: refused our credentials (401){more}")
+        return AuthenticationFailed(f"{where}: rejected our credentials (401){more}")
     if status == 403:
-        return PermissionDenied(f"{where}: denies us permission (403){more}")
+        return PermissionDenied(f"{where}: denied permission (403){more}")
     if status == 404:
         return NotFound(f"{where}: {said or 'HTTP 404'}")
     if status in (400, 409, 422) and said:  # of the service itself: a proxy does not answer in JSON
@@ -55,7 +55,7 @@ def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - whatever
     try:
         return loads(text)
     except Malformed as error:
-        raise BadAnswer(f"{where}: the answer {error}") from error
+        raise BadAnswer(f"{where}: the response {error}") from error
 
 
 def get_json(
@@ -119,7 +119,7 @@ def _ask(
         try:
             answer = session.request(method, url, json=body, headers=sent, auth=user, timeout=timeout)
         except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
-            raise BadAnswer(f"{where}: the answer is no answer over HTTP") from error
+            raise BadAnswer(f"{where}: the response is not HTTP") from error
     if answer.status_code != 200:  # none of these services answers with another one
         raise refusal(where, answer.status_code, answer.content) or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content

@@ -64,13 +64,13 @@ class OriginRule:
 
     def __init__(self, where: str, configured: Collection[str], hint: str | None = None) -> None:
         self._where = where
-        self._hint = hint or "put the final address in the settings if you trust it"
+        self._hint = hint or "write the final address into the settings if you trust it"
         try:
             self._origins = tuple(dict.fromkeys(Origin.of(url) for url in configured))
         except ValueError as error:
             raise ConfigError(f"{where}: the address must be a URL such as https://host:8443") from error
 
-    def check(self, url: str, what: str = "the server names an address at") -> None:
+    def check(self, url: str, what: str = "the server redirects to") -> None:
         """Raise BadAnswer where an address is not of a configured origin; `what` begins its line."""
         if _origin(url) not in self._origins:
             raise self._refused(f"{what} {_named(url)}", " or ".join(map(str, self._origins)))
@@ -107,7 +107,7 @@ def _origin(url: str) -> Origin | None:
 def _named(url: str) -> str:
     """Return an address's origin for an error; the address itself may carry a secret."""
     origin = _origin(url)
-    return str(origin) if origin is not None else "something that is no HTTP address"
+    return str(origin) if origin is not None else "something that is not an HTTP address"
 
 
 def _joined(asked: str, location: str) -> str:

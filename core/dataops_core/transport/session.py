@@ -111,21 +111,21 @@ class GuardedAdapter(HTTPAdapter):
         try:
             yield
         except TooLarge as error:
-            raise BadAnswer(f"{self._where}: the answer is refused: {error}") from error
+            raise BadAnswer(f"{self._where}: the response is rejected: {error}") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise self._late(deadline) from error
         except requests.exceptions.ConnectionError as error:
             if any(isinstance(inner, TimeoutError) for inner in _chain(error)):
                 raise self._late(deadline) from error
             if any(_is_no_http(inner) for inner in _chain(error)):
-                raise BadAnswer(f"{self._where}: the answer is no answer over HTTP: {innermost(error)}") from error
+                raise BadAnswer(f"{self._where}: the response is not HTTP: {innermost(error)}") from error
             raise Unreachable(f"{self._where}: cannot be reached: {innermost(error)}") from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError, LookupError) as error:
-            raise BadAnswer(f"{self._where}: the answer is no answer over HTTP: {line(error)}") from error
+            raise BadAnswer(f"{self._where}: the response is not HTTP: {line(error)}") from error
 
     def _late(self, deadline: Deadline) -> TimedOut:
         nearest = deadline.nearest
-        what = "no end of its answers" if nearest.listing else "no answer"
+        what = "its responses do not end" if nearest.listing else "no response"
         return TimedOut(f"{self._where}: {what} within {nearest.seconds:.3g} s")
 
 

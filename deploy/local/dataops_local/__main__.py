@@ -27,7 +27,7 @@ def common(
     context: typer.Context,
     state: Annotated[Path, typer.Option(help="Folder of the stack.", envvar="DATAOPS_STACK")] = DEFAULT_STATE,
     port_base: Annotated[
-        int, typer.Option(help="What all ports are counted from.", min=1024, max=65000, envvar="DATAOPS_PORT_BASE")
+        int, typer.Option(help="First port; the others follow it.", min=1024, max=65000, envvar="DATAOPS_PORT_BASE")
     ] = DEFAULT_PORT_BASE,
 ) -> None:
     """Name the stack."""
@@ -43,12 +43,12 @@ def fetch() -> None:
 @app.command()
 def up(
     context: typer.Context,
-    without: Annotated[list[str] | None, typer.Option(help="A program to leave out; may be repeated.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A program to omit; repeatable.")] = None,
 ) -> None:
     """Start the stack in the background."""
     stack: Stack = context.obj
     if stack.supervisor.is_running():
-        console.print(f"the stack in {stack.layout.state} runs already")
+        console.print(f"the stack in {stack.layout.state} is already running")
         return
     stack.up(without=without or ())
     console.print(f"up: dataops-tui --config {stack.layout.config}")
@@ -82,8 +82,8 @@ def status(context: typer.Context) -> None:
 @app.command()
 def logs(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A program; all of them where not given.")] = None,
-    lines: Annotated[int, typer.Option(help="How many lines of each.")] = 20,
+    name: Annotated[str | None, typer.Argument(help="A program. Default: all.")] = None,
+    lines: Annotated[int, typer.Option(help="Number of lines per program.")] = 20,
 ) -> None:
     """Show the end of the logs."""
     stack: Stack = context.obj
@@ -124,7 +124,7 @@ def demo(context: typer.Context) -> None:
         code = subprocess.run([program, "--config", stack.layout.config], check=False).returncode
     finally:
         if attached:
-            console.print("the stack was up before, so it stays up: `make down` stops it")
+            console.print("the stack was already up, so it stays up: `make down` stops it")
         else:
             stack.down()
     raise typer.Exit(code)
@@ -141,7 +141,7 @@ def incident(context: typer.Context, target: Annotated[Path, typer.Argument(help
 def _known(stack: Stack, names: list[str]) -> list[str]:
     states = stack.supervisor.states()
     if not states:
-        raise LocalError(f"the stack in {stack.layout.state} does not run: start it with `make up`")
+        raise LocalError(f"the stack in {stack.layout.state} is not running: start it with `make up`")
     unknown = [name for name in names if name not in states]
     if unknown:
         raise LocalError(f"no such program: {', '.join(unknown)}: there is {', '.join(states)}")

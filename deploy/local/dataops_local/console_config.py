@@ -172,7 +172,7 @@ name = "detect_excursions"
 kind = "spark_query"
 checkpoint = {json.dumps(str(layout.checkpoints / "detect_excursions"))}
 reads = ["{TOPIC}"]
-stall_after = 45  # its first batch on a busy machine; an alert is promised within a minute
+stall_after = 45  # its first batch on a busy machine; its alert must come within a minute
 remedy = {json.dumps(_make(layout, "start NAME=detect_excursions"))}
 
 # It is stamped at least every 30 seconds, also where there is no excursion.

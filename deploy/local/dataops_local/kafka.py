@@ -82,7 +82,7 @@ def kafka_ready(layout: Layout) -> bool:
         return False
     if cluster.cluster_id != layout.secret("kafka-cluster-id"):
         port = layout.port("kafka")
-        raise LocalError(f"port {port} is answered by another Kafka (cluster {cluster.cluster_id}): use another base")
+        raise LocalError(f"port {port} is used by another Kafka (cluster {cluster.cluster_id}): use another base")
     return bool(cluster.nodes)
 
 

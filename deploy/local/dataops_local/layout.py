@@ -54,7 +54,7 @@ class Layout:
 
     Attributes:
         state: The folder; everything that the stack keeps is below it.
-        port_base: What all ports are counted from.
+        port_base: First port; the others follow it.
     """
 
     state: Path

@@ -46,7 +46,7 @@ def assess_all(settings: JobSettings) -> str:
         name for name in ("silver.readings", "bronze.shipments", "bronze.products") if not catalog.table_exists(name)
     ]
     if missing:
-        raise NotYet(f"not there yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
+        raise NotYet(f"not created yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
     silver = catalog.load_table("silver.readings")
     # What is read is the newest snapshot; a restatement of readings makes one that has no progress of its own.
     source, stamped = silver.current_snapshot(), newest_with(silver, PROGRESS)
@@ -82,7 +82,7 @@ def assess_all(settings: JobSettings) -> str:
         ).collect()
         if failed:
             reasons = "; ".join(f"{row['check']}: {row['line']}" for row in failed)
-            raise JobError(f"not published, kept on the branch {branch} of {tables.EXPOSURE}: {reasons}")
+            raise JobError(f"not published; kept on the branch {branch} of {tables.EXPOSURE}: {reasons}")
         counts = {row["verdict"]: row["count"] for row in candidate.groupBy("verdict").count().collect()}
         published = _publish(spark, catalog, branch)
         released = release_lots(spark, catalog, published)
@@ -109,7 +109,7 @@ def _publish(spark: SparkSession, catalog: Catalog, branch: str) -> int:
     """
     written = catalog.load_table(GOLD).snapshot_by_name(branch)
     if written is None:
-        raise JobError(f"the branch {branch} of {tables.EXPOSURE} is gone: run assess_shipments again")
+        raise JobError(f"the branch {branch} of {tables.EXPOSURE} is missing: run assess_shipments again")
     spark.sql(f"CALL {CATALOG}.system.fast_forward('{GOLD}', 'main', '{branch}')")
     spark.sql(f"ALTER TABLE {tables.EXPOSURE} DROP BRANCH IF EXISTS {branch}")
     return written.snapshot_id

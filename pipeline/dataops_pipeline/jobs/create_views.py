@@ -14,8 +14,8 @@ def create(settings: JobSettings) -> str:
     for name, why in created.waiting.items():
         log.info("%s waits: %s", name, why)
     if not created.made and not created.unchanged:
-        raise NotYet("none of the tables that the views read is there yet")
-    done = f"{len(created.made)} views made, {len(created.unchanged)} unchanged"
+        raise NotYet("none of the tables that the views read exists yet")
+    done = f"{len(created.made)} views created, {len(created.unchanged)} unchanged"
     return done + (f", {len(created.waiting)} wait for their tables" if created.waiting else "")
 
 

@@ -154,7 +154,7 @@ def known_to_others(catalog: Catalog, query_id: str) -> frozenset[str]:
     }
     if not writers - {None, query_id}:
         return frozenset()
-    log.info("the checkpoint is a new one: leaving out what %s has already", tables.EXCURSIONS)
+    log.info("the checkpoint is new: skipping records that %s already has", tables.EXCURSIONS)
     return frozenset(table.scan(selected_fields=("event_id",)).to_arrow().column("event_id").to_pylist())
 
 
@@ -261,7 +261,7 @@ def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threa
 
 
 def stream(settings: JobSettings) -> str:
-    """Keep the query running until told to stop."""
+    """Keep the query running until it is stopped."""
     again = threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         return keep_running(

@@ -131,7 +131,7 @@ def start(spark: SparkSession, settings: JobSettings) -> StreamingQuery:
 
 
 def stream(settings: JobSettings) -> str:
-    """Keep the query running until told to stop."""
+    """Keep the query running until it is stopped."""
     return keep_running(
         settings,
         "land_readings",

@@ -68,7 +68,7 @@ class Options:
             raise JobError(f"BOREAL_PARAM_RETENTION_HOURS: {hours!r} is not a number of hours")
         threshold = env.get("BOREAL_PARAM_FILE_SIZE_THRESHOLD") or cls.file_size_threshold
         if not _SIZE.fullmatch(threshold):
-            raise JobError(f"BOREAL_PARAM_FILE_SIZE_THRESHOLD: {threshold!r} is no size such as 64MB")
+            raise JobError(f"BOREAL_PARAM_FILE_SIZE_THRESHOLD: {threshold!r} is not a size such as 64MB")
         return cls(tables, flag(env, "BOREAL_PARAM_DRY_RUN"), float(hours), threshold.replace(" ", ""))
 
     @property
@@ -190,7 +190,7 @@ def summary_line(state: State, expiry: Expiry) -> str:
     return (
         f"{state.table}: {state.small_files} of {state.data_files} data files are small"
         f" ({state.small_bytes / 1e6:.1f} MB), {state.delete_files} delete files, {state.manifests} manifests,"
-        f" {len(expiry.expired)} of {len(state.snapshots)} snapshots may go{_why_kept(expiry)}"
+        f" {len(expiry.expired)} of {len(state.snapshots)} snapshots can expire{_why_kept(expiry)}"
     )
 
 
@@ -237,7 +237,7 @@ def maintain_table(execute: Execute, state: State, options: Options, sources: fr
         JobError: One of the statements failed for good; what came before it is done.
     """
     if state.current is None:
-        return f"{state.table}: nothing was ever written"
+        return f"{state.table}: no data was ever written"
     quoted = ".".join(f'"{part}"' for part in state.table.split("."))
     conflicts = 0
 
@@ -289,7 +289,7 @@ def maintain_all(execute: Execute, options: Options) -> str:
     ]
     missing = [table for table in options.tables if table not in existing]
     if missing:
-        raise NotYet(f"not there yet: {', '.join(missing)}")
+        raise NotYet(f"not created yet: {', '.join(missing)}")
     if not existing:
         raise NotYet("there is no table yet")
     # All of them are looked at, because one table's stamps say which snapshots of another one are needed.

@@ -43,7 +43,7 @@ class Certificate:
     Attributes:
         calibration_id: The certificate's number.
         logger_id: Whose it is.
-        issued_at: Of the certificates that are valid at a time, the one that was issued last counts.
+        issued_at: If several certificates are valid at a time, the one that was issued last applies.
         valid_from: First instant that it is valid for.
         valid_until: First instant that it is not valid for any more; `None` while it stands.
         correction_c: Degrees Celsius, added to what the logger reports.
@@ -65,7 +65,7 @@ class Certificate:
             raise JobError(f"not given: {', '.join(missing)}: set {PREFIX}{missing[0].upper()} and so on")
         if not NUMBER.fullmatch(given["calibration_id"]):
             raise JobError(
-                f"calibration_id {given['calibration_id']!r} is no certificate's number: letters, digits, . _ -"
+                f"calibration_id {given['calibration_id']!r} is not a certificate number: letters, digits, . _ -"
             )
         times = {
             name: _instant(name, given[name]) if given[name] else None
@@ -88,7 +88,7 @@ def _instant(name: str, text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise JobError(f"{name} {text!r} is no time: write it as 2013-07-01T12:00:00Z") from error
+        raise JobError(f"{name} {text!r} is not a time: write it as 2013-07-01T12:00:00Z") from error
     if found.tzinfo is None:
         raise JobError(f"{name} {text!r} has no time zone: write it as 2013-07-01T12:00:00Z")
     return found.astimezone(UTC)
@@ -98,9 +98,9 @@ def _degrees(text: str) -> float:
     try:
         found = float(text)
     except ValueError as error:
-        raise JobError(f"correction_c {text!r} is no number") from error
+        raise JobError(f"correction_c {text!r} is not a number") from error
     if not math.isfinite(found) or abs(found) > MAX_CORRECTION_C:
-        raise JobError(f"correction_c {text} is beyond ±{MAX_CORRECTION_C:g} °C: such a logger is broken")
+        raise JobError(f"correction_c {text} is beyond ±{MAX_CORRECTION_C:g} °C: the logger is defective")
     return found
 
 
@@ -110,7 +110,7 @@ def recalibrate(settings: JobSettings) -> str:
     catalog = open_catalog(settings)
     missing = [name for name in (SILVER, CALIBRATIONS, "bronze.shipments") if not catalog.table_exists(name)]
     if missing:
-        raise NotYet(f"not there yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
+        raise NotYet(f"not created yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
     known = _known(catalog, certificate)
     spark = spark_session(settings, "recalibrate_logger")
     try:
@@ -125,8 +125,8 @@ def recalibrate(settings: JobSettings) -> str:
         spark.stop()
     what = f"{certificate.calibration_id} of logger {certificate.logger_id}"
     if not count:
-        return f"nothing to restate: all readings are by {what}, or by one that was issued later"
-    return f"restated {count} readings by {what}; the earlier ones are at the tag {tag} of {tables.SILVER}"
+        return f"nothing to restate: all readings use {what} or a later certificate"
+    return f"restated {count} readings with {what}; the earlier values are at the tag {tag} of {tables.SILVER}"
 
 
 def _known(catalog: Catalog, certificate: Certificate) -> bool:

@@ -77,7 +77,7 @@ def move(spark: SparkSession, options: Options, between: Callable[[], object] = 
     good = good.persist()
     count, oldest, newest = good.agg(F.count("*"), F.min("kafka_timestamp"), F.max("kafka_timestamp")).collect()[0]
     if not count:
-        return "none of the rejected records is a reading now"
+        return "none of the rejected records is valid now"
     # The table is partitioned by this time, so only a part of it is read.
     landed = spark.table(tables.READINGS).where(F.col("kafka_timestamp").between(oldest, newest))
     new = readings.accepted(readings.not_among(good, landed), F.current_timestamp()).persist()
@@ -86,7 +86,7 @@ def move(spark: SparkSession, options: Options, between: Callable[[], object] = 
         new.writeTo(tables.READINGS).option("fanout-enabled", "true").append()
     between()
     _delete(spark, good)
-    return f"replayed {count} records: {added} are new in {tables.READINGS}, {count - added} were there already"
+    return f"replayed {count} records: {added} are new in {tables.READINGS}, {count - added} existed already"
 
 
 def _delete(spark: SparkSession, good: DataFrame) -> None:

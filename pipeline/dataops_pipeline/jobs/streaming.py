@@ -99,7 +99,7 @@ def keep_running(
     memory: str = "768m",
     conf: Mapping[str, str] | None = None,
 ) -> str:
-    """Keep a query running until told to stop; start it again when the store, the catalog or Kafka was away.
+    """Keep a query running until it is stopped; start it again when the store, the catalog or Kafka was away.
 
     Args:
         settings: Where the components are.
@@ -145,7 +145,7 @@ def keep_running(
         pause = RESTART_SECONDS[min(failures, len(RESTART_SECONDS) - 1)]
         failures += 1
         why = first_line(error) if error else "it ended"
-        log.warning("the query is down: %s: starting it again in %d s", why, pause)
+        log.warning("the query failed: %s: restarting it in %d s", why, pause)
         stop.wait(pause)
     if query is not None and query.isActive:
         query.stop()

@@ -25,7 +25,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 
 Share = Annotated[float, typer.Option(min=0.0, max=0.5)]
 Seed = Annotated[int, typer.Option(min=0, help="Another seed gives other boxes, temperatures and faults.")]
-Boxes = Annotated[int, typer.Option(min=1, max=100_000, help="Boxes that depart on each day.")]
+Boxes = Annotated[int, typer.Option(min=1, max=100_000, help="Boxes that depart every day.")]
 DEFAULTS = Settings()
 
 
@@ -34,10 +34,10 @@ def run(
     *,
     speed_up: Annotated[float, typer.Option(min=0.001, help="Simulated seconds per second.")] = 120.0,
     as_fast_as_possible: Annotated[bool, typer.Option(help="Do not wait between records.")] = False,
-    readings: Annotated[int | None, typer.Option(min=1, help="Stop after so many records.")] = None,
+    readings: Annotated[int | None, typer.Option(min=1, help="Stop after this number of records.")] = None,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day, in 2013.")] = datetime(2013, 7, 1),  # noqa: DTZ001 - a date
     state: Annotated[Path | None, typer.Option(help="File that keeps the position between runs.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Folder for what silver.readings must hold.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Folder for the expected contents of silver.readings.")] = None,
     seed: Seed = DEFAULTS.seed,
     boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
     duplicates: Share = DEFAULTS.duplicates,
@@ -74,7 +74,7 @@ def run(
         signal.signal(number, lambda *_: replay.stop.set())
     began = time.monotonic()
     replay.run(settings, Position(f"{start:%Y-%m-%d}", 0), readings)
-    why = "told to stop" if replay.stop.is_set() else "all sent" if readings else "the year is over"
+    why = "stopping on a signal" if replay.stop.is_set() else "all sent" if readings else "the year is over"
     typer.echo(f"{replay.sent} records in {time.monotonic() - began:.1f} s: {why}")
 
 
@@ -100,7 +100,7 @@ def write_dumps(
     try:
         written = write_days(settings, pd.Timestamp(start), days, _store(endpoint), folder)
     except OSError as error:
-        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
+        raise SystemExit(f"error: the object store at {endpoint} rejects the files: {error}") from error
     typer.echo(f"{written} dumps below s3://{folder}")
 
 
@@ -121,7 +121,7 @@ def reference(
     try:
         rows = reference_files.write(settings, _store(endpoint), folder)
     except OSError as error:
-        raise SystemExit(f"error: the object store at {endpoint} does not take the files: {error}") from error
+        raise SystemExit(f"error: the object store at {endpoint} rejects the files: {error}") from error
     typer.echo(f"{rows} rows below s3://{folder}")
 
 

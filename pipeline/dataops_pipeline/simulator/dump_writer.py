@@ -50,7 +50,7 @@ def write(store: fs.FileSystem, folder: str, file: DumpFile) -> int:
 class DumpWriter:
     """Writes each dump once the replay has passed its landing, in a thread of its own.
 
-    A store that is away holds up this thread only: it tries again until it is told to stop.
+    A store that is away holds up this thread only: it tries again until it is stopped.
 
     Args:
         settings: Which loggers.
@@ -92,7 +92,7 @@ class DumpWriter:
         self._thread.start()
 
     def finish(self, stop: threading.Event) -> None:
-        """Write what is due, and end; at once where the store is away or does not answer, or when told to stop."""
+        """Write what is due, and end; at once if the store is unavailable, or when stopped."""
         self._ending.set()
         while self._thread.is_alive() and not (stop.is_set() or self.away or self._hangs()):
             self._thread.join(POLL)
@@ -100,7 +100,9 @@ class DumpWriter:
         if not self._hangs():
             self._thread.join(PATIENCE)
         if self._held and self._held[0].landed_at <= self.passed:
-            log.warning("stopping before all dumps are in the store: those since %s come next time", self.done)
+            log.warning(
+                "stopping before all dumps are stored: dumps from %s on are written at the next start", self.done
+            )
 
     def _hangs(self) -> bool:
         asked = self._asked
@@ -133,14 +135,14 @@ class DumpWriter:
             except OSError as error:
                 self._asked = None
                 if not self.away:
-                    log.warning("the object store does not take the dumps (%s): trying again", str(error)[:200])
+                    log.warning("the object store rejects the dumps (%s): retrying", str(error)[:200])
                 self.away = True
                 self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
             self._asked = None
             if self.away:
-                log.warning("the object store takes the dumps again")
+                log.warning("the object store accepts the dumps again")
             self.away, failures = False, 0
             heapq.heappop(self._held)
             self.written += 1
@@ -152,7 +154,7 @@ class DumpWriter:
         while self._day <= source.LAST_DAY and self._day.to_datetime64() <= passed and not self._stop.is_set():
             began = time.monotonic()
             fresh = [file for file in dumps(self._settings, self._day) if file.landed_at >= self._since]
-            log.debug("made %d dumps of %s in %.1f s", len(fresh), self._day, time.monotonic() - began)
+            log.debug("wrote %d dumps of %s in %.1f s", len(fresh), self._day, time.monotonic() - began)
             self._held.extend(fresh)
             heapq.heapify(self._held)
             self._day += pd.Timedelta(days=1)

@@ -25,7 +25,7 @@ TOPIC = "logger-readings"
 CHUNK = 5_000
 """Records that are encoded at once."""
 GIVE_UP = 15.0
-"""Seconds without a record taken after which a replay that is told to stop does so: a broker that was killed is back in
+"""Seconds without a record taken after which a replay that is stopped does so: a broker that was killed is back in
 less."""
 GIVE_UP_TRUTH = 90.0
 """The same where the truth is noted, which must not hold what Kafka never got: a busy machine takes its time."""
@@ -170,7 +170,7 @@ class Replay:
         )
 
     def run(self, settings: Settings, start: Position, limit: int | None = None) -> None:
-        """Send until told to stop, the limit is reached, or the year is over."""
+        """Send until it is stopped, the limit is reached, or the year is over."""
         resumed = self._resumed(start)
         if self._make_dumps is not None:
             self._dumps = self._make_dumps(self._dumped)
@@ -201,7 +201,7 @@ class Replay:
         if self._truth is not None:
             if not taken:
                 raise SystemExit(
-                    "error: the broker is away: the truth holds more than it has taken, and is not written"
+                    "error: the broker is unavailable: the truth has records that were not sent, and is not written"
                 )
             self._truth.close()
 
@@ -226,7 +226,7 @@ class Replay:
         return len(chunk)
 
     def _wait_for(self, due: np.datetime64) -> bool:
-        """Wait until a record is due; false when told to stop."""
+        """Wait until a record is due; false when stopped."""
         now = time.monotonic()
         if self._clock is None:
             self._clock = (now, due)
@@ -246,8 +246,8 @@ class Replay:
             position = Position(day=f"{pd.Timestamp(kept['day']):%Y-%m-%d}", index=int(kept["index"]))
             self._dumped = np.datetime64(kept["dumps"], "ms") if kept.get("dumps") else None
         except (ValueError, KeyError, TypeError) as error:
-            raise SystemExit(f"error: {self._state} is not a position ({error}): remove it to start anew") from error
-        log.info("going on at record %d of %s", position.index, position.day)
+            raise SystemExit(f"error: {self._state} is not a position ({error}): remove it to start again") from error
+        log.info("continuing at record %d of %s", position.index, position.day)
         return position
 
     def _save(self, position: Position) -> None:
@@ -263,14 +263,14 @@ class Replay:
         part.replace(self._state)
 
     def _flush(self) -> bool:
-        """Wait until Kafka has everything; told to stop, only as long as it takes something. Tells whether it has."""
+        """Wait until Kafka has everything; once stopped, only as long as it takes something. Tells whether it has."""
         give_up = GIVE_UP if self._truth is None else GIVE_UP_TRUTH
         left, patience = len(self._producer), time.monotonic() + give_up
         while (remaining := self._producer.flush(1.0)) > 0:
             if remaining < left or not self.stop.is_set():
                 left, patience = remaining, time.monotonic() + give_up
             elif time.monotonic() > patience:
-                log.warning("stopping while the broker is away: what it has not taken is sent again next time")
+                log.warning("stopping while the broker is unavailable: unsent records are sent at the next start")
                 return False
         self._away = False
         return True
@@ -278,4 +278,4 @@ class Replay:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
             self._away = True
-            log.warning("the broker is away (%s): waiting for it", error.str())
+            log.warning("the broker is unavailable (%s): waiting for it", error.str())

@@ -69,9 +69,9 @@ class Dump:
 _UNITS = {"°C": "C", "C": "C", "Celsius": "C", "°F": "F", "F": "F", "Fahrenheit": "F"}
 _REQUIRED = {
     "logger": "no-logger: the header names none",
-    "offset": "no-offset: the header does not tell the offset from UTC",
-    "device": "no-clock: the header does not tell the logger's clock",
-    "host": "no-clock: the header does not tell the host's clock",
+    "offset": "no-offset: the header has no UTC offset",
+    "device": "no-clock: the header has no logger time",
+    "host": "no-clock: the header has no host time",
     "unit": "unknown-unit: the header names none",
 }
 _LOGGER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -108,7 +108,7 @@ def parse_dump(content: bytes, name: str) -> Dump:
     if end is None:
         raise DumpError("truncated: what ends the data is missing")
     if not _LOGGER.fullmatch(header["logger"]):
-        raise DumpError(f"no-logger: {header['logger'][:60]!r} is no logger's id")
+        raise DumpError(f"no-logger: {header['logger'][:60]!r} is not a logger id")
     if PurePosixPath(name).stem != header["logger"]:
         raise DumpError(f"wrong-name: the file {PurePosixPath(name).name} is that of logger {header['logger']}")
     unit = _unit(header["unit"], cells[column], maker)
@@ -202,10 +202,10 @@ def _zone(stated: str) -> timezone:
         return UTC
     found = _OFFSET.fullmatch(stated)
     if not found:
-        raise DumpError(f"no-offset: {stated[:40]!r} is no offset from UTC")
+        raise DumpError(f"no-offset: {stated[:40]!r} is not a UTC offset")
     offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
     if offset > MAX_OFFSET or int(found[3]) > 59:
-        raise DumpError(f"no-offset: {stated[:40]!r} is no offset from UTC")
+        raise DumpError(f"no-offset: {stated[:40]!r} is not a UTC offset")
     return timezone(-offset if found[1] == "-" else offset)
 
 

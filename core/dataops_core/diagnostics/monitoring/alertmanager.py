@@ -27,8 +27,8 @@ def of_alertmanager(
 ) -> Iterator[Step[Check]]:
     """Yield the steps of an Alertmanager; none is tried where none is named."""
     if client is None:
-        yield Step(Check.DELIVERY, Status.NOT_USED, "not tried: no Alertmanager is named")
-        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: no Alertmanager is named")
+        yield Step(Check.DELIVERY, Status.NOT_USED, "not tried: no Alertmanager is set")
+        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: no Alertmanager is set")
         return
     answers = True
     try:
@@ -41,7 +41,7 @@ def of_alertmanager(
     elif sent is not None:
         yield Step(Check.TEST_ALERT, *failed(sent, "alertmanager", client.target))
     elif not answers:
-        yield Step(Check.TEST_ALERT, Status.UNKNOWN, "sent, and not looked for, as alertmanager fails")
+        yield Step(Check.TEST_ALERT, Status.UNKNOWN, "sent, but not checked, because alertmanager failed")
     else:
         try:
             yield Step(Check.TEST_ALERT, *_arrival(client, wanted, drill))
@@ -52,17 +52,17 @@ def of_alertmanager(
 def _delivery(client: AlertmanagerClient, wanted: Wanted) -> Outcome:
     come = client.alerts({"alertname": WATCHDOG})
     if WATCHDOG in wanted.left_out:
-        return Status.NOT_USED, "the Watchdog is left out"
+        return Status.NOT_USED, "the Watchdog rule is omitted"
     if not come:
         return (
             Status.FAILED,
-            "the Watchdog has not come",
-            "Look whether it fires, and whether Prometheus sends to this Alertmanager; it is sent once a minute.",
+            "the Watchdog has not arrived",
+            "Check that it fires, and that Prometheus sends to this Alertmanager; it is sent once a minute.",
         )
     heard = [alert for alert in come if not alert.muted_by]
     if not heard:
-        return Status.WARNING, f"the Watchdog has come, and is muted by {_muted(come)}", "End that silence."
-    return Status.OK, f"the Watchdog has come, and goes to {_receivers(heard)}"
+        return Status.WARNING, f"the Watchdog has arrived, but is muted by {_muted(come)}", "End that silence."
+    return Status.OK, f"the Watchdog has arrived, and goes to {_receivers(heard)}"
 
 
 def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcome:
@@ -70,21 +70,21 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
     while not (come := client.alerts(drill.labels)):
         if deadline.passed:
             remedy = (
-                "Several Alertmanagers behind one address do not tell each other of alerts: ask one of them directly."
+                "Alertmanagers behind one address do not share alerts unless clustered: send to one of them directly."
             )
-            return Status.FAILED, f"taken, and not among its alerts within {duration(client.timeout)}", remedy
+            return Status.FAILED, f"accepted, but not in its list of alerts within {duration(client.timeout)}", remedy
         time.sleep(0.5)
     muted = [alert for alert in come if alert.muted_by]
     if muted:
         remedy = "No receiver is notified: end the silence, or find the alert that inhibits it."
-        return Status.FAILED, f"it has come, and is muted by {_muted(muted)}", remedy
+        return Status.FAILED, f"it has arrived, but is muted by {_muted(muted)}", remedy
     receivers = _receivers(come)
     if wanted.receiver is not None and not any(
         _is(name, wanted.receiver) for alert in come for name in alert.receivers
     ):
         return Status.FAILED, f"it goes to {receivers}, not to {wanted.receiver}", "Correct the routes, or its labels."
     ends = drill.ends_at.astimezone(UTC)
-    return Status.OK, f"it has come, and goes to {receivers}: look there; it ends by itself at {ends:%H:%M:%S}Z"
+    return Status.OK, f"it has arrived, and goes to {receivers}: look there; it ends by itself at {ends:%H:%M:%S}Z"
 
 
 def _is(name: str, wanted: str) -> bool:

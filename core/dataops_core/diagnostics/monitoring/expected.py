@@ -64,7 +64,7 @@ class Wanted:
         try:
             re.compile(self.job)
         except re.error as error:
-            raise ConfigError(f'"{self.job}" is no regular expression: {error}') from None
+            raise ConfigError(f'"{self.job}" is not a valid regular expression: {error}') from None
         for name in self.left_out:
             if name not in shipped_rules():
                 raise ConfigError(f'there is no rule "{name}"', hint=f"there are {', '.join(shipped_rules())}")
@@ -83,10 +83,10 @@ class Drill:
         """Return one that has never been before, so that it is told also soon after another one."""
         own = {"alertname": TEST, "severity": severity, "test_id": uuid.uuid4().hex[:12]}
         if wrong := own.keys() & labels.keys():
-            raise ConfigError(f"a test alert has its own {min(wrong)}", hint="leave that label out")
+            raise ConfigError(f"a test alert sets its own {min(wrong)}", hint="leave that label out")
         annotations = {
-            "summary": "A test of the way that alerts take: nothing is wrong",
-            "description": "Somebody has sent it with dataops monitoring verify. It ends by itself.",
+            "summary": "A test of alert delivery: nothing is wrong",
+            "description": "Sent with dataops monitoring verify. It resolves by itself.",
         }
         return cls({**labels, **own}, annotations, now + LASTS)
 
@@ -105,21 +105,21 @@ def failed(error: ClientError, name: str, target: str) -> tuple[Status, str, str
     """Return what an error of a service fails."""
     remedy = error.remedy or failure_of(error.kind).remedy.format(name=name, target=target)
     if isinstance(error, NotFound):
-        remedy = f"Look whether {target} is the base address of {name}, without /api."
+        remedy = f"Check that {target} is the base address of {name}, without /api."
     return Status.FAILED, error.message, remedy
 
 
 def unknown(error: ClientError, name: str, target: str) -> tuple[Status, str, str]:
     """Return what an error leaves unknown."""
     if isinstance(error, NotFound | PermissionDenied):
-        return Status.UNKNOWN, f"not told: {error.message}", platform_remedy()
+        return Status.UNKNOWN, f"not readable: {error.message}", platform_remedy()
     _, detail, remedy = failed(error, name, target)
-    return Status.UNKNOWN, f"cannot be told: {detail}", remedy
+    return Status.UNKNOWN, f"unknown: {detail}", remedy
 
 
 def platform_remedy() -> str:
     """Return the remedy where the platform gives no right."""
-    return "Ask those who run it, or for the right to read it."
+    return "Ask its administrators, or request read access."
 
 
 def listed(names: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Che
     gone = first.status is Status.FAILED
     for check, run in steps:
         if gone:
-            yield Step(check, Status.UNKNOWN, "not looked for, as prometheus fails")
+            yield Step(check, Status.UNKNOWN, "not checked, because prometheus failed")
             continue
         try:
             step = Step(check, *run())
@@ -67,8 +67,8 @@ def _is_prometheus(client: PrometheusClient) -> Outcome:
     except ClientError as error:
         return failed(error, "prometheus", client.target)
     if [sample.value for sample in answered] != [1.0]:
-        return Status.FAILED, "vector(1) is not 1", "Name the address that PromQL is asked at, without /api."
-    return Status.OK, "answers queries; it does not tell its version"
+        return Status.FAILED, "vector(1) is not 1", "Set the address that serves PromQL, without /api."
+    return Status.OK, "answers queries; its version is not readable"
 
 
 def _target(client: PrometheusClient, wanted: Wanted) -> Outcome:
@@ -87,19 +87,19 @@ def _target(client: PrometheusClient, wanted: Wanted) -> Outcome:
         return (
             Status.FAILED,
             f"{len(down)} of {len(up)} cannot be scraped: {listed(whys or down)}",
-            "Look whether a NetworkPolicy, a token or a certificate keeps Prometheus out; runbook DataopsExporterDown.",
+            "Check the NetworkPolicy, token and certificate that Prometheus uses; runbook DataopsExporterDown.",
         )
     silent = sorted({_target_of(sample) for sample in up} - served)
     if silent:
         return (
             Status.FAILED,
-            f"scraped, and no exporter: {listed(silent)}",
-            "It serves no dataops_build_info: correct the target, or name the exporter's job with --job.",
+            f"scraped, but not an exporter: {listed(silent)}",
+            "It serves no dataops_build_info: correct the target, or set the exporter's job with --job.",
         )
     detail = f"{listed(sorted(_target_of(sample) for sample in up))}, {_since(client, f'up{{{job}}}', up)}"
     unwatched = sorted({name for name in (s.labels.get("job", "") for s in up) if not re.fullmatch(JOB, name)})
     if unwatched:
-        remedy = f"DataopsExporterDown watches jobs like {JOB} only: name the job so, or change that rule."
+        remedy = f"DataopsExporterDown only watches jobs that match {JOB}: rename the job, or change that rule."
         return Status.WARNING, f"{detail}; its job is {listed(unwatched)}", remedy
     return Status.OK, detail
 
@@ -108,20 +108,20 @@ def _no_target(client: PrometheusClient, wanted: Wanted, served: bool) -> Outcom
     if served:
         return (
             Status.UNKNOWN,
-            "the exporter's metrics are there, and `up` is not: they were handed on by another Prometheus",
-            "Hand on `up` as well, which DataopsExporterDown reads.",
+            "the exporter's metrics exist, but `up` does not: another Prometheus forwards them",
+            "Forward `up` as well: DataopsExporterDown reads it.",
         )
     jobs = sorted({sample.labels.get("job", "") for sample in client.query("dataops_build_info")})
     if jobs:
         return (
             Status.FAILED,
-            f"no target has a job like {wanted.job}; the exporter's job is {listed(jobs)}",
-            "Name it with --job.",
+            f"no target has a job that matches {wanted.job}; the exporter's job is {listed(jobs)}",
+            "Set it with --job.",
         )
     return (
         Status.FAILED,
-        f"no target has a job like {wanted.job}",
-        "Look whether the monitor has the label that the platform selects by, and whether it selects your namespace.",
+        f"no target has a job that matches {wanted.job}",
+        "Check that the monitor has the label that the platform selects, and that the platform selects your namespace.",
     )
 
 
@@ -136,7 +136,7 @@ def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> s
     began = max((_up_since(series, now) for series in found if series.labels in present), default=now)
     if began <= oldest:
         return f"up for more than {duration(LOOKBACK.total_seconds())}"
-    return f"up since {began:%Y-%m-%d %H:%M}Z or a little longer"
+    return f"up since {began:%Y-%m-%d %H:%M}Z or slightly earlier"
 
 
 def _up_since(series: Series, now: datetime) -> datetime:
@@ -152,10 +152,10 @@ def _snapshot(client: PrometheusClient, wanted: Wanted, target: Status) -> Outco
     job = f"job=~{json.dumps(wanted.job)}"
     taken = client.query(f"dataops_exporter_snapshot_timestamp_seconds{{{job}}}")
     if not taken and target is Status.FAILED:
-        return Status.UNKNOWN, "there is none, as target fails"
+        return Status.UNKNOWN, "not available, because target failed"
     if not taken:
-        remedy = "Look at the exporter's log: its first look has not ended."
-        return Status.FAILED, "there is no dataops_exporter_snapshot_timestamp_seconds", remedy
+        remedy = "Check the exporter's log: its first refresh has not finished."
+        return Status.FAILED, "dataops_exporter_snapshot_timestamp_seconds is missing", remedy
     # Of a snapshot that is too old the exporter shows no more than its time; its surveys go on beside that.
     steps = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
     fresh = {_target_of(sample) for sample in client.query(steps)}
@@ -165,10 +165,14 @@ def _snapshot(client: PrometheusClient, wanted: Wanted, target: Status) -> Outco
         return (
             Status.FAILED,
             f"too old to be shown ({duration(max(0.0, age))}): {listed(sorted(_target_of(sample) for sample in old))}",
-            "The exporter answers, but has stopped to look: runbook DataopsExporterStale.",
+            "The exporter responds, but no longer refreshes: runbook DataopsExporterStale.",
         )
     if age < -60:
-        return Status.WARNING, f"of {duration(-age)} ahead", "Set the clocks of the exporter and of Prometheus by NTP."
+        return (
+            Status.WARNING,
+            f"{duration(-age)} in the future",
+            "Synchronize the clocks of the exporter and of Prometheus (NTP).",
+        )
     return Status.OK, f"{duration(max(0.0, age))} old"
 
 
@@ -181,8 +185,8 @@ def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
     except ClientError as error:
         # A platform that takes queries only does tell what the rules have made.
         seen = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
-        made = "some of the recorded series are there" if seen and seen[0].value else "no recorded series is there"
-        return Status.UNKNOWN, f"which rules are loaded is not told ({error.message}); {made}", platform_remedy()
+        made = "some of the recorded series exist" if seen and seen[0].value else "no recorded series exists"
+        return Status.UNKNOWN, f"the loaded rules are not readable ({error.message}); {made}", platform_remedy()
     found = Counter(rule.name for rule in loaded)
     total = sum(shipped.values())
     missing = [
@@ -193,28 +197,26 @@ def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
     if missing:
         lost = sum(max(0, number - found[name]) for name, number in shipped.items())
         remedy = (
-            "Look whether the PrometheusRule has the label that the platform selects by, and is of this version; "
-            "name what is left out on purpose with --left-out."
+            "Check that the PrometheusRule has the label that the platform selects, and is of this version; "
+            "list rules that you omit on purpose with --left-out."
         )
         return Status.FAILED, f"{lost} of {total} are not loaded: {listed(missing)}", remedy
-    failing = [f"{rule.name}: {rule.error or 'no reason is told'}" for rule in loaded if rule.health == "err"]
+    failing = [f"{rule.name}: {rule.error or 'no reason given'}" for rule in loaded if rule.health == "err"]
     if failing:
-        remedy = (
-            "Correct the rule, or what it reads: two targets that serve the same, a relabelling that drops a label."
-        )
+        remedy = "Correct the rule or its input: two targets with the same series, or relabelling that drops a label."
         return Status.FAILED, f"{len(failing)} fail: {listed(failing)}", remedy
     waiting = sorted({rule.name for rule in loaded if rule.health != "ok"})
     if waiting:
-        return Status.WARNING, f"not evaluated yet: {listed(waiting)}", "Look again in a minute."
+        return Status.WARNING, f"not evaluated yet: {listed(waiting)}", "Check again in a minute."
     return Status.OK, f"all {total} are loaded and evaluated"
 
 
 def _watchdog(client: PrometheusClient, wanted: Wanted) -> Outcome:
     if WATCHDOG in wanted.left_out:
-        return Status.NOT_USED, "left out"
+        return Status.NOT_USED, "omitted"
     if client.query(f'ALERTS{{alertname="{WATCHDOG}",alertstate="firing"}}'):
         return Status.OK, "fires"
-    return Status.FAILED, "does not fire", "Look at the rules: they are not loaded, or not evaluated."
+    return Status.FAILED, "does not fire", "Check the rules: they are not loaded, or not evaluated."
 
 
 def _alertmanagers(client: PrometheusClient) -> Outcome:
@@ -223,11 +225,15 @@ def _alertmanagers(client: PrometheusClient) -> Outcome:
     except (NotFound, PermissionDenied) as error:
         return (
             Status.UNKNOWN,
-            f"where it sends alerts to is not told ({error.message})",
-            "With --alertmanager it is seen from the other end: whether the Watchdog has come.",
+            f"its Alertmanagers are not readable ({error.message})",
+            "Set --alertmanager to check whether the Watchdog arrives there.",
         )
     if not active:
-        return Status.FAILED, "it sends alerts to nobody", "Name an Alertmanager in its configuration (alerting)."
+        return (
+            Status.FAILED,
+            "it sends alerts to no Alertmanager",
+            "Set an Alertmanager in its configuration (alerting).",
+        )
     return Status.OK, listed(active)
 
 

@@ -52,12 +52,12 @@ def _observe(stage: DagStage, clients: Clients) -> Observation:
 def _why_unknown(_stage: DagStage, observation: Observation) -> str | None:
     if observation.attribute("last_work") is None:
         return None
-    return "none of its newest runs has done anything, and what was before them is not known"
+    return "none of its newest runs did anything, and earlier runs are unknown"
 
 
 def _remedy(stage: DagStage) -> Remedy:
     return Remedy(
-        text=f"Look at the log of the DAG {stage.dag_id}, then trigger it.",
+        text=f"Check the log of the DAG {stage.dag_id}, then trigger it.",
         command=stage.remedy or checks.trigger_command(stage),
         dag_id=stage.dag_id,
     )

@@ -258,9 +258,9 @@ class AirflowClient:
             raise self._refused(error) from error
         except (ValidationError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             why = f"it {error}" if isinstance(error, Malformed) else line(error)
-            raise BadAnswer(f"airflow {self.target}: the answer is not Airflow's: {why}") from error
+            raise BadAnswer(f"airflow {self.target}: the response is not from Airflow: {why}") from error
         except requests.exceptions.RequestException as error:
-            raise BadAnswer(f"airflow {self.target}: the answer is no answer over HTTP: {line(error)}") from error
+            raise BadAnswer(f"airflow {self.target}: the response is not HTTP: {line(error)}") from error
 
     def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
         try:
@@ -300,12 +300,12 @@ class AirflowClient:
         credentials = {"username": settings.username, "password": resolve_secret(settings.password)}
         answer = session.post(f"{self.target}/auth/token", json=credentials, timeout=self._timeout)
         if answer.status_code in (401, 403):
-            raise AuthenticationFailed(f"airflow {self.target}: refused user {settings.username}")
+            raise AuthenticationFailed(f"airflow {self.target}: rejected the user {settings.username}")
         error = refusal(f"airflow {self.target}", answer.status_code, answer.content)
         if isinstance(error, NotFound):
             raise NotFound(
                 f"airflow {self.target}: no token: HTTP 404 at /auth/token",
-                hint="Give Airflow 3's address without /api/v2, or a token instead of user and password.",
+                hint="Set Airflow 3's address without /api/v2, or a token instead of user and password.",
             )
         if error is not None:
             raise error

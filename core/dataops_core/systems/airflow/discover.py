@@ -51,7 +51,7 @@ def _dag(draft: Draft, dag: Dag, client: AirflowClient, on: str | None) -> None:
         # What came just after a run had started waits for the next one, and for its end.
         stage.settings["lag_ok"] = stage.settings["stall_after"] = round(max(60.0, 2 * median(gaps)))
     else:
-        stage.remarks.append(f"It has hardly run: set lag_ok and stall_after by its schedule, {dag.schedule}.")
+        stage.remarks.append(f"It has few runs: set lag_ok and stall_after to match its schedule, {dag.schedule}.")
     if dag.paused:
         stage.remarks.append("It is paused.")
 
@@ -78,4 +78,4 @@ def _written(draft: Draft, asset: DagAsset, table: ProposedStage | None, on: str
     table.settings.setdefault("stall_after", max(writer.settings.get("stall_after", 300) for writer in chosen))
     others = [writer.name for writer in writers if writer not in chosen]
     if others:
-        table.remarks.append(f"Also written by {', '.join(others)}, of which no other table is known that it reads.")
+        table.remarks.append(f"Also written by {', '.join(others)}, which reads no other known table.")

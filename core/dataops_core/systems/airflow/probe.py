@@ -87,7 +87,7 @@ def _details(
     older = succeeded is None and len(state.runs) >= NEWEST
     return DagDetails(
         active_run=active.run_id if active else None,
-        last_work="before the runs that are looked at" if older else None,
+        last_work="before the checked runs" if older else None,
         paused=state.dag.paused,
         import_error=_import_error(client, state.dag.file) if state.dag.import_errors else None,
         run_duration=_took(succeeded) if succeeded is not None else None,
@@ -117,7 +117,7 @@ def _import_error(client: AirflowClient, file: str | None) -> str:
 
 
 def _load(pools: Sequence[Pool], failed: Sequence[FailedFile]) -> dict[str, Any]:
-    full = [f"{p.name} (slots: {p.slots}, tasks that wait: {p.waiting})" for p in pools if p.open == 0 and p.waiting]
+    full = [f"{p.name} (slots: {p.slots}, waiting tasks: {p.waiting})" for p in pools if p.open == 0 and p.waiting]
     known = not any(pool.unreadable for pool in pools)
     return {
         "pools_full": ", ".join(full) or None,

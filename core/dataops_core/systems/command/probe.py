@@ -74,7 +74,7 @@ def _plugin(done: Done, where: str, environment: dict[str, str]) -> dict[str, An
         raise Malformed("is not UTF-8") from None
     if done.code not in STATES:
         first = line(text.partition("\n")[0]) if text.strip() else ""
-        raise BadAnswer(f"{where}: {_ending(done.code)}, which means unknown{f': {first}' if first else ''}")
+        raise BadAnswer(f"{where}: {_ending(done.code)}, so the state is unknown{f': {first}' if first else ''}")
     return read_plugin(done.code, text)
 
 

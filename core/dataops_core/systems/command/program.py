@@ -111,7 +111,7 @@ def _wait(pid: int, name: str, end: Deadline) -> None:
 
 
 def _late(name: str, end: Deadline) -> TimedOut:
-    return TimedOut(f"command {name}: has not ended within {end.seconds:g} s, and was killed")
+    return TimedOut(f"command {name}: did not end within {end.seconds:g} s, and was killed")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

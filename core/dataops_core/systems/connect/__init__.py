@@ -71,10 +71,10 @@ def _configurations(client: ConnectClient, name: str) -> DoctorStep:
     except PermissionDenied:
         return DoctorStep(
             ok=None,
-            detail="configurations of connectors cannot be read: errors.tolerance and tables are unknown",
-            remedy="Allow GET /connectors/NAME/config; of it only a few keys are kept, and no secret.",
+            detail="connector configurations are not readable: errors.tolerance and tables are unknown",
+            remedy="Allow GET /connectors/NAME/config; only a few keys are kept, no secrets.",
         )
-    return DoctorStep(ok=True, detail="configurations of connectors can be read")
+    return DoctorStep(ok=True, detail="connector configurations are readable")
 
 
 def _needs(stage: ConnectorStage) -> tuple[Need, ...]:

@@ -47,7 +47,7 @@ def _no_tasks(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Pro
     if details.connector_state != "RUNNING" or details.tasks != 0:
         return None
     return Problem(
-        "the connector is RUNNING and has no task: it reads and writes nothing", command=_restart(stage, details)
+        "the connector is RUNNING but has no tasks: it reads and writes nothing", command=_restart(stage, details)
     )
 
 
@@ -62,9 +62,9 @@ def _not_delivering(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) 
     if span <= stage.delivered_within:
         return None
     if details.table_empty:
-        return Problem(f"it has passed {numbered(records, 'record')}, and the table {stage.table} never had a commit")
+        return Problem(f"it processed {numbered(records, 'record')}, but the table {stage.table} never had a commit")
     return Problem(
-        f"it has passed {numbered(records, 'record')} in {duration(span)}, and the table {stage.table} got no commit",
+        f"it processed {numbered(records, 'record')} in {duration(span)}, but the table {stage.table} got no commit",
         evidence=(f"newest commit: {clock(committed, given.now)}",) if committed is not None else (),
         since=since,
     )
@@ -102,7 +102,7 @@ CONNECT_CHECKS = (
     Check(
         "connectors-failed",
         Severity.NOTE,
-        "Connectors or tasks of the cluster have failed; those of a pipeline's stages are findings of the stages.",
+        "Connectors or tasks of the cluster have failed; failures of a pipeline's stages are findings of those stages.",
         "Read the trace in `/connectors/NAME/status`, correct its cause, and restart the failed tasks.",
         _any_failed,
     ),
@@ -112,42 +112,42 @@ CONNECTOR_CHECKS = (
         "connector-failed",
         Severity.CRITICAL,
         "The connector itself has failed, so it starts no task.",
-        "Correct what the trace names, then restart the connector.",
+        "Fix the cause that the trace shows, then restart the connector.",
         _connector_failed,
     ),
     Check(
         "task-failed",
         Severity.CRITICAL,
         "A task of the connector has failed, also where the connector itself is RUNNING.",
-        "Correct what the trace names, then restart the failed tasks: Connect does not, even when the cause is gone.",
+        "Fix the cause that the trace shows, then restart the failed tasks: Connect does not restart them.",
         _task_failed,
     ),
     Check(
         "no-tasks",
         Severity.CRITICAL,
         "The connector is RUNNING without any task, so it reads and writes nothing.",
-        "Read the worker's log: a source whose replication slot is lost, or whose database refuses it, ends like this.",
+        "Check the worker's log: a source connector with a lost replication slot or a refused login ends like this.",
         _no_tasks,
     ),
     Check(
         "not-delivering",
         Severity.CRITICAL,
-        "The sink's offsets advance, and its table gets no commit: records are lost although everything is RUNNING.",
+        "The sink's offsets advance, but its table gets no commit: records are lost although everything is RUNNING.",
         "Compare the route field and route regex of the sink with the records; reset the sink's offsets afterwards.",
         _not_delivering,
     ),
     Check(
         "tasks-waiting",
         Severity.NOTE,
-        "Tasks of the connector are assigned to no worker, or restart.",
-        "Wait for the rebalance; if it lasts, look for workers that are missing or start again and again.",
+        "Tasks of the connector have no worker, or are restarting.",
+        "Wait for the rebalance; if it lasts, check for missing workers, or workers that restart repeatedly.",
         _tasks_waiting,
         explains=True,
     ),
     Check(
         "connector-paused",
         Severity.NOTE,
-        "The connector is paused or stopped. A replication slot that it has keeps the write-ahead log of its database.",
+        "The connector is paused or stopped. Its replication slot, if any, retains the database's write-ahead log.",
         "Resume the connector.",
         _paused,
         explains=True,
@@ -155,7 +155,7 @@ CONNECTOR_CHECKS = (
     Check(
         "errors-tolerated",
         Severity.ADVICE,
-        "The connector drops records that fail, and keeps them in no dead letter queue.",
+        "The connector drops records that fail, without a dead letter queue.",
         "Set `errors.deadletterqueue.topic.name`, or `errors.tolerance` to `none`.",
         _errors_tolerated,
     ),

@@ -81,7 +81,7 @@ class ConnectClient:
         try:
             return read(answer)
         except Malformed as error:
-            raise BadAnswer(f"{self._where}: the answer is not that of Kafka Connect: it {error}") from error
+            raise BadAnswer(f"{self._where}: the response is not from Kafka Connect: it {error}") from error
 
 
 def _path(name: str) -> str:

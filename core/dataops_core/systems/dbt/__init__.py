@@ -72,7 +72,7 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
         yield DoctorStep(
             ok=True if ran else None,
             detail=f"newest results: dbt {newest.title}, {clock(newest.written.at, now)}, models and tests run: {ran}",
-            remedy=None if ran else "Run `dbt build`: these results are of a command that runs no model and no test.",
+            remedy=None if ran else "Run `dbt build`: these results are from a command that runs no model and no test.",
         )
     else:
         yield DoctorStep(
@@ -82,7 +82,7 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
         yield DoctorStep(
             ok=None,
             detail="there is no sources.json: freshness of sources is unknown",
-            remedy="Run `dbt source freshness`, if the project states a freshness.",
+            remedy="Run `dbt source freshness`, if the project defines a freshness.",
         )
 
 
@@ -97,15 +97,15 @@ def _model_unknown(_: DbtModelStage, observation: Observation) -> str | None:
     if observation.progress_time is not None:
         return None
     if observation.attribute("status") == "skipped":
-        return "its newest run was skipped, and no successful run of it is known"
-    return "no successful run of it is in the results"
+        return "its newest run was skipped, and no successful run is known"
+    return "the results have no successful run of it"
 
 
 def _source_unknown(_: DbtSourceStage, observation: Observation) -> str | None:
     if observation.progress_time is not None:
         return None
     if observation.measurement("newest_row") is None:
-        return "the newest freshness check found no time of a row"
+        return "the newest freshness check found no row time"
     return "its newest freshness check is older than `checked_within`"
 
 

@@ -158,13 +158,13 @@ class DbtClient:
         self._project: tuple[float, Project] | None = None
 
     def ping(self) -> None:
-        """Check that the location is there."""
+        """Check that the location exists."""
         self._store.ping()
 
     def project(self) -> Project:
         """Return what is known of the project now."""
         if not self._lock.acquire(timeout=self._timeout):
-            raise TimedOut(f"{self._where}: an earlier reading has not ended")
+            raise TimedOut(f"{self._where}: an earlier read is still running")
         try:
             if self._project is None or time.monotonic() - self._project[0] > SHARED:
                 self._refresh()

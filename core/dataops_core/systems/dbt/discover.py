@@ -68,10 +68,10 @@ def _model(draft: Draft, project: Project, node: Node, on: str | None) -> Propos
     stage = draft.add(f"{on or ''}/{node.unique_id}", {"name": node.name, "kind": "dbt_model", "model": model, **own})
     ran = project.ran.get(node.unique_id)
     if ran is None:
-        stage.remarks.append("No run of it is in the results: set lag_ok and stall_after by its schedule.")
+        stage.remarks.append("No run of it is in the results: set lag_ok and stall_after to match its schedule.")
     else:
         stage.remarks.append(
-            f"Status of its newest run: {ran.result.status}. Set lag_ok and stall_after by its schedule."
+            f"Status of its newest run: {ran.result.status}. Set lag_ok and stall_after to match its schedule."
         )
     return stage
 

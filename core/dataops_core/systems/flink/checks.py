@@ -177,7 +177,7 @@ FLINK_CHECKS = (
     Check(
         "jobs-failed",
         Severity.NOTE,
-        "Jobs of the cluster have failed; those of a pipeline's stages are findings of the stages.",
+        "Jobs of the cluster have failed; failures of a pipeline's stages are findings of those stages.",
         "Read the root exception in Flink's web UI, correct its cause, and submit the job again from its checkpoint.",
         _jobs_failed,
     ),

@@ -142,7 +142,7 @@ class FlinkClient:
         try:
             return read(answer)
         except Malformed as error:
-            raise BadAnswer(f"{self.where}: the answer is not that of Flink: it {error}") from error
+            raise BadAnswer(f"{self.where}: the response is not from Flink: it {error}") from error
 
 
 def _path(job: str) -> str:

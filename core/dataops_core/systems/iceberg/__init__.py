@@ -86,8 +86,8 @@ def _why_unknown(stage: IcebergTableStage, observation: Observation) -> str | No
     if not observation.position:
         return None
     column = stage.progress_column
-    bound = f"the files tell no upper bound of {column}" if column else "no progress_column is named"
-    return f"it has rows, but no commit carries a stamp, and {bound}"
+    bound = f"the files have no upper bound for {column}" if column else "no progress_column is set"
+    return f"it has rows, but no commit has a progress stamp, and {bound}"
 
 
 def _discover(draft: Draft, clients: Clients) -> None:

@@ -61,7 +61,7 @@ class CatalogClient:
             ClientError: It does not answer, or refuses us.
         """
         if self.warehouse is None:
-            raise NotFound(f"catalog {self.name}: the settings name no warehouse of an object store")
+            raise NotFound(f"catalog {self.name}: the settings set no object store warehouse")
         endpoint = self._settings.properties.get("s3.endpoint")
         where = f"store {self.warehouse}" + (f" at {endpoint}" if isinstance(endpoint, str) else "")
         try:
@@ -71,7 +71,7 @@ class CatalogClient:
             raise store_error(where, error) from error
         if found.type is sdk.FileType.NotFound:
             raise NotFound(
-                f"{where}: there is no such place",
+                f"{where}: no such bucket or folder",
                 hint="Create the bucket or folder, or correct `warehouse` in the catalog's properties.",
             )
 

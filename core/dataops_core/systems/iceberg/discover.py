@@ -28,7 +28,7 @@ def _catalog(draft: Draft, name: str, client: CatalogClient) -> None:
             stage.reads.append(writer.name)
         elif state.writers:
             query = state.writers[-1].query_id
-            stage.remarks.append(f"The streaming query {query} writes it: name its checkpoint with --checkpoint.")
+            stage.remarks.append(f"The streaming query {query} writes it: give its checkpoint with --checkpoint.")
         if not state.commits:
             _progress_column(draft, stage, client, summary.name)
 
@@ -38,11 +38,13 @@ def _progress_column(draft: Draft, stage: ProposedStage, client: CatalogClient, 
     times = [column.name for column in detail.columns if column.kind.startswith("timestamp")] if detail else []
     best = next((name for name in BEST_COLUMNS if name in times), next(iter(times), None))
     if best is None:
-        stage.remarks.append("Its commits carry no stamp, and it has no column of a time: its progress is unknown.")
+        stage.remarks.append(
+            "Its commits have no progress stamp, and it has no timestamp column: its progress is unknown."
+        )
         return
     stage.settings["progress_column"] = best
     others = [name for name in times if name != best]
     stage.remarks.append(
-        "Its commits carry no stamp. Let progress_column be the time at which a row's record entered the pipeline"
-        + (f"; its other times: {', '.join(others)}." if others else ".")
+        "Its commits have no progress stamp. Set progress_column to the time when a row's record entered the pipeline"
+        + (f"; its other timestamp columns: {', '.join(others)}." if others else ".")
     )

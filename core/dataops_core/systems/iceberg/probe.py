@@ -24,7 +24,7 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
     stamped = table.commits[-1] if table.commits else None
     progress = stamped.progress_time if stamped else table.upper_bound
     source = ProgressSource.STAMPED if stamped else ProgressSource.DERIVED
-    unreadable = f"its files could not be looked at: {table.store_error}" if table.store_error else None
+    unreadable = f"its files cannot be checked: {table.store_error}" if table.store_error else None
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -88,6 +88,4 @@ def observe_store(client: CatalogClient) -> tuple[str, Observation]:
     """Return one line about the object store in which the tables lie, and what was seen of it."""
     now = datetime.now(UTC)
     client.store()
-    return "the warehouse is there", Observation(
-        stage=store_of(client.name), observed_at=now, details=ComponentDetails()
-    )
+    return "the warehouse exists", Observation(stage=store_of(client.name), observed_at=now, details=ComponentDetails())

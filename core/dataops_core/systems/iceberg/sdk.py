@@ -57,7 +57,7 @@ __all__ = [
 
 METADATA_BYTES = 128 * 2**20
 """Bytes that an answer may have: it holds the metadata of a table, which a check reports from 64 MiB on."""
-_GONE = "Restore the file in the store, or register the table again with metadata that is there."
+_GONE = "Restore the file in the store, or register the table again with metadata that exists."
 LOGGED_OUT = (UnauthorizedError, OAuthError)
 """What is raised where a token has run out, or where the credentials are wrong."""
 
@@ -134,7 +134,7 @@ def errors(where: str) -> Iterator[None]:
     except (NoSuchTableError, NoSuchIcebergTableError, NoSuchNamespaceError) as error:
         raise NotFound(f"{where}: {line(error)}") from error
     except LOGGED_OUT as error:
-        raise AuthenticationFailed(f"{where}: refused our credentials") from error
+        raise AuthenticationFailed(f"{where}: rejected our credentials") from error
     except NotInstalledError as error:
         raise ConfigError(f"{where}: {line(error)}") from error
     except (RESTError, ForbiddenError) as error:
@@ -142,10 +142,10 @@ def errors(where: str) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise BadAnswer(f"{where}: {line(error)}") from error
     except FileNotFoundError as error:
-        raise NotFound(f"{where}: a file of the table is gone: {line(error)}", hint=_GONE) from error
+        raise NotFound(f"{where}: a file of the table is missing: {line(error)}", hint=_GONE) from error
     except OSError as error:
         raise store_error(f"{where}: a file of the table cannot be read", error) from error
     except Exception as error:  # a metadata file that is none makes PyIceberg and Arrow fail in any way
         raise BadAnswer(
-            f"{where}: the answer is not that of a catalog: {type(error).__name__}: {line(error)}"
+            f"{where}: the response is not from a catalog: {type(error).__name__}: {line(error)}"
         ) from error

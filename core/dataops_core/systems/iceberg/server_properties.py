@@ -104,7 +104,7 @@ def store_properties(where: str, ours: Mapping[str, Any], merged: Mapping[str, A
     kept = _without_never(ours, merged)
     for name in ("s3.region", "client.region"):
         if name in kept and kept[name] != ours.get(name) and not REGION.fullmatch(str(kept[name])):
-            raise BadAnswer(f"{where}: the catalog names {name}, and its value is not a region")
+            raise BadAnswer(f"{where}: the catalog sets {name} to a value that is not a region")
     for store in STORES:
         moved = [name for name in kept if store.address.fullmatch(name) and not _same(kept[name], ours.get(name))]
         if not moved:

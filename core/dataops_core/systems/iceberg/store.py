@@ -27,18 +27,18 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
             "HTTP response code 401",
         ),
         AuthenticationFailed,
-        "refused our credentials",
+        "rejected our credentials",
     ),
-    (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denies us permission"),
-    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
+    (("ACCESS_DENIED", "AccessDenied", "HTTP response code 403"), PermissionDenied, "denied permission"),
+    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no response in time"),
     (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
     (("NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is no such bucket"),
 )
 """What Arrow says of an object store's error, and what it is."""
 
 
-_RIGHTS = "Grant the account that runs this program the right to read it."
-_STORE = "Look at the log of the store, and at the disk or network that it is on."
+_RIGHTS = "Grant read permission to the account that runs this program."
+_STORE = "Check the store's log, its disk and its network."
 
 
 def store_error(where: str, error: OSError) -> ClientError:

@@ -235,7 +235,7 @@ def _answer(name: str, futures: Asked, timeout: float) -> ConsumerGroup:
             answers.append(future.result(timeout))
         except (KafkaException, TimeoutError) as error:
             answers.append(None)
-            why = why or (f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else reason(error))
+            why = why or (f"no response within {timeout:g} s" if isinstance(error, TimeoutError) else reason(error))
     about, commits = answers
     return _group(name, about, commits, why)
 

@@ -134,7 +134,7 @@ class Connection:
         if code in UNREACHABLE or (self._no_broker and code in TIMED_OUT):
             return Unreachable(f"{where}: no broker can be reached: {self._no_broker or text}")
         if code in TIMED_OUT:
-            return TimedOut(f"{where}: no answer within {self._timeout:g} s")
+            return TimedOut(f"{where}: no response within {self._timeout:g} s")
         if code in NOT_FOUND and about is not None:
             return NotFound(f"{where}: no {about}")
         said = f"{where}: {about}: {text}" if about is not None else f"{where}: {text}"

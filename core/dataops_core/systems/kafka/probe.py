@@ -92,7 +92,7 @@ def waiting(client: KafkaClient, topic: Topic, committed: Mapping[int, int]) -> 
         passed=known(latest(at for _, at in client.first_records(read).at.values())),
         retention=_retention(client, topic.name),
         distance=min(distances, key=lambda pair: pair[0] / pair[1], default=None),
-        notes=_raw_times((f"the oldest record that waits in partition {n}", at) for n, at in waits.items()),
+        notes=_raw_times((f"the oldest unread record in partition {n}", at) for n, at in waits.items()),
     )
 
 

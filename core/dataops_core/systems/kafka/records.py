@@ -97,7 +97,7 @@ def parse_start(text: str, now: datetime) -> Start:
     try:
         at = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else datetime.fromisoformat(text.upper())
     except (ValueError, OverflowError):
-        raise DataopsError(f'"{visible(text)}" is no place to begin', hint=f"say {PLACES}") from None
+        raise DataopsError(f'"{visible(text)}" is not a start position', hint=f"say {PLACES}") from None
     return Start(time=at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
@@ -154,7 +154,7 @@ def peek(
     partition: int | None = None,
     follow: bool = True,
 ) -> Generator[tuple[list[Record], int], None, None]:
-    """Read a topic's records from `start` on, and go on with new ones until told to stop.
+    """Read a topic's records from `start` on, and go on with new ones until it is stopped.
 
     Args:
         client: The cluster.

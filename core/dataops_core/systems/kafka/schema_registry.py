@@ -95,7 +95,7 @@ class SchemaRegistry:
         """Return the kinds of schemas that it knows; raises ClientError."""
         kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
         if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
-            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry")
+            raise BadAnswer(f"{self._where}: the response is not from a schema registry")
         return ", ".join(line(kind) for kind in kinds)
 
     def decode(self, data: bytes | None) -> Decoded | None:
@@ -117,7 +117,7 @@ class SchemaRegistry:
 
             text, value = None, _fitting(lambda: avro.read(data, schema.parsed, schema.named), schema_id)
         else:
-            raise BadAnswer(f"schema {schema_id} is {line(schema.kind)}, which is not decoded here")
+            raise BadAnswer(f"schema {schema_id} is {line(schema.kind)}, which is not supported")
         if too_deep(value):
             raise BadAnswer(f"it is nested deeper than {DEEPEST_SHOWN} levels")
         return dumps(plain(value)) if text is None else text
@@ -145,7 +145,7 @@ class SchemaRegistry:
         try:
             found = self._get(f"/schemas/ids/{schema_id}")
         except NotFound:
-            raise NotFound(f"{self._where}: knows no schema {schema_id}") from None
+            raise NotFound(f"{self._where}: has no schema {schema_id}") from None
         if found.kind != "AVRO":
             return found
         named: dict[str, Any] = {}
@@ -156,7 +156,7 @@ class SchemaRegistry:
         from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
 
         if not depth:
-            raise BadAnswer(f"{self._where}: its schemas refer to each other without an end")
+            raise BadAnswer(f"{self._where}: its schema references form a cycle")
         for reference in schema.references:
             if reference.name not in named:
                 path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
@@ -164,14 +164,14 @@ class SchemaRegistry:
         try:
             return avro.parse(loads(schema.text, size=LINE), named)
         except Exception as error:  # whatever a schema that is none makes of fastavro
-            raise BadAnswer(f"{self._where}: what it gives is no Avro schema: {type(error).__name__}") from error
+            raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
 
     def _get(self, path: str) -> Schema:
         found = get_json(self._where, self._settings, path, self._timeout)
         try:
             return read_schema(found)
         except Malformed as error:
-            raise BadAnswer(f"{self._where}: the answer is not that of a schema registry: it {error}") from error
+            raise BadAnswer(f"{self._where}: the response is not from a schema registry: it {error}") from error
 
 
 def read_schema(found: object) -> Schema:

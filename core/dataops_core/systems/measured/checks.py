@@ -30,7 +30,7 @@ def _ahead(_: MeasuredStage, given: CheckInput[MeasuredDetails]) -> Problem | No
     ahead = given.details.progress_ahead
     if ahead is None or ahead <= AHEAD_MAX:
         return None
-    return Problem(f"its progress time lies {duration(ahead)} in the future")
+    return Problem(f"its progress time is {duration(ahead)} in the future")
 
 
 CHECKS = (
@@ -38,13 +38,13 @@ CHECKS = (
         "status-not-ok",
         Severity.CRITICAL,
         "The system reports a status that is not one of `status_ok`.",
-        "Read the log of the system that reports it, and correct what it names.",
+        "Check the log of the system that reports it, and fix the cause.",
         _status,
     ),
     Check(
         "progress-in-future",
         Severity.WARNING,
-        "The progress time lies in the future, so a late stage would appear current.",
+        "The progress time is in the future, so a late stage would appear current.",
         "Correct the clock of the system, or `time_unit` and the time zone of the value.",
         _ahead,
     ),

@@ -55,7 +55,7 @@ def steps(stage: DocumentStage, document: object, where: str) -> Iterator[Doctor
         if value is None:
             yield DoctorStep(
                 ok=None,
-                detail=f"{key}: the expression finds nothing",
+                detail=f"{key}: the expression matches nothing",
                 remedy=f"Compare the expression of {key} with the document.",
             )
         else:

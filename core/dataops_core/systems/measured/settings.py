@@ -87,6 +87,6 @@ def label_problems(labels: Mapping[str, object], details: type[MeasuredDetails])
         yield f".labels: has {len(labels)} labels; {LABELS_MAX} are possible"
     for name in labels:
         if not (name.isascii() and name.isidentifier() and name.islower()):
-            yield f'.labels: "{name}": a name has small letters, digits and _ only'
+            yield f'.labels: "{name}": a name may hold lower-case letters, digits and _ only'
         elif name in taken:
             yield f'.labels: "{name}": the stage has a value of this name already'

@@ -26,7 +26,7 @@ def _probes(name: str, _settings: ObjectStoreSettings, client: ObjectStore) -> M
     def ask() -> ComponentReport:
         client.ping()
         return ComponentReport(
-            "the location is there", Observation(name, datetime.now(UTC), details=ObjectStoreDetails())
+            "the location exists", Observation(name, datetime.now(UTC), details=ObjectStoreDetails())
         )
 
     return {name: ComponentProbe("object_store", client.target, ask)}
@@ -34,7 +34,7 @@ def _probes(name: str, _settings: ObjectStoreSettings, client: ObjectStore) -> M
 
 def _stage_problems(stage: ObjectPrefixStage) -> Iterator[str]:
     if ".." in stage.prefix.split("/"):
-        yield ".prefix: must lie below the store's location"
+        yield ".prefix: must be below the store's location"
     if stage.waits and stage.marker is not None:
         yield ": has `waits` and `marker`; keep one of the two"
 
@@ -47,7 +47,7 @@ def _observe(stage: ObjectPrefixStage, clients: Clients) -> Observation:
 
 SYSTEM = System(
     name="object_prefix",
-    tested="folders of the machine; S3 of SeaweedFS 4.48",
+    tested="local folders;  S3 of SeaweedFS 4.48",
     components=(
         ComponentKind(
             name="object_store",

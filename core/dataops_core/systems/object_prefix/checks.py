@@ -24,8 +24,8 @@ CHECKS = (
     Check(
         "objects-waiting",
         Severity.WARNING,
-        "More objects wait below the prefix than `waiting_max` allows.",
-        "Find out whether what reads them runs; give it more capacity, or raise `waiting_max`.",
+        "More objects are waiting below the prefix than `waiting_max` allows.",
+        "Check that the reader of the prefix runs; add capacity, or raise `waiting_max`.",
         _waiting,
     ),
 )

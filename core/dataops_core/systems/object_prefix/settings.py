@@ -35,7 +35,7 @@ def location_problems(settings: StoreSettings) -> Iterator[str]:
     elif parts.scheme in ("", "file") and not parts.path.startswith("/"):
         yield ".location: must be an absolute path"
     elif parts.scheme in ("s3", "gs", "abfs") and not parts.netloc:
-        yield ".location: names no bucket"
+        yield ".location: has no bucket"
 
 
 class ObjectPrefixStage(StageSettings):

@@ -40,10 +40,10 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
             "ExpiredToken",
         ),
         AuthenticationFailed,
-        "refused our credentials",
+        "rejected our credentials",
     ),
-    (("AccessDenied", "ACCESS_DENIED", "HTTP response code 403"), PermissionDenied, "denies us permission"),
-    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no answer in time"),
+    (("AccessDenied", "ACCESS_DENIED", "HTTP response code 403"), PermissionDenied, "denied permission"),
+    (("timed out", "Timeout was reached", "REQUEST_TIMEOUT"), TimedOut, "no response in time"),
     (("NETWORK_CONNECTION", "curlCode", "Couldn't connect"), Unreachable, "cannot be reached"),
     (("does not exist", "NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is nothing at this location"),
 )
@@ -111,7 +111,7 @@ class ObjectStore:
         self._listing, self._pinging = threading.Lock(), threading.Lock()
 
     def ping(self) -> None:
-        """Check that the location is there."""
+        """Check that the location exists."""
 
         def asked(_: Deadline) -> None:
             from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
@@ -205,18 +205,18 @@ class ObjectStore:
 
         threading.Thread(target=work, name=self.where, daemon=True).start()
         if not ended.wait(self._timeout):
-            raise TimedOut(f"{self.where}: no end of the listing within {self._timeout:g} s")
+            raise TimedOut(f"{self.where}: the listing did not end within {self._timeout:g} s")
         if failed:
             raise self._translated(failed[0]) from failed[0]
         return done[0]
 
     def _translated(self, error: BaseException) -> BaseException:
         if isinstance(error, TimeoutError):
-            return TimedOut(f"{self.where}: no end of the listing within {self._timeout:g} s")
+            return TimedOut(f"{self.where}: the listing did not end within {self._timeout:g} s")
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return NotFound(f"{self.where}: there is no such prefix")
         if isinstance(error, PermissionError):
-            return PermissionDenied(f"{self.where}: denies us permission")
+            return PermissionDenied(f"{self.where}: denied permission")
         if not isinstance(error, OSError):
             return error
         text = line(error)
@@ -242,7 +242,7 @@ class ObjectStore:
                 return fs.AzureFileSystem(**given), base
             return fs.LocalFileSystem(**given), str(Path(parts.path).expanduser())
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{self.where}: its properties are not those of Arrow: {_first(error)}") from None
+            raise ConfigError(f"{self.where}: invalid properties for Arrow: {_first(error)}") from None
 
 
 def _is_settled(stamp: Stamp) -> bool:

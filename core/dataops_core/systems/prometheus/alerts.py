@@ -38,4 +38,4 @@ class AlertsClient:
         try:
             return read_active(found) if self.name == "alertmanager" else read_firing(read_data(found))
         except Malformed as error:
-            raise BadAnswer(f"{where}: the answer is not that of {self.name.title()}: it {error}") from error
+            raise BadAnswer(f"{where}: the response is not from {self.name.title()}: it {error}") from error

@@ -85,7 +85,7 @@ class PrometheusClient:
         try:
             return read(read_data(answer))
         except Malformed as error:
-            raise BadAnswer(f"{self.where}: the answer is not that of Prometheus: it {error}") from error
+            raise BadAnswer(f"{self.where}: the response is not from Prometheus: it {error}") from error
 
 
 class AlertmanagerClient:
@@ -110,8 +110,8 @@ class AlertmanagerClient:
             check_taken(body)
         except Malformed as error:
             raise BadAnswer(
-                f"{self._where}: the answer is not that of Alertmanager: it {error}",
-                hint="the alert may not have been sent; look for a proxy or a sign-in page at this address",
+                f"{self._where}: the response is not from Alertmanager: it {error}",
+                hint="the alert may not have been sent; check for a proxy or a sign-in page at this address",
             ) from error
 
     def alerts(self, labels: Mapping[str, str]) -> tuple[Routed, ...]:
@@ -121,7 +121,7 @@ class AlertmanagerClient:
         try:
             routed = read_routed(found)
         except Malformed as error:
-            raise BadAnswer(f"{self._where}: the answer is not that of Alertmanager: it {error}") from error
+            raise BadAnswer(f"{self._where}: the response is not from Alertmanager: it {error}") from error
         # What does not know the filter may answer with all.
         return tuple(alert for alert in routed if labels.items() <= alert.labels.items())
 

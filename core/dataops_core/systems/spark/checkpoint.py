@@ -26,7 +26,7 @@ TIMED = 10
 """Committed batches whose durations are read."""
 LARGEST = 32 * 2**20
 """Bytes that a file of a log may have: one of 100,000 partitions has 2 MB."""
-REMOVED = "Look what removes files of the checkpoint, such as a job that cleans the store; restore it from a copy."
+REMOVED = "Find out what removes files of the checkpoint, such as a job that cleans the store; restore it from a copy."
 STATE_KEPT = 60.0
 """Seconds that the size of a query's state is remembered: there may be many files."""
 
@@ -124,7 +124,9 @@ def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkp
     if "://" not in local:
         filesystem, path = sdk.LocalFileSystem(), local
     elif store is None:
-        raise ConfigError(f"{location}: the stage has no `store`", hint="name the catalog that knows the object store")
+        raise ConfigError(
+            f"{location}: the stage has no `store`", hint="set the catalog whose properties open the object store"
+        )
     else:
         filesystem, path = store.filesystem(location)
     try:
@@ -182,7 +184,7 @@ class _Folder:
         try:
             text = _file(_CachedPath(f"{self._path}/offsets/{number}", plans[number].timestamp(), [self._filesystem]))
         except FileNotFoundError as error:
-            raise BadAnswer(f"{where} is missing, although it was there a moment ago", hint=REMOVED) from error
+            raise BadAnswer(f"{where} is missing, although it existed a moment ago", hint=REMOVED) from error
         plan = read_plan(text, where, committed=committed)
         return Batch(number, log[number], plan.offsets, plan.watermark, plan.sources, plans[number])
 
@@ -207,7 +209,7 @@ def _text(filesystem: sdk.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
         found = bytes(stream.read(LARGEST + 1))
     if len(found) > LARGEST:
-        raise BadAnswer(f"{path} is larger than {LARGEST:,} bytes, and no file of Spark's is", hint=NOT_SPARK)
+        raise BadAnswer(f"{path} is larger than {LARGEST:,} bytes, which no Spark file is", hint=NOT_SPARK)
     return found.decode(errors="replace")
 
 

@@ -34,6 +34,6 @@ def _query(draft: Draft, location: str, checkpoint: Checkpoint, store: str | Non
     others = tuple(source for source in newest.sources if source.kind not in (KAFKA, NONE)) if newest else ()
     if others and not stage.reads:
         stage.settings["reads_kafka"] = False
-        stage.remarks.append(f"It reads {words(others)}: name what writes that in `reads`.")
+        stage.remarks.append(f"It reads {words(others)}: set `reads` to the stage that writes it.")
     elif not stage.reads:
-        stage.remarks.append("It has planned no batch yet, so the topics that it reads are not known.")
+        stage.remarks.append("It has planned no batch yet, so its topics are unknown.")

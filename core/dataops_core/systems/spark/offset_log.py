@@ -26,7 +26,7 @@ NOTHING_YET = "-"
 """What a source without data has."""
 NEVER_WRITTEN = "Stop the query, keep a copy of the checkpoint, and remove this file: Spark plans the batch again."
 ONCE_WRITTEN = "Stop the query, and restore this file from a copy of the checkpoint: its batch is committed."
-NOT_SPARK = "Look which program writes to this folder, or correct `checkpoint` in the settings."
+NOT_SPARK = "Check which program writes to this folder, or correct `checkpoint` in the settings."
 NEWER = "Use a version of DataOps TUI that reads this version of Spark."
 RESTORE = "Restore the file from a copy of the checkpoint, or start the query with a new checkpoint."
 KAFKA, NONE, UNKNOWN = "kafka", "none", "unknown"
@@ -69,7 +69,9 @@ def read_query_id(text: str, where: str) -> str:
     try:
         return Fields(load_object(text)).require_text("id")
     except Malformed as error:
-        raise BadAnswer(f"{where} is not Spark's: it {error}, and so no query id", hint=NOT_SPARK) from error
+        raise BadAnswer(
+            f"{where} is not a Spark file: it {error}, so the query id is unknown", hint=NOT_SPARK
+        ) from error
 
 
 def read_plan(text: str, where: str, *, committed: bool = False) -> Plan:
@@ -127,11 +129,11 @@ def _version(first: str, where: str, *, committed: bool) -> int:
         raise _incomplete(where, "it is empty", committed=committed)
     found = re.fullmatch(r"v([0-9]{1,9})", first.rstrip("\r"))
     if found is None:
-        raise BadAnswer(f"{where} is not a log of Spark: its first line is {line(first)[:40]!r}", hint=NOT_SPARK)
+        raise BadAnswer(f"{where} is not a Spark log: its first line is {line(first)[:40]!r}", hint=NOT_SPARK)
     number = int(found[1])
     if number not in VERSIONS:
         known_ones = " and ".join(f"v{each}" for each in VERSIONS)
-        raise BadAnswer(f"{where} has the format version v{number}, and Spark writes {known_ones}", hint=NEWER)
+        raise BadAnswer(f"{where} has the format version v{number}, but Spark writes {known_ones}", hint=NEWER)
     return number
 
 

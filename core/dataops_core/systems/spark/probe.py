@@ -59,7 +59,7 @@ def observe_query(
     if only_others:
         notes.append(f"it reads {words(others)}: its progress is that of its batches, its lag is unknown")
     elif others:
-        notes.append(f"it also reads {words(others)}, of which the lag is unknown")
+        notes.append(f"it also reads {words(others)}, with unknown lag")
     if in_flight and planned is not None:
         age = duration((now - planned.at).total_seconds())
         notes.append(f"batch {planned.number} was planned {age} ago and is not committed")
@@ -68,7 +68,7 @@ def observe_query(
         try:
             late = ui.late_rows(checkpoint.query_id, now)
         except DataopsError as error:  # the query may do well without its UI
-            notes.append(f"late rows are not known: {error}")
+            notes.append(f"late rows are unknown: {error}")
     progress = since if behind else newest
     if only_others:
         progress = committed.planned_at if committed else None

@@ -75,7 +75,7 @@ class SparkUi:
                 except DataopsError as error:  # also a secret or a certificate that cannot be read
                     self._failed = error
                 except Malformed as error:
-                    self._failed = BadAnswer(f"spark {self.target}: the answer is not Spark's: it {error}")
+                    self._failed = BadAnswer(f"spark {self.target}: the response is not from Spark: it {error}")
             if self._failed is not None:  # one that hangs must not hold each look up
                 raise self._failed
             counted = [(ended, rows) for ended, rows in self._batches.values() if rows is not None]
@@ -112,7 +112,7 @@ def read_running(found: object) -> str:
         attempts = [*app.require_objects("attempts")]
         if attempts and not attempts[-1].require_flag("completed"):
             return app.require_text("id")
-    raise Malformed("has no application that runs")
+    raise Malformed("has no running application")
 
 
 def read_ended(found: object, query_id: str) -> dict[int, datetime]:

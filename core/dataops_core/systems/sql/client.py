@@ -72,7 +72,7 @@ class DatabaseClient:
     def _within(self, ask: Callable[[Any], T], busy: threading.Lock) -> T:
         """Ask in a thread of its own, as no driver keeps a deadline by itself; a query that is late is cancelled."""
         if not busy.acquire(timeout=self._timeout):
-            raise TimedOut(f"{self.where}: an earlier query has not ended")
+            raise TimedOut(f"{self.where}: an earlier query is still running")
         done: list[T] = []
         failed: list[BaseException] = []
         opened: list[Any] = []
@@ -92,7 +92,7 @@ class DatabaseClient:
             for connection in opened:
                 _cancel(connection)
             ended.wait(CANCEL)
-            raise TimedOut(f"{self.where}: no answer within {self._timeout:g} s")
+            raise TimedOut(f"{self.where}: no response within {self._timeout:g} s")
         if failed:
             raise failed[0]
         return done[0]
@@ -113,7 +113,7 @@ class DatabaseClient:
         except exc.NoSuchModuleError as error:
             raise ConfigError(
                 f"{self.where}: SQLAlchemy has no dialect {line(error).rpartition(':')[2]}",
-                hint="install the package that has it",
+                hint="install the package that provides it",
             ) from None
         except ModuleNotFoundError as error:
             raise ConfigError(f"{self.where}: the driver {error.name} is not installed", hint="install it") from None
@@ -121,7 +121,7 @@ class DatabaseClient:
             raise ConfigError(f"{self.where}: url is not a SQLAlchemy URL") from None
         secret = url.password or ""
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
-            raise Unreachable(f"{self.where}: there is no file {url.database}")  # SQLite would create it
+            raise Unreachable(f"{self.where}: the file {url.database} does not exist")  # SQLite would create it
         try:
             with engine.connect() as connection:
                 opened.append(connection)

@@ -30,5 +30,5 @@ def query_problem(query: str) -> str | None:
         return f"must begin with {', '.join(word.upper() for word in _FIRST[:-1])} or {_FIRST[-1].upper()}"
     changes = next((word for word in words if word in _CHANGES), None)
     if changes is not None:
-        return f'may only read, and has the word "{changes}"; put it in quotes if it is a name'
+        return f'must be read-only, but has the word "{changes}"; quote it if it is a name'
     return None

@@ -51,7 +51,7 @@ def _problems(settings: TrinoSettings) -> Iterator[str]:
         if getattr(settings, key) is not None and not settings.url.startswith("https://"):
             yield f".{key}: Trino takes a {key} over https:// only; change the url, or drop the {key}"
     if settings.password is not None and settings.token is not None:
-        yield ": has a token and a password; keep one of the two ways"
+        yield ": has a token and a password; keep one of the two"
 
 
 def _observe(stage: TrinoViewStage, clients: Clients) -> Observation:
@@ -71,7 +71,7 @@ def _stage_problems(stage: TrinoViewStage) -> Iterator[str]:
 
 
 def _why_unknown(_stage: TrinoViewStage, observation: Observation) -> str | None:
-    return "it answers, but does not tell how fresh its data is" if observation.position != 0 else None
+    return "it is up, but its data age is unknown" if observation.position != 0 else None
 
 
 def _discover(draft: Draft, clients: Clients) -> None:

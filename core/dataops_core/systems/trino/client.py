@@ -257,7 +257,7 @@ class TrinoClient:
         with self.errors():
             answer = self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
             if answer.content.strip():  # Trino's has no body; a sign-in page has one
-                raise BadAnswer(f"trino {self.target}: the answer is not Trino's, so the query may still run")
+                raise BadAnswer(f"trino {self.target}: the response is not from Trino, so the query may still run")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
         with self._session() as session:
@@ -272,11 +272,11 @@ class TrinoClient:
             )
         match answer.status_code:
             case 403:
-                raise PermissionDenied(f"trino {self.target}: {self._settings.user} may not do that")
+                raise PermissionDenied(f"trino {self.target}: {self._settings.user} has no permission to do that")
             case 404 | 410:
-                raise NotFound(f"trino {self.target}: it does not know that query any more")
+                raise NotFound(f"trino {self.target}: the query is no longer known there")
             case 409:
-                raise QueryFailed("the query has ended before")
+                raise QueryFailed("the query has already ended")
             case status:
                 error = refusal(f"trino {self.target}", status, answer.content)
         if error is not None:
@@ -353,9 +353,9 @@ class TrinoClient:
             raise BadAnswer(f"{where}: {line(error)}") from error
         except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
             reason = f"it {error}" if isinstance(error, Malformed) else line(error)
-            raise BadAnswer(f"{where}: the answer is not Trino's: {reason}") from error
+            raise BadAnswer(f"{where}: the response is not from Trino: {reason}") from error
         except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
-            raise BadAnswer(f"{where}: a value of the answer cannot be held: {line(error)}") from error
+            raise BadAnswer(f"{where}: a value of the response cannot be stored: {line(error)}") from error
 
 
 class _Fetching:

@@ -54,11 +54,11 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
     except QueryFailed as error:
         if not str(error).startswith(NOT_THERE):
             raise
-        return Observation(stage=stage.name, observed_at=now, notes=("a view: how fresh its data is, is not told",))
+        return Observation(stage=stage.name, observed_at=now, notes=("a view: its data age is unknown",))
     try:
         commits = read_commits(rows)
     except Malformed as error:
-        raise BadAnswer(f"trino {client.target}: the answer {error}") from error
+        raise BadAnswer(f"trino {client.target}: the response {error}") from error
     stamped = next(((at, stamp_time) for at, stamp, _ in commits if (stamp_time := instant(stamp)) is not None), None)
     served = commits[0][2] if commits else None
     details = ViewDetails(relation=".".join(stage.relation.split(".")[1:]), snapshot_id=served)
@@ -66,7 +66,9 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         if not rows:
             notes = ("the table has no snapshot yet",)
             return Observation(stage=stage.name, observed_at=now, position=0, notes=notes, details=details)
-        return Observation(stage=stage.name, observed_at=now, notes=("no commit carries a stamp",), details=details)
+        return Observation(
+            stage=stage.name, observed_at=now, notes=("no commit has a progress stamp",), details=details
+        )
     return Observation(
         stage=stage.name,
         observed_at=now,
