@@ -57,7 +57,7 @@ def _verify(invocation: Invocation, file: Path | None, known: str | None) -> int
 
 
 def _settings(invocation: Invocation) -> AuditSettings:
-    """Return the anchors of the settings; those if there is no settings file."""
+    """Return the anchors of the settings; the defaults if there is no settings file."""
     from dataops_core.config import AuditSettings, find_config
     from dataops_core.systems.registry import load_settings
 
