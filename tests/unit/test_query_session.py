@@ -161,7 +161,7 @@ def test_a_query_with_too_many_bytes_is_stopped_in_the_server(tab: Tab, monkeypa
 @pytest.mark.parametrize(
     ("cancel_error", "text"),
     [
-        (None, "set XDG_CACHE_HOME to a folder with room  q_1"),
+        (None, "set XDG_CACHE_HOME to a folder with free space  q_1"),
         (Unreachable("trino: connection refused"), "may still run in the server: trino: connection refused  q_1"),
     ],
 )
@@ -175,7 +175,7 @@ def test_rows_that_cannot_be_spilled_fail_the_query_and_cancel_it(
     query = Query(100_000, cancel_error=cancel_error)
     end = tab.run(query)
     assert (end.outcome, end.truncated) == (Outcome.FAILED, False)
-    assert end.text.startswith("the rows cannot be kept on disk: no space left on device")
+    assert end.text.startswith("the rows cannot be stored on disk: no space left on device")
     assert end.text.endswith(text)
     assert (query.cancels, query.closed) == (1, True)
 
