@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
+from pathlib import Path
 
 import pytest
-from tests.console.conftest import SIZES, Console, make_console, settings, well
+from tests.console.conftest import SIZES, Console, FakeAirflow, make_console, settings, well
 from tests.screen import FREEZE, heartbeat, shown, until_shown
+from tests.settings import Settings
 
 from dataops_core.errors import NotFound, Unreachable
+from dataops_core.systems.clients import Clients
 from dataops_tui.dialogs.confirm import TriggerDialog
 
 
@@ -126,3 +129,24 @@ async def test_the_filter_narrows_the_dags(console: Console) -> None:
         text = shown(console.app)
         assert "● active" in text
         assert "‖ paused" not in text
+
+
+async def test_a_stage_s_dag_is_triggered_in_its_own_airflow(tmp_path: Path) -> None:
+    raw = settings().model_dump(exclude_unset=True, by_alias=True)
+    raw["contexts"]["test"]["components"] = {"hourly": {"system": "airflow", "url": "http://hourly"}}
+    (conform,) = (stage for stage in raw["pipelines"]["p"]["stages"] if stage["name"] == "conform")
+    conform["on"] = "hourly"
+    console = make_console(tmp_path, Settings.model_validate(raw))
+    hourly = FakeAirflow("http://hourly")
+    console.monitor.clients = Clients(airflow=console.airflow, hourly=hourly)
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        console.monitor.push(well())
+        await until_shown(console.app, lambda text: "● caught up" in text, "the pipelines")
+        await pilot.press("colon", *"stage", "space", *"conform", "enter")
+        await until_shown(console.app, lambda text: "pipelines / p / conform" in text, "the stage")
+        await pilot.press("t")
+        await until_shown(console.app, lambda text: "http://hourly" in text, "the form, with the address")
+        await pilot.click("#go")
+        await until_shown(console.app, lambda text: "run__0 is queued" in text, "the run")
+    assert hourly.triggered == [("conform", {})]
+    assert console.airflow.triggered == []

@@ -89,7 +89,11 @@ class ConnectedClients:
     @property
     def airflow(self) -> AirflowClient | None:
         """The client of Airflow; see `why_not` where there is none."""
-        found: AirflowClient | None = self._client("airflow")
+        return self.airflow_named(None)
+
+    def airflow_named(self, name: str | None) -> AirflowClient | None:
+        """Return the client of the Airflow of that name, or of the one that is shown; `None` where there is none."""
+        found: AirflowClient | None = self._client("airflow", name)
         return found
 
     @property
@@ -151,6 +155,6 @@ class ConnectedClients:
             return f"this context has no {name}"
         return CONNECTING
 
-    def _client(self, kind: str) -> Any:  # noqa: ANN401 - the kind's own client
-        name = self.name(kind)
+    def _client(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
+        name = name or self.name(kind)
         return self.monitor.clients.get(kind, name) if self.monitor is not None and name is not None else None

@@ -16,7 +16,7 @@ from dataops_core.health.text import clock
 from dataops_tui import styled
 from dataops_tui.resource import Row, SnapshotScreen
 from dataops_tui.widgets.words import Words
-from dataops_tui.workflows.trigger import trigger_dag
+from dataops_tui.workflows.trigger import airflow_of_stage, trigger_dag
 
 ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
@@ -115,7 +115,12 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     def action_trigger(self) -> None:
         """Trigger the DAG of the remedy."""
-        trigger_dag(self.console, self.finding.dag_id if self.finding else None)
+        finding = self.finding
+        if finding is None:
+            trigger_dag(self.console, None)
+        else:
+            on = airflow_of_stage(self.console.settings, finding.where, finding.stage)
+            trigger_dag(self.console, finding.dag_id, on)
 
 
 def alerts(snapshot: HealthSnapshot) -> Iterator[Alert]:

@@ -185,7 +185,7 @@ class PipelinesScreen(ConsoleScreen):
         """Trigger the DAG of the stage under the cursor, else the one that the verdict suggests."""
         if self.pipeline is not None:
             stage = self.selected.name if self.selected else None
-            trigger_dag(self.console, suggested_dag(self.console.settings, self.pipeline, stage))
+            trigger_dag(self.console, *suggested_dag(self.console.settings, self.pipeline, stage))
 
     def action_copy(self) -> None:
         """Copy the remedy's command through the terminal (OSC 52)."""

@@ -76,7 +76,7 @@ class StageScreen(ConsoleScreen):
         """Trigger the stage's DAG."""
         found = self._find()
         if found is not None:
-            trigger_dag(self.console, suggested_dag(self.console.settings, found[0], self._stage))
+            trigger_dag(self.console, *suggested_dag(self.console.settings, found[0], self._stage))
 
     def action_rejected(self) -> None:
         """Show what the stage, or what reads it, has rejected, and why."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataops_core.config import Settings, StageSettings
+from dataops_core.config import Settings, StageSettings, context_of
 from dataops_core.errors import NotFound
 from dataops_core.health.model import PipelineHealth
+from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.registry import registry
 from dataops_tui.background import in_background
 from dataops_tui.console import Console
@@ -24,19 +25,42 @@ def dag_of_stage(stage: StageSettings) -> str | None:
     return found.name if found is not None and found.kind == "airflow_dag" else None
 
 
-def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | None) -> str | None:
-    """Return the DAG of a stage, else the one that the verdict suggests; `None` if there is neither."""
+def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | None) -> tuple[str | None, str | None]:
+    """Return the DAG of a stage, else the one that the verdict suggests, and the name of its Airflow.
+
+    Returns:
+        `None` for what there is not; see `airflow_of_stage`.
+    """
     known = settings.pipelines.get(pipeline.name)
     for stage_settings in known.stages if known else ():
         if stage_settings.name == stage and (dag_id := dag_of_stage(stage_settings)) is not None:
-            return dag_id
-    remedy = pipeline.verdict.remedy
-    return remedy.dag_id if remedy else None
+            return dag_id, airflow_of_stage(settings, pipeline.name, stage)
+    verdict = pipeline.verdict
+    if verdict.remedy is None:
+        return None, None
+    return verdict.remedy.dag_id, airflow_of_stage(settings, pipeline.name, verdict.stage)
 
 
-def trigger_dag(console: Console, dag_id: str | None) -> None:
-    """Trigger a DAG, once it is confirmed."""
-    airflow = console.clients.airflow
+def airflow_of_stage(settings: Settings, pipeline: str, stage: str | None) -> str | None:
+    """Return the name of the Airflow that runs a stage's DAG; `None` where the stage does not say one."""
+    known = settings.pipelines.get(pipeline)
+    found = next((each for each in known.stages if each.name == stage), None) if known is not None else None
+    if known is None or found is None:
+        return None
+    _, context = context_of(settings, known.context)
+    name = registry().component_of(found, context)
+    return name if name in context.of(AirflowSettings) else None
+
+
+def trigger_dag(console: Console, dag_id: str | None, on: str | None = None) -> None:
+    """Trigger a DAG, once it is confirmed.
+
+    Args:
+        console: The console.
+        dag_id: The DAG; `None` where none is selected.
+        on: Name of the Airflow; else it is the one that the screens show.
+    """
+    airflow = console.clients.airflow_named(on)
     if dag_id is None:
         past = console.shown_past is not None
         console.notify(
