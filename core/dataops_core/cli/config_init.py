@@ -11,10 +11,9 @@ from dataops_core.cli.invocation import Invocation
 from dataops_core.cli.terminal import Exit, say, write
 from dataops_core.config import Settings, context_of, find_config
 from dataops_core.config.toml import toml_key, toml_value
-from dataops_core.diagnostics.config_init import Proposal, propose
+from dataops_core.diagnostics.base import Status
+from dataops_core.diagnostics.config_init import Proposal, Question, observe, propose
 from dataops_core.errors import ConfigError
-from dataops_core.health.model import HealthSnapshot, StageState
-from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.draft import ProposedStage
 from dataops_core.systems.registry import load_settings, settings_of
@@ -136,14 +135,13 @@ def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
 
 
 def _report(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
-    """Say on standard error what was found, and whether it works."""
-    for failure in found.failures:
-        say(f"dataops: not queried: {failure}")
-    stages = sum(map(len, found.pipelines.values()))
-    if not stages:
-        say("dataops: found no connected stages in Kafka, the checkpoints, the tables and the assets")
+    """Write to standard error what was found, and whether it can be observed."""
+    for step in found.report.steps:
+        if step.name is Question.COMPONENT:
+            say(f"dataops: not queried: {step.detail}")
+    pipelines = next(step for step in found.report.steps if step.name is Question.PIPELINES)
+    if pipelines.status is not Status.OK:
+        say(f"dataops: {pipelines.detail}")
         return
-    seen: HealthSnapshot = Monitor(settings, context).once()
-    known = [stage for pipeline in seen.pipelines for stage in pipeline.stages if stage.state is not StageState.UNKNOWN]
     next_step = f"; next: dataops --config {output} doctor" if output is not None else ""
-    say(f"dataops: {len(found.pipelines)} pipelines; {len(known)} of {stages} stages have a known state{next_step}")
+    say(f"dataops: {pipelines.detail}; {observe(found, settings, context).detail}{next_step}")

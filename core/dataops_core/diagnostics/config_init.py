@@ -8,9 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+from dataops_core.config import Settings
+from dataops_core.diagnostics.base import Report, Status, Step
+from dataops_core.health.model import StageState
+from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.draft import Draft, ProposedStage
+
+NO_LINKS = "found no connected stages in Kafka, the checkpoints, the tables and the assets"
+
+
+class Question(StrEnum):
+    """What a proposal rests on."""
+
+    COMPONENT = "component"
+    """What a component shows of its objects."""
+    PIPELINES = "pipelines"
+    """Which objects are linked."""
+    STATES = "states"
+    """Whether the proposed stages can be observed."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +38,17 @@ class Proposal:
     Attributes:
         pipelines: Stages by the pipeline's name, upstream first.
         unlinked: Topics, tables and DAGs that nothing is known to read or write, in words.
-        failures: What could not be asked, one line each.
+        report: A step for each question that a component did not answer, and one for the pipelines.
     """
 
     pipelines: Mapping[str, tuple[ProposedStage, ...]]
     unlinked: tuple[str, ...]
-    failures: tuple[str, ...]
+    report: Report[Question]
+
+    @property
+    def stages(self) -> int:
+        """Number of stages of all pipelines."""
+        return sum(map(len, self.pipelines.values()))
 
 
 def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
@@ -53,7 +76,21 @@ def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
         pipelines[ordered[0].name] = tuple(ordered)
     taken = {stage.name for group in pipelines.values() for stage in group}
     unlinked = tuple(f"{_noun(clients, s.kind)} {s.name}" for s in stages if s.name not in taken)
-    return Proposal(pipelines, unlinked, draft.failures)
+    report = Report([Step(Question.COMPONENT, Status.UNKNOWN, failure) for failure in draft.failures])
+    if pipelines:
+        report.add(Question.PIPELINES, Status.OK, f"{len(pipelines)} pipelines")
+    else:
+        report.add(Question.PIPELINES, Status.UNKNOWN, NO_LINKS)
+    return Proposal(pipelines, unlinked, report)
+
+
+def observe(proposal: Proposal, settings: Settings, context: str) -> Step[Question]:
+    """Return whether the proposed stages can be observed, from one probe run of all of them."""
+    snapshot = Monitor(settings, context).once()
+    stages = [stage for pipeline in snapshot.pipelines for stage in pipeline.stages]
+    known = sum(stage.state is not StageState.UNKNOWN for stage in stages)
+    status = Status.OK if known == proposal.stages else Status.WARNING
+    return Step(Question.STATES, status, f"{known} of {proposal.stages} stages have a known state")
 
 
 def _noun(clients: Clients, kind: str) -> str:
