@@ -64,15 +64,16 @@ class SqlScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._names: dict[str, Names] = {}
+        self._names: dict[tuple[str, str | None], Names] = {}
         self._opened = 1
         self.history = History()
         """Query history."""
 
     @property
     def names(self) -> Names:
-        """The names that this context's Trino knows."""
-        return self._names.setdefault(self.console.context_name, Names())
+        """The names that the Trino knows that is shown."""
+        trino = self.console.context_name, self.console.clients.name("trino")
+        return self._names.setdefault(trino, Names())
 
     @property
     def saved(self) -> SavedQueries:
