@@ -1,4 +1,4 @@
-"""The console: holds the newest health snapshot, and knows where to go and what may be done."""
+"""The console: its state, its navigation and its commands."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         context: Name of the context.
         watch: Makes what watches that context. It is called in the background, as it imports the vendors' clients: the
             screen is there at once, and what is known comes after.
-        gate: What actions pass; the user's own audit file where not given.
+        policy: Allows or refuses each action, and audits it; with the default audit file where not given.
         watch_other: Makes what watches another context; where not given, this one context is all there is.
     """
 
