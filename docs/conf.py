@@ -25,29 +25,31 @@ html_copy_source = False
 html_show_copyright = False
 
 CONTENTS = {
-    "Start": ["docs/index", "docs/tutorial", "docs/own-pipeline", "docs/troubleshooting"],
-    "Concepts": ["docs/model", "docs/glossary", "docs/performance", "docs/recorder", "docs/canary"],
+    "Get started": ["docs/index", "docs/tutorial"],
+    "How-to guides": [
+        "docs/own-pipeline",
+        "docs/troubleshooting",
+        "docs/openshift",
+        "docs/prometheus",
+        "docs/canary",
+        "docs/recorder",
+        "docs/extending",
+    ],
+    "Concepts": ["docs/model", "docs/glossary", "docs/security", "docs/architecture", "docs/decisions/*"],
     "Reference": [
         "docs/console",
         "docs/cli",
         "docs/configuration",
         "docs/systems",
+        "docs/exporter",
         "docs/metrics",
         "docs/alerts",
-        "docs/extending",
-    ],
-    "Operations": [
-        "docs/exporter",
-        "docs/openshift",
         "deploy/helm/dataops-exporter/README",
-        "docs/prometheus",
-        "docs/security",
-        "dashboards/runbooks/*",
+        "docs/performance",
     ],
+    "Runbooks": ["dashboards/runbooks/*"],
     "Boreal Bridge": ["docs/boreal-bridge", "docs/pipeline", "docs/scaling", "docs/sql", "docs/local-stack"],
-    "Behind it": [
-        "docs/architecture",
-        "docs/decisions/*",
+    "Project": [
         "CONTRIBUTING",
         "CODE_OF_CONDUCT",
         "docs/releasing",
