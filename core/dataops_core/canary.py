@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.client import TrinoClient
 
 POLL = 0.5
-"""Seconds between two looks at a hop: by so much, and by the time that the answer takes, a figure may be too high."""
+"""Seconds between two polls of a hop: a value may be too high by this plus one response time."""
 GRACE = 10.0
 """Seconds that a hop is looked at on after the last one has seen the canary, before it counts as skipped."""
 TRINO_SECONDS = 20.0
@@ -44,7 +44,7 @@ class Outcome(StrEnum):
     MISSING = "missing"
     """Not seen within the time."""
     UNKNOWN = "unknown"
-    """It could not be told: whoever has to say so does not answer."""
+    """Unknown: the component of the hop does not respond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Canary:
 
 
 IsPresent = Callable[["Sent"], bool]
-"""Tells whether what was sent is there; raises ClientError."""
+"""Return whether the sent record is there; raises ClientError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class HopResult:
     Attributes:
         after: Seconds from when the topic had it until it was seen here; `None` if it was not.
         took: Seconds of these since the hops before had seen it; for the topic, how long it took to send it.
-        error: Why it could not be told.
+        error: Why it is unknown.
     """
 
     hop: str
@@ -158,7 +158,7 @@ def follow(
 ) -> tuple[HopResult, ...]:
     """Look for a canary at all hops at once, until the last one has seen it.
 
-    A hop that does not answer keeps none of the others from being timed.
+    A hop that does not respond does not delay the others.
 
     Args:
         hops: Where to look, upstream first.

@@ -1,7 +1,7 @@
 """One tree of errors.
 
 DataopsError
-├── ConfigError            the settings are wrong: what, where, and the mend
+├── ConfigError            the settings are wrong: what, where, and the fix
 ├── ClientError            a component did not do what was asked
 │   ├── Unreachable        no connection: refused, no route, name unknown
 │   ├── TimedOut           no response within the deadline
@@ -25,7 +25,7 @@ class DataopsError(Exception):
 
     Args:
         message: What is wrong and where, in one line.
-        hint: The mend, in one line, where one is known.
+        hint: The fix, in one line, where one is known.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Tuning of Python's cyclic garbage collector (GC), for every program of this project."""
+"""Tune Python's cyclic garbage collection (GC) for every program of this project."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def dumps(value: object, indent: int | None = None, level: int = 0) -> str:
 
 
 def _holds_text(value: dict[str, object] | list[object]) -> bool:
-    """Tell whether a JSON text stands anywhere in a value."""
+    """Return whether a JSON text stands anywhere in a value."""
     level: list[object] = [value]
     while level:
         inner: list[object] = []

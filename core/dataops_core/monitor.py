@@ -150,7 +150,7 @@ class Monitor:
     def once(self, within: float | None = None, *, due_only: bool = False) -> HealthSnapshot:
         """Run all probes once and return the snapshot; it waits no longer than the deadline of a probe.
 
-        At the first look it also imports what the probes ask with, some tenths of a second.
+        At the first refresh it also imports what the probes ask with, some tenths of a second.
 
         Args:
             within: Seconds to wait where that is less; what has not answered by then is as it was before.

@@ -52,7 +52,7 @@ def guard_stderr() -> None:
 
 
 def narrate(line: str) -> None:
-    """Write one line of narration on standard error; where that is closed or full, nobody can be told."""
+    """Write one line to standard error; do nothing if that is closed or full."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             print(encodable(visible(line), sys.stderr.encoding), file=sys.stderr, flush=True)  # noqa: T201

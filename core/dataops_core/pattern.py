@@ -14,7 +14,7 @@ from dataops_core.errors import DataopsError
 WITHIN = 1.0
 """Seconds after which a pattern is too slow for the texts."""
 _CHUNK = 64 * 1024
-"""Characters that are searched between two looks at the clock."""
+"""Characters to search between two checks of the clock."""
 _MAX_SIZE = 20_000
 """Characters of a pattern times its repetitions, which is about what each character of a text may cost."""
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")

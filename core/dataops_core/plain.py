@@ -80,7 +80,7 @@ def _has(encoding: str | None, character: str) -> bool:
 
 
 def _is_text(text: str, at: int, character: str) -> bool:
-    """Tell whether an unprintable character is part of a text: a space, or a joiner between two letters or emoji."""
+    """Return whether an unprintable character is part of a text: a space, or a joiner between two letters or emoji."""
     if character in _JOINERS:
         around = text[at - 1 : at] + text[at + 1 : at + 2] if at else ""
         return len(around) == 2 and around.isprintable() and not any(map(str.isascii, around))

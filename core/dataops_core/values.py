@@ -1,4 +1,4 @@
-"""Values as text and as JSON, the same in the command line and in the console; and the time that a text tells."""
+"""Format values as text and JSON, for the command line and the console; parse times."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def shown(value: object) -> str:
 
 
 def too_deep(value: object) -> bool:
-    """Tell whether a value of JSON or Avro is nested deeper than `DEEPEST_SHOWN` levels."""
+    """Return whether a value of JSON or Avro is nested deeper than `DEEPEST_SHOWN` levels."""
     level = [value]
     for _ in range(DEEPEST_SHOWN):
         level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
@@ -94,7 +94,7 @@ def too_deep(value: object) -> bool:
 
 
 def instant(text: str | None) -> datetime | None:
-    """Return the time that a commit's stamp tells, in UTC where it names no zone; `None` where it tells none."""
+    """Return the time in a commit's stamp, in UTC if it has no zone; `None` if it has none."""
     if text is None:
         return None
     try:

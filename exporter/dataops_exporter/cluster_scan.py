@@ -1,4 +1,4 @@
-"""What is told beyond the pipelines: the whole Kafka cluster and all DAGs, surveyed in the background."""
+"""Scan the whole Kafka cluster and all DAGs in the background, for metrics beyond the pipelines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAG_STATES = ("active", "paused", "broken")
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What a survey has found.
+    """The result of a cluster scan.
 
     Attributes:
         own: Samples of families that no other source has.
@@ -57,13 +57,13 @@ class ClusterScan:
         name: Name of the component.
         target: Its address, without secrets.
         ask: Asks; raises DataopsError.
-        every: Seconds between two surveys.
+        every: Seconds between two cluster scans.
     """
 
     def __init__(self, name: str, target: str, ask: Callable[[], ScanResult], every: float) -> None:
         self.name = name
         self.part = ExpositionPart()
-        """What the newest survey says in families of its own; nothing if it failed."""
+        """Return the newest cluster scan's own metric families; none if it failed."""
         self._every = every
         self._ask = ask
         self._stop = Event()
@@ -84,7 +84,7 @@ class ClusterScan:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a survey that hangs is left to end by itself."""
+        """End; a cluster scan that hangs is left to end by itself."""
         self._stop.set()
 
     def go_on_from(self, previous: ClusterScan) -> None:
@@ -96,7 +96,7 @@ class ClusterScan:
 
     @property
     def shared(self) -> Iterator[Sample]:
-        """What the newest survey says in families that others have a share in, and how it went."""
+        """Return the newest cluster scan's samples of shared metric families, and its success."""
         with self._lock:
             answer, result = self._samples, self._result
         yield metrics.SCAN_INTERVAL, (self.name,), self._every
@@ -128,8 +128,8 @@ def kafka_samples(snapshot: ClusterSnapshot, settings: ExporterSettings, context
 
     Args:
         snapshot: The cluster.
-        settings: What of it is told, and in whose words.
-        context: The context's name, which the dialect of kafka-lag-exporter calls the cluster.
+        settings: Selection of the exported objects, and compatibility metrics.
+        context: The context's name, which is `cluster_name` in kafka-lag-exporter's metrics.
     """
     topics = Picker("topics", settings.topics, settings.max_series, denied=snapshot.denied_topics)
     groups = Picker("groups", settings.groups, settings.max_series, denied=snapshot.denied_groups)

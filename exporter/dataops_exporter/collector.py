@@ -1,4 +1,4 @@
-"""A health snapshot as samples. What is not known is absent: never 0, never NaN."""
+"""A health snapshot as samples. What is unknown is absent: never 0, never NaN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE_METRICS = {
     "delete_files": metrics.ICEBERG_DELETE_FILES,
     "snapshots": metrics.ICEBERG_SNAPSHOTS,
 }
-"""Figures of a table's observation, and their metrics."""
+"""Values of a table's observation, and their metrics."""
 
 
 @dataclass(frozen=True, slots=True)

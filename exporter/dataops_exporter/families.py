@@ -19,7 +19,7 @@ ORDER = {metric.name: place for place, metric in enumerate(METRICS)}
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Family]:
-    """Yield each family that has a sample, dialects last; of two samples of one series the first one counts."""
+    """Yield each family with samples, compatibility metrics last; of two samples of one series the first counts."""
     by_metric: dict[Metric, dict[tuple[str, ...], float]] = {}
     for metric, labels, value in samples:
         if value is not None:

@@ -1,4 +1,4 @@
-"""The running exporter: a monitor and its surveys, what they saw last, and the settings that they run with."""
+"""The running exporter: a monitor and its cluster scans, their newest results, and their settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dataops_exporter.web import WebConfigFile
 
 
 class Watch:
-    """All that runs for one reading of the settings; made anew at a reload.
+    """The monitor and scans of one settings file; re-created at a reload.
 
     Args:
         settings: The settings.
@@ -184,7 +184,7 @@ class Service:
         self._watch.start(self.latest, None)
 
     def reload(self) -> str | None:
-        """Read the settings anew and go on with them; return why not, where the old ones go on instead."""
+        """Reload the settings; return the error if the previous ones stay active."""
         try:
             watch = Watch(self.load(), self.context)
         except DataopsError as error:

@@ -114,7 +114,7 @@ class Guard:
 
 
 class WebConfigFile:
-    """A web configuration file that is read anew when it, or a file that it names, has changed.
+    """A web configuration file that is read again when it, or a file that it names, has changed.
 
     A broken one is refused, and the one before goes on.
 

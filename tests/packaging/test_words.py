@@ -61,6 +61,8 @@ TERMS = {
 ALLOWED: dict[str, str] = {
     "*survey*": "a label of a metric, which is an interface",
     'probe!="survey"': "the value of that label in a query",
+    "garbage collection": "what Python's GC does",
+    "figures: Further numbers": "a field of the JSON form, which is an interface",
 }
 """Text in which a hit is right, and why. At most 20."""
 COINED = frozenset(
@@ -261,7 +263,7 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
 }
 PROSE = ("alert rules", "runbooks", "README and docs", "the exercise")
 """Scopes whose sentences are counted."""
-NOT_COVERED = {"the exercise", "docstrings"}
+NOT_COVERED = {"the exercise"}
 """Scopes that still hold terms to replace: counted by the program, not held by the test."""
 
 

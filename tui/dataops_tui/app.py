@@ -345,7 +345,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.call_next(show)
 
     def switch_context(self, name: str) -> bool:
-        """Go to another context; tells whether there is such a one."""
+        """Go to another context; returns whether it exists."""
         if self._watch_other is None or name not in self.settings.contexts:
             there = ", ".join(self.settings.contexts if self._watch_other else [self.context_name])
             self.notify(f'no such context: "{name}"; there is {there}', severity="error", markup=False)

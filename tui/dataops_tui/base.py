@@ -22,7 +22,7 @@ ON = " on "
 CRUMBS_FROM = 100
 """Columns from which on the whole way is shown, and not only where it ends."""
 TICK = 1.0
-"""Seconds between two looks at the clock: ages grow also when nothing arrives."""
+"""Seconds between two polls of the clock: ages grow even if no snapshot arrives."""
 
 
 class ConsoleScreen(Screen[None]):

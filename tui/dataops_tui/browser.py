@@ -7,5 +7,5 @@ import sys
 
 
 def has_window() -> bool:
-    """Tell whether a browser can be started without taking the terminal away from the console."""
+    """Return whether a browser can be started without taking the terminal away from the console."""
     return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

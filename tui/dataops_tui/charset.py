@@ -11,7 +11,7 @@ COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def has_utf8(environment: Mapping[str, str] | None = None) -> bool:
-    """Tell whether the locale has UTF-8.
+    """Return whether the locale has UTF-8.
 
     Args:
         environment: The variables to go by; else those that the process was started with.

@@ -37,7 +37,7 @@ ACTING = frozenset(
 
 
 def is_typed(focused: Widget | None, key: str, character: str) -> bool:
-    """Tell whether a key is part of a text that is being typed, and so no command."""
+    """Return whether a key is part of a text that is being typed, and so is not a command."""
     return focused is not None and focused.check_consume_key(key, character)
 
 

@@ -1,4 +1,4 @@
-"""What background work tells the app. Handlers change state; background work only posts these."""
+"""Messages from background work to the app. Handlers change state; background work only posts these."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Navigator(App[None]):
         self._known.setdefault(kind, set()).update(names)
 
     def is_listed(self, kind: str, name: str) -> bool:
-        """Tell whether a list has had that name."""
+        """Return whether a list has had that name."""
         return name in self._known.get(kind, ())
 
     def forget_names(self) -> None:
@@ -131,7 +131,7 @@ class Navigator(App[None]):
                 yield Command(f"{name} {thing}", f"{'records of ' if name == 'peek' else ''}a {place.kind}")
 
     def go(self, typed: str) -> bool:
-        """Go to a place by its name, and remember it; tells whether there is such a place."""
+        """Go to a screen by its name, and remember it; returns whether it exists."""
         if self._show(typed):
             self._remember(typed)
             return True
@@ -143,7 +143,7 @@ class Navigator(App[None]):
             self._remember(typed)
 
     def open_once(self, screen: Screen[None]) -> bool:
-        """Open a screen unless the same one is shown already; tells whether it was opened."""
+        """Open a screen unless the same one is shown already; returns whether it was opened."""
         shown: Screen[Any] = self.screen
         if (
             isinstance(shown, ConsoleScreen)

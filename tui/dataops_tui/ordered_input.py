@@ -105,7 +105,7 @@ class OrderedInput(App[None]):
         return True
 
     def _follows(self, event: events.Event) -> bool:
-        """Tell whether an event can go where the one before it went: the letters of one text need no order of ours."""
+        """Return whether an event can go where the one before it went: the letters of one text stay in order anyway."""
         if self._settling is None:
             return True
         return self._typed_into is not None and self._typed_into is self.focused and self._is_text(event)

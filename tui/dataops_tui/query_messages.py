@@ -1,4 +1,4 @@
-"""What work on queries tells its screen."""
+"""Messages from work on queries to its screen."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class StatisticsReady(Message):
 
 @dataclass
 class QueryDetailLoaded(Message):
-    """One query in full; `edit` tells that it is to be opened in the SQL screen."""
+    """One query in full; `edit` opens it in the SQL screen."""
 
     detail: QueryDetail
     edit: bool

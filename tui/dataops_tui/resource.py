@@ -46,7 +46,7 @@ class Row:
 
     Attributes:
         cells: What is shown, one for each heading.
-        about: Everything that is known of it, or what tells it, for the raw view.
+        about: All its values, or a function that returns them, for the raw view.
         faulty: Whether something is wrong with it.
         unreadable: Whether it could not be read in full; the list says how many could not.
         more: What a filter looks at beside the cells.

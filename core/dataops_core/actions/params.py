@@ -150,7 +150,7 @@ def _text_fits(value: str, schema: Mapping[str, Any]) -> bool:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Tell whether a text is of a schema's form; where we cannot tell in linear time, Airflow does."""
+    """Return whether a text is of a schema's form; forms that need more than linear time are left to Airflow."""
     try:
         return Pattern(pattern).matches([value]) == [True]
     except BadPattern:

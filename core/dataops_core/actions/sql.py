@@ -31,7 +31,7 @@ _OF_THE_SESSION = {
     **dict.fromkeys(("SET", "RESET"), "the statement changes the rights of the session"),
 }
 _AFTER_ANALYZE = frozenset((*_BY_KEYWORD, *_OF_THE_SESSION, "EXPLAIN", "PREPARE", "EXECUTE", "VERBOSE"))
-"""What tells EXPLAIN ANALYZE, which runs its statement, from EXPLAIN of ANALYZE, which names a table."""
+"""Distinguishes EXPLAIN ANALYZE, which runs its statement, from EXPLAIN of ANALYZE, which names a table."""
 _WHY = {
     SqlRisk.READ: "the statement reads",
     SqlRisk.WRITE: "the statement changes data",

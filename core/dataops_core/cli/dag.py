@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from dataops_core.systems.airflow.runs import LogLine
 
 POLL_EVERY = 1.0
-"""Seconds between two looks at a run that is waited for."""
+"""Seconds between two polls of a run."""
 ENDED = ("success", "failed")
 LOG_EVERY = 2.0
-"""Seconds between two looks at a log that grows."""
+"""Seconds between two polls of a log that grows."""
 RUN_COLUMNS = (
     ("run_id", "varchar"),
     ("state", "varchar"),

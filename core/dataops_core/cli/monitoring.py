@@ -105,7 +105,7 @@ class Addresses:
 
     Attributes:
         token_file: File with a bearer token for these addresses.
-        ca_file: File with the authorities that may have signed their certificates.
+        ca_file: File with the CA certificates that may have signed their certificates.
         components: Names of the context's Prometheus and Alertmanager, where it has several.
     """
 

@@ -67,14 +67,14 @@ def probe(
 
 
 def _probe(invocation: Invocation, asked: Asked, *, watch: bool, every: float | None, as_json: bool) -> int:
-    """Look and write what was seen; return the status of the last look as exit code.
+    """Probe and write the result; return the status of the last refresh as exit code.
 
     Args:
         invocation: What was typed before the command.
         asked: What to look at.
         watch: Look again until interrupted.
-        every: Seconds between two looks; as in the settings where not given.
-        as_json: Write JSON, when watching one line for each look.
+        every: Seconds between two refreshes; default: that of the settings.
+        as_json: Write JSON; with `--watch` one line per refresh.
     """
     from dataops_core.cli.selection import choose
     from dataops_core.monitor import Monitor

@@ -31,7 +31,7 @@ class Exit(IntEnum):
     USAGE = 2
     """Wrong use or settings, or the gate or the component refused."""
     CONNECTION = 3
-    """A component cannot be reached, or does not answer as it should."""
+    """A component is unavailable, or returns an invalid response."""
     TIMED_OUT = 4
     INTERNAL = INTERNAL_ERROR
     INTERRUPTED = 130

@@ -147,7 +147,7 @@ def _reads_problems(stage: StageSettings, earlier: Collection[str], all_names: C
 
 
 def has_parts(name: str, *, at_least: int) -> bool:
-    """Tell whether a name has so many parts between its dots, none of them empty."""
+    """Return whether a name has so many parts between its dots, none of them empty."""
     parts = name.split(".")
     return len(parts) >= at_least and all(parts)
 

@@ -167,7 +167,7 @@ class Selection(Section):
     """Regular expressions of excluded objects; they take precedence over `allow`."""
 
     def admits(self, name: str) -> bool:
-        """Tell whether an object of this name is to be exported."""
+        """Return whether an object of this name is to be exported."""
         allowed = not self.allow or any(pattern.fullmatch(name) for pattern in self.allow)
         return allowed and not any(pattern.fullmatch(name) for pattern in self.deny)
 

@@ -41,7 +41,7 @@ could never be complete."""
 
 
 def resolve_secret(secret: Secret, where: str = "secret", *, timeout: float = COMMAND_TIMEOUT) -> str:
-    """Return the secret itself, read anew.
+    """Return the secret itself, read again.
 
     In a text `${VARIABLE}` stands for an environment variable, and `$${` for `${`.
 

@@ -141,7 +141,7 @@ def _remedy_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationErr
 
 
 def speaks_tls(endpoint: Endpoint, timeout: float) -> bool:
-    """Tell whether an address takes a TLS handshake."""
+    """Return whether an address takes a TLS handshake."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only whether it does, nothing is sent
     try:

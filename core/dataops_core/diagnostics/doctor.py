@@ -1,6 +1,6 @@
 """The doctor: each connection of a context, layer by layer, and each object that its pipelines name.
 
-A probe says that a component does not answer. The doctor says up to which layer it does: is its name known, does it
+A probe reports that a component does not respond. The doctor finds the layer that fails: is its name known, does it
 take connections, is its certificate one that we trust, does it speak the protocol, does it know us, may we read.
 """
 
@@ -114,7 +114,7 @@ def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
 
 
 def _prepare(kind: StageKind | ComponentKind | None) -> None:
-    """Import what a probe asks with, here and in no layer's deadline; what goes wrong is told where it is used."""
+    """Import what a probe needs, outside of any layer's deadline; an error is reported at its use."""
     with suppress(Exception):
         prepare(kind)
 
@@ -143,7 +143,7 @@ def _beside_each_other(
 
 
 def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
-    """Return what was found, where the failure of a component is told of it alone, and not of each of its stages."""
+    """Return the diagnoses with each component's failure reported once, not again for its stages."""
     failed = {each.name for each in found if each.kind == "component" and each.status is Status.FAILED}
     diagnoses = []
     for each in found:
@@ -277,7 +277,7 @@ def _remedy(diagnosis: Diagnosis, kind: str | None, endpoints: Sequence[Endpoint
 
 
 def _brokers(diagnosis: Diagnosis, further_addresses: Callable[[], Sequence[tuple[str, int]]], timeout: float) -> None:
-    """Try the addresses that the brokers advertise: a client is sent there, whatever it was told to begin with."""
+    """Try the addresses that the brokers advertise: clients connect to them after the bootstrap."""
     try:
         addresses = further_addresses()
     except DataopsError as error:

@@ -68,12 +68,12 @@ def _explanations(
 
 
 def _explains(component: ComponentHealth) -> bool:
-    """Tell whether a component that answers does not do its work."""
+    """Return whether a component is up but unhealthy."""
     return any(f.explains and f.severity is Severity.CRITICAL for f in component.findings)
 
 
 def _was_bad_before(stage: StageHealth, component: ComponentHealth) -> bool:
-    """Tell whether the stage was in this state while the component was still well."""
+    """Return whether the stage was in this state while the component was still healthy."""
     if component.well_at is None or stage.own is None:
         return False
     noticed = stage.own.noticed_at

@@ -55,7 +55,7 @@ def value(unit: str = "", name: str | None = None) -> Any:  # noqa: ANN401 - the
 class Details:
     """What a kind adds to an observation. `None` always means *unknown*, never zero.
 
-    A number and a time are shown as figures, a text and a flag that is set as facts.
+    Numbers and times are measurements; texts and set flags are attributes.
     """
 
     def measurements(self) -> Iterator[Measurement]:

@@ -275,7 +275,7 @@ class _Reached:
 
 
 def _reached(upstream: StageHealth, at: datetime) -> _Reached:
-    """Return how far the upstream had come by then, as far as its history tells.
+    """Return the upstream's progress at a time, from its history.
 
     What it has passed on since then its reader cannot have shown yet, and does not lack.
     """
@@ -310,9 +310,9 @@ def _progress(
     """Return progress time, since when input waits, and hop lag in seconds.
 
     Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
-    upstream tells when its own advances happened, the first one that this stage has not taken in says how old the
+    upstream reports when its own advances happened, the first one that this stage has not taken in says how old the
     oldest waiting record is; without that, a stage behind a source that was quiet for an hour would seem an hour late.
-    Likewise where the upstream tells the newest record that it has passed: a stage that has it lacks nothing, however
+    Likewise where the upstream reports the newest record that it has passed: a stage that has it lacks nothing, however
     much later the upstream's oldest waiting record is.
     """
     if not upstream:

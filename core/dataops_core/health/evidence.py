@@ -18,7 +18,7 @@ BAD = (StageState.FAILED, StageState.STUCK, StageState.SLOW, StageState.UNKNOWN)
 def findings(stages: Collection[StageHealth], components: Iterable[ComponentHealth]) -> list[Finding]:
     """Return the findings of the pipeline's stages and of the components that they need, by their weight.
 
-    What a stage tells itself, its component need not tell again; a component that does not do its work comes before
+    A stage's own finding is not repeated for its component; an unhealthy component comes before
     what it causes at a stage.
     """
     at_stages = [f for s in stages for f in s.findings]

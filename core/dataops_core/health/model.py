@@ -35,7 +35,7 @@ class StageState(StrEnum):
     FAILED = "failed"
     """The system itself says so."""
     UNKNOWN = "unknown"
-    """The probe could not tell."""
+    """The probe could not determine it."""
     AFFECTED = "affected"
     """The stage itself works, but data is missing because of a stage upstream or of a component."""
     STARTING = "starting"
@@ -54,7 +54,7 @@ class Status(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Exit code of `dataops probe`: 0 ok, 1 warning, 2 critical, 3 unknown or not known yet."""
+        """Exit code of `dataops probe`: 0 ok, 1 warning, 2 critical, 3 unknown or starting."""
         return {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2}.get(self, 3)
 
 
@@ -70,9 +70,9 @@ class Severity(StrEnum):
     WARNING = "warning"
     """Data is at risk: a warning, unless something is stuck or slow."""
     ADVICE = "advice"
-    """Upkeep is due: a warning only when nothing else is wrong."""
+    """Maintenance is due: a warning only when nothing else is wrong."""
     NOTE = "note"
-    """Never a warning by itself: it says why a stage is stuck, slow or behind, or is told beside it."""
+    """Never a warning by itself: it explains why a stage is stuck, slow or behind, or is reported with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Finding:
         subject: Name of the stage or component.
         severity: What it does to the verdict.
         sentence: What is wrong, without the subject, with numbers.
-        since: Since when, as far as can be told.
+        since: Since when, as far as can be determined.
         evidence: Further numbers and times, one line each.
         remedy: What to do.
         explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
@@ -163,7 +163,7 @@ class StageHealth:
     Attributes:
         state: Its state in the pipeline: `affected` where the cause is upstream or a component.
         reason: Why it is in this state, in one sentence.
-        since: Since when it is in this state, as far as can be told.
+        since: Since when it is in this state, as far as can be determined.
         observation: Newest successful observation; may be older than the snapshot: see `observed_at`.
         observed_at: When that observation was made; `None` if there has never been one.
         error: Why the newest run of the probe failed; `None` if it did not.
@@ -175,7 +175,7 @@ class StageHealth:
         data_age: Seconds between now and `progress_time`.
         rate: Records per second that pass, over the recent history.
         inflow: Records per second that arrive in front of the stage.
-        eta: Seconds until caught up at the present rates; `None` if not shrinking or not known.
+        eta: Seconds until caught up at the present rates; `None` if not shrinking or unknown.
         affected_by: Name of the upstream stage, or of the component, that holds its data back.
         own: Its state without regard to what is upstream; `None` in recordings of older versions.
         samples: Recent history, oldest first.
@@ -266,7 +266,7 @@ class Verdict:
         check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` where no
             check knows the cause; `None` when all is well.
         stage: The stage to blame.
-        component: The component that does not answer, or does not do its work, where that is the cause.
+        component: The unavailable or unhealthy component, if it is the cause.
         sentence: The verdict in one sentence.
         since: Since when.
         evidence: Numbers and times, one line each.
@@ -294,8 +294,8 @@ class PipelineHealth:
             which nothing new flows count only where there are no others.
         source_age: Seconds since the newest record of the source at which the slowest path begins; `data_age` is this
             plus the sum of the hop lags along that path.
-        slowest_path: Names of the stages from that source to that end; empty where it is not known.
-        objective: The data age that is promised, in seconds.
+        slowest_path: Names of the stages from that source to that end; empty if unknown.
+        objective: The data age that is agreed, in seconds.
     """
 
     name: str

@@ -69,7 +69,7 @@ class WriterChange:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one probe saw of one stage at one instant. It judges nothing.
+    """The result of one probe of one stage at one time, without evaluation.
 
     Attributes:
         stage: Name of the stage, unique within its pipeline.
@@ -80,11 +80,11 @@ class Observation:
         position: Records that have ever passed the stage, or any count that grows with them; the base of rates.
         lag_records: Records that wait in front of the stage; never negative.
         pending_since: Pipeline-entry time of the oldest record that waits in front of the stage; `None` if none waits
-            or it is not known.
+            or it is unknown.
         newest_passed: Pipeline-entry time of the newest record that has passed, where something waits: between it and
-            `pending_since` there is nothing. `None` if nothing waits or it is not known.
+            `pending_since` there is nothing. `None` if nothing waits or it is unknown.
         advanced_at: When the stage's output last advanced, by the system's own record (time of a commit, end of a run).
-        advances: The stage's recent advances, oldest first; tell a reader what of it is still to be taken in.
+        advances: The stage's recent advances, oldest first: they show a reader what it has not processed yet.
         activity: What the worker is doing now.
         failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
         writer_change: The newest change of the streaming query that writes; `None` if none is known.

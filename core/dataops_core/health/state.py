@@ -24,7 +24,7 @@ class Reading:
 
     Attributes:
         observation: What the newest run of the probe saw; `None` if it saw nothing.
-        error: Why the state cannot be told; `None` if it can.
+        error: Why the state cannot be determined; `None` if it can.
         starting: Whether the probe has had no result yet.
         upstream: Health of what the stage reads.
         progress_time: Progress, capped at the upstream's; see `dataops_core.health.evaluate`.
@@ -49,7 +49,7 @@ class Reading:
 
 
 def evaluate_state(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
-    """Return the state, the reason in one sentence, and since when, as far as can be told."""
+    """Return the state, the reason in one sentence, and since when, as far as can be determined."""
     if reading.starting:
         return StageState.STARTING, "not probed yet", None
     state, reason, since = _evaluate(reading, rules, now)
@@ -136,7 +136,7 @@ def _without_progress(
 
 
 def _why_unknown(stage: StageSettings, observation: Observation, rules: Rules) -> str | None:
-    """Return why the progress of a stage is not known, though something may have passed; `None` if it is not so."""
+    """Return why the progress of a stage with possible output is unknown; `None` if it is known."""
     why = rules.stage(stage.kind).why_unknown(stage, observation)
     if why is not None:
         return why
@@ -146,7 +146,7 @@ def _why_unknown(stage: StageSettings, observation: Observation, rules: Rules) -
 
 
 def _has_passed(upstream: StageHealth) -> bool:
-    """Tell whether anything is known to have passed: where the first record of all waits, progress is its time."""
+    """Return whether the stage has any known output; while the first record of all waits, progress is its time."""
     observation = upstream.observation
     at_the_beginning = observation is not None and bool(observation.lag_records) and observation.newest_passed is None
     return upstream.progress_time is not None and not at_the_beginning

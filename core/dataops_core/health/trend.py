@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import linear_regression
 
 MIN_SPAN = 4.0
-"""Seconds that samples must span before a trend is told from them."""
+"""Minimum span of the samples of a trend, in seconds."""
 
 
 def slope(points: Sequence[tuple[datetime, float]]) -> float | None:
@@ -23,7 +23,7 @@ def slope(points: Sequence[tuple[datetime, float]]) -> float | None:
 def time_left(points: Sequence[tuple[datetime, float]]) -> float | None:
     """Return the seconds until a value is at zero, if it goes on as it has since its newest peak.
 
-    `None` where it has not fallen at least twice since: one fall may be one batch or one run, which tells no rate.
+    `None` where it has not fallen at least twice since: one fall may be one batch or one run, which gives no rate.
     """
     peak = max(range(len(points)), key=lambda i: (points[i][1], i), default=0)
     falling = points[peak:]

@@ -1,1 +1,1 @@
-"""Record health snapshots, read them back, and tell the incidents in them."""
+"""Record health snapshots, read them back, and report the incidents in them."""

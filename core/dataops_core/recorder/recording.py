@@ -2,7 +2,7 @@
 
 A snapshot is JSON. Most of it stands in the snapshot before as well, so it is compressed with that one as the
 dictionary (zstd); each `KEYFRAME_EVERY` snapshots one stands for itself, and at the start of each session. A change of
-a stage's state, of a verdict or of a component is a row of its own, so that a day is told without reading it all.
+a stage's state, of a verdict or of a component is a row of its own, so that a report of a day reads only these.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dataops_core.transport.fields import as_number
 from dataops_core.transport.reasons import line
 
 APPLICATION_ID = 0x444F5053
-"""What tells a recording from other SQLite files: `DOPS`."""
+"""Identifies a recording among SQLite files: `DOPS`."""
 LAYOUT = 1
 """Version of the tables; raised when they change."""
 VERSION = 1000 * LAYOUT + SCHEMA_VERSION
@@ -106,7 +106,7 @@ class Age:
     """How old a pipeline's data was.
 
     Attributes:
-        data_age: In seconds; `None` where it was not known.
+        data_age: In seconds; `None` where it was unknown.
         there: Whether the pipeline was configured then.
     """
 

@@ -47,8 +47,8 @@ class Incident:
         start: Since when, by the verdict's own evidence: it may be before it was seen.
         seen: When it was first seen.
         end: When all was well again; `None` if it was not yet.
-        until: Up to when it is told: its end, else that of the recording or of what was asked for.
-        duration: Seconds from its start to its end, or to what is told of it.
+        until: End of the report: its own end, else that of the recording or the requested period.
+        duration: Seconds from its start to its end, or to `until`.
         worst: The worst status.
         findings: Verdicts, one after the other.
         changes: Changes of the pipeline's stages, and of components.
@@ -142,7 +142,7 @@ def _read(recording: Recording, since: datetime | None, until: datetime | None) 
 
 
 class _Incidents:
-    """What a recording tells of some time."""
+    """The incidents and gaps of a period of a recording."""
 
     def __init__(
         self, recording: Recording, moments: Sequence[Moment], changes: Sequence[Change], gaps: Sequence[Gap]

@@ -41,7 +41,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What may be put in: `text` as it is written, `kind` and `about` to tell what it is."""
+    """A completion: `text` to insert, `kind` and `about` to describe it."""
 
     text: str
     kind: str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.client import TrinoClient
 
 KEPT = timedelta(minutes=5)
-"""Age after which names are fetched anew; until the new ones are there, the old ones are offered with their age."""
+"""Age after which names are fetched again; until then the old ones are offered with their age."""
 FAILED_KEPT = timedelta(seconds=15)
 """Time after which a place that could not be read is tried again."""
 WITHIN = 10.0
@@ -39,7 +39,7 @@ class Names:
             return dict(self._known)
 
     def claim(self, places: Iterable[ObjectPath], now: datetime) -> tuple[ObjectPath, ...]:
-        """Return those of the places that are to be fetched; nobody else is told to, until they have been."""
+        """Return the places that the caller must fetch; other callers get none of them meanwhile."""
         with self._lock:
             wanted = tuple(p for p in places if p not in self._loading and self._is_old(p, now))
             self._loading.update(wanted)
@@ -61,7 +61,7 @@ class Names:
         return listing
 
     def forget(self) -> None:
-        """Have everything fetched anew, as after a statement that changes tables."""
+        """Fetch everything again, as after a statement that changes tables."""
         with self._lock:
             self._known.clear()
 

@@ -22,8 +22,8 @@ class PlanNode:
     Attributes:
         name: Trino's name of the step, e.g. `TableScan`.
         about: What it works on, in Trino's words.
-        rows: Rows that come out: measured, or estimated; `None` if not known.
-        share: Its part of the plan's CPU, 0 to 1: measured, or estimated; `None` if not known.
+        rows: Rows that come out: measured, or estimated; `None` if unknown.
+        share: Its part of the plan's CPU, 0 to 1: measured, or estimated; `None` if unknown.
         cpu: CPU time as Trino writes it; measured only.
         fragment: Number of the stage that runs it.
         notes: All else that Trino says of it.
@@ -53,7 +53,7 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan; `measured` tells figures of a run (EXPLAIN ANALYZE) from estimates; `summary` is the run's own line."""
+    """A plan; `measured`: values are of a run (EXPLAIN ANALYZE), not estimates; `summary`: the run's line."""
 
     root: PlanNode
     measured: bool
@@ -100,7 +100,7 @@ def _from_json(found: Mapping[str, Any], fragment: str) -> PlanNode:
 
 
 def _number(value: object) -> float | None:
-    """Return a figure; Trino writes NaN, as a number or as text, for what it does not know."""
+    """Return a value; Trino writes NaN, as a number or as text, for an unknown one."""
     try:
         number = float(str(value))
     except ValueError:

@@ -174,7 +174,7 @@ class StageKind(StageRules):
         problems: What is wrong with its settings beyond the types, each line beginning with `.key`.
         diagnose: What the doctor tries of a stage beyond that it can be observed.
         canary: How a canary is looked for in it: by its `rows` or by its `offsets`; `None` where it cannot be.
-        find_canary: Return what tells whether a record that was sent has arrived, given a stage, the clients and the
+        find_canary: Return a function that checks whether the sent record arrived, given a stage, the clients and the
             condition that holds for the record's row alone.
         modules: As in `ComponentKind`.
         import_turn: As in `ComponentKind`.

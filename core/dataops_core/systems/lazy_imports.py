@@ -1,6 +1,6 @@
 """Modules of the vendors' SDKs, and of ours that need them, that are imported once they are used.
 
-A look at a pipeline took longer to import what it does not use than to ask its components. The modules below are there
+A probe of a pipeline took longer to import unused modules than to query its components. The modules below are there
 and hollow; the first name that is looked up in one runs its code. `importlib.util.LazyLoader` is not used, because with
 that of Python 3.11 a second thread misses names that are not there yet (https://github.com/python/cpython/issues/114763);
 here it waits for them.

@@ -1,6 +1,6 @@
 """Connections that end at a deadline: name, connect, TLS, sending, headers and body have one together.
 
-The timeout of a socket begins anew with each byte, so a server that sends one now and then would hold us for ever.
+The timeout of a socket begins again with each byte, so a server that sends one now and then would block forever.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Endpoint:
 
     Attributes:
         tls: TLS as its client has it; `None` where the address is asked without.
-        authority_key: Setting that names the authority to trust.
+        ca_key: Setting of the CA to trust.
         secure: What to set where it turns out to speak TLS.
     """
 

@@ -79,7 +79,7 @@ def get_json(
 
     Raises:
         NotFound: There is nothing at that path.
-        ClientError: It does not answer, or not with JSON.
+        ClientError: It does not respond, or not with JSON.
     """
     return parse_json(where, _ask("GET", where, settings, path, timeout, headers=headers, most_bytes=most_bytes))
 
@@ -96,7 +96,7 @@ def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: 
 
     Raises:
         NotFound: There is nothing at that path.
-        ClientError: It does not answer, or does not take it.
+        ClientError: It does not respond, or rejects it.
     """
     return _ask("POST", where, settings, path, timeout, body)
 

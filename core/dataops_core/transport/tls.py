@@ -13,7 +13,7 @@ def tls_context(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
     """Return the settings as Python's TLS takes them.
 
     Args:
-        settings: Files of certificates; without them the public authorities are trusted, and none is shown.
+        settings: Files of certificates; without them the public CA certificates are trusted, and none is shown.
         where: Whose settings they are, for errors.
 
     Raises:

@@ -34,7 +34,7 @@ class Alert:
         stage: The stage to blame, where there is one.
         evidence: What that rests on, one line each.
         remedy: What to do.
-        dag_id: The DAG that mends it, where there is one.
+        dag_id: The DAG that fixes it, where there is one.
     """
 
     check_id: str
@@ -56,7 +56,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     @property
     def found(self) -> tuple[Alert, ...] | None:
-        """The findings; `None` before the first look."""
+        """The findings; `None` before the first refresh."""
         return tuple(alerts(self.snapshot)) if self.snapshot else None
 
     def compose_more(self) -> ComposeResult:

@@ -111,7 +111,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._stop.set()
 
     def begin(self) -> None:
-        """Read anew, from the place that was chosen."""
+        """Read again, from the place that was chosen."""
         self._stop.set()
         self._stop, self._failed, self._paused = Event(), None, False
         self._number += 1
@@ -193,7 +193,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
                 return for_people(decode(data, decoded)[1])
 
     def draw(self, now: datetime) -> None:
-        """Take in what has come since the last look, unless the reader holds still."""
+        """Take in what has come since the last refresh, unless the reader holds still."""
         if not self._paused and self._read != self._filled:
             self._filled = self._read
             on_top = self.table.cursor_row == 0

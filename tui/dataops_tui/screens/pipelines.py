@@ -205,7 +205,7 @@ def _culprit(pipeline: PipelineHealth) -> str | None:
 
 
 def _is_about(pipeline: PipelineHealth, stage: StageHealth) -> bool:
-    """Tell whether the verdict's evidence is about a stage."""
+    """Return whether the verdict's evidence is about a stage."""
     verdict = pipeline.verdict
     if verdict.check_id is None:
         return False

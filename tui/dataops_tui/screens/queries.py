@@ -32,7 +32,7 @@ WIDE_HEADINGS = (*HEADINGS, "QUEUED", "CPU", "SPLITS", "ROWS", "READ", "MEMORY",
 _SHOWN = 300
 """Characters of a statement in a narrow table, and in a preview."""
 _SHOWN_WIDE = 48
-"""Characters of it where figures follow; a filter looks at all of it."""
+"""Characters of it where values follow; a filter looks at all of it."""
 
 
 def _state(query: ServerQuery, colour: str) -> Text:
@@ -42,7 +42,7 @@ def _state(query: ServerQuery, colour: str) -> Text:
 
 
 class QueriesScreen(ResourceScreen["Queries"]):
-    """The coordinator's own list: it answers also while no query is let in."""
+    """The coordinator's list, which is available even while no query is admitted."""
 
     COMPONENT = "trino"
     CRUMB = "queries"

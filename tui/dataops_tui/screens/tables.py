@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BAR = 30
 """Columns of the longest bar of the histogram."""
 ROWS = 100
-"""Rows that a look at a snapshot asks for."""
+"""LIMIT of the SQL that shows a snapshot."""
 SECTIONS = ("snapshots", "refs", "schema", "files", "properties")
 
 

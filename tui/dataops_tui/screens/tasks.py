@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BAR = 40
 """Columns of the time line."""
 LOG_EVERY = 2.0
-"""Seconds between two looks at a log that grows."""
+"""Seconds between two polls of a log that grows."""
 MANY = 100
 """Lines of a part after which the next part is asked for at once."""
 LEVELS = {"error": "red", "critical": "red bold", "warning": "yellow", "debug": "dim"}

@@ -152,7 +152,7 @@ class LiveTable(DataTable[RenderableType]):
         return heading + (arrow if heading == self._sort else "")
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
-        """Take in the cells that differ all at once: Textual's own way draws the table anew for each of them."""
+        """Take in the cells that differ all at once: Textual's own way draws the table again for each of them."""
         changed: set[tuple[RowKey | None, ColumnKey]] = set()
         columns: set[int] = set()
         keys = [column.key for column in self.ordered_columns]
@@ -179,7 +179,7 @@ class LiveTable(DataTable[RenderableType]):
             cache.clear()
 
     def _fit(self, columns: Iterable[int], rows: Mapping[str, Cells]) -> bool:
-        """Make columns as wide as what stands in them; tell whether one has changed.
+        """Make columns as wide as what stands in them; return whether one has changed.
 
         Textual renders each cell to know its width and, where one gets narrower, all cells of its column for each such
         cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
@@ -191,7 +191,7 @@ class LiveTable(DataTable[RenderableType]):
         return self._limit()
 
     def _limit(self) -> bool:
-        """Make long columns narrower where they push others off the table; tell whether a width has changed.
+        """Make long columns narrower where they push others off the table; return whether a width has changed.
 
         The last one may be as long as it likes: nothing stands behind it.
         """
@@ -291,7 +291,7 @@ class LiveTable(DataTable[RenderableType]):
         self.scroll_to(y=offset.y, animate=False)
 
     def _add(self, rows: Mapping[str, Cells]) -> None:
-        """Add rows to the empty table: one in Textual's way, which tells of the cursor, the others at once."""
+        """Add rows to the empty table: the first through Textual, which sets the cursor, the others at once."""
         columns = [column.key for column in self.ordered_columns]
         for number, (key, cells) in enumerate(rows.items()):
             if number == 0:
@@ -304,7 +304,7 @@ class LiveTable(DataTable[RenderableType]):
 
 
 def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
-    """Return what a cell is sorted by: figures before texts; `None` where it is not known."""
+    """Return what a cell is sorted by: values before texts; `None` where it is unknown."""
     if isinstance(cell, SortableText):
         return None if cell.value is None else (False, cell.value, "")
     text = cell.plain if isinstance(cell, Text) else str(cell)

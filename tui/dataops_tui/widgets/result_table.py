@@ -189,7 +189,7 @@ class ResultTable(ScrollView, can_focus=True):
         return max(0, min(cursor, self._rows - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
-        """Scroll to the row, and draw both rows anew."""
+        """Scroll to the row, and draw both rows again."""
         top, page = self.scroll_offset.y, self._page
         if not top <= new < top + page:
             self.scroll_to(y=new if new < top else new - page + 1, animate=False)

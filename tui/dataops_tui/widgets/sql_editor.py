@@ -175,7 +175,7 @@ class SqlEditor(TextArea):
         return self._coloured[1]
 
     def on_text_area_changed(self) -> None:
-        """Colour the lines anew that another line's change has changed, and offer what may follow."""
+        """Colour the lines again that another line's change has changed, and offer what may follow."""
         self.refresh()
         by_hand, self._by_hand = self._by_hand, False
         if by_hand and self.has_focus and len(self.text) <= COLOURED:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from dataops_tui.console import Console
 
 WATCH_EVERY = 0.25
-"""Seconds between two looks at the query that runs, and at the rows that have come."""
+"""Seconds between two polls of the running query and its new rows."""
 RUNNING = "running the statement"
 CANCELLING = "cancelling the query"
 _OUTCOME_STYLES = {Outcome.FINISHED: "green", Outcome.FAILED: "red", Outcome.CANCELLED: "yellow"}

@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 
 class Words(Static):
-    """Is drawn anew only where its text differs, and has the screen laid out anew only where it takes other lines.
+    """Redraw only if the text differs, and lay the screen out again only if the number of lines differs.
 
     A layout draws the whole screen: once a second, and with each key, that is what keys would wait for.
     """

@@ -1,6 +1,6 @@
 """Has it arrived: does a central Prometheus see the exporter, does it have our rules, do its alerts get through?
 
-Somebody else's platform is asked, so it may tell less than a Prometheus of one's own: what it does not tell is unknown.
+The platform may belong to another team and expose less than your own Prometheus: what it does not expose is unknown.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
 
 
 def _is(name: str, wanted: str) -> bool:
-    """Tell whether it is that receiver: an operator puts the namespace and the name of its resource before."""
+    """Return whether a receiver has this name; an operator prefixes namespace and resource name."""
     return name == wanted or name.endswith(f"/{wanted}")
 
 

@@ -20,7 +20,7 @@ JOB = ".*dataops.*"
 WATCHDOG = "DataopsWatchdog"
 TEST = "DataopsTest"
 LASTS = timedelta(minutes=5)
-"""Longer than a route waits before it tells (`group_wait`): what ends before that is never told."""
+"""Longer than `group_wait` of a route: an alert that ends earlier is never sent."""
 LISTED = 5
 """Names that a line lists."""
 
@@ -80,7 +80,7 @@ class Drill:
 
     @classmethod
     def make(cls, severity: str, labels: Mapping[str, str], now: datetime) -> Drill:
-        """Return one that has never been before, so that it is told also soon after another one."""
+        """Return an alert with a new id, so that it is sent even soon after another one."""
         own = {"alertname": TEST, "severity": severity, "test_id": uuid.uuid4().hex[:12]}
         if wrong := own.keys() & labels.keys():
             raise ConfigError(f"a test alert sets its own {min(wrong)}", hint="leave that label out")

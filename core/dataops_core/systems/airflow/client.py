@@ -52,7 +52,7 @@ from dataops_core.transport.session import WebSession
 T = TypeVar("T")
 
 NEWEST = 20
-"""Runs of a DAG that are asked for at each look."""
+"""Runs of a DAG that each refresh requests."""
 PAGE = 100
 """Entries of a list that are asked for at once."""
 MOST = 100_000
@@ -195,7 +195,7 @@ class AirflowClient:
         )
 
     def did_something(self, run: DagRun) -> bool:
-        """Tell whether a task of an ended run succeeded; each run is asked for once. Raises ClientError."""
+        """Return whether a task of an ended run succeeded; each run is requested once. Raises ClientError."""
         key = (run.dag_id, run.run_id, run.ended_at)
         known = self._did_something.get(key)
         if known is None:
@@ -240,7 +240,7 @@ class AirflowClient:
             read: Reads the JSON of the answer; raises Malformed.
 
         Raises:
-            ClientError: Airflow does not answer as it should.
+            ClientError: Airflow is unavailable, or returns an invalid response.
         """
         return self._read(lambda api: question(api, self._timeout), read)
 

@@ -29,7 +29,7 @@ class AirflowHealth:
     Attributes:
         parts: Status by part (`metadatabase`, `scheduler`, `dag_processor`, `triggerer`); a part that does not run has
             no status and is left out.
-        heartbeats: When each part was heard of last, where Airflow tells.
+        heartbeats: Newest heartbeat of each part, if Airflow reports one.
     """
 
     parts: Mapping[str, str]
@@ -118,7 +118,7 @@ class FailedFile:
     trace: str = field(default="", repr=False)
 
     def names(self, dag_id: str) -> bool:
-        """Tell whether the trace names a DAG."""
+        """Return whether the trace names a DAG."""
         return re.search(rf"(?<![\w.-]){re.escape(dag_id)}(?![\w.-])", self.trace) is not None
 
 

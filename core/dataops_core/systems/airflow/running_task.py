@@ -31,7 +31,7 @@ class RunningTask:
 
 
 def running_task(client: AirflowClient, run: DagRun) -> RunningTask | None:
-    """Return what a run waits for; `None` where it is not known, or is not one of these."""
+    """Return what a run waits for; `None` where it is unknown, or is not one of these."""
     try:
         tasks = client.active_tasks(run.dag_id, run.run_id)
         running = _oldest(tasks)

@@ -21,7 +21,7 @@ def discover(draft: Draft, clients: Clients) -> None:
 
 
 def is_internal(group: str) -> bool:
-    """Tell whether a consumer group coordinates an Iceberg sink: its lag says nothing of data."""
+    """Return whether a consumer group coordinates an Iceberg sink: its lag is no data lag."""
     return group.startswith("cg-control-") or (group.startswith("connect-") and group.endswith("-coord"))
 
 

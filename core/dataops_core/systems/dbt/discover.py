@@ -93,7 +93,7 @@ def _source(
 
 
 def _shows(stage: ProposedStage, node: Node) -> bool:
-    """Tell whether a stage observes the relation of a node: an Iceberg table by namespace and name, a view by all."""
+    """Return whether a stage observes the relation of a node: an Iceberg table by namespace and name, a view by all."""
     settings = stage.settings
     if stage.kind == "iceberg_table":
         return len(node.relation) > 1 and str(settings["table"]) == ".".join(node.relation[1:])

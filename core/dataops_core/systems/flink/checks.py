@@ -24,7 +24,7 @@ def _age(at: datetime | None, now: datetime) -> float | None:
 
 
 def has_started(changed: datetime | None, now: datetime) -> bool:
-    """Tell whether the tasks of a job have had the time to start since its state changed."""
+    """Return whether the tasks of a job have had the time to start since its state changed."""
     age = _age(changed, now)
     return age is not None and age > STARTING
 
@@ -71,7 +71,7 @@ def _restarted(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem 
 
 
 def _gets_nowhere(details: FlinkJobDetails) -> bool:
-    """Tell whether a job has failed several times, and has completed no checkpoint since."""
+    """Return whether a job has failed several times, and has completed no checkpoint since."""
     if (details.failures_recent or 0) < RESTARTS or details.job_state in ("FAILED", "FAILING", *ENDED):
         return False
     done, failed = details.checkpoint_completed, details.failed_at

@@ -58,7 +58,7 @@ class CatalogClient:
 
         Raises:
             NotFound: It answers, and there is no such place.
-            ClientError: It does not answer, or refuses us.
+            ClientError: It does not respond, or denies access.
         """
         if self.warehouse is None:
             raise NotFound(f"catalog {self.name}: the settings set no object store warehouse")
@@ -119,7 +119,7 @@ class CatalogClient:
         return self._call(question)
 
     def holds(self, identifier: str, where: str) -> bool:
-        """Tell whether a table has a row; only files whose statistics allow for it are read.
+        """Return whether a table has a row; only files whose statistics allow for it are read.
 
         Args:
             identifier: `namespace.table`.
@@ -127,7 +127,7 @@ class CatalogClient:
 
         Raises:
             QueryFailed: The condition cannot be read, or does not fit the table.
-            ClientError: The catalog or the store does not answer as it should.
+            ClientError: The catalog or the store is unavailable, or returns an invalid response.
         """
         condition = iceberg_table.condition(where)
         return self._call(lambda catalog: iceberg_table.holds(catalog.load_table(identifier), condition))

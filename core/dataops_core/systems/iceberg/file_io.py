@@ -1,4 +1,4 @@
-"""PyIceberg's means to read files, with connections that outlive a look."""
+"""Read PyIceberg's files over connections that are kept between refreshes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pyiceberg.typedef import EMPTY_DICT, Properties
 STORES = ("s3.", "client.", "gcs.", "adls.", "hdfs.")
 """How the properties begin that make a file system; a table's own have no part in it."""
 KEPT = 32
-"""File systems that are kept: one for each store and its credentials, some of which a catalog changes each hour."""
+"""File systems that are kept: one for each store and its credentials, some of which a catalog changes every hour."""
 
 
 class KeptFileIO(PyArrowFileIO):
     """Arrow's file systems, one for all tables of a store.
 
-    PyIceberg's own has a new one for each table that is loaded, and a circle of references with it: so each look opened
-    new connections, and left them and their buffers (16 KiB and more each) until Python looked for garbage.
+    PyIceberg's own is new for each loaded table, and part of a reference cycle: so each refresh opened
+    new connections, and left them and their buffers (16 KiB and more each) until the next garbage collection.
     """
 
     def __init__(self, properties: Properties = EMPTY_DICT) -> None:

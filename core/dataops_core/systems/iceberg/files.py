@@ -187,7 +187,7 @@ def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
 
 
 class FileWatch:
-    """Asks the store for a few data files of a table at each look, going round; remembers which were not there."""
+    """Asks the store for a few data files of a table at each refresh, going round; remembers which were not there."""
 
     def __init__(self) -> None:
         self._lock = Lock()

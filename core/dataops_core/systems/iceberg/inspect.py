@@ -26,7 +26,7 @@ from dataops_core.times import Moment, moment, seconds
 OF_THE_CATALOG = (*sdk.LOGGED_OUT, requests.exceptions.ConnectionError, requests.exceptions.Timeout, DataopsError)
 """Errors that concern all tables of a catalog."""
 MAX_TABLES = 200
-"""Tables whose metadata is read for a list of all; of further ones the name is told."""
+"""Maximum number of tables whose metadata a list reads; further tables only have their name."""
 AT_ONCE = 8
 """Tables whose metadata is read at the same time."""
 MAX_MANIFESTS = 500

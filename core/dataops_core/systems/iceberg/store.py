@@ -1,4 +1,4 @@
-"""Errors of object stores, which Arrow tells in its text only."""
+"""Translate errors of object stores, which Arrow reports as text only."""
 
 from __future__ import annotations
 

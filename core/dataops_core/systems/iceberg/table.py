@@ -30,7 +30,7 @@ EPOCH_PROPERTIES = ("spark.sql.streaming.epochId", "dataops.epoch-id")
 SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT = "history.expire.max-snapshot-age-ms", 5 * 86_400_000
 """Table property that says how long expiry leaves a snapshot, and Iceberg's own value for it."""
 HISTORY = 1000
-"""How many snapshots back the advances and the writers of a table are told."""
+"""Number of snapshots to read for a table's advances and writers."""
 _COUNT = re.compile(r"[0-9]{1,19}")
 RECENT = timedelta(hours=1)
 """How far back records count as recent."""
@@ -91,7 +91,7 @@ class TableState:
         summary: Its summary.
         commits: Stamped commits of its history, oldest first.
         writers: Streaming queries that have written to it one after the other, oldest first.
-        upper_bound: Largest value of the progress column; `None` where not asked for or not known.
+        upper_bound: Largest value of the progress column; `None` where not asked for or unknown.
         records: Rows, delete files not counted off.
         data_files: Data files.
         data_bytes: What they take.
@@ -105,7 +105,7 @@ class TableState:
         records_added_recent: Rows that were added within `RECENT`; compaction adds none.
         epoch: The newest batch of a streaming query that is committed in it.
         files: What the manifests of the current snapshot say; `None` without a snapshot, or where they cannot be read.
-        metadata_bytes: Size of the metadata file; `None` where the store does not tell.
+        metadata_bytes: Size of the metadata file; `None` if the store does not report it.
         missing: Paths of data files of the current snapshot that were looked for and are not there.
         store_error: Why the files could not be looked at; `None` if they could.
     """
@@ -146,7 +146,7 @@ def condition(where: str) -> BooleanExpression:
 
 
 def holds(table: Table, wanted: BooleanExpression) -> bool:
-    """Tell whether a table has such a row; see `CatalogClient.holds`."""
+    """Return whether a table has such a row; see `CatalogClient.holds`."""
     return bool(table.scan(row_filter=wanted, limit=1).to_arrow().num_rows)
 
 
@@ -251,7 +251,7 @@ def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
 
 
 def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
-    """Yield the stamped commits; upkeep (compaction …) carries no stamp."""
+    """Yield the stamped commits; maintenance (compaction …) carries no stamp."""
     first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
     for snapshot in history:
         summary = _summary(snapshot)

@@ -52,7 +52,7 @@ def observed_topic(connection: Connection, name: str) -> Topic:
 
     Raises:
         NotFound: There is no such topic.
-        ClientError: The cluster does not answer, or one of its partitions that has a leader cannot be read.
+        ClientError: The cluster does not respond, or one of its partitions that has a leader cannot be read.
     """
     about = f"topic {name}"
     with connection.admin(about) as admin:
@@ -104,7 +104,7 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         want_group: Whether to look at a group of this name.
 
     Raises:
-        ClientError: The cluster does not answer.
+        ClientError: The cluster does not respond.
     """
     timeout = connection.timeout
     with connection.admin() as admin:

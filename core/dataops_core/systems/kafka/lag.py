@@ -15,7 +15,7 @@ PLAIN_KEPT = 600.0
 CHECKED = 2000
 """Partitions whose end is read for one list, those with the smallest lag first; others count as they are."""
 ROUNDS = 8
-"""Positions of different readers in one partition that are told apart."""
+"""Maximum number of readers' positions to report per partition."""
 
 
 def positions(committed: Mapping[PartitionKey, int], topics: Mapping[str, Topic]) -> tuple[GroupLag, ...]:
@@ -45,7 +45,7 @@ def exact(connection: Connection, readers: Iterable[tuple[GroupLag, ...]]) -> li
     positions themselves are read on from.
 
     Raises:
-        ClientError: The cluster does not answer.
+        ClientError: The cluster does not respond.
     """
     all_of_them = list(readers)
     behind: dict[PartitionKey, set[int]] = {}
@@ -67,7 +67,7 @@ def exact(connection: Connection, readers: Iterable[tuple[GroupLag, ...]]) -> li
 
 
 def marked_to_the_end(first: FirstRecords, place: PartitionKey, high: int) -> bool:
-    """Tell whether nothing but transaction markers and aborted records lay before the high watermark."""
+    """Return whether nothing but transaction markers and aborted records lay before the high watermark."""
     return first.ends.get(place, -1) >= high
 
 

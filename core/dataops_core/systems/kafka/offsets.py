@@ -43,11 +43,11 @@ def offset_bounds(
 
     Args:
         connection: The cluster.
-        leaders: Node id of each partition's leader. One that does not answer costs its own partitions alone.
+        leaders: Node id of each partition's leader. One that does not respond costs its own partitions alone.
         timestamps: `EARLIEST`, `LATEST`, or milliseconds.
 
     Raises:
-        ClientError: The cluster does not answer.
+        ClientError: The cluster does not respond.
     """
     led: dict[int, list[PartitionKey]] = {}
     for place, leader in leaders.items():
@@ -115,7 +115,7 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
     One record of each partition is read, by a consumer without a group, so nothing is committed.
 
     Raises:
-        ClientError: The cluster does not answer.
+        ClientError: The cluster does not respond.
     """
     if not offsets:
         return FirstRecords({}, {})

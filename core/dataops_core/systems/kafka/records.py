@@ -117,7 +117,7 @@ def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str
 
 
 def _is_json(text: str) -> bool:
-    """Tell whether a text is a JSON document that has parts or is a string; a number alone is as good as text."""
+    """Return whether a text is a JSON document that has parts or is a string; a number alone is as good as text."""
     if not text.lstrip(" \t\r\n").startswith(("{", "[", '"')):
         return False
     try:
@@ -172,7 +172,7 @@ def peek(
     Raises:
         NotFound: There is no such topic or partition.
         TimedOut: Nothing came within the deadline, not even the end; only where that is waited for.
-        ClientError: The cluster does not answer.
+        ClientError: The cluster does not respond.
     """
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
     timeout = client.timeout

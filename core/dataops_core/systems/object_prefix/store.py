@@ -28,7 +28,7 @@ from dataops_core.transport.reasons import line
 
 T = TypeVar("T")
 SETTLED = 5.0
-"""Seconds after which a time of last change tells two contents apart."""
+"""Seconds after which the modification time distinguishes two contents."""
 
 _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (
@@ -246,7 +246,7 @@ class ObjectStore:
 
 
 def _is_settled(stamp: Stamp) -> bool:
-    """Tell whether an object is older than what two writes within one tick of the store's clock can be."""
+    """Return whether an object is older than what two writes within one tick of the store's clock can be."""
     return stamp.at is not None and (datetime.now(UTC) - stamp.at).total_seconds() > SETTLED
 
 

@@ -1,6 +1,6 @@
 """Prometheus and Alertmanager as those see them who bring something: targets, rules, and the way of an alert.
 
-What they tell of the alerts that are active is in `alerts`.
+Active alerts are in `alerts`.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Batch:
         offsets: Up to where it reads Kafka.
         watermark: Event-time watermark that it runs with; `None` for a query without one, or before the first event.
         sources: All that it reads.
-        planned_at: When it was planned; `None` where that is not known.
+        planned_at: When it was planned; `None` where that is unknown.
     """
 
     number: int
@@ -118,7 +118,7 @@ def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkp
         NotFound: There is none.
         BadAnswer: A file in it is not what Spark writes.
         ConfigError: It lies in an object store, and there are no credentials for it.
-        ClientError: The object store does not answer, or refuses us.
+        ClientError: The object store does not respond, or refuses us.
     """
     local = location.removeprefix("file://")
     if "://" not in local:

@@ -1,4 +1,4 @@
-"""Spark's web UI: what a running query's checkpoint does not tell. Read only, over Spark's monitoring REST API.
+"""Spark's web UI: values that a running query's checkpoint does not have. Read only, over Spark's monitoring REST API.
 
 See "REST API" in Spark's monitoring guide. A batch of a Structured Streaming query is one SQL execution, whose
 description names the query's id; the executions that Spark remembers are `spark.sql.ui.retainedExecutions` (1,000).
@@ -37,7 +37,7 @@ class LateRows:
 
     Attributes:
         rows: How many within the last ten minutes. Spark counts behind its first aggregation: rows of one batch with
-            the same key and window can count as one. `None` where its plans do not tell, as those of a query that
+            the same key and window can count as one. `None` if its plans do not show it, as those of a query that
             writes with `foreachBatch` do not.
         at: When the newest batch with such rows ended.
     """
@@ -51,7 +51,7 @@ class SparkUi:
 
     Args:
         settings: Where it is and who we are.
-        timeout: Deadline of all requests of a look together, in seconds; batches that are left are for the next one.
+        timeout: Deadline of all requests of a refresh together, in seconds; batches that are left are for the next one.
     """
 
     def __init__(self, settings: WebSettings, timeout: float = TIMEOUT) -> None:

@@ -115,7 +115,7 @@ class QueryHandle:
 
         Raises:
             QueryFailed: Trino refused or failed it; the line says where in the statement.
-            ClientError: Trino does not answer.
+            ClientError: Trino does not respond.
         """
         with self._client.errors():
             if self._client.closed:
@@ -247,12 +247,12 @@ class TrinoClient:
             return read_detail(self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json())
 
     def kill(self, query_id: str, message: str) -> None:
-        """End somebody's query; the message tells them why.
+        """Kill a query, with a message for its user.
 
         Raises:
             NotFound: Trino does not know it any more.
             QueryFailed: It has ended before.
-            ClientError: Trino does not answer, or does not let us.
+            ClientError: Trino does not respond, or denies it.
         """
         with self.errors():
             answer = self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)

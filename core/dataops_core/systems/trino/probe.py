@@ -161,7 +161,7 @@ def _conflict(query: ServerQuery) -> str:
 
 
 def _waits(query: ServerQuery) -> float | None:
-    """Return for how long a query has been waiting, or planned, in seconds; `None` where Trino does not tell."""
+    """Return for how long a query has been waiting, or planned, in seconds; `None` if Trino does not report it."""
     if query.state != "PLANNING" or query.elapsed is None or query.queued is None:
         return query.elapsed
     return max(0.0, query.elapsed - query.queued)
