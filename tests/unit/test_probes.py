@@ -8,13 +8,24 @@ from datetime import UTC, datetime
 import pytest
 from tests.orders import T0, seconds
 
-from dataops_core.errors import ClientError, ConfigError, DataopsError, NoWorkers, PermissionDenied, TimedOut
-from dataops_core.health.observation import Observation
+from dataops_core.errors import (
+    BadAnswer,
+    ClientError,
+    ConfigError,
+    DataopsError,
+    NotFound,
+    NoWorkers,
+    PermissionDenied,
+    QueryFailed,
+    TimedOut,
+)
+from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.systems.airflow.client import NEWEST
 from dataops_core.systems.airflow.probe import observe_airflow, observe_dag
 from dataops_core.systems.airflow.responses import ActiveTask, AirflowHealth, Dag, DagRun, DagState, FailedFile, Pool
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.systems.kafka.model import FirstRecords, Topic
+from dataops_core.systems.measured.observe import LastChange
 from dataops_core.systems.spark import probe as spark
 from dataops_core.systems.spark.checkpoint import Batch, Checkpoint
 from dataops_core.systems.spark.settings import SparkQueryStage
@@ -105,7 +116,94 @@ def test_a_stamp_without_a_zone_is_in_utc_and_one_that_is_no_time_is_none(
             return [(T0, stamp, "7")] if "snapshots" in statement else [(1,)]
 
     stage = TrinoViewStage(name="view", kind="trino_view", relation="lake.s.o")
-    assert trino.observe_view(stage, Served()).progress_time == told  # type: ignore[arg-type]
+    assert trino.observe_view(stage, Served(), LastChange()).progress_time == told  # type: ignore[arg-type]
+
+
+class Columns:
+    """A Trino that serves a view, whose column has these times in seconds."""
+
+    target = "http://trino"
+
+    def __init__(self, *row: object, error: str = "", no_snapshots: str = "TABLE_NOT_FOUND: a view has none") -> None:
+        self.row, self._error, self._no_snapshots = row, error, no_snapshots
+        self.asked: list[str] = []
+
+    def fetch(self, statement: str, within: float) -> list[tuple[object, ...]]:
+        self.asked.append(statement)
+        if "snapshots" in statement:
+            raise QueryFailed(self._no_snapshots)
+        if "max(" in statement and self._error:
+            raise QueryFailed(self._error)
+        return [self.row] if "max(" in statement else [(1,)]
+
+
+VIEW = TrinoViewStage(name="view", kind="trino_view", relation="lake.s.o", progress_column='at "utc"')
+
+
+def test_the_progress_of_a_view_is_the_highest_value_of_its_column() -> None:
+    served, change = Columns(T0.timestamp(), T0.timestamp()), LastChange()
+    first = trino.observe_view(VIEW, served, change)  # type: ignore[arg-type]
+    assert (first.progress_time, first.progress_source, first.notes) == (T0, ProgressSource.DERIVED, ())
+    assert 'max(to_unixtime("at ""utc""")), max(' in served.asked[-1]
+    assert "FROM lake.s.o" in served.asked[-1]
+    assert first.advanced_at is None, "nobody has seen it change"
+    served.row = (T0.timestamp() + 5,) * 2
+    second = trino.observe_view(VIEW, served, change)  # type: ignore[arg-type]
+    assert second.advanced_at == second.observed_at
+    assert trino.observe_view(VIEW, served, change).advanced_at == second.observed_at  # type: ignore[arg-type]
+
+
+def test_a_connector_without_snapshots_needs_the_column_only() -> None:
+    refusal = "GENERIC_INTERNAL_ERROR: ConnectorMetadata getTableHandle() is not implemented"
+    served = Columns(T0.timestamp(), T0.timestamp(), no_snapshots=refusal)
+    assert trino.observe_view(VIEW, served, LastChange()).progress_time == T0  # type: ignore[arg-type]
+    without = TrinoViewStage(name="view", kind="trino_view", relation="lake.s.o")
+    with pytest.raises(QueryFailed, match="GENERIC_INTERNAL_ERROR"):
+        trino.observe_view(without, served, LastChange())  # type: ignore[arg-type]
+
+
+def test_a_stamp_comes_before_the_column() -> None:
+    class Stamped(Columns):
+        def fetch(self, statement: str, within: float) -> list[tuple[object, ...]]:
+            rows = super().fetch(statement.replace("snapshots", ""), within)
+            return [(T0, T0.isoformat(), "7")] if "snapshots" in statement else rows
+
+    served = Stamped(error="EXCEEDED_TIME_LIMIT: not asked")
+    observation = trino.observe_view(VIEW, served, LastChange())  # type: ignore[arg-type]
+    assert (observation.progress_time, observation.progress_source) == (T0, ProgressSource.STAMPED)
+    assert not any("max(" in statement for statement in served.asked)
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [((None, None), 'no row has a time in at "utc"'), ((4e9, None), 'all rows have a future at "utc"')],
+)
+def test_a_column_without_a_time_up_to_now_is_unknown(row: tuple[object, ...], note: str) -> None:
+    seen = trino.observe_view(VIEW, Columns(*row), LastChange())  # type: ignore[arg-type]
+    assert (seen.progress_time, seen.notes) == (None, (note,))
+
+
+def test_a_row_of_the_future_does_not_hide_a_late_view() -> None:
+    seen = trino.observe_view(VIEW, Columns(4e9, T0.timestamp()), LastChange())  # type: ignore[arg-type]
+    assert seen.progress_time == T0
+    assert seen.notes == ('rows have a future at "utc", up to 2096-10-02 07:06:40Z',)
+
+
+@pytest.mark.parametrize(
+    ("served", "error", "line"),
+    [
+        (Columns(error="COLUMN_NOT_FOUND: line 1"), NotFound, "lake.s.o has no such column"),
+        (Columns(error="FUNCTION_NOT_FOUND: to_unixtime(bigint)"), BadAnswer, "is not a date or a timestamp: cast it"),
+        (Columns("soon", None), BadAnswer, "the answer has a time that is not one"),
+        (Columns(1e300, None), BadAnswer, "the answer has a time that is not one"),
+        (Columns(float("nan"), None), BadAnswer, "the answer has a time that is not one"),
+        (Columns(error="EXCEEDED_MEMORY: too much"), QueryFailed, "EXCEEDED_MEMORY"),
+    ],
+)
+def test_a_wrong_column_is_one_line(served: Columns, error: type[ClientError], line: str) -> None:
+    with pytest.raises(error, match=line) as caught:
+        trino.observe_view(VIEW, served, LastChange())  # type: ignore[arg-type]
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_failed_run_names_its_failed_tasks_and_leaves_the_progress_where_it_was() -> None:
@@ -272,10 +370,10 @@ def test_a_view_that_no_worker_can_read_has_failed_and_one_that_is_slow_is_unkno
             raise self._error
 
     stage = TrinoViewStage(kind="trino_view", name="view", relation="lake.gold.orders")
-    seen = trino.observe_view(stage, Waits(NoWorkers("it waits for workers")))  # type: ignore[arg-type]
+    seen = trino.observe_view(stage, Waits(NoWorkers("it waits for workers")), LastChange())  # type: ignore[arg-type]
     assert seen.failure == "it waits for workers"
     with pytest.raises(TimedOut):
-        trino.observe_view(stage, Waits(TimedOut("slow")))  # type: ignore[arg-type]
+        trino.observe_view(stage, Waits(TimedOut("slow")), LastChange())  # type: ignore[arg-type]
 
 
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:

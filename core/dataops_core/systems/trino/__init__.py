@@ -55,9 +55,11 @@ def _problems(settings: TrinoSettings) -> Iterator[str]:
 
 
 def _observe(stage: TrinoViewStage, clients: Clients) -> Observation:
+    from dataops_core.systems.measured.observe import LastChange
     from dataops_core.systems.trino.probe import observe_view
 
-    return observe_view(stage, clients.need("trino", stage.on))
+    change: LastChange = clients.keep(("last change", repr(stage)), LastChange)
+    return observe_view(stage, clients.need("trino", stage.on), change)
 
 
 def _find_canary(stage: TrinoViewStage, clients: Clients, where: str) -> Callable[[object], bool]:
@@ -68,10 +70,16 @@ def _find_canary(stage: TrinoViewStage, clients: Clients, where: str) -> Callabl
 def _stage_problems(stage: TrinoViewStage) -> Iterator[str]:
     if not has_parts(stage.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
+    if stage.progress_column is not None and not stage.progress_column.strip():
+        yield ".progress_column: is empty"
 
 
-def _why_unknown(_stage: TrinoViewStage, observation: Observation) -> str | None:
-    return "it is up, but its data age is unknown" if observation.position != 0 else None
+def _why_unknown(stage: TrinoViewStage, observation: Observation) -> str | None:
+    if observation.position == 0:
+        return None
+    if stage.progress_column is not None:
+        return f"it is up, but no row has a time up to now in {stage.progress_column}"
+    return "it is up, but its data age is unknown: set `progress_column`, or stamp its commits"
 
 
 def _discover(draft: Draft, clients: Clients) -> None:

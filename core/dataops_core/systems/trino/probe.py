@@ -11,7 +11,9 @@ from typing import Any
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.sql.scan import relation
+from dataops_core.systems.measured.observe import LastChange
 from dataops_core.systems.trino.client import SOURCE, TrinoClient
+from dataops_core.systems.trino.column import with_column_progress
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.responses import Node, ServerQuery, read_commits
 from dataops_core.systems.trino.settings import TrinoViewStage
@@ -31,8 +33,14 @@ CONFLICTS = ("ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT")
 NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FOUND", "COLUMN_NOT_FOUND")
 
 
-def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
-    """Observe a table or view through Trino: that it answers, and the stamp of the snapshot that Trino serves."""
+def observe_view(stage: TrinoViewStage, client: TrinoClient, change: LastChange) -> Observation:
+    """Observe a table or view through Trino: that it answers, and how fresh the data is that Trino serves.
+
+    Args:
+        stage: The stage.
+        client: Trino.
+        change: When the highest value of `progress_column` last changed; kept from probe to probe.
+    """
     now = datetime.now(UTC)
     *prefix, name = stage.relation.split(".")
     try:
@@ -41,6 +49,20 @@ def observe_view(stage: TrinoViewStage, client: TrinoClient) -> Observation:
         if str(error).startswith(NOT_THERE):
             raise NotFound(str(error)) from error
         return Observation(stage=stage.name, observed_at=now, failure=str(error))
+    try:
+        observation = _observe_snapshot(stage, client, now)
+    except QueryFailed:  # some connectors do not expect a name with `$snapshots`
+        if stage.progress_column is None:
+            raise
+        observation = Observation(stage=stage.name, observed_at=now)
+    unstamped = observation.progress_time is None and observation.position != 0
+    if stage.progress_column is None or not unstamped:
+        return observation
+    return with_column_progress(observation, stage.relation, stage.progress_column, client, change, WITHIN)
+
+
+def _observe_snapshot(stage: TrinoViewStage, client: TrinoClient, now: datetime) -> Observation:
+    *prefix, name = stage.relation.split(".")
     snapshots, history = (relation(*prefix, f"{name}${kind}") for kind in ("snapshots", "history"))
     try:
         rows = client.fetch(

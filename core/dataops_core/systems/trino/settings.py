@@ -53,5 +53,8 @@ class TrinoViewStage(StageSettings):
     """Always `trino_view`."""
     relation: str
     """`catalog.schema.name` of the table or view."""
+    progress_column: str | None = None
+    """Column with the time of each row (`date` or `timestamp`; UTC where it names no zone): its highest value up to now
+    is the progress time of a view, or of a table whose commits have no stamp. Each probe scans this column."""
     every: float = Field(default=60.0, gt=0)
     """Seconds between two probes, which run a query in Trino. A failed view is probed at every refresh."""
