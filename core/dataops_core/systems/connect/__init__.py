@@ -78,14 +78,22 @@ def _configurations(client: ConnectClient, name: str) -> DoctorStep:
 
 
 def _needs(stage: ConnectorStage) -> tuple[Need, ...]:
-    return (Need("connect", stage.on), Need("kafka", stage.kafka, "kafka"))
+    database = (Need("database", stage.database, "database"),) if stage.database is not None else ()
+    return (Need("connect", stage.on), Need("kafka", stage.kafka, "kafka"), *database)
 
 
 def _problems(stage: ConnectorStage) -> Iterator[str]:
     if (stage.catalog is None) != (stage.table is None):
         yield ": `catalog` and `table` come together"
+    if stage.slot is not None and stage.database is None:
+        yield ".slot: is only used with `database`"
     if stage.table is not None and not has_parts(stage.table, at_least=2):
         yield ".table: must be namespace.table"
+
+
+def _why_unknown(_: ConnectorStage, observation: Observation) -> str | None:
+    unknown = observation.attribute("slot_unknown")
+    return f"whether changes wait in the database is unknown: {unknown}" if unknown is not None else None
 
 
 def _discover(draft: Draft, clients: Clients) -> None:
@@ -96,7 +104,8 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="connect",
-    tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with the Iceberg sink 1.12.0, by hand; its answers in tests",
+    tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with the Iceberg sink 1.12.0 and Debezium 3.6.1 (PostgreSQL 15) by hand;"
+    " its answers in tests",
     discover=_discover,
     discovery_turn=3,
     components=(
@@ -121,6 +130,7 @@ SYSTEM = System(
             checks=(*READER_CHECKS, *checks.CONNECTOR_CHECKS),
             needs=_needs,  # the lag of a sink is measured in Kafka
             problems=_problems,
+            why_unknown=_why_unknown,
         ),
     ),
 )

@@ -7,9 +7,12 @@ from urllib.parse import quote
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import clock, duration, size
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
 from dataops_core.systems.connect.settings import ConnectorStage
+
+HEARTBEATS = 3
+"""Heartbeats that may be missing."""
 
 
 def _restart(stage: ConnectorStage, details: ConnectorDetails) -> str | None:
@@ -90,6 +93,74 @@ def _paused(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Probl
     return Problem(f"the connector is {state}", command=_request(stage, given.details, "PUT", "resume"))
 
 
+def _slot_lost(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
+    details = given.details
+    if details.slot_status == "lost":
+        return Problem(f"its replication slot {details.slot} is lost: the database no longer has the changes since")
+    if details.slot_missing and details.connector_type == "source":
+        return Problem(f"its replication slot {details.slot} is not there")
+    return None
+
+
+def _slot_left(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
+    details = given.details
+    if details.connector_state != "DELETED" or details.slot_kept is None:
+        return None
+    return Problem(
+        f"the connector is deleted, and its replication slot {details.slot} is left: it keeps {size(details.slot_kept)}"
+        " of the database's log",
+        evidence=_slot_evidence(details),
+    )
+
+
+def _slot_held(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
+    details = given.details
+    if details.connector_state not in ("PAUSED", "STOPPED") or details.slot_kept is None:
+        return None
+    return Problem(
+        f"the connector is {details.connector_state}, and its replication slot {details.slot} keeps"
+        f" {size(details.slot_kept)} of the database's log",
+        evidence=_slot_evidence(details),
+        command=_request(stage, details, "PUT", "resume"),
+    )
+
+
+def _slot_behind(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
+    details = given.details
+    lag = details.slot_lag
+    if details.slot_status == "unreserved":
+        return Problem(
+            f"its replication slot {details.slot} will be lost at one of the next checkpoints of the database",
+            evidence=_slot_evidence(details),
+        )
+    if lag is None or lag <= stage.slot_lag_max:
+        return None
+    return Problem(
+        f"its replication slot {details.slot} is {size(lag)} behind, more than {size(stage.slot_lag_max)}",
+        evidence=_slot_evidence(details),
+    )
+
+
+def _slot_evidence(details: ConnectorDetails) -> tuple[str, ...]:
+    lag = (f"lag of the slot: {size(details.slot_lag)}",) if details.slot_lag is not None else ()
+    status = (f"status of its log: {details.slot_status}",) if details.slot_status is not None else ()
+    return (*lag, *status)
+
+
+def _heartbeat_stopped(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
+    details = given.details
+    if details.heartbeat is None or details.heartbeat_interval is None or details.connector_state != "RUNNING":
+        return None
+    age, most = (given.now - details.heartbeat).total_seconds(), max(HEARTBEATS * details.heartbeat_interval, 60.0)
+    if age <= most:
+        return None
+    return Problem(
+        f"the connector is RUNNING, and sent its last heartbeat {duration(age)} ago; one is due every"
+        f" {duration(details.heartbeat_interval)}",
+        since=details.heartbeat,
+    )
+
+
 def _any_failed(_: object, given: CheckInput[ConnectDetails]) -> Problem | None:
     details = given.details
     number = (details.connectors_failed or 0) + (details.tasks_failed or 0)
@@ -135,6 +206,44 @@ CONNECTOR_CHECKS = (
         "The sink's offsets advance, but its table gets no commit: records are lost although everything is RUNNING.",
         "Compare the route field and route regex of the sink with the records; reset the sink's offsets afterwards.",
         _not_delivering,
+    ),
+    Check(
+        "slot-lost",
+        Severity.CRITICAL,
+        "The replication slot of the source is lost: the database no longer has the changes that were not read.",
+        "Drop the slot, and take a new snapshot of the tables. Limit the time for which a connector may be down.",
+        _slot_lost,
+    ),
+    Check(
+        "slot-left",
+        Severity.CRITICAL,
+        "The connector is deleted, and its replication slot is left: the database's disk fills.",
+        "Create the connector again, or drop the slot with `pg_drop_replication_slot`.",
+        _slot_left,
+    ),
+    Check(
+        "slot-held",
+        Severity.WARNING,
+        "The connector is paused or stopped, and its replication slot keeps the database's log meanwhile.",
+        "Resume the connector, or drop the slot if it is not needed any more.",
+        _slot_held,
+        explains=True,
+    ),
+    Check(
+        "slot-behind",
+        Severity.WARNING,
+        "The replication slot is further behind than `slot_lag_max`, or will be lost soon.",
+        "Find out why the source reads slowly; for a quiet table set `heartbeat.action.query`: the slot advances then.",
+        _slot_behind,
+        explains=True,
+    ),
+    Check(
+        "heartbeat-stopped",
+        Severity.WARNING,
+        "The connector is RUNNING and sends no heartbeats: mostly it cannot reach its database, and keeps trying.",
+        "Check whether the database is up and accepts the connector, and read the worker's log.",
+        _heartbeat_stopped,
+        explains=True,
     ),
     Check(
         "tasks-waiting",

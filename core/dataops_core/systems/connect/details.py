@@ -44,6 +44,15 @@ class ConnectorDetails(ReaderDetails):
         undelivered_since: Since when the sink's offsets have advanced without a commit of its table.
         undelivered: Records that the sink has passed since then.
         delivery_unknown: Why the table could not be read.
+        slot: The replication slot of a Debezium source.
+        slot_missing: Whether the database has no such slot.
+        slot_active: Whether something is connected to it; also while the connector is paused.
+        slot_status: What PostgreSQL says of the write-ahead log that it keeps: `reserved`, `unreserved`, `lost`.
+        slot_lag: Write-ahead log between what was confirmed and the newest change.
+        slot_kept: Write-ahead log that is kept for it.
+        slot_unknown: Why it could not be read.
+        heartbeat: Newest heartbeat of a Debezium source.
+        heartbeat_interval: Seconds between two of them, by its configuration.
     """
 
     connect_url: str | None = value()
@@ -63,3 +72,12 @@ class ConnectorDetails(ReaderDetails):
     undelivered_since: datetime | None = value()
     undelivered: int | None = value("records")
     delivery_unknown: str | None = value()
+    slot: str | None = value()
+    slot_missing: bool | None = value()
+    slot_active: bool | None = value()
+    slot_status: str | None = value()
+    slot_lag: int | None = value("bytes")
+    slot_kept: int | None = value("bytes")
+    slot_unknown: str | None = value()
+    heartbeat: datetime | None = value()
+    heartbeat_interval: float | None = value("s")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dataops_core.systems.base import Clients
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.responses import Connector
@@ -36,16 +38,31 @@ def _connector(draft: Draft, client: ConnectClient, connector: Connector, on: st
         if connector.kind == "sink" and stage.settings["group"] == group:
             reads += [name for name in stage.reads if name not in reads]
             draft.remove(stage)
-    proposed = draft.add(f"{on or ''}/{connector.name}", settings)
+    written = [topic for topic in draft.stages("topic") if topic.settings["topic"] in topics and not topic.reads]
+    heartbeats = config.heartbeat_topic if config is not None else None
+    written = [topic for topic in written if topic.settings["topic"] != heartbeats]
+    if connector.kind == "source" and len(written) > 1:  # how far one topic is says nothing of a quiet one
+        for topic in written:
+            name = str(topic.settings["topic"])
+            of_topic: dict[str, Any] = {"name": f"{connector.name} {name}", "topics": [name]}
+            topic.reads.append(
+                _proposed(draft, f"{on or ''}/{connector.name}/{name}", {**settings, **of_topic}, connector).name
+            )
+        return
+    proposed = _proposed(draft, f"{on or ''}/{connector.name}", settings, connector)
     proposed.reads += reads
-    if connector.state != "RUNNING" or any(task.state != "RUNNING" for task in connector.tasks) or not connector.tasks:
-        proposed.remarks.append(f"It is {connector.state}; running tasks: {len(connector.of_state('RUNNING'))}.")
     if connector.kind == "source":
-        for topic in draft.stages("topic"):
-            if topic.settings["topic"] in topics and not topic.reads:
-                topic.reads.append(proposed.name)
+        for topic in written:
+            topic.reads.append(proposed.name)
     if config is not None:
         _tables(draft, proposed, config.tables)
+
+
+def _proposed(draft: Draft, key: str, settings: dict[str, Any], connector: Connector) -> ProposedStage:
+    proposed = draft.add(key, settings)
+    if connector.state != "RUNNING" or any(task.state != "RUNNING" for task in connector.tasks) or not connector.tasks:
+        proposed.remarks.append(f"It is {connector.state}; running tasks: {len(connector.of_state('RUNNING'))}.")
+    return proposed
 
 
 def _tables(draft: Draft, proposed: ProposedStage, tables: tuple[str, ...]) -> None:

@@ -8,22 +8,26 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from dataops_core.errors import ClientError
+from dataops_core.errors import ClientError, NotFound
 from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.systems.base import Clients
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
 from dataops_core.systems.connect.responses import Config, Connector
 from dataops_core.systems.connect.settings import ConnectorStage
+from dataops_core.systems.connect.slot import slot_details
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import read_by_group
+from dataops_core.systems.sql.client import DatabaseClient
 from dataops_core.times import known, moment
 
 SHOWN = 5
 """Connectors and tasks that are named; the others are counted."""
 WAITING = ("UNASSIGNED", "RESTARTING")
 PAUSED = ("PAUSED", "STOPPED")
+DELETED = "DELETED"
+"""State of a connector that Connect does not have, while its replication slot is there."""
 
 
 def observe_connect(client: ConnectClient) -> tuple[str, Observation]:
@@ -54,7 +58,12 @@ def observe_connector(
 ) -> Observation:
     """Observe a connector: what its tasks do, and how far it is in the topics that it reads or writes."""
     now = datetime.now(UTC)
-    connector = client.connector(stage.connector)
+    try:
+        connector = client.connector(stage.connector)
+    except NotFound:
+        if stage.database is None or stage.slot is None:
+            raise
+        return _deleted(stage, stage.slot, client, clients.need("database", stage.database), now)
     config: Config | None = None
     with suppress(ClientError):  # configurations may be closed to us, as they hold secrets
         config = client.config(stage.connector)
@@ -65,13 +74,16 @@ def observe_connector(
         if connector.kind == "sink":
             found, more = _sink(stage, kafka, config, clients)
         else:
-            found, more = _source(stage, client, kafka)
+            found, more = _source(stage, client, kafka, config)
     except ClientError as error:
         if not _has_failed(connector):
             raise
         found, more = {"notes": (f"progress is unknown: {error}",)}, {}  # that it has failed stands without
-    unknown = more.get("delivery_unknown")
-    notes = (state, *found.pop("notes", ()), *((f"delivery is unknown: {unknown}",) if unknown else ()))
+    more |= _slot(stage, config, clients)
+    if more.get("slot_unknown"):  # a database that is down is not one without changes
+        found |= {"progress_time": None, "progress_source": None}
+    unknown = [f"{what} is unknown: {why}" for what in ("delivery", "slot") if (why := more.get(f"{what}_unknown"))]
+    notes = (state, *found.pop("notes", ()), *unknown)
     return Observation(
         stage=stage.name,
         observed_at=now,
@@ -80,6 +92,29 @@ def observe_connector(
         details=ConnectorDetails(**about, **more),
         **found,
     )
+
+
+def _deleted(
+    stage: ConnectorStage, slot: str, client: ConnectClient, database: DatabaseClient, now: datetime
+) -> Observation:
+    """Return that a connector is not there; raises NotFound where its replication slot is not known to be there."""
+    about = slot_details(slot, database)
+    if about.get("slot_missing", True):
+        why = about.get("slot_unknown") or f"the slot {slot} is not there either"
+        raise NotFound(f"{client.name} {client.target}: there is no connector {stage.connector}; {why}")
+    return Observation(
+        stage=stage.name,
+        observed_at=now,
+        notes=(f"there is no connector {stage.connector}",),
+        details=ConnectorDetails(connect_url=client.target, connector_state=DELETED, **about),
+    )
+
+
+def _slot(stage: ConnectorStage, config: Config | None, clients: Clients) -> dict[str, Any]:
+    name = stage.slot or (config.slot if config is not None else None)
+    if stage.database is None or name is None:
+        return {}
+    return slot_details(name, clients.need("database", stage.database))
 
 
 def _has_failed(connector: Connector) -> bool:
@@ -123,9 +158,13 @@ def _sink(
     return found, {**more, **_delivery(stage, position, clients)} if position is not None else more
 
 
-def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) -> tuple[dict[str, Any], dict[str, Any]]:
+def _source(
+    stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient, config: Config | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what an observation has of the topics that a source writes, and what its details have."""
-    topics = [kafka.topic(name) for name in client.topics(stage.connector)]
+    heartbeats = config.heartbeat_topic if config is not None else None
+    names = stage.topics or [name for name in client.topics(stage.connector) if name != heartbeats]
+    topics = [kafka.topic(name) for name in names]
     times = [known(partition.newest) for topic in topics for partition in topic.led]
     newest = max((at for at in times if at is not None), default=None)
     reached: datetime | None = None
@@ -136,10 +175,21 @@ def _source(stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient) ->
         "progress_time": progress,
         "progress_source": ProgressSource.DERIVED if progress is not None else None,
         "position": sum(partition.high or 0 for topic in topics for partition in topic.led) if topics else None,
+        "newest_passed": newest if reached is not None else None,  # a topic that has it lacks nothing
         "advanced_at": newest,
         "notes": () if topics else ("it has written to no topic yet",),
     }
-    return found, {"bootstrap_servers": kafka.target}
+    return found, {"bootstrap_servers": kafka.target, **_heartbeat(kafka, config)}
+
+
+def _heartbeat(kafka: KafkaClient, config: Config | None) -> dict[str, Any]:
+    if config is None or config.heartbeat_topic is None:
+        return {}
+    times: list[datetime | None] = []
+    with suppress(ClientError):  # the topic is created with the first heartbeat, and may be closed to us
+        times = [known(partition.newest) for partition in kafka.topic(config.heartbeat_topic).led]
+    newest = max((at for at in times if at is not None), default=None)
+    return {"heartbeat": newest, "heartbeat_interval": config.heartbeat_interval}
 
 
 ##### Running but not delivering

@@ -15,6 +15,8 @@ from dataops_core.transport.reasons import line
 STATES = ("RUNNING", "FAILED", "PAUSED", "STOPPED", "UNASSIGNED", "RESTARTING", "DESTROYED")
 """States of connectors and tasks."""
 CAUSED = "Caused by: "
+DEFAULT_SLOT, DEFAULT_HEARTBEAT = "debezium", "__debezium-heartbeat"
+"""What Debezium takes where its configuration does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,18 @@ class Config:
     Attributes:
         tables: Iceberg tables that it writes.
         errors_tolerated: Whether records that fail are dropped without a dead letter queue.
+        slot: Replication slot of a Debezium source of PostgreSQL.
+        heartbeat_topic: Topic of the heartbeats of a Debezium source; `None` where it sends none.
+        heartbeat_interval: Seconds between two of them.
     """
 
     connector_class: str
     tables: tuple[str, ...]
     errors_tolerated: bool
     group: str | None
+    slot: str | None = None
+    heartbeat_topic: str | None = None
+    heartbeat_interval: float | None = None
 
 
 def read_version(found: object) -> str:
@@ -110,12 +118,27 @@ def read_config(found: object) -> Config:
     fields = Fields(found)
     tables = (fields.text("iceberg.tables") or "").split(",")
     tolerated = fields.text("errors.tolerance") == "all" and not fields.text("errors.deadletterqueue.topic.name")
+    name = fields.require_text("connector.class")
+    debezium = name.startswith("io.debezium.")
+    topic, interval = _heartbeat(fields) if debezium else (None, None)
     return Config(
-        connector_class=fields.require_text("connector.class").rpartition(".")[2],
+        connector_class=name.rpartition(".")[2],
         tables=tuple(table.strip() for table in tables if table.strip()),
         errors_tolerated=tolerated,
         group=fields.text("consumer.override.group.id"),
+        slot=(fields.text("slot.name") or DEFAULT_SLOT) if debezium and name.endswith("PostgresConnector") else None,
+        heartbeat_topic=topic,
+        heartbeat_interval=interval,
     )
+
+
+def _heartbeat(fields: Fields) -> tuple[str | None, float | None]:
+    """Return the topic of a source's heartbeats, and the seconds between two of them; `None` where it sends none."""
+    text, topics = fields.text("heartbeat.interval.ms") or "", fields.text("topic.prefix")
+    interval = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
+    if not interval or topics is None:
+        return None, None
+    return f"{fields.text('topic.heartbeat.prefix') or DEFAULT_HEARTBEAT}.{topics}", interval / 1000
 
 
 def read_source_time(found: object) -> datetime | None:

@@ -187,6 +187,7 @@ def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
         progress_time=newest,
         progress_source=ProgressSource.DERIVED if newest else None,
         position=sum(p.high or 0 for p in topic.led),
+        newest_passed=newest,
         advanced_at=newest,
         notes=_raw_times((f"the newest record of partition {p.number}", p.newest) for p in topic.led),
         details=_topic_details(topic, client),

@@ -1,0 +1,44 @@
+"""The replication slot of a Debezium source, in its PostgreSQL."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from dataops_core.errors import ClientError
+
+if TYPE_CHECKING:
+    from dataops_core.systems.sql.client import DatabaseClient
+
+_QUERY = """
+SELECT slot.slot_name AS slot_name, slot.active AS active, slot.wal_status AS wal_status,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), slot.confirmed_flush_lsn) AS lag,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), slot.restart_lsn) AS kept
+FROM (SELECT 1) AS always LEFT JOIN pg_replication_slots AS slot ON slot.slot_name = '{name}'
+"""
+STATUSES = ("reserved", "extended", "unreserved", "lost")
+"""What PostgreSQL says of the write-ahead log that a slot keeps."""
+
+
+def slot_details(name: str, client: DatabaseClient) -> dict[str, Any]:
+    """Return the fields of `ConnectorDetails` of a slot; why it is unknown where the database does not say."""
+    try:
+        row = client.row(_QUERY.format(name=name.replace("'", "''")))
+    except ClientError as error:  # what the connector does is known without
+        return {"slot": name, "slot_unknown": str(error)}
+    if row.get("slot_name") is None:
+        return {"slot": name, "slot_missing": True}
+    status, active = row.get("wal_status"), row.get("active")
+    return {
+        "slot": name,
+        "slot_missing": False,
+        "slot_active": active if isinstance(active, bool) else None,
+        "slot_status": status if status in STATUSES else None,
+        "slot_lag": _bytes(row.get("lag")),
+        "slot_kept": _bytes(row.get("kept")),
+    }
+
+
+def _bytes(found: object) -> int | None:
+    """Return a difference of positions; one that is negative is of a slot that is ahead of what was flushed."""
+    return max(0, int(found)) if isinstance(found, int | Decimal) else None
