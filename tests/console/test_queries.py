@@ -59,7 +59,7 @@ async def test_queries_are_shown_with_why_they_wait(console: Console, size: tupl
         await open_queries(console, pilot)
         text = shown(console.app)
         if size[0] > 100:
-            assert "queued in global.adhoc: 2 running, 0 queued before it" in text
+            assert "queued in global.adhoc: 2 run, 0 wait before it" in text
             assert "blocked: waiting for memory" in text
             assert "COLUMN_NOT_FOUND" in text
         lines = [line for line in text.splitlines() if " q_" in line]

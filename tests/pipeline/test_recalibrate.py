@@ -37,7 +37,7 @@ def test_a_certificate_is_read_from_the_environment() -> None:
         ("CALIBRATION_ID", "a b", "calibration_id 'a b' is not a certificate number"),
         ("CALIBRATION_ID", "x'; DROP TABLE y", "is not a certificate number"),
         ("VALID_FROM", "yesterday", "valid_from 'yesterday' is not a time: write it as 2013-07-01T12:00:00Z"),
-        ("VALID_FROM", "2013-02-30T00:00:00Z", "is no time"),
+        ("VALID_FROM", "2013-02-30T00:00:00Z", "is not a time"),
         ("ISSUED_AT", "2013-07-09T09:00:00", "issued_at '2013-07-09T09:00:00' has no time zone"),
         ("VALID_UNTIL", "2013-07-01T00:00:00Z", "is not after valid_from 2013-07-01T00:00:00+00:00"),
         ("VALID_UNTIL", "2013-06-01T00:00:00Z", "is not after valid_from"),

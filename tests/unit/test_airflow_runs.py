@@ -150,7 +150,7 @@ def test_a_backfill_is_asked_for_and_made_for_the_same_dates(airflow: Airflow) -
     [
         ("2026-01-01", "first and the last date"),
         ("2026-01-02..2026-01-01", "ends before it begins"),
-        ("yesterday..2026-01-01", '"yesterday" is no date'),
+        ("yesterday..2026-01-01", '"yesterday" is not a date'),
         ("2026-01-01..2026-01-02 all", '"all" is none of none, failed, completed'),
     ],
 )

@@ -323,7 +323,7 @@ def test_another_service_is_one_line(server: JsonServer, answer: Any) -> None:
     server.answers["GET /jobs/overview"] = answer
     with pytest.raises(BadAnswer) as caught:
         observed(server, "good")
-    assert str(caught.value).startswith(f"flink {server.url}: the answer is not that of Flink: it ")
+    assert str(caught.value).startswith(f"flink {server.url}: the response is not from Flink: it ")
 
 
 def test_times_and_traces_are_read_with_care() -> None:

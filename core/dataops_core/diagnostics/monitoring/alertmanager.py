@@ -84,7 +84,7 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
     ):
         return Status.FAILED, f"it goes to {receivers}, not to {wanted.receiver}", "Correct the routes, or its labels."
     ends = drill.ends_at.astimezone(UTC)
-    return Status.OK, f"it has arrived, and goes to {receivers}: look there; it ends by itself at {ends:%H:%M:%S}Z"
+    return Status.OK, f"it has arrived, and goes to {receivers}: check there; it resolves at {ends:%H:%M:%S}Z"
 
 
 def _is(name: str, wanted: str) -> bool:

@@ -152,7 +152,7 @@ class ServerQuery:
             group = [q for q in others if q.resource_group == self.resource_group and q.query_id != self.query_id]
             running = sum(not q.ended and q.state != "QUEUED" for q in group)
             before = sum(q.state == "QUEUED" and _is_before(q, self) for q in group)
-            return f"queued in {self.resource_group or 'no group yet'}: {running} running, {before} queued before it"
+            return f"queued in {self.resource_group or 'no group yet'}: {running} run, {before} wait before it"
         if self.state == "WAITING_FOR_RESOURCES":
             return "waiting for enough workers"
         if self.blocked:
