@@ -7,15 +7,11 @@ imported later still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import pydantic
-
+from dataops_core.systems.lazy_imports import argument_checks_at_first_call
 from dataops_core.transport.bounded import loads
 
 if TYPE_CHECKING:
@@ -36,17 +32,7 @@ _LATER = {
 _lock = Lock()
 
 
-@contextmanager
-def _checks_at_first_call() -> Iterator[None]:
-    validate_call = pydantic.validate_call
-    pydantic.validate_call = partial(validate_call, config=pydantic.ConfigDict(defer_build=True))  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        pydantic.validate_call = validate_call
-
-
-with _checks_at_first_call():
+with argument_checks_at_first_call():
     from airflow_client.client.api.dag_api import DAGApi
     from airflow_client.client.api.dag_run_api import DagRunApi
     from airflow_client.client.api.import_error_api import ImportErrorApi
@@ -93,7 +79,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK
         raise AttributeError(name)
     with _lock:
         if name not in globals():
-            with _checks_at_first_call():
+            with argument_checks_at_first_call():
                 globals()[name] = getattr(import_module(_LATER[name]), name)
         return globals()[name]
 
