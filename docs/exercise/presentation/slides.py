@@ -80,7 +80,7 @@ def opening(slide: Slide) -> None:
 def one_question(slide: Slide) -> None:
     """What the product is."""
     slide.title("One look at every system, four ways to read it")
-    _lead(slide, "It reads what the systems keep anyway. Nothing is installed in them, and no job has to change.")
+    _lead(slide, "It reads what the systems keep anyway. Nothing is installed in them; jobs may stamp commits.")
     systems = [
         ("Kafka", "watermarks, groups"),
         ("Spark", "checkpoints"),
@@ -105,7 +105,7 @@ def one_question(slide: Slide) -> None:
         box = slide.box(9.5, y, 3.23, 0.86, [f"**{name}**", what], anchor="middle", gap=0, edge=colour, inset=0.12)
         slide.arrow(centre, box, colour="blue")
     for at, text in enumerate(
-        ("**Metadata only**, never a scan", "**Unknown** is never shown as green", "**One cause**, one alert")
+        ("**Metadata**, no table scans", "**Unknown** is never shown as green", "**One cause**, one alert")
     ):
         slide.text(MARGIN + at * 4.2, 6.42, 4.0, 0.32, f"● {text}", size=16)
     slide.rests_on("metadata_only", "stale_figure")
@@ -723,7 +723,7 @@ def pros_and_cons(slide: Slide) -> None:
         colleague breaks it on the first day.
 
         Against it, plainly: it has been installed on no OpenShift cluster. Spark has run on one machine only, as a cluster of one worker. No Grafana was at hand.
-        Two aims of performance are missed, and you have seen by how much. Small files need upkeep from the first day: it took
+        Three aims of performance are missed, and you have seen by how much. Small files need upkeep from the first day: it took
         {upkeep_time} for ten tables beside the stream. And five systems are much to run; for a team that needs only landing, a
         Connect sink is the better answer.
 
@@ -771,9 +771,9 @@ def future(slide: Slide) -> None:
         Three steps. First show what we claim but have not shown: a real cluster of several machines, a real
         OpenShift, a real Grafana.
 
-        Then scale: fewer passes, an incremental assessment, state out of memory, and the two aims that we miss.
+        Then scale: fewer passes, an incremental assessment, state out of memory, and the three aims that we miss.
 
-        Then widen: checkpoints in object stores, more checks, Protobuf. Each item would change our minds about something, and that
+        Then widen: more checks, Protobuf. Each item would change our minds about something, and that
         is why the order is this one.
     """)
 
@@ -912,7 +912,7 @@ def answers_product(slide: Slide) -> None:
         ("What if the monitor itself cannot see?", "Then the stage is unknown, never green. A figure older than a minute counts as none."),
         ("Can a mistake in the console hurt production?", "Every change passes one gate: policy, preview, confirmation, audit. SQL is classified by its syntax tree."),
         ("Why a terminal?", "It runs where the engineer is at night: behind ssh, in a pod, on a bad line. A web page is one option away, read-only."),
-        ("What does looking cost the systems?", "Metadata, never a scan. Manifests are remembered; Trino's coordinator is asked, seldom."),
+        ("What does looking cost the systems?", "Metadata, no table scans. Manifests are remembered; Trino's coordinator is asked, seldom."),
         ("Who wakes me, and how often?", "One page for one cause. A test stops a job on the real stack and counts what the receiver gets."),
     ], rests_on=("idle", "stale_figure", "one_gate", "terminal", "look_cost", "metadata_only", "one_page"))
 
