@@ -97,7 +97,7 @@ def observe_connector(
 def _deleted(
     stage: ConnectorStage, slot: str, client: ConnectClient, database: DatabaseClient, now: datetime
 ) -> Observation:
-    """Return that a connector is not there; raises NotFound where its replication slot is not known to be there."""
+    """Return that a connector is not there; raises NotFound unless its replication slot exists."""
     about = slot_details(slot, database)
     if about.get("slot_missing", True):
         why = about.get("slot_unknown") or f"the slot {slot} is not there either"
