@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
@@ -54,7 +55,9 @@ class RealTerminal:
 
         leads = ["setsid", "--ctty", *self._argv]  # else it gets no signal when the terminal closes
         self.process = subprocess.Popen(leads, stdin=slave, stdout=slave, stderr=slave, env=env)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._closing, self._closed = os.pipe()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +67,10 @@ class RealTerminal:
 
     def _read(self) -> None:
         with contextlib.suppress(OSError):
-            while chunk := os.read(self._master, 1 << 16):
+            while self._closing not in select.select([self._master, self._closing], [], [])[0]:
+                chunk = os.read(self._master, 1 << 16)
+                if not chunk:
+                    return
                 with self._lock:
                     self.raw += chunk
                     try:
@@ -78,9 +84,13 @@ class RealTerminal:
 
     def close(self) -> None:
         """Close the terminal, as a window that is closed or a connection that breaks."""
-        for descriptor in (self._slave, self._master):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        if self._closed < 0:
+            return
+        os.write(self._closed, b"x")
+        self._reader.join(30)  # else it may read from another terminal, which gets the number of this one's descriptor
+        for descriptor in (self._slave, self._master, self._closing, self._closed):
+            os.close(descriptor)
+        self._closed = -1
 
     def resize(self, lines: int, columns: int) -> None:
         """Make the window larger or smaller."""
