@@ -178,6 +178,7 @@ check: install ## ruff, mypy --strict and the import contracts
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	.venv/bin/lint-imports --config tests/packaging/acyclic.toml
 
 quick: install ## before each commit, in about two minutes: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataops_core.errors import DataopsError
-from dataops_core.transport.reasons import line
+from dataops_core.reasons import line
 
 
 @dataclass(frozen=True, slots=True)

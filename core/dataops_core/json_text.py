@@ -10,7 +10,7 @@ import json
 import re
 from typing import NoReturn
 
-from dataops_core.transport.bounded import check_json
+from dataops_core.bounded import check_json
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s"\[\]{},:]+')
 _LINE_ENDS = re.compile(r"[\n\r\t]")

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from dataops_core.bounded import LINE, Malformed, load_yaml, read_text
 from dataops_core.config import Section
 from dataops_core.errors import ConfigError
-from dataops_core.transport.bounded import LINE, Malformed, load_yaml, read_text
 
 Version = Literal["TLS12", "TLS13"]
 CLIENT_AUTH = {

@@ -37,7 +37,7 @@ def argv(tmp_path: Path, trino: TrinoServer) -> list[str]:
 
 
 def run_slow_statement(terminal: RealTerminal, trino: TrinoServer) -> None:
-    terminal.until(lambda text: "Quit" in text, "the console")
+    terminal.until(lambda text: "LIVE" in text, "the first health snapshot: the console is connected")
     terminal.write(f":sql {SLOW}\r".encode())
     terminal.until(lambda text: "running" in text, "a statement that runs")
     assert SLOW in trino.running

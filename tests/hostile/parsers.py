@@ -16,6 +16,7 @@ from tests.hostile.answers import ANSWERS
 from tests.trino_server import listed
 
 from dataops_core.actions.params import expected, parse_param
+from dataops_core.bounded import Malformed
 from dataops_core.errors import ActionRefused, DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
@@ -28,7 +29,6 @@ from dataops_core.systems.prometheus import responses as prometheus
 from dataops_core.systems.spark import ui as spark_ui
 from dataops_core.systems.trino import responses as trino
 from dataops_core.systems.trino.probe import _load
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from tests.hostile.clients import QUESTIONS, over_tls, server_tls
 
+from dataops_core import bounded
 from dataops_core.actions import audit, params
+from dataops_core.bounded import Malformed, load_toml, load_yaml, loads
 from dataops_core.errors import BadAnswer, ClientError, ConfigError
 from dataops_core.sql.library import History, SavedQueries
 from dataops_core.sql.plan import read_plan
@@ -23,8 +25,6 @@ from dataops_core.systems.airflow import sdk
 from dataops_core.systems.kafka.schema_registry import Schema, SchemaRegistry
 from dataops_core.systems.registry import load_settings
 from dataops_core.systems.spark.checkpoint import read_checkpoint
-from dataops_core.transport import bounded
-from dataops_core.transport.bounded import Malformed, load_toml, load_yaml, loads
 from dataops_core.transport.credentials import web_token
 from dataops_exporter.web import load as load_web
 

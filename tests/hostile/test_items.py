@@ -17,6 +17,7 @@ from tests.hostile.answers import ALERT, FIRING, QUERY
 
 from dataops_core.actions.params import expected, parse_param
 from dataops_core.actions.policy import parse_conf
+from dataops_core.bounded import Malformed
 from dataops_core.cli import tables as tables_command
 from dataops_core.errors import ActionRefused, Unreachable
 from dataops_core.json_text import parsed
@@ -28,7 +29,6 @@ from dataops_core.systems.prometheus.probe import observe_alerts
 from dataops_core.systems.prometheus.responses import read_active, read_data, read_firing
 from dataops_core.systems.spark.ui import read_dropped, read_ended, read_running
 from dataops_core.systems.trino.responses import read_queries
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.credentials import web_token
 
 ODD: tuple[Any, ...] = (None, 7, {}, [], "x")

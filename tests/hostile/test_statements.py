@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.hostile.corpus import statements
 
 from dataops_core.actions import SqlRisk
-from dataops_core.actions.sql import assess_sql, classify_sql, one_statement, without_secrets
+from dataops_core.actions.sql import assess_sql, classify_sql, one_statement
 from dataops_core.errors import ActionRefused
 from dataops_core.sql.scan import statements as split
+from dataops_core.sql.secrets import without_secrets
 from dataops_core.sql.syntax import NotChecked, check_syntax
 from dataops_core.sql.tokens import tokenize
 

@@ -16,11 +16,11 @@ import trino
 
 from dataops_core import json_text
 from dataops_core.actions.policy import parse_conf
+from dataops_core.bounded import Malformed, check_json, loads
 from dataops_core.errors import DataopsError
 from dataops_core.systems.kafka import avro
 from dataops_core.systems.spark.offset_log import read_plan, read_query_id, words
 from dataops_core.systems.trino.responses import read_http_error
-from dataops_core.transport.bounded import Malformed, check_json, loads
 from dataops_core.transport.credentials import web_token
 from dataops_core.transport.http import refusal
 from dataops_core.values import shown, text_of, too_deep

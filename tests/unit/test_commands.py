@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataops_core.bounded import Malformed
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import BadAnswer, ConfigError, DataopsError, TimedOut
 from dataops_core.health.model import StageState
@@ -24,7 +25,6 @@ from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.command.nagios import read_plugin
 from dataops_core.systems.registry import find_problems, load_settings
-from dataops_core.transport.bounded import Malformed
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 SECRET = "S3CR3T-VALUE"

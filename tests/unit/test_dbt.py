@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dataops_core.bounded import Malformed
 from dataops_core.errors import BadAnswer, ConfigError, NotFound
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Finding, Severity, StageState
@@ -28,7 +29,6 @@ from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.object_prefix.store import Content, ObjectStore
 from dataops_core.systems.registry import load_settings
-from dataops_core.transport.bounded import Malformed
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 DATA = Path(__file__).parent / "data" / "dbt"

@@ -30,11 +30,11 @@ from dataops_core.actions.audit_anchor import (
     sign,
     write_head,
 )
+from dataops_core.bounded import LINE, Malformed, load_object
 from dataops_core.config import AuditSettings, resolve_secret
 from dataops_core.errors import ActionRefused, ConfigError, DataopsError
 from dataops_core.plain import json_line
 from dataops_core.redaction import redacted
-from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 FIRST = "0" * 64
 """What stands in the first line in place of a hash."""

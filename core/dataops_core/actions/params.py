@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
+from dataops_core.bounded import LINE, loads
 from dataops_core.errors import ActionRefused
 from dataops_core.pattern import BadPattern, Pattern
-from dataops_core.transport.bounded import LINE, loads
 from dataops_core.transport.fields import Fields
 
 _FORMATS: Mapping[str, tuple[Callable[[str], object], str]] = {

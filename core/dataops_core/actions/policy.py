@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dataops_core.actions.audit import AuditLog
 from dataops_core.actions.backfill import Backfill
 from dataops_core.actions.risk import SqlRisk
+from dataops_core.bounded import LINE, Malformed, load_object
 from dataops_core.config import AuditSettings, ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
-from dataops_core.transport.bounded import LINE, Malformed, load_object
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
     from dataops_core.actions.sql import Classification
@@ -94,7 +94,8 @@ class ActionPolicy:
         Raises:
             ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
         """
-        from dataops_core.actions.sql import one_statement, without_secrets  # noqa: PLC0415 - brings the SQL grammar
+        from dataops_core.actions.sql import one_statement  # noqa: PLC0415 - brings the SQL grammar
+        from dataops_core.sql.secrets import without_secrets  # noqa: PLC0415 - as above
 
         risk = SqlRisk.UNKNOWN
         entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}

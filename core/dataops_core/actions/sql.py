@@ -7,7 +7,6 @@ database. Text that is not a statement of the grammar never counts as reading.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +15,7 @@ from dataops_core.actions.risk import SqlRisk
 from dataops_core.errors import ActionRefused
 from dataops_core.sql.scan import RESERVED, statements
 from dataops_core.sql.syntax import MAX_CHARACTERS, MAX_TOKENS, NotChecked, SyntaxProblem, check_syntax
-from dataops_core.sql.tokens import STRING, UNKNOWN, SqlToken, name_of, tokenize
+from dataops_core.sql.tokens import STRING, SqlToken, name_of, tokenize
 
 READING_TABLE_FUNCTIONS = frozenset(("sequence", "exclude_columns", "table_changes"))
 """Trino's table functions that only read, by their last name. Others, such as `query`, may pass text to a database."""
@@ -38,8 +37,6 @@ _WHY = {
     SqlRisk.DDL: "the statement changes tables, views or grants",
     SqlRisk.UNKNOWN: "the statement is not understood, so it may change data",
 }
-_LITERALS = frozenset((STRING, "unicode", "binary", "dollar"))
-_SECRET_WORD = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +85,6 @@ def assess_sql(statement: str, reading_functions: Collection[str] = ()) -> Class
 def classify_sql(statement: str, reading_functions: Collection[str] = ()) -> SqlRisk:
     """Return the risk of one statement, as `assess_sql` finds it."""
     return assess_sql(statement, reading_functions).risk
-
-
-def without_secrets(statement: str) -> str:
-    """Return a statement for the audit: where it speaks of secrets, without any of its string literals."""
-    if not _SECRET_WORD.search(statement):
-        return statement
-    if len(statement) > MAX_CHARACTERS:
-        return "(not shown: it is too long to be scanned for secrets)"
-    shown, end = [], 0
-    for token in tokenize(statement):
-        if token.kind in _LITERALS or (token.kind == UNKNOWN and token.end - token.start > 1):
-            shown += [statement[end : token.start], "'***'"]
-            end = token.end
-    return "".join((*shown, statement[end:]))
 
 
 def _assess(statement: str, allowed: frozenset[str], *, nested: bool) -> Classification:

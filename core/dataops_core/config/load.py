@@ -14,11 +14,11 @@ from platformdirs import user_config_path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from dataops_core.bounded import LINE, Malformed, load_toml, read_text
 from dataops_core.config.base import TABLE_TAG, TEXT_TAG, Section
 from dataops_core.config.check import Kinds, contradictions, no_such
 from dataops_core.config.model import ContextSettings, Settings
 from dataops_core.errors import ConfigError
-from dataops_core.transport.bounded import LINE, Malformed, load_toml, read_text
 
 FILE_NAME = "dataops.toml"
 FILE_VARIABLE = "DATAOPS_CONFIG"

@@ -12,9 +12,9 @@ from enum import StrEnum
 
 from dataops_core.diagnostics.base import Report, Status, Step
 from dataops_core.health.text import duration
+from dataops_core.reasons import line
 from dataops_core.transport.credentials import Credential, certificate
 from dataops_core.transport.endpoints import Endpoint
-from dataops_core.transport.reasons import line
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """What OpenSSL says of an answer that is not TLS."""

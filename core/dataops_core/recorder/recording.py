@@ -21,15 +21,15 @@ import zstandard
 from platformdirs import user_state_path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from dataops_core.bounded import load_object
 from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
 from dataops_core.health.text import answers
 from dataops_core.plain import visible
+from dataops_core.reasons import line
 from dataops_core.systems.registry import registry
-from dataops_core.transport.bounded import load_object
 from dataops_core.transport.fields import as_number
-from dataops_core.transport.reasons import line
 
 APPLICATION_ID = 0x444F5053
 """Identifies a recording among SQLite files: `DOPS`."""

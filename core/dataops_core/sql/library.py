@@ -14,9 +14,9 @@ from pathlib import Path
 from platformdirs import user_data_path, user_state_path
 from pydantic import TypeAdapter
 
+from dataops_core.bounded import LINE, Malformed, loads, read_text
 from dataops_core.errors import DataopsError
 from dataops_core.plain import json_line
-from dataops_core.transport.bounded import LINE, Malformed, loads, read_text
 
 MOST = 2_000
 """Entries of the history that are kept; the oldest go."""
@@ -71,7 +71,7 @@ class History:
 
     def add(self, ran: Ran) -> None:
         """Keep a statement; raises LibraryFailed."""
-        from dataops_core.actions.sql import without_secrets  # noqa: PLC0415 - brings the SQL parser
+        from dataops_core.sql.secrets import without_secrets  # noqa: PLC0415 - brings the SQL parser
 
         if len(ran.statement) > LONGEST:
             return

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dataops_core.bounded import DEPTH, loads
 from dataops_core.errors import BadAnswer
-from dataops_core.transport.bounded import DEPTH, loads
 
 COSTLY = 0.2
 """Share of the whole plan's CPU from which a node is called costly."""

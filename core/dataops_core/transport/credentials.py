@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
+from dataops_core.bounded import LINE, loads
 from dataops_core.config import Secret, resolve_secret
 from dataops_core.errors import ConfigError
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import LINE, loads
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
 from dataops_core.transport.fields import Fields

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from dataops_core.transport.bounded import Malformed
+from dataops_core.bounded import Malformed
 
 T = TypeVar("T")
 

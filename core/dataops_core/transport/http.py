@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 
+from dataops_core.bounded import Malformed, loads
 from dataops_core.config import Secret, WebSettings, resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -16,7 +17,6 @@ from dataops_core.errors import (
     PermissionDenied,
     RequestRefused,
 )
-from dataops_core.transport.bounded import Malformed, loads
 from dataops_core.transport.problem import problem, text_of
 from dataops_core.transport.session import BODY_BYTES, WebSession
 

@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Mapping
 
-from dataops_core.transport.bounded import Malformed, loads
-from dataops_core.transport.reasons import line
+from dataops_core.bounded import Malformed, loads
+from dataops_core.reasons import line
 
 SIZE = 2**20
 """Bytes of a body that are read for its reason."""

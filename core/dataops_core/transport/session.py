@@ -15,13 +15,13 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from dataops_core.bounded import loads
 from dataops_core.config import TlsSettings
 from dataops_core.errors import BadAnswer, TimedOut, Unreachable
-from dataops_core.transport.bounded import loads
+from dataops_core.reasons import innermost, line
 from dataops_core.transport.connections import POOLS, Watch, too_large, watching
 from dataops_core.transport.deadlines import Deadline, TooLarge, of_request, within
 from dataops_core.transport.origin import OriginRule
-from dataops_core.transport.reasons import innermost, line
 from dataops_core.transport.tls import tls_context
 
 TIMEOUT = 8.0

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.resources import files
 
+from dataops_core.bounded import load_object
 from dataops_core.diagnostics.base import Status
 from dataops_core.errors import ClientError, ConfigError, NotFound, PermissionDenied
 from dataops_core.health.checks.unreachable import failure_of
-from dataops_core.transport.bounded import load_object
 
 JOB = ".*dataops.*"
 """Jobs that the rule of `DataopsExporterDown` watches; as in dashboards/alerts/rules.yml."""

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import requests
 from pydantic import ValidationError
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound
+from dataops_core.reasons import line
 from dataops_core.systems.airflow import sdk
 from dataops_core.systems.airflow.pool import SessionPool
 from dataops_core.systems.airflow.responses import (
@@ -43,10 +45,8 @@ from dataops_core.systems.airflow.responses import (
 )
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.transport import deadlines
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import refusal
-from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
 
 T = TypeVar("T")

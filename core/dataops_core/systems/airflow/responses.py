@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from dataops_core.transport.bounded import Malformed
+from dataops_core.bounded import Malformed
+from dataops_core.reasons import line
 from dataops_core.transport.fields import Fields
-from dataops_core.transport.reasons import line
 
 T = TypeVar("T")
 

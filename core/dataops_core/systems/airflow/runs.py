@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from dataops_core.bounded import Malformed
 from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.responses import read_items
 from dataops_core.systems.airflow.sdk import (
@@ -20,7 +21,6 @@ from dataops_core.systems.airflow.sdk import (
     DAGPatchBody,
     TaskInstanceApi,
 )
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
 from dataops_core.values import as_text
 

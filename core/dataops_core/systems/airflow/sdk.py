@@ -11,8 +11,8 @@ from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from dataops_core.bounded import loads
 from dataops_core.systems.lazy_imports import argument_checks_at_first_call
-from dataops_core.transport.bounded import loads
 
 if TYPE_CHECKING:
     from airflow_client.client.api.asset_api import AssetApi

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dataops_core.transport.bounded import Malformed
+from dataops_core.bounded import Malformed
 from dataops_core.transport.fields import as_number
 
 STATES = {0: "OK", 1: "WARNING", 2: "CRITICAL"}

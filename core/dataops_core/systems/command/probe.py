@@ -6,9 +6,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from dataops_core.bounded import Malformed, loads
 from dataops_core.config import resolve_secret
 from dataops_core.errors import BadAnswer
 from dataops_core.health.observation import Observation
+from dataops_core.reasons import line
 from dataops_core.systems.base import Clients
 from dataops_core.systems.command.details import CommandDetails
 from dataops_core.systems.command.nagios import STATES, read_plugin
@@ -16,8 +18,6 @@ from dataops_core.systems.command.program import Done, masked, run
 from dataops_core.systems.command.settings import CommandStage
 from dataops_core.systems.measured.document import values
 from dataops_core.systems.measured.observe import observe_values
-from dataops_core.transport.bounded import Malformed, loads
-from dataops_core.transport.reasons import line
 
 
 def observe_command(stage: CommandStage, clients: Clients) -> Observation:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataops_core.errors import BadAnswer, ConfigError, TimedOut
+from dataops_core.reasons import line
 from dataops_core.redaction import MASK
 from dataops_core.transport.deadlines import Deadline
-from dataops_core.transport.reasons import line
 
 INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE")
 """Variables of our environment that the program gets, besides `LC_…`; the others may be secrets."""

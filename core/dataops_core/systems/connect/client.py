@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound
 from dataops_core.systems.connect.responses import (
@@ -21,7 +22,6 @@ from dataops_core.systems.connect.responses import (
     read_version,
 )
 from dataops_core.systems.connect.settings import ConnectSettings
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import get_json
 

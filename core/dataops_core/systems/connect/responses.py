@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dataops_core.bounded import Malformed
+from dataops_core.reasons import line
 from dataops_core.redaction import redacted
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
-from dataops_core.transport.reasons import line
 
 STATES = ("RUNNING", "FAILED", "PAUSED", "STOPPED", "UNASSIGNED", "RESTARTING", "DESTROYED")
 """States of connectors and tasks."""

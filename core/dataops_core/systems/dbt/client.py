@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from dataops_core.bounded import SIZE, Malformed, loads
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound, TimedOut
 from dataops_core.systems.dbt.responses import (
@@ -24,7 +25,6 @@ from dataops_core.systems.dbt.responses import (
 )
 from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.object_prefix.store import Content, ObjectStore, Stamp
-from dataops_core.transport.bounded import SIZE, Malformed, loads
 
 MANIFEST, SOURCES = "manifest.json", "sources.json"
 SHARED = 2.0

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dataops_core.bounded import Malformed
+from dataops_core.reasons import line
 from dataops_core.redaction import redacted
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
-from dataops_core.transport.reasons import line
 
 SUPPORTED: Mapping[str, tuple[int, ...]] = {"run-results": (5, 6), "sources": (3,), "manifest": (11, 12)}
 """Versions of the artifacts' schemas: those of dbt 1.7 to 1.11."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound
 from dataops_core.systems.flink.responses import (
@@ -26,7 +27,6 @@ from dataops_core.systems.flink.responses import (
     read_vertices,
 )
 from dataops_core.systems.flink.settings import FlinkSettings
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.deadlines import within
 from dataops_core.transport.http import get_json
 

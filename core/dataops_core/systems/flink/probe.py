@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dataops_core.health.observation import Activity, Observation, ProgressSource
+from dataops_core.reasons import line
 from dataops_core.systems.flink.client import FlinkClient, JobReport
 from dataops_core.systems.flink.details import FlinkDetails, FlinkJobDetails
 from dataops_core.systems.flink.responses import Job, Range, Vertex, watermark
 from dataops_core.systems.flink.settings import FlinkJobStage
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import read_by_group
-from dataops_core.transport.reasons import line
 
 SHOWN = 5
 """Jobs that are named; the others are counted."""

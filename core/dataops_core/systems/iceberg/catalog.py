@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.config import resolve_secret, without_user_info
 from dataops_core.errors import ConfigError, NotFound
+from dataops_core.reasons import line
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.iceberg import sdk
 from dataops_core.systems.iceberg import table as iceberg_table
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.iceberg.store import store_error
 from dataops_core.transport import deadlines
-from dataops_core.transport.reasons import line
 from dataops_core.transport.tls import tls_context
 
 if TYPE_CHECKING:

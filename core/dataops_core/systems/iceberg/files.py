@@ -32,7 +32,7 @@ from pyiceberg.types import IcebergType, NestedField, StructType
 from pyiceberg.utils.concurrent import ExecutorFactory
 from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 
-from dataops_core.transport.bounded import loads
+from dataops_core.bounded import loads
 
 MANIFESTS_KEPT = 4096
 """Manifests of which the files' sizes are remembered, 8 bytes each."""

@@ -37,11 +37,11 @@ from dataops_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from dataops_core.reasons import line
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.server_properties import catalog_properties, store_properties
 from dataops_core.systems.iceberg.store import store_error
 from dataops_core.transport.http import refusal
-from dataops_core.transport.reasons import line
 from dataops_core.transport.session import GuardedAdapter, guard
 
 __all__ = [

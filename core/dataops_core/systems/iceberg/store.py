@@ -11,7 +11,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
-from dataops_core.transport.reasons import line
+from dataops_core.reasons import line
 
 _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (

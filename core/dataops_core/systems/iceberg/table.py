@@ -13,10 +13,10 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from dataops_core.errors import NotFound, QueryFailed
+from dataops_core.reasons import line
 from dataops_core.systems.iceberg.files import ByPath, FileWatch, TableFiles, signed, table_files
 from dataops_core.times import known, moment
 from dataops_core.transport.fields import as_count
-from dataops_core.transport.reasons import line
 from dataops_core.values import instant
 
 PROGRESS_PROPERTY = "dataops.progress-time"

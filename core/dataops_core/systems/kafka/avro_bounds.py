@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataops_core.transport.bounded import Malformed
+from dataops_core.bounded import Malformed
 from dataops_core.values import DEEPEST_SHOWN
 
 MOST_VALUES = 100_000

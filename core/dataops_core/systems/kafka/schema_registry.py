@@ -12,13 +12,13 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from dataops_core.bounded import LINE, Malformed, loads
 from dataops_core.config import WebSettings
 from dataops_core.errors import BadAnswer, ClientError, NotFound
 from dataops_core.json_text import dumps, parsed
-from dataops_core.transport.bounded import LINE, Malformed, loads
+from dataops_core.reasons import line
 from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import get_json
-from dataops_core.transport.reasons import line
 from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
 
 T = TypeVar("T")

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
 
-import jmespath
 from jmespath.exceptions import JMESPathError
 
 from dataops_core.errors import BadAnswer
+from dataops_core.reasons import line
 from dataops_core.systems.base import DoctorStep
+from dataops_core.systems.measured.expressions import compiled
 from dataops_core.systems.measured.settings import DocumentStage, expressions
-from dataops_core.transport.reasons import line
-
-EXPRESSION_MAX = 2000
-"""Characters of an expression."""
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> Any:  # noqa: ANN401 - jmespath has no types
-    return jmespath.compile(text)
-
-
-def expression_problem(text: str) -> str | None:
-    """Return what is wrong with an expression; `None` for nothing."""
-    if len(text) > EXPRESSION_MAX:
-        return f"has more than {EXPRESSION_MAX} characters"
-    try:
-        _compiled(text)
-    except (JMESPathError, RecursionError, ValueError) as error:
-        return f"is not a JMESPath expression: {line(str(error) or type(error).__name__)}"
-    return None
 
 
 def values(stage: DocumentStage, document: object, where: str) -> dict[str, object]:
@@ -43,7 +22,7 @@ def values(stage: DocumentStage, document: object, where: str) -> dict[str, obje
     found: dict[str, object] = {}
     for key, text in expressions(stage).items():
         try:
-            found[key] = _compiled(text).search(document)
+            found[key] = compiled(text).search(document)
         except (JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise BadAnswer(f"{where}: the expression of {key} fails: {line(error)}") from error
     return found

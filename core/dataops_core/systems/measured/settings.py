@@ -60,7 +60,7 @@ def expressions(stage: DocumentStage) -> Mapping[str, str]:
 
 def document_problems(stage: DocumentStage, details: type[MeasuredDetails] = MeasuredDetails) -> Iterator[str]:
     """Yield what is wrong with a stage that is observed by a document, each line beginning with the key."""
-    from dataops_core.systems.measured.document import expression_problem  # noqa: PLC0415 - once a stage is checked
+    from dataops_core.systems.measured.expressions import expression_problem  # noqa: PLC0415 - once a stage is checked
 
     yield from progress_problems(stage.progress_time, stage.data_age, stage.lag_records)
     for key, text in expressions(stage).items():

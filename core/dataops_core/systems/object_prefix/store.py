@@ -22,9 +22,9 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.reasons import line
 from dataops_core.systems.object_prefix.settings import StoreSettings
 from dataops_core.transport.deadlines import Deadline
-from dataops_core.transport.reasons import line
 
 T = TypeVar("T")
 SETTLED = 5.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataops_core.bounded import Malformed
 from dataops_core.errors import BadAnswer
 from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.systems.prometheus.responses import Alert, read_active, read_data, read_firing
 from dataops_core.systems.prometheus.settings import AlertsSettings
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.http import get_json
 
 PATHS = {"prometheus": "/api/v1/alerts", "alertmanager": "/api/v2/alerts?active=true&silenced=false&inhibited=false"}

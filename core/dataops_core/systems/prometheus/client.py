@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import WebSettings, without_user_info
 from dataops_core.errors import BadAnswer
 from dataops_core.systems.prometheus.responses import (
@@ -28,7 +29,6 @@ from dataops_core.systems.prometheus.responses import (
     read_vector,
     read_version,
 )
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import get_json, post_json
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import without_user_info
+from dataops_core.reasons import line
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import Fields, as_number, objects
-from dataops_core.transport.reasons import line
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 STATES = ("firing", "pending", "inactive")

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dataops_core.bounded import Malformed, load_object, loads
 from dataops_core.errors import BadAnswer
+from dataops_core.reasons import line
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import Malformed, load_object, loads
 from dataops_core.transport.fields import MAX_COUNT, Fields, as_count
-from dataops_core.transport.reasons import line
 
 Offsets = Mapping[str, Mapping[int, int]]
 """End offsets (exclusive) of Kafka's sources by topic and partition."""

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import quote
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import WebSettings, without_user_info
 from dataops_core.errors import BadAnswer, DataopsError
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.fields import Fields, as_time, objects
 from dataops_core.transport.http import get_json

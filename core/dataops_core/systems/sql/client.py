@@ -20,9 +20,9 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.reasons import line
 from dataops_core.redaction import MASK, redacted
 from dataops_core.systems.sql.settings import DatabaseSettings
-from dataops_core.transport.reasons import line
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ import requests
 import trino
 from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
 
+from dataops_core.bounded import Malformed
 from dataops_core.config import resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -24,6 +25,7 @@ from dataops_core.errors import (
     QueryFailed,
     TimedOut,
 )
+from dataops_core.reasons import line
 from dataops_core.systems.trino.responses import (
     Node,
     QueryDetail,
@@ -42,9 +44,7 @@ from dataops_core.systems.trino.responses import (
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.systems.trino.stopping import stop_all
 from dataops_core.transport import deadlines
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.http import refusal
-from dataops_core.transport.reasons import line
 from dataops_core.transport.session import WebSession
 
 SOURCE = "dataops"

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from dataops_core.bounded import Malformed
 from dataops_core.errors import BadAnswer, NotFound, QueryFailed
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.systems.measured.observe import LastChange
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.times import known, moment
-from dataops_core.transport.bounded import Malformed
 from dataops_core.transport.fields import as_number
 
 AHEAD_MAX = timedelta(minutes=1)

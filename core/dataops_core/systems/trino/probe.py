@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dataops_core.bounded import Malformed
 from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.sql.scan import relation
@@ -17,7 +18,6 @@ from dataops_core.systems.trino.column import with_column_progress
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.responses import Node, ServerQuery, read_commits
 from dataops_core.systems.trino.settings import TrinoViewStage
-from dataops_core.transport.bounded import Malformed
 from dataops_core.values import instant
 
 WITHIN = 8.0

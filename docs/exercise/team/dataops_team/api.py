@@ -22,7 +22,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
-from dataops_core.transport.reasons import LONGEST, innermost, line
+from dataops_core.reasons import LONGEST, innermost, line
 
 ATTEMPTS = 5
 

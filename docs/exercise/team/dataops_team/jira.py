@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataops_core.errors import BadAnswer, NotFound
-from dataops_core.transport.reasons import LONGEST
+from dataops_core.reasons import LONGEST
 from dataops_team.api import Api, texts
 from dataops_team.backlog import Item, State
 from dataops_team.issues import BULK, CATEGORY, LABEL, PROPERTY, content, issue, labels
