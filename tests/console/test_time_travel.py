@@ -172,7 +172,7 @@ async def test_what_does_not_follow_says_that_it_is_live(console: Console, past:
 
 
 async def test_where_nothing_is_recorded_is_said(console: Console) -> None:
-    console.monitor.not_recorded = "process 7 records into r.sqlite already"
+    console.monitor.not_recorded = "process 7 already records into r.sqlite"
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await live(console, pilot)
         await until_shown(console.app, lambda text: "not recording: process 7 records" in text, "why not")

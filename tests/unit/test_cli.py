@@ -212,7 +212,7 @@ def test_it_records_until_it_is_told_to_stop_and_reports(config: Path, tmp_path:
             assert "p: unknown:" in recorder.stderr.readline()
             second = subprocess.run([*program, "record"], capture_output=True, text=True, env=env, check=False)
             assert (second.returncode, second.stdout) == (2, "")
-            assert second.stderr == f"dataops: process {recorder.pid} records into {file} already\n"
+            assert second.stderr == f"dataops: process {recorder.pid} already records into {file}\n"
             recorder.send_signal(signal.SIGINT)
             said = recorder.stderr.read()
             assert recorder.wait(30) == 0
