@@ -173,6 +173,7 @@ def test_a_silence_keeps_the_test_alert_from_its_receiver(
 def test_another_job_and_rules_that_are_missing(
     platform: Platform, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    until_well(capsys, "--url", platform.prometheus)  # else the exporter may not have been scraped yet
     found = told(capsys, "--url", platform.prometheus, "--job", "exporter-of-orders")
     assert found["target"]["result"] == "failed"
     assert "the exporter's job is dataops-exporter" in found["target"]["detail"]

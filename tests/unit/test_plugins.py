@@ -43,14 +43,14 @@ from dataops_core.config import context_of
 from dataops_core.monitor import Monitor
 from dataops_core.recorder.recorder import Recorder
 from dataops_core.systems.registry import load_settings
-from dataops_exporter.collector import Seen, snapshot_samples
+from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 settings = load_settings(sys.argv[1])
 monitor = Monitor(settings)
 snapshot = monitor.once()
 recorder = Recorder(__import__("pathlib").Path(sys.argv[2]), "here", monitor.pipelines, 5.0, settings.recorder)
 assert recorder.write(snapshot)
 recorder.close()
-for metric, labels, number in snapshot_samples(Seen(snapshot, monitor.pipelines, settings.exporter, timedelta(1))):
+for metric, labels, number in snapshot_samples(ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1))):
     print(metric.name, *labels, number, sep="|")
 """
 
