@@ -84,7 +84,7 @@ def config(tmp_path: Path) -> Path:
 def run(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_STATE_HOME": str(site.parent)}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=100)
 
 
 def dataops(site: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
