@@ -295,7 +295,7 @@ def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:
     ("properties", "layer", "mend"),
     [
         ({"ssl_ca_location": "other"}, Layer.TLS, 'set the CA that signed it: kafka.properties."ssl.ca'),
-        ({"security_protocol": "SASL_PLAINTEXT"}, Layer.PROTOCOL, f"It speaks TLS at port {SCRAM}: set"),
+        ({"security_protocol": "SASL_PLAINTEXT"}, Layer.PROTOCOL, f"Port {SCRAM} uses TLS: set"),
         ({"sasl_password": "wrong"}, Layer.AUTHENTICATION, "Renew the credentials of kafka"),
     ],
     ids=["tls", "protocol", "authentication"],  # a port in an id would differ between the workers
