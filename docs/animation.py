@@ -40,7 +40,7 @@ async def frames(recording: Recording) -> AsyncIterator[str]:
 
         async def at(index: int) -> None:
             async with asyncio.timeout(30):
-                while app.looked_at is None or app.looked_at.index != index:
+                while app.shown_past is None or app.shown_past.index != index:
                     await pilot.pause(0.02)
             await pilot.pause()
 
