@@ -50,7 +50,8 @@ snapshot = monitor.once()
 recorder = Recorder(__import__("pathlib").Path(sys.argv[2]), "here", monitor.pipelines, 5.0, settings.recorder)
 assert recorder.write(snapshot)
 recorder.close()
-for metric, labels, number in snapshot_samples(ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1))):
+served = ServedSnapshot(snapshot, monitor.pipelines, settings.exporter, timedelta(1))
+for metric, labels, number in snapshot_samples(served):
     print(metric.name, *labels, number, sep="|")
 """
 
