@@ -175,7 +175,7 @@ async def test_where_nothing_is_recorded_is_said(console: Console) -> None:
     console.monitor.not_recorded = "process 7 already records into r.sqlite"
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await live(console, pilot)
-        await until_shown(console.app, lambda text: "not recording: process 7 records" in text, "why not")
+        await until_shown(console.app, lambda text: "not recording: process 7 already records" in text, "why not")
         await pilot.press("left_square_bracket")
         text = await until_shown(console.app, lambda text: "nothing is recorded" in text, "the notice")
         assert "LIVE" in text.splitlines()[0]
