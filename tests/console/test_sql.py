@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.console.conftest import SIZES, Console, FakeQuery, make_console, settings
+from tests.console.conftest import SIZES, Console, FakeQuery, FakeTrino, make_console, settings
 from tests.screen import FREEZE, heartbeat, shown, type_at_once, until_shown
 
 from dataops_core.errors import QueryFailed, Unreachable
+from dataops_core.systems.clients import Clients
 from dataops_tui import query_session
 from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.screens.sql import SqlScreen
@@ -530,3 +531,21 @@ async def test_the_completions_close_when_the_statement_runs(console: Console) -
         await until_shown(console.app, lambda text: "1 rows" in text, "its row")
         await pilot.pause()
         assert not screen.pane.query_one(Completions).display, "a statement that a command brings asks for none"
+
+
+async def test_statements_that_wait_do_not_run_in_another_trino(tmp_path: Path) -> None:
+    etl = {"system": "trino", "url": "http://etl"}
+    console, other = make_console(tmp_path, settings(components={"etl": etl})), FakeTrino("http://etl")
+    console.monitor.clients = Clients(trino=console.trino, etl=other)
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        screen = await open_sql(console, pilot)
+        screen.pane.editor.text = "SELECT 1; SELECT 2"
+        screen.pane.run_all()
+        await until_shown(console.app, lambda _: console.trino.asked == ["SELECT 1"], "the first statement")
+        console.app.run_command("component etl")
+        await until_shown(console.app, lambda text: "sql on etl" in text, "the other Trino")
+        console.trino.next.go.set()
+        await until_shown(console.app, lambda text: "another Trino is shown now" in text, "why the second did not run")
+        assert not screen.pane.session.busy
+    assert console.trino.asked == ["SELECT 1"]
+    assert other.asked == []

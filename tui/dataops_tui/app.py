@@ -21,6 +21,7 @@ from dataops_core.health.events import Event, changes
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.plain import encodable
 from dataops_tui.background import in_background
+from dataops_tui.base import ConsoleScreen
 from dataops_tui.browser import has_window
 from dataops_tui.dialogs.command import Command, CommandPrompt
 from dataops_tui.dialogs.help import HelpScreen
@@ -338,7 +339,11 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
         async def show() -> None:
             # A topic or a DAG that is open belongs to the component that was shown before.
-            while len(self.screen_stack) > 1 and getattr(self.screen, "COMPONENT", None) == kind:
+            while (
+                isinstance(shown := self.screen, ConsoleScreen)
+                and kind == shown.COMPONENT
+                and len(self.screen_stack) > 1
+            ):
                 await self.pop_screen()
             self._load()
 

@@ -86,6 +86,8 @@ class SqlPane(Vertical):
         self.session = QuerySession()
         self._text = ""
         """What stood in the editor when the statements were chosen."""
+        self._trino: TrinoClient | None = None
+        """Runs the statements; none of them runs in another one that is chosen meanwhile."""
 
     @property
     def console(self) -> Console:
@@ -151,13 +153,21 @@ class SqlPane(Vertical):
             self.say("there is no statement", "red")
         else:
             self.session.queue(chosen)
+            self._trino = self.console.clients.trino
             self._text = self.editor.text
             self._run_next()
 
+    def _same_trino(self) -> TrinoClient | None:
+        """Return the Trino that the statements are for; run none of them where the console shows another one by now."""
+        if self._trino is not None and self.console.clients.trino is self._trino:
+            return self._trino
+        self._leave_off()
+        self.say("another Trino is shown now: the statements that were left did not run", "red")
+        return None
+
     def _run_next(self) -> None:
-        trino, policy = self.console.clients.trino, self.console.policy
+        trino, policy = self._same_trino(), self.console.policy
         if trino is None:
-            self._leave_off()
             return
         chosen = self.session.next()
 
@@ -168,9 +178,8 @@ class SqlPane(Vertical):
 
     @on(Classified)
     def _confirm(self, message: Classified) -> None:
-        trino, statement, found = self.console.clients.trino, message.statement.text, message.classification
+        trino, statement, found = self._same_trino(), message.statement.text, message.classification
         if trino is None:
-            self._leave_off()
             return
         word = self.console.policy.confirmation(found.risk)
         if not self.session.accepts(statement, found, confirmable=word is not None):
@@ -184,10 +193,10 @@ class SqlPane(Vertical):
         title = f'{found.why[:1].upper()}{found.why[1:]} in the context "{self.console.context_name}"'
 
         def confirmed(typed: str | None) -> None:
-            if typed is not None:
-                self._start(trino, statement, typed)
-            else:
+            if typed is None:
                 self._leave_off()
+            elif self._same_trino() is not None:
+                self._start(trino, statement, typed)
 
         self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
 
@@ -284,12 +293,10 @@ class SqlPane(Vertical):
             self._ask_why(*waiting)
 
     def _ask_why(self, number: int, query_id: str) -> None:
-        trino = self.console.clients.trino
-        if trino is None:
-            return
+        trino = self._trino
 
         def work() -> None:
-            queries = trino.queries()
+            queries = trino.queries() if trino is not None else ()
             reasons = [query.why_waiting(queries) for query in queries if query.query_id == query_id]
             self.post_message(WhyQueued(number, "".join(reasons)))
 
