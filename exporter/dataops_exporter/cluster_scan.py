@@ -63,7 +63,7 @@ class ClusterScan:
     def __init__(self, name: str, target: str, ask: Callable[[], ScanResult], every: float) -> None:
         self.name = name
         self.part = ExpositionPart()
-        """Return the newest cluster scan's own metric families; none if it failed."""
+        """The newest cluster scan's own metric families; none if it failed."""
         self._every = every
         self._ask = ask
         self._stop = Event()

@@ -15,8 +15,8 @@ class DbtDetails(ComponentDetails):
     Attributes:
         command: The newest command that left results, such as `build`.
         command_ended: When it wrote them.
-        models: Models, seeds and snapshots of which a result is known.
-        tests: Tests of which a result is known.
+        models: Models, seeds and snapshots with a result.
+        tests: Tests with a result.
         failed: The first few models and tests that failed.
         unreadable: Why artifacts cannot be read.
     """
@@ -48,7 +48,7 @@ class DbtModelDetails(Details):
         skipped_for: What failed upstream, where it was skipped.
         query_id: The engine's id of the query of its newest run, such as Trino's.
         run_duration: Seconds that the newest successful run took.
-        tests: Tests of it of which a result is known.
+        tests: Its tests with a result.
         failed_tests: The first few of its tests that failed, each with what dbt says.
         warned_tests: Likewise those whose severity is `warn`.
         stale_source: The sources that it reads whose freshness is beyond `error_after`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from dataops_core.systems.base import Clients
@@ -28,7 +29,8 @@ def _project(draft: Draft, client: DbtClient, on: str | None) -> None:
         draft.note(f"{project.where}: there is no manifest, so no model is proposed")
         return
     tables = list(draft.stages())
-    stages = {node.unique_id: _model(draft, project, node, on) for node in _models(project.manifest)}
+    names = Counter(node.name for node in project.manifest.nodes.values() if node.kind in MODEL_KINDS)
+    stages = {node.unique_id: _model(draft, project, node, names, on) for node in _models(project.manifest)}
     for node in _models(project.manifest):
         stage = stages[node.unique_id]
         for parent in _read(project.manifest, node):
@@ -59,11 +61,8 @@ def _read(manifest: Manifest, node: Node) -> Iterator[Node]:
             yield parent
 
 
-def _model(draft: Draft, project: Project, node: Node, on: str | None) -> ProposedStage:
-    names = (
-        [each.name for each in project.manifest.nodes.values() if each.kind in MODEL_KINDS] if project.manifest else []
-    )
-    model = node.name if names.count(node.name) == 1 else node.unique_id
+def _model(draft: Draft, project: Project, node: Node, names: Counter[str], on: str | None) -> ProposedStage:
+    model = node.name if names[node.name] == 1 else node.unique_id
     own = {} if on is None else {"on": on}
     stage = draft.add(f"{on or ''}/{node.unique_id}", {"name": node.name, "kind": "dbt_model", "model": model, **own})
     ran = project.ran.get(node.unique_id)

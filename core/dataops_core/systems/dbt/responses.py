@@ -141,15 +141,20 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A `manifest.json`: the nodes by their unique ids."""
+    """A `manifest.json`.
+
+    Attributes:
+        nodes: By their unique ids.
+        tests: The tests of each node that has some: those declared at it, and those declared nowhere that read it.
+    """
 
     written: Written
     nodes: Mapping[str, Node]
+    tests: Mapping[str, tuple[str, ...]]
 
     def tests_of(self, node: str) -> tuple[str, ...]:
-        """Return the tests of a node: those declared at it, and those that are declared nowhere and read it."""
-        tests = (each for each in self.nodes.values() if each.kind in ("test", "unit_test"))
-        return tuple(t.unique_id for t in tests if node == t.attached or (t.attached is None and node in t.parents))
+        """Return the tests of a node."""
+        return self.tests.get(node, ())
 
 
 def read_run_results(found: object) -> RunResults:
@@ -181,7 +186,12 @@ def read_manifest(found: object) -> Manifest:
         inner = fields.require_inner(group) if group != "unit_tests" else fields.inner(group)
         for unique_id in inner.names():
             nodes[unique_id] = _node(unique_id, inner.require_inner(unique_id))
-    return Manifest(written, nodes)
+    tests: dict[str, list[str]] = {}
+    for node in nodes.values():
+        if node.kind in ("test", "unit_test"):
+            for tested in (node.attached,) if node.attached is not None else dict.fromkeys(node.parents):
+                tests.setdefault(tested, []).append(node.unique_id)
+    return Manifest(written, nodes, {tested: tuple(found) for tested, found in tests.items()})
 
 
 def _written(fields: Fields, kind: str) -> Written:

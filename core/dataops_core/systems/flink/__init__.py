@@ -51,14 +51,15 @@ def _observe(stage: FlinkJobStage, clients: Clients) -> Observation:
 def _diagnose(client: FlinkClient) -> Iterator[DoctorStep]:
     from datetime import UTC, datetime
 
+    from dataops_core.systems.flink.responses import newest_by_name
+
     now, overview = datetime.now(UTC), client.overview()
     yield DoctorStep(
         ok=overview.task_managers > 0,
         detail=f"TaskManagers: {overview.task_managers}, task slots: {overview.slots}, free: {overview.slots_free}",
         remedy=None if overview.task_managers else "Start the TaskManagers, or read their log.",
     )
-    jobs = client.jobs()
-    newest = {job.name: job for job in reversed(jobs)}
+    newest = newest_by_name(client.jobs())
     for job in newest.values():
         if job.state == "FAILED":
             yield DoctorStep(

@@ -10,7 +10,7 @@ from dataops_core.health.observation import Activity, Observation, ProgressSourc
 from dataops_core.reasons import line
 from dataops_core.systems.flink.client import FlinkClient, JobReport
 from dataops_core.systems.flink.details import FlinkDetails, FlinkJobDetails
-from dataops_core.systems.flink.responses import Job, Range, Vertex, watermark
+from dataops_core.systems.flink.responses import Job, Range, Vertex, newest_by_name, watermark
 from dataops_core.systems.flink.settings import FlinkJobStage
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import read_by_group
@@ -25,7 +25,7 @@ def observe_flink(client: FlinkClient) -> tuple[str, Observation]:
     """Return one line about a cluster, and what was observed of it."""
     now = datetime.now(UTC)
     overview, jobs = client.overview(), client.jobs()
-    newest = {job.name: job for job in reversed(jobs)}
+    newest = newest_by_name(jobs)
     failed = sorted(name for name, job in newest.items() if job.state == "FAILED")
     more = f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
     details = FlinkDetails(
@@ -145,7 +145,7 @@ def _of(report: JobReport, metric: str) -> Iterator[tuple[Vertex, Range]]:
 
 
 def _most(report: JobReport, metric: str) -> tuple[str | None, float | None]:
-    """Return the vertex of which a metric in milliseconds per second is largest, and that as a share."""
+    """Return the vertex with the largest value of a metric in milliseconds per second, and that value as a share."""
     known: Iterable[tuple[str, float]] = (
         (vertex.name, found.most) for vertex, found in _of(report, metric) if found.most is not None and found.most >= 0
     )

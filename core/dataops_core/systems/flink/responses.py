@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,7 +86,7 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure of a job, the newest ones of which Flink keeps.
+    """A failure of a job; Flink keeps the newest ones.
 
     Attributes:
         cause: The innermost cause of its trace, in one line without secrets.
@@ -120,6 +120,11 @@ def read_jobs(found: object) -> tuple[Job, ...]:
     """Return the jobs of `/jobs/overview`, the newest first."""
     jobs = [_job(each) for each in Fields(found).require_objects("jobs")]
     return tuple(sorted(jobs, key=lambda job: job.started_at.timestamp() if job.started_at else 0.0, reverse=True))
+
+
+def newest_by_name(jobs: Sequence[Job]) -> Mapping[str, Job]:
+    """Return the newest job of each name; the jobs come newest first."""
+    return {job.name: job for job in reversed(jobs)}
 
 
 def _job(fields: Fields) -> Job:

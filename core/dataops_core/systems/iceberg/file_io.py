@@ -11,7 +11,7 @@ from pyiceberg.typedef import EMPTY_DICT, Properties
 STORES = ("s3.", "client.", "gcs.", "adls.", "hdfs.")
 """How the properties begin that make a file system; a table's own have no part in it."""
 KEPT = 32
-"""File systems that are kept: one for each store and its credentials, some of which a catalog changes every hour."""
+"""File systems that are kept: one for each store and its credentials. A catalog may change credentials every hour."""
 
 
 class KeptFileIO(PyArrowFileIO):

@@ -31,7 +31,7 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
         progress_time=progress,
         progress_source=source if progress else None,
         position=table.records,
-        # A commit of upkeep is no progress.
+        # A commit of maintenance is no progress.
         advanced_at=stamped.at if stamped else table.committed_at,
         advances=tuple(Advance(c.at, c.progress_time, c.oldest, c.first) for c in table.commits),
         writer_change=_writer_change(table.writers),

@@ -10,6 +10,7 @@ from dataops_core.errors import BadAnswer
 from dataops_core.reasons import line
 from dataops_core.systems.base import DoctorStep
 from dataops_core.systems.measured.expressions import compiled
+from dataops_core.systems.measured.observe import value_steps
 from dataops_core.systems.measured.settings import DocumentStage, expressions
 
 
@@ -29,13 +30,6 @@ def values(stage: DocumentStage, document: object, where: str) -> dict[str, obje
 
 
 def steps(stage: DocumentStage, document: object, where: str) -> Iterator[DoctorStep]:
-    """Yield what each expression finds, for the doctor."""
-    for key, value in values(stage, document, where).items():
-        if value is None:
-            yield DoctorStep(
-                ok=None,
-                detail=f"{key}: the expression matches nothing",
-                remedy=f"Compare the expression of {key} with the document.",
-            )
-        else:
-            yield DoctorStep(ok=True, detail=f"{key}: found")
+    """Return what each expression finds, for the doctor."""
+    found = values(stage, document, where)
+    return value_steps(found, "the expression matches nothing", "Compare the expression of {key} with the document.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from threading import Lock
@@ -12,7 +12,7 @@ from dataops_core.errors import BadAnswer
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.health.text import count
 from dataops_core.reasons import line
-from dataops_core.systems.base import Clients
+from dataops_core.systems.base import Clients, DoctorStep
 from dataops_core.systems.measured.details import MeasuredDetails
 from dataops_core.systems.measured.settings import MeasuredStage
 from dataops_core.times import Unit, known, moment
@@ -91,6 +91,21 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
             labels=tuple(labels) or None,
         ),
     )
+
+
+def value_steps(found: Mapping[str, object], missing: str, remedy: str) -> Iterator[DoctorStep]:
+    """Yield which values were found, for the doctor.
+
+    Args:
+        found: The values by their keys; `None` for a missing one.
+        missing: Why one is missing.
+        remedy: What to do then, with `{key}`.
+    """
+    for key, value in found.items():
+        if value is None:
+            yield DoctorStep(ok=None, detail=f"{key}: {missing}", remedy=remedy.format(key=key))
+        else:
+            yield DoctorStep(ok=True, detail=f"{key}: found")
 
 
 def why_unknown(_stage: MeasuredStage, observation: Observation) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Literal
 
@@ -29,7 +29,19 @@ class MeasuredStage(StageSettings):
     """Records that may wait; no limit where not given."""
 
 
-class DocumentStage(MeasuredStage):
+class ExpressionStage(MeasuredStage):
+    """A stage that is observed by expressions; each kind documents them for its language."""
+
+    progress_time: str | None = None
+    data_age: str | None = None
+    pending_since: str | None = None
+    lag_records: str | None = None
+    position: str | None = None
+    status: str | None = None
+    labels: dict[str, str] = Field(default={})
+
+
+class DocumentStage(ExpressionStage):
     """A stage that is observed by expressions on a JSON document."""
 
     progress_time: str | None = None
@@ -52,7 +64,7 @@ VALUES = ("progress_time", "data_age", "pending_since", "lag_records", "position
 """What a document or a row can hold, besides labels."""
 
 
-def expressions(stage: DocumentStage) -> Mapping[str, str]:
+def expressions(stage: ExpressionStage) -> Mapping[str, str]:
     """Return the expressions of a stage by their keys; labels as `labels.NAME`."""
     own = {key: text for key in VALUES if (text := getattr(stage, key)) is not None}
     return own | {f"labels.{name}": text for name, text in stage.labels.items()}
@@ -62,9 +74,22 @@ def document_problems(stage: DocumentStage, details: type[MeasuredDetails] = Mea
     """Yield what is wrong with a stage that is observed by a document, each line beginning with the key."""
     from dataops_core.systems.measured.expressions import expression_problem  # noqa: PLC0415 - once a stage is checked
 
+    return expression_problems(stage, expression_problem, details)
+
+
+def expression_problems(
+    stage: ExpressionStage, problem: Callable[[str], str | None], details: type[MeasuredDetails] = MeasuredDetails
+) -> Iterator[str]:
+    """Yield what is wrong with a stage that is observed by expressions, each line beginning with the key.
+
+    Args:
+        stage: The stage.
+        problem: Returns what is wrong with one expression.
+        details: What probes observe of the stage; its names are taken.
+    """
     yield from progress_problems(stage.progress_time, stage.data_age, stage.lag_records)
     for key, text in expressions(stage).items():
-        wrong = expression_problem(text)
+        wrong = problem(text)
         if wrong is not None:
             yield f".{key}: {wrong}"
     if (stage.status is None) != (not stage.status_ok):

@@ -76,10 +76,10 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """By which it is seen whether an object was written again.
+    """Modification time and size; a new stamp means that the object was written again.
 
     Attributes:
-        at: As in `Found`.
+        at: As in `StoredObject`.
     """
 
     at: datetime | None

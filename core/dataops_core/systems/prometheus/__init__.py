@@ -20,7 +20,7 @@ from dataops_core.systems.base import (
 )
 from dataops_core.systems.measured.checks import CHECKS
 from dataops_core.systems.measured.details import MeasuredDetails
-from dataops_core.systems.measured.settings import label_problems, progress_problems
+from dataops_core.systems.measured.settings import expression_problems
 from dataops_core.systems.prometheus import checks
 from dataops_core.systems.prometheus.details import AlertsDetails
 from dataops_core.systems.prometheus.settings import (
@@ -52,16 +52,9 @@ def _problems(settings: AlertsSettings) -> Iterator[str]:
 
 
 def _stage_problems(stage: PrometheusQueryStage) -> Iterator[str]:
-    from dataops_core.systems.prometheus.expressions import expression_problem, expressions
+    from dataops_core.systems.prometheus.expressions import expression_problem
 
-    yield from progress_problems(stage.progress_time, stage.data_age, stage.lag_records)
-    for key, text in expressions(stage).items():
-        wrong = expression_problem(text)
-        if wrong is not None:
-            yield f".{key}: {wrong}"
-    if (stage.status is None) != (not stage.status_ok):
-        yield ": `status` and `status_ok` come together"
-    yield from label_problems(stage.labels, MeasuredDetails)
+    return expression_problems(stage, expression_problem)
 
 
 def _observe(stage: PrometheusQueryStage, clients: Clients) -> Observation:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dataops_core.errors import BadAnswer, RequestRefused
 from dataops_core.systems.base import DoctorStep
-from dataops_core.systems.measured.settings import VALUES
+from dataops_core.systems.measured.observe import value_steps
+from dataops_core.systems.measured.settings import expressions
 from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.systems.prometheus.responses import Sample
 from dataops_core.systems.prometheus.settings import PrometheusQueryStage
@@ -17,12 +18,6 @@ EXPRESSION_MAX = 2000
 _KEY = "dataops_key"
 _ROUNDED = {"lag_records": math.ceil, "position": math.floor}
 """Counts; what functions such as `increase` estimate has fractions."""
-
-
-def expressions(stage: PrometheusQueryStage) -> Mapping[str, str]:
-    """Return the expressions of a stage by their keys; labels as `labels.NAME`."""
-    own = {key: text for key in VALUES if (text := getattr(stage, key)) is not None}
-    return own | {f"labels.{name}": text for name, text in stage.labels.items()}
 
 
 def expression_problem(text: str) -> str | None:
@@ -51,16 +46,9 @@ def values(stage: PrometheusQueryStage, client: PrometheusClient) -> dict[str, o
 
 
 def steps(stage: PrometheusQueryStage, client: PrometheusClient) -> Iterator[DoctorStep]:
-    """Yield what each expression finds, for the doctor."""
-    for key, value in values(stage, client).items():
-        if value is None:
-            yield DoctorStep(
-                ok=None,
-                detail=f"{key}: the expression has no series",
-                remedy=f"Run the expression of {key} in Prometheus, and check that the exporter is scraped.",
-            )
-        else:
-            yield DoctorStep(ok=True, detail=f"{key}: found")
+    """Return what each expression finds, for the doctor."""
+    remedy = "Run the expression of {key} in Prometheus, and check that the exporter is scraped."
+    return value_steps(values(stage, client), "the expression has no series", remedy)
 
 
 def _joined(asked: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from dataops_core.config.base import ComponentSettings, WebSettings
-from dataops_core.systems.measured.settings import MeasuredStage
+from dataops_core.systems.measured.settings import ExpressionStage
 
 
 class AlertsSettings(ComponentSettings, WebSettings):
@@ -29,7 +29,7 @@ class AlertmanagerSettings(AlertsSettings):
     component: ClassVar[str] = "alertmanager"
 
 
-class PrometheusQueryStage(MeasuredStage):
+class PrometheusQueryStage(ExpressionStage):
     """A stage whose progress is in the metrics of a Prometheus."""
 
     kind: Literal["prometheus_query"]
