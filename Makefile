@@ -19,7 +19,7 @@ PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(C
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 # What `make test` leaves to targets of its own.
-SHORT := not long and not upkeep and not helm and not kube and not soak
+SHORT := not long and not maintenance and not helm and not kube and not soak
 
 .PHONY: help
 help: ## list the targets
@@ -38,7 +38,7 @@ test: quick fetch monitoring-tools ## all that CI runs: the quick tests, then co
 
 ##### Longer runs
 
-.PHONY: chaos monkey soak fuzz test-long upkeep helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos monkey soak fuzz test-long test-maintenance helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -54,8 +54,8 @@ fuzz: install ## every parser of outside data against random inputs for MINUTES 
 	$(PY) -m tests.hostile.fuzz --minutes $(MINUTES)
 test-long: install fetch monitoring-tools ## outages, kills, alerts and detection of excursions on the real components; half an hour
 	$(PY) -m pytest -m long
-upkeep: install fetch ## upkeep, replay and the quality officer's SQL on the real components
-	$(PY) -m pytest -m upkeep
+test-maintenance: install fetch ## maintenance, replay and the quality officer's SQL on the real components
+	$(PY) -m pytest -m maintenance
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
 bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
 	$(BENCH).pipeline
@@ -116,7 +116,7 @@ incident: install fetch ## record the incident that dataops-tui --replay shows: 
 .PHONY: pages publish
 pages: install ## write the team's pages as Confluence takes them (storage format), into .local/confluence
 	@$(TEAM) pages .local/confluence
-publish: install ## tell what would be changed in Jira and Confluence; with ARGS=--apply change it
+publish: install ## show what would change in Jira and Confluence; with ARGS=--apply change it
 	@$(TEAM) publish $(ARGS)
 
 ##### Development
@@ -180,12 +180,12 @@ check: install ## ruff, mypy --strict and the import contracts
 	.venv/bin/lint-imports
 	.venv/bin/lint-imports --config tests/packaging/acyclic.toml
 
-quick: install ## before each commit, in about two minutes: lint, types, contracts, and the tests that start nothing
+quick: install ## before each commit, in about three minutes: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
 	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
 
-fmt: install ## format, and mend what ruff can mend
+fmt: install ## format, and fix what ruff can fix
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 

@@ -537,7 +537,7 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Data files",
-            "Files of the current snapshot. A stream makes many small ones: upkeep brings the number down.",
+            "Files of the current snapshot. A stream makes many small ones: maintenance brings the number down.",
             by_table("dataops_iceberg_data_files"),
             unit="short",
         ),
@@ -552,7 +552,7 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Snapshots",
-            "That each table keeps; upkeep expires old ones.",
+            "That each table keeps; maintenance expires old ones.",
             by_table("dataops_iceberg_snapshots"),
             unit="short",
         ),
@@ -567,7 +567,7 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Delete files",
-            "Each reader has to apply them; upkeep writes them into the data.",
+            "Each reader has to apply them; maintenance writes them into the data.",
             by_table("dataops_iceberg_delete_files"),
             unit="short",
         ),

@@ -18,7 +18,7 @@ SOURCE_SNAPSHOT = "dataops.source-snapshot"
 """Commit property: the snapshot of the upstream table that the commit was made from."""
 
 TEN_YEARS_MS = 3653 * 24 * 3600 * 1000
-"""How long a tag is kept that somebody may have to answer for; upkeep expires no snapshot that a tag names."""
+"""How long a tag is kept that somebody may have to answer for; maintenance expires no snapshot that a tag names."""
 
 
 def open_catalog(settings: JobSettings) -> Catalog:
@@ -39,7 +39,7 @@ def open_catalog(settings: JobSettings) -> Catalog:
 
 
 def newest_with(table: Table, name: str) -> tuple[Snapshot, str] | None:
-    """Return the newest snapshot that carries a commit property, with its value; upkeep commits carry none."""
+    """Return the newest snapshot that carries a commit property, with its value; maintenance commits carry none."""
     snapshot = table.current_snapshot()
     while snapshot is not None:
         value = snapshot.summary.additional_properties.get(name) if snapshot.summary else None

@@ -26,7 +26,7 @@ STREAMED = {
     # A commit every few seconds leaves a metadata file each; keep the last hundred.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",
-    # Upkeep commits beside the stream; try again rather than fail.
+    # Maintenance commits beside the stream; try again rather than fail.
     "commit.retry.num-retries": "10",
 }
 MERGED = {"write.merge.mode": "merge-on-read", "commit.retry.num-retries": "10"}

@@ -60,7 +60,7 @@ def _is_of(process: psutil.Process, session: int) -> bool:
         return False
 
 
-@pytest.mark.upkeep
+@pytest.mark.maintenance
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     with benchmark(name, *SMALL[name]) as process:
@@ -69,7 +69,7 @@ def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     assert json.loads(out)
 
 
-@pytest.mark.upkeep
+@pytest.mark.maintenance
 def test_one_that_is_ended_stops_what_it_started() -> None:
     with benchmark("exporter", *SMALL["exporter"]) as process:
         deadline = time.monotonic() + 120

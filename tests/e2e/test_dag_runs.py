@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Stack, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.maintenance, pytest.mark.timeout(1800)]
 
 FIRST: dict[str, dict[str, Any]] = {
     "reconcile_logger_dumps": {},

@@ -1,4 +1,4 @@
-"""Upkeep and replay on the real store: nothing is lost or comes twice, and what a job or a tag needs stays."""
+"""Maintenance and replay on the real store: nothing is lost or comes twice, and what a job or a tag needs stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataops_pipeline.catalog import PROGRESS, newest_with, open_catalog
 from dataops_pipeline.jobs.land_readings import END_OFFSETS
 from dataops_pipeline.settings import JobSettings
 
-pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.maintenance, pytest.mark.timeout(900)]
 
 BATCHES = 4
 KILLED = """
@@ -64,7 +64,7 @@ def test_replay_moves_each_record_once_also_when_it_was_killed_between_its_commi
     assert stack.sql(RECORDS)[0] == {"records": landed, "places": landed}
 
 
-def test_upkeep_leaves_every_row_the_stamps_and_the_tags(stack: Stack, landed: int) -> None:
+def test_maintenance_leaves_every_row_the_stamps_and_the_tags(stack: Stack, landed: int) -> None:
     catalog = open_catalog(JobSettings.from_env(stack.env))
     bronze = catalog.load_table("bronze.readings")
     first = bronze.history()[0].snapshot_id

@@ -26,7 +26,7 @@ from tests.e2e.test_sql import job
 
 from dataops_pipeline.session import JVM_OPTIONS
 
-pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.maintenance, pytest.mark.timeout(900)]
 
 SPARK_HOME = Path(pyspark.__file__).parent
 MASTER, MASTER_UI, WORKER_UI = PORT_BASE + 181, PORT_BASE + 182, PORT_BASE + 183

@@ -15,7 +15,7 @@ from dataops_pipeline.settings import JobSettings
 from dataops_pipeline.tables import COLUMNS, EXCURSIONS, RECONCILIATION, RELEASES
 from dataops_pipeline.views import queries
 
-pytestmark = [pytest.mark.stack, pytest.mark.upkeep, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.maintenance, pytest.mark.timeout(600)]
 
 FILES = {query.name: ROOT / f"pipeline/dataops_pipeline/sql/{query.name}.sql" for query in queries()}
 DETERMINISTIC = ("worst_routes",)

@@ -1,4 +1,4 @@
-"""Upkeep: what may go and what must stay, worked out from metadata, and one table's failure is its own."""
+"""Maintenance: what may go and what must stay, worked out from metadata, and one table's failure is its own."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_dry_run_changes_nothing() -> None:
     assert trino.altered == []
 
 
-def test_upkeep_goes_through_all_steps_of_all_tables() -> None:
+def test_maintenance_goes_through_all_steps_of_all_tables() -> None:
     trino = Trino()
     assert maintain_all(trino, Options()) == "kept up 2 tables"
     steps = [one.split("EXECUTE ")[1].split("(")[0] for one in trino.altered]

@@ -786,7 +786,7 @@ def test_a_stage_that_is_not_there_is_told_apart_from_one_that_cannot_be_seen() 
     assert verdict.remedy is not None
 
 
-def test_what_is_at_risk_comes_before_what_is_behind_and_upkeep_after_it() -> None:
+def test_what_is_at_risk_comes_before_what_is_behind_and_maintenance_after_it() -> None:
     behind = observation("land", T0, progress_time=T0 - seconds(100), advanced_at=T0, lag_records=5)
     due = observation("silver", T0, figures={"delete_files": 5000})
     risk = observation("conform", T0, figures={"next_run_due": ago(600)})

@@ -283,7 +283,7 @@ def test_a_manifest_that_is_missing_is_told_as_what_it_is(append: Callable[..., 
         ({"metadata_bytes_max": 100}, "metadata-large", "its metadata file has"),
     ],
 )
-def test_upkeep_that_is_due(
+def test_maintenance_that_is_due(
     stage: dict[str, Any], check: str, says: str, append: Callable[..., Table], tmp_path: Path
 ) -> None:
     append(3)
@@ -352,6 +352,6 @@ def test_the_first_commit_of_all_is_known_as_such_until_it_has_expired(
 
     append(1)
     table = append(3, **{"dataops.progress-time": AT.isoformat()})
-    assert firsts() == [True, False, False], "what upkeep commits before is no advance"
+    assert firsts() == [True, False, False], "what maintenance commits before is no advance"
     table.maintenance.expire_snapshots().by_ids([s.snapshot_id for s in table.snapshots()[:2]]).commit()
     assert firsts() == [False, False]

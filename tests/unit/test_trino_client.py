@@ -91,8 +91,8 @@ def test_a_query_is_ended_with_a_message_and_what_cannot_be_ended_is_said(
     server: TrinoServer, client: TrinoClient
 ) -> None:
     server.others = [listed("q_1", "RUNNING", "SELECT 1"), listed("q_2", "FINISHED", "SELECT 2")]
-    client.kill("q_1", "it blocks the upkeep")
-    assert server.killed == [("q_1", "it blocks the upkeep")]
+    client.kill("q_1", "it blocks the maintenance")
+    assert server.killed == [("q_1", "it blocks the maintenance")]
     with pytest.raises(QueryFailed):
         client.kill("q_2", "too late")
     with pytest.raises(NotFound):

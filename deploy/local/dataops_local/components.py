@@ -212,7 +212,7 @@ def _trino(layout: Layout) -> Program:
             "iceberg.rest-catalog.vended-credentials-enabled": "false",
             "iceberg.unique-table-location": "true",
             # Trino refuses to expire what is younger than 7 days; this stack lives for minutes or hours. Expiry is safe
-            # at any age, since upkeep itself keeps what a job still needs. An orphan is another matter: what a job has
+            # at any age, since maintenance keeps what a job still needs. An orphan is another matter: what a job has
             # written and not committed yet looks like one, so the floor is longer than any job may take.
             "iceberg.expire-snapshots.min-retention": "0s",
             "iceberg.remove-orphan-files.min-retention": "1h",

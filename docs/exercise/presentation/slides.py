@@ -313,7 +313,7 @@ def criteria(slide: Slide) -> None:
         ("In time", "An excursion is seen in seconds, and a logger is remembered between its readings."),
         ("Exact", "Nothing is lost and nothing counts twice, whatever dies in the middle."),
         ("Mendable", "Backfill, replay after a fix, and a late certificate restate the tables, with the same code."),
-        ("Provable", "What was known at release can be read two months later, by a name that upkeep spares."),
+        ("Provable", "What was known at release can be read two months later, by a name that maintenance spares."),
         ("Open", "Spark, Trino and Python read one copy. No engine owns the data."),
         ("One team", "A small team can run it at night: few engines, known failures, little special."),
     ]
@@ -374,12 +374,12 @@ def stores(slide: Slide) -> None:
         ("**Hudi**", "yyyppp", "**Provable.** Strongest in upserts by key from streams; the release of lots weighs more here"),
         ("**A warehouse**", "pyppny", "**Open.** Little to run, but one engine owns the only copy, and Spark's state stays outside of it"),
         ("**HDFS** for the files", "yyyypn", "**One team.** Falls with its NameNode, grows with compute; fast on own machines. Not tried here"),
-        ("**Iceberg on S3**", "yyyyyp", "**Chosen.** Tags, branches and hidden partitions, three engines on one catalog; its price is upkeep of small files"),
+        ("**Iceberg on S3**", "yyyyyp", "**Chosen.** Tags, branches and hidden partitions, three engines on one catalog; its price is maintenance of small files"),
     ])
     slide.rests_on("formats", "hdfs", "hdfs_falls")
     slide.notes(1.5, """
         The formats are close to each other, and each would hold the data. The release of a lot decided: we write to a branch,
-        audit it, publish it, and tag it, and a tag survives upkeep. Iceberg has both as a part of its specification, and
+        audit it, publish it, and tag it, and a tag survives maintenance. Iceberg has both as a part of its specification, and
         Spark, Trino and Python meet at one open catalog.
 
         A warehouse would be the least to run. It owns the only copy, and the stream's state stays outside.
@@ -454,11 +454,11 @@ def reasons(slide: Slide) -> None:
     cards = [
         ("Kafka", "Bursts of gateways that were offline; several readers; replay from any offset.", "blue"),
         ("Spark", "State of each logger that survives a crash; backfill of a year with the code of the stream.", "amber"),
-        ("Airflow", "Work with an order and a reason to run: conform, reconcile, assess, upkeep; forms for what is by hand.",
+        ("Airflow", "Ordered work: conform, reconcile, assess, maintain; forms for manual runs.",
          "amber"),
         ("Iceberg", "Commits that carry offsets, so exactly once; branches to audit; tags to prove.", "green"),
         ("S3", "Raw files of four makers, from anywhere by HTTP; grows without compute.", "green"),
-        ("Trino", "SQL for people over the same tables, without a copy; upkeep without starting Spark.", "blue"),
+        ("Trino", "SQL for people over the same tables, without a copy; maintenance without starting Spark.", "blue"),
         ("Python", "One language for jobs, DAGs, console and exporter; one team reads it all.", "muted"),
         ("Prometheus", "Promises as burn rates; one alert for one cause; dashboards as code.", "muted"),
     ]
@@ -564,7 +564,7 @@ def scale(slide: Slide) -> None:
                 centred=range(1, 5))
     slide.text(8.2, TOP, 4.5, 0.34, "What gives way first", size=16, bold=True, colour="bright")
     steps = [
-        ("{load_10}", "small files: upkeep must run hourly, and does", "amber"),
+        ("{load_10}", "small files: maintenance must run hourly, and does", "amber"),
         ("{load_10}", "the MERGE of conform: sort silver by logger, run less often", "amber"),
         ("{load_100}", "assess reads all of silver: make it incremental", "red"),
         ("{load_100}", "state is no memory any more: RocksDB, running summaries", "red"),
@@ -646,7 +646,7 @@ def layout(slide: Slide) -> None:
     slide.notes(0.5, """
         SQL is as fast as the layout lets it be. Partitioned by day, a query of one day opens {by_day_day} of the bytes in place
         of {plain_day}, and writing takes {by_day_write} times as long. By hour it opens the same, in {hour_files} files. Sorting
-        pays for readers, so compaction should do it, not the stream. Upkeep took {upkeep_before} files to {upkeep_after} beside
+        pays for readers, so compaction should do it, not the stream. Maintenance took {maintenance_before} files to {maintenance_after} beside
         the running stream.
     """)
 
@@ -699,7 +699,7 @@ def pros_and_cons(slide: Slide) -> None:
         "**Names the cause**, upstream first, with evidence and remedy",
         "**Exact in its tables**: offsets travel in the commits, and it held under kills",
         "**No agent**, and metadata only: nothing to install at the systems",
-        "**Proof by tag**, kept for {tag_years}, spared by upkeep",
+        "**Proof by tag**, kept for {tag_years}, spared by maintenance",
         "**One code** for stream, replay and backfill",
         "**Real on a laptop**: first record {first_record} after a warm start, {memory} of memory, no containers",
     ]
@@ -708,7 +708,7 @@ def pros_and_cons(slide: Slide) -> None:
         "**Spark on one machine only**: a cluster of one worker, in a test",
         "**No Grafana seen**: dashboards typed and drawn, not opened in it",
         "**Costs CPU**: landing takes in {landed_ratio} of what plain reading does, aim {landed_aim}",
-        "**Small files**: {commits_a_day} commits a day need upkeep from the first day",
+        "**Small files**: {commits_a_day} commits a day need maintenance from the first day",
         "**Much to run**: five systems and the JVM; one catalog is a single point of failure",
     ]
     for x, heading, lines, colour in ((MARGIN, "For", good, "green"), (MARGIN + 6.18, "Against", bad, "amber")):
@@ -723,8 +723,8 @@ def pros_and_cons(slide: Slide) -> None:
         colleague breaks it on the first day.
 
         Against it, plainly: it has been installed on no OpenShift cluster. Spark has run on one machine only, as a cluster of one worker. No Grafana was at hand.
-        Three aims of performance are missed, and you have seen by how much. Small files need upkeep from the first day: it took
-        {upkeep_time} for ten tables beside the stream. And five systems are much to run; for a team that needs only landing, a
+        Three aims of performance are missed, and you have seen by how much. Small files need maintenance from the first day: it took
+        {maintenance_time} for ten tables beside the stream. And five systems are much to run; for a team that needs only landing, a
         Connect sink is the better answer.
 
         We say audit trail, and never compliant.
@@ -789,7 +789,7 @@ def roles(slide: Slide) -> None:
         ["role", "responsible for", "objective, measured by"],
         ["**Data engineer**", "the pipeline: streaming and batch jobs, tables, their tests", "exactly once; data age"],
         ["**On call**", "the running pipeline tonight: see, decide, act, write down", "time to the named cause, to recovery"],
-        ["**Platform engineer**", "Kafka, Trino, Airflow, store, catalog; capacity; the chart", "components answer; upkeep on time"],
+        ["**Platform engineer**", "Kafka, Trino, Airflow, store, catalog; capacity; the chart", "components answer; maintenance on time"],
         ["**Monitoring engineer**", "metrics, alerts, runbooks, the central Prometheus", "pages that were not one cause"],
         ["**Quality officer**, customer", "the verdict on each shipment, the release of lots", "doubted lots; proofs in one query"],
         ["**Dispatcher**, customer", "the boxes that are still on the ground", "boxes saved after an alert"],
@@ -934,9 +934,9 @@ def answers_storage(slide: Slide) -> None:
     _answers(slide, "Questions about SQL, tables and storage", [
         ("How much does partitioning matter?", "By day, one day takes {range_time} of the time of all; hidden behind a function, {hidden_time} times. Small files take {small_time} times."),
         ("S3 or HDFS for raw files?", "S3: cost without compute, access by HTTP, strong consistency. HDFS wins in throughput on own machines. Not tried here."),
-        ("How much do small files cost?", "{small_bytes} bytes a reading in small files, {large_bytes} in large ones. Upkeep took {upkeep_before} files to {upkeep_after}."),
+        ("How much do small files cost?", "{small_bytes} bytes a reading in small files, {large_bytes} in large ones. Maintenance took {maintenance_before} files to {maintenance_after}."),
         ("Is the catalog a single point of failure?", "Yes. Commits wait while it is away, and nothing is lost. In production take one with several processes."),
-        ("Why Trino, when Spark has SQL?", "One engine for people, without a session each, and upkeep without Spark. Warm, Spark takes {trino_spark} as long for an average."),
+        ("Why Trino, when Spark has SQL?", "One engine for people, without a session each, and maintenance without Spark. Warm, Spark takes {trino_spark} as long for an average."),
         ("A new field appears. What stops?", "Nothing. The reading counts, the column is added when the job starts, older rows have null."),
     ], rests_on=("hdfs", "hdfs_falls", "catalog_single", "why_trino", "new_field"))
 

@@ -95,7 +95,7 @@ def land(batch: DataFrame, epoch: int, query_id: str, topic_id: str, catalog: Ca
 def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
     """Return up to which offset (exclusive) of each partition a table has the topic's records.
 
-    From the newest commit that says so; upkeep spares it (see `maintain_tables`). Offsets of an earlier topic of the
+    From the newest commit that says so; maintenance keeps it (`maintain_tables`). Offsets of an earlier topic of the
     same name do not count.
     """
     found = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)

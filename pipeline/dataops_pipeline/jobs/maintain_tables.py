@@ -1,4 +1,4 @@
-"""Upkeep of the pipeline's tables, all of it in Trino: small files, manifests, old snapshots, orphan files.
+"""Maintenance of the pipeline's tables, all of it in Trino: small files, manifests, old snapshots, orphan files.
 
 A stream that commits every 5 seconds leaves 17,000 files, manifests and snapshots a day in each of its tables. What
 may not be expired is worked out here, because Trino knows nothing of it: the snapshots by which jobs find where they
@@ -186,7 +186,7 @@ def _why_kept(expiry: Expiry) -> str:
 
 
 def summary_line(state: State, expiry: Expiry) -> str:
-    """Return one line that says what a table is like and what its upkeep would do."""
+    """Return one line that says what a table is like and what its maintenance would do."""
     return (
         f"{state.table}: {state.small_files} of {state.data_files} data files are small"
         f" ({state.small_bytes / 1e6:.1f} MB), {state.delete_files} delete files, {state.manifests} manifests,"
@@ -231,7 +231,7 @@ def read_state(execute: Execute, table: str, threshold_bytes: float) -> State:
 
 
 def maintain_table(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
-    """Do a table's upkeep; return the line that says what it did.
+    """Do a table's maintenance; return the line that says what it did.
 
     Raises:
         JobError: One of the statements failed for good; what came before it is done.
@@ -273,12 +273,12 @@ def maintain_table(execute: Execute, state: State, options: Options, sources: fr
 
 
 def maintain(settings: JobSettings) -> str:
-    """Do the upkeep of the tables that were asked for; raises JobError at the end where one of them failed."""
+    """Do the maintenance of the tables that were asked for; raises JobError at the end where one of them failed."""
     return maintain_all(connect(settings), Options.from_env())
 
 
 def maintain_all(execute: Execute, options: Options) -> str:
-    """Do the upkeep, table by table; see maintain()."""
+    """Do the maintenance, table by table; see maintain()."""
     listed = ", ".join(f"'{name}'" for name in NAMESPACES)
     existing = [
         f"{schema}.{name}"

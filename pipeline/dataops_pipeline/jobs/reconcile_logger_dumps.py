@@ -2,7 +2,7 @@
 
 The files are fetched and read in parallel on the executors; one that cannot be read is set aside whole, with why.
 Three tables are written, the list of files last: a job that ends half-way does the same again, and adds nothing twice.
-The filling is upkeep, not progress: its commit carries no progress time.
+The filling is maintenance, not progress: its commit carries no progress time.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ QUERY_ID, EPOCH_ID = "dataops.query-id", "dataops.epoch-id"
 def landed_epoch(known: Table, query_id: str) -> int:
     """Return the newest batch of a query that a table has; -1 where it has none.
 
-    Read from the catalog's metadata; upkeep keeps the newest snapshot that says so, however old (`maintain_tables`).
+    Read from the catalog's metadata; maintenance keeps the newest snapshot that says so (`maintain_tables`).
     """
     snapshot = known.current_snapshot()
     while snapshot is not None:
