@@ -120,13 +120,14 @@ def test_the_status_page_tells_each_day_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.programs
-def test_each_day_of_the_history_has_a_status_page() -> None:
+def test_each_past_day_of_the_history_has_a_status_page() -> None:
     done = subprocess.run(
         ["git", "log", "--format=%ad", "--date=short"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode != 0 or not (ROOT / ".git").exists():
         pytest.skip("no git history here, as in a source archive: the days on which there was work are not known")
-    assert set(done.stdout.split()) <= {path.stem for path in TEAM.glob("status/[0-9]*.md")}
+    past = sorted(set(done.stdout.split()))[:-1]  # the newest day may go on: its page is written when it ends
+    assert set(past) <= {path.stem for path in TEAM.glob("status/[0-9]*.md")}
 
 
 def test_no_task_was_done_on_a_day_without_a_status_page() -> None:

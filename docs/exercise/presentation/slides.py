@@ -79,7 +79,7 @@ def opening(slide: Slide) -> None:
 
 def one_question(slide: Slide) -> None:
     """What the product is."""
-    slide.title("One look at every system, four ways to read it")
+    slide.title("One snapshot of every system, four ways to read it")
     _lead(slide, "It reads what the systems keep anyway. Nothing is installed in them; jobs may stamp commits.")
     systems = [
         ("Kafka", "watermarks, groups"),
@@ -278,7 +278,7 @@ def promises(slide: Slide) -> None:
     slide.title("Five promises that a solution has to keep")
     _lead(slide, "Objectives of the scenario, each with the place where it is measured.")
     tiles = [
-        ("{promise_excursion}", "until an excursion is told, from its reading's arrival", "end-to-end test"),
+        ("{promise_excursion}", "until an excursion is reported, from its reading's arrival", "end-to-end test"),
         ("{promise_age}", "at the most is the age of what the quality officer reads", "metric, burn rates"),
         ("{promise_named}", "until a stuck stage is named", "end-to-end test"),
         ("{promise_exact}", "readings lost, or counted twice", "end-to-end test"),
@@ -755,7 +755,7 @@ def future(slide: Slide) -> None:
             "How fresh a view is, by the tables below it",
             "Kafka's share groups, once its client tells of them",
             "Protobuf with a schema registry in the peek",
-            "A survey of Kafka from {survey_ratio} of kminion's time to half",
+            "A scan of Kafka from {survey_ratio} of kminion's time to half",
             "HDFS as the store of raw files, tried and measured",
         ]),
     ]
@@ -805,9 +805,9 @@ def roles(slide: Slide) -> None:
 
 
 def responsibilities(slide: Slide) -> None:
-    """Who does, answers, is asked, is told; and on call."""
+    """Who does, answers, is consulted, is informed; and on call."""
     slide.title("Who does what, and what on call means")
-    _lead(slide, "R does it, A answers for it, C is asked, I is told.")
+    _lead(slide, "R does it, A is accountable, C is consulted, I is informed.")
     rows = [
         ["", "engineer", "on call", "platform", "monitoring", "quality", "owner"],
         ["a stage is stuck at night", "C", "**R, A**", "C", "I", "I", "I"],
@@ -826,7 +826,7 @@ def responsibilities(slide: Slide) -> None:
     slide.text(10.05, TOP + 0.64, 2.55, 3.7, [
         "**A page carries a check id** and a runbook",
         "**Look before acting**: verdict, evidence, since when",
-        "**Act through the gate**: shown, confirmed, audited",
+        "**Act through the policy**: shown, confirmed, audited",
         "**Over** is when a canary has arrived",
         "**Review** within two working days, without blame",
     ], size=15, gap=9)
@@ -865,7 +865,7 @@ def demo(slide: Slide) -> None:
         ["break", "`make stop NAME=land_readings`", "Within {stuck_within}: ✖ critical, and which stage is stuck"],
         ["look", "`j`, Enter, then `:kafka logger-readings`", "The topic still grows: the data is in Kafka, not in the table"],
         ["ask", "`dataops probe; echo $?`", "The same verdict without a screen; the exit code says critical"],
-        ["mend", "`make start NAME=land_readings`", "A time by which it will have caught up; then ● caught up"],
+        ["fix", "`make start NAME=land_readings`", "A time by which it will have caught up; then ● caught up"],
         ["rewind", "`[` and `{{`, then Esc", "Back to the moment it got stuck; nothing can be changed there"],
         ["prove", "`:sql`, a lot's release by tag", "What was known at release, beside what is known today"],
         ["close", "`dataops report --since 30m`", "The incident as Markdown, for the review"],
@@ -910,7 +910,7 @@ def answers_product(slide: Slide) -> None:
     _answers(slide, "Questions about the product", [
         ("How do you know stuck from idle?", "Its input advances and its output does not. Without new input it is idle. Both are pure functions of two snapshots."),
         ("What if the monitor itself cannot see?", "Then the stage is unknown, never green. A figure older than a minute counts as none."),
-        ("Can a mistake in the console hurt production?", "Every change passes one gate: policy, preview, confirmation, audit. SQL is classified by its syntax tree."),
+        ("Can a mistake in the console hurt production?", "Every change passes one policy: preview, confirmation, audit. SQL is classified by its syntax tree."),
         ("Why a terminal?", "It runs where the engineer is at night: behind ssh, in a pod, on a bad line. A web page is one option away, read-only."),
         ("What does looking cost the systems?", "Metadata, no table scans. Manifests are remembered; Trino's coordinator is asked, seldom."),
         ("Who wakes me, and how often?", "One page for one cause. A test stops a job on the real stack and counts what the receiver gets."),
