@@ -1,18 +1,18 @@
-"""One tree of errors.
+"""The tree of errors.
 
 DataopsError
-├── ConfigError            the settings are wrong: what, where, and the fix
-├── ClientError            a component did not do what was asked
-│   ├── Unreachable        no connection: refused, no route, name unknown
+├── ConfigError            the settings are wrong
+├── ClientError            a request to a component failed
+│   ├── Unreachable        no connection: refused, no route, unknown host name
 │   ├── TimedOut           no response within the deadline
-│   ├── AuthenticationFailed   it does not take our credentials (401)
-│   ├── PermissionDenied   it knows us, and we may not do that (403)
-│   ├── NotFound           the component answers, but has no such topic, table, DAG …
-│   ├── BadAnswer          the answer is not what the protocol says (HTML with 200, truncated JSON, …)
-│   │   └── RequestRefused it answers that what was asked is wrong (400, 409, 422)
-│   └── QueryFailed        Trino refused or failed a statement
+│   ├── AuthenticationFailed   the component rejected the credentials (401)
+│   ├── PermissionDenied   the user may not do that (403)
+│   ├── NotFound           the component has no such topic, table, DAG …
+│   ├── BadAnswer          the response violates the protocol (HTML with 200, truncated JSON, …)
+│   │   └── RequestRefused the component rejected the request as invalid (400, 409, 422)
+│   └── QueryFailed        Trino rejected a statement, or it failed
 ├── RecordingError         a recording cannot be written or read
-└── ActionRefused          the gate said no: read-only context, missing confirmation
+└── ActionRefused          the policy refused an action: read-only context, missing confirmation
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DataopsError(Exception):
 
     Args:
         message: What is wrong and where, in one line.
-        hint: The fix, in one line, where one is known.
+        hint: The fix, in one line, if known.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -42,14 +42,14 @@ class ConfigError(DataopsError):
 
 
 class ClientError(DataopsError):
-    """A component did not do what was asked."""
+    """A request to a component failed."""
 
     kind: str | None = None
-    """The error as a word, for findings; see `dataops_core.health.observation.ProbeResult`."""
+    """The `error_kind` of a probe that failed with it; see `dataops_core.health.observation.ProbeResult`."""
 
     @property
     def remedy(self) -> str | None:
-        """What to do about it, where its cause is known; else the remedy of its kind holds."""
+        """The fix, if the cause is known; else the remedy of its kind applies."""
         return self.hint
 
 
@@ -60,13 +60,13 @@ class Unreachable(ClientError):
 
 
 class TimedOut(ClientError):
-    """The component did not answer within the deadline."""
+    """The component sent no response within the deadline."""
 
     kind = "timed_out"
 
 
 class NoWorkers(TimedOut):
-    """The query waited for nodes that could work on it, and there were too few within the deadline."""
+    """The query waited for worker nodes, and too few joined within the deadline."""
 
 
 class AuthenticationFailed(ClientError):
@@ -76,7 +76,7 @@ class AuthenticationFailed(ClientError):
 
 
 class PermissionDenied(ClientError):
-    """The component knows us, and does not let us do that."""
+    """The component authenticated the user, but denies the request."""
 
     kind = "permission_denied"
 
@@ -88,24 +88,22 @@ class NotFound(ClientError):
 
 
 class BadAnswer(ClientError):
-    """The answer is not what the protocol says."""
+    """The response violates the protocol."""
 
     kind = "bad_answer"
 
 
 class RequestRefused(BadAnswer):
-    """The component answers that what was asked is wrong: a parameter, a state, a name."""
+    """The component rejected the request as invalid: a parameter, a state, a name."""
 
     @property
     def remedy(self) -> str | None:
-        """What to do about it."""
-        return (
-            self.hint or "Correct what it refuses in the settings; a version that is not supported may refuse it too."
-        )
+        """The fix; by default, the settings or the version may be wrong."""
+        return self.hint or "Correct the rejected value in the settings, and check that the version is supported."
 
 
 class QueryFailed(ClientError):
-    """A SQL statement was refused or failed."""
+    """Trino rejected a SQL statement, or it failed."""
 
 
 class RecordingError(DataopsError):
@@ -113,4 +111,4 @@ class RecordingError(DataopsError):
 
 
 class ActionRefused(DataopsError):
-    """The gate refused an action."""
+    """The policy refused an action."""

@@ -350,7 +350,7 @@ def test_a_line_longer_than_a_chunk_is_chained(audit: Path) -> None:
         (lambda lines: lines[1:], 0, "line 1 does not follow"),
         (lambda lines: [lines[1], lines[0], *lines[2:]], 0, "line 1 does not follow"),
         (lambda lines: [*lines[:2], b"hello\n", *lines[2:]], 2, "line 3 is not an audit entry"),
-        (lambda lines: [*lines[:-1], lines[-1][:-1]], 3, "line 4 is cut short"),
+        (lambda lines: [*lines[:-1], lines[-1][:-1]], 3, "line 4 is truncated"),
     ],
 )
 def test_tampering_is_found(audit: Path, damage: Any, intact: int, problem: str) -> None:

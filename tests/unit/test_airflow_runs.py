@@ -151,7 +151,7 @@ def test_a_backfill_is_asked_for_and_made_for_the_same_dates(airflow: Airflow) -
         ("2026-01-01", "first and the last date"),
         ("2026-01-02..2026-01-01", "ends before it begins"),
         ("yesterday..2026-01-01", '"yesterday" is not a date'),
-        ("2026-01-01..2026-01-02 all", '"all" is none of none, failed, completed'),
+        ("2026-01-01..2026-01-02 all", '"all" does not say which dates to rerun: use one of none, failed, completed'),
     ],
 )
 def test_what_is_no_backfill_is_refused(typed: str, said: str) -> None:

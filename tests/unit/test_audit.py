@@ -75,7 +75,7 @@ def test_a_change_that_keeps_the_chain_shows_against_the_head_file(path: Path, d
     path.write_bytes(damage(path))
     problem = audit.verify().problem
     assert problem is not None
-    assert "does not end as its head file" in problem
+    assert "does not match its head file" in problem
     audit.append({"n": 10})
     problem = audit.verify().problem
     assert problem is not None, "also once another line follows"
@@ -139,7 +139,7 @@ def test_a_chain_that_was_rewritten_has_no_signatures(path: Path, tmp_path: Path
     path.write_bytes(whole)
     audit.head_path.write_bytes(re.sub(rb'"lines": 4', b'"lines": 3', head))
     assert "not signed" in str(audit.verify().problem), "the head file is signed, too"
-    with pytest.raises(ActionRefused, match="move the audit file and its head file away"):
+    with pytest.raises(ActionRefused, match="move the audit file and its head file to another folder"):
         audit.append({"n": 5})
     audit.head_path.write_bytes(head)
     assert audit.verify().problem is None
@@ -233,7 +233,7 @@ def test_a_line_that_is_no_entry_is_named_whatever_is_in_it(path: Path, line: by
 def test_a_head_file_that_is_none_is_said(path: Path, head: bytes) -> None:
     audit = written()
     audit.head_path.write_bytes(head)
-    assert "is not a head file of an audit" in str(audit.verify().problem)
+    assert "is not the head file of an audit file" in str(audit.verify().problem)
     with pytest.raises(ActionRefused, match="is not a head file"):
         audit.append({"n": 5})
 

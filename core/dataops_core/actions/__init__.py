@@ -1,4 +1,4 @@
-"""What changes the world goes through one gate: policy, confirmation, audit."""
+"""Actions that change something: policy, confirmation and audit."""
 
 from dataops_core.actions.audit import AuditLog, AuditReport, default_audit_path
 from dataops_core.actions.backfill import Again, Backfill

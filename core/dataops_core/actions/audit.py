@@ -1,8 +1,8 @@
-"""The audit file: JSON lines, only ever appended, each with the SHA-256 of the line before it.
+"""The audit file: append-only JSON lines, each with the SHA-256 of the previous line.
 
-A line that is changed, removed or inserted later breaks the chain from there on. What the chain alone cannot show, a
-change at its end and a chain that was rewritten as a whole, shows against the anchors outside of the file: see
-`dataops_core.actions.audit_anchor` and docs/security.md.
+Changing, removing or inserting a line breaks the chain from there on. The chain alone cannot detect a change at its
+end, or a chain that was rewritten as a whole. Anchors outside of the file do: see `dataops_core.actions.audit_anchor`
+and docs/security.md.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from dataops_core.plain import json_line
 from dataops_core.redaction import redacted
 
 FIRST = "0" * 64
-"""What stands in the first line in place of a hash."""
+"""Hash of the previous line in the first line, which has none."""
 BREAK = "break"
-"""Key of a line that says that the file did not end as its head file had it."""
+"""Key of an entry which records that the end of the file did not match its head file."""
 LONGEST_TEXT = 20_000
-"""Characters of one value in an entry; a longer one is cut off, with its length and its SHA-256."""
+"""Characters of one value in an entry; a longer one is truncated, with its length and its SHA-256."""
 _CHUNK = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What a check of an audit file found.
+    """The result of checking an audit file.
 
     Attributes:
-        lines: Lines that are intact, from the first one on.
-        problem: The first thing that is wrong, in one line; `None` if the chain is whole.
-        anchored_from: First line that was written with a head file, with which its end was compared.
-        signed_from: First line whose signature was checked; `None` where there is no key or no signature.
+        lines: Number of intact lines before the first problem.
+        problem: The first problem, in one line; `None` if the chain is intact.
+        anchored_from: First line that was written with a head file.
+        signed_from: First line whose signature was checked; `None` without a key or a signature.
     """
 
     lines: int
@@ -64,11 +64,11 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True)
 class AuditTrail:
-    """An audit file as it is read.
+    """The content of an audit file.
 
     Attributes:
-        report: What the check of its chain found.
-        entries: The newest entries that are intact with the numbers of their lines, oldest first.
+        report: Result of checking the chain.
+        entries: The newest intact entries with their line numbers, oldest first.
     """
 
     report: AuditReport
@@ -76,7 +76,7 @@ class AuditTrail:
 
 
 def default_audit_path() -> Path:
-    """Return where the audit file of this user is kept."""
+    """Return the path of this user's audit file."""
     return user_state_path("dataops") / "audit.jsonl"
 
 
@@ -84,8 +84,8 @@ class AuditLog:
     """An audit file with its anchors.
 
     Args:
-        path: The file; the user's own where not given.
-        settings: Its anchors.
+        path: The file; this user's audit file by default.
+        settings: The anchors.
     """
 
     def __init__(self, path: Path | None = None, settings: AuditSettings | None = None) -> None:
@@ -98,10 +98,10 @@ class AuditLog:
         )
 
     def append(self, entry: Mapping[str, object]) -> None:
-        """Append one line, and have it on the disk before returning.
+        """Append one line, and flush it to disk before returning.
 
         Raises:
-            ActionRefused: It cannot be written or anchored; what cannot be audited is not done.
+            ActionRefused: It cannot be written or anchored; an action that cannot be audited is not done.
         """
         try:
             self._append(entry)
@@ -116,7 +116,7 @@ class AuditLog:
         """Check the chain, its signatures and its end.
 
         Args:
-            known: SHA-256 of a line, from a syslog or a note; it has to be in the chain.
+            known: SHA-256 of a line, from a syslog or a note; the chain must contain it.
 
         Raises:
             OSError: The file cannot be read.
@@ -125,7 +125,7 @@ class AuditLog:
         return self._check(deque(maxlen=0), known)
 
     def read(self, newest: int) -> AuditTrail:
-        """Check the file, and return its newest entries; a file that does not exist yet has none.
+        """Check the file, and return its newest entries; none if it does not exist yet.
 
         Raises:
             DataopsError: It cannot be read.
@@ -167,7 +167,7 @@ class AuditLog:
                 send_syslog(self._settings.syslog, _line({"line": head.lines + 1, "sha256": written, **named}))
             head = replace(head, sha256=before, following=written, signed_from=signed_from)
             write_head(self.head_path, head, key)
-            # a line that a crash has cut short stays as it is, and the check names it
+            # a line that a crash truncated stays as it is, and the check reports it
             file.write((b"" if whole else b"\n") + line + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -212,8 +212,8 @@ class AuditLog:
         if (last, lines) in ((head.sha256, head.lines), (head.following, head.lines + 1)):
             return None
         return (
-            f"the file does not end as its head file {self.head_path} has it, with line {head.lines}:"
-            " lines at its end were changed, removed or added"
+            f"the end of the file does not match its head file {self.head_path}, which records line {head.lines}:"
+            " lines at the end were changed, removed or added"
         )
 
 
@@ -245,7 +245,7 @@ def _problem(entry: Mapping[str, Any] | None, raw: bytes, expected: str) -> str 
     if entry["previous"] != expected:
         return "does not follow the line before it"
     if not raw.endswith(b"\n"):
-        return "is cut short"
+        return "is truncated"
     if BREAK in entry:
         return f"reports that earlier lines were changed: {entry[BREAK]}"
     return None
@@ -264,7 +264,7 @@ def _stamp() -> dict[str, str]:
 
 
 def _count(file: BinaryIO, whole: bool) -> int:
-    """Return the number of lines, one that is cut short among them."""
+    """Return the number of lines, including a truncated one."""
     file.seek(0)
     lines = 0
     while chunk := file.read(_CHUNK):
@@ -273,7 +273,7 @@ def _count(file: BinaryIO, whole: bool) -> int:
 
 
 def _last_line(file: BinaryIO) -> tuple[bytes, bool]:
-    """Return the last line, and whether it ends as a line does."""
+    """Return the last line, and whether it ends with a line end."""
     end = file.seek(0, os.SEEK_END)
     tail = b""
     while end > 0 and tail.rstrip(b"\n").count(b"\n") == 0:

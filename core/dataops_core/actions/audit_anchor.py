@@ -1,4 +1,4 @@
-"""What anchors an audit file outside of it: a head file, signatures of its lines, and a syslog."""
+"""Anchors of an audit file outside of it: a head file, signatures of its lines, and a syslog."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dataops_core.errors import DataopsError
 
 _SIGNATURE = re.compile(rb', "hmac": "([0-9a-f]{64})"\}$')
 SYSLOG_TIMEOUT = 2.0
-"""Seconds that a syslog socket that is full may hold up an action."""
+"""Seconds that a full syslog socket may delay an action."""
 SYSLOG_PORT = 514
 PRIORITY = 10 * 8 + 5
 """Facility authpriv, severity notice."""
@@ -32,14 +32,14 @@ class AnchorBroken(DataopsError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest line of an audit file, as its head file has it.
+    """The newest line of an audit file, as its head file records it.
 
     Attributes:
         lines: Number of lines.
         sha256: SHA-256 of the newest line.
-        following: SHA-256 of the line that was about to be written; `None` once it is.
+        following: SHA-256 of a line that is being written; `None` once it is written.
         anchored_from: First line that was written with a head file.
-        signed_from: First line that has a signature; `None` where none has.
+        signed_from: First line that has a signature; `None` if none has.
     """
 
     lines: int
@@ -53,12 +53,12 @@ _HEAD = TypeAdapter(Head)
 
 
 def sign(line: bytes, key: bytes) -> bytes:
-    """Return a line, a JSON object, with its HMAC-SHA256 as last member."""
+    """Return a line, a JSON object, with its HMAC-SHA256 as the last member."""
     return line[:-1] + b', "hmac": "' + hmac.digest(key, line, "sha256").hex().encode() + b'"}'
 
 
 def is_signed(line: bytes) -> bool:
-    """Return whether a line has a signature, be it right or wrong."""
+    """Return whether a line has a signature, valid or not."""
     return _SIGNATURE.search(line) is not None
 
 
@@ -72,7 +72,7 @@ def has_valid_signature(line: bytes, key: bytes) -> bool:
 
 
 def read_head(path: Path, key: bytes | None) -> Head | None:
-    """Return what a head file says; `None` where there is none.
+    """Return the content of a head file; `None` if the file does not exist.
 
     Raises:
         AnchorBroken: It is not a head file, or not signed with the key.
@@ -85,16 +85,16 @@ def read_head(path: Path, key: bytes | None) -> Head | None:
     if key is not None and not has_valid_signature(content, key):
         raise AnchorBroken(
             f"the head file {path} is not signed with audit.hmac_key",
-            hint="with a new key, move the audit file and its head file away first",
+            hint="if the key is new, move the audit file and its head file to another folder first",
         )
     try:
         return _HEAD.validate_json(_SIGNATURE.sub(b"}", content), strict=True)
     except ValidationError:
-        raise AnchorBroken(f"{path} is not a head file of an audit") from None
+        raise AnchorBroken(f"{path} is not the head file of an audit file") from None
 
 
 def write_head(path: Path, head: Head, key: bytes | None) -> None:
-    """Put a head in place of the one before, at once and for its user only; raises OSError."""
+    """Replace a head file atomically, readable by its user only; raises OSError."""
     line = json.dumps(asdict(head)).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -1,4 +1,4 @@
-"""Runs of a DAG for a time that has passed."""
+"""Backfills: runs of a DAG for past dates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataops_core.errors import ActionRefused
 
 
 class Again(StrEnum):
-    """Which dates run again although they have a run, in Airflow's words (`reprocess_behavior`)."""
+    """Which dates that have a run are run again; Airflow's `reprocess_behavior`."""
 
     NONE = "none"
     FAILED = "failed"
@@ -20,14 +20,7 @@ class Again(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What is to be run.
-
-    Attributes:
-        dag_id: The DAG.
-        start: First date that counts.
-        end: Last date that counts.
-        again: Which dates run again although they have a run.
-    """
+    """A DAG and the dates to run it for, from `start` to `end` inclusive."""
 
     dag_id: str
     start: datetime
@@ -36,21 +29,21 @@ class Backfill:
 
     @classmethod
     def of(cls, dag_id: str, start: str, end: str, again: str = Again.NONE) -> Self:
-        """Read it as it was typed; a time without a zone is in UTC.
+        """Return the backfill for dates as typed; a time without a zone is in UTC.
 
         Raises:
-            ActionRefused: It is none, and why.
+            ActionRefused: A date or `again` is not valid.
         """
         first, last = _instant(start), _instant(end)
         if last < first:
             raise ActionRefused(f"a backfill from {start} to {end} ends before it begins")
         if again not in list(Again):
-            raise ActionRefused(f'"{again}" is none of {", ".join(Again)}: which dates run again')
+            raise ActionRefused(f'"{again}" does not say which dates to rerun: use one of {", ".join(Again)}')
         return cls(dag_id, first, last, Again(again))
 
     @classmethod
     def typed(cls, dag_id: str, text: str) -> Self:
-        """Read `2026-11-20..2026-11-23`, or `2026-11-20..2026-11-23 failed`; raises ActionRefused."""
+        """Return the backfill for `2026-11-20..2026-11-23` or `2026-11-20..2026-11-23 failed`; raises ActionRefused."""
         period, _, again = text.strip().partition(" ")
         start, dots, end = period.partition("..")
         if not dots:
@@ -59,7 +52,7 @@ class Backfill:
 
     @property
     def body(self) -> dict[str, str]:
-        """What Airflow's API is asked for, as its preview shows it."""
+        """The body of the request to Airflow's API."""
         return {
             "dag_id": self.dag_id,
             "from_date": self.start.isoformat(),

@@ -1,4 +1,4 @@
-"""The parameters of a DAG's run, from what is typed into a form: the part of JSON schema that such forms need."""
+"""Parse and check the parameters of a DAG run that are typed into a form, by the JSON schema of the DAG."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or
 
 
 def kinds(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the types that a schema allows; none for any."""
+    """Return the types that a schema allows; empty if it allows all."""
     kind = schema.get("type")
     return (kind,) if isinstance(kind, str) else Fields(schema).texts("type")
 
 
 def choices(schema: Mapping[str, Any]) -> list[object] | None:
-    """Return the values of which a schema allows one; `None` for any."""
+    """Return the values that a schema allows; `None` if it does not list them."""
     found = schema.get("enum")
     return found if isinstance(found, list) else None
 
 
 def expected(schema: Mapping[str, Any]) -> str:
-    """Return what a schema expects, in words."""
+    """Return the values that a schema expects, in words."""
     if (some := choices(schema)) is not None:
         return f"one of {', '.join(map(_as_typed, some))}"
     if (form := _format(schema)) is not None:
@@ -50,7 +50,7 @@ def _format(schema: Mapping[str, Any]) -> tuple[Callable[[str], object], str] | 
 
 
 def _limit(schema: Mapping[str, Any], name: str) -> float | str | None:
-    """Return a limit of a schema; `None` where it has none, or one of another type."""
+    """Return a limit of a schema; `None` if it is missing or of the wrong type."""
     fields = Fields(schema)
     if name == "pattern":
         return fields.text(name)
@@ -81,10 +81,10 @@ def _as_typed(value: object) -> str:
 
 
 def parse_param(name: str, typed: str, schema: Mapping[str, Any]) -> object:
-    """Return the value of what was typed.
+    """Return the value of a parameter as typed.
 
     Raises:
-        ActionRefused: It is not what the schema expects.
+        ActionRefused: It does not match the schema.
     """
     value = _value(typed, schema)
     if not _fits(value, schema):
@@ -150,7 +150,7 @@ def _text_fits(value: str, schema: Mapping[str, Any]) -> bool:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Return whether a text is of a schema's form; forms that need more than linear time are left to Airflow."""
+    """Return whether a text matches a schema's pattern; patterns that RE2 does not support are left to Airflow."""
     try:
         return Pattern(pattern).matches([value]) == [True]
     except BadPattern:
@@ -158,7 +158,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _is(value: object, kind: str) -> bool:
-    if isinstance(value, bool):  # which Python takes for an integer
+    if isinstance(value, bool):  # a subclass of int in Python
         return kind == "boolean"
     return isinstance(value, _PYTHON.get(kind, object))
 

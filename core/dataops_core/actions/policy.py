@@ -1,4 +1,4 @@
-"""The one gate that every action passes: what the context forbids is refused, and everything is audited."""
+"""The policy for actions: refuse those that a context forbids or nobody confirmed, and audit every one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dataops_core.bounded import LINE, Malformed, load_object
 from dataops_core.config import AuditSettings, ContextSettings
 from dataops_core.errors import ActionRefused, ClientError
 
-if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second to import
+if TYPE_CHECKING:  # the clients import their vendors' SDKs, which takes a second
     from dataops_core.actions.sql import Classification
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.responses import DagRun
@@ -29,21 +29,21 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take a second 
 
 T = TypeVar("T")
 YES = "yes"
-"""What confirms a change outside production."""
+"""The word that confirms a change outside production."""
 KILL_MESSAGE = "killed by an operator with dataops-tui"
-"""What the one whose query is killed reads."""
+"""The message that Trino shows to the user whose query was killed."""
 
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECASE)
 
 
 class ActionPolicy:
-    """Lets actions of one context pass, or refuses them.
+    """Runs or refuses the actions of one context.
 
     Args:
         context: Name of the context.
-        settings: Its settings: `read_only` refuses every change, `production` wants the context's name.
-        audit_path: The audit file; the user's own where not given.
-        audit: What anchors it.
+        settings: Its settings: `read_only` refuses every change, `production` requires the context's name.
+        audit_path: The audit file; this user's audit file by default.
+        audit: Anchors of the audit file.
     """
 
     def __init__(
@@ -56,51 +56,51 @@ class ActionPolicy:
         self._context = context
         self._settings = settings
         self.audit = AuditLog(audit_path, audit)
-        """Where everything that is done or refused is written down."""
+        """The audit file of all actions, allowed and refused."""
         self._held: str | None = None
 
     def held(self, why: str) -> ActionPolicy:
-        """Return the same gate, but refusing every change for that reason."""
+        """Return a copy of this policy that refuses every change for the given reason."""
         policy = copy(self)
-        policy._held = why  # noqa: SLF001 - of its own class
+        policy._held = why  # noqa: SLF001 - of the same class
         return policy
 
     def confirmation(self, risk: SqlRisk = SqlRisk.WRITE) -> str | None:
-        """Return the word that confirms an action of that risk; a DAG's run is a write.
+        """Return the word that confirms an action of this risk; triggering a DAG is a write.
 
-        `None` if none is needed, and also if the context is read-only or the gate is held: there no word helps.
+        `None` if no confirmation is needed, or if the context is read-only or the policy is held: then no word helps.
         """
         if risk is SqlRisk.READ or self._settings.read_only or self._held:
             return None
         return self._context if self._settings.production else YES
 
     def assess_sql(self, client: TrinoClient, statement: str) -> Classification:
-        """Return what one statement may do in that Trino, and where it does not parse."""
-        from dataops_core.actions.sql import assess_sql  # noqa: PLC0415 - brings the SQL grammar
-        from dataops_core.systems.trino.settings import TrinoSettings  # noqa: PLC0415 - only imported where it is used
+        """Return the risk of one statement in this Trino, and its syntax problem if any."""
+        from dataops_core.actions.sql import assess_sql  # noqa: PLC0415 - imports the SQL grammar
+        from dataops_core.systems.trino.settings import TrinoSettings  # noqa: PLC0415 - imported only if it is used
 
         trinos = self._settings.of(TrinoSettings).values()
         allowed = (each.reading_table_functions for each in trinos if each.url.rstrip("/") == client.target)
         return assess_sql(statement, next(allowed, ()))
 
     def run_sql(self, client: TrinoClient, statement: str, confirmed: str | None = None) -> QueryHandle:
-        """Let a statement pass to Trino; it runs once its rows are asked for.
+        """Return a handle for one statement in Trino, which starts when its rows are read.
 
         Args:
-            client: Where to run it.
+            client: The Trino to run it in.
             statement: Exactly one statement.
-            confirmed: What the user typed to confirm, if anything.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
-            ActionRefused: It is not one statement, or the context forbids it, or it is not confirmed.
+            ActionRefused: It is not one statement, the context forbids it, or it is not confirmed.
         """
-        from dataops_core.actions.sql import one_statement  # noqa: PLC0415 - brings the SQL grammar
+        from dataops_core.actions.sql import one_statement  # noqa: PLC0415 - imports the SQL grammar
         from dataops_core.sql.secrets import without_secrets  # noqa: PLC0415 - as above
 
         risk = SqlRisk.UNKNOWN
         entry = {"action": "run_sql", "target": client.target, "statement": without_secrets(statement.strip())}
         try:
-            assessed = self.assess_sql(client, statement)  # as it was typed, so that a position is the user's
+            assessed = self.assess_sql(client, statement)  # as typed, so that positions in errors match
             statement = one_statement(statement)
             risk = assessed.risk
             self._check(risk, confirmed, assessed.why, correct=assessed.problem is not None)
@@ -111,16 +111,16 @@ class ActionPolicy:
         return client.query(statement)
 
     def kill_query(self, client: TrinoClient, query_id: str, confirmed: str | None = None) -> None:
-        """End somebody's query in Trino.
+        """Kill a query in Trino, also another user's.
 
         Args:
-            client: Where it runs.
+            client: The Trino that runs it.
             query_id: The query.
-            confirmed: What the user typed to confirm, if anything.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Trino did not do it.
+            ClientError: Trino did not kill it.
         """
         entry = {"action": "kill_query", "target": client.target, "query_id": query_id}
         try:
@@ -142,14 +142,14 @@ class ActionPolicy:
         """Trigger a run of a DAG.
 
         Args:
-            client: Where to trigger it.
+            client: The Airflow that has the DAG.
             dag_id: The DAG.
             conf: The run's parameters.
-            confirmed: What the user typed to confirm, if anything.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Airflow did not do it.
+            ClientError: Airflow did not trigger the run.
         """
         shown = {name: _shown(name, value) for name, value in (conf or {}).items()}
         entry = {"action": "trigger_dag", "target": client.target, "dag_id": dag_id, "conf": shown}
@@ -168,18 +168,18 @@ class ActionPolicy:
         return run
 
     def send_canary(self, client: KafkaClient, topic: str, key: str, value: str, confirmed: str | None = None) -> Sent:
-        """Send a marked record.
+        """Send a canary record.
 
         Args:
-            client: Where to.
+            client: The Kafka cluster.
             topic: The topic.
             key: The record's key.
             value: The record's value.
-            confirmed: What the user typed to confirm, if anything.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Kafka did not take it.
+            ClientError: Kafka did not accept the record.
         """
         entry = {"action": "send_canary", "target": client.target, "topic": topic, "key": key, "value": value}
         what = f"a canary writes a record into the topic {topic}"
@@ -193,18 +193,18 @@ class ActionPolicy:
         ends_at: datetime,
         confirmed: str | None = None,
     ) -> None:
-        """Raise an alert that is a test, and ends by itself.
+        """Send a test alert, which resolves by itself.
 
         Args:
-            client: Where to.
+            client: The Alertmanager.
             labels: The alert's labels.
-            annotations: What it says.
-            ends_at: When it ends.
-            confirmed: What the user typed to confirm, if anything.
+            annotations: The alert's summary and description.
+            ends_at: When it resolves.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Alertmanager did not take it.
+            ClientError: Alertmanager did not accept the alert.
         """
         entry = {"action": "send_alert", "target": client.target, "labels": dict(labels)}
         what = "a test alert may page somebody"
@@ -213,17 +213,17 @@ class ActionPolicy:
     def set_paused(
         self, client: AirflowClient, dag_ids: Sequence[str], *, paused: bool, confirmed: str | None = None
     ) -> None:
-        """Pause DAGs, or let them go on; the first one that fails ends it.
+        """Pause or unpause DAGs; stop at the first one that fails.
 
         Args:
-            client: Where they are.
+            client: The Airflow that has the DAGs.
             dag_ids: The DAGs.
-            paused: Whether they are to be paused.
-            confirmed: What the user typed to confirm, if anything.
+            paused: Whether to pause or to unpause them.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Airflow did not do it.
+            ClientError: Airflow did not change a DAG.
         """
         action, what = ("pause_dag", "pausing") if paused else ("unpause_dag", "unpausing")
         for dag_id in dag_ids:
@@ -238,18 +238,18 @@ class ActionPolicy:
         tasks: Sequence[TaskInstance] = (),
         confirmed: str | None = None,
     ) -> int:
-        """Have failed tasks of a run run again; returns how many tasks are cleared.
+        """Clear failed tasks of a run, so that Airflow reruns them, and return how many were cleared.
 
         Args:
-            client: Where they are.
+            client: The Airflow that has the DAG.
             dag_id: The DAG.
             run_id: The run.
-            tasks: These, and all that wait for them; every failed one where not given.
-            confirmed: What the user typed to confirm, if anything.
+            tasks: Tasks to clear together with their downstream tasks; all failed tasks by default.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Airflow did not do it.
+            ClientError: Airflow did not clear the tasks.
         """
         names = [task.key for task in tasks] or "failed"
         entry = {"action": "clear_tasks", "target": client.target, "dag_id": dag_id, "run_id": run_id, "tasks": names}
@@ -257,23 +257,23 @@ class ActionPolicy:
         return self._do(entry, what, confirmed, partial(_clear, client, dag_id, run_id, tasks))
 
     def backfill(self, client: AirflowClient, wanted: Backfill, confirmed: str | None = None) -> int:
-        """Have a DAG run for a time that has passed; returns the backfill's id.
+        """Start a backfill of a DAG, and return the backfill's id.
 
         Args:
-            client: Where it is.
-            wanted: What is to be run.
-            confirmed: What the user typed to confirm, if anything.
+            client: The Airflow that has the DAG.
+            wanted: The DAG and its dates.
+            confirmed: The word that the user typed to confirm it.
 
         Raises:
             ActionRefused: The context forbids it, or it is not confirmed.
-            ClientError: Airflow did not do it.
+            ClientError: Airflow did not start the backfill.
         """
         entry = {"action": "backfill_dag", "target": client.target, **wanted.body}
         what = f"a backfill of {wanted.dag_id} starts runs"
         return self._do(entry, what, confirmed, partial(_backfill, client, wanted))
 
     def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
-        """Do what changes something, once it is allowed; whatever comes of it is audited."""
+        """Run an action if the policy allows it, and audit its outcome."""
         try:
             self._check(SqlRisk.WRITE, confirmed, what)
         except ActionRefused as refusal:
@@ -325,7 +325,7 @@ def _backfill(client: AirflowClient, wanted: Backfill) -> int:
 
 
 def _shown(name: str, value: object) -> object:
-    """Return a parameter for the audit, without what its name says to be secret."""
+    """Return a parameter for the audit file; its value is masked if its name suggests a secret."""
     if _SECRET_NAME.search(name):
         return "***"
     if isinstance(value, Mapping):
@@ -336,7 +336,7 @@ def _shown(name: str, value: object) -> object:
 
 
 def parse_conf(text: str) -> dict[str, Any]:
-    """Return the parameters of a DAG's run; nothing at all means none.
+    """Return the parameters of a DAG run from JSON; an empty text means no parameters.
 
     Raises:
         ActionRefused: They are not a JSON object.
@@ -344,5 +344,5 @@ def parse_conf(text: str) -> dict[str, Any]:
     try:
         return load_object(text, size=LINE) if text.strip() else {}
     except Malformed as error:
-        said = f"the parameters are not a JSON object: it {error}"
-        raise ActionRefused(said, hint='write them as {"day": "2013-01-01"}') from error
+        problem = f"the parameters are not a JSON object: the text {error}"
+        raise ActionRefused(problem, hint='write them as {"day": "2013-01-01"}') from error

@@ -1,4 +1,4 @@
-"""How dangerous a statement is."""
+"""The risk of a SQL statement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class SqlRisk(StrEnum):
-    """What a statement may do."""
+    """The most that a statement may do."""
 
     READ = "read"
     WRITE = "write"
@@ -14,4 +14,4 @@ class SqlRisk(StrEnum):
     DDL = "ddl"
     """Changes tables, views, roles or grants."""
     UNKNOWN = "unknown"
-    """Not understood, so taken for the worst."""
+    """Not understood, so treated as the highest risk."""

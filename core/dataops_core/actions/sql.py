@@ -1,8 +1,8 @@
-"""What a statement may do, decided from its tokens by Trino's own grammar.
+"""Classify the risk of a SQL statement from its tokens, with Trino's own grammar.
 
-The keyword that a statement begins with decides, because no query can contain a change. There are two exceptions:
-EXPLAIN ANALYZE and EXECUTE IMMEDIATE run the statement that they contain, and a table function can pass text to another
-database. Text that is not a statement of the grammar never counts as reading.
+The first keyword of a statement decides, because no query can contain a change. There are two exceptions: EXPLAIN
+ANALYZE and EXECUTE IMMEDIATE run the statement that they contain, and a table function can pass text to another
+database. Text that does not parse never counts as reading.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataops_core.sql.syntax import MAX_CHARACTERS, MAX_TOKENS, NotChecked, Synt
 from dataops_core.sql.tokens import STRING, SqlToken, name_of, tokenize
 
 READING_TABLE_FUNCTIONS = frozenset(("sequence", "exclude_columns", "table_changes"))
-"""Trino's table functions that only read, by their last name. Others, such as `query`, may pass text to a database."""
+"""Trino's table functions that only read, without schema. Others, such as `query`, may pass text to a database."""
 _BY_KEYWORD = {
     **dict.fromkeys(("SELECT", "WITH", "VALUES", "TABLE", "(", "SHOW", "DESCRIBE", "DESC"), SqlRisk.READ),
-    **dict.fromkeys(("USE", "DEALLOCATE"), SqlRisk.READ),  # of the session, which ends with the statement
+    **dict.fromkeys(("USE", "DEALLOCATE"), SqlRisk.READ),  # affect only the session, which ends with the statement
     **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CALL", "ANALYZE", "REFRESH"), SqlRisk.WRITE),
     **dict.fromkeys(("CREATE", "DROP", "ALTER", "COMMENT", "GRANT", "REVOKE", "DENY"), SqlRisk.DDL),
 }
@@ -41,11 +41,11 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a statement may do.
+    """The risk of a statement, with the reason.
 
     Attributes:
-        why: The reason, as a clause that a refusal begins with.
-        problem: Where it stops being a statement; `None` if it parses, or was not checked to its end.
+        why: The reason, as the first clause of a refusal.
+        problem: The syntax error; `None` if it parses, or was not checked to its end.
     """
 
     risk: SqlRisk
@@ -54,10 +54,10 @@ class Classification:
 
 
 def one_statement(text: str) -> str:
-    """Return the one statement of a text, without its semicolon, which Trino's protocol does not take.
+    """Return the one statement of a text, without its semicolon, which Trino's protocol does not accept.
 
     Raises:
-        ActionRefused: There is none, or more than one.
+        ActionRefused: The text has no statement, or more than one.
     """
     if len(text) > MAX_CHARACTERS:
         return text.strip().rstrip(";")  # it counts as a change, and Trino refuses a second statement
@@ -73,17 +73,17 @@ def one_statement(text: str) -> str:
 
 
 def assess_sql(statement: str, reading_functions: Collection[str] = ()) -> Classification:
-    """Return what one statement may do; what is not understood is `UNKNOWN`, never `READ`.
+    """Return the risk of one statement; a statement that is not understood is `UNKNOWN`, never `READ`.
 
     Args:
         statement: The statement.
-        reading_functions: Full names of table functions that only read, beside those of Trino itself.
+        reading_functions: Full names of table functions that only read, besides Trino's own.
     """
     return _assess(statement, frozenset(name.lower() for name in reading_functions), nested=False)
 
 
 def classify_sql(statement: str, reading_functions: Collection[str] = ()) -> SqlRisk:
-    """Return the risk of one statement, as `assess_sql` finds it."""
+    """Return the risk of one statement, without the reason."""
     return assess_sql(statement, reading_functions).risk
 
 
@@ -111,7 +111,7 @@ def _unsure(reason: str) -> Classification:
 
 
 def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
-    """Return what a text may do if it is a statement."""
+    """Return the risk of a text by its tokens, without a check of its syntax."""
     inner, runs = _inner_statement(tokens)
     if _kind(tokens, inner) == "EXECUTE":
         found = _executed(statement, tokens[inner:], allowed, nested=nested)
@@ -130,7 +130,7 @@ def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[st
 
 
 def _inner_statement(tokens: Sequence[SqlToken]) -> tuple[int, bool]:
-    """Return where the statement begins that is prepared or explained, and whether it also runs."""
+    """Return the index of the first token of the statement that is prepared or explained, and whether it runs."""
     at, runs = 0, True
     while True:
         match _kind(tokens, at):
@@ -162,7 +162,7 @@ def _risk(tokens: Sequence[SqlToken], at: int) -> SqlRisk:
 
 
 def _executed(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str], *, nested: bool) -> Classification:
-    """Return what EXECUTE does: with IMMEDIATE, its text says so."""
+    """Return the risk of EXECUTE; with IMMEDIATE, it is that of its text."""
     if _kind(tokens, 1) != "IMMEDIATE" or _kind(tokens, 2) != STRING or nested:
         return Classification(SqlRisk.UNKNOWN, "the statement that EXECUTE runs is unknown, so it may change data")
     text = statement[tokens[2].start + 1 : tokens[2].end - 1].replace("''", "'")
@@ -173,7 +173,7 @@ def _executed(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str
 
 
 def _table_functions(statement: str, tokens: Sequence[SqlToken]) -> Iterator[str]:
-    """Yield the names of all functions that are called as TABLE(catalog.schema.name(…)), in lower case."""
+    """Yield the names of all table functions, called as TABLE(catalog.schema.name(…)), in lower case."""
     name: list[str] | None = None
     for index, token in enumerate(tokens):
         if token.kind == "(" and index and tokens[index - 1].kind == "TABLE":
@@ -186,4 +186,4 @@ def _table_functions(statement: str, tokens: Sequence[SqlToken]) -> Iterator[str
         elif name is not None and token.kind not in RESERVED and token.kind.isidentifier():
             name.append(name_of(statement, token))
         else:
-            name = None  # TABLE(name) and TABLE(SELECT …) are arguments: tables, no calls
+            name = None  # TABLE(name) and TABLE(SELECT …) are table arguments, not calls
