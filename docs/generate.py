@@ -246,13 +246,21 @@ def alerts() -> Iterator[str]:
     rows = [
         (
             f"[{rule['alert']}](../dashboards/runbooks/{rule['alert']}.md)",
-            " ".join(rule["labels"].get(label, "") for label in ("severity", "window")),
-            rule.get("for", "at once"),
-            re.sub(r"{{ \$labels\.(\w+) }}", r"*\1*", rule["annotations"]["summary"]),
+            rule["labels"]["severity"],
+            rule["labels"].get("window"),
+            "at once" if rule.get("for", "0m") == "0m" else rule["for"],
+            _plain(rule["annotations"]["summary"]),
         )
         for rule in rules
     ]
-    yield _table(("alert", "severity", "after", "says"), rows)
+    yield _table(("alert", "severity", "window", "fires after", "summary"), rows)
+
+
+def _plain(summary: str) -> str:
+    """Return the summary of an alert with its template expressions as words."""
+    summary = re.sub(r"{{ \$labels\.(\w+) }}", r"*\1*", summary)
+    summary = re.sub(r"{{ reReplaceAll .*? \$labels\.check_id }}", "*component or stage*", summary)
+    return summary.replace("{{ $value }}", "*N*")
 
 
 def values() -> Iterator[str]:

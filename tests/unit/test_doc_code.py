@@ -36,7 +36,7 @@ NOT_RUN = {
     "echo": "the shell's own",
     "helm": "needs a cluster; tests/chart/test_installed.py installs the chart on a kube-apiserver",
     "pip": "tests/packaging installs the wheel with and without the console",
-    "sed": "only feeds dataops",
+    "sed": "only feeds dataops, or edits a file",
     "spark-submit": "tests/e2e/test_spark_cluster.py runs it with the local stack's jars",
 }
 """Programs that are not ours, and why their lines are not run here."""
