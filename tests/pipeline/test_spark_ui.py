@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import requests
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 from pyspark.sql.streaming.query import StreamingQuery
@@ -52,9 +51,7 @@ class Windows:
 
 def ui_of(spark: SparkSession) -> SparkUi:
     assert spark.sparkContext.uiWebUrl is not None
-    # its first answer takes seconds on a busy machine, longer than we wait for one
-    requests.get(f"{spark.sparkContext.uiWebUrl}/api/v1/applications", timeout=60)
-    return SparkUi(WebSettings(url=spark.sparkContext.uiWebUrl))
+    return SparkUi(WebSettings(url=spark.sparkContext.uiWebUrl), timeout=60.0)  # slow on a busy machine
 
 
 def test_late_rows_are_counted_and_those_of_other_queries_are_not(spark: SparkSession, tmp_path: Path) -> None:
