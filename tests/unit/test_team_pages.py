@@ -88,7 +88,7 @@ a = 1
 
 @pytest.mark.parametrize("html", ["<div>x</div>", "a <br> b"])
 def test_html_is_refused_with_its_place(html: str) -> None:
-    with pytest.raises(BadPage, match=r"^docs/a\.md: HTML has no place"):
+    with pytest.raises(BadPage, match=r"^docs/a\.md: HTML cannot be published"):
         storage(f"# A\n\n{html}\n", "docs/a.md", {})
 
 

@@ -202,7 +202,7 @@ def test_children_move_before_their_parents(atlassian: Atlassian, jira: JiraProj
 
 def test_a_project_that_is_not_there(atlassian: Atlassian) -> None:
     project = JiraProject(Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN), "X")
-    with pytest.raises(NotFound, match=r"has no such thing.* \(404\): No project could be found"):
+    with pytest.raises(NotFound, match=r"not found.* \(404\): No project could be found"):
         project.publish(FEW, apply=True)
 
 
@@ -262,7 +262,7 @@ def test_a_page_of_somebody_else_is_left_alone(atlassian: Atlassian, confluence:
         "version": {"number": 4},
         "body": {"storage": {"representation": "storage", "value": theirs.body}},
     }
-    with pytest.raises(BadAnswer, match="was not published from here: rename that one"):
+    with pytest.raises(BadAnswer, match="was not published from here: rename that page"):
         confluence.publish(PAGES, apply=True)
     assert atlassian.writes() == []
 
@@ -279,19 +279,19 @@ def test_a_space_that_is_not_there(atlassian: Atlassian) -> None:
         (
             Answer(401, "<html>Unauthorized</html>"),
             AuthenticationFailed,
-            "refuses our credentials (401): check the e-mail",
+            "credentials refused (401): check the e-mail",
         ),
         (
             Answer(403, '{"errorMessages": ["No.\\nNever."]}'),
             PermissionDenied,
-            "denies us permission (403): No. Never.",
+            "permission denied (403): No. Never.",
         ),
-        (Answer(404, "gone"), NotFound, "has no such thing, or hides it from us (404)"),
+        (Answer(404, "gone"), NotFound, "not found, or not visible to this account (404)"),
         (Answer(400, '{"errors": {"summary": "too long"}}'), BadAnswer, "failed (400): summary: too long"),
         (Answer(503, "<html>busy</html>"), BadAnswer, "failed (503)"),
-        (Answer(200, "<html>Log in</html>"), BadAnswer, "the answer is not JSON: check the site's address"),
-        (Answer(302, "", {"Location": "https://example.com/"}), BadAnswer, "leads elsewhere (302)"),
-        (Answer(429, "", {"Retry-After": "600"}), BadAnswer, "asks to wait for 600 s (429): run it again after that"),
+        (Answer(200, "<html>Log in</html>"), BadAnswer, "the response is not JSON: check the site's address"),
+        (Answer(302, "", {"Location": "https://example.com/"}), BadAnswer, "redirects to another address (302)"),
+        (Answer(429, "", {"Retry-After": "600"}), BadAnswer, "rate limited for 600 s (429): run it again after that"),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
@@ -312,7 +312,7 @@ def test_an_error_is_one_line_without_the_token(
 def test_an_answer_of_another_form_is_one_line(atlassian: Atlassian, text: str) -> None:
     atlassian.instead.append(Answer(200, text))
     api = Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN)
-    with pytest.raises(BadAnswer, match=r"^Jira: an answer has not the form that the API promises"), api.understood():
+    with pytest.raises(BadAnswer, match=r"^Jira: a response does not have the documented form"), api.understood():
         JiraProject(api, "DOT").publish(FEW, apply=True)
 
 
@@ -329,7 +329,7 @@ def test_it_waits_as_long_as_it_is_asked_to(atlassian: Atlassian, jira: JiraProj
 
 def test_it_does_not_wait_for_ever(atlassian: Atlassian, jira: JiraProject, waited: list[float]) -> None:
     atlassian.instead += [Answer(429, "", {"Retry-After": "1"})] * 9
-    with pytest.raises(BadAnswer, match=r"asks to wait for 1 s \(429\)"):
+    with pytest.raises(BadAnswer, match=r"rate limited for 1 s \(429\)"):
         jira.publish(FEW, apply=True)
     assert waited == [1] * 4
 
@@ -337,7 +337,7 @@ def test_it_does_not_wait_for_ever(atlassian: Atlassian, jira: JiraProject, wait
 def test_a_hung_server_ends_at_the_deadline(atlassian: Atlassian) -> None:
     atlassian.hang = True
     api = Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN, timeout=0.2)
-    with pytest.raises(TimedOut, match=r"no answer within 0\.2 s"):
+    with pytest.raises(TimedOut, match=r"no response within 0\.2 s"):
         api.get("/issue/createmeta/DOT/issuetypes")
 
 
@@ -392,9 +392,9 @@ def test_the_command_publishes_with_a_token_from_a_file(atlassian: Atlassian, tm
 def test_the_command_tells_an_error_in_one_line(atlassian: Atlassian) -> None:
     where = {"ATLASSIAN_SITE": atlassian.site, "ATLASSIAN_EMAIL": EMAIL, "JIRA_PROJECT": "DOT"}
     for done, says in (
-        (run(**where, ATLASSIAN_TOKEN="wrong-token"), "refuses our credentials (401)"),
+        (run(**where, ATLASSIAN_TOKEN="wrong-token"), "credentials refused (401)"),
         (run(**where), "there is no API token: set ATLASSIAN_TOKEN_FILE or ATLASSIAN_TOKEN"),
-        (run(), "but not where to: set ATLASSIAN_SITE"),
+        (run(), "but the site is not configured: set ATLASSIAN_SITE"),
     ):
         assert done.returncode == 1
         assert done.stdout == ""

@@ -53,7 +53,7 @@ def stale(figures: Mapping[str, Figure], slides: Mapping[str, list[int]], root: 
         text = (root / figure.document).read_text()
         if _flat(figure.quote) not in _flat(text):
             near = difflib.get_close_matches(figure.quote, text.splitlines(), 1, 0.4)
-            now = f"; near to it is now: {near[0]!r}" if near else ""
+            now = f"; the closest line is {near[0]!r}" if near else ""
             yield f"{where}: {figure.document} no longer says {figure.quote!r}{now}"
 
 

@@ -108,7 +108,7 @@ def one_question(slide: Slide) -> None:
         ("**Metadata**, no table scans", "**Unknown** is never shown as green", "**One cause**, one alert")
     ):
         slide.text(MARGIN + at * 4.2, 6.42, 4.0, 0.32, f"● {text}", size=16)
-    slide.rests_on("metadata_only", "stale_figure")
+    slide.rests_on("metadata_only", "stale_value")
     slide.notes(1, """
         On the left is what every team has: five systems, each with a screen of its own. The product asks each of them for
         metadata only: watermarks, checkpoints, manifests, runs.
@@ -191,7 +191,7 @@ def night_before(slide: Slide) -> None:
     _timeline(slide, (
         ("{t_storm}", "Departures out of JFK are put off, first by {first_delay}, then without a time.", "muted"),
         ("{t_stop}", "`land_readings` dies with the store. Its supervisor gives up. Airflow's DAG runs every {dag_every} and succeeds.", "red"),
-        ("{t_look}", "A dispatcher sees fine temperatures. They are {look_age} old; the page does not say so.", "amber"),
+        ("{t_dispatcher}", "A dispatcher sees fine temperatures. They are {page_age} old; the page does not say so.", "amber"),
         ("{t_page}", "On call is paged by the lag of another team's topic. Spark commits no offsets.", "amber"),
         ("{t_cause}", "The cause is found by hand, in five tools with five ideas of time.", "amber"),
         ("Morning", "Doubt is treated as failure.", "red"),
@@ -208,7 +208,7 @@ def night_before(slide: Slide) -> None:
         memory, the Spark query dies with it, and its supervisor has given up. Nothing says so. Kafka takes readings. The DAG
         succeeds, because there is nothing new to conform. Trino answers every query, with rows of {t_stop}.
 
-        A dispatcher looks at {t_look} and sees temperatures that are {look_age} old. The page does not say that. At {t_cause}
+        A dispatcher looks at {t_dispatcher} and sees temperatures that are {page_age} old. The page does not say that. At {t_cause}
         the cause is found by hand.
 
         In the morning {quarantined} boxes are in quarantine, and {in_doubt} of them only because nobody could prove anything.
@@ -250,7 +250,7 @@ def night_after(slide: Slide) -> None:
 def all_green(slide: Slide) -> None:
     """Why the tools that exist do not tell."""
     slide.title("Five systems, five truths, and no one asks: how old?")
-    _lead(slide, "What each tool said at {t_look}, and what it could not know.")
+    _lead(slide, "What each tool said at {t_dispatcher}, and what it could not know.")
     rows = [
         ["system", "what its own screen says", "what it cannot say"],
         ["**Kafka**", "● brokers up, the topic grows", "that nobody lands it: Spark commits no offsets, so no lag"],
@@ -278,11 +278,11 @@ def promises(slide: Slide) -> None:
     slide.title("Five promises that a solution has to keep")
     _lead(slide, "Objectives of the scenario, each with the place where it is measured.")
     tiles = [
-        ("{promise_excursion}", "until an excursion is reported, from its reading's arrival", "end-to-end test"),
-        ("{promise_age}", "at the most is the age of what the quality officer reads", "metric, burn rates"),
-        ("{promise_named}", "until a stuck stage is named", "end-to-end test"),
-        ("{promise_exact}", "readings lost, or counted twice", "end-to-end test"),
-        ("{promise_pages}", "for one cause, whatever suffers downstream", "end-to-end test"),
+        ("{objective_excursion}", "until an excursion is reported, from its reading's arrival", "end-to-end test"),
+        ("{objective_age}", "at the most is the age of what the quality officer reads", "metric, burn rates"),
+        ("{objective_named}", "until a stuck stage is named", "end-to-end test"),
+        ("{objective_exact}", "readings lost, or counted twice", "end-to-end test"),
+        ("{objective_pages}", "for one cause, whatever suffers downstream", "end-to-end test"),
     ]
     for at, (value, label, where) in enumerate(tiles):
         x = MARGIN + at * 2.46
@@ -296,8 +296,8 @@ def promises(slide: Slide) -> None:
     slide.box(MARGIN, 5.6, INNER, 1.1, ["**In time**, so that a box can still be saved; **exact**, so that a lot can be released;",
               "**quiet**, so that the one page at night is believed."], fill="panel", size=18, anchor="middle", gap=4)
     slide.notes(0.5, """
-        Five promises, each with a figure: an excursion told within {promise_excursion}, data younger than {promise_age}, a stuck
-        stage named within {promise_named}, nothing lost or doubled in a million readings, and one page for one cause. Four are
+        Five promises, each with a figure: an excursion told within {objective_excursion}, data younger than {objective_age}, a stuck
+        stage named within {objective_named}, nothing lost or doubled in a million readings, and one page for one cause. Four are
         held by end-to-end tests on the real components; the age is a metric with an error budget.
     """)
 
@@ -531,8 +531,8 @@ def faults(slide: Slide) -> None:
     ]
     slide.table(MARGIN, TOP, (2.3, 6.6, 3.23), rows, size=15, row_height=0.46, header_height=0.44)
     slide.card(MARGIN, 5.3, 5.95, 1.4, "Exactly once", "In `bronze`, in `silver.readings`, and in `silver.excursions`: each commit carries offsets or ids.", accent="green", size=15)
-    slide.card(MARGIN + 6.18, 5.3, 5.95, 1.4, "Where not, and how we know", "The topic `excursions` is at least once. {kills} kills under load in one run: nothing lost, nothing twice.", accent="amber", size=15)
-    slide.rests_on("others_die", "exactly_once", "excursion_twice")
+    slide.card(MARGIN + 6.18, 5.3, 5.95, 1.4, "Where not, and how we know", "The topic `excursions` is at least once. In one run, Spark, Kafka and the store were killed {kills} times under load: nothing lost, nothing twice.", accent="amber", size=15)
+    slide.rests_on("airflow_fails", "trino_fails", "exactly_once", "excursion_twice")
     slide.notes(1, """
         Read the middle column. Kafka away: all wait. The store away: the query dies, and is started again with pauses of
         {query_pause}. Spark killed: {spark_restart}. A lost checkpoint is the mean one: the topic is read from its beginning,
@@ -605,9 +605,9 @@ def speed(slide: Slide) -> None:
     told = ", ".join(f"{name} {{{key}}}" for name, key in zip(names, keys, strict=True))
     slide.bars(MARGIN - 0.1, TOP + 0.35, 7.5, 3.2, values, colours=("muted", "amber", "muted", "blue"), size=16,
                alt=slide.filled(f"Bars of records a second: {told}"))
-    slide.card(8.3, TOP, 4.43, 1.62, "Seen in time", "Excursions were seen {excursion_seen} after their readings; promised are {promise_excursion}.", accent="green", size=16)
+    slide.card(8.3, TOP, 4.43, 1.62, "Seen in time", "Excursions were seen {excursion_reported} after their readings; promised are {objective_excursion}.", accent="green", size=16)
     slide.card(8.3, TOP + 1.8, 4.43, 1.75, "Landing misses its aim", "{landed_ratio} of the plain read, where {landed_aim} was the aim. Most of the time goes into telling what is wrong with a record.", accent="amber", size=16)
-    slide.box(MARGIN, 5.75, INNER, 0.95, ["**Trino shows a record** after {seen_median} triggers at the median, {seen_most} for nearly all: also short of the aim.", "Landing took {landed_before} a second before; it takes three times what all trackers of the world send, {world}."], fill="panel", size=16, anchor="middle", gap=3)
+    slide.box(MARGIN, 5.75, INNER, 0.95, ["**Trino shows a record** after {visible_p50} triggers at the median, {visible_p99} for nearly all: also short of the aim.", "Landing took {landed_before} a second before; it takes three times what all trackers of the world send, {world}."], fill="panel", size=16, anchor="middle", gap=3)
     slide.rests_on("backlog", "not_for_volume")
     slide.holds("landing misses its aim", slide.number("landed_ratio") < slide.number("landed_aim"))
     slide.holds("it lands more than the trackers of the world send", slide.number("landed_rate") > 3 * slide.number("world"))
@@ -619,7 +619,7 @@ def speed(slide: Slide) -> None:
         compiler, brought it from {landed_before} to here.
 
         Conforming reached {conformed_rate}, {conformed_ratio} of a copy, with MERGE. And what the promise is about: an excursion
-        was seen {excursion_seen} after its reading.
+        was seen {excursion_reported} after its reading.
     """)
 
 
@@ -755,7 +755,7 @@ def future(slide: Slide) -> None:
             "How fresh a view is, by the tables below it",
             "Kafka's share groups, once its client tells of them",
             "Protobuf with a schema registry in the peek",
-            "A scan of Kafka from {survey_ratio} of kminion's time to half",
+            "A scan of Kafka from {scan_ratio} of kminion's time to half",
             "HDFS as the store of raw files, tried and measured",
         ]),
     ]
@@ -765,7 +765,7 @@ def future(slide: Slide) -> None:
         slide.bar(x, TOP, 3.9, 0.07, colour)
         slide.text(x + 0.22, TOP + 0.2, 3.5, 0.36, heading, size=20, colour=colour, bold=True)
         slide.text(x + 0.22, TOP + 0.72, 3.5, 4.0, lines, size=16, gap=10)
-    slide.rests_on("python_quicker", "survey_ratio", "one_worker",
+    slide.rests_on("python_quicker", "scan_ratio", "one_worker",
                    "not_on_a_cluster", "no_grafana", "connected_to_none", "gold_whole", "hdfs", "catalog_single")
     slide.notes(1, """
         Three steps. First show what we claim but have not shown: a real cluster of several machines, a real
@@ -914,7 +914,7 @@ def answers_product(slide: Slide) -> None:
         ("Why a terminal?", "It runs where the engineer is at night: behind ssh, in a pod, on a bad line. A web page is one option away, read-only."),
         ("What does looking cost the systems?", "Metadata, no table scans. Manifests are remembered; Trino's coordinator is asked, seldom."),
         ("Who wakes me, and how often?", "One page for one cause. A test stops a job on the real stack and counts what the receiver gets."),
-    ], rests_on=("idle", "stale_figure", "one_gate", "terminal", "look_cost", "metadata_only", "one_page"))
+    ], rests_on=("idle", "stale_value", "one_policy", "terminal", "probe_cost", "metadata_only", "one_page"))
 
 
 def answers_pipeline(slide: Slide) -> None:

@@ -1,4 +1,4 @@
-"""`python -m dataops_team`: write what comes from the backlog, and publish it and the pages."""
+"""`python -m dataops_team`: generate files from the backlog, and publish the backlog and the pages."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def main() -> None:
-    """The team's own tools."""
+    """The team's tools."""
 
 
 @app.command()
-def write(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if stale.")] = False) -> None:
-    """Write the pages and Jira files that come from backlog.toml."""
+def write(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with code 1 if a file is stale.")] = False,
+) -> None:
+    """Generate the pages and Jira files from backlog.toml."""
     stale = files.write(load_backlog(TEAM / "backlog.toml"), TEAM, check=check)
     if stale:
         print(f"{'stale: run `make docs`' if check else 'written'}: {', '.join(stale)}")
@@ -38,8 +40,8 @@ def write(check: Annotated[bool, typer.Option("--check", help="Write nothing; ex
 
 
 @app.command()
-def pages(folder: Annotated[Path, typer.Argument(help="Where to.")]) -> None:
-    """Write what Confluence is to have, in its storage format, for a look or for pasting."""
+def pages(folder: Annotated[Path, typer.Argument(help="Folder to write to.")]) -> None:
+    """Write the pages in Confluence's storage format, to review or paste them."""
     for page in read_pages(ROOT):
         path = folder / Path(page.source).with_suffix(".xhtml")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,25 +51,27 @@ def pages(folder: Annotated[Path, typer.Argument(help="Where to.")]) -> None:
 
 @app.command()
 def publish(
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Change it; without, only tell what would be changed.")
-    ] = False,
-    site: Annotated[str, typer.Option(envvar="ATLASSIAN_SITE", help="Such as https://example.atlassian.net.")] = "",
-    email: Annotated[str, typer.Option(envvar="ATLASSIAN_EMAIL", help="Of the account that the token is of.")] = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Make the changes; without it, only list them.")] = False,
+    site: Annotated[
+        str, typer.Option(envvar="ATLASSIAN_SITE", help="URL of the site, such as https://example.atlassian.net.")
+    ] = "",
+    email: Annotated[str, typer.Option(envvar="ATLASSIAN_EMAIL", help="E-mail address of the token's account.")] = "",
     token_file: Annotated[
         str,
-        typer.Option(envvar="ATLASSIAN_TOKEN_FILE", help="Where the API token is; else it is ATLASSIAN_TOKEN."),
+        typer.Option(envvar="ATLASSIAN_TOKEN_FILE", help="File with the API token; the default is ATLASSIAN_TOKEN."),
     ] = "",
-    project: Annotated[str, typer.Option(envvar="JIRA_PROJECT", help="Key of Jira's project; none: not Jira.")] = "",
+    project: Annotated[
+        str, typer.Option(envvar="JIRA_PROJECT", help="Key of the Jira project; without it, skip Jira.")
+    ] = "",
     space: Annotated[
-        str, typer.Option(envvar="CONFLUENCE_SPACE", help="Key of Confluence's space; none: not Confluence.")
+        str, typer.Option(envvar="CONFLUENCE_SPACE", help="Key of the Confluence space; without it, skip Confluence.")
     ] = "",
 ) -> None:
     """Publish the backlog to Jira and the pages to Confluence."""
     items, all_pages = tuple(load_backlog(TEAM / "backlog.toml").items()), read_pages(ROOT)
     if not (site and email and (project or space)):
         raise ConfigError(
-            f"{len(items)} issues and {len(all_pages)} pages are ready, but not where to",
+            f"{len(items)} issues and {len(all_pages)} pages are ready, but the site is not configured",
             hint="set ATLASSIAN_SITE, ATLASSIAN_EMAIL, and JIRA_PROJECT or CONFLUENCE_SPACE or both",
         )
     token = _token(token_file)

@@ -1,4 +1,4 @@
-"""An API of Atlassian's cloud over HTTP: deadlines, waiting where it asks for it, one line for each error."""
+"""Client of Atlassian's cloud APIs: deadlines, waits on rate limits, one line for each error."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Api:
     """One API of a site.
 
     Args:
-        name: What it is called in errors.
-        site: Address of the site; `https`, or on this machine.
-        base: Path under which the API is.
-        email: Of the account that the token belongs to.
-        token: API token; it is sent to the site only, and never shown.
-        timeout: Seconds to wait for each answer.
-        patience: Seconds to wait at the most where the site asks to (429).
-        sleep: Waits; a test gives its own.
+        name: Name of the API in errors.
+        site: URL of the site; `https`, except on the local machine.
+        base: Path of the API.
+        email: E-mail address of the token's account.
+        token: API token; sent to the site only, and never printed.
+        timeout: Seconds to wait for each response.
+        patience: Maximum number of seconds to wait if the site is rate limited (429).
+        sleep: Waits; tests replace it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Api:
     ) -> None:
         parts = urlsplit(site)
         if not parts.hostname or (parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost")):
-            raise ConfigError(f"{site}: a site's address begins with https://, so that nobody reads the token")
+            raise ConfigError(f"{site}: a site's address begins with https://, to protect the token")
         self._name = name
         self.sleep = sleep
         self._base = site.rstrip("/") + base
@@ -65,24 +65,24 @@ class Api:
         self._session.auth = requests.auth.HTTPBasicAuth(email.encode(), token.encode())
         self._session.headers["Accept"] = "application/json"
 
-    def get(self, path: str, **params: object) -> Any:  # noqa: ANN401 - whatever the API answers
-        """Return the answer to a GET; raises ClientError."""
+    def get(self, path: str, **params: object) -> Any:  # noqa: ANN401 - any JSON
+        """Return the response to a GET; raises ClientError."""
         return self._call("GET", path, params=params)
 
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as above
-        """Send a body and return the answer, `None` where there is none; raises ClientError."""
+        """Send a body and return the response, `None` if it is empty; raises ClientError."""
         return self._call(method, path, json=body)
 
     @contextmanager
     def understood(self) -> Iterator[None]:
-        """Raise BadAnswer where an answer that is JSON has not the form that the API promises."""
+        """Raise BadAnswer if a JSON response does not have the documented form."""
         try:
             yield
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__} {line(error)}"
-            raise BadAnswer(f"{self._name}: an answer has not the form that the API promises ({reason})") from error
+            raise BadAnswer(f"{self._name}: a response does not have the documented form ({reason})") from error
 
-    def _call(self, method: str, path: str, **what: Any) -> Any:  # noqa: ANN401 - handed on to requests
+    def _call(self, method: str, path: str, **what: Any) -> Any:  # noqa: ANN401 - arguments of requests
         where = f"{self._name}: {method} {path}"
         answer = self._answer(where, method, path, what)
         if not answer.ok or answer.is_redirect:
@@ -92,7 +92,7 @@ class Api:
         try:
             return answer.json()
         except requests.exceptions.JSONDecodeError as error:
-            raise BadAnswer(f"{where}: the answer is not JSON", hint="check the site's address") from error
+            raise BadAnswer(f"{where}: the response is not JSON", hint="check the site's address") from error
 
     def _answer(self, where: str, method: str, path: str, what: Mapping[str, Any]) -> requests.Response:
         for attempt in range(1, ATTEMPTS + 1):
@@ -101,7 +101,7 @@ class Api:
                     method, self._base + path, timeout=self._timeout, allow_redirects=False, **what
                 )
             except requests.exceptions.Timeout as error:
-                raise TimedOut(f"{where}: no answer within {self._timeout:g} s") from error
+                raise TimedOut(f"{where}: no response within {self._timeout:g} s") from error
             except requests.exceptions.RequestException as error:
                 raise Unreachable(f"{where}: {innermost(error)}") from error
             wait = _wait(answer)
@@ -113,15 +113,13 @@ class Api:
     def _error(self, where: str, answer: requests.Response) -> ClientError:
         status = answer.status_code
         if status == 401:
-            return AuthenticationFailed(
-                f"{where}: refuses our credentials (401)", hint="check the e-mail and the token"
-            )
+            return AuthenticationFailed(f"{where}: credentials refused (401)", hint="check the e-mail and the token")
         if status == 429:
-            return BadAnswer(f"{where}: asks to wait for {_wait(answer):g} s (429)", hint="run it again after that")
+            return BadAnswer(f"{where}: rate limited for {_wait(answer):g} s (429)", hint="run it again after that")
         if answer.is_redirect:
-            return BadAnswer(f"{where}: leads elsewhere ({status})", hint="check the site's address")
+            return BadAnswer(f"{where}: redirects to another address ({status})", hint="check the site's address")
         kind = {403: PermissionDenied, 404: NotFound}.get(status, BadAnswer)
-        meaning = {403: "denies us permission", 404: "has no such thing, or hides it from us"}.get(status, "failed")
+        meaning = {403: "permission denied", 404: "not found, or not visible to this account"}.get(status, "failed")
         return kind(f"{where}: {meaning} ({status}){_reason(answer)}")
 
 
@@ -141,7 +139,7 @@ def _reason(answer: requests.Response) -> str:
 
 
 def texts(value: object, name: str = "") -> Iterator[str]:
-    """Yield the texts of an error, wherever the API has put them; a field's with its name."""
+    """Yield the texts of an error at any depth; those of a field with its name."""
     if isinstance(value, str):
         text = " ".join(value.split())
         yield text if name in ("", "title", "detail", "message", "errorMessages") else f"{name}: {text}"

@@ -1,4 +1,4 @@
-"""The backlog as it stands in `backlog.toml`: epics, their stories, their tasks, and how far each is."""
+"""The backlog in `backlog.toml`: epics, their stories, their tasks, and the state of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class State(StrEnum):
-    """How far something is."""
+    """State of an epic, a story or a task."""
 
     TODO = "todo"
     DOING = "doing"
@@ -35,7 +35,7 @@ class _Entry(BaseModel):
 
 
 class Epic(_Entry):
-    """A goal that takes several stories."""
+    """A goal with several stories."""
 
     title: Text
     goal: Text
@@ -46,11 +46,11 @@ class Epic(_Entry):
 
 
 class Story(_Entry):
-    """What somebody gets, and how it is accepted.
+    """A result for a role, with its acceptance criteria.
 
     Attributes:
         owner: The role that is responsible for it; `None` in the stories of the first release.
-        size: Small fits into a day, medium into three, large into a sprint of its own.
+        size: S takes a day, M three days, L a sprint of its own.
         priority: 1 comes first.
     """
 
@@ -65,10 +65,10 @@ class Story(_Entry):
 
 
 class Task(_Entry):
-    """A piece of work; it belongs to the first of its stories, and serves the others too.
+    """Work for one or more stories; the first one is its parent.
 
     Attributes:
-        begun: The day on which work began; that of `done` where none is given.
+        begun: The day on which work began; the default is the day of `done`.
         done: The day on which it was done.
     """
 
@@ -84,7 +84,7 @@ class Task(_Entry):
         return self
 
     def state(self, day: date = date.max) -> State:
-        """Return how far it was at the end of a day, or how far it is."""
+        """Return the state at the end of a day, by default the current state."""
         if self.done and self.done <= day:
             return State.DONE
         begun = self.begun or self.done
@@ -92,7 +92,7 @@ class Task(_Entry):
 
 
 class Backlog(_Entry):
-    """Everything, each by its id: `E1`, `S1`, `T1`."""
+    """All epics, stories and tasks by their ids: `E1`, `S1`, `T1`."""
 
     epics: dict[Annotated[str, StringConstraints(pattern=r"^E\d+$")], Epic]
     stories: dict[Annotated[str, StringConstraints(pattern=r"^S\d+$")], Story]
@@ -102,11 +102,11 @@ class Backlog(_Entry):
     def _refers_to_what_is_there(self) -> Self:
         for name, story in self.stories.items():
             if story.epic not in self.epics:
-                raise ValueError(f"{name} names the epic {story.epic}, which is not there")
+                raise ValueError(f"{name} names the epic {story.epic}, which does not exist")
         for name, task in self.tasks.items():
             for story_name in task.stories:
                 if story_name not in self.stories:
-                    raise ValueError(f"{name} names the story {story_name}, which is not there")
+                    raise ValueError(f"{name} names the story {story_name}, which does not exist")
         served = {story for task in self.tasks.values() for story in task.stories}
         for name in self.stories:
             if name not in served:
@@ -125,21 +125,21 @@ class Backlog(_Entry):
         return {name: task for name, task in self.tasks.items() if self.stories[task.stories[0]].epic == epic}
 
     def plan_of(self, name: str) -> str:
-        """Return owner, size and priority of a story in one line, empty where none is given."""
+        """Return owner, size and priority of a story in one line; empty if it has none."""
         story = self.stories[name]
         given = {"owner": story.owner, "size": story.size, "priority": story.priority}
         return ", ".join(f"{key} {value}" for key, value in given.items() if value is not None)
 
     def story_state(self, name: str) -> State:
-        """Return how far a story is: as its tasks are."""
+        """Return the state of a story, which follows from its tasks."""
         return _state_of(task.state() for task in self.tasks.values() if name in task.stories)
 
     def epic_state(self, name: str) -> State:
-        """Return how far an epic is: as its stories are."""
+        """Return the state of an epic, which follows from its stories."""
         return _state_of(self.story_state(story) for story in self.stories_of(name))
 
     def items(self) -> Iterator[Item]:
-        """Yield each epic, then each story, then each task, as an issue of Jira: parents come before their children."""
+        """Yield epics, then stories, then tasks as issues of Jira: parents before their children."""
         for name, epic in self.epics.items():
             yield Item(name, "Epic", None, epic.title, self.epic_state(name), _describe_epic(epic))
         for name, story in self.stories.items():
@@ -157,11 +157,11 @@ class Backlog(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An epic, a story or a task, as an issue tracker sees it.
+    """An epic, a story or a task, as an issue of a tracker.
 
     Attributes:
         kind: Jira's usual name of the issue type.
-        parent: The id of the item above it.
+        parent: The id of the parent item.
         title: Markdown, on one line.
         description: Markdown: paragraphs and lists.
     """
@@ -210,5 +210,5 @@ def _describe_story(story: Story, plan: str) -> str:
 
 
 def _describe_task(task: Task) -> str:
-    others = f"\n\nServes {', '.join(task.stories[1:])} too." if task.stories[1:] else ""
+    others = f"\n\nAlso for {', '.join(task.stories[1:])}." if task.stories[1:] else ""
     return task.what[0].upper() + task.what[1:] + "." + others

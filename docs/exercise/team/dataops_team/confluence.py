@@ -1,4 +1,4 @@
-"""Publish the pages to a Confluence space: create what is not there, update what has changed."""
+"""Publish the pages to a Confluence space: create missing pages, update changed ones."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ class ConfluenceSpace:
         self._key = key
 
     def publish(self, pages: Sequence[Page], *, apply: bool) -> None:
-        """Make the space say what the pages say, or without `apply` tell what that would take.
+        """Update the space from the pages, or list the changes without `apply`.
 
-        Pages come after the ones above them. They are found again by their titles, which are unique in a space, and
-        nothing is ever deleted.
+        Pages come after their parents. Their titles, which are unique in a space, identify them. Nothing is deleted.
 
         Raises:
-            ClientError: Confluence refuses, or does not answer, or has a page of the same title that is not ours. What
-                was done until then stays, and is not done again.
+            ClientError: A request failed, or the space has a page of the same title that was not published from here.
+                The changes made until then stay, and the next run skips them.
         """
         log = Log(f"Confluence {self._key}", apply=apply)
         space = self._space()
@@ -65,7 +64,7 @@ class ConfluenceSpace:
     def _space(self) -> str:
         for space in self._api.get("/spaces", keys=self._key)["results"]:
             return str(space["id"])
-        raise NotFound(f"Confluence: there is no space {self._key}, or it is hidden from us")
+        raise NotFound(f"Confluence: there is no space {self._key}, or it is not visible to this account")
 
     def _find(self, space: str, page: Page) -> Mapping[str, Any] | None:
         query = {"space-id": space, "title": page.title, "status": "current", "body-format": "storage"}
@@ -75,7 +74,7 @@ class ConfluenceSpace:
         if digest_in(_body(found[0])) is None:
             raise BadAnswer(
                 f"Confluence: {self._key} has a page “{page.title}” that was not published from here",
-                hint="rename that one",
+                hint="rename that page",
             )
         return found[0]
 

@@ -1,4 +1,4 @@
-"""What is written from the backlog: the Markdown pages, Jira's CSV import, the bodies of its bulk create."""
+"""Generate files from the backlog: Markdown pages, Jira's CSV import, and bodies of its bulk create."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dataops_team.backlog import Backlog, State
 from dataops_team.issues import BULK, STATUS, issue, labels, summary
 from dataops_team.markup import wiki
 
-MADE = "<!-- Made from backlog.toml by `make docs`: change it there. -->\n"
+MADE = "<!-- Generated from backlog.toml by `make docs`: edit that file. -->\n"
 _BULK_NAMES = {"Epic": "epics", "Story": "stories", "Sub-task": "tasks"}
-# The file's own ids, to tie children to their parents; they stay the same when an entry is added.
+# Ids of the file that connect children with parents; adding an entry does not change them.
 _CSV_IDS = {"E": 1000, "S": 2000, "T": 3000}
 
 
@@ -28,8 +28,8 @@ def epics_page(backlog: Backlog) -> str:
             state = f"**State:** {item.state} ({stories})"
             sections.append(f"## {item.id}: {item.title}\n\n{state}\n\n{item.description}\n")
     intro = """\
-Stories: [stories.md](stories.md). Tasks: [tasks.md](tasks.md). Day by day: [status](status/README.md). An epic is done
-when all its stories are, a story when all its tasks are."""
+Stories: [stories.md](stories.md). Tasks: [tasks.md](tasks.md). Progress of every day: [status](status/README.md). An
+epic is done when all its stories are done, and a story when all its tasks are."""
     return _page("Epics", intro, sections)
 
 
@@ -51,7 +51,7 @@ def stories_page(backlog: Backlog) -> str:
         )
         headings = ("id", "as …", "I want …", "so that …", "accepted when", "plan", "state")
         sections.append(f"## {epic}: {backlog.epics[epic].title}\n\n{_table(headings, rows)}")
-    intro = "Each story says who needs it, what they get, and how we accept it. Its tasks are in [tasks.md](tasks.md)."
+    intro = "Each story says who needs it, what they get, and how we accept it. The tasks are in [tasks.md](tasks.md)."
     return _page("Stories", intro, sections)
 
 
@@ -62,27 +62,27 @@ def tasks_page(backlog: Backlog) -> str:
         rows = ((name, ", ".join(t.stories), t.what, t.state()) for name, t in backlog.tasks_of(epic).items())
         table = _table(("id", "story", "task", "state"), rows)
         sections.append(f"## {epic}: {backlog.epics[epic].title}\n\n{table}")
-    intro = "State: `todo`, `doing`, `done`; when a task is done is in the [definition of done](definitions.md)."
+    intro = "The state is `todo`, `doing` or `done`, by the [definition of done](definitions.md)."
     return _page("Tasks", intro, sections)
 
 
 def status_page(backlog: Backlog, days: Iterable[str]) -> str:
-    """Return the page of all days, the newest first, with the state of each task at the end of each day."""
+    """Return the page of all days, the newest first, with the state of each task at the end of the day."""
     sections = []
     for day in sorted(days, reverse=True):
         names: dict[State, list[str]] = {state: [] for state in State}
         for name, task in backlog.tasks.items():
             names[task.state(date.fromisoformat(day))].append(name)
         rows = ((state, str(len(names[state])), ", ".join(names[state])) for state in reversed(State))
-        sections.append(f"## [{day}]({day}.md)\n\n{_table(('state', 'how many', 'tasks'), rows)}")
+        sections.append(f"## [{day}]({day}.md)\n\n{_table(('state', 'count', 'tasks'), rows)}")
     intro = """\
-Each day has a page that tells what was done, seen and not seen. Here is the state of each [task](../tasks.md) at the
-end of each day. What was not begun by then is `todo`, also where it was not planned yet."""
+Every working day has a page with the progress, the evidence and the blockers. This page shows the state of each
+[task](../tasks.md) at the end of every day. A task that began later is `todo`, even if it was not planned yet."""
     return _page("Daily status", intro, sections)
 
 
 def jira_csv(backlog: Backlog) -> str:
-    """Return the file for Jira's CSV import: epics first, then stories, then sub-tasks, as the import asks."""
+    """Return the file for Jira's CSV import: epics, then stories, then sub-tasks, as the import requires."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("Work item ID", "Parent", "Issue Type", "Summary", "Description", "Status", "Labels", "Labels"))
@@ -94,9 +94,9 @@ def jira_csv(backlog: Backlog) -> str:
 
 
 def jira_bulk(backlog: Backlog, project: str = "DOT") -> dict[str, str]:
-    """Return the bodies of `POST /rest/api/3/issue/bulk` by the names of their files: a kind of issue in each.
+    """Return the bodies of `POST /rest/api/3/issue/bulk` by file name: one kind of issue in each.
 
-    Parents have the keys that they get when the bodies are sent in order to an empty project.
+    The keys of parents are those of an empty project to which the bodies are sent in order.
     """
     items = list(backlog.items())
     keys = {item.id: f"{project}-{number}" for number, item in enumerate(items, 1)}
@@ -112,7 +112,7 @@ def jira_bulk(backlog: Backlog, project: str = "DOT") -> dict[str, str]:
 
 
 def contents(backlog: Backlog, folder: Path) -> dict[str, str]:
-    """Return the text of each file that is made, by its path in the team's folder."""
+    """Return the text of each generated file, by its path in the team's folder."""
     return {
         "epic.md": epics_page(backlog),
         "stories.md": stories_page(backlog),
@@ -124,7 +124,7 @@ def contents(backlog: Backlog, folder: Path) -> dict[str, str]:
 
 
 def write(backlog: Backlog, folder: Path, *, check: bool = False) -> list[str]:
-    """Write what has changed, or with `check` nothing; return the names of what was, or would be, written."""
+    """Write changed files, with `check` none; return the names of the changed files."""
     stale = []
     for name, text in contents(backlog, folder).items():
         path = folder / name

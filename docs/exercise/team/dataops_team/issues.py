@@ -11,12 +11,12 @@ from dataops_team.markup import adf, plain
 
 LABEL = "dataops-tui"
 PROPERTY = "dataops-tui"
-"""The issue property that keeps the digest of what was published."""
+"""The issue property with the digest of the published content."""
 BULK = 50
-"""Issues that Jira creates at once."""
+"""Maximum number of issues in one bulk request."""
 STATUS = {State.TODO: "To Do", State.DOING: "In Progress", State.DONE: "Done"}
 CATEGORY = {State.TODO: "new", State.DOING: "indeterminate", State.DONE: "done"}
-"""Jira's categories of statuses, which are the same whatever a workflow calls its statuses."""
+"""Jira's categories of statuses, which do not depend on the names in a workflow."""
 
 
 def summary(item: Item) -> str:
@@ -25,12 +25,12 @@ def summary(item: Item) -> str:
 
 
 def labels(item: Item) -> tuple[str, str]:
-    """Return the labels of an item's issue: the project's, and the one that finds it again."""
+    """Return the labels of an item's issue: the project's, and the one that identifies the item."""
     return LABEL, f"{LABEL}-{item.id}"
 
 
 def content(item: Item) -> dict[str, Any]:
-    """Return what is said of an item, in fields and a property: the body of an update."""
+    """Return the body of an update: the fields of an item, and the property with their digest."""
     fields = {"summary": summary(item), "description": adf(item.description), "labels": list(labels(item))}
     return {"fields": fields, "properties": [{"key": PROPERTY, "value": {"digest": digest(fields)}}]}
 
@@ -41,8 +41,8 @@ def issue(item: Item, project: str, issue_type: dict[str, str], parent: str | No
     Args:
         item: The item.
         project: The key of the project.
-        issue_type: Names the type, as `{"name": …}` or `{"id": …}`.
-        parent: The key of the issue above it.
+        issue_type: The type, as `{"name": …}` or `{"id": …}`.
+        parent: The key of the parent issue.
     """
     place = {"project": {"key": project}, "issuetype": issue_type, **({"parent": {"key": parent}} if parent else {})}
     body = content(item)
@@ -50,5 +50,5 @@ def issue(item: Item, project: str, issue_type: dict[str, str], parent: str | No
 
 
 def digest(content: object) -> str:
-    """Return a short digest of what can be JSON."""
+    """Return a short digest of a value that JSON can represent."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Publish the backlog to a Jira project: create what is not there, update what has changed, move what is elsewhere."""
+"""Publish the backlog to a Jira project: create missing issues, update changed ones, move those in another status."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dataops_team.issues import BULK, CATEGORY, LABEL, PROPERTY, content, issue,
 from dataops_team.log import Log
 
 _LEVELS = {"Epic": 1, "Story": 0, "Sub-task": -1}
-_LOOKS, _BETWEEN_LOOKS = 24, 5.0
+_SEARCHES, _SEARCH_INTERVAL = 24, 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """An issue that is there.
+    """An issue that exists.
 
     Attributes:
-        digest: Of what was published, `None` where it was not published but imported.
+        digest: Digest of the published content, `None` if the issue was imported.
         category: Jira's category of its status.
     """
 
@@ -45,12 +45,12 @@ class JiraProject:
         self._key = key
 
     def publish(self, items: Iterable[Item], *, apply: bool) -> None:
-        """Make the project say what the items say, or without `apply` tell what that would take.
+        """Update the project from the items, or list the changes without `apply`.
 
-        Items come parents first. Issues are found again by their labels, and nothing is ever deleted.
+        Items come after their parents. Labels identify their issues. Nothing is deleted.
 
         Raises:
-            ClientError: Jira refuses, or does not answer. What was done until then stays, and is not done again.
+            ClientError: A request failed. The changes made until then stay, and the next run skips them.
         """
         items = tuple(items)
         log = Log(f"Jira {self._key}", apply=apply)
@@ -79,7 +79,7 @@ class JiraProject:
         for kind, level in _LEVELS.items():
             of_level = [t for t in answer["issueTypes"] if t.get("hierarchyLevel") == level]
             if not of_level:
-                raise NotFound(f"Jira: {self._key} has no type of issue for what is a {kind} (level {level})")
+                raise NotFound(f"Jira: {self._key} has no issue type for a {kind} (level {level})")
             chosen = next((t for t in of_level if t["name"] == kind), of_level[0])
             found[kind] = {"id": chosen["id"]}
         return found
@@ -92,7 +92,8 @@ class JiraProject:
                 there = _read(answer)
                 if ids[name] in found:
                     raise BadAnswer(
-                        f"Jira: {found[ids[name]].key} and {there.key} both have the label {name}", hint="delete one"
+                        f"Jira: {found[ids[name]].key} and {there.key} both have the label {name}",
+                        hint="delete one of them",
                     )
                 found[ids[name]] = there
         return found
@@ -114,7 +115,7 @@ class JiraProject:
     def _create(
         self, items: Iterable[Item], types: Mapping[str, dict[str, str]], there: dict[str, Issue], log: Log
     ) -> list[str]:
-        """Create issues, parents first, and add them to those that are there; return what was refused, and why."""
+        """Create issues, parents first, and add them to the existing ones; return the refused items with reasons."""
         for kind, issue_type in types.items():
             wave = [item for item in items if item.kind == kind]
             for start in range(0, len(wave), BULK):
@@ -146,18 +147,18 @@ class JiraProject:
             fits = [t for t in transitions if t["to"]["statusCategory"]["key"] == CATEGORY[item.state]]
             if not fits:
                 raise NotFound(
-                    f"Jira: {key} ({item.id}) cannot go to {item.state}", hint="its workflow has no such way"
+                    f"Jira: {key} ({item.id}) cannot go to {item.state}", hint="its workflow has no such transition"
                 )
             self._api.send("POST", f"/issue/{key}/transitions", {"transition": {"id": fits[0]["id"]}})
             log.change("move", f"{key} for {item.id} to {item.state}")
 
     def _wait_until_found(self, created: set[str], items: Iterable[Item], log: Log) -> None:
-        """Wait until Jira's search shows what was created: it lags behind, and a next run would create it twice."""
-        for _ in range(_LOOKS):
+        """Wait until Jira's search, which lags, shows the created issues: the next run would create them twice."""
+        for _ in range(_SEARCHES):
             if not created or created <= set(self._find(items)):
                 return
-            self._api.sleep(_BETWEEN_LOOKS)
-        log.note("the search does not show all that was created yet: wait some minutes before the next run")
+            self._api.sleep(_SEARCH_INTERVAL)
+        log.note("the search does not show all new issues yet: wait some minutes before the next run")
 
 
 def _read(answer: Mapping[str, Any]) -> Issue:
@@ -184,5 +185,5 @@ def _current(item: Item, there: Mapping[str, Issue]) -> bool:
 
 
 def _state(issue: Issue | None) -> State:
-    """Return an issue's state; a new one begins as to do."""
+    """Return an issue's state; a new one is to do."""
     return next((state for state, name in CATEGORY.items() if issue and issue.category == name), State.TODO)

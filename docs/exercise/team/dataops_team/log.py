@@ -1,4 +1,4 @@
-"""What a publication does, or would do, one line for each change."""
+"""Report each change of a publication in one line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _DONE = {"create": "created", "update": "updated", "move": "moved"}
 
 
 class Log:
-    """Says each change, and counts.
+    """Prints and counts changes.
 
     Args:
-        where: What is published to, such as `Jira DOT`.
-        apply: The changes are made, and not only told.
+        where: The destination, such as `Jira DOT`.
+        apply: The changes are made, not only listed.
     """
 
     def __init__(self, where: str, *, apply: bool) -> None:
@@ -21,16 +21,16 @@ class Log:
         self.counts: Counter[str] = Counter()
 
     def change(self, verb: str, what: str) -> None:
-        """Say one change: `create`, `update` or `move`."""
+        """Print one change: `create`, `update` or `move`."""
         self.counts[verb] += 1
         print(f"{self._where}: {_DONE[verb] if self._apply else 'would ' + verb} {what}")
 
     def note(self, what: str) -> None:
-        """Say what is no change."""
+        """Print a line that is not a change."""
         print(f"{self._where}: {what}")
 
     def end(self, unchanged: int) -> None:
-        """Say how much was changed."""
+        """Print the number of changes."""
         counts = ", ".join(
             f"{self.counts[verb]} {done if self._apply else 'to ' + verb}" for verb, done in _DONE.items()
         )

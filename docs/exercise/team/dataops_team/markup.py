@@ -1,4 +1,4 @@
-"""Markdown as Jira takes it: Atlassian Document Format (its REST API), wiki markup (its CSV import), plain text."""
+"""Convert Markdown for Jira: Atlassian Document Format (REST API), wiki markup (CSV import), plain text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wiki(markdown: str) -> str:
 
 
 def plain(markdown: str) -> str:
-    """Return Markdown of one line as its text alone."""
+    """Return the text of one line of Markdown without its markup."""
     return "".join(text for text, _ in _runs(_parse(markdown)))
 
 
@@ -62,7 +62,7 @@ def _marked(text: str, marks: tuple[str, ...]) -> str:
 
 
 def _runs(nodes: list[SyntaxTreeNode], marks: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the text below some nodes in pieces, each with its marks."""
+    """Yield the text of nodes in runs, each with its marks."""
     for node in nodes:
         if node.type == "text" and node.content:
             yield node.content, marks

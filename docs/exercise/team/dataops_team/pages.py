@@ -1,4 +1,4 @@
-"""The pages that the team keeps in Confluence: which of the repository's Markdown, and what stands under what."""
+"""The pages for Confluence: which Markdown files of the repository, and their hierarchy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from dataops_team.storage import storage, title_of
 
 PROJECT = "docs/exercise/team/project.md"
-# What stands under a page; a pattern takes each file that it finds.
+# The child pages of a page; a pattern stands for each file that it matches.
 TREE = {
     PROJECT: (
         "docs/exercise/team/press-release.md",
@@ -41,12 +41,12 @@ _FOOTER = re.compile(r"\(content <code>([0-9a-f]{16})</code>\)")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as Confluence is to have it.
+    """A page for Confluence.
 
     Attributes:
-        source: Its Markdown, as a path in the repository.
-        parent: The source of the page above it.
-        body: Storage format; its last line tells where it comes from, and a digest of what stands above.
+        source: Path of its Markdown in the repository.
+        parent: The source of its parent page.
+        body: Storage format; its last line has the source, and a digest of the rest.
     """
 
     source: str
@@ -56,7 +56,7 @@ class Page:
 
 
 def read_pages(root: Path) -> list[Page]:
-    """Read all pages, each after the one above it; raises BadPage."""
+    """Read all pages, each after its parent; raises BadPage."""
     sources = dict(_sources(root))
     texts = {source: (root / source).read_text(encoding="utf-8") for source in sources}
     titles = {source: _full_title(title_of(text, source)) for source, text in texts.items()}
@@ -67,7 +67,7 @@ def read_pages(root: Path) -> list[Page]:
 
 
 def digest_in(body: str) -> str | None:
-    """Return the digest that a page's body carries, `None` where it was not published by us."""
+    """Return the digest in a page's body, `None` if the page was not published from here."""
     found = _FOOTER.findall(body)
     return found[-1] if found else None
 
@@ -87,6 +87,6 @@ def _full_title(title: str) -> str:
 def _signed(body: str, source: str) -> str:
     digest = hashlib.sha256(body.encode()).hexdigest()[:16]
     return (
-        f"{body}<p><em>Made from <code>{source}</code> (content <code>{digest}</code>). "
-        "Change it there: what is changed here is lost when that changes.</em></p>\n"
+        f"{body}<p><em>Generated from <code>{source}</code> (content <code>{digest}</code>). "
+        "Edit it there: the next change of that file overwrites edits of this page.</em></p>\n"
     )

@@ -1,4 +1,4 @@
-"""Markdown as Confluence keeps pages: its storage format, which is XHTML with Confluence's own elements."""
+"""Convert Markdown to Confluence's storage format, which is XHTML with elements of Confluence."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 
 from dataops_core.errors import DataopsError
 
-# What Confluence's code macro colours, of what our pages have.
+# The languages of our pages that Confluence's code macro highlights.
 _LANGUAGES = {"bash", "python", "sql", "yaml"}
 
 
 class BadPage(DataopsError):
-    """A page has something that Confluence cannot show; the text says what and where."""
+    """A page has content that Confluence cannot show; the text says what and where."""
 
 
 class _Renderer(RendererHTML):
     """Renders tokens; `env` has the page's `source` and the `titles` of all pages by their sources."""
 
     def front_matter(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Show the front matter of a decision record as a line."""
+        """Render the front matter of a decision record as a line."""
         return f"<p><em>{escape(', '.join(tokens[idx].content.splitlines()))}</em></p>\n"
 
     def heading_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
@@ -37,7 +37,7 @@ class _Renderer(RendererHTML):
         return f'<{tokens[idx].tag}><ac:structured-macro ac:name="anchor">{anchor}</ac:structured-macro>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Show a block of code with the code macro."""
+        """Render a block of code with the code macro."""
         language = tokens[idx].info.split(maxsplit=1)[0] if tokens[idx].info else ""
         parameter = f'<ac:parameter ac:name="language">{language}</ac:parameter>' if language in _LANGUAGES else ""
         code = tokens[idx].content.rstrip("\n").replace("]]>", "]]]]><![CDATA[>")
@@ -45,7 +45,7 @@ class _Renderer(RendererHTML):
         return f'<ac:structured-macro ac:name="code">{parameter}{body}</ac:structured-macro>\n'
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Begin a link: to a page of ours, to the web, or to what is only in the repository."""
+        """Begin a link: to a published page, to the web, or to a file that is only in the repository."""
         target = str(tokens[idx].attrs["href"])
         if "://" in target:
             return f"<a href={quoteattr(target)}>"
@@ -64,16 +64,16 @@ class _Renderer(RendererHTML):
         return "</ac:link-body></ac:link>" if source in env["titles"] else f" (<code>{escape(source)}</code>)"
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Name a picture: it is in the repository, and no attachment."""
+        """Render the text and path of a picture, which is in the repository and not attached."""
         source, _ = _resolve(env["source"], str(tokens[idx].attrs["src"]))
         return f"{escape(tokens[idx].content)} (<code>{escape(source)}</code>)"
 
     def html_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Leave out comments; refuse other HTML."""
+        """Skip comments; refuse other HTML."""
         html = tokens[idx].content.strip()
         if html.startswith("<!--") and html.endswith("-->"):
             return ""
-        raise BadPage(f"{env['source']}: HTML has no place in Confluence: {html.splitlines()[0][:60]}")
+        raise BadPage(f"{env['source']}: HTML cannot be published to Confluence: {html.splitlines()[0][:60]}")
 
     html_inline = html_block
 
@@ -84,19 +84,19 @@ def _parser() -> MarkdownIt:
 
 
 def title_of(markdown: str, source: str) -> str:
-    """Return the text of a page's first heading, which must be its only one of the first level; raises BadPage."""
+    """Return the text of a page's first heading, which must be the only one of the first level; raises BadPage."""
     found = [n for n in SyntaxTreeNode(_parser().parse(markdown)).children if n.type == "heading" and n.tag == "h1"]
     if len(found) != 1:
-        raise BadPage(f"{source}: a page has one heading of the first level, this one has {len(found)}")
+        raise BadPage(f"{source}: a page must have one heading of the first level, this one has {len(found)}")
     return "".join(node.content for node in found[0].children[0].children)
 
 
 def storage(markdown: str, source: str, titles: Mapping[str, str]) -> str:
-    """Return a page in Confluence's storage format, without its title, which Confluence keeps apart.
+    """Return a page in Confluence's storage format, without its title, which Confluence stores separately.
 
     Args:
-        markdown: The page; raises BadPage where it holds HTML.
-        source: The page's path in the repository, from which its links start.
+        markdown: The page; raises BadPage if it has HTML.
+        source: The page's path in the repository; links are relative to it.
         titles: The titles of all pages, by their paths in the repository.
     """
     parser = _parser()
@@ -109,7 +109,7 @@ def storage(markdown: str, source: str, titles: Mapping[str, str]) -> str:
 
 
 def links(markdown: str, source: str) -> set[tuple[str, str]]:
-    """Return where a page's links within the repository lead: paths and anchors."""
+    """Return the targets of a page's links within the repository: paths and anchors."""
     tokens = (child for token in _parser().parse(markdown) for child in token.children or ())
     targets = (str(token.attrs["href"]) for token in tokens if token.type == "link_open")
     return {_resolve(source, target) for target in targets if "://" not in target}
