@@ -99,7 +99,7 @@ class Guard:
 
     @property
     def challenge(self) -> str | None:
-        """The header `WWW-Authenticate` of a refusal; `None` where everybody may read."""
+        """The header `WWW-Authenticate` of a refusal; `None` if everybody may read."""
         kinds = [kind for kind, known in (("Basic", self.users), ("Bearer", self._tokens)) if known]
         return ", ".join(f'{kind} realm="dataops-exporter"' for kind in kinds) or None
 

@@ -288,7 +288,7 @@ def test_the_lag_behind_a_recreated_topic_is_unknown_everywhere_and_says_why(kaf
     commit(kafka, "reborn-reader", "reborn", {0: 100})
     assert lags(kafka, "reborn-reader", "reborn") == [None] * 4
     found = cluster.group(KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)), "reborn-reader")
-    assert found.notes == ("reborn-0: committed beyond the end at 3: the topic was re-created or lost its end",)
+    assert found.notes == ("reborn-0: committed beyond the end at 3: the topic was re-created or truncated",)
     verdict = seen(monitor(kafka, topic("reborn"), group("reborn-reader", "reborn"))).verdict
     assert verdict.check_id == "reborn-reader/topic-recreated"
 
@@ -316,7 +316,7 @@ def test_a_timestamp_that_is_no_time_hides_no_other_topic(kafka: Brokers) -> Non
     assert stage.error is None
     assert stage.observation is not None
     assert stage.observation.progress_time is None
-    assert f"{longest} ms, which is outside the calendar" in " ".join(stage.observation.notes)
+    assert f"{longest} ms, which is out of range" in " ".join(stage.observation.notes)
 
 
 def test_an_error_names_the_topic_and_the_group(kafka: Brokers) -> None:

@@ -149,7 +149,7 @@ def test_a_query_on_files_has_the_progress_of_its_batches_and_needs_no_kafka(tmp
     assert (seen.lag_records, seen.position) == (None, None)
     assert seen.attribute("sources") == "file (offset 1)"
     assert seen.measurement("batch_committed") == 1
-    assert seen.notes == ("it reads file (offset 1): its progress is that of its batches, its lag is unknown",)
+    assert seen.notes == ("it reads file (offset 1): its progress is that of its batches, and its lag is unknown",)
 
 
 def test_a_source_without_data_beside_kafka_changes_nothing(tmp_path: Path) -> None:

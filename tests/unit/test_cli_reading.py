@@ -27,7 +27,7 @@ from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
 
 AWAY = "127.0.0.1:1"
-BEYOND = "committed beyond the end at 3: the topic was re-created or lost its end"
+BEYOND = "committed beyond the end at 3: the topic was re-created or truncated"
 NOTE = f"orders-1: {BEYOND}"
 Dataops = Callable[..., int]
 Captured = pytest.CaptureFixture[str]

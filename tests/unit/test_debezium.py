@@ -130,7 +130,9 @@ def test_a_slot_that_is_held_while_the_connector_is_paused_is_named(server: Json
     observation = observed(server, Database({**HEALTHY, "lag": Decimal(3 * 2**20), "kept": Decimal(3 * 2**20)}))
     held = next(each for each in found_in(observation) if each.check == "slot-held")
     assert held.severity is Severity.WARNING
-    assert held.sentence == "the connector is PAUSED, and its replication slot dbz keeps 3.0 MiB of the database's log"
+    assert (
+        held.sentence == "the connector is PAUSED, and its replication slot dbz retains 3.0 MiB of the database's log"
+    )
     assert held.evidence == ("lag of the slot: 3.0 MiB", "status of its log: reserved")
     assert held.remedy is not None
     assert held.remedy.command == f"curl -X PUT {server.url}/connectors/dbz/resume"
@@ -155,9 +157,9 @@ def test_a_slot_that_is_held_while_the_connector_is_paused_is_named(server: Json
             {"wal_status": "lost", "lag": None, "kept": None, "active": False},
             "slot-lost",
             Severity.CRITICAL,
-            "its replication slot dbz is lost: the database no longer has the changes since",
+            "its replication slot dbz is lost: the database has removed changes that were not read",
         ),
-        ({"slot_name": None}, "slot-lost", Severity.CRITICAL, "its replication slot dbz is not there"),
+        ({"slot_name": None}, "slot-lost", Severity.CRITICAL, "its replication slot dbz does not exist"),
     ],
 )
 def test_a_slot_that_is_behind_or_lost(
@@ -178,10 +180,10 @@ def test_a_slot_that_a_deleted_connector_left_is_found_by_its_name(server: JsonS
     (finding,) = found_in(observation, slot="dbz")
     assert (finding.check, finding.severity) == ("slot-left", Severity.CRITICAL)
     assert finding.sentence == (
-        "the connector is deleted, and its replication slot dbz is left: it keeps 5.0 MiB of the database's log"
+        "the connector is deleted, but its replication slot dbz retains 5.0 MiB of the database's log"
     )
     assert observation.progress_time is None
-    with pytest.raises(NotFound, match="there is no connector dbz; the slot dbz is not there either"):
+    with pytest.raises(NotFound, match="there is no connector dbz; the slot dbz does not exist either"):
         observed(server, Database({"slot_name": None}), slot="dbz")
     with pytest.raises(NotFound, match="there is no connector dbz; database shop: cannot be reached"):
         observed(server, Database(Unreachable("database shop: cannot be reached")), slot="dbz")
@@ -194,14 +196,12 @@ def test_a_database_that_is_down_is_found_by_the_heartbeats_that_stop(server: Js
     observation = observed(server, down, age=90)
     (finding,) = found_in(observation)
     assert (finding.check, finding.severity) == ("heartbeat-stopped", Severity.WARNING)
-    assert (
-        finding.sentence == "the connector is RUNNING, and sent its last heartbeat 1 m 30 s ago; one is due every 5 s"
-    )
+    assert finding.sentence == "the connector is RUNNING, but its last heartbeat was 1 m 30 s ago; the interval is 5 s"
     assert observation.notes[-1] == "slot is unknown: database shop: connection refused"
     assert found_in(observed(server, down, age=50)) == ()
     assert observation.progress_time is None, "not idle"
     assert KIND.why_unknown(stage(), observation) == (
-        "whether changes wait in the database is unknown: database shop: connection refused"
+        "progress is unknown, because the replication slot could not be read: database shop: connection refused"
     )
     assert KIND.why_unknown(stage(), observed(server, Database(HEALTHY))) is None
 

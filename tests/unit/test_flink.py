@@ -108,7 +108,7 @@ def test_what_waits_has_no_age_without_a_group(server: JsonServer) -> None:
     pending(server, "good", 70)
     seen = observed(server, "good")
     assert (seen.progress_time, seen.lag_records) == (None, 70)
-    assert "name its consumer group" in str(KIND.why_unknown(stage("good"), seen))
+    assert "to its consumer group" in str(KIND.why_unknown(stage("good"), seen))
     by_group = observed(server, "good", GroupKafka(committed=200), group="g")
     assert (by_group.lag_records, by_group.attribute("bootstrap_servers")) == (100, "kafka:1")
     assert by_group.pending_since is not None
@@ -144,7 +144,7 @@ def test_an_idle_subtask_that_holds_the_watermark_back_is_named_though_all_is_gr
     assert seen.progress_time is not None, "it reads, and checkpoints"
     (finding,) = found_in(seen)
     assert (finding.check, finding.severity) == ("watermark-held", Severity.WARNING)
-    assert finding.sentence == "a subtask of a source has had no watermark, so windows give no output"
+    assert finding.sentence == "a source subtask has no watermark yet, so windows produce no output"
     assert finding.evidence[0].startswith("newest watermark of the other subtasks: ")
     by_time = observed(server, "idle", event_time=True)
     assert by_time.progress_time is None
@@ -159,7 +159,7 @@ def test_a_subtask_that_fell_silent_holds_the_watermark_back(server: JsonServer)
         if each["id"].endswith(".currentOutputWatermark"):
             each["min"] = each["max"] - 1_200_000
     (finding,) = found_in(observed(server, "idle"))
-    assert finding.sentence == "a subtask of a source holds the watermark back by 20 m 00 s"
+    assert finding.sentence == "a source subtask holds the watermark back by 20 m 00 s"
     assert checks_of(observed(server, "idle"), watermark_skew_max=3600) == []
 
 
@@ -178,7 +178,7 @@ def test_a_job_that_restarts_again_and_again_has_failed_also_while_it_runs(serve
     assert (seen.measurement("failures_recent") or 0) >= 2
     (finding,) = [each for each in found_in(seen) if each.check == "job-restarting"]
     assert finding.severity is Severity.CRITICAL
-    assert finding.sentence.startswith("the job restarts again and again (")
+    assert finding.sentence.startswith("the job restarts repeatedly (")
     assert "JsonParseException: Unexpected character" in finding.sentence
     assert finding.evidence[1].startswith("restarts since it was submitted: ")
     job_of(server, "bad-job")["state"] = "RUNNING"
@@ -232,7 +232,7 @@ def test_other_states(server: JsonServer, state: str, check: str, severity: Seve
     seen = observed(server, "good")
     (finding,) = found_in(seen)
     assert (finding.check, finding.severity) == (check, severity)
-    assert KIND.why_unknown(stage("good"), seen) == f"the job is {state}, so what waits for it is unknown"
+    assert KIND.why_unknown(stage("good"), seen) == f"the job is {state}, so its lag is unknown"
 
 
 def test_checkpoints_that_fail_or_do_not_come_are_found(server: JsonServer) -> None:
@@ -277,14 +277,14 @@ def test_metrics_that_are_not_there_yet_are_unknown(server: JsonServer) -> None:
             server.answers[path] = []
     seen = observed(server, "idle")
     assert (seen.progress_time, seen.lag_records, checks_of(seen)) == (None, None, [])
-    assert "no metrics of the job yet" in str(KIND.why_unknown(stage("idle"), seen))
+    assert "not reported metrics of the job yet" in str(KIND.why_unknown(stage("idle"), seen))
 
 
 def test_numbers_that_are_none_are_unknown(server: JsonServer) -> None:
     pending(server, "good", None)
     seen = observed(server, "good")
     assert seen.lag_records is None
-    assert "do not report what waits" in str(KIND.why_unknown(stage("good"), seen))
+    assert "do not report pending records" in str(KIND.why_unknown(stage("good"), seen))
     assert watermark([]) == (None, False)
     assert watermark([-(2.0**63), None]) == (None, True)
     assert watermark([1e300]) == (None, False), "outside the calendar"

@@ -1,6 +1,6 @@
-"""One folder per system: all that the product knows about Kafka, Spark, Iceberg, Trino, Airflow and Prometheus.
+"""The systems that the product observes, one folder each.
 
-Vendor SDKs are imported below this package only; every call has a deadline and raises the project's own errors.
+Vendor SDKs are imported only in this package. Every call has a deadline and raises an error of `dataops_core.errors`.
 """
 
 from dataops_core.systems import lazy_imports

@@ -1,7 +1,7 @@
-"""The contract of a system: its components, its kinds of stages, and how each is observed, checked and diagnosed.
+"""The contract of a system: its kinds of components and stages, with their probes, checks and diagnosis.
 
 A system is one folder below `dataops_core.systems`, or one package elsewhere that offers a `System` in the entry point
-group `dataops.systems`. docs/extending.md shows a whole one.
+group `dataops.systems`. docs/extending.md shows a complete example.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NO_IDENTITY = Identity(endpoints=lambda: iter(()))
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A component that a stage cannot be observed without.
+    """A component that the probe of a stage requires.
 
     Attributes:
         kind: Kind of component, such as `kafka`.
-        name: Its name where the stage names it; else it is the context's only one, or that called like its kind.
-        key: The key of the stage that names it.
+        name: Name that the stage gives. `None`: the only component of this kind, or the one named like the kind.
+        key: Key of the stage's settings that holds the name.
     """
 
     kind: str
@@ -39,11 +39,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class StageObject:
-    """The object of its system that a stage observes, by which metrics and screens find stages of the same object.
+    """The object that a stage observes; metrics and screens use it to find stages of the same object.
 
     Attributes:
-        kind: `kafka_topic`, `iceberg_table`, `airflow_dag`, `trino_relation`, or a plug-in's own.
-        path: Its name: one part, or several as `catalog`, `namespace` and `table`.
+        kind: `kafka_topic`, `iceberg_table`, `airflow_dag`, `trino_relation`, or a kind of a plug-in.
+        path: Parts of the name, such as `catalog`, `namespace` and `table`.
     """
 
     kind: str
@@ -51,17 +51,16 @@ class StageObject:
 
     @property
     def name(self) -> str:
-        """The parts of its name, with dots."""
+        """The parts of the name, joined by dots."""
         return ".".join(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentReport:
-    """What a component reports of itself.
+    """The result of a component's probe.
 
     Attributes:
-        detail: One line about it, such as its version.
-        observation: What was observed.
+        detail: One line, such as the version.
     """
 
     detail: str
@@ -70,12 +69,12 @@ class ComponentReport:
 
 @dataclass(frozen=True, slots=True)
 class DoctorStep:
-    """Something that the doctor tried.
+    """One result of the doctor.
 
     Attributes:
-        ok: Whether it works; `None` where that is unknown.
-        detail: What was found, in one line.
-        remedy: What to do about it, where something is wrong.
+        ok: Whether it works; `None` if that is unknown.
+        detail: The result in one line.
+        remedy: The fix; `None` if nothing is wrong.
     """
 
     ok: bool | None
@@ -85,15 +84,15 @@ class DoctorStep:
 
 @dataclass(frozen=True, slots=True)
 class ComponentProbe:
-    """How a component is probed.
+    """A probe of a component.
 
     Attributes:
-        kind: Kind of component, by which its checks are found.
+        kind: Kind of component; selects the checks.
         target: Its address, without secrets.
-        ask: Asks it; raises DataopsError.
-        identity: Where it is reached, and what we show to it.
-        further_addresses: Returns the addresses to which the component sends its clients on; raises DataopsError.
-        always: Whether it is asked with each refresh; else only by the doctor.
+        ask: Runs the probe; raises DataopsError.
+        identity: The endpoints, and the credentials that we send.
+        further_addresses: Returns the addresses that the component advertises to clients; raises DataopsError.
+        always: Whether every refresh runs the probe. Otherwise only the doctor runs it.
     """
 
     kind: str
@@ -105,16 +104,16 @@ class ComponentProbe:
 
 
 class Clients(Protocol):
-    """The clients of a context, each created when it is needed first."""
+    """The clients of a context; each is created at its first use."""
 
     def need(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
-        """Return a client; raises ConfigError where the component is not configured."""
+        """Return a client; raise ConfigError if the component is not configured."""
 
     def all(self, kind: str) -> dict[str, Any]:
-        """Return the clients of a kind by the names of their components."""
+        """Return the clients of a kind by component name."""
 
-    def keep(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever a probe keeps
-        """Return what is kept under a key for as long as the clients live; create it where it is missing."""
+    def keep(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any cached value
+        """Return the cached value of a key, and create it if it is missing. It lives as long as the clients."""
 
 
 def no_problems(*_: object) -> Iterator[str]:
@@ -127,21 +126,20 @@ class ComponentKind:
     """A kind of component: a cluster, a server, a catalog.
 
     Attributes:
-        name: Unique over all systems, such as `kafka`; also the short form of its table in a context.
-        settings: Its table in a context.
-        title: What the table is, for the configuration reference.
-        connect: Create the client of a component, given its name, its settings and a deadline of each call in seconds.
-            Nothing is connected yet.
-        probes: The probes of a component by their names, given its name, its settings and its client; mostly one,
-            called like the component.
-        diagnose: What the doctor tries of a component that responds, given its client.
-        plural: Name of the table of several by name, where that is the short form, such as `catalogs`.
-        problems: What is wrong with its settings beyond the types, each line beginning with the key.
-        modules: Modules that are imported before it is asked, outside of its deadline.
-        import_turn: Turn in which they are imported: 0 for what takes less than a tenth of a second, then those whose
-            components take longest to respond.
-            details: What it adds to an observation.
-        checks: What can be wrong with it.
+        name: Unique over all systems, such as `kafka`; also the short name of its table in a context.
+        settings: Type of its table in a context.
+        title: Description of the table in the configuration reference.
+        connect: Returns the client of a component from its name, its settings and the deadline of each call in
+            seconds. It opens no connection.
+        probes: Returns the probes of a component by name, from its name, its settings and its client. Most kinds
+            have one probe, named like the component.
+        diagnose: Runs the doctor's steps for a component that responds.
+        plural: Name of a table that holds several components by name, such as `catalogs`.
+        problems: Yields problems of the settings that types cannot express; each line begins with the key.
+        modules: Modules that are imported before the probe runs, outside its deadline.
+        import_turn: Position in the order of imports: 0 for less than 0.1 s of import time, then the slowest
+            components first.
+            details: Type of the details of its observations.
     """
 
     name: str
@@ -163,19 +161,19 @@ class StageKind(StageRules):
     """A kind of stage.
 
     Attributes:
-        name: Unique over all systems: `kind` in the settings.
-        settings: Its table in a pipeline.
-        observe: Observe a stage now; raises DataopsError.
-        needs: The components that it cannot be observed without; the first of its own system answers for it.
-        noun: What one is called, such as `DAG`, where that is not the kind's own name.
-        object_of: The object that a stage observes, given its settings.
-        rejects: The table of the records that a stage rejected, as catalog, schema and name, given its settings; `None`
-            where it has none.
-        problems: What is wrong with its settings beyond the types, each line beginning with `.key`.
-        diagnose: What the doctor tries of a stage beyond that it can be observed.
-        canary: How a canary is looked for in it: by its `rows` or by its `offsets`; `None` where it cannot be.
-        find_canary: Return a function that checks whether the sent record arrived, given a stage, the clients and the
-            condition that holds for the record's row alone.
+        name: `kind` in the settings; unique over all systems.
+        settings: Type of its table in a pipeline.
+        observe: Returns an observation of a stage; raises DataopsError.
+        needs: Returns the components that the probe requires. The stage is attributed to the first of its own
+            system.
+        noun: Name of such a stage in messages, such as `DAG`; empty: the name of the kind.
+        object_of: Returns the object that a stage observes.
+        rejects: Returns the table of rejected records as catalog, schema and name; `None` if the stage has none.
+        problems: Yields problems of the settings that types cannot express; each line begins with `.key`.
+        diagnose: Runs the doctor's further steps for a stage.
+        canary: How the canary is found in it: by `rows` or by `offsets`; `None`: it cannot be found.
+        find_canary: Returns a function that checks whether the sent record arrived. Arguments: the stage, the
+            clients, and the condition that selects the record's row.
         modules: As in `ComponentKind`.
         import_turn: As in `ComponentKind`.
     """
@@ -197,16 +195,14 @@ class StageKind(StageRules):
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """All that the product knows about one system.
+    """A system: its kinds of components and stages, its thresholds and its discovery.
 
     Attributes:
-        name: Such as `kafka`; the name of the entry point.
-        components: Its kinds of components.
-        stage_kinds: Its kinds of stages.
-        thresholds: What it adds to `[contexts.NAME.thresholds]`.
-        discover: Add its stages to the draft of `config init`, and link them with what is there.
-        discovery_turn: Turn in which it does so: systems link their stages to those of earlier turns.
-        tested: The programs and versions that its tests run against, for the docs.
+        name: Name of the entry point, such as `kafka`.
+        thresholds: Type of its thresholds in `[contexts.NAME.thresholds]`.
+        discover: Adds its stages to the draft of `config init`, and links them to the stages of other systems.
+        discovery_turn: Position in the order of discovery. A system links its stages to those of earlier turns.
+        tested: Programs and versions that its tests run against, for the docs.
     """
 
     name: str
@@ -219,7 +215,7 @@ class System:
 
 
 class _Web(Protocol):
-    """What the settings of services that are asked over HTTP have in common."""
+    """Common settings of HTTP services."""
 
     @property
     def url(self) -> str: ...
@@ -230,12 +226,12 @@ class _Web(Protocol):
 
 
 def web_identity(name: str, settings: _Web, *, by_proxy: bool = True) -> Identity:
-    """Return the identity of a service that is asked over HTTP.
+    """Return the identity of an HTTP service.
 
     Args:
         name: The component's name.
         settings: Its settings.
-        by_proxy: Whether its client goes through a proxy that the environment names.
+        by_proxy: Whether its client uses the proxy of the environment.
     """
     ours = settings.tls.cert_file if settings.tls is not None else None
     return Identity(

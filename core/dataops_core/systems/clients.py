@@ -1,4 +1,4 @@
-"""The clients of one context: each is created when it is needed first, and shared between threads from then on."""
+"""The clients of one context. Each is created at its first use and shared between threads."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Clients:
     """The clients of one context.
 
     Args:
-        context: Where the components are.
+        context: Settings of the components.
         timeout: Deadline of each call, in seconds.
-        systems: The registry.
-        given: Clients that are there already, by the component's name.
+        given: Existing clients by component name.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class Clients:
         return tuple(dict.fromkeys([*found, *(name for name in self._clients if name == kind)]))
 
     def get(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
-        """Return a client; `None` where there is no such component.
+        """Return a client, or `None` if there is no such component.
 
         Args:
             kind: Kind of component.
-            name: Its name; else it is the one called like its kind, or the only one.
+            name: Name of the component. Default: the one named like the kind, or the only one.
         """
         known = self.names(kind)
         wanted = name or (kind if kind in known else known[0] if len(known) == 1 else None)
@@ -70,7 +69,7 @@ class Clients:
         """Return a client, as `get` does.
 
         Raises:
-            ConfigError: The component is not configured, or there are several and none is named.
+            ConfigError: The component is not configured, or there are several and `name` is missing.
         """
         client = self.get(kind, name)
         if client is not None:
@@ -83,11 +82,11 @@ class Clients:
         raise ConfigError(f"{name or kind} is not configured in this context")
 
     def all(self, kind: str) -> dict[str, Any]:
-        """Return the clients of a kind by the names of their components, in the order of the settings."""
+        """Return the clients of a kind by component name, in the order of the settings."""
         return {name: self._client(name) for name in self.names(kind)}
 
     def keep(self, key: object, make: Callable[[], T]) -> T:
-        """Return what is kept under a key for as long as the clients live; create it where it is missing."""
+        """Return the cached value of a key, and create it if it is missing. It lives as long as the clients."""
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = make()
@@ -95,10 +94,10 @@ class Clients:
             return kept
 
     def probes(self, *, all_of_them: bool = False) -> dict[str, ComponentProbe]:
-        """Return the probes of all components by their names.
+        """Return the probes of all components by name.
 
         Args:
-            all_of_them: Also those that only the doctor asks.
+            all_of_them: Include probes that only the doctor runs.
         """
         found: dict[str, ComponentProbe] = {}
         for name, settings in self._components.items():
@@ -112,40 +111,40 @@ class Clients:
         }
 
     def observe(self, stage: StageSettings) -> Observation:
-        """Observe a stage now; raises DataopsError."""
+        """Return an observation of a stage; raise DataopsError."""
         kind = self.registry.stage_kind(stage.kind)
         if kind is None:
             raise ConfigError(self.registry.why_missing(stage.kind))
         return kind.observe(stage, self)
 
     def diagnose(self, probe: str) -> Callable[[], Iterator[DoctorStep]] | None:
-        """Return what the doctor tries further of the component that a probe asks; `None` where that is nothing."""
+        """Return the doctor's further steps for the component of a probe, or `None` if there are none."""
         kind, name = self.kind_of(probe), self.owner_of(probe)
         if kind is None or kind.diagnose is None or name != probe:
             return None
         return partial(kind.diagnose, self._client(name))
 
     def component_of(self, stage: StageSettings) -> str:
-        """Return the name of the component that answers for a stage, or of its system where that has none."""
+        """Return the component that a stage is attributed to, or its system if that has no component."""
         return self.registry.component_of(stage, self.context)
 
     def needed_by(self, stage: StageSettings) -> tuple[str, ...]:
-        """Return the names of the probes whose components a stage cannot be observed without."""
+        """Return the probes of the components that a stage requires."""
         needed = [name for _, name in self.registry.needs(stage, self.context) if name is not None]
         return tuple(probe for name in needed for probe, of in self._owners.items() if of == name)
 
     def owner_of(self, probe: str) -> str:
-        """Return the name of the component that a probe asks."""
+        """Return the component of a probe."""
         return self._owners.get(probe, probe)
 
     def kind_of(self, probe: str) -> ComponentKind | None:
-        """Return the kind of component that a probe asks."""
+        """Return the kind of a probe's component."""
         settings = self._components.get(self._owners.get(probe, probe))
         return self.registry.component_kind(settings.component) if settings is not None else None
 
     @cached_property
     def _owners(self) -> dict[str, str]:
-        """The component of each probe by the probe's name."""
+        """The component of each probe."""
         found: dict[str, str] = {}
         for name, settings in self._components.items():
             kind = self.registry.component_kind(settings.component)
@@ -167,15 +166,15 @@ class Clients:
 
 
 def prepare(kind: ComponentKind | StageKind | None) -> None:
-    """Import what a probe of a kind asks with; it may take longer than the answer, and is not the component's time."""
+    """Import the modules of a kind's client, so that import time does not count as probe duration."""
     for module in kind.modules if kind is not None else ():
         lazy_imports.load(import_module(module))
 
 
 def _with_credentials(ask: Callable[[], ComponentReport], credentials: Credentials) -> Callable[[], ComponentReport]:
-    """Return a probe that also reports when the first of a component's credentials ends."""
+    """Return a probe that also reports which credential of the component expires first."""
 
-    def asked() -> ComponentReport:
+    def probe_with_credentials() -> ComponentReport:
         report = ask()
         due = next(iter(credentials.current(datetime.now(UTC))), None)
         if due is None or report.observation is None:
@@ -187,4 +186,4 @@ def _with_credentials(ask: Callable[[], ComponentReport], credentials: Credentia
         observation = replace(report.observation, details=ending)
         return replace(report, observation=observation)
 
-    return asked
+    return probe_with_credentials

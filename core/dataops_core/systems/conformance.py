@@ -1,4 +1,4 @@
-"""Does a system keep the contract? For the tests of whoever writes one, and of the built-in ones."""
+"""Check that a system keeps the contract, in tests of built-in systems and of plug-ins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 CHECK_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 UNITS = ("", "s", "bytes", "records", "rows", "1/s")
 SLACK = 2.0
-"""Seconds that an error may come after its deadline: threads have to be scheduled."""
+"""Seconds of tolerance after the deadline, for the scheduling of threads."""
 
 
 def assert_conforms(
@@ -35,18 +35,18 @@ def assert_conforms(
 ) -> None:
     """Check that a system keeps the contract of docs/extending.md.
 
-    Each setting has a description. Each value of the details is unknown by default, and no check finds anything in an
-    observation of which nothing is known. A component that is down, and a stage on it, give one typed error in one line
+    Each setting has a description. Each value of the details is unknown by default. No check returns a finding for
+    an observation without values. A component that is down, and a stage on it, raise one typed error of one line
     within the deadline.
 
     Args:
         system: The system.
-        components: For each of its kinds of components, settings of one that nobody listens at.
-        stages: For each of its kinds of stages, settings of one on these components.
+        components: Settings of one component of each kind, at an address where nothing listens.
+        stages: Settings of one stage of each kind, on these components.
         timeout: Deadline of each call to a component, in seconds.
 
     Raises:
-        AssertionError: It does not; the message lists all that is wrong, one line each.
+        AssertionError: The system violates the contract; the message has one line per violation.
     """
     components, stages = components or {}, stages or {}
     problems = [

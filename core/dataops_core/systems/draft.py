@@ -1,4 +1,4 @@
-"""A draft of pipelines that `config init` fills: stages by what they stand for, while their links are found."""
+"""The draft of pipelines that `config init` fills: stages by the object that they represent, and their links."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @dataclass
 class ProposedStage:
-    """A stage, as a table of the settings.
+    """A stage as a table of the settings.
 
     Attributes:
         settings: Its keys, `name` and `kind` first, without `reads`.
         reads: Names of the stages that it reads.
-        remarks: What whoever looks it through has to know.
+        remarks: Comments for the person who reviews the draft.
     """
 
     settings: dict[str, Any]
@@ -37,24 +37,24 @@ class ProposedStage:
 
 
 class Draft:
-    """Stages by what they stand for; each system adds its own, and links them with what is there already.
+    """Stages by the object that they represent. Each system adds its stages and links them to the existing ones.
 
     Args:
-        checkpoints: Places of streaming queries' checkpoints, which nothing else knows of.
+        checkpoints: Paths of checkpoints of streaming queries; no system lists them.
     """
 
     def __init__(self, checkpoints: tuple[str, ...] = ()) -> None:
         self.checkpoints = checkpoints
         self.writers: dict[str, ProposedStage] = {}
-        """Stages that write tables, by the id that they leave in the tables' commits."""
+        """Stages that write tables, by the id that they write into the tables' commits."""
         self._stages: dict[tuple[str, str], ProposedStage] = {}
         self._failures: list[str] = []
 
     def add(self, key: str, settings: Mapping[str, Any]) -> ProposedStage:
-        """Add a stage; its name is made unique.
+        """Add a stage under a unique name.
 
         Args:
-            key: What it stands for, unique among the stages of its kind.
+            key: Object that it represents, unique among the stages of its kind.
             settings: Its keys, `name` and `kind` among them, without `reads`.
         """
         kind = str(settings["kind"])
@@ -66,25 +66,25 @@ class Draft:
         return stage
 
     def stage(self, kind: str, key: str) -> ProposedStage | None:
-        """Return the stage of a kind that stands for something; `None` where there is none."""
+        """Return the stage of a kind that represents an object, or `None`."""
         return self._stages.get((kind, key))
 
     def stages(self, kind: str | None = None) -> Iterator[ProposedStage]:
-        """Yield the stages, those of one kind if asked for."""
+        """Return the stages, optionally of one kind only."""
         return (stage for stage in self._stages.values() if kind is None or stage.kind == kind)
 
     def remove(self, stage: ProposedStage) -> None:
-        """Remove a stage that another one stands for better; links to it go as well."""
+        """Remove a stage and the links to it."""
         self._stages = {key: each for key, each in self._stages.items() if each is not stage}
         for each in self._stages.values():
             each.reads = [name for name in each.reads if name != stage.name]
 
     def read(self) -> set[str]:
-        """Return the names of the stages that another one reads."""
+        """Return the names of the stages that another stage reads."""
         return {name for stage in self._stages.values() for name in stage.reads}
 
     def ask(self, question: Callable[[], T]) -> T | None:
-        """Return an answer; `None`, and a failure is noted, where there is none."""
+        """Return the result of a call, or `None` after a ClientError, which is added to the failures."""
         try:
             return question()
         except ClientError as error:
@@ -92,10 +92,10 @@ class Draft:
             return None
 
     def note(self, failure: str) -> None:
-        """Note what could not be asked, in one line."""
+        """Add a failure, in one line."""
         self._failures.append(failure)
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What could not be asked, one line each."""
+        """The failures, one line each."""
         return tuple(dict.fromkeys(self._failures))

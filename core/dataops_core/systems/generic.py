@@ -1,4 +1,4 @@
-"""What stands in for a kind that no system offers: of a recording's plug-in, or of one that cannot be loaded."""
+"""Generic stages and components for kinds without a loadable system, such as a plug-in of a recording."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataops_core.config.base import ComponentSettings, StageSettings
 
 
 class GenericStage(StageSettings):
-    """A stage of which only what all stages have is known."""
+    """A stage with the common settings only."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class GenericComponent(ComponentSettings):
-    """A component of which nothing is known."""
+    """A component with the common settings only."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,15 +1,15 @@
-"""Modules of the vendors' SDKs, and ours that need them, that are imported when they are used.
+"""Import modules of the vendors' SDKs, and our modules that need them, at their first use.
 
 This is the only module that changes how packages are imported; decision record 17 has the reasons. CPU time of an
-import, least of five runs on two busy cores (apache-airflow-client 3.3.2, pydantic 2.14.3, PyIceberg 0.12.0):
+import, minimum of five runs on two busy cores (apache-airflow-client 3.3.2, pydantic 2.14.3, PyIceberg 0.12.0):
 
-- Airflow's SDK: 2.0 s plain, 1.8 s with the modules that we use, 1.2 s if their arguments are checked from the first
-  call on as well;
-- PyIceberg and Arrow: 2.8 s plain, 1.5 s without the modules below.
+- Airflow's SDK: 2.0 s, 1.8 s with only the modules that we use, 1.2 s if argument checks are also built at the first
+  call;
+- PyIceberg and Arrow: 2.8 s, 1.5 s without the modules below.
 
-The modules below are empty at first; the first name that is looked up in one runs its code. `importlib.util.LazyLoader`
-is not used, because with that of Python 3.11 a second thread misses names that are not there yet
-(https://github.com/python/cpython/issues/114763); here it waits for them. The part for Airflow is no longer needed when
+The modules below are empty at first; the first attribute access runs the module's code. `importlib.util.LazyLoader`
+is not used, because with Python 3.11 a second thread misses names that do not exist yet
+(https://github.com/python/cpython/issues/114763); here it waits for them. The code for Airflow can go when
 its client is generated with `lazyImports` (https://github.com/OpenAPITools/openapi-generator/issues/19635).
 """
 
@@ -31,21 +31,21 @@ from dataops_core.gc_tuning import exclude_modules
 
 MODULES = frozenset(
     {
-        "dataops_core.systems.airflow.sdk",  # these, not before a component is asked with them
+        "dataops_core.systems.airflow.sdk",  # imported before the first request of a component
         "dataops_core.systems.iceberg.files",
         "dataops_core.systems.iceberg.sdk",
         "dataops_core.systems.iceberg.table",
         "pyarrow.dataset",  # for scans; imports pandas where that is installed
         "pyiceberg.expressions.parser",  # for filters that are text
-        "strictyaml",  # for a file of settings that PyIceberg finds at home
+        "strictyaml",  # for a settings file of PyIceberg in the home directory
     }
 )
 PACKAGES = frozenset({"airflow_client.client", "airflow_client.client.api", "airflow_client.client.models"})
-"""Those that offer the names of all their two hundred modules; for a name of one the others need not be there."""
+"""Packages that re-export the names of 200 modules; one name requires only its own module."""
 
 
 class HollowFinder(MetaPathFinder):
-    """Finds the modules above where Python does, and has them loaded later."""
+    """Finds the modules above as Python does, and delays their loading."""
 
     def find_spec(
         self,
@@ -53,7 +53,7 @@ class HollowFinder(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Return the spec of a module that is loaded later; `None` for all others."""
+        """Return the spec of a module above, or `None` for any other module."""
         if fullname not in MODULES | PACKAGES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -75,14 +75,14 @@ class _HollowLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         vars(module)["__getattr__"] = partial(self._missed, module)
 
-    def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - whatever a module has
+    def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - any attribute of a module
         if name.startswith("__"):
             raise AttributeError(name)
         if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
             return found
         with self._lock:
             if self._running:
-                raise AttributeError(name)  # its own code asks, before the name is there
+                raise AttributeError(name)  # the module's own code asks before the name exists
             self.load(module)
         return getattr(module, name)
 
@@ -100,13 +100,13 @@ class _HollowLoader(Loader):
             finally:
                 self._running = False
             self._loaded = True
-            if vars(module).get("__getattr__") is missed:  # it may have one of its own
+            if vars(module).get("__getattr__") is missed:  # the module may define its own
                 del vars(module)["__getattr__"]
             return True
 
 
 def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
-    """Return a module of a package, or what one that is imported has under a name; `None` where none has it."""
+    """Return a submodule, or an attribute of an imported submodule; `None` if there is none of this name."""
     if find_spec(f"{package}.{name}") is not None:
         return import_module(f"{package}.{name}")
     parts = [part for key, part in list(sys.modules.items()) if key.startswith(f"{package}.")]
@@ -114,7 +114,7 @@ def _in_modules_of(package: str, name: str) -> Any:  # noqa: ANN401 - as above
 
 
 def load(*modules: ModuleType) -> None:
-    """Have modules loaded now, where they are hollow."""
+    """Load modules that are still hollow."""
     loaders = [(loader, module) for module in modules if isinstance(loader := module.__loader__, _HollowLoader)]
     loaded = [loader.load(module) for loader, module in loaders]
     if any(loaded):
@@ -122,14 +122,14 @@ def load(*modules: ModuleType) -> None:
 
 
 def install() -> None:
-    """Have what is hollow loaded later, from here on."""
+    """Install the finder that delays the loading of the modules above."""
     if not any(isinstance(finder, HollowFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, HollowFinder())
 
 
 @contextmanager
 def argument_checks_at_first_call() -> Iterator[None]:
-    """Have functions that `pydantic.validate_call` wraps within the block make their checks at their first call.
+    """Build the checks of functions wrapped by `pydantic.validate_call` in this block at their first call.
 
     Airflow's SDK wraps 400 functions, and a probe calls a few of them.
     """

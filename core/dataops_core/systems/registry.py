@@ -1,7 +1,7 @@
 """The registry: the built-in systems and those of the entry point group `dataops.systems`, and the settings tree.
 
-Only systems that a settings file names are imported, and with a system only its declaration: its client and the
-vendor's SDK follow when a component is asked.
+Only systems that a settings file names are imported. The import covers the declaration only: the client and the
+vendor's SDK are imported before the first request.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ BUILT_IN = (
     "object_prefix",
     "dbt",
 )
-"""The product's own systems, in the order of the settings and of what they show."""
+"""The built-in systems, in the order of the settings and of the screens."""
 GROUP = "dataops.systems"
-"""Entry point group of the others."""
+"""Entry point group of plug-ins."""
 
 
 class Registry:
-    """The systems that are loaded, by their names and kinds; it loads a further one when its name is used.
+    """The systems by name and kind; a system is loaded at the first use of its name.
 
     Args:
-        plug_ins: Entry points of further systems.
+        plug_ins: Entry points of plug-ins.
     """
 
     def __init__(self, plug_ins: Iterable[EntryPoint] = ()) -> None:
@@ -68,16 +68,16 @@ class Registry:
 
     @property
     def broken(self) -> Mapping[str, str]:
-        """Why a plug-in could not be loaded, by its name, in one line."""
+        """The load error of each broken plug-in, in one line."""
         return self._broken
 
     def why_missing(self, kind: str) -> str:
-        """Say why no system offers a kind."""
+        """Return why no system offers a kind, in one line."""
         broken = "; ".join(f"the plug-in {name} cannot be loaded: {why}" for name, why in self._broken.items())
         return f"no system offers the kind {kind}" + (f"; {broken}" if broken else "")
 
     def system(self, name: str) -> System | None:
-        """Return a system; `None` where there is none of that name, or where its plug-in is broken."""
+        """Return a system, or `None` if there is none of this name or its plug-in is broken."""
         if name not in self._systems and name not in self._broken and name in self.names:
             try:
                 self._systems[name] = self._load(name)
@@ -87,12 +87,12 @@ class Registry:
         return self._systems.get(name)
 
     def systems(self, names: Iterable[str] | None = None) -> tuple[System, ...]:
-        """Return systems in the order of the registry: the named ones, all where none are named."""
+        """Return the named systems, or all of them, in the order of the registry."""
         wanted = set(self.names if names is None else names)
         return tuple(found for name in self.names if name in wanted and (found := self.system(name)) is not None)
 
     def stage_kind(self, name: str) -> StageKind | None:
-        """Return a kind of stage; systems are loaded, in the order of the registry, until one has it."""
+        """Return a kind of stage; load systems in the order of the registry until one offers it."""
         return next((kind for kind in self._stage_kinds() if kind.name == name), None)
 
     def component_kind(self, name: str) -> ComponentKind | None:
@@ -105,16 +105,16 @@ class Registry:
         return next((system for system, kind in systems if kind == stage_kind), None)
 
     def stage(self, kind: str) -> StageRules:
-        """Return the rules by which stages of a kind are evaluated; the defaults where the kind is unknown."""
+        """Return the evaluation rules of a kind of stage, or the defaults if the kind is unknown."""
         return self.stage_kind(kind) or StageRules()
 
     def component_checks(self, kind: str) -> tuple[type[Details], tuple[Check, ...]]:
-        """Return what a kind of component adds to an observation, and its checks."""
+        """Return the type of details of a kind of component, and its checks."""
         found = self.component_kind(kind)
         return (found.details, (*found.checks, *CREDENTIALS)) if found is not None else (ComponentDetails, CREDENTIALS)
 
     def checks(self) -> list[tuple[Check, tuple[str, ...]]]:
-        """Return each check of all systems with the kinds of stages and components that it is about."""
+        """Return each check of all systems with the kinds of stages and components that it applies to."""
         kinds: dict[str, tuple[Check, ...]] = {}
         for system in self.systems():
             kinds |= {kind.name: kind.checks for kind in system.stage_kinds}
@@ -150,12 +150,12 @@ class Registry:
     ##### Settings
 
     def settings_type(self, raw: Mapping[str, Any] | None = None) -> type[Settings]:
-        """Return the settings tree, with the tables of the systems that raw settings name; of all where none are given.
+        """Return the type of the settings, with the tables of the systems that raw settings name, or of all systems.
 
-        A kind that no system offers is refused, unless a plug-in is broken: it may be its kind, and the rest goes on.
+        An unknown kind is rejected, unless a plug-in is broken: the kind may belong to it.
 
         Args:
-            raw: The tables as the file has them; whatever is wrong in them is left to validation.
+            raw: The tables of the file, not validated yet. `None`: all systems.
         """
         if raw is None:
             return _tree(self.systems())
@@ -165,10 +165,10 @@ class Registry:
         return _tree(self.systems(names), frozenset(kinds), frozenset(tables & set(self._broken)))
 
     def pipelines(self, raw: Mapping[str, Any]) -> dict[str, PipelineSettings]:
-        """Return the pipelines of a recording, also with stages of a kind that no system here offers.
+        """Return the pipelines of a recording, including stages of kinds that no installed system offers.
 
         Raises:
-            pydantic.ValidationError: They are not valid.
+            pydantic.ValidationError: The tables are invalid.
         """
         names, _, kinds = self._named({"pipelines": raw})
         tree = _tree(self.systems(names), frozenset(kinds))
@@ -176,9 +176,9 @@ class Registry:
         return {name: of_each.model_validate(value) for name, value in raw.items()}
 
     def _named(self, raw: Mapping[str, Any]) -> tuple[set[str], set[str], set[str]]:
-        """Return the names of the systems that raw settings use, and the tables and kinds that no system has.
+        """Return the systems that raw settings use, and the tables and kinds that no system offers.
 
-        Where a name fits none, these are all systems, so that the error lists all that there are.
+        If a name is unknown, return all systems, so that the error lists them.
         """
         tables: set[str] = set()
         for context in _tables(raw.get("contexts")):
@@ -198,58 +198,58 @@ class Registry:
         return set(self.names), tables, kinds
 
     def parse(self, raw: Mapping[str, Any], folder: Path | None = None) -> Settings:
-        """Return the settings of tables that are in no file, without looking for contradictions.
+        """Return settings from tables in memory; check types only.
 
         Args:
             raw: The tables.
-            folder: Where relative paths start.
+            folder: Base of relative paths.
 
         Raises:
-            pydantic.ValidationError: They are not valid.
+            pydantic.ValidationError: The tables are invalid.
         """
         return self.settings_type(raw).model_validate(raw, context=folder)
 
     def component_problems(self, settings: ComponentSettings) -> Iterator[str]:
-        """Yield what is wrong with a component, each line beginning with the key."""
+        """Yield the problems of a component's settings; each line begins with the key."""
         kind = self.component_kind(settings.component)
         yield from kind.problems(settings) if kind is not None else ()
 
     def stage_problems(self, stage: StageSettings) -> Iterator[str]:
-        """Yield what is wrong with a stage, each line beginning with the key."""
+        """Yield the problems of a stage's settings; each line begins with the key."""
         kind = self.stage_kind(stage.kind)
         yield from kind.problems(stage) if kind is not None else ()
 
     def missing_components(self, stage: StageSettings, context: ContextSettings) -> Iterator[tuple[str, str, str]]:
-        """Yield the key of a stage, the kind and the name of each component that its context lacks."""
+        """Yield the settings key, the kind and the name of each component that the context lacks."""
         for need, name in self.needs(stage, context):
             if name is None:
                 yield need.key, need.kind, need.name or ""
 
     def canary_hop(self, stage: StageSettings) -> str | None:
-        """Return how a canary is looked for in a stage; `None` if it cannot be."""
+        """Return how a canary is found in a stage: `rows` or `offsets`, or `None` if it cannot be found."""
         kind = self.stage_kind(stage.kind)
         return kind.canary if kind is not None else None
 
     def object_of(self, stage: StageSettings) -> StageObject | None:
-        """Return the object of its system that a stage observes; `None` where its kind names none."""
+        """Return the object that a stage observes, or `None` if its kind has none."""
         kind = self.stage_kind(stage.kind)
         return kind.object_of(stage) if kind is not None else None
 
     def rejects_of(self, stage: StageSettings) -> tuple[str, ...] | None:
-        """Return the table of the records that a stage rejected, as catalog, schema and name."""
+        """Return the table of rejected records of a stage as catalog, schema and name."""
         kind = self.stage_kind(stage.kind)
         return kind.rejects(stage) if kind is not None else None
 
     ##### Components of stages
 
     def needs(self, stage: StageSettings, context: ContextSettings) -> tuple[tuple[Need, str | None], ...]:
-        """Return the components that a stage needs, each with its name in the context; `None` where it has none."""
+        """Return the components that a stage requires, each with its name in the context or `None`."""
         kind = self.stage_kind(stage.kind)
         wanted = kind.needs(stage) if kind is not None else ()
         return tuple((need, context.named(need.kind, need.name)) for need in wanted)
 
     def component_of(self, stage: StageSettings, context: ContextSettings) -> str:
-        """Return the name of the component that answers for a stage: of its own system, else the system's name."""
+        """Return the component of a stage's own system that it is attributed to, or the system's name."""
         system = self.system_of(stage.kind)
         loaded = self.system(system) if system is not None else None
         own = {kind.name for kind in loaded.components} if loaded is not None else set()
@@ -326,15 +326,15 @@ PIPELINE_STAGES = "The stages; each reads only stages that stand before it."
 
 @cache
 def registry() -> Registry:
-    """Return the registry of this process, with the plug-ins that are installed."""
+    """Return the registry of this process, with the installed plug-ins."""
     return Registry(entry_points(group=GROUP))
 
 
 def load_settings(path: Path | str) -> Settings:
-    """Return the settings of a file, with what the environment outranks.
+    """Return the settings of a file, overridden by the environment.
 
     Raises:
-        ConfigError: The first thing that is wrong: file, place, what, and the fix where one is known.
+        ConfigError: The first problem: file, key, description, and the fix if one is known.
     """
     settings, problems = load.read_settings(Path(path), registry())
     if settings is None or problems:
@@ -344,20 +344,20 @@ def load_settings(path: Path | str) -> Settings:
 
 
 def find_problems(path: Path | str) -> tuple[str, ...]:
-    """Return all that is wrong with a settings file, one line each; nothing if all is well."""
+    """Return the problems of a settings file, one line each."""
     return load.read_settings(Path(path), registry())[1]
 
 
 def settings_of(raw: Mapping[str, Any], folder: Path, where: str) -> Settings:
-    """Return the settings of tables that are in no file.
+    """Return settings from tables in memory.
 
     Args:
         raw: The tables.
-        folder: Where relative paths start.
-        where: What to call them in errors.
+        folder: Base of relative paths.
+        where: Name of the tables in errors.
 
     Raises:
-        ConfigError: The first thing that is wrong.
+        ConfigError: The first problem.
     """
     settings, problems = load.check_settings(raw, folder.absolute(), where, registry())
     if settings is None or problems:

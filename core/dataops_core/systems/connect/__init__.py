@@ -38,7 +38,7 @@ def _connect(name: str, settings: ConnectSettings, timeout: float) -> ConnectCli
 def _probes(name: str, settings: ConnectSettings, client: ConnectClient) -> Mapping[str, ComponentProbe]:
     from dataops_core.systems.connect.probe import observe_connect
 
-    ask = lambda: ComponentReport(*observe_connect(client))  # noqa: E731 - one line for one question
+    ask = lambda: ComponentReport(*observe_connect(client))  # noqa: E731 - short enough for a lambda
     return {name: ComponentProbe("connect", client.target, ask, web_identity(name, settings))}
 
 
@@ -71,8 +71,8 @@ def _configurations(client: ConnectClient, name: str) -> DoctorStep:
     except PermissionDenied:
         return DoctorStep(
             ok=None,
-            detail="connector configurations are not readable: errors.tolerance and tables are unknown",
-            remedy="Allow GET /connectors/NAME/config; only a few keys are kept, no secrets.",
+            detail="access to connector configurations is denied: errors.tolerance and tables are unknown",
+            remedy="Allow GET /connectors/NAME/config. DataOps keeps only a few keys, no secrets.",
         )
     return DoctorStep(ok=True, detail="connector configurations are readable")
 
@@ -93,7 +93,11 @@ def _problems(stage: ConnectorStage) -> Iterator[str]:
 
 def _why_unknown(_: ConnectorStage, observation: Observation) -> str | None:
     unknown = observation.attribute("slot_unknown")
-    return f"whether changes wait in the database is unknown: {unknown}" if unknown is not None else None
+    return (
+        f"progress is unknown, because the replication slot could not be read: {unknown}"
+        if unknown is not None
+        else None
+    )
 
 
 def _discover(draft: Draft, clients: Clients) -> None:
@@ -105,7 +109,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 SYSTEM = System(
     name="connect",
     tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with the Iceberg sink 1.12.0 and Debezium 3.6.1 (PostgreSQL 15) by hand;"
-    " its answers in tests",
+    " its responses in tests",
     discover=_discover,
     discovery_turn=3,
     components=(

@@ -12,7 +12,7 @@ from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetail
 from dataops_core.systems.connect.settings import ConnectorStage
 
 HEARTBEATS = 3
-"""Heartbeats that may be missing."""
+"""Heartbeat intervals without a heartbeat after which the check fires."""
 
 
 def _restart(stage: ConnectorStage, details: ConnectorDetails) -> str | None:
@@ -76,7 +76,7 @@ def _not_delivering(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) 
 def _errors_tolerated(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
     if not given.details.errors_tolerated:
         return None
-    return Problem("errors.tolerance is `all` without a dead letter queue: records that fail are dropped")
+    return Problem("errors.tolerance is `all` without a dead letter queue: failed records are dropped")
 
 
 def _tasks_waiting(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
@@ -96,9 +96,11 @@ def _paused(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Probl
 def _slot_lost(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
     details = given.details
     if details.slot_status == "lost":
-        return Problem(f"its replication slot {details.slot} is lost: the database no longer has the changes since")
+        return Problem(
+            f"its replication slot {details.slot} is lost: the database has removed changes that were not read"
+        )
     if details.slot_missing and details.connector_type == "source":
-        return Problem(f"its replication slot {details.slot} is not there")
+        return Problem(f"its replication slot {details.slot} does not exist")
     return None
 
 
@@ -107,7 +109,7 @@ def _slot_left(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Proble
     if details.connector_state != "DELETED" or details.slot_kept is None:
         return None
     return Problem(
-        f"the connector is deleted, and its replication slot {details.slot} is left: it keeps {size(details.slot_kept)}"
+        f"the connector is deleted, but its replication slot {details.slot} retains {size(details.slot_kept)}"
         " of the database's log",
         evidence=_slot_evidence(details),
     )
@@ -118,7 +120,7 @@ def _slot_held(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Pr
     if details.connector_state not in ("PAUSED", "STOPPED") or details.slot_kept is None:
         return None
     return Problem(
-        f"the connector is {details.connector_state}, and its replication slot {details.slot} keeps"
+        f"the connector is {details.connector_state}, and its replication slot {details.slot} retains"
         f" {size(details.slot_kept)} of the database's log",
         evidence=_slot_evidence(details),
         command=_request(stage, details, "PUT", "resume"),
@@ -155,7 +157,7 @@ def _heartbeat_stopped(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -
     if age <= most:
         return None
     return Problem(
-        f"the connector is RUNNING, and sent its last heartbeat {duration(age)} ago; one is due every"
+        f"the connector is RUNNING, but its last heartbeat was {duration(age)} ago; the interval is"
         f" {duration(details.heartbeat_interval)}",
         since=details.heartbeat,
     )
@@ -189,15 +191,15 @@ CONNECTOR_CHECKS = (
     Check(
         "task-failed",
         Severity.CRITICAL,
-        "A task of the connector has failed, also where the connector itself is RUNNING.",
-        "Fix the cause that the trace shows, then restart the failed tasks: Connect does not restart them.",
+        "A task of the connector has failed, even if the connector itself is RUNNING.",
+        "Fix the cause that the trace shows, then restart the failed tasks. Connect does not restart them.",
         _task_failed,
     ),
     Check(
         "no-tasks",
         Severity.CRITICAL,
         "The connector is RUNNING without any task, so it reads and writes nothing.",
-        "Check the worker's log: a source connector with a lost replication slot or a refused login ends like this.",
+        "Check the worker's log: a lost replication slot or a rejected login of a source connector has this effect.",
         _no_tasks,
     ),
     Check(
@@ -210,22 +212,22 @@ CONNECTOR_CHECKS = (
     Check(
         "slot-lost",
         Severity.CRITICAL,
-        "The replication slot of the source is lost: the database no longer has the changes that were not read.",
-        "Drop the slot, and take a new snapshot of the tables. Limit the time for which a connector may be down.",
+        "The replication slot of the source is lost: the database has removed changes that were not read.",
+        "Drop the slot, and take a new snapshot of the tables. Limit the downtime of connectors.",
         _slot_lost,
     ),
     Check(
         "slot-left",
         Severity.CRITICAL,
-        "The connector is deleted, and its replication slot is left: the database's disk fills.",
+        "The connector is deleted, but its replication slot still exists: the database's disk fills up.",
         "Create the connector again, or drop the slot with `pg_drop_replication_slot`.",
         _slot_left,
     ),
     Check(
         "slot-held",
         Severity.WARNING,
-        "The connector is paused or stopped, and its replication slot keeps the database's log meanwhile.",
-        "Resume the connector, or drop the slot if it is not needed any more.",
+        "The connector is paused or stopped, and its replication slot retains the database's log.",
+        "Resume the connector, or drop the slot if it is no longer needed.",
         _slot_held,
         explains=True,
     ),
@@ -233,15 +235,16 @@ CONNECTOR_CHECKS = (
         "slot-behind",
         Severity.WARNING,
         "The replication slot is further behind than `slot_lag_max`, or will be lost soon.",
-        "Find out why the source reads slowly; for a quiet table set `heartbeat.action.query`: the slot advances then.",
+        "Find out why the source reads slowly. For a table with few changes set"
+        " `heartbeat.action.query`, which advances the slot.",
         _slot_behind,
         explains=True,
     ),
     Check(
         "heartbeat-stopped",
         Severity.WARNING,
-        "The connector is RUNNING and sends no heartbeats: mostly it cannot reach its database, and keeps trying.",
-        "Check whether the database is up and accepts the connector, and read the worker's log.",
+        "The connector is RUNNING but sends no heartbeats. It usually cannot reach its database and retries.",
+        "Check whether the database is up and accepts the connector's login, and read the worker's log.",
         _heartbeat_stopped,
         explains=True,
     ),
@@ -249,7 +252,7 @@ CONNECTOR_CHECKS = (
         "tasks-waiting",
         Severity.NOTE,
         "Tasks of the connector have no worker, or are restarting.",
-        "Wait for the rebalance; if it lasts, check for missing workers, or workers that restart repeatedly.",
+        "Wait for the rebalance. If it lasts, check for missing workers and for workers that restart repeatedly.",
         _tasks_waiting,
         explains=True,
     ),
@@ -264,7 +267,7 @@ CONNECTOR_CHECKS = (
     Check(
         "errors-tolerated",
         Severity.ADVICE,
-        "The connector drops records that fail, without a dead letter queue.",
+        "The connector drops failed records and has no dead letter queue.",
         "Set `errors.deadletterqueue.topic.name`, or `errors.tolerance` to `none`.",
         _errors_tolerated,
     ),

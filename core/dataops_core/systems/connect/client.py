@@ -31,11 +31,11 @@ T = TypeVar("T")
 class ConnectClient:
     """A Connect cluster; safe to share between threads. Each method raises ClientError.
 
-    `expand=info` and `/connectors/NAME/tasks` are never asked for: they show credentials.
+    It never requests `expand=info` or `/connectors/NAME/tasks`, because they show credentials.
 
     Args:
         name: The component's name.
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 
@@ -47,7 +47,7 @@ class ConnectClient:
         self._timeout = timeout
 
     def version(self) -> str:
-        """Return the version of the worker that responds."""
+        """Return the version of the worker."""
         return self._read("/", read_version)
 
     def connectors(self) -> tuple[Connector, ...]:
@@ -55,7 +55,7 @@ class ConnectClient:
         return self._read("/connectors?expand=status", read_connectors)
 
     def connector(self, name: str) -> Connector:
-        """Return a connector with its tasks; NotFound where there is none of that name."""
+        """Return a connector with its tasks; raise NotFound if there is none of this name."""
         try:
             return self._read(f"{_path(name)}/status", lambda found: read_connector(Fields(found)))
         except NotFound as error:
@@ -66,13 +66,13 @@ class ConnectClient:
         return self._read(f"{_path(name)}/topics", partial(read_topics, name=name))
 
     def config(self, name: str) -> Config:
-        """Return what is wanted of a connector's configuration."""
+        """Return the checked keys of a connector's configuration."""
         return self._read(f"{_path(name)}/config", read_config)
 
     def source_time(self, name: str) -> datetime | None:
-        """Return the time up to which a source connector has read its source; `None` where it keeps none.
+        """Return the source time that a source connector has read up to, or `None` if its offsets hold no time.
 
-        NotFound before Kafka Connect 3.6.
+        Kafka Connect before 3.6 raises NotFound.
         """
         return self._read(f"{_path(name)}/offsets", read_source_time)
 

@@ -1,4 +1,4 @@
-"""What probes observe of Kafka Connect and its connectors."""
+"""Details of observations of Kafka Connect and its connectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ConnectDetails(ComponentDetails):
 
     Attributes:
         workers: Workers that connectors and tasks are assigned to.
-        failed: Connectors and tasks that have failed, the first few by name.
+        failed: Names of the first failed connectors and tasks.
     """
 
     version: str | None = value()
@@ -34,25 +34,24 @@ class ConnectorDetails(ReaderDetails):
     Attributes:
         connect_url: Base URL of the REST API.
         connector_type: `source` or `sink`.
-        connector_state: As Connect reports it, such as `RUNNING`.
-        tasks: Number of its tasks.
+        connector_state: State that Connect reports, such as `RUNNING`.
         failed_tasks: Numbers of the tasks that have failed.
         cause: The innermost cause of the trace of the connector, or of its first task that has failed.
         errors_tolerated: Whether records that fail are dropped without a dead letter queue.
-        table_committed: When the table of the sink was last committed to.
-        table_empty: Whether that table has never been committed to.
-        undelivered_since: Since when the sink's offsets have advanced without a commit of its table.
-        undelivered: Records that the sink has passed since then.
+        table_committed: Time of the newest commit to the sink's table.
+        table_empty: Whether that table never had a commit.
+        undelivered_since: Time since which the sink's offsets advance without a commit to its table.
+        undelivered: Records that the sink has processed since then.
         delivery_unknown: Why the table could not be read.
         slot: The replication slot of a Debezium source.
         slot_missing: Whether the database has no such slot.
-        slot_active: Whether something is connected to it; also while the connector is paused.
-        slot_status: What PostgreSQL says of the write-ahead log that it keeps: `reserved`, `unreserved`, `lost`.
-        slot_lag: Write-ahead log between what was confirmed and the newest change.
-        slot_kept: Write-ahead log that is kept for it.
+        slot_active: Whether a client is connected to it. A paused connector may still be connected.
+        slot_status: `wal_status` of PostgreSQL: `reserved`, `extended`, `unreserved` or `lost`.
+        slot_lag: Write-ahead log between the confirmed position and the newest change.
+        slot_kept: Write-ahead log that PostgreSQL retains for it.
         slot_unknown: Why it could not be read.
         heartbeat: Newest heartbeat of a Debezium source.
-        heartbeat_interval: Seconds between two of them, by its configuration.
+        heartbeat_interval: Configured interval in seconds.
     """
 
     connect_url: str | None = value()

@@ -1,4 +1,4 @@
-"""Connectors for `config init`, in place of their consumer groups."""
+"""Propose connectors for `config init` in place of their consumer groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataops_core.systems.draft import Draft, ProposedStage
 
 
 def discover(draft: Draft, clients: Clients) -> None:
-    """Add the connectors of all clusters; groups that belong to them, or are internal to the Iceberg sink, go."""
+    """Add the connectors of all clusters, and remove their consumer groups and those internal to the Iceberg sink."""
     found = clients.all("connect")
     for name, client in found.items():
         for connector in draft.ask(client.connectors) or ():
@@ -23,7 +23,7 @@ def discover(draft: Draft, clients: Clients) -> None:
 
 
 def is_internal(group: str) -> bool:
-    """Return whether a consumer group coordinates an Iceberg sink: its lag is no data lag."""
+    """Return whether a consumer group coordinates an Iceberg sink; its lag is not a data lag."""
     return group.startswith("cg-control-") or (group.startswith("connect-") and group.endswith("-coord"))
 
 
@@ -41,7 +41,7 @@ def _connector(draft: Draft, client: ConnectClient, connector: Connector, on: st
     written = [topic for topic in draft.stages("topic") if topic.settings["topic"] in topics and not topic.reads]
     heartbeats = config.heartbeat_topic if config is not None else None
     written = [topic for topic in written if topic.settings["topic"] != heartbeats]
-    if connector.kind == "source" and len(written) > 1:  # how far one topic is says nothing of a quiet one
+    if connector.kind == "source" and len(written) > 1:  # the progress of one topic does not apply to another
         for topic in written:
             name = str(topic.settings["topic"])
             of_topic: dict[str, Any] = {"name": f"{connector.name} {name}", "topics": [name]}

@@ -1,4 +1,4 @@
-"""Kafka Connect: its workers, and connectors with the topics that they read or write."""
+"""Probe the workers of Kafka Connect, and connectors with the topics that they read or write."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dataops_core.systems.sql.client import DatabaseClient
 from dataops_core.times import known, moment
 
 SHOWN = 5
-"""Connectors and tasks that are named; the others are counted."""
+"""Maximum number of failed connectors and tasks that are named."""
 WAITING = ("UNASSIGNED", "RESTARTING")
 PAUSED = ("PAUSED", "STOPPED")
 DELETED = "DELETED"
-"""State of a connector that Connect does not have, while its replication slot is there."""
+"""State of a connector that Connect does not have, but whose replication slot exists."""
 
 
 def observe_connect(client: ConnectClient) -> tuple[str, Observation]:
-    """Return one line about the workers, and what was observed of all connectors."""
+    """Return one line about the workers, and an observation of all connectors."""
     now = datetime.now(UTC)
     version, connectors = client.version(), client.connectors()
     tasks = [(connector, task) for connector in connectors for task in connector.tasks]
@@ -56,7 +56,7 @@ def observe_connect(client: ConnectClient) -> tuple[str, Observation]:
 def observe_connector(
     stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient, clients: Clients
 ) -> Observation:
-    """Observe a connector: what its tasks do, and how far it is in the topics that it reads or writes."""
+    """Return an observation of a connector: its tasks, and its progress in the topics that it reads or writes."""
     now = datetime.now(UTC)
     try:
         connector = client.connector(stage.connector)
@@ -65,7 +65,7 @@ def observe_connector(
             raise
         return _deleted(stage, stage.slot, client, clients.need("database", stage.database), now)
     config: Config | None = None
-    with suppress(ClientError):  # configurations may be closed to us, as they hold secrets
+    with suppress(ClientError):  # access may be denied, because configurations hold secrets
         config = client.config(stage.connector)
     about = _about(connector, config, client)
     activity = Activity.PAUSED if connector.state in PAUSED else Activity.UNKNOWN
@@ -78,9 +78,9 @@ def observe_connector(
     except ClientError as error:
         if not _has_failed(connector):
             raise
-        found, more = {"notes": (f"progress is unknown: {error}",)}, {}  # that it has failed stands without
+        found, more = {"notes": (f"progress is unknown: {error}",)}, {}  # the failure is known without progress
     more |= _slot(stage, config, clients)
-    if more.get("slot_unknown"):  # a database that is down is not one without changes
+    if more.get("slot_unknown"):  # changes may wait in a database that is down
         found |= {"progress_time": None, "progress_source": None}
     unknown = [f"{what} is unknown: {why}" for what in ("delivery", "slot") if (why := more.get(f"{what}_unknown"))]
     notes = (state, *found.pop("notes", ()), *unknown)
@@ -97,10 +97,10 @@ def observe_connector(
 def _deleted(
     stage: ConnectorStage, slot: str, client: ConnectClient, database: DatabaseClient, now: datetime
 ) -> Observation:
-    """Return that a connector is not there; raises NotFound unless its replication slot exists."""
+    """Return the observation of a deleted connector; raise NotFound unless its replication slot exists."""
     about = slot_details(slot, database)
     if about.get("slot_missing", True):
-        why = about.get("slot_unknown") or f"the slot {slot} is not there either"
+        why = about.get("slot_unknown") or f"the slot {slot} does not exist either"
         raise NotFound(f"{client.name} {client.target}: there is no connector {stage.connector}; {why}")
     return Observation(
         stage=stage.name,
@@ -151,7 +151,7 @@ def _about(connector: Connector, config: Config | None, client: ConnectClient) -
 def _sink(
     stage: ConnectorStage, kafka: KafkaClient, config: Config | None, clients: Clients
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what an observation has of a sink's group, and what its details have."""
+    """Return the fields of a sink's observation, and those of its details."""
     group = stage.group or (config.group if config is not None else None) or f"connect-{stage.connector}"
     found, more = read_by_group(kafka, group)
     position = found.get("position")
@@ -161,21 +161,21 @@ def _sink(
 def _source(
     stage: ConnectorStage, client: ConnectClient, kafka: KafkaClient, config: Config | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what an observation has of the topics that a source writes, and what its details have."""
+    """Return the fields of a source's observation, and those of its details."""
     heartbeats = config.heartbeat_topic if config is not None else None
     names = stage.topics or [name for name in client.topics(stage.connector) if name != heartbeats]
     topics = [kafka.topic(name) for name in names]
     times = [known(partition.newest) for topic in topics for partition in topic.led]
     newest = max((at for at in times if at is not None), default=None)
     reached: datetime | None = None
-    with suppress(ClientError):  # offsets are there since 3.6, and may be closed to us
+    with suppress(ClientError):  # offsets exist since 3.6, and access may be denied
         reached = client.source_time(stage.connector)
     progress = reached or newest
     found = {
         "progress_time": progress,
         "progress_source": ProgressSource.DERIVED if progress is not None else None,
         "position": sum(partition.high or 0 for topic in topics for partition in topic.led) if topics else None,
-        "newest_passed": newest if reached is not None else None,  # a topic that has it lacks nothing
+        "newest_passed": newest if reached is not None else None,  # a topic that holds this record is up to date
         "advanced_at": newest,
         "notes": () if topics else ("it has written to no topic yet",),
     }
@@ -186,7 +186,7 @@ def _heartbeat(kafka: KafkaClient, config: Config | None) -> dict[str, Any]:
     if config is None or config.heartbeat_topic is None:
         return {}
     times: list[datetime | None] = []
-    with suppress(ClientError):  # the topic is created with the first heartbeat, and may be closed to us
+    with suppress(ClientError):  # the first heartbeat creates the topic, and access may be denied
         times = [known(partition.newest) for partition in kafka.topic(config.heartbeat_topic).led]
     newest = max((at for at in times if at is not None), default=None)
     return {"heartbeat": newest, "heartbeat_interval": config.heartbeat_interval}
@@ -197,7 +197,7 @@ def _heartbeat(kafka: KafkaClient, config: Config | None) -> dict[str, Any]:
 
 @dataclass
 class _Delivered:
-    """Where a sink was when its table was last committed to."""
+    """The position of a sink at the newest commit to its table."""
 
     committed: datetime | None
     position: int
@@ -205,7 +205,7 @@ class _Delivered:
 
 
 class Deliveries:
-    """Remembers of each sink where it was when its table was last committed to."""
+    """The position of each sink at the newest commit to its table."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -214,7 +214,7 @@ class Deliveries:
     def observe(
         self, key: str, committed: datetime | None, position: int, now: datetime
     ) -> tuple[datetime | None, int]:
-        """Return since when the sink has passed records without a commit of its table, and how many."""
+        """Return the time since which the sink processes records without a commit to its table, and their number."""
         with self._lock:
             last = self._known.get(key)
             if last is None or last.committed != committed or position < last.position:
@@ -231,7 +231,7 @@ def _delivery(stage: ConnectorStage, position: int, clients: Clients) -> dict[st
     client: CatalogClient = clients.need("iceberg", stage.catalog)
     try:
         snapshot = client.ask(lambda catalog: catalog.load_table(stage.table or "").current_snapshot())
-    except ClientError as error:  # what the connector does is known without
+    except ClientError as error:  # the connector's state is known without the table
         return {"delivery_unknown": str(error)}
     committed = known(moment(snapshot.timestamp_ms, "ms")) if snapshot is not None else None
     deliveries: Deliveries = clients.keep("connect deliveries", Deliveries)

@@ -1,4 +1,4 @@
-"""What the REST API of Kafka Connect answers, as typed values; a wrong one makes the answer invalid."""
+"""Read the responses of Kafka Connect's REST API as typed values. A wrong type makes a response invalid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATES = ("RUNNING", "FAILED", "PAUSED", "STOPPED", "UNASSIGNED", "RESTARTING", 
 """States of connectors and tasks."""
 CAUSED = "Caused by: "
 DEFAULT_SLOT, DEFAULT_HEARTBEAT = "debezium", "__debezium-heartbeat"
-"""What Debezium takes where its configuration does not say."""
+"""Debezium's defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Task:
     """A task of a connector.
 
     Attributes:
-        cause: The innermost cause of its trace, without secrets; `None` where it has none.
+        cause: The innermost cause of its trace, without secrets.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Connector:
     """A connector and its tasks.
 
     Attributes:
-        kind: `source` or `sink`; `None` where Connect does not say.
+        kind: `source` or `sink`; `None` if Connect does not report it.
         cause: As in `Task`.
     """
 
@@ -56,14 +56,14 @@ class Connector:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What is read of a connector's configuration; the rest may be secret, and is not kept.
+    """The checked keys of a connector's configuration. The other keys may be secret and are not kept.
 
     Attributes:
         tables: Iceberg tables that it writes.
         errors_tolerated: Whether records that fail are dropped without a dead letter queue.
         slot: Replication slot of a Debezium source of PostgreSQL.
-        heartbeat_topic: Topic of the heartbeats of a Debezium source; `None` where it sends none.
-        heartbeat_interval: Seconds between two of them.
+        heartbeat_topic: Topic of a Debezium source's heartbeats; `None` if heartbeats are off.
+        heartbeat_interval: Seconds between two heartbeats.
     """
 
     connector_class: str
@@ -78,7 +78,7 @@ class Config:
 def read_version(found: object) -> str:
     """Return the version of `/`."""
     fields = Fields(found)
-    fields.require_text("kafka_cluster_id")  # else any service with a version would do
+    fields.require_text("kafka_cluster_id")  # otherwise any service with a version would be accepted
     return fields.require_text("version")
 
 
@@ -114,7 +114,7 @@ def read_topics(found: object, name: str) -> tuple[str, ...]:
 
 
 def read_config(found: object) -> Config:
-    """Return what is wanted of `/connectors/NAME/config`."""
+    """Return the checked keys of `/connectors/NAME/config`."""
     fields = Fields(found)
     tables = (fields.text("iceberg.tables") or "").split(",")
     tolerated = fields.text("errors.tolerance") == "all" and not fields.text("errors.deadletterqueue.topic.name")
@@ -133,7 +133,7 @@ def read_config(found: object) -> Config:
 
 
 def _heartbeat(fields: Fields) -> tuple[str | None, float | None]:
-    """Return the topic of a source's heartbeats, and the seconds between two of them; `None` where it sends none."""
+    """Return the topic and the interval in seconds of a source's heartbeats; `None` if heartbeats are off."""
     text, topics = fields.text("heartbeat.interval.ms") or "", fields.text("topic.prefix")
     interval = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else 0
     if not interval or topics is None:
@@ -142,9 +142,9 @@ def _heartbeat(fields: Fields) -> tuple[str | None, float | None]:
 
 
 def read_source_time(found: object) -> datetime | None:
-    """Return the time of the source up to which a source connector has read, of `/connectors/NAME/offsets`.
+    """Return the source time that a source connector has read up to, from `/connectors/NAME/offsets`.
 
-    Debezium keeps it as `ts_usec` in the offset of each partition; others keep none.
+    Debezium writes it as `ts_usec` into the offset of each partition; other connectors write no time.
     """
     stamps = [each.inner("offset").count("ts_usec") for each in Fields(found).require_objects("offsets")]
     times = [known(moment(stamp, "us")) for stamp in stamps if stamp is not None]

@@ -15,7 +15,7 @@ class ConnectSettings(ComponentSettings, WebSettings):
 
     component: ClassVar[str] = "connect"
     url: str
-    """Base URL of a worker, or of what balances between several."""
+    """Base URL of a worker, or of a load balancer of several workers."""
 
 
 class ConnectorStage(ReaderStage):
@@ -28,20 +28,20 @@ class ConnectorStage(ReaderStage):
     kafka: str | None = None
     """Name of the Kafka cluster of its topics, needed only if the context has several."""
     group: str | None = None
-    """Consumer group of a sink; `connect-NAME` where not given."""
+    """Consumer group of a sink. Default: `connect-NAME`."""
     catalog: str | None = None
-    """With `table`: name of the catalog in which an Iceberg sink writes."""
+    """With `table`: name of the catalog that an Iceberg sink writes to."""
     table: str | None = None
-    """`namespace.table` that an Iceberg sink writes; a connector that runs and does not deliver is found by it."""
+    """`namespace.table` that an Iceberg sink writes. It reveals a connector that runs but does not deliver."""
     topics: tuple[str, ...] = ()
-    """Topics of a source that count. Default: all that it has written, without its heartbeats. Name them where one is
-    of a table that only keeps the source's position moving."""
+    """Topics of a source that count for its progress. Default: all topics that it has written, except heartbeats.
+    Set it if one topic belongs to a table that only advances the source's position."""
     database: str | None = None
-    """Name of the PostgreSQL that a Debezium source reads: its replication slot is observed there."""
+    """Name of the PostgreSQL database that a Debezium source reads; DataOps reads its replication slot there."""
     slot: str | None = None
-    """With `database`: the replication slot. Default: that of the connector's configuration. Name it, so that it is
-    found when the connector is deleted."""
+    """With `database`: the replication slot. Default: the slot of the connector's configuration. Set it, so that the
+    slot is still checked after the connector is deleted."""
     slot_lag_max: int = Field(default=1_073_741_824, gt=0)
-    """Bytes of write-ahead log that may lie between the slot and the newest change."""
+    """Maximum bytes of write-ahead log between the slot and the newest change."""
     delivered_within: float = Field(default=900.0, gt=0)
-    """Seconds within which a commit of the table must follow when the sink's offsets advance."""
+    """Seconds within which a commit to the table must follow after the sink's offsets advance."""

@@ -17,14 +17,14 @@ SELECT slot.slot_name AS slot_name, slot.active AS active, slot.wal_status AS wa
 FROM (SELECT 1) AS always LEFT JOIN pg_replication_slots AS slot ON slot.slot_name = '{name}'
 """
 STATUSES = ("reserved", "extended", "unreserved", "lost")
-"""What PostgreSQL says of the write-ahead log that a slot keeps."""
+"""Values of `wal_status` in PostgreSQL."""
 
 
 def slot_details(name: str, client: DatabaseClient) -> dict[str, Any]:
-    """Return the fields of `ConnectorDetails` of a slot; why it is unknown where the database does not say."""
+    """Return the fields of `ConnectorDetails` for a slot, with the reason if it could not be read."""
     try:
         row = client.row(_QUERY.format(name=name.replace("'", "''")))
-    except ClientError as error:  # what the connector does is known without
+    except ClientError as error:  # the connector's state is known without the slot
         return {"slot": name, "slot_unknown": str(error)}
     if row.get("slot_name") is None:
         return {"slot": name, "slot_missing": True}
@@ -40,5 +40,5 @@ def slot_details(name: str, client: DatabaseClient) -> dict[str, Any]:
 
 
 def _bytes(found: object) -> int | None:
-    """Return a difference of positions; one that is negative is of a slot that is ahead of what was flushed."""
+    """Return a difference of log positions, at least 0: a slot may be ahead of the flushed position."""
     return max(0, int(found)) if isinstance(found, int | Decimal) else None

@@ -48,7 +48,7 @@ class Project:
 
     Attributes:
         where: Whose artifacts these are, for errors.
-        manifest: `None` where there is none, or it cannot be read.
+        manifest: `None` if there is none, or it cannot be read.
         sources: As `manifest`.
         runs: The results that are there, the newest first.
         ran: Newest result of each node that ran; also of earlier commands whose file has been overwritten since.

@@ -31,7 +31,7 @@ class Written:
     """Which command wrote an artifact, and when.
 
     Attributes:
-        invocation: Id of the command's run; `None` where dbt did not say.
+        invocation: Id of the command's run; `None` if dbt did not say.
     """
 
     dbt_version: str | None
@@ -65,7 +65,7 @@ class RunResults:
     """A `run_results.json`.
 
     Attributes:
-        command: Such as `build`; `None` where dbt did not say.
+        command: Such as `build`; `None` if dbt did not say.
         empty: Whether it ran with `--empty`, so that models were built without rows.
     """
 

@@ -37,7 +37,7 @@ def _connect(name: str, settings: FlinkSettings, timeout: float) -> FlinkClient:
 def _probes(name: str, settings: FlinkSettings, client: FlinkClient) -> Mapping[str, ComponentProbe]:
     from dataops_core.systems.flink.probe import observe_flink
 
-    ask = lambda: ComponentReport(*observe_flink(client))  # noqa: E731 - one line for one question
+    ask = lambda: ComponentReport(*observe_flink(client))  # noqa: E731 - short enough for a lambda
     return {name: ComponentProbe("flink", client.target, ask, web_identity(name, settings))}
 
 
@@ -93,17 +93,17 @@ def _why_unknown(stage: FlinkJobStage, seen: Observation) -> str | None:
         return None
     state = seen.attribute("job_state")
     if state is not None and state != "RUNNING":
-        return f"the job is {state}, so what waits for it is unknown"
+        return f"the job is {state}, so its lag is unknown"
     if seen.measurement("busy") is None:
-        return "Flink has reported no metrics of the job yet: it collects them when it is asked"
+        return "Flink has not reported metrics of the job yet; it collects them on request"
     return "the job has no watermark" if stage.event_time else _why_no_age(seen)
 
 
 def _why_no_age(seen: Observation) -> str:
     if seen.lag_records:
-        return "it has unread records, and Flink does not report their age: name its consumer group with `group`"
+        return "it has unread records, and Flink does not report their age: set `group` to its consumer group"
     if seen.lag_records is None:
-        return "its sources do not report what waits: name `group`, or set `event_time = true`"
+        return "its sources do not report pending records: set `group`, or `event_time = true`"
     return "no checkpoint has completed yet"
 
 
@@ -115,7 +115,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="flink",
-    tested="Flink 2.2.1 with its Kafka connector 5.0.0 on Kafka 4.4.0, by hand; its answers in tests",
+    tested="Flink 2.2.1 with its Kafka connector 5.0.0 on Kafka 4.4.0, by hand; its responses in tests",
     discover=_discover,
     discovery_turn=3,
     components=(

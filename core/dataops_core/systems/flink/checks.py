@@ -13,9 +13,9 @@ from dataops_core.systems.flink.settings import FlinkJobStage
 STARTING = 60.0
 """Seconds that the tasks of a job may take to start."""
 RESTARTS = 2
-"""Failures within 10 minutes from which a job without a checkpoint restarts again and again."""
+"""Failures within 10 minutes, without a checkpoint, from which a job counts as restarting repeatedly."""
 BACKPRESSURE = 0.5
-"""Share of the time from which a vertex is held up."""
+"""Share of the time from which a vertex counts as backpressured."""
 ENDED = ("CANCELED", "CANCELLING", "FINISHED", "SUSPENDED")
 
 
@@ -24,7 +24,7 @@ def _age(at: datetime | None, now: datetime) -> float | None:
 
 
 def has_started(changed: datetime | None, now: datetime) -> bool:
-    """Return whether the tasks of a job have had the time to start since its state changed."""
+    """Return whether the tasks of a job had enough time to start since its state changed."""
     age = _age(changed, now)
     return age is not None and age > STARTING
 
@@ -52,17 +52,17 @@ def _tasks_missing(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Prob
 
 def _restarting(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem | None:
     details = given.details
-    if not _gets_nowhere(details):
+    if not _makes_no_progress(details):
         return None
     failures = f"{numbered(details.failures_recent or 0, 'failure')} in 10 m, no checkpoint since"
     return Problem(
-        f"the job restarts again and again ({failures}): {details.cause or 'no exception'}", evidence=_failures(given)
+        f"the job restarts repeatedly ({failures}): {details.cause or 'no exception'}", evidence=_failures(given)
     )
 
 
 def _restarted(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem | None:
     details = given.details
-    if not details.failures_recent or details.job_state in ("FAILED", "FAILING", *ENDED) or _gets_nowhere(details):
+    if not details.failures_recent or details.job_state in ("FAILED", "FAILING", *ENDED) or _makes_no_progress(details):
         return None
     return Problem(
         f"the job had {numbered(details.failures_recent, 'failure')} in 10 m: {details.cause or 'no exception'}",
@@ -70,8 +70,8 @@ def _restarted(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem 
     )
 
 
-def _gets_nowhere(details: FlinkJobDetails) -> bool:
-    """Return whether a job has failed several times, and has completed no checkpoint since."""
+def _makes_no_progress(details: FlinkJobDetails) -> bool:
+    """Return whether a job has failed several times without completing a checkpoint afterwards."""
     if (details.failures_recent or 0) < RESTARTS or details.job_state in ("FAILED", "FAILING", *ENDED):
         return False
     done, failed = details.checkpoint_completed, details.failed_at
@@ -132,13 +132,13 @@ def _watermark_held(stage: FlinkJobStage, given: CheckInput[FlinkJobDetails]) ->
         if not has_started(details.job_started, given.now):
             return None
         return Problem(
-            "a subtask of a source has had no watermark, so windows give no output",
+            "a source subtask has no watermark yet, so windows produce no output",
             evidence=(f"newest watermark of the other subtasks: {clock(newest, given.now)}",),
         )
     skew = (newest - oldest).total_seconds() if oldest is not None else 0.0
     if skew <= stage.watermark_skew_max:
         return None
-    return Problem(f"a subtask of a source holds the watermark back by {duration(skew)}")
+    return Problem(f"a source subtask holds the watermark back by {duration(skew)}")
 
 
 def _backpressured(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem | None:
@@ -171,14 +171,14 @@ FLINK_CHECKS = (
         "no-task-managers",
         Severity.CRITICAL,
         "No TaskManager is registered at the JobManager, so no job can run.",
-        "Start the TaskManagers, or read their log: they cannot reach the JobManager.",
+        "Start the TaskManagers. If they run, check in their log why they cannot reach the JobManager.",
         _no_task_managers,
     ),
     Check(
         "jobs-failed",
         Severity.NOTE,
-        "Jobs of the cluster have failed; failures of a pipeline's stages are findings of those stages.",
-        "Read the root exception in Flink's web UI, correct its cause, and submit the job again from its checkpoint.",
+        "Jobs of the cluster have failed. Failed jobs of a pipeline are findings of their stages.",
+        "Read the root exception in Flink's web UI, fix its cause, and submit the job again from its checkpoint.",
         _jobs_failed,
     ),
 )
@@ -186,37 +186,37 @@ JOB_CHECKS = (
     Check(
         "job-failed",
         Severity.CRITICAL,
-        "The job has failed, and does not restart any more.",
-        "Correct what the exception names, then submit the job again from its newest checkpoint.",
+        "The job has failed and no longer restarts.",
+        "Fix the cause that the exception names, then submit the job again from its newest checkpoint.",
         _failed,
     ),
     Check(
         "tasks-missing",
         Severity.CRITICAL,
-        "The job is RUNNING without all of its tasks, mostly because no task slot is free.",
+        "The job is RUNNING without all of its tasks, usually because no task slot is free.",
         "Add TaskManagers or slots, cancel other jobs, or lower the parallelism.",
         _tasks_missing,
     ),
     Check(
         "job-restarting",
         Severity.CRITICAL,
-        "The job fails and restarts again and again without a checkpoint, also where it is RUNNING in between.",
-        "Correct what the exception names: a record that cannot be read is read again after each restart.",
+        "The job fails and restarts repeatedly without completing a checkpoint, even if it is RUNNING in between.",
+        "Fix the cause that the exception names. An unreadable record is read again after each restart.",
         _restarting,
     ),
     Check(
         "job-restarted",
         Severity.WARNING,
         "The job failed and restarted within the last 10 minutes.",
-        "Read the exception. After a restart, records since the newest checkpoint are read again.",
+        "Read the exception. After a restart the job reads the records since its newest checkpoint again.",
         _restarted,
         explains=True,
     ),
     Check(
         "checkpoint-late",
         Severity.WARNING,
-        "No checkpoint has completed within `checkpoint_within`: after a failure much is read again.",
-        "Read the reason in Flink's web UI: backpressure, a slow state backend, or a store that is unavailable.",
+        "No checkpoint has completed within `checkpoint_within`. After a failure many records are read again.",
+        "Read the reason in Flink's web UI: backpressure, a slow state backend, or an unavailable checkpoint store.",
         _checkpoint_late,
         explains=True,
     ),
@@ -224,13 +224,13 @@ JOB_CHECKS = (
         "checkpoint-failed",
         Severity.WARNING,
         "The newest checkpoint of the job failed.",
-        "Read the reason in Flink's web UI, and check whether the store of the checkpoints can be written.",
+        "Read the reason in Flink's web UI, and check whether the checkpoint store is writable.",
         _checkpoint_failed,
     ),
     Check(
         "watermark-held",
         Severity.WARNING,
-        "A subtask of a source without records holds the watermark back, so windows close late or never.",
+        "A source subtask without records holds the watermark back, so windows close late or never.",
         "Set an idle timeout of the source (`table.exec.source.idle-timeout`, `withIdleness`), or lower its parallelism"
         " to the number of partitions.",
         _watermark_held,
@@ -247,8 +247,8 @@ JOB_CHECKS = (
     Check(
         "backpressured",
         Severity.NOTE,
-        "A part of the job waits for the parts downstream for more than half of the time.",
-        "Give the busiest vertex more parallelism, or find out what its sink waits for.",
+        "A vertex of the job waits for downstream vertices for more than half of the time.",
+        "Increase the parallelism of the busiest vertex, or find out why its sink is slow.",
         _backpressured,
         explains=True,
     ),

@@ -32,25 +32,25 @@ from dataops_core.transport.http import get_json
 
 T = TypeVar("T")
 FAILURES = 20
-"""Failures of a job that are read."""
+"""Maximum number of failures to read per job."""
 VERTICES = 30
-"""Vertices whose metrics are read: each takes two requests."""
+"""Maximum number of vertices whose metrics are read; each takes two requests."""
 METRICS = 30
-"""Metrics of a vertex that are asked for: their names are part of the address."""
+"""Maximum number of metrics per request; their names are part of the URL."""
 OF_TASKS = ("currentInputWatermark", "backPressuredTimeMsPerSecond", "busyTimeMsPerSecond")
 OF_SOURCES = (".pendingRecords", ".currentOutputWatermark")
-"""Ends of the names of metrics of operators that are sources."""
+"""Suffixes of metric names of source operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What Flink reports of a job.
+    """Vertices, checkpoints, failures and metrics of a job.
 
     Attributes:
-        checkpoints: `None` where checkpointing is not enabled.
-        failures: The newest ones that Flink keeps, the newest first.
-        restarts: Since it was submitted; `None` where it does not run.
-        metrics: Of each vertex by its id, over its subtasks.
+        checkpoints: `None` if checkpointing is not enabled.
+        failures: Newest first, as far as Flink keeps them.
+        restarts: Since it was submitted; `None` if the job is not running.
+        metrics: Metrics by vertex id, aggregated over subtasks.
     """
 
     vertices: tuple[Vertex, ...]
@@ -63,11 +63,11 @@ class JobReport:
 class FlinkClient:
     """A Flink cluster; safe to share between threads. Each method raises ClientError.
 
-    `/jobs/ID/config` and `/jobmanager/config` are never asked for: they may show credentials.
+    It never requests `/jobs/ID/config` or `/jobmanager/config`, because they may show credentials.
 
     Args:
         name: The component's name.
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 
@@ -87,7 +87,7 @@ class FlinkClient:
         return self._read("/jobs/overview", read_jobs)
 
     def job(self, name: str) -> Job:
-        """Return the newest job of a name, or the one of an id; NotFound where there is none."""
+        """Return the newest job of a name, or the job of an id; raise NotFound if there is none."""
         jobs = self.jobs()
         found = next((job for job in jobs if name in (job.name, job.job_id)), None)
         if found is None:
@@ -95,7 +95,7 @@ class FlinkClient:
         return found
 
     def report(self, job: Job) -> JobReport:
-        """Return what Flink reports of a job, all within one deadline."""
+        """Return the report of a job; all requests share one deadline."""
         with within(self._timeout):
             vertices = self._read(_path(job.job_id), read_vertices)
             return JobReport(

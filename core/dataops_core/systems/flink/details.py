@@ -1,4 +1,4 @@
-"""What probes observe of Flink clusters and jobs."""
+"""Details of observations of Flink clusters and jobs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ class FlinkDetails(ComponentDetails):
     """A Flink cluster.
 
     Attributes:
-        jobs_running: Jobs in the state RUNNING.
         jobs_failed: Jobs whose newest submission is FAILED.
-        failed: The first few of these.
+        failed: Names of the first failed jobs.
     """
 
     version: str | None = value()
@@ -33,24 +32,23 @@ class FlinkJobDetails(ReaderDetails):
     """A job.
 
     Attributes:
-        state_changed: When its state changed last.
+        state_changed: Time of the last state change.
         tasks_running: Tasks that run or have finished.
         slots_free: Free slots of the cluster.
-        restarts: Restarts since it was submitted.
+        restarts: Since it was submitted.
         failures_recent: Failures within the last 10 minutes, as far as Flink keeps them.
         cause: Innermost cause of the newest failure.
-        checkpointing: Whether checkpoints are enabled.
-        checkpoint_completed: When the newest checkpoint was complete.
-        checkpoint_failure: Why the newest checkpoint that failed did so.
-        pending_records: Records that wait in front of its sources.
-        watermark: The least of the watermarks of sources and of all tasks that take input.
-        source_watermark_newest: The newest watermark of a subtask of a source.
-        source_watermark_oldest: The oldest one; unknown while a subtask has had none.
-        watermark_missing: Whether a subtask of a source has had no watermark.
-        backpressured: The vertex that waits most for those downstream.
-        backpressure: Share of the time for which its busiest subtask does so.
-        busiest: The vertex that is busy the most.
-        busy: Share of the time for which its busiest subtask is.
+        checkpoint_completed: Completion time of the newest checkpoint.
+        checkpoint_failure: Why the newest failed checkpoint failed.
+        pending_records: Records that its sources have not read yet.
+        watermark: Minimum of the output watermarks of sources and the input watermarks of all tasks.
+        source_watermark_newest: Maximum watermark over the source subtasks.
+        source_watermark_oldest: Minimum; unknown while a source subtask has no watermark.
+        watermark_missing: Whether a source subtask has no watermark yet.
+        backpressured: The most backpressured vertex.
+        backpressure: Its share of backpressured time, of its worst subtask.
+        busiest: The busiest vertex.
+        busy: Its share of busy time, of its busiest subtask.
     """
 
     job_id: str | None = value()

@@ -1,4 +1,4 @@
-"""Running jobs of Flink for `config init`, and the topics that their sources read."""
+"""Propose Flink jobs for `config init`, with the topics that their sources read."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def _job(draft: Draft, client: FlinkClient, job: Job, on: str | None) -> None:
     if job.state != "RUNNING":
         stage.remarks.append(f"It is {job.state}.")
     if job.state == "RUNNING" and not topics:
-        stage.remarks.append(
-            "Flink has reported no topic of its sources. It collects metrics when asked: ask again in 10 s."
-        )
+        stage.remarks.append("Flink has not reported the topics of its sources yet. Run `config init` again in 10 s.")
     elif topics:
-        stage.remarks.append(
-            "If its source commits in a consumer group, name that with `group`: the lag is exact then."
-        )
-    stage.remarks.append("Flink does not report what it writes: let the next stage read it.")
+        stage.remarks.append("If its source commits in a consumer group, set `group`: the lag is then exact.")
+    stage.remarks.append("Flink does not report its outputs: add this stage to `reads` of the next stage.")

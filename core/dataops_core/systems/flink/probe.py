@@ -1,4 +1,4 @@
-"""Flink: a cluster, and jobs with what waits in front of them."""
+"""Probe a Flink cluster, and jobs with their pending records."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import read_by_group
 
 SHOWN = 5
-"""Jobs that are named; the others are counted."""
+"""Maximum number of failed jobs that are named."""
 RECENT = timedelta(minutes=10)
-"""How far back failures count."""
+"""Window of recent failures."""
 
 
 def observe_flink(client: FlinkClient) -> tuple[str, Observation]:
-    """Return one line about a cluster, and what was observed of it."""
+    """Return one line about a cluster, and its observation."""
     now = datetime.now(UTC)
     overview, jobs = client.overview(), client.jobs()
     newest = newest_by_name(jobs)
@@ -42,10 +42,10 @@ def observe_flink(client: FlinkClient) -> tuple[str, Observation]:
 
 
 def observe_job(stage: FlinkJobStage, client: FlinkClient, kafka: KafkaClient | None) -> Observation:
-    """Observe a job.
+    """Return an observation of a job.
 
-    Its progress is that of its consumer group, or its watermark. Else, where no record waits in front of its sources,
-    it is the time at which its newest checkpoint was triggered: all that had come by then has been taken in.
+    Its progress time is that of its consumer group, or its watermark. Otherwise, if its sources have no pending
+    records, it is the trigger time of its newest checkpoint: all records that arrived before have been processed.
     """
     now = datetime.now(UTC)
     job = client.job(stage.job)
@@ -137,7 +137,7 @@ def _metrics(report: JobReport) -> dict[str, Any]:
 
 
 def _of(report: JobReport, metric: str) -> Iterator[tuple[Vertex, Range]]:
-    """Yield a metric of all vertices: of the tasks themselves, or with a dot before it of operators."""
+    """Yield a metric of all vertices: a task metric, or with a leading dot an operator metric."""
     for vertex in report.vertices:
         for name, found in report.metrics.get(vertex.vertex_id, {}).items():
             if name == metric or (metric.startswith(".") and name.endswith(metric)):

@@ -1,4 +1,4 @@
-"""What the REST API of Flink answers, as typed values; a wrong one makes the answer invalid."""
+"""Read the responses of Flink's REST API as typed values. A wrong type makes a response invalid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATES = (
 )  # fmt: skip
 """States of jobs."""
 NO_WATERMARK = -(2**63)
-"""The watermark of a task that has had none yet."""
+"""The watermark of a task that has none yet."""
 CAUSED = "Caused by: "
 
 
@@ -37,9 +37,8 @@ class Job:
     """A job.
 
     Attributes:
-        changed_at: When its state changed last.
-        tasks: Tasks that it consists of.
-        tasks_running: Those that run or have finished.
+        changed_at: Time of the last state change.
+        tasks_running: Tasks that run or have finished.
     """
 
     job_id: str
@@ -65,13 +64,14 @@ class Checkpoints:
     """The checkpoints of a job.
 
     Attributes:
-        completed: How many have completed since it was submitted.
-        failed: How many have failed.
-        triggered_at: When the newest one that has completed was triggered.
-        completed_at: When it was complete.
-        duration: Seconds that it took.
-        failed_at: When the newest one that failed did so.
-        failure: Why, in one line.
+        completed: Number completed since the job was submitted.
+        failed: Number failed since the job was submitted.
+        triggered_at: Trigger time of the newest completed checkpoint.
+        completed_at: Its completion time.
+        duration: Its duration in seconds.
+        size: Its size in bytes.
+        failed_at: Time of the newest failed checkpoint.
+        failure: Why it failed, in one line.
     """
 
     completed: int
@@ -86,7 +86,7 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure of a job; Flink keeps the newest ones.
+    """A failure of a job; Flink keeps only the newest ones.
 
     Attributes:
         cause: The innermost cause of its trace, in one line without secrets.
@@ -98,7 +98,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A metric over the subtasks of a vertex; `None` where no number is known."""
+    """A metric over the subtasks of a vertex; `None` if it is not a number."""
 
     least: float | None
     most: float | None
@@ -106,7 +106,7 @@ class Range:
 
 
 def read_overview(found: object) -> Overview:
-    """Return the cluster of `/overview`."""
+    """Return the cluster from `/overview`."""
     fields = Fields(found)
     return Overview(
         version=fields.require_text("flink-version"),
@@ -117,13 +117,13 @@ def read_overview(found: object) -> Overview:
 
 
 def read_jobs(found: object) -> tuple[Job, ...]:
-    """Return the jobs of `/jobs/overview`, the newest first."""
+    """Return the jobs from `/jobs/overview`, newest first."""
     jobs = [_job(each) for each in Fields(found).require_objects("jobs")]
     return tuple(sorted(jobs, key=lambda job: job.started_at.timestamp() if job.started_at else 0.0, reverse=True))
 
 
 def newest_by_name(jobs: Sequence[Job]) -> Mapping[str, Job]:
-    """Return the newest job of each name; the jobs come newest first."""
+    """Return the newest job of each name, from jobs in the order newest first."""
     return {job.name: job for job in reversed(jobs)}
 
 
@@ -144,7 +144,7 @@ def _job(fields: Fields) -> Job:
 
 
 def read_vertices(found: object) -> tuple[Vertex, ...]:
-    """Return the vertices of `/jobs/ID`, sources first."""
+    """Return the vertices from `/jobs/ID`, sources first."""
     return tuple(
         Vertex(line(each.require_text("id")), line(each.require_text("name")), each.require_count("parallelism"))
         for each in Fields(found).require_objects("vertices")
@@ -152,7 +152,7 @@ def read_vertices(found: object) -> tuple[Vertex, ...]:
 
 
 def read_checkpoints(found: object) -> Checkpoints:
-    """Return the checkpoints of `/jobs/ID/checkpoints`."""
+    """Return the checkpoints from `/jobs/ID/checkpoints`."""
     fields = Fields(found)
     counts, latest = fields.require_inner("counts"), fields.require_inner("latest")
     done, failed = latest.inner("completed"), latest.inner("failed")
@@ -170,7 +170,7 @@ def read_checkpoints(found: object) -> Checkpoints:
 
 
 def read_failures(found: object) -> tuple[Failure, ...]:
-    """Return the failures of `/jobs/ID/exceptions`, the newest first."""
+    """Return the failures from `/jobs/ID/exceptions`, newest first."""
     fields = Fields(found)
     entries = fields.require_inner("exceptionHistory").require_objects("entries")
     failures = [
@@ -187,7 +187,7 @@ def read_names(found: object) -> tuple[str, ...]:
 
 
 def read_ranges(found: object) -> Mapping[str, Range]:
-    """Return metrics over the subtasks of a vertex by their names."""
+    """Return metrics over the subtasks of a vertex by name."""
     return {
         each.require_text("id"): Range(each.number("min"), each.number("max"), each.number("sum"))
         for each in objects(found)
@@ -195,7 +195,7 @@ def read_ranges(found: object) -> Mapping[str, Range]:
 
 
 def read_values(found: object) -> Mapping[str, float]:
-    """Return metrics by their names; one that is no number is left out."""
+    """Return metrics by name, without those that are not numbers."""
     return {
         each.require_text("id"): number
         for each in objects(found)
@@ -204,7 +204,7 @@ def read_values(found: object) -> Mapping[str, float]:
 
 
 def watermark(values: Iterable[float | None]) -> tuple[datetime | None, bool]:
-    """Return the least of watermarks in milliseconds, and whether one of them has not begun."""
+    """Return the minimum of watermarks in milliseconds, and whether one of them has no value yet."""
     numbers = [value for value in values if value is not None]
     begun = [value for value in numbers if value > NO_WATERMARK / 2]
     return (known(moment(min(begun), "ms")) if begun else None), len(begun) < len(numbers)

@@ -1,4 +1,4 @@
-"""Settings of Flink: the JobManager's REST API, and jobs."""
+"""Settings of Flink clusters and jobs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class FlinkJobStage(ReaderStage):
     kind: Literal["flink_job"]
     """Always `flink_job`."""
     job: str
-    """The job's name; of several jobs of one name the newest counts. Or its id, of 32 hexadecimal digits."""
+    """The job's name, or its id of 32 hexadecimal digits. Of several jobs with one name the newest counts."""
     group: str | None = None
-    """Consumer group in which its Kafka source commits, the source's `properties.group.id`: progress and lag are read
-    there."""
+    """Consumer group of its Kafka source, `properties.group.id`. DataOps reads progress and lag from it."""
     kafka: str | None = None
     """Name of the Kafka cluster of the group, needed only if the context has several."""
     event_time: bool = False
-    """Whether the watermark is the progress. Else it follows from the records that wait and the newest checkpoint."""
+    """Whether the progress time is the watermark. Otherwise DataOps derives it from pending records and the newest
+    checkpoint."""
     checkpoint_within: float = Field(default=600.0, gt=0)
     """Seconds within which a checkpoint must complete."""
     watermark_skew_max: float = Field(default=600.0, gt=0)

@@ -1,4 +1,4 @@
-"""A service that is asked for JSON documents."""
+"""Client of a service that reports its progress as JSON documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class HttpClient:
 
     Args:
         name: The component's name.
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 
@@ -26,7 +26,7 @@ class HttpClient:
         self._timeout = timeout
 
     def ping(self) -> str:
-        """Return one line about the service, whatever it answers below status 500."""
+        """Return one line about the service; any status below 500 counts as up."""
         path = self._settings.health_path
         try:
             size = len(get_bytes(self.where, self._settings, path, self._timeout, headers=self._settings.headers))
@@ -34,8 +34,8 @@ class HttpClient:
             return f"up; nothing at {path}"
         return f"up; {size} bytes at {path}"
 
-    def document(self, path: str, most_bytes: int) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """Return the document at a path; NotFound where there is none."""
+    def document(self, path: str, most_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the document at a path; raise NotFound if there is none."""
         found = get_json(
             self.where, self._settings, path, self._timeout, headers=self._settings.headers, most_bytes=most_bytes
         )

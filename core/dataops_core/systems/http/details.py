@@ -1,4 +1,4 @@
-"""What probes observe of a service."""
+"""Details of observations of a service."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ class HttpSettings(ComponentSettings, WebSettings):
     url: str
     """Base URL; credentials go to this scheme, host and port only."""
     headers: dict[str, Secret] = Field(default={}, repr=False)
-    """Further headers of each request by name, such as `X-Api-Key`."""
+    """Additional request headers by name, such as `X-Api-Key`."""
     health_path: str = "/"
-    """Path that is asked to find out whether the service is up; 404 counts as up."""
+    """Path of the health check; 404 counts as up."""
 
 
 class HttpDocumentStage(DocumentStage):
@@ -28,6 +28,6 @@ class HttpDocumentStage(DocumentStage):
     kind: Literal["http_document"]
     """Always `http_document`."""
     path: str
-    """Path of the document, with its query; it begins with `/`."""
+    """Path of the document with its query string; it begins with `/`."""
     bytes_max: int = Field(default=4 * 2**20, gt=0)
-    """Bytes that the document may have."""
+    """Maximum size of the document in bytes."""

@@ -51,7 +51,7 @@ def _probes(name: str, settings: CatalogSettings, client: CatalogClient) -> Mapp
 
     ours = settings.tls.cert_file if settings.tls is not None else None
     identity = Identity(at("uri"), None if ours is None else ("tls.cert_file", ours), settings.properties.get("token"))
-    ask = lambda: ComponentReport(*observe_catalog(client))  # noqa: E731 - one line for one question
+    ask = lambda: ComponentReport(*observe_catalog(client))  # noqa: E731 - short enough for a lambda
     found = {name: ComponentProbe("iceberg", client.target, ask, identity)}
     if client.warehouse is not None:
         ask_store = lambda: ComponentReport(*observe_store(client))  # noqa: E731 - as above

@@ -41,13 +41,13 @@ class TableSummary:
     """A table in a list of all.
 
     Attributes:
-        committed_at: When the current snapshot was committed; `None` where there is none or it was not read.
+        committed_at: When the current snapshot was committed; `None` if there is none or it was not read.
         records: Rows, delete files not counted off.
         size: Bytes of the data files.
         files: Data files.
         snapshots: Snapshots that are kept.
         read: Whether the metadata was read; without it only the name is known.
-        unreadable: Why it cannot be read; `None` where it can, or was not tried.
+        unreadable: Why it cannot be read; `None` if it can, or was not tried.
     """
 
     name: str
@@ -86,7 +86,7 @@ class TableSnapshot:
         return self.summary.get("spark.app.id") or self.summary.get("trino_query_id")
 
     def count(self, name: str) -> int | None:
-        """Return a number of its summary, e.g. `added-records`; `None` where it has none."""
+        """Return a number of its summary, e.g. `added-records`; `None` if it has none."""
         return count_of(self.summary.get(name))
 
 

@@ -73,7 +73,7 @@ class Epoch:
     Attributes:
         query_id: The query's id.
         number: The batch's number.
-        at: When it was committed; `None` where that is outside the calendar.
+        at: When it was committed; `None` if that is outside the calendar.
     """
 
     query_id: str
@@ -91,7 +91,7 @@ class TableState:
         summary: Its summary.
         commits: Stamped commits of its history, oldest first.
         writers: Streaming queries that have written to it one after the other, oldest first.
-        upper_bound: Largest value of the progress column; `None` where not asked for or unknown.
+        upper_bound: Largest value of the progress column; `None` if not asked for or unknown.
         records: Rows, delete files not counted off.
         data_files: Data files.
         data_bytes: What they take.
@@ -293,7 +293,7 @@ def _count(summary: dict[str, str], name: str) -> int | None:
 
 
 def count_of(text: str | None) -> int | None:
-    """Return a whole number of a summary or property, which are texts; `None` where it is none of 64 bits."""
+    """Return a whole number of a summary or property, which are texts; `None` if it is none of 64 bits."""
     return as_count(int(text)) if text is not None and _COUNT.fullmatch(text) else None
 
 

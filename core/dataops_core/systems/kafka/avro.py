@@ -1,4 +1,4 @@
-"""Avro as exact values: any number of a date, time, timestamp or decimal is read, and none is rounded or refused."""
+"""Read Avro data as exact values: no date, time, timestamp or decimal is rounded or rejected."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ EPOCH_DAY = EPOCH.toordinal()
 
 
 def read(data: bytes, schema: Any, named: Mapping[str, Any]) -> object:  # noqa: ANN401 - fastavro's own
-    """Return the value that bytes are by a schema; raises Malformed, or as fastavro does where they do not fit."""
+    """Return the decoded value; raise Malformed, or an error of fastavro if the bytes do not fit the schema."""
     Bounds(data, named).check(schema)
     return fastavro.schemaless_reader(io.BytesIO(data), schema, None)
 
 
 def parse(schema: Any, named: dict[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own
-    """Return a schema as `read` takes it; those that it refers to are in `named`."""
+    """Return a parsed schema for `read`; `named` holds the schemas that it refers to."""
     return fastavro.parse_schema(schema, named)
 
 

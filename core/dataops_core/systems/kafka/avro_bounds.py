@@ -1,7 +1,7 @@
-"""Bounds of Avro data, checked before anything is made of it.
+"""Check the bounds of Avro data before it is decoded.
 
-fastavro calls itself for each level in C, whose stack ends in a crash, and makes as many items as a block of an array
-says that it has, which may be 2^62 of no bytes.
+fastavro recurses in C for each level of nesting, so deep data overflows the stack and crashes the process. It also
+creates as many items as an array block declares, which may be 2^62 items of zero bytes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataops_core.bounded import Malformed
 from dataops_core.values import DEEPEST_SHOWN
 
 MOST_VALUES = 100_000
-"""Values in one record."""
+"""Maximum number of values in one record."""
 _FIXED = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _VARINT = 10
-"""Bytes of the longest number of 64 bits."""
+"""Bytes of the longest 64-bit varint."""
 
 
 class Bounds:
-    """Walks through Avro data by its schema, without making a value.
+    """Walks through Avro data by its schema, without creating values.
 
     Args:
         data: The data.
-        named: The types that the schema names.
+        named: Types that the schema refers to.
     """
 
     def __init__(self, data: bytes, named: Mapping[str, Any]) -> None:
@@ -34,7 +34,7 @@ class Bounds:
         self._values = 0
 
     def check(self, schema: Any, depth: int = DEEPEST_SHOWN) -> None:  # noqa: ANN401 - fastavro's own
-        """Check data; raises Malformed where it is too much, EOFError or LookupError where it does not fit."""
+        """Check data; raise Malformed if it is too large, EOFError or LookupError if it does not fit the schema."""
         self._values += 1
         if self._values > MOST_VALUES:
             raise Malformed(f"has more than {MOST_VALUES:,} values")
@@ -43,7 +43,7 @@ class Bounds:
         if isinstance(schema, list):
             number = self._number()
             if not 0 <= number < len(schema):
-                raise IndexError("its union has no such branch")
+                raise IndexError("its union does not have this branch")
             self.check(schema[number], depth - 1)
             return
         kind = schema["type"] if isinstance(schema, Mapping) else schema
@@ -69,7 +69,7 @@ class Bounds:
         elif kind == "fixed":
             self._skip(int(schema["size"]))
         else:
-            raise LookupError("its schema has no such type")
+            raise LookupError("its schema does not have this type")
 
     def _blocks(self, schema: Mapping[str, Any], kind: str, depth: int) -> None:
         while number := self._number():
@@ -87,9 +87,9 @@ class Bounds:
 
     def _number(self) -> int:
         shifted = 0
-        for place, byte in enumerate(self._data[self._at : self._at + _VARINT]):
-            shifted |= (byte & 0x7F) << (7 * place)
+        for index, byte in enumerate(self._data[self._at : self._at + _VARINT]):
+            shifted |= (byte & 0x7F) << (7 * index)
             if not byte & 0x80:
-                self._at += place + 1
+                self._at += index + 1
                 return (shifted >> 1) ^ -(shifted & 1)
         raise EOFError("it ends too early")

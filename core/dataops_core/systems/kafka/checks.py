@@ -1,4 +1,4 @@
-"""Checks of clusters, of topics, and of those who read them."""
+"""Checks of clusters, topics and their readers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, Rea
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, ReaderStage, TopicStage
 
 HOT_FROM = 1000
-"""Records within the window from which a partition can be hot; fewer are not significant."""
+"""Minimum number of records within the window for a hot partition; fewer are not significant."""
 RECREATED_FOR = timedelta(days=1)
-"""How long a re-created topic is reported: the next person on call must still see it."""
+"""How long a re-created topic is reported, so that the next person on call still sees it."""
 
 
 def _offline(stage: object, given: CheckInput[TopicDetails | ClusterDetails]) -> Problem | None:
     details = given.details
-    what = "offline, without a leader"
-    return _partitions(stage, given, details.offline_partitions, details.offline, what, "unavailable")
+    state = "offline, without a leader"
+    return _partitions(stage, given, details.offline_partitions, details.offline, state, "unavailable")
 
 
 def _under_replicated(stage: object, given: CheckInput[TopicDetails | ClusterDetails]) -> Problem | None:
     details = given.details
-    what = "with fewer in-sync replicas than replicas"
+    state = "with fewer in-sync replicas than replicas"
     return _partitions(
-        stage, given, details.under_replicated_partitions, details.under_replicated, what, "under-replicated"
+        stage, given, details.under_replicated_partitions, details.under_replicated, state, "under-replicated"
     )
 
 
@@ -36,7 +36,7 @@ def _partitions(
     given: CheckInput[TopicDetails | ClusterDetails],
     number: int | None,
     names: str | None,
-    what: str,
+    state: str,
     option: str,
 ) -> Problem | None:
     """Return the problem of unhealthy partitions of a topic, or of the whole cluster."""
@@ -46,7 +46,7 @@ def _partitions(
     topic = f" --topic {shlex.quote(stage.topic)}" if isinstance(stage, TopicStage) else ""
     total = UNKNOWN if partitions is None else count(partitions)
     return Problem(
-        f"{numbered(number, 'partition')} of {total} {what}: {names or UNKNOWN}",
+        f"{numbered(number, 'partition')} of {total} {state}: {names or UNKNOWN}",
         evidence=(f"live brokers: {UNKNOWN if brokers is None else count(brokers)}",),
         command=_tool(given.details, "kafka-topics", f"--describe{topic} --{option}-partitions"),
     )
@@ -169,7 +169,7 @@ def _no_members(_: ConsumerGroupStage, given: CheckInput[GroupDetails]) -> Probl
     committed = given.details.partitions_committed
     if given.details.members != 0 or committed is None:
         return None
-    return Problem(f"the group has no consumer; it has committed offsets of {numbered(committed, 'partition')}")
+    return Problem(f"the group has no consumer; it has committed offsets on {numbered(committed, 'partition')}")
 
 
 def _uneven_lag(_: ReaderStage, given: CheckInput[ReaderDetails]) -> Problem | None:
@@ -194,14 +194,14 @@ def _no_controller(_: object, given: CheckInput[ClusterDetails]) -> Problem | No
     return Problem("the cluster has no controller") if given.details.controller == "none" else None
 
 
-_BRING_BACK_BROKER = "Restore the broker that holds the replicas; check its log and its disks."
+_BRING_BACK_BROKER = "Restore the broker that holds the replicas. Check its log and its disks."
 
 
 CLUSTER_CHECKS = (
     Check(
         "no-controller",
         Severity.CRITICAL,
-        "The cluster has no controller: it can elect no leader and create no topic.",
+        "The cluster has no controller, so it cannot elect leaders or create topics.",
         "Restore a majority of the controllers.",
         _no_controller,
         explains=True,
@@ -226,7 +226,7 @@ TOPIC_CHECKS = (
     Check(
         "offline-partitions",
         Severity.CRITICAL,
-        "Partitions have no leader: they can be neither written nor read.",
+        "Partitions have no leader, so they can be neither written nor read.",
         _BRING_BACK_BROKER,
         _offline,
     ),
@@ -240,7 +240,7 @@ TOPIC_CHECKS = (
     Check(
         "under-replicated",
         Severity.WARNING,
-        "Partitions have fewer in-sync replicas than replicas: the loss of one more broker may stop them.",
+        "Partitions have fewer in-sync replicas than replicas: the loss of one more broker may make them unavailable.",
         _BRING_BACK_BROKER,
         _under_replicated,
     ),
@@ -264,7 +264,7 @@ READER_CHECKS = (
     Check(
         "retention-overtook",
         Severity.CRITICAL,
-        "Retention deleted records that the reader had not read. The reader has lost them.",
+        "Retention deleted records before the reader read them.",
         "Extend the topic's retention, reload the lost records from another copy, then restart the reader.",
         _overtaken,
     ),
@@ -272,9 +272,8 @@ READER_CHECKS = (
         "topic-recreated",
         Severity.CRITICAL,
         "The reader's position is beyond the end of the topic: the topic was re-created or truncated.",
-        "Reset the reader to the beginning of the new topic: reset the offsets of a group, start a Spark query with"
-        " a new"
-        " checkpoint. Otherwise it skips records up to its old position.",
+        "Reset the offsets of the group to the beginning of the new topic, or start the Spark query with a new"
+        " checkpoint. Otherwise the reader skips records up to its old position.",
         _position_beyond_end,
     ),
     Check(
@@ -305,7 +304,7 @@ _OF_GROUPS = (
     Check(
         "never-committed",
         Severity.NOTE,
-        "The group has consumers, but has never committed an offset on the topic: its lag is unknown.",
+        "The group has consumers but has never committed an offset on the topic, so its lag is unknown.",
         "Check the consumers' log, and make them commit (enable.auto.commit, or commit()).",
         _never_committed,
         explains=True,

@@ -1,4 +1,4 @@
-"""Kafka: one client for all that is asked of a cluster; nothing is ever committed, and only `send` produces."""
+"""Client of a Kafka cluster. It never commits offsets, and only `send` produces a record."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from dataops_core.systems.kafka.model import (
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 RETENTION_KEPT = 60.0
-"""Seconds that a topic's retention is remembered."""
+"""Seconds that a topic's retention is cached."""
 
 
 class KafkaClient(Connection):
     """A Kafka cluster; safe to share between threads.
 
     Args:
-        settings: Where it is.
+        settings: Address and credentials.
         timeout: Deadline of each call, in seconds.
     """
 
@@ -47,9 +47,9 @@ class KafkaClient(Connection):
         self._retention: dict[str, tuple[float, Retention]] = {}
 
     def cluster(self) -> Cluster:
-        """Return the cluster's state; raises ClientError."""
+        """Return the cluster's state; raise ClientError."""
         with self.admin() as admin:
-            # Not `describe_cluster`: it asks the controller alone, and waits for one that is gone.
+            # not `describe_cluster`, which waits for the controller even if that is down
             metadata = admin.list_topics(timeout=self.timeout)
             parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
             return Cluster(
@@ -62,35 +62,35 @@ class KafkaClient(Connection):
             )
 
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Return host and port that each broker names for itself, by node id; raises ClientError."""
+        """Return host and port that each broker advertises, ordered by node id; raise ClientError."""
         with self.admin() as admin:
             brokers = admin.list_topics(timeout=self.timeout).brokers
             return tuple((str(brokers[node].host), brokers[node].port) for node in sorted(brokers))
 
     def topic(self, name: str) -> Topic:
-        """Return a topic's offsets, newest times and replicas; raises NotFound or another ClientError."""
+        """Return a topic's offsets, newest timestamps and replicas; raise NotFound or another ClientError."""
         return cluster.observed_topic(self, name)
 
     def group(self, name: str) -> ConsumerGroup:
-        """Return a consumer group with its commits; raises NotFound or another ClientError."""
+        """Return a consumer group with its commits; raise NotFound or another ClientError."""
         return cluster.position(self, name)
 
     def first_records(self, starts: Mapping[PartitionKey, int]) -> FirstRecords:
-        """Return the first record at or after an offset of each partition; raises ClientError."""
+        """Return the first record at or after an offset of each partition; raise ClientError."""
         found = offsets.first_records(self, starts)
         for (topic, number), error in found.failures.items():
             raise self.translated(error, f"partition {number} of topic {topic}")
         return found
 
     def retention(self, topic: str) -> Retention:
-        """Return how long a topic keeps records, as it was within the last minute; raises ClientError."""
+        """Return a topic's retention, cached for 1 minute; raise ClientError."""
         known = self._retention.get(topic)
         if known is not None and time.monotonic() - known[0] < RETENTION_KEPT:
             return known[1]
         with self.admin(f"topic {topic}") as admin:
             resource = ConfigResource(ResourceType.TOPIC, topic)
-            asked = admin.describe_configs([resource], request_timeout=self.timeout)
-            found = {name: entry.value for name, entry in asked[resource].result(self.timeout).items()}
+            futures = admin.describe_configs([resource], request_timeout=self.timeout)
+            found = {name: entry.value for name, entry in futures[resource].result(self.timeout).items()}
         deletes = "delete" in found.get("cleanup.policy", "delete")
         millis, size = int(found.get("retention.ms", -1)), int(found.get("retention.bytes", -1))
         retention = Retention(millis / 1000 if deletes and millis >= 0 else None, deletes and size >= 0)
@@ -98,15 +98,15 @@ class KafkaClient(Connection):
         return retention
 
     def send(self, topic: str, key: bytes, value: bytes) -> Sent:
-        """Append one record to a topic that exists, and return once all in-sync replicas have it.
+        """Append one record to an existing topic; return when all in-sync replicas have it.
 
         Raises:
-            ClientError: It was not accepted within the deadline; it may have been appended all the same.
+            ClientError: Kafka did not confirm the record within the deadline. It may still have been appended.
         """
         answers: list[tuple[KafkaError | None, Message]] = []
         with self.admin(f"topic {topic}") as admin:
             about = admin.list_topics(topic, timeout=self.timeout).topics[topic]
-            if about.error is not None:  # else a producer would create it
+            if about.error is not None:  # otherwise a producer would create it
                 raise KafkaException(about.error)
             producer = Producer(
                 {

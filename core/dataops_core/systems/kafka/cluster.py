@@ -1,4 +1,4 @@
-"""Topics and consumer groups of a Kafka cluster, each read for itself: one that cannot be read hides no other."""
+"""Read topics and consumer groups of a Kafka cluster. An unreadable one does not affect the others."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from dataops_core.systems.kafka.offsets import EARLIEST, LATEST, Failures, newes
 
 Wanted = Callable[[str], bool]
 UNLISTED = "(groups that were not listed)"
-"""Name of the row that says why a broker did not list its groups."""
+"""Name of the row with the reason why a broker did not list its groups."""
 
 
 def topics(connection: Connection) -> tuple[Topic, ...]:
-    """Return all topics, by name; raises ClientError."""
+    """Return all topics by name; raise ClientError."""
     with connection.admin() as admin:
         found = admin.list_topics(timeout=connection.timeout).topics
     read, _ = _read_topics(connection, found, times=True)
@@ -41,7 +41,7 @@ def topics(connection: Connection) -> tuple[Topic, ...]:
 
 
 def topic(connection: Connection, name: str) -> Topic:
-    """Return one topic; raises NotFound or another ClientError."""
+    """Return one topic; raise NotFound or another ClientError."""
     found = _metadata(connection, name).topics[name]
     read, _ = _read_topics(connection, {name: found}, times=True)
     return read[name]
@@ -52,56 +52,56 @@ def observed_topic(connection: Connection, name: str) -> Topic:
 
     Raises:
         NotFound: There is no such topic.
-        ClientError: The cluster does not respond, or one of its partitions that has a leader cannot be read.
+        ClientError: The cluster does not respond, or a partition with a leader cannot be read.
     """
     about = f"topic {name}"
     with connection.admin(about) as admin:
-        asked = admin.describe_topics(TopicCollection([name]), request_timeout=connection.timeout)
+        described = admin.describe_topics(TopicCollection([name]), request_timeout=connection.timeout)
         metadata = _metadata(connection, name)
         since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
         read, failures = _read_topics(connection, {name: metadata.topics[name]}, since, times=True)
         for failure in failures.values():
             raise connection.translated(failure, about)
-        topic_id = str(asked[name].result(connection.timeout).topic_id)
+        topic_id = str(described[name].result(connection.timeout).topic_id)
     return replace(read[name], topic_id=topic_id, brokers=len(metadata.brokers))
 
 
 def groups(connection: Connection) -> tuple[ConsumerGroup, ...]:
-    """Return all consumer groups with their lag, by name; raises ClientError."""
+    """Return all consumer groups with their lag, by name; raise ClientError."""
     with connection.admin() as admin:
         listed = admin.list_consumer_groups(request_timeout=connection.timeout).result(connection.timeout)
-        asked = _ask_groups(admin, _names(listed), connection.timeout)
-        found = [_answer(name, futures, connection.timeout) for name, futures in asked.items()]
+        requests = _ask_groups(admin, _names(listed), connection.timeout)
+        found = [_answer(name, futures, connection.timeout) for name, futures in requests.items()]
     missing = (ConsumerGroup(UNLISTED, None, None, None, unreadable=why) for why in _reasons(listed.errors))
     return (*_with_lag(connection, found), *missing)
 
 
 def group(connection: Connection, name: str) -> ConsumerGroup:
-    """Return one consumer group with its lag; raises NotFound or another ClientError."""
+    """Return one consumer group with its lag; raise NotFound or another ClientError."""
     (found,) = _with_lag(connection, [position(connection, name)])
     return found
 
 
 def position(connection: Connection, name: str) -> ConsumerGroup:
-    """Return one consumer group with its commits, but without its lag; raises NotFound or another ClientError."""
+    """Return one consumer group with its commits but without its lag; raise NotFound or another ClientError."""
     about = f"consumer group {name}"
     with connection.admin(about) as admin:
-        asked = _ask_groups(admin, [name], connection.timeout)
-        described, commits = (future.result(connection.timeout) for future in asked[name])
-    if described.state.name == "DEAD":  # what Kafka reports of a group that it does not have
+        requests = _ask_groups(admin, [name], connection.timeout)
+        described, commits = (future.result(connection.timeout) for future in requests[name])
+    if described.state.name == "DEAD":  # state that Kafka reports for a missing group
         raise NotFound(f"kafka {connection.target}: no {about}")
     return _group(name, described, commits, None)
 
 
 def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> ClusterSnapshot:
-    """Return a whole cluster in few requests.
+    """Return a snapshot of a cluster, in few requests.
 
     Commits are read before watermarks, so that no lag is negative.
 
     Args:
         connection: The cluster.
-        want_topic: Whether to look at a topic of this name.
-        want_group: Whether to look at a group of this name.
+        want_topic: Returns whether to read a topic of this name.
+        want_group: Returns whether to read a group of this name.
 
     Raises:
         ClientError: The cluster does not respond.
@@ -112,14 +112,14 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         describing = admin.describe_cluster(request_timeout=timeout)
         listed = admin.list_consumer_groups(request_timeout=timeout).result(timeout)
         names = _names(listed)
-        asked = _ask_groups(admin, [name for name in names if want_group(name)], timeout)
+        requests = _ask_groups(admin, [name for name in names if want_group(name)], timeout)
         metadata = admin.list_topics(timeout=timeout).topics  # meanwhile
-        found = [_answer(name, futures, timeout) for name, futures in asked.items()]
+        found = [_answer(name, futures, timeout) for name, futures in requests.items()]
         about = describing.result(timeout)
     wanted = {name: found for name, found in metadata.items() if want_topic(name) and found.error is None}
     read, failures = _read_topics(connection, wanted)
     found = _lagging(connection, found, read)
-    said = [
+    reasons = [
         *_reasons(listed.errors),
         *(g.unreadable for g in found if g.unreadable is not None),
         *_reasons(failures.values()),
@@ -133,7 +133,7 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         groups={group.name: group for group in found},
         denied_topics=sum(not want_topic(name) for name in metadata),
         denied_groups=sum(not want_group(name) for name in names),
-        failures=tuple(dict.fromkeys(said)),
+        failures=tuple(dict.fromkeys(reasons)),
     )
 
 
@@ -148,12 +148,12 @@ def _metadata(connection: Connection, name: str) -> Any:  # noqa: ANN401 - the l
 def _read_topics(
     connection: Connection, found: Mapping[str, Any], since: int | None = None, *, times: bool = False
 ) -> tuple[dict[str, Topic], Failures]:
-    """Return topics with their offsets by name, and why those of some partitions are unknown.
+    """Return topics with their offsets by name, and the failures of single partitions.
 
     Args:
         connection: The cluster.
         found: The library's metadata by topic.
-        since: Milliseconds from which records are recent; without it none are counted.
+        since: Milliseconds from which records count as recent; `None`: do not count them.
         times: Whether to ask for the newest timestamp of each partition.
     """
     leaders = {
@@ -163,29 +163,29 @@ def _read_topics(
         if partition.leader >= 0
     }
     latest, failures = newest(connection, leaders) if times else ({}, {})
-    asked = (EARLIEST, LATEST) if since is None else (EARLIEST, since, LATEST)
-    offsets, missing = offset_bounds(connection, leaders, *asked)
+    timestamps = (EARLIEST, LATEST) if since is None else (EARLIEST, since, LATEST)
+    offsets, missing = offset_bounds(connection, leaders, *timestamps)
     failures |= missing
     low, high = offsets[0], offsets[-1]
 
-    def recent(place: PartitionKey) -> int | None:
-        if since is None or place not in high or place not in offsets[1]:
+    def recent(key: PartitionKey) -> int | None:
+        if since is None or key not in high or key not in offsets[1]:
             return None
-        first = offsets[1][place]
-        return max(0, high[place] - first) if first >= 0 else 0  # negative: no record is that new
+        first = offsets[1][key]
+        return max(0, high[key] - first) if first >= 0 else 0  # negative: no record since then
 
     def partition(name: str, number: int, about: Any) -> Partition:  # noqa: ANN401 - the library's own class
-        place = (name, number)
+        key = (name, number)
         return Partition(
             number=number,
-            low=low.get(place),
-            high=high.get(place),
-            newest=latest.get(place),
+            low=low.get(key),
+            high=high.get(key),
+            newest=latest.get(key),
             leader=about.leader,
             replicas=tuple(about.replicas),
             isr=tuple(about.isrs),
-            recent=recent(place),
-            unreadable=reason(failures[place]) if place in failures else None,
+            recent=recent(key),
+            unreadable=reason(failures[key]) if key in failures else None,
         )
 
     topics = {
@@ -204,7 +204,7 @@ def _names(listed: Any) -> list[str]:  # noqa: ANN401 - the library's own class
 
 
 def _reasons(errors: Iterable[object] | None) -> list[str]:
-    """Return what went wrong, once for each kind of error."""
+    """Return the distinct reasons of errors."""
     return list(dict.fromkeys(reason(error) for error in errors or ()))
 
 
@@ -213,7 +213,7 @@ Asked = tuple[Future[Any], Future[Any]]
 
 
 def _ask_groups(admin: AdminClient, names: Sequence[str], timeout: float) -> dict[str, Asked]:
-    """Ask for the members and the commits of groups, all at once."""
+    """Request the members and the commits of groups concurrently."""
     if not names:
         return {}
     described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
@@ -227,7 +227,7 @@ def _ask_groups(admin: AdminClient, names: Sequence[str], timeout: float) -> dic
 
 
 def _answer(name: str, futures: Asked, timeout: float) -> ConsumerGroup:
-    """Return a group without its lag; what of it cannot be read is unknown."""
+    """Return a group without its lag; unreadable values are unknown."""
     answers: list[Any] = []
     why = None
     for future in futures:
@@ -256,7 +256,7 @@ def _group(name: str, about: Any, commits: Any, why: str | None) -> ConsumerGrou
 
 
 def _with_lag(connection: Connection, groups: Sequence[ConsumerGroup]) -> list[ConsumerGroup]:
-    """Return groups with what waits for them; the offsets of topics are read after the commits."""
+    """Return groups with their lag; the offsets of topics are read after the commits."""
     wanted = {topic for group in groups for topic in group.topics}
     if not wanted:
         return _lagging(connection, groups, {})

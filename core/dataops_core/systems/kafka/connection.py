@@ -1,4 +1,4 @@
-"""A connection to a Kafka cluster: its clients, its deadlines, and its errors as ours."""
+"""A connection to a Kafka cluster: clients, deadlines, and the translation of errors."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Connection:
     """A Kafka cluster; safe to share between threads.
 
     Args:
-        settings: Where it is.
+        settings: Address and credentials.
         timeout: Deadline of each call, in seconds.
     """
 
     def __init__(self, settings: KafkaSettings, timeout: float = 8.0) -> None:
         self.target = settings.bootstrap_servers
         self.plain: dict[PartitionKey, float] = {}
-        """Partitions that end with a record, and not with a transaction marker, and when that was found."""
+        """Partitions whose last offset is a record and not a transaction marker, with the time of that result."""
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
@@ -60,20 +60,20 @@ class Connection:
 
     @contextmanager
     def admin(self, about: str | None = None) -> Iterator[AdminClient]:
-        """Lend the library's admin client; what it raises inside is raised as a ClientError.
+        """Yield the library's admin client; raise its errors as ClientError.
 
         Args:
-            about: The object that is asked about, for the errors: `topic orders`.
+            about: Object of the request, for errors: `topic orders`.
         """
         with self.errors(about):
             yield self._client()
 
     @contextmanager
     def consumer(self, about: str | None = None, **properties: object) -> Iterator[Consumer]:
-        """Lend a consumer that joins no group and commits nothing, to be used with `assign`; raises ClientError.
+        """Yield a consumer for `assign`, which joins no group and commits nothing; raise ClientError.
 
         Args:
-            about: The object that is read, for the errors: `topic orders`.
+            about: Object of the request, for errors: `topic orders`.
             properties: Further librdkafka properties.
         """
         with self.errors(about):
@@ -100,13 +100,13 @@ class Connection:
             "socket.connection.setup.timeout.ms": 5000,
             "reconnect.backoff.max.ms": 2000,
             "error_cb": self._on_error,
-            "log_level": 0,  # the library writes to stderr, which a console cannot have
+            "log_level": 0,  # the library would write to stderr, into the console's screen
             **further,
         }
 
     @contextmanager
     def errors(self, about: str | None = None) -> Iterator[None]:
-        """Raise our own errors in place of the library's; forget a client whose credentials were refused."""
+        """Translate the library's errors; drop a client whose credentials were rejected."""
         try:
             yield
         except (KafkaException, TimeoutError) as raised:
@@ -114,19 +114,19 @@ class Connection:
         self._no_broker = self._refused = None
 
     def translated(self, raised: object, about: str | None = None) -> ClientError:
-        """Return our own error for what the library raised or put into an answer.
+        """Return the ClientError for an error that the library raised or returned.
 
         Args:
-            raised: A `KafkaException`, a `KafkaError` or what else a future of the library raises.
-            about: The object that was asked about: `topic orders`.
+            raised: A `KafkaException`, a `KafkaError`, or any other error of a future of the library.
+            about: Object of the request: `topic orders`.
         """
         error = kafka_error(raised)
-        with self._lock:  # whoever polls beside us has to have been told first
+        with self._lock:  # waits for another thread that polls
             if self._admin is not None:
-                self._admin.poll(0)  # only now are we told what the library met with: `_on_error`
+                self._admin.poll(0)  # calls `_on_error` with the cause
         code, text = error.code(), reason(error)
         where = f"kafka {self.target}"
-        refused = self._refused  # left for what waits for the same client beside us
+        refused = self._refused  # kept for other threads that wait for this client
         if code in AUTHENTICATION or (refused is not None and code in (*UNREACHABLE, *TIMED_OUT)):
             with self._lock:
                 self._admin = None  # a rotated secret is read again
@@ -137,10 +137,10 @@ class Connection:
             return TimedOut(f"{where}: no response within {self._timeout:g} s")
         if code in NOT_FOUND and about is not None:
             return NotFound(f"{where}: no {about}")
-        said = f"{where}: {about}: {text}" if about is not None else f"{where}: {text}"
+        message = f"{where}: {about}: {text}" if about is not None else f"{where}: {text}"
         if code in DENIED:
-            return PermissionDenied(said)
-        return NotFound(said) if code in NOT_FOUND else BadAnswer(said)
+            return PermissionDenied(message)
+        return NotFound(message) if code in NOT_FOUND else BadAnswer(message)
 
     def _client(self) -> AdminClient:
         with self._lock:
@@ -155,4 +155,4 @@ class Connection:
         elif error.code() in CONNECTION and "SSL" not in error.str():
             self._refused = None
             why = error.str().partition(" (after ")[0].rpartition(": ")[2]
-            self._no_broker = None if "timed out" in why else why  # what takes connections is there, and hangs
+            self._no_broker = None if "timed out" in why else why  # a broker that accepts connections is up but hangs

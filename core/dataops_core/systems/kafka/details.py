@@ -1,4 +1,4 @@
-"""What probes observe of topics, their readers and the cluster."""
+"""Details of observations of topics, their readers and the cluster."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class ClusterDetails(ComponentDetails):
     """A cluster.
 
     Attributes:
-        controller: Id of the controller; `none` where there is none.
-        offline: Partitions without a leader, the first few by name.
-        under_replicated: Partitions with fewer in-sync replicas than replicas, the first few by name.
+        controller: Id of the controller, or the text `none`.
+        offline: Names of the first partitions without a leader.
+        under_replicated: Names of the first partitions with fewer in-sync replicas than replicas.
     """
 
     bootstrap_servers: str | None = value()
@@ -32,12 +32,12 @@ class TopicDetails(Details):
     """A topic.
 
     Attributes:
-        brokers: Live brokers; `None` where we may not know.
-        offline: Partitions without a leader, the first few.
-        under_replicated: Partitions with fewer in-sync replicas than replicas, the first few.
+        brokers: Live brokers; `None` if access is denied.
+        offline: The first partitions without a leader.
+        under_replicated: The first partitions with fewer in-sync replicas than replicas.
         records_recent: Records of all partitions within the recent window.
-        hottest_partition: The partition that got the most of them.
-        hottest_partition_records: Records that it got.
+        hottest_partition: The partition with most of them.
+        hottest_partition_records: Records of that partition.
     """
 
     bootstrap_servers: str | None = value()
@@ -60,13 +60,14 @@ class ReaderDetails(Details):
     """A reader of topics.
 
     Attributes:
-        hottest_partition: The partition in which the most records wait.
-        lost: Partitions in which retention has overtaken the reader, the first few.
-        records_lost: Records that are gone before they were read.
-        beyond_end: Partitions in which the reader stands beyond the end, the first few.
-        retention: How long the topic keeps records that keeps them shortest.
-        retention_topic: That topic.
-        records_until_lost: Records between the beginning and the reader, where retention by size is nearest to it.
+        hottest_partition: The partition with the largest lag.
+        lost: The first partitions in which retention deleted unread records.
+        records_lost: Records that were deleted before they were read.
+        beyond_end: The first partitions in which the reader's position is beyond the end.
+        retention: Shortest retention by age of its topics.
+        retention_topic: The topic with that retention.
+        records_until_lost: Records between the beginning and the reader, in the partition where retention by size
+            is nearest to it.
         records_kept: Records kept in that partition.
     """
 
@@ -88,7 +89,7 @@ class GroupDetails(ReaderDetails):
     """A consumer group on a topic.
 
     Attributes:
-        partitions_committed: Partitions of which it has committed an offset.
+        partitions_committed: Partitions with a committed offset.
     """
 
     members: int | None = value()

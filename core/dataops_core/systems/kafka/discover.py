@@ -1,4 +1,4 @@
-"""Topics and consumer groups for `config init`, and which group reads which topic."""
+"""Propose topics and consumer groups for `config init`, and link each group to its topics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def discover(draft: Draft, clients: Clients) -> None:
 
 
 def topic_stage(draft: Draft, name: str, on: str | None = None) -> ProposedStage:
-    """Return the stage of a topic; it is added where it is missing.
+    """Return the stage of a topic; add it if it is missing.
 
     Args:
         draft: The draft.
         name: The topic's name.
-        on: Name of the cluster, where there are several.
+        on: Name of the cluster, if there are several.
     """
     key = name if on is None else f"{on}/{name}"
     known = draft.stage("topic", key)

@@ -1,4 +1,4 @@
-"""Where a Kafka cluster is reached, and with which TLS."""
+"""The addresses and TLS settings of a Kafka cluster."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_core.transport.endpoints import Endpoint, trusting
 
 
-def endpoints(settings: KafkaSettings, place: str) -> Iterator[Endpoint]:
+def endpoints(settings: KafkaSettings, where: str) -> Iterator[Endpoint]:
     """Yield the addresses of a cluster's bootstrap servers.
 
     Args:
         settings: The cluster.
-        place: Its place in the context.
+        where: Its path in the context.
 
     Raises:
-        ConfigError: A secret that is part of its properties cannot be read.
+        ConfigError: A secret in its properties cannot be read.
     """
     properties = {key: resolve_secret(value) for key, value in settings.properties.items()}
     secure = properties.get("security.protocol", "PLAINTEXT").upper().endswith("SSL")
@@ -27,21 +27,21 @@ def endpoints(settings: KafkaSettings, place: str) -> Iterator[Endpoint]:
         yield Endpoint(
             host.rpartition("://")[2].strip("[]"),
             int(port),
-            (lambda: _tls(properties, place)) if secure else None,
-            f'{place}.properties."ssl.ca.location"',
+            (lambda: _tls(properties, where)) if secure else None,
+            f'{where}.properties."ssl.ca.location"',
             '"security.protocol" = "SSL" or "SASL_SSL"',
         )
 
 
-def _tls(properties: Mapping[str, str], place: str) -> ssl.SSLContext:
-    # A key with a password is left to librdkafka: whether the broker takes it shows at the next layer.
+def _tls(properties: Mapping[str, str], where: str) -> ssl.SSLContext:
+    # librdkafka checks a key with a password; an error shows at the next layer
     plain_key = "ssl.key.password" not in properties and "ssl.certificate.location" in properties
     settings = TlsSettings(
         ca_file=properties.get("ssl.ca.location"),
         cert_file=properties.get("ssl.certificate.location") if plain_key else None,
         key_file=properties.get("ssl.key.location") if plain_key else None,
     )
-    context = trusting(settings, place)
+    context = trusting(settings, where)
     if properties.get("ssl.ca.pem"):
         context.load_verify_locations(cadata=properties["ssl.ca.pem"])
     if properties.get("ssl.endpoint.identification.algorithm", "https") == "none":

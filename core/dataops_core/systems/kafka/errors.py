@@ -1,4 +1,4 @@
-"""Errors of the Kafka library as errors of ours."""
+"""Classify errors of the Kafka library."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TIMED_OUT = (
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError._MSG_TIMED_OUT,
-    KafkaError._TRANSPORT,  # the answer to `list_topics` at its deadline, whatever it waited for
+    KafkaError._TRANSPORT,  # `list_topics` returns it at its deadline, for any cause
 )
 CONNECTION = (KafkaError._TRANSPORT, KafkaError._RESOLVE)
 TOO_OLD = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
-"""What a broker answers to a question that only newer ones know."""
+"""Errors of a broker that is too old for a request."""
 PARTITION_END = KafkaError._PARTITION_EOF
-"""What a consumer gets at the end of a partition, where it asks for it."""
+"""Event at the end of a partition, with `enable.partition.eof`."""
 NOT_FOUND = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
@@ -32,7 +32,7 @@ NOT_FOUND = (
 
 
 def kafka_error(raised: object) -> KafkaError:
-    """Return the library's error of what it raised or put into an answer.
+    """Return the KafkaError of an error that the library raised or returned.
 
     A `KafkaException` holds a `KafkaError`, a text or nothing; a list of errors holds either class; a future may raise
     something else.
@@ -48,6 +48,6 @@ def kafka_error(raised: object) -> KafkaError:
 
 
 def reason(raised: object) -> str:
-    """Return what the library raised or put into an answer in one line."""
+    """Return an error that the library raised or returned, in one line."""
     error = kafka_error(raised)
     return " ".join(error.str().split()) or error.name()

@@ -1,4 +1,4 @@
-"""What a Kafka cluster holds: one model for the probes, the command line, the console and the exporter."""
+"""The model of a Kafka cluster, for the probes, the command line, the console and the exporter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PartitionKey = tuple[str, int]
 """A partition: its topic and number."""
 RECENT = timedelta(minutes=5)
-"""How far back a partition's records count as recent."""
+"""Window of recent records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Cluster:
     """A cluster.
 
     Attributes:
-        brokers: Number of brokers that are up.
-        controller: Node id of the controller; `None` where there is none.
-        partitions: Partitions of all its topics.
+        brokers: Number of live brokers.
+        controller: Node id of the controller; `None` if there is none.
+        partitions: Number of partitions of all topics.
         offline: Partitions without a leader, `topic-partition`.
         under_replicated: Partitions with fewer in-sync replicas than replicas.
     """
@@ -54,14 +54,14 @@ class Partition:
     """One partition.
 
     Attributes:
-        low: Low watermark, the first offset that is still there; `None` if unknown.
+        low: Low watermark, the first offset that is kept; `None` if unknown.
         high: High watermark, the offset after the newest record; `None` if unknown.
         newest: Largest record timestamp; `None` for an empty partition, or if unknown.
         leader: Node id of the leader; negative if there is none.
         replicas: Node ids of the replicas.
         isr: Node ids of the in-sync replicas.
-        recent: Records that came within `RECENT`; `None` if not asked for.
-        unreadable: Why its offsets are unknown; `None` where they are known.
+        recent: Records within `RECENT`; `None` if not requested.
+        unreadable: Why its offsets are unknown; `None` if they are known.
     """
 
     number: int
@@ -76,7 +76,7 @@ class Partition:
 
     @property
     def records(self) -> int | None:
-        """Offsets between the watermarks: records, but for compacted ones and transaction markers."""
+        """Offsets between the watermarks; includes compacted records and transaction markers."""
         return None if self.low is None or self.high is None else self.high - self.low
 
     @property
@@ -96,9 +96,9 @@ class Topic:
 
     Attributes:
         partitions: By number.
-        topic_id: Its id, which a re-created topic does not share; `None` if not asked for.
-        brokers: Number of brokers that are up; `None` if not asked for.
-        error: Why nothing but its name is known; `None` where it can be read.
+        topic_id: Its id, which changes if the topic is re-created; `None` if not requested.
+        brokers: Number of live brokers; `None` if not requested.
+        error: Why only its name is known; `None` if it can be read.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Topic:
 
     @property
     def records(self) -> int | None:
-        """Sum over the partitions that have a leader; `None` if one of them is unknown."""
+        """Sum over the partitions with a leader; `None` if one of them is unknown."""
         return sum_of(p.records for p in self.led) if self.error is None else None
 
     @property
@@ -139,7 +139,7 @@ class Topic:
 
     @property
     def unreadable(self) -> str | None:
-        """Why it cannot be read, or one of its partitions; `None` where all can."""
+        """Why it, or one of its partitions, cannot be read; `None` if all can be read."""
         if self.error is not None:
             return self.error
         return next((f"partition {p.number}: {p.unreadable}" for p in self.partitions if p.unreadable), None)
@@ -150,8 +150,8 @@ class Retention:
     """How long a topic keeps records.
 
     Attributes:
-        seconds: Age from which records are deleted; `None` if age deletes none.
-        by_size: Whether records are deleted because a partition has grown too large.
+        seconds: Age at which records are deleted; `None` without retention by age.
+        by_size: Whether the size of a partition is limited.
     """
 
     seconds: float | None
@@ -170,13 +170,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class GroupLag:
-    """A reader on one partition; `lag` is the one calculation of what waits for it.
+    """A reader on one partition; `lag` is the only calculation of its lag.
 
     Attributes:
-        committed: Offset of the next record that it will read; `None` where it has committed none.
+        committed: Offset of the next record that it will read; `None` without a commit.
         high: High watermark, the offset after the newest record; `None` if unknown.
-        low: Low watermark, the first offset that is still there; `None` if unknown.
-        read_all: Whether only transaction markers and aborted records lie between the two, which no reader gets.
+        low: Low watermark, the first offset that is kept; `None` if unknown.
+        read_all: Whether only transaction markers and aborted records lie between position and end.
     """
 
     topic: str
@@ -188,21 +188,21 @@ class GroupLag:
 
     @property
     def start(self) -> int | None:
-        """Offset of the first record that waits: without a commit, or overtaken by retention, the beginning."""
+        """Offset of the first unread record; without a commit, or if retention deleted it, the beginning."""
         if self.committed is None or self.low is None:
             return self.low
         return max(self.committed, self.low)
 
     @property
     def lag(self) -> int | None:
-        """Records that wait; `None` where that is unknown: after a position beyond the end nothing is certain."""
+        """Unread records; `None` if unknown, also for a position beyond the end."""
         if self.high is None or self.start is None or self.beyond_end:
             return None
         return 0 if self.read_all else self.high - self.start
 
     @property
     def beyond_end(self) -> bool:
-        """Whether its position lies beyond the end: the topic was re-created, or lost its end."""
+        """Whether its position is beyond the end: the topic was re-created or truncated."""
         return self.committed is not None and self.high is not None and self.committed > self.high
 
     @property
@@ -212,11 +212,11 @@ class GroupLag:
 
     @property
     def note(self) -> str | None:
-        """What is odd about its position, in words; `None` where nothing is."""
+        """A remark on an unusual position, or `None`."""
         if self.high is None:
             return "the end of the partition is unknown"
         if self.beyond_end:
-            return f"committed beyond the end at {self.high}: the topic was re-created or lost its end"
+            return f"committed beyond the end at {self.high}: the topic was re-created or truncated"
         if self.lost:
             return f"retention deleted {self.lost:,} records before they were read"
         return "no commit: counted from the beginning" if self.committed is None else None
@@ -227,13 +227,13 @@ class ConsumerGroup:
     """A consumer group.
 
     Attributes:
-        state: As the coordinator names it, e.g. `STABLE`, `EMPTY`; `None` if unknown.
+        state: State that the coordinator reports, such as `STABLE` or `EMPTY`; `None` if unknown.
         members: Its members; `None` if unknown.
         committed: Offset of the next record that it will read, by partition; `None` if unknown.
-        lags: All partitions of each topic on which it has committed, by topic and number; `None` if unknown.
+        lags: All partitions of each topic with a commit, by topic and number; `None` if unknown.
         assignor: Partition assignor.
         coordinator: Node id; `None` if unknown.
-        unreadable: Why something of it is unknown; `None` where nothing is.
+        unreadable: Why a value is unknown; `None` if all are known.
     """
 
     name: str
@@ -257,7 +257,7 @@ class ConsumerGroup:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is odd about its positions, one line for each partition."""
+        """Remarks on unusual positions, one line per partition."""
         found = ((lag, lag.note) for lag in self.lags or ())
         return tuple(f"{lag.topic}-{lag.partition}: {note}" for lag, note in found if note is not None)
 
@@ -268,10 +268,10 @@ class ClusterSnapshot:
 
     Attributes:
         taken_at: When the scan began.
-        controller: Node id; `None` where there is none.
-        denied_topics: Number of topics that were not wanted.
-        denied_groups: Number of groups that were not wanted.
-        failures: What could not be read, one line for each kind of error.
+        controller: Node id; `None` if there is none.
+        denied_topics: Number of topics that the filter excluded.
+        denied_groups: Number of groups that the filter excluded.
+        failures: Read errors, one line for each kind.
     """
 
     taken_at: datetime
@@ -287,12 +287,12 @@ class ClusterSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class FirstRecords:
-    """The first record at or after an offset of each partition; one without a response in time is in none of these.
+    """The first record at or after an offset of each partition. A partition without a response in time is left out.
 
     Attributes:
         at: Its offset and timestamp, by partition; the timestamp is `None` for a record that has none.
-        ends: Where the end was met instead, by partition: beyond transaction markers, but before what an open
-            transaction has written.
+        ends: Offset of the end by partition, if no record follows: after transaction markers, but before records of
+            an open transaction.
         failures: Errors of single partitions.
     """
 
@@ -303,7 +303,7 @@ class FirstRecords:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Where a record is that was sent."""
+    """The position of a sent record."""
 
     topic: str
     partition: int

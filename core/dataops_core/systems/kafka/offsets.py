@@ -1,4 +1,4 @@
-"""Offsets and times of partitions, in few calls; what one partition does not give is missing there alone."""
+"""Read offsets and timestamps of partitions in few calls. An error of one partition does not affect the others."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ from dataops_core.times import Moment, moment
 from dataops_core.transport.deadlines import Deadline
 
 CALL_SIZE = 500
-"""Partitions that are asked about in one call: the library's work grows with the square of it."""
+"""Partitions per call; the library's work grows with the square of their number."""
 AT_ONCE = 8
-"""Calls for offsets that are under way at the same time."""
+"""Maximum number of concurrent calls."""
 EARLIEST, LATEST = -2, -1
-"""Timestamps that mean a partition's beginning and its end (Kafka's protocol, ListOffsets)."""
+"""Timestamps that mean a partition's beginning and end (ListOffsets in Kafka's protocol)."""
 NO_TIME = -1
-"""What Kafka gives for a record without a timestamp."""
+"""Timestamp of a record without one."""
 T = TypeVar("T")
 Failures = dict[PartitionKey, KafkaError]
-"""Why something of a partition is unknown."""
+"""Errors of single partitions."""
 
 
 def time_of(millis: int) -> Moment | None:
-    """Return a record's time; `None` where Kafka says that there is none."""
+    """Return a record's time, or `None` if it has no timestamp."""
     return None if millis == NO_TIME else moment(millis, "ms")
 
 
 def offset_bounds(
     connection: Connection, leaders: Mapping[PartitionKey, int], *timestamps: int
 ) -> tuple[list[dict[PartitionKey, int]], Failures]:
-    """Return, for each of the timestamps, its offset in each partition; and why it is missing in some.
+    """Return the offsets of each timestamp by partition, and the failures of single partitions.
 
-    The consumer is asked and not the admin client, which makes an object for each partition of each answer: for
-    10,000 partitions that takes five times the CPU, and the interpreter with it.
+    It uses a consumer, because the admin client creates an object for each partition of each response. For 10,000
+    partitions that takes five times the CPU time, with the GIL held.
 
     Args:
         connection: The cluster.
-        leaders: Node id of each partition's leader. One that does not respond costs its own partitions alone.
+        leaders: Node id of each partition's leader. A leader without a response affects only its own partitions.
         timestamps: `EARLIEST`, `LATEST`, or milliseconds.
 
     Raises:
         ClientError: The cluster does not respond.
     """
     led: dict[int, list[PartitionKey]] = {}
-    for place, leader in leaders.items():
-        led.setdefault(leader, []).append(place)
+    for key, leader in leaders.items():
+        led.setdefault(leader, []).append(key)
     found: list[dict[PartitionKey, int]] = [{} for _ in timestamps]
     failures: Failures = {}
     if not led:
         return found, failures
-    # as all that is written counts, and not only what is committed
+    # all written records count, not only committed ones
     with connection.consumer(**{"isolation.level": "read_uncommitted"}) as consumer:
-        consumer.list_topics(timeout=connection.timeout)  # whom to ask
+        consumer.list_topics(timeout=connection.timeout)  # loads the leaders
         deadline = Deadline(connection.timeout)
 
-        def ask(places: Sequence[PartitionKey], timestamp: int, offsets: dict[PartitionKey, int]) -> None:
-            for some in in_calls(places):
-                asked = [TopicPartition(*place, timestamp) for place in some]
+        def ask(keys: Sequence[PartitionKey], timestamp: int, offsets: dict[PartitionKey, int]) -> None:
+            for some in in_calls(keys):
+                queries = [TopicPartition(*key, timestamp) for key in some]
                 try:
-                    answered = consumer.offsets_for_times(asked, max(0.1, deadline.left))
+                    answered = consumer.offsets_for_times(queries, max(0.1, deadline.left))
                 except KafkaException as error:
                     failures.update(dict.fromkeys(some, kafka_error(error)))
                     continue
@@ -74,8 +74,8 @@ def offset_bounds(
 
         with ThreadPoolExecutor(AT_ONCE) as beside:
             asking = [
-                beside.submit(ask, places, timestamp, offsets)
-                for places in led.values()
+                beside.submit(ask, keys, timestamp, offsets)
+                for keys in led.values()
                 for timestamp, offsets in zip(timestamps, found, strict=True)
             ]
         for each in asking:
@@ -83,36 +83,34 @@ def offset_bounds(
     return found, failures
 
 
-def newest(
-    connection: Connection, places: Iterable[PartitionKey]
-) -> tuple[dict[PartitionKey, Moment | None], Failures]:
-    """Return the largest record timestamp of each partition, and why it is missing in some; raises ClientError.
+def newest(connection: Connection, keys: Iterable[PartitionKey]) -> tuple[dict[PartitionKey, Moment | None], Failures]:
+    """Return the largest record timestamp of each partition, and the failures of single ones; raise ClientError.
 
-    A broker that is too old for this question (before Kafka 3.0) is no failure: its times are unknown.
+    A broker before Kafka 3.0 does not support this request: its timestamps are unknown, without a failure.
     """
     found: dict[PartitionKey, Moment | None] = {}
     failures: Failures = {}
     with connection.admin() as admin:
         spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-        asked: dict[TopicPartition, Any] = {}
-        for some in in_calls([TopicPartition(*place) for place in places]):
-            asked |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=connection.timeout)
+        futures: dict[TopicPartition, Any] = {}
+        for some in in_calls([TopicPartition(*key) for key in keys]):
+            futures |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=connection.timeout)
         deadline = Deadline(connection.timeout)
-        for at, future in asked.items():
-            place = (at.topic, at.partition)
+        for at, future in futures.items():
+            key = (at.topic, at.partition)
             try:
-                found[place] = time_of(future.result(max(0.1, deadline.left)).timestamp)
+                found[key] = time_of(future.result(max(0.1, deadline.left)).timestamp)
             except (KafkaException, TimeoutError) as error:
                 failure = kafka_error(error)
                 if failure.code() not in TOO_OLD:
-                    failures[place] = failure
+                    failures[key] = failure
     return found, failures
 
 
 def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -> FirstRecords:
-    """Return the first record at or after an offset of each partition, as who reads committed records gets it.
+    """Return the first committed record at or after an offset of each partition.
 
-    One record of each partition is read, by a consumer without a group, so nothing is committed.
+    It reads one record of each partition with a consumer without a group, so it commits nothing.
 
     Raises:
         ClientError: The cluster does not respond.
@@ -126,10 +124,10 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
         "queued.min.messages": 1,
         "fetch.message.max.bytes": 65536,
         "isolation.level": "read_committed",
-        "enable.partition.eof": True,  # the last offsets may be transaction markers, which are no records
+        "enable.partition.eof": True,  # the last offsets may be transaction markers
     }
     with connection.consumer(**properties) as consumer:
-        consumer.assign([TopicPartition(*place, at) for place, at in offsets.items()])
+        consumer.assign([TopicPartition(*key, at) for key, at in offsets.items()])
         deadline = Deadline(connection.timeout)
         while len(found) + len(ends) + len(failures) < len(offsets):
             message = None if deadline.passed else consumer.poll(deadline.left)
@@ -138,19 +136,19 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
             error, topic = message.error(), message.topic()
             if error is not None and topic is None:
                 raise KafkaException(error)
-            place = (cast("str", topic), cast("int", message.partition()))
-            if place in found or place in ends or place in failures:
+            key = (cast("str", topic), cast("int", message.partition()))
+            if key in found or key in ends or key in failures:
                 continue
             if error is None:
-                found[place] = cast("int", message.offset()), time_of(message.timestamp()[1])
+                found[key] = cast("int", message.offset()), time_of(message.timestamp()[1])
             elif error.code() == PARTITION_END:
-                ends[place] = cast("int", message.offset())
+                ends[key] = cast("int", message.offset())
             else:
-                failures[place] = error
-            consumer.incremental_unassign([TopicPartition(*place)])
+                failures[key] = error
+            consumer.incremental_unassign([TopicPartition(*key)])
     return FirstRecords(found, ends, failures)
 
 
 def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield partitions in portions, each for a call of its own."""
+    """Return partitions in batches of `CALL_SIZE`."""
     return (partitions[start : start + CALL_SIZE] for start in range(0, len(partitions), CALL_SIZE))

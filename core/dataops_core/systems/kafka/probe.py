@@ -1,4 +1,4 @@
-"""Kafka: topics and consumer groups."""
+"""Probe Kafka clusters, topics and consumer groups."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from dataops_core.systems.kafka.settings import ConsumerGroupStage, TopicStage
 from dataops_core.times import Moment, RawTime, known, latest
 
 SHOWN = 5
-"""Partitions that are named; the others are counted."""
+"""Maximum number of partitions that are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in a topic for a reader.
+    """The unread records of a topic for a reader.
 
     Attributes:
-        topic: The topic.
-        lags: Where the reader is in each partition.
-        since: Timestamp of the oldest; `None` if none waits or it could not be read.
-        passed: Timestamp of the newest record that the reader has read; `None` if none waits or it could not be read.
-        retention: How long the topic keeps records; `None` if we may not know.
+        lags: The reader's position in each partition.
+        since: Timestamp of the oldest unread record; `None` without one, or if it could not be read.
+        passed: Timestamp of the newest read record; `None` without unread records, or if it could not be read.
+        retention: `None` if access is denied.
         distance: Records between the beginning and the reader, and records kept, in the partition where retention is
-            nearest to the reader; `None` where it has deleted nothing yet, or nothing waits.
-        notes: What is odd about the timestamps of the records that wait.
+            nearest to the reader; `None` if retention has deleted nothing, or without unread records.
+        notes: Remarks on unusual timestamps of unread records.
     """
 
     topic: Topic
@@ -46,7 +45,7 @@ class Waiting:
 
     @property
     def records(self) -> int | None:
-        """How many records wait; `None` if that of one partition is unknown."""
+        """Number of unread records; `None` if it is unknown for one partition."""
         each = [lag.lag for lag in self.lags]
         return None if None in each else sum(self.behind.values())
 
@@ -57,12 +56,12 @@ class Waiting:
 
     @property
     def behind(self) -> dict[int, int]:
-        """Records that wait, by partition; partitions without any are left out."""
+        """Unread records by partition, without partitions that have none."""
         return {lag.partition: lag.lag for lag in self.lags if lag.lag}
 
 
 def waiting(client: KafkaClient, topic: Topic, committed: Mapping[int, int]) -> Waiting:
-    """Return what waits for a reader that has read up to these offsets (exclusive); others start at the beginning."""
+    """Return the unread records after these offsets (exclusive); other partitions count from the beginning."""
     lags = tuple(
         position(topic.name, partition, committed.get(partition.number))
         for partition in topic.partitions
@@ -105,12 +104,12 @@ def _holds(partition: Partition | None, offset: int) -> bool:
 def _retention(client: KafkaClient, topic: str) -> Retention | None:
     try:
         return client.retention(topic)
-    except PermissionDenied:  # a topic's settings need a right of their own
+    except PermissionDenied:  # a topic's configuration needs a separate permission
         return None
 
 
 def reader_details(waits: Sequence[Waiting], client: KafkaClient) -> dict[str, Any]:
-    """Return the fields of `ReaderDetails` of a reader of these topics."""
+    """Return the fields of `ReaderDetails` for a reader of these topics."""
     behind = {(wait.topic.name, number): records for wait in waits for number, records in wait.behind.items()}
     worst = max(behind, key=behind.__getitem__, default=None)
     lags = [lag for wait in waits for lag in wait.lags]
@@ -139,9 +138,9 @@ def reader_details(waits: Sequence[Waiting], client: KafkaClient) -> dict[str, A
 
 
 def read_by_group(client: KafkaClient, group: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what an observation has of a reader that commits in a group, and the fields of its `ReaderDetails`."""
+    """Return the fields of an observation and of `ReaderDetails` for a reader that commits in a group."""
     committed: Mapping[tuple[str, int], int] = {}
-    with suppress(NotFound):  # it is created with the first commit
+    with suppress(NotFound):  # the first commit creates the group
         committed = client.group(group).committed or {}
     if not committed:
         return {"notes": (f"the group {group} has never committed an offset",)}, {}
@@ -166,7 +165,7 @@ def read_by_group(client: KafkaClient, group: str) -> tuple[dict[str, Any], dict
 
 
 def _nearest_retention(waits: Sequence[Waiting]) -> Waiting | None:
-    """Return the wait with the shortest retention by age."""
+    """Return the topic with the shortest retention by age."""
     aged = [w for w in waits if w.retention is not None and w.retention.seconds is not None]
     return min(aged, key=lambda w: w.retention.seconds or 0.0 if w.retention else 0.0, default=None)
 
@@ -177,7 +176,7 @@ def _named(what: Sequence[object]) -> str:
 
 
 def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
-    """Observe a topic: its progress is the timestamp of its newest record."""
+    """Return an observation of a topic; its progress time is the timestamp of its newest record."""
     now = datetime.now(UTC)
     topic = client.topic(stage.topic)
     newest = _newest(topic)
@@ -195,14 +194,15 @@ def observe_topic(stage: TopicStage, client: KafkaClient) -> Observation:
 
 
 def _newest(topic: Topic) -> datetime | None:
-    """Return the largest timestamp of a topic that is a time."""
+    """Return the largest valid timestamp of a topic."""
     return max((at for p in topic.led if (at := known(p.newest)) is not None), default=None)
 
 
 def _raw_times(records: Iterable[tuple[str, Moment | None]]) -> tuple[str, ...]:
-    """Return a note for each record whose timestamp is no time: its producer counts in another unit."""
+    """Return a note for each record with an invalid timestamp: its producer probably uses another unit."""
     return tuple(
-        f"{record} has the timestamp {at.value} {at.unit}, which is outside the calendar: is it in milliseconds?"
+        f"{record} has the timestamp {at.value} {at.unit}, which is out of range: check that its producer"
+        " uses milliseconds"
         for record, at in records
         if isinstance(at, RawTime)
     )
@@ -229,7 +229,7 @@ def _topic_details(topic: Topic, client: KafkaClient) -> TopicDetails:
 
 
 def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation:
-    """Observe a consumer group: commits are read before end offsets, so that no lag is negative."""
+    """Return an observation of a consumer group; commits are read before end offsets, so that no lag is negative."""
     now = datetime.now(UTC)
     group = client.group(stage.group)
     committed = {number: at for (name, number), at in (group.committed or {}).items() if name == stage.topic}
@@ -262,7 +262,7 @@ def observe_group(stage: ConsumerGroupStage, client: KafkaClient) -> Observation
 
 
 def observe_cluster(client: KafkaClient, name: str = "kafka") -> tuple[str, Observation]:
-    """Return one line about the cluster, and what was seen of it."""
+    """Return one line about the cluster, and its observation."""
     now = datetime.now(UTC)
     cluster = client.cluster()
     controller = "none" if cluster.controller is None else str(cluster.controller)

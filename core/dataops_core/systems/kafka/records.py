@@ -1,6 +1,6 @@
-"""The records of a Kafka topic, for people.
+"""Read the records of a Kafka topic for display.
 
-Nothing is ever committed: records are read with `assign`, and no group is joined.
+It reads with `assign`: it joins no group and never commits an offset.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ from dataops_core.times import Moment
 from dataops_core.values import text_of, too_deep
 
 MAX_BYTES = 16_384
-"""Bytes of a key, a value or a header that are kept; the record says how many there were."""
+"""Maximum bytes of a key, value or header that are kept; `Record.size` has the full size."""
 BATCH = 500
-"""Records that are handed on at once, at the most."""
+"""Maximum number of records per batch."""
 POLL = 0.25
-"""Seconds that a peek waits for records before it looks whether it is to stop."""
+"""Seconds that a peek waits for records before it checks `stop`."""
 JSON = ("json", "schema")
-"""Kinds of values whose text is JSON."""
+"""Kinds of values with JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record; long parts are cut off at `MAX_BYTES`.
+    """One record; long keys, values and headers are cut off at `MAX_BYTES`.
 
     Attributes:
-        time: Its timestamp.
-        size: Bytes of its value before anything was cut off; `None` for a tombstone.
-        decoded_key: What its key is by the schema that it names; `None` where it names none.
-        decoded: The same of its value.
-        unreadable: Why it cannot be read; `None` where it can.
+        size: Bytes of its value before it was cut off; `None` for a tombstone.
+        decoded_key: Its key, decoded by the schema that it names; `None` without a schema.
+        decoded: Its value, likewise.
+        unreadable: Why it cannot be read; `None` if it can.
     """
 
     partition: int
@@ -62,12 +61,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a peek begins: exactly one of these.
+    """The start position of a peek: exactly one of these is set.
 
     Attributes:
-        tail: So many records before the end of each partition.
-        offset: At this offset of each partition.
-        time: At the first record with this timestamp or a later one.
+        tail: Number of records before the end of each partition.
+        offset: Offset in each partition.
+        time: Timestamp of the first record, or a later one.
     """
 
     tail: int | None = None
@@ -76,16 +75,16 @@ class Start:
 
 
 PLACES = "tail 50, beginning, end, an offset, 15m (ago) or an ISO time"
-"""What `parse_start` takes."""
+"""Inputs of `parse_start`, for messages."""
 _STARTS = {"": Start(tail=20), "tail": Start(tail=20), "end": Start(tail=0), "beginning": Start(offset=0)}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_start(text: str, now: datetime) -> Start:
-    """Return where to begin; see `PLACES`, and nothing at all means the tail.
+    """Return the start position of a text in one of the forms of `PLACES`; empty: the tail.
 
     Raises:
-        DataopsError: It is none of these.
+        DataopsError: The text has another form.
     """
     text = " ".join(text.lower().split())
     if text in _STARTS:
@@ -97,14 +96,14 @@ def parse_start(text: str, now: datetime) -> Start:
     try:
         at = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else datetime.fromisoformat(text.upper())
     except (ValueError, OverflowError):
-        raise DataopsError(f'"{visible(text)}" is not a start position', hint=f"say {PLACES}") from None
+        raise DataopsError(f'"{visible(text)}" is not a start position', hint=f"use {PLACES}") from None
     return Start(time=at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
 def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str]:
-    """Return what kind of bytes these are, and them as text exactly as they are: `null`, `json`, `text` or `hex`.
+    """Return the kind of some bytes (`null`, `json`, `text`, `hex` or `schema`) and their exact text.
 
-    A schema goes first: `schema` (JSON), or `hex` where the bytes do not fit it.
+    With a schema the kind is `schema` (JSON), or `hex` if the bytes do not fit it.
     """
     if data is None:
         return "null", ""
@@ -117,7 +116,7 @@ def decode(data: bytes | None, decoded: Decoded | None = None) -> tuple[str, str
 
 
 def _is_json(text: str) -> bool:
-    """Return whether a text is a JSON document that has parts or is a string; a number alone is as good as text."""
+    """Return whether a text is a JSON object, array or string; a number alone is shown as text."""
     if not text.lstrip(" \t\r\n").startswith(("{", "[", '"')):
         return False
     try:
@@ -127,7 +126,7 @@ def _is_json(text: str) -> bool:
 
 
 def as_dict(record: Record) -> dict[str, object]:
-    """Return a record with its bytes decoded; text is as it came, with its control characters."""
+    """Return a record with its bytes decoded; text keeps its control characters."""
     kind, value = decode(record.value, record.decoded)
     return {
         "time": record.time,
@@ -154,24 +153,24 @@ def peek(
     partition: int | None = None,
     follow: bool = True,
 ) -> Generator[tuple[list[Record], int], None, None]:
-    """Read a topic's records from `start` on, and go on with new ones until it is stopped.
+    """Yield a topic's records from `start` on, then new ones until it is stopped.
 
     Args:
         client: The cluster.
         name: The topic.
-        start: Where to begin.
+        start: Start position.
         stop: Set it to stop.
-        keep: Which records are wanted.
-        registry: Decodes what names a schema; reading waits for it, for a few seconds at the most.
-        partition: Read this one only.
-        follow: Whether to go on with new records; else reading ends at the end of each partition.
+        keep: Returns whether a record is yielded.
+        registry: Decodes records with a schema; each request takes at most `PATIENCE` seconds.
+        partition: Read only this partition.
+        follow: Whether to wait for new records. Otherwise reading stops at the end of each partition.
 
     Yields:
-        The wanted records of the last moment, and how many were read for them; also when there were none.
+        The matching records of one poll, and how many records it read; also after a poll without records.
 
     Raises:
-        NotFound: There is no such topic or partition.
-        TimedOut: Nothing came within the deadline, not even the end; only where that is waited for.
+        NotFound: The topic or partition does not exist.
+        TimedOut: Without `follow`: neither a record nor the end arrived within the deadline.
         ClientError: The cluster does not respond.
     """
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
@@ -187,13 +186,13 @@ def peek(
     left = set(numbers)
     with client.consumer(about_topic, **limits, **({} if follow else {"enable.partition.eof": True})) as consumer:
         consumer.assign(_begin(consumer, name, numbers, start, timeout))
-        heard = time.monotonic()
+        last_message = time.monotonic()
         while not stop.is_set() and left:
             messages = consumer.consume(BATCH, POLL)
             records = list(_taken_in(consumer, messages, left, registry))
             if messages:
-                heard = time.monotonic()
-            elif not follow and time.monotonic() - heard > timeout:
+                last_message = time.monotonic()
+            elif not follow and time.monotonic() - last_message > timeout:
                 raise TimeoutError
             yield [record for record in records if keep(record)], len(records)
 
@@ -201,7 +200,7 @@ def peek(
 def _taken_in(
     consumer: Consumer, messages: Sequence[Message], left: set[int], registry: SchemaRegistry | None
 ) -> Iterator[Record]:
-    """Yield the records of messages; a partition that ends, or cannot be read on, is taken out of `left`."""
+    """Yield the records of messages; remove partitions that end or become unreadable from `left`."""
     for message in messages:
         error, number = message.error(), cast("int", message.partition())
         if error is None:
@@ -231,7 +230,7 @@ def _begin(consumer: Consumer, name: str, numbers: Sequence[int], start: Start, 
 def _record(message: Message, registry: SchemaRegistry | None) -> Record:
     try:
         return _readable(message, registry)
-    except Exception as error:  # noqa: BLE001 - one record that cannot be read must not hide the others
+    except Exception as error:  # noqa: BLE001 - an unreadable record must not hide the others
         return _unreadable(message, why(error))
 
 

@@ -1,6 +1,6 @@
-"""A Confluent Schema Registry: what the bytes of a record mean.
+"""Decode records by the schemas of a Confluent Schema Registry.
 
-A record that was written with one begins with a zero byte and the schema's id in four. Only reading is done here.
+Such a record begins with a zero byte and the schema's id in four bytes.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ from dataops_core.values import DEEPEST_SHOWN, plain, too_deep
 T = TypeVar("T")
 
 HEADER = 5
-"""Bytes before what was written: the zero and the schema's id."""
+"""Bytes before the data: the zero byte and the schema's id."""
 PATIENCE = 3.0
-"""Longest deadline of a question, in seconds: who reads records waits for the answer."""
+"""Maximum deadline of a request in seconds; the display of records waits for it."""
 ASK_AGAIN_AFTER = 30.0
-"""Seconds after which a registry that did not answer, or did not know a schema, is asked again."""
+"""Seconds until a failed request, or one for a missing schema, is repeated."""
 DEEPEST = 16
-"""Schemas that refer to each other, one below the other, that are followed."""
+"""Maximum depth of schema references."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What some bytes are by their schema.
+    """Bytes decoded by their schema.
 
     Attributes:
-        schema_id: The schema's id.
-        text: They as JSON; `None` where they cannot be decoded.
-        reason: Why not, in one line.
+        text: The value as JSON; `None` if it cannot be decoded.
+        reason: Why it cannot be decoded, in one line.
     """
 
     schema_id: int
@@ -63,8 +62,8 @@ class Schema:
 
     Attributes:
         kind: `AVRO`, `JSON` or `PROTOBUF`.
-        parsed: An Avro schema as fastavro takes it.
-        named: The types that it names, those of its references with them.
+        parsed: An Avro schema, parsed by fastavro.
+        named: Types that it refers to, including those of its references.
     """
 
     kind: str
@@ -78,8 +77,8 @@ class SchemaRegistry:
     """A registry; safe to share between threads.
 
     Args:
-        settings: Where it is and who we are.
-        timeout: Deadline of each call, in seconds; at the most `PATIENCE`.
+        settings: Address and credentials.
+        timeout: Deadline of each call in seconds, at most `PATIENCE`.
     """
 
     def __init__(self, settings: WebSettings, timeout: float = PATIENCE) -> None:
@@ -92,14 +91,14 @@ class SchemaRegistry:
         self._failed: dict[int | None, tuple[float, str]] = {}
 
     def ping(self) -> str:
-        """Return the kinds of schemas that it knows; raises ClientError."""
+        """Return the kinds of schemas that it supports; raise ClientError."""
         kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
         if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
             raise BadAnswer(f"{self._where}: the response is not from a schema registry")
         return ", ".join(line(kind) for kind in kinds)
 
     def decode(self, data: bytes | None) -> Decoded | None:
-        """Return what bytes are by the schema that they name; `None` where they name none."""
+        """Return bytes decoded by the schema that they name, or `None` if they name none."""
         if data is None or len(data) < HEADER or data[0] != 0:
             return None
         schema_id = int.from_bytes(data[1:HEADER])
@@ -123,7 +122,7 @@ class SchemaRegistry:
         return dumps(plain(value)) if text is None else text
 
     def _schema(self, schema_id: int) -> Schema:
-        with self._lock:  # one question at a time: who waits for the same schema finds it then
+        with self._lock:  # one request at a time: other threads then find the schema in the cache
             if schema_id in self._schemas:
                 return self._schemas[schema_id]
             for about in (None, schema_id):
@@ -135,7 +134,7 @@ class SchemaRegistry:
             except (BadAnswer, NotFound) as error:
                 self._failed[schema_id] = (time.monotonic(), str(error))
                 raise
-            except ClientError as error:  # what does not answer knows no other schema either
+            except ClientError as error:  # the registry is unavailable for every schema
                 self._failed[None] = (time.monotonic(), str(error))
                 raise
             self._schemas[schema_id] = schema
@@ -152,7 +151,7 @@ class SchemaRegistry:
         return replace(found, parsed=self._parsed(found, named, DEEPEST), named=named)
 
     def _parsed(self, schema: Schema, named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
-        """Return a schema as fastavro takes it, and put those that it refers to into `named`."""
+        """Return a schema parsed by fastavro, and add the schemas that it refers to to `named`."""
         from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
 
         if not depth:
@@ -163,7 +162,7 @@ class SchemaRegistry:
                 self._parsed(self._get(path), named, depth - 1)
         try:
             return avro.parse(loads(schema.text, size=LINE), named)
-        except Exception as error:  # whatever a schema that is none makes of fastavro
+        except Exception as error:  # fastavro raises any type for an invalid schema
             raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
 
     def _get(self, path: str) -> Schema:
@@ -175,7 +174,7 @@ class SchemaRegistry:
 
 
 def read_schema(found: object) -> Schema:
-    """Return a schema of `/schemas/ids/ID` or of a subject's version; raises Malformed."""
+    """Return a schema from `/schemas/ids/ID` or from a subject's version; raise Malformed."""
     fields = Fields(found)
     missing = fields.found("references") is None
     return Schema(
@@ -191,7 +190,7 @@ def read_schema(found: object) -> Schema:
 
 
 def _fitting(read: Callable[[], T], schema_id: int) -> T:
-    """Return what is read; raises BadAnswer where the bytes are not what their schema says."""
+    """Return the decoded value; raise BadAnswer if the bytes do not fit their schema."""
     try:
         return read()
     except Malformed as error:

@@ -16,13 +16,13 @@ class KafkaSettings(ComponentSettings):
     bootstrap_servers: str
     """Comma-separated `host:port`."""
     properties: dict[str, Secret] = Field(default={}, repr=False)
-    """Further librdkafka properties (TLS, SASL …), e.g. `security.protocol`."""
+    """Additional librdkafka properties (TLS, SASL …), such as `security.protocol`."""
     schema_registry: str | None = None
-    """Name of the schema registry by which its records are decoded, needed only if the context has several."""
+    """Name of the schema registry that decodes its records, needed only if the context has several."""
 
 
 class SchemaRegistrySettings(ComponentSettings, WebSettings):
-    """A Confluent Schema Registry, by which the records of a topic are decoded."""
+    """A Confluent Schema Registry, which decodes the records of a topic."""
 
     component: ClassVar[str] = "schema_registry"
 
@@ -41,16 +41,16 @@ class TopicStage(StageSettings):
 
 
 class ReaderStage(StageSettings):
-    """What all readers of a topic have."""
+    """Common settings of readers of a topic."""
 
     retention_left_min: float = Field(default=0.2, ge=0, lt=1)
     """Minimum share of the topic's retention that must remain for the oldest unread record."""
 
 
 class ConsumerGroupStage(ReaderStage):
-    """A Kafka consumer group, of the classic protocol or the new one, on one topic.
+    """A Kafka consumer group (classic or new protocol) on one topic.
 
-    Not a share group (KIP-932): librdkafka 2.16 can neither describe those nor read their offsets.
+    Share groups (KIP-932) are not supported: librdkafka 2.16 can neither describe them nor read their offsets.
     """
 
     kind: Literal["consumer_group"]

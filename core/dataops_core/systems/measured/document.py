@@ -15,7 +15,7 @@ from dataops_core.systems.measured.settings import DocumentStage, expressions
 
 
 def values(stage: DocumentStage, document: object, where: str) -> dict[str, object]:
-    """Return the values of a document by the keys of a stage's expressions; `None` where one finds nothing.
+    """Return the values of a document by the keys of a stage's expressions; `None` if one finds nothing.
 
     Raises:
         BadAnswer: An expression cannot be evaluated on this document.

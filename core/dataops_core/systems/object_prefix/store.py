@@ -56,7 +56,7 @@ class StoredObject:
 
     Attributes:
         path: Below the store's location.
-        at: When it was last written; `None` where the store does not say.
+        at: When it was last written; `None` if the store does not say.
     """
 
     path: str

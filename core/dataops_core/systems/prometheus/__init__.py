@@ -43,7 +43,7 @@ def _connect(_name: str, settings: AlertsSettings, timeout: float) -> AlertsClie
 def _probes(name: str, settings: AlertsSettings, client: AlertsClient) -> Mapping[str, ComponentProbe]:
     from dataops_core.systems.prometheus.probe import observe_alerts
 
-    ask = lambda: ComponentReport(*observe_alerts(client, name))  # noqa: E731 - one line for one question
+    ask = lambda: ComponentReport(*observe_alerts(client, name))  # noqa: E731 - short enough for a lambda
     return {name: ComponentProbe(client.name, client.target, ask, web_identity(name, settings))}
 
 

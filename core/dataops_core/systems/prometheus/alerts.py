@@ -17,7 +17,7 @@ class AlertsClient:
 
     Args:
         name: `prometheus` or `alertmanager`.
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 

@@ -41,7 +41,7 @@ class PrometheusClient:
     Each method raises ClientError; NotFound where this one does not have that part of the API.
 
     Args:
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 
@@ -92,7 +92,7 @@ class AlertmanagerClient:
     """An Alertmanager; safe to share between threads. Each method raises ClientError.
 
     Args:
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each request, in seconds.
     """
 

@@ -28,7 +28,7 @@ def expression_problem(text: str) -> str | None:
 
 
 def values(stage: PrometheusQueryStage, client: PrometheusClient) -> dict[str, object]:
-    """Return the values by the keys of a stage's expressions; `None` where one has no series, or is not a number.
+    """Return the values by the keys of a stage's expressions; `None` if one has no series, or is not a number.
 
     Raises:
         BadAnswer: An expression is refused, or yields several series.

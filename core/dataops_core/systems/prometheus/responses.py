@@ -24,8 +24,8 @@ class Alert:
     Attributes:
         labels: Its labels without its name.
         summary: Its annotation `summary`, else `description`, else nothing.
-        since: Since when it is firing, or pending before that; `None` where that cannot be read.
-        unreadable: Why it cannot be read; `None` where it can.
+        since: Since when it is firing, or pending before that; `None` if that cannot be read.
+        unreadable: Why it cannot be read; `None` if it can.
     """
 
     name: str

@@ -51,7 +51,7 @@ def _problems(stage: SparkQueryStage) -> Iterator[str]:
     if stage.ui is not None:
         yield from web_problems(stage.ui, stage.ui.url, stage.ui.tls, ".ui")
     if stage.store is None and "://" in stage.checkpoint.removeprefix("file://"):
-        yield ".store: missing: name the catalog whose properties open the object store"
+        yield ".store: missing: set the catalog whose properties open the object store"
 
 
 def _discover(draft: Draft, clients: Clients) -> None:

@@ -1,9 +1,9 @@
-"""A Structured Streaming query, seen through its checkpoint; Spark commits nothing to Kafka.
+"""Read the checkpoint of a Structured Streaming query; Spark commits nothing to Kafka.
 
 The layout is that of Spark's `StreamExecution`: `metadata` holds the query's id; `offsets/N` is written before batch N
 runs (see `offset_log`); `commits/N` is written once batch N is done; `state/OPERATOR/PARTITION` holds the
-state, where the HDFS-backed store writes `N.delta` and, each few batches, the whole as `N.snapshot`. The newest 100
-batches are kept, unless told otherwise. A checkpoint in an object store is laid out in the same way.
+state, where the HDFS-backed store writes `N.delta` and, after some batches, a full `N.snapshot`. Spark keeps the newest
+100 batches by default. A checkpoint in an object store has the same layout.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from dataops_core.systems.iceberg.store import store_error
 from dataops_core.systems.spark.offset_log import NOT_SPARK, Offsets, Source, read_plan, read_query_id
 
 TIMED = 10
-"""Committed batches whose durations are read."""
+"""Number of committed batches whose durations are read."""
 LARGEST = 32 * 2**20
-"""Bytes that a file of a log may have: one of 100,000 partitions has 2 MB."""
-REMOVED = "Find out what removes files of the checkpoint, such as a job that cleans the store; restore it from a copy."
+"""Maximum bytes of a log file; one of 100,000 partitions has 2 MB."""
+REMOVED = (
+    "Find the job that removes files of the checkpoint, such as a cleanup of the store. Restore the file from a copy."
+)
 STATE_KEPT = 60.0
-"""Seconds that the size of a query's state is remembered: there may be many files."""
+"""Seconds that the size of a query's state is cached; it may have many files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,10 @@ class Batch:
 
     Attributes:
         number: Its number; Iceberg calls it the epoch.
-        at: When its file was written: planned, or committed.
-        offsets: Up to where it reads Kafka.
-        watermark: Event-time watermark that it runs with; `None` for a query without one, or before the first event.
-        sources: All that it reads.
-        planned_at: When it was planned; `None` where that is unknown.
+        at: Time at which its file was written, in `offsets` or `commits`.
+        offsets: End offsets of its Kafka topics.
+        watermark: Event-time watermark of the batch; `None` for a query without one, or before the first event.
+        planned_at: `None` if unknown.
     """
 
     number: int
@@ -54,11 +55,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How long the event-time watermark has stood still.
+    """How long the event-time watermark has not advanced.
 
     Attributes:
-        seconds: Between the first and the newest batch of those with new records that ran with it.
-        batches: How many those are.
+        seconds: Time between the first and the newest batch with new records and this watermark.
+        batches: Number of these batches.
     """
 
     seconds: float
@@ -67,13 +68,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A stateful query's state, as it is on disk.
+    """The state of a stateful query in its checkpoint.
 
     Attributes:
-        bytes: All its files.
-        snapshot_bytes: The newest whole state; `None` where the store keeps none in one file (RocksDB).
-        snapshot_bytes_before: The oldest whole state that is kept.
-        span: Seconds between these two.
+        bytes: Size of all files.
+        snapshot_bytes: Size of the newest full snapshot; `None` if the store does not write one file (RocksDB).
+        snapshot_bytes_before: Size of the oldest snapshot that is kept.
+        span: Seconds between these two snapshots.
     """
 
     bytes: int
@@ -87,12 +88,12 @@ class Checkpoint:
     """A query's checkpoint.
 
     Attributes:
-        query_id: The query's id; a new one means that the checkpoint was lost.
+        query_id: The query's id; it changes if the checkpoint is lost.
         planned: The newest batch that was planned; `None` before the first one.
         committed: The newest batch that was committed; `None` before the first one.
-        durations: Seconds that each of the last committed batches took, oldest first.
-        standing: How long the watermark has stood still; `None` for a query without one.
-        state: Its state; `None` for a query without one.
+        durations: Seconds of the last committed batches, oldest first.
+        standing: `None` for a query without a watermark.
+        state: `None` for a query without state.
     """
 
     query_id: str
@@ -104,21 +105,21 @@ class Checkpoint:
 
 
 Log = Mapping[int, datetime]
-"""When the file of each batch was written to a log."""
+"""Time at which each batch was written to a log, by batch number."""
 
 
 def read_checkpoint(location: str, store: CatalogClient | None = None) -> Checkpoint:
-    """Read a checkpoint.
+    """Return the checkpoint at a location.
 
     Args:
-        location: A folder, or one of an object store such as `s3://bucket/checkpoints/land_orders`.
+        location: A local folder, or a URL of an object store such as `s3://bucket/checkpoints/land_orders`.
         store: Catalog whose credentials open the object store.
 
     Raises:
-        NotFound: There is none.
-        BadAnswer: A file in it is not what Spark writes.
-        ConfigError: It lies in an object store, and there are no credentials for it.
-        ClientError: The object store does not respond, or refuses us.
+        NotFound: There is no checkpoint.
+        BadAnswer: A file is not in Spark's format.
+        ConfigError: It is in an object store, and there are no credentials.
+        ClientError: The object store does not respond, or denies access.
     """
     local = location.removeprefix("file://")
     if "://" not in local:
@@ -145,7 +146,7 @@ class _Folder:
 
     def read(self) -> Checkpoint:
         query_id = self._query_id()
-        # Commits first: a batch that is committed between the two looks was planned before both.
+        # commits first: a batch that is committed in between is already in `offsets`
         commits, plans = self._log("commits"), self._log("offsets")
         last = max(commits, default=-1)
         newest = self._batch(max(plans), plans, plans, committed=max(plans) <= last) if plans else None
@@ -172,7 +173,7 @@ class _Folder:
         return read_query_id(text, f"{self._location}/metadata")
 
     def _log(self, name: str) -> Log:
-        """Return the batches of a log; temporary files and checksums have no number for a name."""
+        """Return the batches of a log; the names of temporary files and checksums are not numbers."""
         found = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
         return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
 
@@ -189,13 +190,13 @@ class _Folder:
         return Batch(number, log[number], plan.offsets, plan.watermark, plan.sources, plans[number])
 
     def _standing(self, plans: Log, newest: Batch) -> Standing:
-        """Go back from the newest batch as long as the watermark is the same; count those that brought records."""
+        """Return how long the newest watermark has not advanced, over the batches with new records."""
         times = []
         batch = newest
         for number in sorted(plans, reverse=True)[1:]:
             try:
                 earlier = self._batch(number, plans, plans, committed=True)
-            except BadAnswer:  # purged meanwhile
+            except BadAnswer:  # Spark has purged it meanwhile
                 break
             if earlier.watermark != newest.watermark:
                 break
@@ -215,10 +216,10 @@ def _text(filesystem: sdk.FileSystem, path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _CachedPath:
-    """A file or folder as it was at a time, by which it is remembered.
+    """A file or folder at a time, as a cache key.
 
-    The file system has no identity of its own. It stands in a list from which it is taken once, since a cache keeps its
-    keys, and an object store's file system holds connections.
+    The file system is not part of the key. It is popped from a list at its only use, because the cache keeps its keys
+    and the file system of an object store holds connections.
     """
 
     path: str
@@ -228,7 +229,7 @@ class _CachedPath:
 
 @lru_cache(maxsize=4096)
 def _file(file: _CachedPath) -> str:
-    """Return the text of a file of `offsets`; it never changes."""
+    """Return the text of a file in `offsets`, which never changes."""
     return _text(file.filesystem.pop(), file.path)
 
 

@@ -9,7 +9,7 @@ from dataops_core.systems.spark.details import QueryDetails
 from dataops_core.systems.spark.settings import SparkQueryStage
 
 GROWTH_FROM = 64 * 2.0**20
-"""Bytes of state from which growth matters."""
+"""Minimum bytes of state for a finding about growth."""
 
 
 def _batch_longer_than_trigger(stage: SparkQueryStage, given: CheckInput[QueryDetails]) -> Problem | None:
@@ -84,24 +84,23 @@ CHECKS = (
     Check(
         "clock-ahead",
         Severity.WARNING,
-        "The event-time watermark is in the future: one fast clock makes correct records late, and Spark drops them.",
+        "The event-time watermark is in the future, so Spark drops records with correct timestamps as late.",
         "Cap event times in the future before withWatermark, and restart the query with a new checkpoint.",
         _clock_ahead,
     ),
     Check(
         "late-rows",
         Severity.WARNING,
-        "Rows are older than the event-time watermark, and the query drops them silently.",
-        "Find the late source, or the fast clock that moves the watermark; give withWatermark a longer delay. The"
-        " dropped"
-        " records are still in the topic: reprocess them.",
+        "Rows are older than the event-time watermark, so the query drops them silently.",
+        "Find the late source, or the fast clock that advances the watermark. Set a longer delay in withWatermark."
+        " Reprocess the dropped records: they are still in the topic.",
         _late_rows,
     ),
     Check(
         "watermark-frozen",
         Severity.WARNING,
-        "The event-time watermark does not advance although records arrive: windows do not close, and state grows.",
-        "Check for a source or partition without events, or for events without a valid time: the watermark is the"
+        "The event-time watermark does not advance although records arrive, so windows do not close and state grows.",
+        "Check for a source or partition without events, or for events without a valid time. The watermark is the"
         " minimum over all inputs.",
         _watermark_frozen,
     ),
@@ -110,7 +109,7 @@ CHECKS = (
         Severity.ADVICE,
         "The query's state has grown by more than `state_growth_max` since the oldest state snapshot in the"
         " checkpoint.",
-        "Give the state a timeout or a watermark; check for keys that never expire.",
+        "Set a timeout or a watermark for the state. Check for keys that never expire.",
         _state_growth,
         explains=True,
     ),
@@ -118,15 +117,15 @@ CHECKS = (
         "state-large",
         Severity.ADVICE,
         "The query's state is larger than `state_bytes_max`.",
-        "Give the state a timeout or a shorter watermark, or use the RocksDB state store.",
+        "Set a timeout or a shorter watermark for the state, or use the RocksDB state store.",
         _state_large,
         explains=True,
     ),
     Check(
         "batch-longer-than-trigger",
         Severity.ADVICE,
-        "A batch takes longer than the trigger interval: the query has no spare capacity.",
-        "Give the query more cores or a longer trigger interval; limit a batch with maxOffsetsPerTrigger.",
+        "A batch takes longer than the trigger interval, so the query has no spare capacity.",
+        "Give the query more cores, lengthen the trigger interval, or limit batches with maxOffsetsPerTrigger.",
         _batch_longer_than_trigger,
         explains=True,
     ),

@@ -1,4 +1,4 @@
-"""What probes observe of a streaming query."""
+"""Details of observations of a streaming query."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ class QueryDetails(ReaderDetails):
     """A streaming query.
 
     Attributes:
-        sources: What it reads: kinds of sources, with their offsets where these are numbers.
-        batch_committed: Number of the newest committed batch; -1 where none is.
-        batch_planned: Number of the newest planned batch; -1 where none is.
-        batch_duration: Median of the last batches.
-        batches_timed: How many batches that is the median of.
-        watermark: The event-time watermark of the newest planned batch.
-        watermark_stood: For how long it has stood still while batches with records were committed.
-        watermark_batches: How many batches that were.
-        state_snapshot_bytes: Size of the newest whole snapshot of the state.
-        state_snapshot_bytes_before: Size of the oldest one that the checkpoint keeps.
-        state_snapshot_span: Time between the two.
-        rows_late_recent: Rows that were dropped as late within ten minutes.
-        rows_late_at: When the newest batch with such rows ended.
+        sources: Kinds of its sources, with their offsets if these are numbers.
+        batch_committed: Number of the newest committed batch; -1 without one.
+        batch_planned: Number of the newest planned batch; -1 without one.
+        batch_duration: Median of the last `batches_timed` batches.
+        watermark: Event-time watermark of the newest planned batch.
+        watermark_stood: Time for which it has not advanced while batches with records were committed.
+        watermark_batches: Number of these batches.
+        state_snapshot_bytes: Size of the newest full snapshot of the state.
+        state_snapshot_bytes_before: Size of the oldest snapshot in the checkpoint.
+        state_snapshot_span: Time between these snapshots.
+        rows_late_recent: Rows dropped as late within 10 minutes.
+        rows_late_at: End of the newest batch with such rows.
     """
 
     query_id: str | None = value()

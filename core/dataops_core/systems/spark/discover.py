@@ -1,4 +1,4 @@
-"""Streaming queries for `config init`, from the checkpoints that are named, and the topics that they read."""
+"""Propose streaming queries for `config init` from named checkpoints, with the topics that they read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataops_core.systems.spark.offset_log import KAFKA, NONE, words
 
 
 def discover(draft: Draft, clients: Clients) -> None:
-    """Add the query of each checkpoint that is named; one in an object store is opened with the first catalog.
+    """Add the query of each named checkpoint. The first catalog opens checkpoints in an object store.
 
     Raises:
-        NotFound: There is no checkpoint at one of the places.
-        ClientError: One of them is not Spark's.
+        NotFound: A path has no checkpoint.
+        ClientError: A path is not a Spark checkpoint, or cannot be read.
     """
     for location in draft.checkpoints:
         catalogs = clients.all("iceberg")

@@ -1,6 +1,6 @@
-"""The files of a checkpoint's `offsets` and `metadata`, as Spark writes them, for any source.
+"""Parse the files in `offsets` and `metadata` of a checkpoint, for any source.
 
-See `OffsetSeqLog` in Spark: line 1 is the version, line 2 the batch's own metadata in JSON, then one line for each
+See `OffsetSeqLog` in Spark: line 1 is the version, line 2 the batch's metadata in JSON, then one line for each
 source. A source without data yet is `-`. Version 2 (Spark 4.1) puts the source's id and a colon before each offset.
 """
 
@@ -23,7 +23,7 @@ Offsets = Mapping[str, Mapping[int, int]]
 VERSIONS = (1, 2)
 """Versions of the format that Spark writes."""
 NOTHING_YET = "-"
-"""What a source without data has."""
+"""Offset of a source without data."""
 NEVER_WRITTEN = "Stop the query, keep a copy of the checkpoint, and remove this file: Spark plans the batch again."
 ONCE_WRITTEN = "Stop the query, and restore this file from a copy of the checkpoint: its batch is committed."
 NOT_SPARK = "Check which program writes to this folder, or correct `checkpoint` in the settings."
@@ -38,9 +38,9 @@ class Source:
     """A source of a query, at the end of a batch.
 
     Attributes:
-        kind: `kafka`, `file`, `delta`, `iceberg`, `kinesis`, `rate`, `number`, `none` where it has no data yet, or
-            `unknown` where its offset is of another form.
-        offset: Its offset, where that is one number.
+        kind: `kafka`, `file`, `delta`, `iceberg`, `kinesis`, `rate`, `number`, `none` without data yet, or `unknown`
+            if its offset has another form.
+        offset: Its offset if that is one number.
     """
 
     kind: str
@@ -49,12 +49,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a file of `offsets` says.
+    """The content of a file in `offsets`.
 
     Attributes:
-        offsets: Up to where the batch reads Kafka.
+        offsets: End offsets of its Kafka topics.
         sources: All sources, in the order of the query.
-        watermark: Event-time watermark that it runs with; `None` for a query without one, or before the first event.
+        watermark: Event-time watermark of the batch; `None` for a query without one, or before the first event.
     """
 
     offsets: Offsets
@@ -63,7 +63,7 @@ class Plan:
 
 
 def read_query_id(text: str, where: str) -> str:
-    """Return the query's id from the text of `metadata`; raises BadAnswer."""
+    """Return the query's id from the text of `metadata`; raise BadAnswer."""
     if not text.strip():
         raise BadAnswer(f"{where} is empty: the last write of the checkpoint is incomplete", hint=RESTORE)
     try:
@@ -75,15 +75,15 @@ def read_query_id(text: str, where: str) -> str:
 
 
 def read_plan(text: str, where: str, *, committed: bool = False) -> Plan:
-    """Return what the text of a file of `offsets` says.
+    """Return the plan in the text of a file in `offsets`.
 
     Args:
         text: The text.
-        where: Which file, for errors.
+        where: Path of the file, for errors.
         committed: Whether its batch is committed.
 
     Raises:
-        BadAnswer: It is incomplete, or not of a format that Spark writes.
+        BadAnswer: The file is incomplete, or not in Spark's format.
     """
     lines = text.split("\n")
     if lines[-1] == "":
@@ -113,7 +113,7 @@ def read_plan(text: str, where: str, *, committed: bool = False) -> Plan:
 
 
 def words(sources: tuple[Source, ...]) -> str:
-    """Return sources in words: `file (offset 12), 2 of an unknown format`."""
+    """Return sources as text: `file (offset 12), 2 of an unknown format`."""
     counted = Counter(sources)
     named = []
     for source, number in counted.items():
@@ -150,7 +150,7 @@ def _watermark(metadata: str) -> datetime | None:
 
 
 def _value(text: str) -> object:
-    """Return the value of an offset; `None` where it is no JSON."""
+    """Return the value of an offset, or `None` if it is not JSON."""
     try:
         return loads(text)
     except Malformed:
@@ -158,7 +158,7 @@ def _value(text: str) -> object:
 
 
 def _kafka(found: object) -> dict[str, dict[int, int]] | None:
-    """Return Kafka's offsets, `{"topic": {"0": 23}}`; `None` where they are of another source."""
+    """Return Kafka's offsets, `{"topic": {"0": 23}}`, or `None` for another source."""
     if not isinstance(found, Mapping):
         return None
     offsets: dict[str, dict[int, int]] = {}
@@ -173,7 +173,7 @@ def _kafka(found: object) -> dict[str, dict[int, int]] | None:
 
 
 _NAMED = (("file", "logOffset"), ("delta", "reservoirVersion"), ("rate", "offset"))
-"""Sources whose offset is an object, and the field in it that counts."""
+"""Sources whose offset is an object, with the relevant field."""
 
 
 def _source(found: object) -> Source:

@@ -1,4 +1,4 @@
-"""Spark: a Structured Streaming query, from its checkpoint and the topic that it reads."""
+"""Probe a Structured Streaming query by its checkpoint and the topics that it reads."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def observe_query(
     store: CatalogClient | None,
     ui: SparkUi | None = None,
 ) -> Observation:
-    """Observe a query: what it has committed against what its topics hold.
+    """Return an observation of a query: its committed offsets against those of its topics.
 
-    Of sources that are not Kafka no end is known, so its progress is then when its newest committed batch was planned.
+    The end of other sources than Kafka is unknown. The progress time is then that of the plan of the newest committed
+    batch.
 
     Args:
         stage: The query.
-        kafka: Returns the cluster that it reads; not called where it reads no topic.
-        store: Opens the object store of its checkpoint, if it lies in one.
-        ui: The web UI of its driver, where that is known.
+        kafka: Returns the cluster that it reads; not called if it reads no topic.
+        store: Opens the object store of its checkpoint, if it is in one.
+        ui: The web UI of its driver, if configured.
     """
     now = datetime.now(UTC)
     checkpoint = read_checkpoint(stage.checkpoint, store)
@@ -57,7 +58,7 @@ def observe_query(
     in_flight = planned is not None and (committed is None or planned.number > committed.number)
     notes = []
     if only_others:
-        notes.append(f"it reads {words(others)}: its progress is that of its batches, its lag is unknown")
+        notes.append(f"it reads {words(others)}: its progress is that of its batches, and its lag is unknown")
     elif others:
         notes.append(f"it also reads {words(others)}, with unknown lag")
     if in_flight and planned is not None:
@@ -67,7 +68,7 @@ def observe_query(
     if ui is not None:
         try:
             late = ui.late_rows(checkpoint.query_id, now)
-        except DataopsError as error:  # the query may do well without its UI
+        except DataopsError as error:  # the query may be healthy without its UI
             notes.append(f"late rows are unknown: {error}")
     progress = since if behind else newest
     if only_others:
@@ -82,7 +83,7 @@ def observe_query(
         pending_since=since,
         newest_passed=passed,
         advanced_at=committed.at if committed else None,
-        # A planned batch tells that the query was alive then, not that it is now.
+        # a planned batch shows that the query ran then, not that it runs now
         activity=Activity.UNKNOWN if in_flight else Activity.WAITING,
         notes=(*notes, *(note for wait in waits for note in wait.notes)),
         details=_details(checkpoint, late, reads, reader_details(waits, client) if client is not None else {}),

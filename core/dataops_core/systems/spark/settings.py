@@ -16,11 +16,11 @@ class SparkQueryStage(ReaderStage):
     kind: Literal["spark_query"]
     """Always `spark_query`."""
     checkpoint: LocalPath
-    """Folder of the query's checkpoint; or where it lies in an object store, such as `s3://bucket/checkpoints/orders`."""
+    """Folder of the query's checkpoint, or its URL in an object store, such as `s3://bucket/checkpoints/orders`."""
     store: str | None = None
     """Name of the catalog in the context whose properties (`s3.endpoint` …) open that object store."""
     reads_kafka: bool = True
-    """Whether it reads topics. Set it to false for a query of files, tables or streams only: it needs no Kafka."""
+    """Whether it reads topics. Set it to false for a query that reads only other sources: it then needs no Kafka."""
     trigger: float | None = Field(default=None, gt=0)
     """Trigger interval of the query, in seconds; the checkpoint does not contain it."""
     watermark_stall_after: float = Field(default=600.0, gt=0)
@@ -28,10 +28,10 @@ class SparkQueryStage(ReaderStage):
     clock_ahead_max: float = Field(default=60.0, gt=0)
     """Maximum time by which the event-time watermark may be in the future, in seconds."""
     ui: WebSettings | None = None
-    """Web UI of the query's driver, such as `http://driver:4040`: it shows how many rows were dropped as late."""
+    """Web UI of the query's driver, such as `http://driver:4040`; it shows the number of dropped late rows."""
     late_rows_max: int = Field(default=0, ge=0)
     """Maximum number of late rows dropped within 10 minutes."""
     state_bytes_max: float = Field(default=10 * 2.0**30, gt=0)
     """Maximum size of the query's state, in bytes."""
     state_growth_max: float = Field(default=2.0, gt=1)
-    """How many times as large the state may be as the oldest one that the checkpoint keeps, from 64 MiB on."""
+    """Maximum growth factor of the state since the oldest snapshot in the checkpoint; applies from 64 MiB on."""

@@ -1,4 +1,4 @@
-"""Spark's web UI: values that a running query's checkpoint does not have. Read only, over Spark's monitoring REST API.
+"""Read the number of late rows of a running query from the REST API of Spark's web UI; the checkpoint does not have it.
 
 See "REST API" in Spark's monitoring guide. A batch of a Structured Streaming query is one SQL execution, whose
 description names the query's id; the executions that Spark remembers are `spark.sql.ui.retainedExecutions` (1,000).
@@ -21,25 +21,25 @@ from dataops_core.transport.fields import Fields, as_time, objects
 from dataops_core.transport.http import get_json
 
 WITHIN = timedelta(minutes=10)
-"""How far back late rows count."""
+"""Window of late rows."""
 EVERY = timedelta(seconds=30)
-"""How seldom Spark is asked: its list of executions is long."""
+"""Minimum interval between requests; the list of executions is long."""
 TIMEOUT = 2.0
-"""Seconds; short, as a query may do well without its UI."""
+"""Seconds; short, because a query may be healthy without its UI."""
 DROPPED = "number of rows which are dropped by watermark"
-"""Spark's name for what a stateful operator has dropped as late (`StateStoreWriter`)."""
+"""Spark's name of the metric of dropped late rows (`StateStoreWriter`)."""
 _PATH = "/api/v1/applications"
 
 
 @dataclass(frozen=True, slots=True)
 class LateRows:
-    """Rows that a query's stateful operators have dropped, because they came after the watermark.
+    """Rows that a query's stateful operators dropped because they were older than the watermark.
 
     Attributes:
-        rows: How many within the last ten minutes. Spark counts behind its first aggregation: rows of one batch with
-            the same key and window can count as one. `None` if its plans do not show it, as those of a query that
-            writes with `foreachBatch` do not.
-        at: When the newest batch with such rows ended.
+        rows: Number within the last 10 minutes. Spark counts after its first aggregation, so rows of one batch with
+            the same key and window can count as one. `None` if the plans do not show it, for example with
+            `foreachBatch`.
+        at: End of the newest batch with such rows.
     """
 
     rows: int | None
@@ -50,8 +50,8 @@ class SparkUi:
     """The web UI of the driver that runs a query; safe to share between threads.
 
     Args:
-        settings: Where it is and who we are.
-        timeout: Deadline of all requests of a refresh together, in seconds; batches that are left are for the next one.
+        settings: Address and credentials.
+        timeout: Deadline of all requests of a refresh in seconds; the next refresh reads the remaining batches.
     """
 
     def __init__(self, settings: WebSettings, timeout: float = TIMEOUT) -> None:
@@ -59,24 +59,24 @@ class SparkUi:
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
-        self._asked: datetime | None = None
+        self._requested: datetime | None = None
         self._failed: DataopsError | None = None
         self._app = ""
         self._deadline = Deadline(0.0)
         self._batches: dict[int, tuple[datetime, int | None]] = {}
 
     def late_rows(self, query_id: str, now: datetime) -> LateRows:
-        """Return what was dropped as late, not older than `EVERY`; raises DataopsError."""
+        """Return the dropped late rows, cached for `EVERY`; raise DataopsError."""
         with self._lock:
-            if self._asked is None or now - self._asked >= EVERY:
-                self._asked, self._failed = now, None
+            if self._requested is None or now - self._requested >= EVERY:
+                self._requested, self._failed = now, None
                 try:
                     self._read(query_id, now)
-                except DataopsError as error:  # also a secret or a certificate that cannot be read
+                except DataopsError as error:  # also an unreadable secret or certificate
                     self._failed = error
                 except Malformed as error:
                     self._failed = BadAnswer(f"spark {self.target}: the response is not from Spark: it {error}")
-            if self._failed is not None:  # one that hangs must not hold each look up
+            if self._failed is not None:  # a UI that hangs must not slow down every refresh
                 raise self._failed
             counted = [(ended, rows) for ended, rows in self._batches.values() if rows is not None]
         return LateRows(
@@ -87,7 +87,7 @@ class SparkUi:
     def _read(self, query_id: str, now: datetime) -> None:
         self._deadline = Deadline(self._timeout)
         app = read_running(self._get(""))
-        if app != self._app:  # another driver counts its executions from 0
+        if app != self._app:  # a new driver counts its executions from 0
             self._app = app
             self._batches.clear()
         listed = self._get(f"/{quote(app, safe='')}/sql?details=false&planDescription=false&offset=0&length=100000")
@@ -107,7 +107,7 @@ class SparkUi:
 
 
 def read_running(found: object) -> str:
-    """Return the id of the application that runs, from `/applications`; raises Malformed."""
+    """Return the id of the running application from `/applications`; raise Malformed."""
     for app in objects(found):
         attempts = [*app.require_objects("attempts")]
         if attempts and not attempts[-1].require_flag("completed"):
@@ -116,9 +116,9 @@ def read_running(found: object) -> str:
 
 
 def read_ended(found: object, query_id: str) -> dict[int, datetime]:
-    """Return when each batch of a query ended, by execution, from `/sql`; raises Malformed where it is no list.
+    """Return the end of each batch of a query by execution, from `/sql`; raise Malformed if it is not a list.
 
-    An execution that cannot be read, that runs, or that is of another query is left out.
+    Executions that are unreadable, still running or of another query are left out.
     """
     ended = {}
     for execution in objects(found):
@@ -135,7 +135,7 @@ def read_ended(found: object, query_id: str) -> dict[int, datetime]:
 
 
 def read_dropped(found: object) -> int | None:
-    """Return how many rows an execution dropped as late, from `/sql/ID`; `None` where its plan does not say."""
+    """Return the late rows that an execution dropped, from `/sql/ID`, or `None` if its plan does not show them."""
     dropped = [
         _digits(metric.require_text("value"))
         for node in Fields(found).require_objects("nodes")
@@ -146,7 +146,7 @@ def read_dropped(found: object) -> int | None:
 
 
 def _digits(text: str) -> int:
-    """Return a number with separators of thousands in the driver's language."""
+    """Return a number that has thousands separators of the driver's locale."""
     digits = re.sub(r"[^0-9]", "", text)
     if not 0 < len(digits) <= 18:
         raise Malformed("has a metric that is not a number")

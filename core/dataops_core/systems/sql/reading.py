@@ -19,7 +19,7 @@ _CHANGES = frozenset(
 
 
 def query_problem(query: str) -> str | None:
-    """Return why a query is refused; `None` where it is one statement that only reads."""
+    """Return why a query is refused; `None` if it is one statement that only reads."""
     if len(query) > QUERY_MAX:
         return f"has more than {QUERY_MAX:,} characters"
     text = _HIDDEN.sub(" '' ", query).strip().removesuffix(";").rstrip()

@@ -40,7 +40,7 @@ def _probes(name: str, settings: TrinoSettings, client: TrinoClient) -> Mapping[
     from dataops_core.systems.trino.probe import Load, observe_trino
 
     load = Load()
-    ask = lambda: ComponentReport(*observe_trino(client, load, name))  # noqa: E731 - one line for one question
+    ask = lambda: ComponentReport(*observe_trino(client, load, name))  # noqa: E731 - short enough for a lambda
     return {name: ComponentProbe("trino", client.target, ask, web_identity(name, settings))}
 
 

@@ -174,7 +174,7 @@ class TrinoClient:
     """A Trino coordinator; safe to share between threads.
 
     Args:
-        settings: Where it is and who we are.
+        settings: Address and credentials.
         timeout: Deadline of each HTTP request, in seconds; a query may take longer.
     """
 

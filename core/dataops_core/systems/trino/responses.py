@@ -118,7 +118,7 @@ class ServerQuery:
         blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
         error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
         error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
-        unreadable: Why it cannot be read; `None` where it can.
+        unreadable: Why it cannot be read; `None` if it can.
     """
 
     query_id: str
@@ -202,7 +202,7 @@ def read_info(found: object) -> TrinoInfo:
 
 
 def read_progress(stats: object) -> QueryProgress | None:
-    """Return what the statistics of a statement say; `None` where there are none yet, or they are not an object."""
+    """Return what the statistics of a statement say; `None` if there are none yet, or they are not an object."""
     if not isinstance(stats, Mapping) or not stats:
         return None
     fields = Fields(stats)
@@ -378,7 +378,7 @@ def _millis(fields: Fields, name: str) -> float | None:
 
 
 def _quantity(text: str | None, units: Mapping[str, float]) -> float | None:
-    """Return a number that Trino writes with its unit, e.g. `3.25m`, `12.5kB`; `None` where it is none."""
+    """Return a number that Trino writes with its unit, e.g. `3.25m`, `12.5kB`; `None` if it is none."""
     found = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?) ?([a-zA-Z]+)", text or "", re.ASCII)
     if found is None or found[2] not in units:
         return None
