@@ -234,7 +234,7 @@ def test_a_head_file_that_is_none_is_said(path: Path, head: bytes) -> None:
     audit = written()
     audit.head_path.write_bytes(head)
     assert "is not the head file of an audit file" in str(audit.verify().problem)
-    with pytest.raises(ActionRefused, match="is not a head file"):
+    with pytest.raises(ActionRefused, match="is not the head file of an audit file"):
         audit.append({"n": 5})
 
 
@@ -252,13 +252,13 @@ def test_verify_says_what_was_checked(path: Path, tmp_path: Path, capsys: Captur
     written(AuditSettings(hmac_key="k"))
     assert main(["--config", str(config), "audit", "verify"]) == 0
     assert (
-        "4 lines, each follows the one before it; its end matches its head file; signatures are valid from line 1 on"
+        "4 lines, the chain is intact; its end matches its head file; signatures are valid from line 1 on"
         in (capsys.readouterr().out)
     )
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(path.read_bytes())
     assert main(["audit", "verify", str(copy)]) == 0, "no settings are needed"
-    assert "its end is not checked: it has no head file; no signatures checked" in capsys.readouterr().out
+    assert "its end was not checked, because it has no head file; no signatures were checked" in capsys.readouterr().out
 
 
 def test_a_statement_that_is_no_text_is_one_line(path: Path, tmp_path: Path, capsys: Captured) -> None:

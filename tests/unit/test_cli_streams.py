@@ -123,8 +123,8 @@ def test_a_statement_comes_from_one_place_and_loses_its_byte_order_mark(tmp_path
         (None, tmp_path / "none.sql", "no such file or directory"),
         (None, tmp_path, "is a directory"),
         ("SELECT '\udcff'", None, "the statement is not UTF-8"),
-        (None, None, "give a statement"),
-        ("SELECT 1", file, "give a statement"),
+        (None, None, "exactly one statement is required"),
+        ("SELECT 1", file, "exactly one statement is required"),
     ):
         with pytest.raises(ConfigError, match=said):
             read_statement(statement, path)

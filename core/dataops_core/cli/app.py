@@ -1,6 +1,6 @@
-"""The program `dataops`: its commands, and what a process of it does besides.
+"""The program `dataops`: its commands, and the set-up and exit of its process.
 
-Each command is in the module of its name, which imports what it needs when it runs, so that `--help` is there at once.
+Each command is in the module of its name. It imports its dependencies when it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; whatever goes wrong is one line on standard error."""
+    """Run the command line and return its exit code; an error is one line on standard error."""
     invocation = Invocation()
     try:
         code = _called(arguments, invocation)
@@ -73,21 +73,21 @@ def _called(arguments: Sequence[str] | None, invocation: Invocation) -> object:
     try:
         return app(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
     except OSError as error:
-        if error.errno in OUTPUT_ERRORS and error.filename is None:  # of the help, which Typer writes itself
+        if error.errno in OUTPUT_ERRORS and error.filename is None:  # Typer writes the help itself
             raise output_failed(error) from error
         raise
 
 
 def run() -> NoReturn:
-    """Run the command line as a process of its own.
+    """Run the command line, and exit the process with its exit code.
 
-    A thread may still wait in a library for a component that hangs. Where Python takes itself down around it, C++ code
-    can end the process by SIGABRT, and its exit code is lost; so the process ends at once instead.
+    A thread may still wait in a library for a component that hangs. If Python shuts down meanwhile, C++ code can abort
+    the process with SIGABRT, which loses the exit code. So the process exits without a shutdown.
     """
     occupy_descriptors()
     guard_stderr()
     tune_for_probes()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as ctrl+c: a statement is not to run on in the server
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like ctrl+c, which cancels a running statement in the server
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     with catch_unexpected(lambda line: say(f"dataops: {line}")):
@@ -127,7 +127,7 @@ def root(
             autocompletion=names_of("context"),
         ),
     ] = None,
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    version: Annotated[  # noqa: ARG001 - its callback shows the version
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:

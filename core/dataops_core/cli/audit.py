@@ -52,7 +52,7 @@ def _verify(invocation: Invocation, file: Path | None, known: str | None) -> int
     if report.problem is not None:
         say(f"dataops: {audit.path}: {report.problem}; {report.lines} lines before it are intact")
         return Exit.FAILED
-    write(f"{audit.path}: {report.lines} lines, each follows the one before it; {'; '.join(_checked(report, known))}\n")
+    write(f"{audit.path}: {report.lines} lines, the chain is intact; {'; '.join(_checked(report, known))}\n")
     return Exit.OK
 
 
@@ -72,12 +72,12 @@ def _settings(invocation: Invocation) -> AuditSettings:
 
 def _checked(report: AuditReport, known: str | None) -> list[str]:
     ends = {
-        None: "its end is not checked: it has no head file",
+        None: "its end was not checked, because it has no head file",
         1: "its end matches its head file",
     }
     end = ends.get(
         report.anchored_from, f"its end matches its head file, which exists from line {report.anchored_from}"
     )
     since = report.signed_from
-    signed = "no signatures checked" if since is None else f"signatures are valid from line {since} on"
-    return [end, signed, *([f"it contains the line {known}"] if known is not None else [])]
+    signed = "no signatures were checked" if since is None else f"signatures are valid from line {since} on"
+    return [end, signed, *([f"it contains a line with the hash {known}"] if known is not None else [])]

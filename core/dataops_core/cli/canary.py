@@ -50,7 +50,7 @@ def canary(
 
 
 def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: bool, confirmed: str | None) -> int:
-    """Send one, follow it, and write how it went."""
+    """Send a canary, follow it through the pipeline, and write the result of each hop."""
     from dataops_core.canary import Canary, Journey, as_dict, follow, hops_of
     from dataops_core.cli.listing import write_rows
     from dataops_core.config.check import no_such
@@ -65,18 +65,19 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
         confirmed = ask_word(f'This writes a record into {pipeline.canary.topic} in the context "{chosen.name}".', word)
-    made = Canary.make(pipeline.canary, datetime.now(UTC))
-    hops = hops_of(pipeline, pipeline.canary, made, clients)
+    record = Canary.make(pipeline.canary, datetime.now(UTC))
+    hops = hops_of(pipeline, pipeline.canary, record, clients)
     began, sent_at = time.monotonic(), datetime.now(UTC)
-    sent = policy.send_canary(clients.need("kafka", pipeline.canary.on), made.topic, made.key, made.value, confirmed)
+    kafka = clients.need("kafka", pipeline.canary.on)
+    sent = policy.send_canary(kafka, record.topic, record.key, record.value, confirmed)
     sending = time.monotonic() - began
-    say(f"{made.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
+    say(f"{record.id} is in {sent.topic}-{sent.partition} at offset {sent.offset}")
     try:
         results = follow(hops, sent, sending, timeout or pipeline.canary.timeout, _report_arrival)
     except KeyboardInterrupt:
-        say(f"dataops: interrupted; {made.id} continues")
+        say(f"dataops: interrupted; {record.id} continues")
         return Exit.INTERRUPTED
-    journey = Journey(name, made.id, sent.topic, sent.partition, sent.offset, sent_at, results)
+    journey = Journey(name, record.id, sent.topic, sent.partition, sent.offset, sent_at, results)
     if as_json:
         write_json(as_dict(journey))
     else:

@@ -88,7 +88,7 @@ def schema() -> int:
 
 
 def _validate(invocation: Invocation) -> int:
-    """Name all that is wrong with the settings."""
+    """Write all problems of the settings."""
     from dataops_core.config import find_config
     from dataops_core.systems.registry import find_problems, load_settings
 
@@ -104,7 +104,7 @@ def _validate(invocation: Invocation) -> int:
 
 
 def _show(invocation: Invocation) -> int:
-    """Write the settings in effect."""
+    """Write the effective settings."""
     from dataops_core.config import find_config
     from dataops_core.systems.registry import load_settings
 
@@ -163,7 +163,7 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _without_secrets(value: object) -> object:
-    """Return a value with each secret of the tables in it masked."""
+    """Return a value with the secrets of its tables masked."""
     from dataops_core.config import Section
     from dataops_core.config.secret import masked, masked_property
 

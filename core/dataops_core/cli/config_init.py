@@ -1,4 +1,4 @@
-"""What `dataops config init` does."""
+"""Generate settings for `dataops config init`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dataops_core.systems.registry import load_settings, settings_of
 
 AIRFLOW_PASSWORD = "${AIRFLOW_PASSWORD}"  # noqa: S105 - the name of a variable
 SHOWN = 20
-"""Objects that nothing is known of which are listed."""
+"""Maximum number of listed objects without a known reader or writer."""
 
 
 def init(
@@ -30,14 +30,14 @@ def init(
     checkpoints: Sequence[str],
     output: Path | None,
 ) -> int:
-    """Write settings with a pipeline for what hangs together in a live stack.
+    """Write settings with a pipeline for each group of linked stages in a running stack.
 
     Args:
-        invocation: Names the context: of the settings that there are, or of the new ones.
-        addresses: `kafka`, `airflow`, `airflow_user` and `trino`; without any, those of the settings are used.
+        invocation: Names the context, either of existing settings or of the new ones.
+        addresses: `kafka`, `airflow`, `airflow_user` and `trino`; without any, the existing settings are used.
         catalogs: `NAME=ADDRESS` of REST catalogs.
         checkpoints: Folders of Spark queries' checkpoints.
-        output: File to write; standard output where not given. What is there is not overwritten.
+        output: File to write, which must not exist; standard output by default.
     """
     if output is not None and output.exists():
         raise ConfigError(f"{output} already exists", hint="name another file, or remove it")
@@ -84,7 +84,7 @@ def _tables(addresses: Mapping[str, str | None], catalogs: Sequence[str]) -> dic
 
 
 def _checked(proposed: dict[str, Any], base: Settings, name: str) -> Settings:
-    """Return the settings with what is proposed; the proposal alone has to be valid as well."""
+    """Return the settings with the proposal merged in; raises ConfigError if the proposal is not valid by itself."""
     contexts = proposed.get("contexts") or {name: base.contexts[name].model_dump(by_alias=True, exclude_unset=True)}
     return settings_of({**proposed, "contexts": contexts}, Path(), "the proposal")
 
@@ -94,28 +94,28 @@ def _context_lines(name: str, tables: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(f"contexts.{toml_key(name)}", tables)
 
 
-def _table(place: str, values: Mapping[str, Any]) -> Iterator[str]:
+def _table(header: str, values: Mapping[str, Any]) -> Iterator[str]:
     plain = {key: value for key, value in values.items() if not isinstance(value, dict)}
     if plain:
         yield ""
-        yield f"[{place}]"
+        yield f"[{header}]"
         yield from (f"{toml_key(key)} = {toml_value(value)}" for key, value in plain.items())
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _table(f"{place}.{toml_key(key)}", value)
+            yield from _table(f"{header}.{toml_key(key)}", value)
 
 
 def _lines(found: Proposal, context: str) -> Iterator[str]:
     for name, stages in found.pipelines.items():
-        place = f"pipelines.{toml_key(name)}"
+        header = f"pipelines.{toml_key(name)}"
         yield from (
             "",
-            f"[{place}]",
+            f"[{header}]",
             f"context = {toml_value(context)}",
             "# objective = 900  # seconds: how old the data may be at the last stage",
         )
         for stage in stages:
-            yield from _stage_lines(place, stage)
+            yield from _stage_lines(header, stage)
     if found.unlinked:
         more = len(found.unlinked) - SHOWN
         yield ""
@@ -125,17 +125,17 @@ def _lines(found: Proposal, context: str) -> Iterator[str]:
             yield f"# - and {more} more"
 
 
-def _stage_lines(place: str, stage: ProposedStage) -> Iterator[str]:
+def _stage_lines(header: str, stage: ProposedStage) -> Iterator[str]:
     yield ""
-    yield from (f"# {' '.join(remark.split())}" for remark in stage.remarks)  # names of others may hold line ends
-    yield f"[[{place}.stages]]"
+    yield from (f"# {' '.join(remark.split())}" for remark in stage.remarks)  # remarks may contain line ends
+    yield f"[[{header}.stages]]"
     yield from (f"{key} = {toml_value(value)}" for key, value in stage.settings.items())
     if stage.reads:
         yield f"reads = {toml_value(stage.reads)}"
 
 
 def _report(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
-    """Write to standard error what was found, and whether it can be observed."""
+    """Write to standard error the proposed pipelines, and how many of their stages can be observed."""
     for step in found.report.steps:
         if step.name is Question.COMPONENT:
             say(f"dataops: not queried: {step.detail}")

@@ -212,10 +212,10 @@ def _list_dags(invocation: Invocation, component: str | None, output: str) -> in
 
 
 def _failed_files(airflow: AirflowClient) -> dict[str, str]:
-    """Return why DAG files fail to load, by file: their DAGs are not in the list, or as they were before."""
+    """Return the import errors by DAG file; the DAGs of these files are missing or outdated."""
     try:
         return {failed.file: failed.reason for failed in airflow.failed_files()}
-    except ClientError as error:  # to see import errors is a right of its own
+    except ClientError as error:  # reading import errors needs a permission of its own
         say(f"dataops: import errors are unknown: {error}")
         return {}
 
@@ -234,12 +234,12 @@ def _list_runs(invocation: Invocation, component: str | None, dag_id: str, limit
 def _set_paused(
     invocation: Invocation, component: str | None, dag_id: str, *, paused: bool, confirmed: str | None
 ) -> int:
-    """Pause a DAG, or let it go on."""
-    place, policy, airflow = _open(invocation, component)
+    """Pause or unpause a DAG."""
+    where, policy, airflow = _open(invocation, component)
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
-        what = "pauses" if paused else "unpauses"
-        confirmed = ask_word(f"This {what} {dag_id} {place}.", word)
+        verb = "pauses" if paused else "unpauses"
+        confirmed = ask_word(f"This {verb} {dag_id} {where}.", word)
     policy.set_paused(airflow, [dag_id], paused=paused, confirmed=confirmed)
     say(f"dataops: {dag_id} is {'paused' if paused else 'unpaused'}")
     return Exit.OK
@@ -255,7 +255,7 @@ def _write_log(
     *,
     follow: bool,
 ) -> int:
-    """Write the log of a task's newest try, or of another one, and go on until it ends if asked to."""
+    """Write the log of one try of a task, the newest by default; with `follow`, continue until the log ends."""
     from dataops_core.health.checks.base import numbered
     from dataops_core.systems.airflow.runs import log, task_instances
 
@@ -286,11 +286,11 @@ def _trigger(
     wait: float | None,
     confirmed: str | None,
 ) -> int:
-    """Trigger a run, write its id, and wait for its end if asked to; `wait` is in seconds."""
-    place, policy, airflow = _open(invocation, component)
+    """Trigger a run, write its id, and wait at most `wait` seconds for its end; `None` does not wait."""
+    where, policy, airflow = _open(invocation, component)
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f"This triggers {dag_id} {place}.", word)
+        confirmed = ask_word(f"This triggers {dag_id} {where}.", word)
     run = policy.trigger_dag(airflow, dag_id, conf, confirmed)
     write(f"{run.run_id}\n")
     if wait is None:
@@ -309,10 +309,10 @@ def _trigger(
 def _backfill(
     invocation: Invocation, component: str | None, wanted: Backfill, *, dry_run: bool, confirmed: str | None
 ) -> int:
-    """Write the dates that a backfill runs, one a line, and start it unless only they are asked for."""
+    """Write the dates of a backfill, one per line, and start it unless it is a dry run."""
     from dataops_core.systems.airflow.runs import backfill_dates
 
-    place, policy, airflow = _open(invocation, component)
+    where, policy, airflow = _open(invocation, component)
     dates = backfill_dates(airflow, wanted.body)
     for date in dates:
         write(f"{date.isoformat()}\n")
@@ -321,13 +321,13 @@ def _backfill(
         return Exit.OK
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f"This creates {len(dates)} runs of {wanted.dag_id} {place}.", word)
+        confirmed = ask_word(f"This creates {len(dates)} runs of {wanted.dag_id} {where}.", word)
     say(f"dataops: backfill {policy.backfill(airflow, wanted, confirmed)} of {wanted.dag_id} has started")
     return Exit.OK
 
 
 def _open(invocation: Invocation, component: str | None) -> tuple[str, ActionPolicy, AirflowClient]:
-    """Return where the command works, what allows its actions, and the client."""
+    """Return the component and context in words for a question, the policy for actions, and the client."""
     chosen = invocation.chosen()
     name = chosen.component("airflow", "Airflow", component)
     return chosen.place("airflow", name), chosen.policy, chosen.clients.need("airflow", name)
@@ -357,11 +357,11 @@ def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
     from dataops_core.health.text import duration
 
     began = time.monotonic()
-    said = ""
+    reported = ""
     while True:
-        if (news := run.state) != said:
+        if (news := run.state) != reported:
             say(f"{run.run_id}: {news} after {duration(time.monotonic() - began)}")
-            said = news
+            reported = news
         if run.state in ENDED:
             return run
         if time.monotonic() - began > within:
@@ -370,10 +370,10 @@ def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
         try:
             run = airflow.run(run.dag_id, run.run_id)
         except (Unreachable, TimedOut) as error:
-            # the API server may be starting anew; the run does not depend on it
-            if (news := str(error)) != said:
+            # the API server may be restarting; the run continues without it
+            if (news := str(error)) != reported:
                 say(f"dataops: {news}; waiting")
-                said = news
+                reported = news
 
 
 def _failed_tasks(airflow: AirflowClient, run: DagRun) -> str:

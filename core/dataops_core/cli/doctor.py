@@ -36,7 +36,7 @@ def doctor(
 
 
 def _diagnose(invocation: Invocation, components: list[str], *, as_json: bool) -> int:
-    """Try each connection, and write up to which layer it works."""
+    """Test each connection, and write the result of each layer."""
     from dataops_core.cli.printing import show
     from dataops_core.diagnostics.base import Status
     from dataops_core.diagnostics.doctor import as_dict, diagnose
@@ -100,6 +100,6 @@ def _summary(found: Sequence[Diagnosis]) -> str:
     for kind, plural in (("component", "components up"), ("stage", "stages found")):
         of_kind = [each for each in found if each.kind == kind]
         if of_kind:
-            well = sum(each.status in (Status.OK, Status.WARNING) for each in of_kind)
-            words.append(f"{well} of {len(of_kind)} {plural}")
+            healthy = sum(each.status in (Status.OK, Status.WARNING) for each in of_kind)
+            words.append(f"{healthy} of {len(of_kind)} {plural}")
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""The text of a health snapshot, and of the verdict on one pipeline."""
+"""A health snapshot, and the verdict on one pipeline, as text for people."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dataops_core.health.text import (
 def why(
     pipeline: PipelineHealth, stage: StageHealth | None, component: ComponentHealth | None, now: datetime
 ) -> Iterator[RenderableType]:
-    """Yield the verdict on a pipeline, and all that is known of the stage or component to blame."""
+    """Yield the verdict on a pipeline, and all values of the stage or component that is the cause."""
     verdict = pipeline.verdict
     yield from _verdict(pipeline)
     if verdict.since is not None:
@@ -63,7 +63,7 @@ def _pairs(*pairs: tuple[str, str]) -> Table:
 
 
 def as_text(snapshot: HealthSnapshot) -> str:
-    """Return a snapshot for people: the verdicts first, then what they rest on."""
+    """Return a snapshot as text: each pipeline's verdict with its stages, then the components."""
     parts = [part for pipeline in snapshot.pipelines for part in _pipeline(pipeline, snapshot.taken_at)]
     return rendered([*parts, _components(snapshot.components)])
 
@@ -77,7 +77,7 @@ def _verdict(pipeline: PipelineHealth) -> list[str]:
     colour = STATUS_COLOURS[verdict.status]
     status = f"[{colour} bold]{STATUS_GLYPHS[verdict.status]} {words(verdict.status).upper()}[/]"
     age = UNKNOWN if pipeline.data_age is None else duration(pipeline.data_age)
-    objective = "" if pipeline.objective is None else f" (promised: {duration(pipeline.objective)})"
+    objective = "" if pipeline.objective is None else f" (objective: {duration(pipeline.objective)})"
     return [
         f"{status}  [bold]{safe(pipeline.name)}[/]  {safe(verdict.sentence)}",
         f"  data age: {age}{objective}",
@@ -99,15 +99,15 @@ def _remedy_lines(remedy: Remedy | None) -> list[str]:
 
 
 def _stages(stages: tuple[StageHealth, ...], now: datetime) -> Table:
-    rows = table("STAGE", "STATE", ">LAG", ">DATA AGE", ">WAITING", ">RATE", ">SEEN", "WHY")
+    rows = table("STAGE", "STATE", ">LAG", ">DATA AGE", ">LAG (RECORDS)", ">RATE", ">CHECKED", "WHY")
     for stage in stages:
-        waiting = stage.observation.lag_records if stage.observation else None
+        records = stage.observation.lag_records if stage.observation else None
         rows.add_row(
             safe(stage.name),
             _state(stage),
             UNKNOWN if stage.hop_lag is None else duration(stage.hop_lag),
             UNKNOWN if stage.data_age is None else duration(stage.data_age),
-            UNKNOWN if waiting is None else count(waiting),
+            UNKNOWN if records is None else count(records),
             UNKNOWN if stage.rate is None else f"{count(stage.rate)}/s",
             ago(stage.observed_at, now),
             safe(reason(stage)),
@@ -116,7 +116,7 @@ def _stages(stages: tuple[StageHealth, ...], now: datetime) -> Table:
 
 
 def _components(components: tuple[ComponentHealth, ...]) -> Table:
-    rows = table("COMPONENT", "STATE", ">TOOK", "ABOUT")
+    rows = table("COMPONENT", "STATE", ">DURATION", "ABOUT")
     for component in components:
         if component.reachable is None:
             state = "[magenta]? unknown[/]"

@@ -1,6 +1,6 @@
-"""What was typed before a command: the context, components and pipelines that it chooses, and its exit codes.
+"""The global options of `dataops`, the context that they select, and the exit codes of a command.
 
-`--help` imports this module, so it imports the settings and the clients only when a command asks for them.
+`--help` imports this module, so it imports the settings and the clients only when a command needs them.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 STATUS_COMMANDS = ("probe", "why")
 """Commands whose exit code is a status."""
 PROBE_UNKNOWN = 3
-"""Exit code of these where the status is unknown; also of wrong use and internal errors."""
+"""Exit code of these commands for an unknown status, wrong use and internal errors."""
 
 
 @dataclass
 class Invocation:
-    """What was typed before the command.
+    """The options that were typed before the command, and the name of the command.
 
     Attributes:
-        config: The settings file, where named.
-        context: The context, where named.
-        command: Name of the command.
+        config: The settings file; `None` for the default.
+        context: Name of the context; `None` for the default.
     """
 
     config: Path | None = None
@@ -42,15 +41,15 @@ class Invocation:
 
     @property
     def program(self) -> str:
-        """The program with the command, as it is typed."""
+        """The program and the command, as typed."""
         return f"dataops {self.command or ''}".rstrip()
 
     def exit_code(self, code: Exit) -> int:
-        """Return the exit code of what is no status: wrong use, or an internal error."""
+        """Return the exit code for wrong use or an internal error, which is not a status."""
         return PROBE_UNKNOWN if self.command in STATUS_COMMANDS else code
 
     def exit_code_of(self, error: DataopsError) -> int:
-        """Return the exit code that an error ends the command with."""
+        """Return the exit code of the command if it fails with this error."""
         code = exit_code(error)
         return self.exit_code(code) if code is Exit.USAGE or isinstance(error, OutputFailed) else code
 
@@ -77,13 +76,7 @@ class TyperContext(typer.Context):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The context that a command works in.
-
-    Attributes:
-        settings: The whole settings.
-        name: The context's name.
-        context: The context's own settings.
-    """
+    """The context that a command works in, with all settings."""
 
     settings: Settings
     name: str
@@ -98,7 +91,7 @@ class Chosen:
 
     @property
     def policy(self) -> ActionPolicy:
-        """What allows, refuses and audits the actions of the context."""
+        """The policy that allows, refuses and audits actions in the context."""
         from dataops_core.actions import ActionPolicy
 
         return ActionPolicy(self.name, self.context, audit=self.settings.audit)
@@ -117,11 +110,12 @@ class Chosen:
 
         Args:
             kind: Kind of component, such as `kafka`.
-            noun: What one is called, such as `Kafka`.
-            wanted: Its name, where `--component` gives it; else it is the one called like its kind, or the only one.
+            noun: Name of the kind in messages, such as `Kafka`.
+            wanted: The value of `--component`. Without it, the component is the one named like its kind, or the only
+                one.
 
         Raises:
-            ConfigError: There is none, or none of that name, or there are several and none is named.
+            ConfigError: There is none, none of that name, or several and `wanted` is not given.
         """
         found = self.context.named(kind, wanted)
         if found is not None:
@@ -138,6 +132,6 @@ class Chosen:
         raise ConfigError(f"{no_such(f'{noun} component', wanted, known)} (in {where})")
 
     def place(self, kind: str, component: str) -> str:
-        """Return where a command works, for a question: the context, and the component where there are several."""
+        """Return the context in words for a question, with the component if there are several."""
         on = f"on {component} " if len(self.components(kind)) > 1 else ""
         return f'{on}in the context "{self.name}"'

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dataops_core.values import Columns
 
 LIMIT = 10
-"""Records that are written where no number is given."""
+"""Default number of records."""
 TOPIC_COLUMNS = (
     ("topic", "varchar"),
     ("partitions", "integer"),
@@ -66,7 +66,7 @@ RECORD_COLUMNS = (
     ("error", "varchar"),
 )
 SHOWN = ("time", "partition", "offset", "key", "value")
-"""Columns of a table of records; the other forms have all."""
+"""Columns in the table format; the other formats have all columns."""
 
 
 app = typer.Typer(rich_markup_mode=None, context_settings=HELP, help="Kafka's topics, groups and records.")
@@ -144,7 +144,7 @@ def peek(
 
 
 def _list_topics(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
-    """Write all topics, or those in whose name a regular expression is found."""
+    """Write all topics, or those whose name matches a regular expression."""
     from dataops_core.cli.listing import say_unreadable, write_rows
     from dataops_core.pattern import BadPattern, Pattern
     from dataops_core.systems.kafka import cluster
@@ -199,7 +199,7 @@ def _list_groups(invocation: Invocation, component: str | None, output: str) -> 
 
 
 def _show_group(invocation: Invocation, component: str | None, name: str, output: str) -> int:
-    """Write where a consumer group is in each partition that it has committed to."""
+    """Write the committed offset and the lag of a consumer group in each partition with a commit."""
     from dataops_core.cli.listing import write_rows
     from dataops_core.health.text import count
     from dataops_core.systems.kafka import cluster
@@ -226,9 +226,9 @@ def _peek(
     follow: bool,
     output: str,
 ) -> int:
-    """Write records of a topic as they come; nothing is committed.
+    """Write records of a topic as they arrive, without committing offsets.
 
-    Without a place to begin these are the newest ones, and with `follow` those that come from now on.
+    Without `start`, these are the newest records, or with `follow` only new ones.
     """
     from dataops_core.cli.listing import rows_writer
     from dataops_core.systems.kafka import records as kafka_peek
@@ -281,7 +281,7 @@ def _age(record: Record) -> tuple[float, int, int]:
 
 
 def _first(batches: Iterator[list[Record]], number: int) -> Iterator[list[Record]]:
-    """Yield so many records, and ask for no further ones."""
+    """Yield a number of records, and read no more."""
     for records in batches:
         yield records[:number]
         number -= len(records)
@@ -293,16 +293,16 @@ def _row(record: Record, columns: Columns) -> tuple[Any, ...]:
     from dataops_core.systems.kafka.records import as_dict
 
     about = as_dict(record)
-    if record.unreadable is not None and columns[-1][0] == "value":  # a table has no column for it
+    if record.unreadable is not None and columns[-1][0] == "value":  # a table has no column for the error
         about["value"] = f"cannot be read: {record.unreadable}"
     return tuple(about[name] for name, _ in columns)
 
 
-def _say_undecoded(records: list[Record], said: set[str]) -> None:
+def _say_undecoded(records: list[Record], reported: set[str]) -> None:
     for record in records:
         for decoded in (record.decoded_key, record.decoded):
-            if decoded is not None and decoded.reason is not None and decoded.reason not in said:
-                said.add(decoded.reason)
+            if decoded is not None and decoded.reason is not None and decoded.reason not in reported:
+                reported.add(decoded.reason)
                 say(f"dataops: not decoded: {decoded.reason}")
 
 
@@ -313,7 +313,7 @@ def _client(invocation: Invocation, component: str | None) -> KafkaClient:
 
 
 def _registry(chosen: Chosen, kafka: str) -> SchemaRegistry | None:
-    """Return the schema registry of a cluster; `None` where there is none, or where several are and none is named."""
+    """Return a cluster's schema registry; `None` if the context has none, or several and the cluster names none."""
     from dataops_core.config.check import no_such
     from dataops_core.systems.kafka.settings import KafkaSettings
 
@@ -323,6 +323,9 @@ def _registry(chosen: Chosen, kafka: str) -> SchemaRegistry | None:
         raise ConfigError(f"kafka {kafka}: {no_such('schema registry', wanted, known)}")
     if wanted is None and len(known) > 1 and "schema_registry" not in known:
         names = ", ".join(known)
-        say(f"dataops: no schemas used: the context has several schema registries ({names}); set the one of {kafka}")
+        say(
+            f"dataops: no schemas used: the context has several schema registries ({names})."
+            f" Set schema_registry of {kafka}."
+        )
     registry: SchemaRegistry | None = chosen.clients.get("schema_registry", wanted)
     return registry

@@ -9,19 +9,19 @@ from dataops_core.items import Item, how_many
 from dataops_core.rows import Writer, writer
 from dataops_core.values import Columns, Rows
 
-ODD = ("note", "error")
-"""Columns of what is odd about an item, and of why it cannot be read."""
+REMARKS = ("note", "error")
+"""Columns with remarks on single items, and with the reason why an item cannot be read."""
 
 
 def rows_writer(output: str) -> Writer:
-    """Return what writes rows as `table`, `json`, `jsonl` or `csv`."""
+    """Return a writer of rows in the given output format, such as `table`, `json`, `jsonl` or `csv`."""
     return writer(output, write_exact)
 
 
 def write_rows(output: str, columns: Columns, rows: Rows) -> None:
-    """Write rows that are all there; a table leaves columns out that only odd items fill, where none does."""
+    """Write all rows of a list; a table omits empty columns of remarks."""
     if output == "table":
-        kept = [n for n, (name, _) in enumerate(columns) if name not in ODD or any(row[n] for row in rows)]
+        kept = [n for n, (name, _) in enumerate(columns) if name not in REMARKS or any(row[n] for row in rows)]
         columns, rows = [columns[n] for n in kept], [tuple(row[n] for n in kept) for row in rows]
     out = rows_writer(output)
     if rows:
@@ -30,11 +30,11 @@ def write_rows(output: str, columns: Columns, rows: Rows) -> None:
 
 
 def say_unreadable(items: Iterable[Item], nouns: str) -> None:
-    """Say how many items of a list cannot be read, if any."""
+    """Write to standard error how many items of a list cannot be read, if any."""
     if (text := how_many(items, nouns)) is not None:
         say(f"dataops: {text}")
 
 
 def listed(names: Sequence[str], output: str) -> str | list[str]:
-    """Return names as one value of a row: a list where the form has lists."""
+    """Return names as one value of a row: a list in JSON, else a text."""
     return list(names) if output in ("json", "jsonl") else " ".join(names)

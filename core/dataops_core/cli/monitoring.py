@@ -101,12 +101,12 @@ def verify(
 
 @dataclass(frozen=True)
 class Addresses:
-    """What is asked, where it is not what the context names; and how.
+    """The Prometheus and the Alertmanager to query, by address or by the name of a component of the context.
 
     Attributes:
         token_file: File with a bearer token for these addresses.
-        ca_file: File with the CA certificates that may have signed their certificates.
-        components: Names of the context's Prometheus and Alertmanager, where it has several.
+        ca_file: File with the CA certificates that are trusted for these addresses.
+        components: Names of the context's Prometheus and Alertmanager components.
     """
 
     prometheus: str | None
@@ -118,7 +118,7 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected, as it was typed; see `dataops_core.diagnostics.monitoring.Wanted`."""
+    """The expected job, rules and receiver, as typed; see `dataops_core.diagnostics.monitoring.Wanted`."""
 
     job: str | None
     left_out: Sequence[str]
@@ -127,7 +127,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sending:
-    """The alert to send, and the word that confirms it."""
+    """The test alert to send, and the word that confirms it."""
 
     severity: str
     labels: Sequence[str]
@@ -137,7 +137,7 @@ class Sending:
 def _verify(
     invocation: Invocation, addresses: Addresses, expected: Expected, sending: Sending | None, *, as_json: bool
 ) -> int:
-    """Look whether all has arrived, and write what was found."""
+    """Run the checks, send the test alert if requested, and write the results."""
     from dataops_core.cli.printing import show
     from dataops_core.diagnostics.monitoring import JOB, Drill, Wanted, as_dict, verify
     from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
@@ -179,10 +179,10 @@ def _verify(
 def _platform(
     invocation: Invocation, addresses: Addresses
 ) -> tuple[Chosen, PrometheusSettings | None, AlertmanagerSettings | None]:
-    """Return the context, and the Prometheus and the Alertmanager that are asked.
+    """Return the context, and the settings of the Prometheus and the Alertmanager to query.
 
-    An address that is typed gets no credentials of the context's but where it is the context's own, and stands for the
-    whole platform: the context's Alertmanager belongs to the context's Prometheus.
+    A typed address gets the context's credentials only if it is the context's address. Another Prometheus is another
+    platform, so the context's Alertmanager is not used with it.
     """
     from urllib.parse import urlsplit
 
@@ -192,11 +192,11 @@ def _platform(
     from dataops_core.systems.registry import settings_of
 
     url = addresses.prometheus
-    typed = _typed(addresses)  # refuses what is no address
+    typed = _typed(addresses)  # raises ConfigError for an invalid address
     if (addresses.token_file or addresses.ca_file) and not typed:
         raise ConfigError(
             "--token-file and --ca-file apply to --url and --alertmanager only",
-            hint="add --url or --alertmanager, or write them into the settings",
+            hint="add --url or --alertmanager, or set token and tls.ca_file in the settings",
         )
     try:
         find_config(invocation.config)
@@ -212,14 +212,14 @@ def _platform(
     for component in addresses.components:
         if component not in known:
             raise ConfigError(no_such("Prometheus or Alertmanager component", component, known))
-    source: PrometheusSettings | None = _asked(chosen, "prometheus", typed, addresses.components)
+    source: PrometheusSettings | None = _endpoint(chosen, "prometheus", typed, addresses.components)
     if source is typed.get("prometheus") is not None and "alertmanager" not in typed:
         return chosen, source, None
-    return chosen, source, _asked(chosen, "alertmanager", typed, addresses.components)
+    return chosen, source, _endpoint(chosen, "alertmanager", typed, addresses.components)
 
 
-def _asked(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[str]) -> Any:  # noqa: ANN401 - as typed
-    """Return the settings of the Prometheus or Alertmanager that is asked; `None` where there is none."""
+def _endpoint(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[str]) -> Any:  # noqa: ANN401 - by kind
+    """Return the settings of the Prometheus or Alertmanager to query; `None` if there is none."""
     from dataops_core.systems.prometheus.settings import AlertsSettings
 
     known = {name: each for name, each in chosen.context.of(AlertsSettings).items() if each.component == kind}
@@ -234,20 +234,20 @@ def _asked(chosen: Chosen, kind: str, typed: Mapping[str, Any], names: Sequence[
 def _typed(addresses: Addresses) -> dict[str, AlertsSettings]:
     from dataops_core.systems.registry import settings_of
 
-    how: dict[str, Any] = {}
+    access: dict[str, Any] = {}
     if addresses.token_file is not None:
-        how["token"] = {"file": str(addresses.token_file)}
+        access["token"] = {"file": str(addresses.token_file)}
     if addresses.ca_file is not None:
-        how["tls"] = {"ca_file": str(addresses.ca_file)}
+        access["tls"] = {"ca_file": str(addresses.ca_file)}
     urls = {"prometheus": addresses.prometheus, "alertmanager": addresses.alertmanager}
-    tables = {key: {"url": url, **how} for key, url in urls.items() if url is not None}
+    tables = {key: {"url": url, **access} for key, url in urls.items() if url is not None}
     checked = settings_of({"contexts": {"typed": tables}}, Path(), "the given addresses").contexts["typed"]
     return {key: getattr(checked, key) for key in tables}
 
 
 def _same(typed: AlertsSettings, known: AlertsSettings) -> bool:
-    own = typed.token is None and typed.tls is None
-    return own and typed.url.rstrip("/") == known.url.rstrip("/")
+    plain = typed.token is None and typed.tls is None
+    return plain and typed.url.rstrip("/") == known.url.rstrip("/")
 
 
 def _labels(typed: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, and the completion of names in a shell."""
+"""Options and arguments that several commands share, and shell completion of names."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from dataops_core.cli.invocation import Invocation, TyperContext
 from dataops_core.errors import DataopsError
 
 HELP = {"help_option_names": ["-h", "--help"]}
-"""Typer's settings of each group of commands."""
+"""Typer's settings for each group of commands."""
 
 
 class ListOutput(StrEnum):
-    """How a list or a status is written."""
+    """Output format of a list or a status."""
 
     TABLE = "table"
     JSON = "json"
 
 
 class ReportOutput(StrEnum):
-    """How a report is written."""
+    """Output format of a report."""
 
     MARKDOWN = "markdown"
     JSON = "json"
 
 
 class AlertSeverity(StrEnum):
-    """How bad an alert is, by which it is routed."""
+    """Severity of an alert, which decides its route."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -38,7 +38,7 @@ class AlertSeverity(StrEnum):
 
 
 class RowOutput(StrEnum):
-    """How rows are written."""
+    """Output format of rows."""
 
     TABLE = "table"
     JSON = "json"
@@ -48,25 +48,25 @@ class RowOutput(StrEnum):
     CSV_SAFE = "csv-safe"
 
 
-def names_of(what: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]:
-    """Return what completes a name from the settings, as far as these can be read.
+def names_of(noun: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]:
+    """Return a function that completes a name from the settings; it completes nothing if they cannot be read.
 
     Args:
-        what: `context`, `pipeline`, `stage` or `component`.
-        kinds: Kinds of components that are meant; all where none are given.
+        noun: `context`, `pipeline`, `stage` or `component`.
+        kinds: Kinds of components to complete; all by default.
     """
 
     def complete(context: TyperContext, incomplete: str) -> list[str]:
         typed = context.find_root().params
         invocation = Invocation(typed.get("config"), typed.get("context_name"))
         try:
-            if what == "component":
+            if noun == "component":
                 here = invocation.chosen().context.configured()
                 names = {name for name, each in here.items() if not kinds or each.component in kinds}
             else:
                 settings = invocation.settings()
                 stages = {stage.name for pipeline in settings.pipelines.values() for stage in pipeline.stages}
-                names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[what]
+                names = {"context": set(settings.contexts), "pipeline": set(settings.pipelines), "stage": stages}[noun]
         except DataopsError:
             return []
         return sorted(name for name in names if name.startswith(incomplete))
@@ -81,7 +81,7 @@ ConfirmOption = Annotated[
 
 
 def confirmation(word: str | None, *, yes: bool) -> str | None:
-    """Return the word that confirms a change, from `--confirm` and `--yes`."""
+    """Return the word from `--confirm` or `--yes` that confirms a change; `None` without either."""
     return word or ("yes" if yes else None)
 
 

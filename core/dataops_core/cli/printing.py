@@ -16,39 +16,39 @@ from dataops_core.plain import visible, visible_lines
 
 
 class _Console(Console):
-    """Rich's console, in which only styles and never texts steer the terminal."""
+    """Rich's console, in which control characters of texts have no effect on the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as Rich does, with control characters of texts as symbols."""
+        """Render like Rich, with control characters of texts as symbols."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
 
 
 def show(parts: Iterable[RenderableType]) -> None:
-    """Write texts, in Rich's markup, and tables."""
+    """Write texts in Rich's markup, and tables."""
     write_rendered(rendered(parts))
 
 
 def rendered(parts: Iterable[RenderableType]) -> str:
-    """Return texts, in Rich's markup, and tables as the terminal shows them."""
-    # Without a terminal nothing is cut off: whoever reads a pipe or a file wants all of it.
+    """Return texts in Rich's markup, and tables, as text for standard output."""
+    # Output to a pipe or a file is not truncated.
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    made = StringIO()
-    console = _Console(file=made, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
+    buffer = StringIO()
+    console = _Console(file=buffer, force_terminal=terminal, width=None if terminal else 1000, highlight=False)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))
-    return "\n".join(line.rstrip() for line in made.getvalue().split("\n")).rstrip("\n") + "\n"
+    return "\n".join(line.rstrip() for line in buffer.getvalue().split("\n")).rstrip("\n") + "\n"
 
 
 def table(*headings: str) -> Table:
-    """Return a table without lines; a heading that begins with `>` stands to the right."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
+    """Return a table without lines; a heading that begins with `>` aligns its column right."""
+    columns = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         right = heading.startswith(">")
-        made.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
-    return made
+        columns.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading != "WHY")
+    return columns
 
 
 def safe(text: str) -> str:
-    """Return a text from outside that neither Rich nor the terminal takes for more than text."""
+    """Return untrusted text escaped for Rich's markup, with control characters as symbols."""
     return escape(visible(text))

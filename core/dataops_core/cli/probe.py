@@ -13,7 +13,7 @@ from dataops_core.cli.options import ListOutput, names_of
 from dataops_core.cli.terminal import say, write_json, write_rendered
 
 if TYPE_CHECKING:
-    from dataops_core.cli.selection import Asked
+    from dataops_core.cli.selection import Selection
     from dataops_core.health.model import ComponentHealth, HealthSnapshot, Status
     from dataops_core.monitor import Monitor
 
@@ -60,47 +60,49 @@ def probe(
 
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong use or settings, 130 interrupted.
     """
-    from dataops_core.cli.selection import Asked
+    from dataops_core.cli.selection import Selection
 
-    asked = Asked(pipelines or [], stages or [], components or [])
-    return _probe(context.obj, asked, watch=watch, every=every, as_json=output is ListOutput.JSON)
+    selection = Selection(pipelines or [], stages or [], components or [])
+    return _probe(context.obj, selection, watch=watch, every=every, as_json=output is ListOutput.JSON)
 
 
-def _probe(invocation: Invocation, asked: Asked, *, watch: bool, every: float | None, as_json: bool) -> int:
+def _probe(invocation: Invocation, selection: Selection, *, watch: bool, every: float | None, as_json: bool) -> int:
     """Probe and write the result; return the status of the last refresh as exit code.
 
     Args:
-        invocation: What was typed before the command.
-        asked: What to look at.
-        watch: Look again until interrupted.
-        every: Seconds between two refreshes; default: that of the settings.
-        as_json: Write JSON; with `--watch` one line per refresh.
+        invocation: The options before the command.
+        selection: The objects to probe.
+        watch: Refresh until interrupted.
+        every: Seconds between two refreshes; by default `refresh` of the settings.
+        as_json: Write JSON; with `watch` one line per refresh.
     """
     from dataops_core.cli.selection import choose
     from dataops_core.monitor import Monitor
 
     chosen = invocation.chosen()
     every = every or chosen.settings.refresh
-    monitor = Monitor(choose(chosen, asked).model_copy(update={"refresh": every}), chosen.name)
-    code = _run(monitor, asked, watch=watch, as_json=as_json)
+    monitor = Monitor(choose(chosen, selection).model_copy(update={"refresh": every}), chosen.name)
+    code = _run(monitor, selection, watch=watch, as_json=as_json)
     try:
         while watch:
             time.sleep(every)
-            code = _run(monitor, asked, watch=True, as_json=as_json)
+            code = _run(monitor, selection, watch=True, as_json=as_json)
     except KeyboardInterrupt:
         return code
     return code
 
 
-def _run(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
+def _run(monitor: Monitor, selection: Selection, *, watch: bool, as_json: bool) -> int:
     from dataops_core.cli.health_text import as_text
     from dataops_core.health.as_json import snapshot_to_dict
     from dataops_core.health.text import clock
 
     snapshot = monitor.once(due_only=True)
-    if asked.components:
-        seen = tuple(c for c in snapshot.components if c.name in asked.components or not asked.components_alone)
-        snapshot = replace(snapshot, components=seen)
+    if selection.components:
+        shown = tuple(
+            c for c in snapshot.components if c.name in selection.components or not selection.components_alone
+        )
+        snapshot = replace(snapshot, components=shown)
     elif not snapshot.pipelines:
         say(f'dataops: the context "{snapshot.context}" has no pipelines, so the status is unknown')
     if as_json:
@@ -108,15 +110,15 @@ def _run(monitor: Monitor, asked: Asked, *, watch: bool, as_json: bool) -> int:
     else:
         at = f"{clock(snapshot.taken_at, snapshot.taken_at)}\n" if watch else ""
         write_rendered(f"{at}{as_text(snapshot)}" + ("\n" if watch else ""))
-    return _status(snapshot, asked).exit_code
+    return _status(snapshot, selection).exit_code
 
 
-def _status(snapshot: HealthSnapshot, asked: Asked) -> Status:
-    return _status_of(snapshot.components) if asked.components_alone else snapshot.status
+def _status(snapshot: HealthSnapshot, selection: Selection) -> Status:
+    return _status_of(snapshot.components) if selection.components_alone else snapshot.status
 
 
 def _status_of(components: tuple[ComponentHealth, ...]) -> Status:
-    """Return the worst status of components, in the order of that of pipelines."""
+    """Return the worst status of components, in the same order of severity as for pipelines."""
     from dataops_core.health.model import Severity, Status
 
     if any(c.reachable is False or (c.reachable and c.error is not None) for c in components):

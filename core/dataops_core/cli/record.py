@@ -39,7 +39,7 @@ def record(
 
 
 def _record(invocation: Invocation, file: Path | None) -> int:
-    """Record until it is stopped; each new verdict is a line of narration."""
+    """Record until a signal stops it, and write each new verdict to standard error."""
     from dataops_core.health.text import clock, count
     from dataops_core.monitor import Monitor
     from dataops_core.recorder.recorder import Recorder
@@ -51,7 +51,7 @@ def _record(invocation: Invocation, file: Path | None) -> int:
     path = file or default_path(settings.recorder, name)
     recorder = Recorder(path, name, monitor.pipelines, settings.refresh, settings.recorder)
     stopped: SimpleQueue[RecordingError | None] = SimpleQueue()
-    said: dict[str, str] = {}
+    reported: dict[str, str] = {}
     kept = 0
 
     def keep(snapshot: HealthSnapshot) -> None:
@@ -63,8 +63,8 @@ def _record(invocation: Invocation, file: Path | None) -> int:
         for pipeline in snapshot.pipelines if kept else ():
             verdict = pipeline.verdict
             news = verdict.check_id or verdict.status.value
-            if said.get(pipeline.name) != news:
-                said[pipeline.name] = news
+            if reported.get(pipeline.name) != news:
+                reported[pipeline.name] = news
                 at = clock(snapshot.taken_at, snapshot.taken_at)
                 say(f"{at} {pipeline.name}: {verdict.status.value}: {verdict.sentence}")
 

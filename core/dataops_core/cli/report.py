@@ -45,7 +45,7 @@ def report(
 def _report(
     invocation: Invocation, file: Path | None, since: str, until: str | None, *, save: Path | None, as_json: bool
 ) -> int:
-    """Write what happened, and copy that part where asked to."""
+    """Write the report, and copy its part of the recording into `save` if given."""
     from dataops_core.health.text import count
     from dataops_core.recorder.recorder import cut
     from dataops_core.recorder.recording import Recording, default_path

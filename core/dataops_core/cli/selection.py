@@ -1,4 +1,4 @@
-"""Which pipelines, stages and components `dataops probe` and `dataops why` ask for."""
+"""Select the pipelines, stages and components that `dataops probe` and `dataops why` evaluate."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from dataops_core.systems.clients import Clients
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be looked at; all of the context where nothing is named.
+class Selection:
+    """Names of the objects to probe; everything in the context if all are empty.
 
     Attributes:
-        pipelines: Names of pipelines.
-        stages: Names of stages; what they read is looked at too, as their lag is counted from it.
-        components: Names of components; without a pipeline or a stage these alone are looked at.
+        stages: Stages to probe with their inputs, from which their lag is computed.
+        components: Components to show; without a pipeline or a stage, only these are probed.
     """
 
     pipelines: list[str]
@@ -29,38 +28,38 @@ class Asked:
 
     @property
     def components_alone(self) -> bool:
-        """Whether only components are asked for."""
+        """Whether only components are selected."""
         return bool(self.components) and not (self.pipelines or self.stages)
 
 
-def choose(chosen: Chosen, asked: Asked) -> Settings:
-    """Return the settings with only that in them which is needed for what is asked for."""
+def choose(chosen: Chosen, selection: Selection) -> Settings:
+    """Return the settings, reduced to the selection and the objects that it needs."""
     here, context = chosen.pipelines, chosen.name
     where = f'the context "{context}"'
-    _check("pipeline", asked.pipelines, here, where)
-    pipelines = {name: here[name] for name in asked.pipelines or here}
+    _check("pipeline", selection.pipelines, here, where)
+    pipelines = {name: here[name] for name in selection.pipelines or here}
     known = {stage.name: None for pipeline in pipelines.values() for stage in pipeline.stages}
-    _check("stage", asked.stages, known, f"the pipelines {', '.join(pipelines)}")
+    _check("stage", selection.stages, known, f"the pipelines {', '.join(pipelines)}")
     contexts = chosen.settings.contexts
-    _check("component", asked.components, Clients(chosen.context, 1.0).probes(), where)
-    if asked.stages:
-        parts = {name: _part(pipeline, asked.stages) for name, pipeline in pipelines.items()}
+    _check("component", selection.components, Clients(chosen.context, 1.0).probes(), where)
+    if selection.stages:
+        parts = {name: _part(pipeline, selection.stages) for name, pipeline in pipelines.items()}
         pipelines = {name: part for name, part in parts.items() if part.stages}
-    elif asked.components_alone:
+    elif selection.components_alone:
         pipelines = {}
-    if asked.stages or asked.components_alone:
-        contexts = {context: _context_for(chosen.context, pipelines, asked.components)}
+    if selection.stages or selection.components_alone:
+        contexts = {context: _context_for(chosen.context, pipelines, selection.components)}
     return chosen.settings.model_copy(update={"pipelines": pipelines, "contexts": contexts})
 
 
-def _check(what: str, names: list[str], known: Collection[str], where: str) -> None:
+def _check(noun: str, names: list[str], known: Collection[str], where: str) -> None:
     for name in names:
         if name not in known:
-            raise ConfigError(f"{no_such(what, name, known)} (in {where})")
+            raise ConfigError(f"{no_such(noun, name, known)} (in {where})")
 
 
 def _part(pipeline: PipelineSettings, names: list[str]) -> PipelineSettings:
-    """Return the pipeline with only these stages and what they read; its objective holds for all its ends together."""
+    """Return the pipeline with only these stages and their inputs; without its objective if an end is missing."""
     wanted = set(names)
     for stage in reversed(pipeline.stages):
         if stage.name in wanted:
@@ -73,7 +72,7 @@ def _part(pipeline: PipelineSettings, names: list[str]) -> PipelineSettings:
 def _context_for(
     context: ContextSettings, pipelines: dict[str, PipelineSettings], probes: list[str]
 ) -> ContextSettings:
-    """Return the context with only those components that the stages need or whose probes are named."""
+    """Return the context with only the components that the stages need or whose probes are named."""
     clients = Clients(context, 1.0)
     stages = [stage for pipeline in pipelines.values() for stage in pipeline.stages]
     needed = {name for stage in stages for _, name in clients.registry.needs(stage, context)}

@@ -96,14 +96,14 @@ def _run(
     finally:
         rows.close()
     if handle.columns and not number:
-        say("no rows")  # headings alone look like an answer that has not come yet
+        say("no rows")  # headings alone look as if the rows were still to come
     elif not handle.columns:
         say(f"{handle.update_type or 'done'}" + (f": {count(handle.update_count)} rows" if handle.update_count else ""))
     return Exit.OK
 
 
 class _Reader:
-    """Reads a query in a thread, so that ctrl+c and the time-out work also while the server says nothing."""
+    """Reads a query's rows in a thread, so that ctrl+c and the timeout work while the server is silent."""
 
     def __init__(self, handle: QueryHandle, timeout: float | None) -> None:
         self._handle = handle
@@ -138,7 +138,7 @@ class _Reader:
                 yield found
 
     def close(self) -> None:
-        """Cancel the query in the server if it has not ended; says so where that fails."""
+        """Cancel the query in the server if it has not ended; report if that fails."""
         self._closed.set()
         if not self._thread.is_alive():
             return
@@ -155,7 +155,7 @@ class _Reader:
             self._put(None)
         except ClientError as error:
             self._put(error)
-        except Exception as error:  # noqa: BLE001 - who waits for the rows must hear of it
+        except Exception as error:  # noqa: BLE001 - the thread that waits for the rows raises it
             self._put(BadAnswer(f"the response cannot be read: {type(error).__name__}: {error}"))
 
     def _put(self, item: Batch | ClientError | None) -> bool:

@@ -1,4 +1,4 @@
-"""Where the statement of `dataops sql` comes from: the command line, standard input or a file."""
+"""Read the statement of `dataops sql` from the command line, standard input or a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataops_core.errors import ConfigError
 class StatementCommand(TyperCommand):
     """A command whose argument is SQL, which may begin with a comment: `-- all orders`."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # Typer hides its base
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # a base of Typer
         """Parse arguments; see `click.Command.parse_args`."""
         options = [param for param in self.params if param.param_type_name == "option"]
         names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
@@ -24,12 +24,12 @@ class StatementCommand(TyperCommand):
 
 
 def statement_last(arguments: Sequence[str], names: set[str], valued: set[str]) -> list[str]:
-    """Return arguments with a statement that begins with `--` behind all options.
+    """Return the arguments with a statement that begins with `--` moved after all options.
 
     Args:
-        arguments: What was typed.
+        arguments: Arguments as typed.
         names: Options of the command.
-        valued: Those of them that the next argument is the value of.
+        valued: Options of the command that take a value.
     """
     for at, argument in enumerate(arguments):
         if argument == "--":
@@ -42,9 +42,9 @@ def statement_last(arguments: Sequence[str], names: set[str], valued: set[str]) 
 
 
 def read_statement(statement: str | None, file: Path | None) -> str:
-    """Return the statement that was typed, piped or named; raises ConfigError if there is not exactly one source."""
+    """Return the statement from its one source; raises ConfigError if there is no source, or more than one."""
     if (statement is None) == (file is None):
-        raise ConfigError("give a statement, or - for standard input, or --file")
+        raise ConfigError("exactly one statement is required", hint="type it, or - for standard input, or use --file")
     if file is not None:
         try:
             return _text(file.read_bytes(), str(file))
@@ -61,11 +61,11 @@ def read_statement(statement: str | None, file: Path | None) -> str:
 
 def _standard_input() -> str:
     if sys.stdin is None:
-        raise ConfigError("standard input is closed", hint="pipe the statement into it, or name it with --file")
+        raise ConfigError("standard input is closed", hint="pipe the statement into it, or use --file")
     try:
         buffer = getattr(sys.stdin, "buffer", None)
         return _text(buffer.read(), "standard input") if buffer is not None else sys.stdin.read()
-    except (OSError, ValueError) as error:  # ValueError: it was closed
+    except (OSError, ValueError) as error:  # ValueError: closed
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise ConfigError(f"standard input: {why.lower()}") from error
 

@@ -1,4 +1,4 @@
-"""The glyph and the colour of a diagnosis's status."""
+"""Glyphs and colours of the status of a diagnosis."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ COLOURS = {
 
 
 def marked(status: Status, text: str = "") -> str:
-    """Return the glyph of a status, and a text, in the status's colour, in Rich's markup."""
+    """Return the glyph of a status and a text in the colour of the status, in Rich's markup."""
     return f"[{COLOURS[status]}]{GLYPHS[status]}{text}[/]"

@@ -121,7 +121,7 @@ def _list_tables(invocation: Invocation, component: str | None, output: str) -> 
     for name, client in catalogs.items():
         try:
             found += [(name, table) for table in inspect.tables(client)]
-        except ClientError as error:  # one that is down does not hide the others
+        except ClientError as error:  # an unavailable catalog does not hide the others
             if len(catalogs) == 1:
                 raise
             found.append((name, inspect.TableSummary("*", unreadable=str(error))))
@@ -135,7 +135,7 @@ def _list_tables(invocation: Invocation, component: str | None, output: str) -> 
 
 
 def _list_health(invocation: Invocation, component: str | None, name: str | None, output: str) -> int:
-    """Write how tables are, and what is wrong with them: all, where none is named."""
+    """Write the health and the findings of one table, or of all tables."""
     from concurrent.futures import ThreadPoolExecutor
 
     from dataops_core.cli.listing import write_rows
@@ -150,7 +150,7 @@ def _list_health(invocation: Invocation, component: str | None, name: str | None
         for client in catalogs.values():
             try:
                 found += [(client, table.name) for table in inspect.tables(client)]
-            except ClientError as error:  # one that is down does not hide the others
+            except ClientError as error:  # an unavailable catalog does not hide the others
                 if len(catalogs) == 1:
                     raise
                 say(f"dataops: {error}")
@@ -162,7 +162,7 @@ def _list_health(invocation: Invocation, component: str | None, name: str | None
 
 
 def _health_or_error(settings: Settings, output: str, table: tuple[CatalogClient, str]) -> tuple[Any, ...]:
-    """Return a table's row; one that cannot be read does not hide the others."""
+    """Return a table's row; a table that cannot be read becomes an unknown row."""
     client, name = table
     try:
         return _health(client, name, settings, output)
@@ -186,11 +186,11 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     given = CheckInput(stage.name, observation.details, observation, None, (), (), now)
     found = findings(rules.checks, rules.details, stage, given)
     times = (observation.measurement(time) for time in TIMES)
-    figures = (observation.measurement(name) for name in MEASUREMENTS)
+    measurements = (observation.measurement(name) for name in MEASUREMENTS)
     return (
         f"{client.name}.{name}",
         found[0].severity.value if found else "ok",
-        *(None if value is None else round(value) for value in figures),
+        *(None if value is None else round(value) for value in measurements),
         *(None if value is None else moment(value, "s") for value in times),
         plain(found) if output in ("json", "jsonl") else "; ".join(map(_sentence, found)),
     )
@@ -201,7 +201,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
-    """Return the stage that observes this table, with its thresholds; one with the default thresholds if none does."""
+    """Return the stage of this table, for its thresholds; a stage with the default thresholds if there is none."""
     from dataops_core.systems.iceberg.settings import IcebergTableStage
     from dataops_core.systems.registry import registry
 
@@ -212,7 +212,7 @@ def _stage(settings: Settings, catalog: str, table: str) -> IcebergTableStage:
 
 
 def _list_snapshots(invocation: Invocation, component: str | None, name: str, output: str) -> int:
-    """Write the snapshots that a table keeps, newest first."""
+    """Write the snapshots of a table, newest first."""
     from dataops_core.cli.listing import listed, write_rows
     from dataops_core.systems.iceberg import inspect
 
@@ -237,7 +237,7 @@ def _list_snapshots(invocation: Invocation, component: str | None, name: str, ou
 
 
 def _list_files(invocation: Invocation, component: str | None, name: str, output: str) -> int:
-    """Write the data files of a table's current snapshot by size."""
+    """Write the number of data files of a table's current snapshot by size."""
     from dataops_core.cli.listing import write_rows
     from dataops_core.health.text import count
     from dataops_core.systems.iceberg import inspect
@@ -246,9 +246,9 @@ def _list_files(invocation: Invocation, component: str | None, name: str, output
     sizes = inspect.file_sizes(client, table)
     rows = list(zip((*inspect.BUCKETS, None), sizes.files, sizes.sizes, sizes.records, strict=True))
     write_rows(output, FILE_COLUMNS, rows)
-    part = "" if sizes.read == sizes.manifests else f", of which {count(sizes.read)} were read"
+    read = "" if sizes.read == sizes.manifests else f", of which {count(sizes.read)} were read"
     deletes = f"{count(sizes.position_deletes)} position and {count(sizes.equality_deletes)} equality deletes"
-    say(f"{count(sum(sizes.files))} data files, {deletes}, {count(sizes.manifests)} manifests{part}")
+    say(f"{count(sum(sizes.files))} data files, {deletes}, {count(sizes.manifests)} manifests{read}")
     return Exit.OK
 
 
@@ -264,7 +264,7 @@ def _open(invocation: Invocation, component: str | None) -> tuple[Settings, dict
 
 
 def _find(catalogs: dict[str, CatalogClient], name: str) -> tuple[CatalogClient, str]:
-    """Return the catalog and the table of `catalog.namespace.table`; one catalog alone need not be named."""
+    """Return the catalog and the table of `catalog.namespace.table`; the catalog is optional if there is only one."""
     from dataops_core.config.check import no_such
 
     catalog, _, table = name.partition(".")

@@ -17,19 +17,19 @@ from dataops_core.narration import narrate
 from dataops_core.plain import encodable, escaped, visible, visible_lines
 
 OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
-"""What a write to a full disk, a broken device or a closed descriptor ends with."""
+"""Errors of a write to a full disk, a broken device or a closed descriptor."""
 OUTPUT_CLOSED = 141
-"""What a shell reports of a program that wrote into a closed pipe."""
+"""Exit code that a shell reports for a program that SIGPIPE killed."""
 
 
 class Exit(IntEnum):
-    """Exit codes of all commands but `probe`, whose codes are the status of the pipelines."""
+    """Exit codes of all commands except `probe` and `why`, whose exit code is a status."""
 
     OK = 0
     FAILED = 1
     """The statement, the run or the check failed."""
     USAGE = 2
-    """Wrong use or settings, or the gate or the component refused."""
+    """Wrong use or settings, or the policy or the component refused."""
     CONNECTION = 3
     """A component is unavailable, or returns an invalid response."""
     TIMED_OUT = 4
@@ -38,11 +38,11 @@ class Exit(IntEnum):
 
 
 class OutputFailed(DataopsError):
-    """Standard output cannot be written."""
+    """Writing to standard output failed."""
 
 
 def exit_code(error: DataopsError) -> Exit:
-    """Return the exit code that an error ends a command with."""
+    """Return the exit code of a command that fails with this error."""
     if isinstance(error, TimedOut):
         return Exit.TIMED_OUT
     if isinstance(error, QueryFailed | NotFound | OutputFailed):
@@ -55,12 +55,12 @@ def exit_code(error: DataopsError) -> Exit:
 
 
 def write(text: str) -> None:
-    """Write text for people: its control characters are shown as symbols, also in a pipe or a file."""
+    """Write text for people, with control characters as symbols, also to a pipe or a file."""
     _put(visible_lines(text))
 
 
 def write_exact(text: str) -> None:
-    """Write a machine format: a pipe or a file gets it exactly, a terminal with its control characters escaped."""
+    """Write a machine format: unchanged to a pipe or a file, with escaped control characters to a terminal."""
     _put(escaped(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
 
@@ -72,12 +72,12 @@ def write_json(value: object, *, indent: int | None = 2) -> None:
 
 
 def write_rendered(text: str) -> None:
-    """Write what `dataops_core.cli.printing` has rendered, whose styles are control sequences."""
+    """Write text that `dataops_core.cli.printing` rendered; its styles are control sequences."""
     _put(text)
 
 
 def _put(text: str) -> None:
-    """Write to standard output; ends the command in silence where its reader is gone.
+    """Write to standard output; end the command silently if the reader has closed the pipe.
 
     Raises:
         OutputFailed: Standard output is closed, or its disk is full.
@@ -89,22 +89,22 @@ def _put(text: str) -> None:
         stream.write(encodable(text, stream.encoding))
         stream.flush()
     except BrokenPipeError:
-        _let_go(stream)
+        _discard(stream)
         raise typer.Exit(OUTPUT_CLOSED) from None
-    except (OSError, ValueError) as error:  # ValueError: it was closed
+    except (OSError, ValueError) as error:  # ValueError: closed
         raise output_failed(error) from error
 
 
 def output_failed(error: OSError | ValueError) -> OutputFailed:
-    """Return our own error for a failure to write standard output, to which nothing is written any more."""
+    """Return the error for a failed write to standard output, and discard all further output."""
     if sys.stdout is not None:
-        _let_go(sys.stdout)
+        _discard(sys.stdout)
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return OutputFailed(f"standard output: {why.lower()}")
 
 
-def _let_go(stream: TextIO) -> None:
-    """Have what is left in a stream go nowhere: Python flushes it once more at its end, which must not fail again."""
+def _discard(stream: TextIO) -> None:
+    """Redirect a stream to /dev/null, because Python flushes it at exit, which must not fail again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -115,24 +115,24 @@ def occupy_descriptors() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def say(line: str) -> None:
-    """Write a line of narration."""
+    """Write a line to standard error."""
     narrate(line)
 
 
 def can_ask() -> bool:
-    """Whether there is someone to answer a question."""
+    """Return whether a user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask_word(question: str, word: str) -> str | None:
-    """Ask on standard error for a word, and return what was typed."""
+    """Ask for a word on standard error, and return the user's answer; `None` if aborted."""
     say(question)
     try:
-        typed: str = typer.prompt(f'Type "{visible(word)}" to go on', default="", show_default=False, err=True)
+        typed: str = typer.prompt(f'Type "{visible(word)}" to confirm', default="", show_default=False, err=True)
     except typer.Abort:
         return None
     return typed.strip()

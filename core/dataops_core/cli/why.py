@@ -28,16 +28,16 @@ def why(
 
 
 def _why(invocation: Invocation, name: str, *, as_json: bool) -> int:
-    """Write the verdict on one pipeline with all that it rests on; return the status as exit code."""
+    """Write the verdict on one pipeline with its evidence; return the status as exit code."""
     from dataops_core.cli.health_text import why as why_text
     from dataops_core.cli.printing import show
-    from dataops_core.cli.selection import Asked, choose
+    from dataops_core.cli.selection import Selection, choose
     from dataops_core.health.as_json import plain
     from dataops_core.health.model import SCHEMA_VERSION
     from dataops_core.monitor import Monitor
 
     chosen = invocation.chosen()
-    snapshot = Monitor(choose(chosen, Asked([name], [], [])), chosen.name).once()
+    snapshot = Monitor(choose(chosen, Selection([name], [], [])), chosen.name).once()
     pipeline = snapshot.pipeline(name)
     verdict = pipeline.verdict
     stage = next((s for s in pipeline.stages if s.name == verdict.stage), None)
