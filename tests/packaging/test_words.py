@@ -64,7 +64,7 @@ ALLOWED: dict[str, str] = {
     "*survey*": "a label of a metric, which is an interface",
     'probe!="survey"': "the value of that label in a query",
     "garbage collection": "what Python's GC does",
-    "figures: Further numbers": "a field of the JSON form, which is an interface",
+    "figures: Measurements of": "a field of the JSON form, which is an interface",
 }
 """Text in which a hit is right, and why. At most 20."""
 COINED = frozenset(

@@ -594,7 +594,7 @@ def test_an_observation_that_grew_old_is_no_observation() -> None:
     seen = healthy(T0)
     pipeline = see(seen, T0 + seconds(61)).pipeline("p")
     assert pipeline.stage("orders").state is StageState.UNKNOWN
-    assert pipeline.stage("orders").reason == "last seen 61 s ago"
+    assert pipeline.stage("orders").reason == "last observed 61 s ago"
     assert pipeline.stage("view").state is not StageState.CAUGHT_UP
 
 
@@ -604,7 +604,7 @@ def test_who_looks_seldom_is_shown_what_was_seen_a_round_ago() -> None:
     assert snapshot.pipeline("p").stage("orders").error is None
     later = T0 + seconds(241)
     snapshot = evaluated(None, results(healthy(T0), T0), {"p": CHAIN}, later, refresh=120)
-    assert snapshot.pipeline("p").stage("orders").error == "last seen 241 s ago"
+    assert snapshot.pipeline("p").stage("orders").error == "last observed 241 s ago"
 
 
 def test_after_a_restart_the_lag_falls_and_there_is_an_eta_then_it_is_caught_up() -> None:

@@ -1,1 +1,1 @@
-"""The pipeline model: observations in, states and a verdict out. Pure functions only."""
+"""Evaluate the health of pipelines: from observations to states and a verdict. Pure functions only."""

@@ -1,4 +1,4 @@
-"""Who holds whom back: the stage upstream, or the component, because of which a stage gets no data."""
+"""Find the upstream stage or the component that is the reason why a stage gets no data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ HOLDING = {
     StageState.UNKNOWN: 2,
     StageState.BEHIND: 3,
 }
-"""States of a stage that may hold data back, in the order in which the verdict blames them."""
+"""States of a stage that may hold data back, with their priority for the verdict; lower is blamed first."""
 LAGGING = (StageState.STUCK, StageState.SLOW, StageState.BEHIND)
 GREEN = (StageState.CAUGHT_UP, StageState.IDLE)
 BEFORE = timedelta(seconds=60)
-"""How long before the newest good answer of a component a stage must have been bad for another reason to be likely."""
+"""If a stage was in its state this long before the component was last healthy, the component is not the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Components:
     """The components of a context.
 
     Attributes:
-        known: Those whose probe has had a result.
-        pending: Names of the others.
-        rules: How each kind of stage is evaluated.
-        blamed: Name of the one that the verdict before blamed: of several that explain a stage it stays to blame.
+        known: Components with a probe result.
+        pending: Names of components without a probe result.
+        rules: Evaluation rules of each kind of stage.
+        blamed: The component that the previous verdict blamed. It stays blamed if it is one of several causes.
     """
 
     known: tuple[ComponentHealth, ...]
@@ -42,7 +42,7 @@ class Components:
 
 
 def explained(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
-    """Return the stages that have failed or lag because a component is down or unhealthy, with that component."""
+    """Return the unavailable or unhealthy component that is the cause, by name of each failed or lagging stage."""
     by_name = {c.name: c for c in components.known if c.error is not None}
     found = {}
     for stage in stages:
@@ -53,14 +53,14 @@ def explained(stages: Sequence[StageHealth], components: Components) -> dict[str
 
 
 def _explanations(
-    stage: StageHealth, stages: Sequence[StageHealth], unwell: Mapping[str, ComponentHealth], rules: Rules
+    stage: StageHealth, stages: Sequence[StageHealth], unhealthy: Mapping[str, ComponentHealth], rules: Rules
 ) -> Iterator[ComponentHealth]:
     failed = stage.own_state is StageState.FAILED
     shows_now = not failed or rules.stage(stage.kind).failure_is_current
     if not (failed or stage.own_state in LAGGING) or any(f.severity is Severity.CRITICAL for f in stage.findings):
         return
     for name in relies_on(stage, stages):
-        component = unwell.get(name)
+        component = unhealthy.get(name)
         if component is None or _was_bad_before(stage, component):
             continue
         if component.reachable is False or (name in needs_of(stage) and shows_now and _explains(component)):
@@ -68,7 +68,7 @@ def _explanations(
 
 
 def _explains(component: ComponentHealth) -> bool:
-    """Return whether a component is up but unhealthy."""
+    """Return whether a component has a critical finding that explains lagging stages."""
     return any(f.explains and f.severity is Severity.CRITICAL for f in component.findings)
 
 
@@ -81,7 +81,7 @@ def _was_bad_before(stage: StageHealth, component: ComponentHealth) -> bool:
 
 
 def unseen(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
-    """Return the stages that cannot be probed because a component that they need is down, with that component."""
+    """Return the unavailable component by name of each stage that cannot be probed because of it."""
     down = {c.name: c for c in components.known if c.reachable is False}
     found = {}
     for stage in stages:
@@ -93,7 +93,7 @@ def unseen(stages: Sequence[StageHealth], components: Components) -> dict[str, C
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A stage or component that holds data back; `order` is the place of the stage in the pipeline."""
+    """A stage or component that holds data back; `order` is the position of the stage in the pipeline."""
 
     name: str
     since: datetime | None
@@ -110,12 +110,12 @@ def with_affected(
     earlier: Mapping[str, StageHealth],
     now: datetime,
 ) -> tuple[StageHealth, ...]:
-    """Return the stages, those that only suffer as `affected`, with what holds their data back.
+    """Return the stages with `affected_by` set, and with the state `affected` if they work themselves.
 
     Args:
-        stages: By their own states, upstream first.
+        stages: The stages with their own states, upstream first.
         components: The components of the context.
-        earlier: The stages of the snapshot before, by name.
+        earlier: The stages of the previous snapshot, by name.
         now: The time of the snapshot.
     """
     because = explained(stages, components)
@@ -137,9 +137,9 @@ def with_affected(
 
 
 def _holder(stage: StageHealth, component: ComponentHealth | None, order: int) -> _Holder | None:
-    """Return what holds data back at this stage; `None` where nothing does."""
+    """Return the stage itself or its component if it holds data back; else `None`."""
     state = stage.own_state
-    # That a stage's progress is not known holds nothing back; that its probe fails may have the same cause.
+    # Unknown progress holds nothing back. A failed probe may have the same cause as missing data.
     if state not in HOLDING or (state is StageState.UNKNOWN and stage.error is None):
         return None
     if component is not None:

@@ -1,7 +1,7 @@
-"""What a probe saw beyond what all observations have: a frozen dataclass for each kind of stage and component.
+"""Details of observations: the values of one kind of stage or component, as a frozen dataclass for each kind.
 
-Checks take their own type, so that a value that is missing or misspelt is an error of the type checker and never a 0.
-The display, the JSON and the exporter's metrics are derived from the fields and their metadata.
+Each check takes the type of its kind, so that the type checker finds a missing or misspelt value. The display, the JSON
+and the exporter's metrics are derived from the fields and their metadata.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Something that a probe saw in words: what a `Measurement` cannot hold.
+    """One text of an observation, for detail views.
 
     Attributes:
         name: Snake case, unique within the observation, e.g. `topic_id`.
-        text: The words, in one line.
+        text: The value, in one line.
     """
 
     name: str
@@ -42,24 +42,24 @@ class Attribute:
 
 
 def value(unit: str = "", name: str | None = None) -> Any:  # noqa: ANN401 - the field's own type
-    """Return a field that is unknown by default.
+    """Return a dataclass field that is unknown by default.
 
     Args:
-        unit: As in `Measurement`; a time needs none.
-        name: Name in the JSON and the metrics, where that is not the field's own.
+        unit: As in `Measurement`; times need none.
+        name: Name in the JSON and the metrics; the field's name by default.
     """
     return field(default=None, metadata={"unit": unit, "name": name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What a kind adds to an observation. `None` always means *unknown*, never zero.
+    """Base of the details of each kind. `None` always means *unknown*, never zero.
 
     Numbers and times are measurements; texts and set flags are attributes.
     """
 
     def measurements(self) -> Iterator[Measurement]:
-        """Yield the numbers and times that are known."""
+        """Yield the known numbers and times."""
         for each in fields(self):
             found, name = getattr(self, each.name), each.metadata.get("name") or each.name
             if isinstance(found, datetime):
@@ -68,7 +68,7 @@ class Details:
                 yield Measurement(name, found, each.metadata.get("unit", ""))
 
     def attributes(self) -> Iterator[Attribute]:
-        """Yield the texts that are known, and the flags that are set."""
+        """Yield the known texts, and the flags that are set."""
         for each in fields(self):
             found, name = getattr(self, each.name), each.metadata.get("name") or each.name
             if isinstance(found, str) and found:
@@ -79,12 +79,12 @@ class Details:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentDetails(Details):
-    """What all components have.
+    """Details of all components.
 
     Attributes:
-        credential: The credential that is to be renewed first, in words.
-        credentials_end: When it ends.
-        credentials_due: From when on it ought to have been renewed.
+        credential: Name of the credential that expires first.
+        credentials_end: When it expires.
+        credentials_due: When it should have been renewed.
     """
 
     credential: str | None = value(name="credentials_end")
@@ -94,30 +94,30 @@ class ComponentDetails(Details):
 
 @runtime_checkable
 class StreamWriterDetails(Protocol):
-    """Details of a streaming query of any engine that numbers its batches, for checks of what it writes to."""
+    """Details of a streaming query that numbers its batches, for checks of the table that it writes."""
 
     @property
     def query_id(self) -> str | None:
-        """The id that the query leaves in the commits of a table."""
+        """The query id in the commits of the table."""
 
     @property
     def batch_committed(self) -> int | None:
-        """Number of the newest batch that the query has committed; -1 where none is."""
+        """Number of the newest batch that the query has committed; -1 if none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDetails(Details):
-    """What a recording holds of an observation's details, whatever its kind is."""
+    """Details from a recording, independent of the kind."""
 
     recorded_measurements: tuple[Measurement, ...] = ()
     recorded_attributes: tuple[Attribute, ...] = ()
 
     def measurements(self) -> Iterator[Measurement]:
-        """Yield the numbers and times that were recorded."""
+        """Yield the recorded numbers and times."""
         yield from self.recorded_measurements
 
     def attributes(self) -> Iterator[Attribute]:
-        """Yield the texts that were recorded."""
+        """Yield the recorded texts."""
         yield from self.recorded_attributes
 
 

@@ -1,6 +1,6 @@
-"""From probe results to a health snapshot: progress, hop lags, trends, states, and the verdict.
+"""Evaluate a health snapshot from probe results: progress, hop lags, trends, states and verdicts.
 
-Everything here is a pure function of the previous snapshot, the newest probe results, the settings and the time.
+All functions are pure functions of the previous snapshot, the newest probe results, the settings and the time.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import evaluate_verdict
 
 HISTORY = timedelta(minutes=5)
-"""How far back a stage's samples go."""
+"""Length of a stage's history of samples."""
 TREND_WINDOW = timedelta(seconds=60)
-"""How far back rates and trends look."""
+"""Window of the samples for rates and trends."""
 STALE_AFTER = timedelta(seconds=60)
-"""Age after which an observation counts as no observation, on top of the time between two of them."""
+"""Age from which an observation is ignored, in addition to the interval between two observations."""
 
 
 def evaluate(
@@ -50,20 +50,20 @@ def evaluate(
     refresh: float = 0.0,
     pending: Collection[str] = (),
 ) -> HealthSnapshot:
-    """Conclude a health snapshot.
+    """Evaluate the health of a context.
 
     Args:
-        previous: The snapshot before, for trends and for since when a state has lasted; `None` for the first one.
+        previous: The previous snapshot, for trends and for the start of a state; `None` for the first one.
         results: The newest result of each probe.
         pipelines: The pipelines of the context, by name.
         now: The time of the snapshot.
         context: Name of the context.
-        rules: How each kind of stage is evaluated, and what can be wrong with each kind of component.
-        thresholds: From when on something is wrong with its components.
-        refresh: Seconds between two rounds of probes.
-        pending: Names of components whose probe has had no result yet.
+        rules: Evaluation rules of each kind of stage, and checks of each kind of component.
+        thresholds: Thresholds of the checks of components.
+        refresh: Seconds between two refreshes.
+        pending: Names of components without a probe result.
     """
-    fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # what is slow is told a round later
+    fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # a slow result arrives one refresh later
     components = _components(previous, results, rules, thresholds, now)
     evaluated = []
     for name, settings in pipelines.items():
@@ -103,8 +103,8 @@ def _component(
         )
         details, checks = rules.component_checks(result.probe)
         found = findings(checks, details, thresholds, given)
-    idle = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
-    error = idle if result.success else result.error
+    critical = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
+    error = critical if result.success else result.error
     return ComponentHealth(
         name=result.component,
         kind=result.probe,
@@ -132,7 +132,7 @@ def _own_states(
     now: datetime,
     fresh: timedelta,
 ) -> tuple[StageHealth, ...]:
-    """Return the stages by what they take in and give out themselves."""
+    """Return the stages with their own states, from their own input and output."""
     by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
     stages: dict[str, StageHealth] = {}
     earlier = {s.name: s for s in before.stages} if before else {}
@@ -261,13 +261,13 @@ def _why_unknown(
     pause = timedelta(seconds=rules.stage(stage.kind).min_interval(stage))
     age = now - observation.observed_at
     if age > fresh + pause:
-        return f"last seen {age.total_seconds():.0f} s ago"
+        return f"last observed {age.total_seconds():.0f} s ago"
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """How far an upstream stage had come when its reader was looked at; all as in `Observation`."""
+    """Progress of an upstream stage when its reader was observed; all fields as in `Observation`."""
 
     progress_time: datetime | None
     newest_passed: datetime | None
@@ -275,9 +275,9 @@ class _Reached:
 
 
 def _reached(upstream: StageHealth, at: datetime) -> _Reached:
-    """Return the upstream's progress at a time, from its history.
+    """Return the upstream stage's progress at the time when its reader was observed.
 
-    What it has passed on since then its reader cannot have shown yet, and does not lack.
+    Output that the upstream stage has passed on since then does not count as lag of the reader.
     """
     observation = upstream.observation
     advances = observation.advances if observation is not None else ()
@@ -289,10 +289,10 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
 
 
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
-    """Return the progress of a run that started then: it has taken what its upstream held at that time, no more.
+    """Return the progress of a run by its start: it has read only what its upstream stages held at that time.
 
-    Without the upstream's advances, that is taken to be all that had entered the pipeline by then. `None` where there
-    was nothing yet.
+    Without the upstream's advances, the run is assumed to have read all that had entered the pipeline by then. `None`
+    if the upstream stages held nothing yet.
     """
     if started is None:
         return None
@@ -307,13 +307,12 @@ def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime |
 def _progress(
     own: datetime | None, waiting_since: datetime | None, upstream: Sequence[_Reached]
 ) -> tuple[datetime | None, datetime | None, float | None]:
-    """Return progress time, since when input waits, and hop lag in seconds.
+    """Return the progress time, since when input waits, and the hop lag in seconds.
 
-    Nothing passes a stage that has not passed what it reads, so its progress is capped at its upstream's. Where the
-    upstream reports when its own advances happened, the first one that this stage has not taken in says how old the
-    oldest waiting record is; without that, a stage behind a source that was quiet for an hour would seem an hour late.
-    Likewise where the upstream reports the newest record that it has passed: a stage that has it lacks nothing, however
-    much later the upstream's oldest waiting record is.
+    A stage's progress is capped at that of its upstream stages. If an upstream stage reports its advances, the first
+    advance that this stage has not read gives the age of the oldest waiting record. Without it, a stage behind a source
+    that was quiet for an hour would appear to lag by an hour. If an upstream stage reports the newest record that it
+    has passed, a stage that has read this record does not lag.
     """
     if not upstream:
         return own, None, 0.0 if own is not None else None
@@ -327,7 +326,7 @@ def _progress(
 
 
 def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | None) -> tuple[datetime, datetime | None]:
-    """Return a stage's progress as far as this upstream stage limits it, and since when input waits."""
+    """Return a stage's progress as limited by one upstream stage, and since when input waits."""
     ceiling = upstream.progress_time or own
     if own < ceiling:
         if upstream.newest_passed is not None and own >= upstream.newest_passed:
@@ -335,7 +334,7 @@ def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | Non
         for earlier, advance in zip((None, *upstream.advances), upstream.advances, strict=False):
             if advance.progress_time <= own:
                 continue
-            if earlier is not None:  # else the first advance that waits lies before what we know
+            if earlier is not None:  # else the first waiting advance may be older than the known ones
                 waiting_since = waiting_since or advance.at
                 own = max(own, advance.oldest or own)
             break

@@ -1,4 +1,4 @@
-"""What changed from one health snapshot to the next, and why."""
+"""Changes of state from one health snapshot to the next, and their reasons."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Event:
     """A change of state.
 
     Attributes:
-        at: When it was seen.
-        pipeline: The pipeline; `None` for a component, which serves all of them.
+        at: Time of the snapshot with the new state.
+        pipeline: The pipeline; `None` for a component, which all pipelines share.
         what: Name of the stage or component, or `verdict`.
-        before: What it was; `None` where it is new.
-        after: What it is.
+        before: The previous state; `None` if there was none.
+        after: The new state.
         why: The reason, in one line.
-        bad: Whether something is wrong now.
+        bad: Whether the new state is a problem.
     """
 
     at: datetime
@@ -37,7 +37,7 @@ class Event:
 
 
 def changes(before: HealthSnapshot | None, after: HealthSnapshot) -> tuple[Event, ...]:
-    """Return what changed, stages first; from no snapshot at all, what is not well."""
+    """Return the changes between two snapshots, stages first; without a first snapshot, return the problems."""
     return (*_pipelines(before, after), *_components(before, after))
 
 

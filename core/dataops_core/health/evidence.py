@@ -12,14 +12,14 @@ from dataops_core.health.needs import needs_of
 from dataops_core.health.text import clock, count, duration, words
 
 BAD = (StageState.FAILED, StageState.STUCK, StageState.SLOW, StageState.UNKNOWN)
-"""States that are worth a line of their own beside a verdict on something else."""
+"""States that the evidence of a verdict on another stage mentions."""
 
 
 def findings(stages: Collection[StageHealth], components: Iterable[ComponentHealth]) -> list[Finding]:
-    """Return the findings of the pipeline's stages and of the components that they need, by their weight.
+    """Return the findings of the pipeline's stages and of the components that they need, most important first.
 
-    A stage's own finding is not repeated for its component; an unhealthy component comes before
-    what it causes at a stage.
+    A stage's finding is not repeated for its component. Critical findings of components come first, because they cause
+    findings of stages.
     """
     at_stages = [f for s in stages for f in s.findings]
     covered = {f.check for f in at_stages}
@@ -57,15 +57,15 @@ def also(
     cause: Finding | None,
     hurt: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Name what is wrong besides, so that one finding does not hide another.
+    """Return the other problems, one line each, so that one finding does not hide another.
 
     Args:
         stages: The stages of the pipeline.
         components: The components of the context.
         covered: Stages that the verdict is about.
         component: The component that the verdict is about.
-        cause: The finding that the verdict rests on.
-        hurt: Names of the stages downstream of the one to blame.
+        cause: The finding that is the cause of the verdict.
+        hurt: Names of the stages downstream of the cause.
     """
     needed = {name for s in stages for name in needs_of(s)}
     down = [c for c in components if c.reachable is False and c.name in needed and c != component]
@@ -82,6 +82,6 @@ def also(
 
 
 def unavailable(component: ComponentHealth) -> str:
-    """Return that a component is down, and why, as a sentence."""
+    """Return a sentence that says that a component is unavailable, and why."""
     predicate = failure_of(component.error_kind or Unreachable.kind).predicate
     return f"{component.name} {predicate}: {component.error or 'no reason reported'}"

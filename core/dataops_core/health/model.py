@@ -1,4 +1,4 @@
-"""The health of stages, components and pipelines, as it is evaluated from what probes observe.
+"""The health of stages, components and pipelines, evaluated from the observations of probes.
 
 All times are aware datetimes in UTC, all durations are seconds. `None` always means *unknown*, never zero.
 """
@@ -12,45 +12,45 @@ from enum import StrEnum
 from dataops_core.health.observation import Observation, ProbeResult
 
 SCHEMA_VERSION = 1
-"""Version of the JSON form of a health snapshot; raised when a field changes its meaning or goes away."""
+"""Version of the JSON of a health snapshot; increased when a field changes its meaning or is removed."""
 
 
 def store_of(catalog: str) -> str:
-    """Return the name of the object store in which the tables of a catalog lie, as a component."""
+    """Return the name of the component that is the object store of a catalog's tables."""
     return f"{catalog} store"
 
 
 class StageState(StrEnum):
-    """How a stage is doing. Shown as glyph and word, never by colour alone."""
+    """State of a stage. Shown as glyph and word, never by colour alone."""
 
     CAUGHT_UP = "caught_up"
     IDLE = "idle"
     """Caught up, and nothing new arrives."""
     BEHIND = "behind"
-    """Lagging, and not losing ground."""
+    """Lagging, and the lag does not grow."""
     SLOW = "slow"
     """Lagging, and the lag grows although output advances."""
     STUCK = "stuck"
     """Input waits, and output has not advanced for longer than the stall time."""
     FAILED = "failed"
-    """The system itself says so."""
+    """The system reports a failure, or a check found a critical problem."""
     UNKNOWN = "unknown"
     """The probe could not determine it."""
     AFFECTED = "affected"
     """The stage itself works, but data is missing because of a stage upstream or of a component."""
     STARTING = "starting"
-    """Not probed yet: nothing is known, and nothing is wrong."""
+    """Not probed yet."""
 
 
 class Status(StrEnum):
-    """The conclusion for a whole pipeline."""
+    """Status of a pipeline."""
 
     OK = "ok"
     WARNING = "warning"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
     STARTING = "starting"
-    """Not all probes have had their first result, and nothing is known to be wrong."""
+    """Some probes have no result yet, and no problem is known."""
 
     @property
     def exit_code(self) -> int:
@@ -59,30 +59,30 @@ class Status(StrEnum):
 
 
 WORST_FIRST = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING, Status.STARTING, Status.OK)
-"""What is to be looked at first."""
+"""Statuses in order of urgency."""
 
 
 class Severity(StrEnum):
-    """What a finding does to the verdict."""
+    """Effect of a finding on the verdict."""
 
     CRITICAL = "critical"
-    """Data is lost or cannot pass: the stage has failed, or the component does not do its work."""
+    """Data is lost or cannot pass: the stage has failed, or the component is unhealthy."""
     WARNING = "warning"
-    """Data is at risk: a warning, unless something is stuck or slow."""
+    """Data is at risk: a warning, unless a stage is stuck or slow."""
     ADVICE = "advice"
     """Maintenance is due: a warning only when nothing else is wrong."""
     NOTE = "note"
-    """Never a warning by itself: it explains why a stage is stuck, slow or behind, or is reported with it."""
+    """Never a warning by itself: it explains or accompanies the state of a stage that is stuck, slow or behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to do about a finding.
+    """The suggested action for a finding.
 
     Attributes:
         text: One sentence.
-        command: The exact shell command, where there is one.
-        dag_id: The DAG to trigger from the console, where that is the remedy.
+        command: The exact shell command, if there is one.
+        dag_id: The DAG to trigger from the console, if that is the remedy.
     """
 
     text: str
@@ -92,17 +92,15 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong with a stage or a component.
+    """A problem of a stage or a component.
 
     Attributes:
-        check: Name of the check in `dataops_core.health.checks`, e.g. `small-files`.
+        check: Name of the check, e.g. `small-files`.
         subject: Name of the stage or component.
-        severity: What it does to the verdict.
-        sentence: What is wrong, without the subject, with numbers.
-        since: Since when, as far as can be determined.
+        sentence: The problem, without the subject, with numbers.
+        since: Start of the problem; `None` if unknown.
         evidence: Further numbers and times, one line each.
-        remedy: What to do.
-        explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
+        explains: Whether it can be the cause of a stuck, slow, lagging or failed stage.
     """
 
     check: str
@@ -127,7 +125,7 @@ class Sample:
     Attributes:
         at: When it was observed.
         lag: Hop lag in seconds.
-        lag_records: Records in front of the stage.
+        lag_records: Lag in records.
         position: As in `Observation`.
         progress_time: As in `StageHealth`.
         newest_passed: As in `Observation`.
@@ -143,12 +141,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class OwnState:
-    """The state of a stage by its own input and output, whatever is upstream.
+    """The state of a stage by its own input and output, regardless of upstream stages.
 
     Attributes:
         state: Never `affected`.
-        since: Since when, as far as known.
-        noticed_at: Time of the first snapshot in which it was so; `None` if it was so in the first one of all.
+        since: Start of the state; `None` if unknown.
+        noticed_at: Time of the first snapshot with this state; `None` if it is the first snapshot at all.
     """
 
     state: StageState
@@ -158,32 +156,31 @@ class OwnState:
 
 @dataclass(frozen=True, slots=True)
 class StageHealth:
-    """One stage's state with what it rests on.
+    """The state of one stage with its reason and values.
 
     Attributes:
-        state: Its state in the pipeline: `affected` where the cause is upstream or a component.
-        reason: Why it is in this state, in one sentence.
-        since: Since when it is in this state, as far as can be determined.
-        observation: Newest successful observation; may be older than the snapshot: see `observed_at`.
-        observed_at: When that observation was made; `None` if there has never been one.
-        error: Why the newest run of the probe failed; `None` if it did not.
+        state: `affected` if the cause is upstream or a component.
+        reason: Reason of the state, in one sentence.
+        since: Start of the state; `None` if unknown.
+        observation: Newest successful observation, which may be older than the snapshot: see `observed_at`.
+        observed_at: Time of that observation; `None` if there has never been one.
+        error: Error of the newest probe run; `None` if it succeeded.
         error_kind: As in `ProbeResult`.
-        probe_duration: Seconds that the newest run took.
-        progress_time: Everything that entered the pipeline up to then has passed the stage; never later than the
-            progress time of what it reads.
+        probe_duration: Seconds that the newest probe run took.
+        progress_time: Everything that entered the pipeline up to then has passed the stage. Never later than the
+            progress time of its inputs.
         hop_lag: Upstream progress minus own progress, in seconds.
         data_age: Seconds between now and `progress_time`.
-        rate: Records per second that pass, over the recent history.
-        inflow: Records per second that arrive in front of the stage.
-        eta: Seconds until caught up at the present rates; `None` if not shrinking or unknown.
-        affected_by: Name of the upstream stage, or of the component, that holds its data back.
-        own: Its state without regard to what is upstream; `None` in recordings of older versions.
+        rate: Throughput out, in records per second, over the recent history.
+        inflow: Throughput in, in records per second.
+        eta: Seconds until caught up at the current rates; `None` if the lag does not shrink or is unknown.
+        affected_by: Name of the upstream stage or of the component that holds its data back.
+        own: State regardless of upstream stages; `None` in recordings of older versions.
         samples: Recent history, oldest first.
-        findings: What is wrong with it, besides what `state` says; the worst first.
-        last_findings: The findings of the newest probe run that succeeded, for since when they last.
-        system: Name of the system that it belongs to.
-        needs: Names of the components that it cannot be observed without.
-        remedy: What to do about the error, as in `ProbeResult`.
+        findings: Problems besides the state, the most severe first.
+        last_findings: Findings of the newest successful probe run, for the start of each problem.
+        needs: Names of the components without which it cannot be observed.
+        remedy: Fix for the error, as in `ProbeResult`.
     """
 
     name: str
@@ -215,30 +212,30 @@ class StageHealth:
 
     @property
     def own_state(self) -> StageState:
-        """Its state without regard to what is upstream."""
+        """State regardless of upstream stages."""
         return self.own.state if self.own is not None else self.state
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """Whether a component answers.
+    """The health of one component.
 
     Attributes:
         name: `kafka`, `airflow`, `trino`, a catalog's name or that of its store (`lake store`), `prometheus` or
             `alertmanager`.
         kind: `kafka`, `airflow`, `trino`, `iceberg`, `store`, `prometheus` or `alertmanager`.
         target: Its address, without secrets.
-        reachable: `None` before the first answer or deadline.
-        error: Why it is not reachable, or why it does not do its work.
+        reachable: `None` before the first response or timeout.
+        error: Why it is unavailable or unhealthy; `None` if it is healthy.
         error_kind: As in `ProbeResult`.
-        detail: One line about it.
-        checked_at: When it was last asked.
-        duration: Seconds that it took to answer.
-        since: Since when it has been well, or not.
-        well_at: When it was last checked and well; `None` if never.
-        observation: What was seen of it when it answered last.
-        findings: What is wrong with it; the worst first.
-        remedy: What to do about the error, as in `ProbeResult`.
+        detail: One line about it, such as its version.
+        checked_at: Start of the newest probe run.
+        duration: Seconds that the newest probe run took.
+        since: Since when it has been healthy, or not.
+        well_at: Start of the newest probe run that found it healthy; `None` if there was none.
+        observation: Newest successful observation.
+        findings: Its problems, the most severe first.
+        remedy: Fix for the error, as in `ProbeResult`.
     """
 
     name: str
@@ -262,16 +259,14 @@ class Verdict:
     """Where the data is stuck, and since when.
 
     Attributes:
-        status: Conclusion for the pipeline.
-        check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` where no
-            check knows the cause; `None` when all is well.
-        stage: The stage to blame.
-        component: The unavailable or unhealthy component, if it is the cause.
+        check_id: Stable id of the finding: `<stage>/<check>`, `<component>/<check>`, or `<stage>/<state>` if no check
+            found the cause; `None` if the pipeline is healthy.
+        stage: The stage that is the cause.
+        component: The unavailable or unhealthy component that is the cause.
         sentence: The verdict in one sentence.
-        since: Since when.
+        since: Start of the problem; `None` if unknown or healthy.
         evidence: Numbers and times, one line each.
-        blast_radius: Names of everything downstream of the stage, upstream first.
-        remedy: What to do.
+        blast_radius: Names of the affected stages, upstream first.
     """
 
     status: Status
@@ -290,12 +285,12 @@ class PipelineHealth:
     """One pipeline: its stages, upstream first, and the verdict.
 
     Attributes:
-        data_age: Age in seconds of the newest complete data that a reader of an end sees, of the oldest end. Ends into
-            which nothing new flows count only where there are no others.
+        data_age: Age in seconds of the newest complete data at the oldest end of the pipeline. Idle ends count only if
+            all ends are idle.
         source_age: Seconds since the newest record of the source at which the slowest path begins; `data_age` is this
-            plus the sum of the hop lags along that path.
+            plus the sum of the hop lags on that path.
+        objective: Maximum data age, in seconds.
         slowest_path: Names of the stages from that source to that end; empty if unknown.
-        objective: The data age that is agreed, in seconds.
     """
 
     name: str
@@ -308,7 +303,7 @@ class PipelineHealth:
     slowest_path: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageHealth:
-        """Return the stage of that name; raises KeyError."""
+        """Return the stage with that name; raises KeyError."""
         for stage in self.stages:
             if stage.name == name:
                 return stage
@@ -317,7 +312,7 @@ class PipelineHealth:
 
 @dataclass(frozen=True, slots=True)
 class HealthSnapshot:
-    """Everything known at one instant; the one thing that flows to console, command line and exporter.
+    """The health of a context at one time, for the console, the command line and the exporter.
 
     Attributes:
         probes: The newest result of each probe, for diagnosis and metrics.
@@ -330,7 +325,7 @@ class HealthSnapshot:
     probes: tuple[ProbeResult, ...] = field(default=(), repr=False)
 
     def pipeline(self, name: str) -> PipelineHealth:
-        """Return the pipeline of that name; raises KeyError."""
+        """Return the pipeline with that name; raises KeyError."""
         for pipeline in self.pipelines:
             if pipeline.name == name:
                 return pipeline

@@ -1,4 +1,4 @@
-"""Which components a stage relies on."""
+"""The components that a stage depends on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataops_core.health.model import StageHealth
 
 
 def needs_of(stage: StageHealth) -> tuple[str, ...]:
-    """Return the names of the components that a stage needs itself."""
+    """Return the names of the components without which a stage cannot be observed."""
     return tuple(dict.fromkeys((stage.component, *stage.needs)))
 
 
 def relies_on(stage: StageHealth, stages: Iterable[StageHealth]) -> tuple[str, ...]:
-    """Return the names of the components whose outage stops a stage: its own first, then those of its neighbours.
+    """Return the names of the components whose outage stops a stage: its own first, then its neighbours'.
 
-    A stage that reads another one of the same component reads through it: a view of a view needs the table below both.
+    If an input has the same component, the inputs of that input count, too: a view of a view needs the table below.
     """
     by_name = {s.name: s for s in stages}
     readers = [s for s in by_name.values() if stage.name in s.reads]

@@ -1,4 +1,4 @@
-"""What probes observe: one observation of a stage or a component, and how each run of a probe went.
+"""Observations of stages and components, and results of probe runs.
 
 All times are aware datetimes in UTC, all durations are seconds. `None` always means *unknown*, never zero.
 """
@@ -16,7 +16,7 @@ from dataops_core.health.details import NO_DETAILS, Attribute, Details, Measurem
 
 
 class Activity(StrEnum):
-    """What the system says that the stage's worker is doing right now."""
+    """Current activity of a stage's worker, as the system reports it."""
 
     UNKNOWN = "unknown"
     RUNNING = "running"
@@ -27,12 +27,12 @@ class Activity(StrEnum):
 
 
 class ProgressSource(StrEnum):
-    """Where a progress time comes from."""
+    """Source of a progress time."""
 
     STAMPED = "stamped"
-    """The job that wrote the data said so in the commit (`dataops.progress-time`)."""
+    """The job that wrote the data put it into the commit (`dataops.progress-time`)."""
     DERIVED = "derived"
-    """Worked out from offsets, column statistics or run times."""
+    """Derived from offsets, column statistics or run times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Advance:
 
     Attributes:
         at: When the output advanced.
-        progress_time: The stage's progress time from then on.
-        oldest: Pipeline-entry time of the oldest record that this advance let through; `None` if not recorded.
-        first: Whether the stage is known to have let nothing through before it.
+        progress_time: The stage's progress time after it.
+        oldest: Pipeline-entry time of the oldest record that passed with it; `None` if unknown.
+        first: Whether it is certain that no record passed before it.
     """
 
     at: datetime
@@ -54,12 +54,12 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class WriterChange:
-    """A streaming query writes to a table that another one wrote to before: the other one's checkpoint is gone.
+    """A change of the streaming query that writes to a table: the previous query's checkpoint was lost.
 
     Attributes:
-        at: When the new one committed first.
-        old: Id of the query before.
-        new: Id of the query now.
+        at: Time of the new query's first commit.
+        old: Id of the previous query.
+        new: Id of the new query.
     """
 
     at: datetime
@@ -74,24 +74,21 @@ class Observation:
     Attributes:
         stage: Name of the stage, unique within its pipeline.
         observed_at: When the probe read it.
-        progress_time: Everything that entered the pipeline up to this instant has passed the stage. In pipeline-entry
+        progress_time: Everything that entered the pipeline up to this time has passed the stage. In pipeline-entry
             time: the timestamp that the broker gave the record.
-        progress_source: Where `progress_time` comes from.
-        position: Records that have ever passed the stage, or any count that grows with them; the base of rates.
-        lag_records: Records that wait in front of the stage; never negative.
-        pending_since: Pipeline-entry time of the oldest record that waits in front of the stage; `None` if none waits
-            or it is unknown.
-        newest_passed: Pipeline-entry time of the newest record that has passed, where something waits: between it and
-            `pending_since` there is nothing. `None` if nothing waits or it is unknown.
-        advanced_at: When the stage's output last advanced, by the system's own record (time of a commit, end of a run).
-        advances: The stage's recent advances, oldest first: they show a reader what it has not processed yet.
-        activity: What the worker is doing now.
-        failure: Why the system itself calls the stage failed, in one line; `None` if it does not.
+        position: Number of records that have ever passed the stage, or a count that grows with them; the base of rates.
+        lag_records: Lag in records; never negative.
+        pending_since: Pipeline-entry time of the oldest unread record; `None` if there is none or it is unknown.
+        newest_passed: Pipeline-entry time of the newest record that has passed; no record lies between it and
+            `pending_since`. `None` if no record waits or it is unknown.
+        advanced_at: When the stage's output last advanced, as the system recorded it (time of a commit, end of a run).
+        advances: The stage's recent advances, oldest first; they show which input its readers have not read.
+        failure: Failure that the system reports, in one line; `None` if there is none.
         writer_change: The newest change of the streaming query that writes; `None` if none is known.
-        notes: Evidence in words, one short line each, most telling first.
-        figures: Further numbers, as `details` has them.
-        facts: Further words, as `details` has them; `notes` are for people.
-        details: What the kind of the stage or component adds; of a recording, what was recorded of it.
+        notes: Evidence in words, one short line each, most important first.
+        figures: Measurements of `details`.
+        facts: Attributes of `details`; `notes` are for people.
+        details: Values of the kind of stage or component; recorded values in a recording.
     """
 
     stage: str
@@ -123,35 +120,33 @@ class Observation:
             object.__setattr__(self, "facts", tuple(self.details.attributes()))
 
     def measurement(self, name: str) -> float | None:
-        """Return the value of a measurement; `None` where it is unknown."""
+        """Return the value of a measurement; `None` if unknown."""
         return next((f.value for f in self.figures if f.name == name), None)
 
     def attribute(self, name: str) -> str | None:
-        """Return the text of an attribute; `None` where it is unknown."""
+        """Return the text of an attribute; `None` if unknown."""
         return next((f.text for f in self.facts if f.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """How one run of one probe went.
+    """The result of one run of one probe.
 
     Attributes:
-        probe: Kind of probe: the stage kind for a stage, else the kind of the component.
-        target: What was probed, without secrets: `pipeline/stage` for a stage, an address for a component.
-        pipeline: Name of the pipeline, for a stage.
-        stage: Name of the stage, for a stage.
-        component: Name of the component that answers for it: `kafka`, `airflow`, `trino`, `spark` or a catalog's name.
-        started_at: When the run began.
-        duration: Seconds that it took, or has taken so far when it ran into its deadline.
-        success: Whether the component answered with what was asked. "No data" is a success.
-        error: Why not, in one line without secrets.
-        error_kind: The same as a word: `unreachable`, `timed_out`, `credentials_refused`, `permission_denied`,
-            `bad_answer`, `not_found`; `None` for any other reason.
-        remedy: What to do about it, where its cause is known; else the remedy of its kind holds.
-        observation: What was seen of the stage, or of the component; `None` when `success` is false.
+        probe: Kind of the stage or the component.
+        target: `pipeline/stage` for a stage, the address without secrets for a component.
+        component: Name of the component that was queried: `kafka`, `airflow`, `trino`, `spark` or a catalog's name.
+        duration: Seconds that it took, or has taken so far if it exceeded its deadline.
+        success: Whether the response was valid. "No data" is a success.
+        pipeline: Name of the pipeline; `None` for a component.
+        stage: Name of the stage; `None` for a component.
+        error: Error in one line without secrets; `None` on success.
+        error_kind: Kind of the error: `unreachable`, `timed_out`, `credentials_refused`, `permission_denied`,
+            `bad_answer`, `not_found`; `None` for any other error.
+        observation: The observation of the stage or the component; `None` on failure.
         detail: For a component, one line about it (version, nodes).
-        system: Name of the system that it belongs to.
-        needs: Names of the components that the stage cannot be observed without.
+        needs: Names of the components without which the stage cannot be observed.
+        remedy: Fix for the error, if its cause is known; else the remedy of its kind applies.
     """
 
     probe: str

@@ -1,4 +1,4 @@
-"""The verdict where a component is the cause: the stages that it stops are affected, not blamed."""
+"""The verdict on a component that is the cause; the stages that it stops are affected."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def by_component(
     """Return the verdict that a component is the cause.
 
     Args:
-        component: The one that is down or unhealthy.
-        stages: The stages of the pipeline, by their own states.
+        component: The unavailable or unhealthy component.
+        stages: The stages of the pipeline with their own states.
         components: The components of the context.
-        previous: The verdict before.
+        previous: The previous verdict.
         now: The time of the snapshot.
     """
     because = explained(stages, components)
@@ -76,7 +76,7 @@ def _unknown(
     stages: tuple[StageHealth, ...],
     components: Components,
 ) -> list[StageHealth]:
-    """Return the stages that are unknown because of the component, and those below that have no other reason."""
+    """Return the stages that are unknown because of the component, including those downstream without another cause."""
     hit = {s.name for s in held} | {s.name for s in stages if component.name in needs_of(s)}
     for name in tuple(hit):
         hit.update(downstream(stages, name))
@@ -86,9 +86,9 @@ def _unknown(
 
 
 def bring_back(down: ComponentHealth) -> Remedy:
-    """Return what to do about a component that is down."""
+    """Return the remedy for an unavailable component."""
     failure = failure_of(down.error_kind or Unreachable.kind)
-    if down.remedy is None and failure.kind == NotFound.kind:  # an address that answers, and is another service's
+    if down.remedy is None and failure.kind == NotFound.kind:  # another service responds at this address
         return Remedy(text=f"Correct the address of {down.name} in the settings: {down.target} is another service.")
     return Remedy(text=down.remedy or failure.remedy.format(name=down.name, target=down.target))
 

@@ -1,4 +1,4 @@
-"""Paths of data through a pipeline with any number of sources and ends; on the stages' own states."""
+"""Paths of data through a pipeline with any number of sources and ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataops_core.health.model import StageHealth, StageState
 
 
 class Node(Protocol):
-    """A stage, or its settings, upstream first among others."""
+    """A stage, or its settings; sequences of nodes are sorted upstream first."""
 
     @property
     def name(self) -> str:
@@ -36,17 +36,17 @@ def ends(stages: Sequence[N]) -> tuple[N, ...]:
 
 
 def flowing(stages: Sequence[StageHealth]) -> tuple[StageHealth, ...]:
-    """Return the stages into which something new flows; all of them where that is none.
+    """Return the stages that are not idle; all stages if all are idle.
 
-    A source that is quiet for a day holds nothing back, so its newest record does not make the others' data a day old.
+    A source that was quiet for a day holds nothing back, so its newest record must not make other data a day old.
     """
     return tuple(s for s in stages if s.own_state is not StageState.IDLE) or tuple(stages)
 
 
 def slowest_path(stages: Sequence[StageHealth]) -> tuple[StageHealth, ...]:
-    """Return the path to the oldest end, source first; nothing where a progress time on it is unknown.
+    """Return the path to the end with the oldest data, source first; empty if a progress time on it is unknown.
 
-    Data age at that end is the age of the source's newest record plus the sum of the hop lags on this path, exactly.
+    The data age at that end is exactly the age of the source's newest record plus the sum of the hop lags on this path.
     """
     by_name = {s.name: s for s in stages}
     path: list[StageHealth] = []
@@ -66,7 +66,7 @@ def _progress(known: tuple[datetime, StageHealth]) -> datetime:
 
 
 def downstream(stages: Iterable[Node], name: str) -> tuple[str, ...]:
-    """Return the names of all stages that read the named one, directly or not, upstream first."""
+    """Return the names of all stages that read the named stage, directly or indirectly, upstream first."""
     reached = {name: None}
     for stage in stages:
         if not reached.keys().isdisjoint(stage.reads):

@@ -1,4 +1,4 @@
-"""What evaluation has to know about a kind of stage; each system declares it for its own."""
+"""Evaluation rules of a kind of stage; each system declares them for its kinds."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRules:
-    """How stages of one kind are evaluated.
+    """Evaluation rules of one kind of stage.
 
     Attributes:
-        details: What it adds to an observation.
-        checks: What can be wrong with such a stage.
-        run_start_is_progress: Whether the observed progress is the start of a run, which has taken in what its
-            upstream stages held then, and no more.
-        min_interval: Seconds between two observations of a stage, given its settings.
-        why_unknown: Why the progress of a stage is unknown although data may have passed, given its settings and its
-            observation; `None` if that is not so.
-        failure_remedy: What the doctor suggests where the stage reports a failure that is no failure of its data, such
-            as a view whose query fails; `None` where a failure is only reported.
-        failure_is_current: Whether a failure that it reports is how things are now, because what has failed is observed
-            again with each refresh; the failure of a run may be older.
-        remedy: What to do when the stage itself has failed or is stuck, given its settings.
+        details: Type of the details of an observation.
+        checks: Checks of such a stage.
+        run_start_is_progress: Whether the observed progress is the start of a run. The run has read only what its
+            upstream stages held then.
+        min_interval: Returns the seconds between two observations of a stage, by its settings.
+        why_unknown: Returns why the progress of a stage is unknown although data may have passed, by its settings and
+            its observation; `None` if it is known.
+        failure_remedy: Remedy that the doctor suggests for a failure that is not caused by data, such as a view whose
+            query fails; `None` if the doctor only reports a failure.
+        failure_is_current: Whether a reported failure is the current state, because a failed stage is observed again at
+            every refresh. The failure of a run may be older.
+        remedy: Returns the remedy for a stage that has failed or is stuck, by its settings.
     """
 
     details: type[Details] = Details
@@ -46,10 +46,10 @@ class StageRules:
 
 
 class Rules(Protocol):
-    """The rules of all kinds."""
+    """The rules of all kinds of stages and components."""
 
     def stage(self, kind: str) -> StageRules:
-        """Return the rules of a kind of stage; the defaults for one that is unknown."""
+        """Return the rules of a kind of stage; the defaults for an unknown kind."""
 
     def component_checks(self, kind: str) -> tuple[type[Details], tuple[Check, ...]]:
-        """Return what a kind of component adds to an observation, and its checks."""
+        """Return the type of the details of a kind of component, and its checks."""

@@ -1,4 +1,4 @@
-"""The state of one stage: a pure function of what was observed and the stage's thresholds."""
+"""Evaluate the state of one stage from its observation and its thresholds, as a pure function."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from dataops_core.health.rules import Rules
 from dataops_core.health.text import count, duration
 
 PENDING_INPUT = (StageState.BEHIND, StageState.STUCK)
-"""States of a stage that is known to have produced no output yet."""
+"""States of an upstream stage without progress that show that it has produced no output yet."""
 RISING = 0.05
-"""Seconds of lag gained per second from which a lag counts as rising; less is noise."""
+"""Growth of the lag, in seconds per second, above which it counts as rising; below, it is noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a state is judged from.
+    """The input of the evaluation of a state.
 
     Attributes:
-        observation: What the newest run of the probe saw; `None` if it saw nothing.
+        observation: Observation of the newest probe run; `None` if it failed.
         error: Why the state cannot be determined; `None` if it can.
-        starting: Whether the probe has had no result yet.
-        upstream: Health of what the stage reads.
-        progress_time: Progress, capped at the upstream's; see `dataops_core.health.evaluate`.
-        hop_lag: Seconds behind the upstream.
-        lag_trend: Seconds of hop lag gained per second.
-        waiting_since: Since when the oldest input waits, where that is known.
-        previous: The stage's health before.
-        findings: What the checks have found.
+        starting: Whether the probe has no result yet.
+        upstream: Health of the stage's inputs.
+        progress_time: Progress, capped at that of the inputs; see `dataops_core.health.evaluate`.
+        hop_lag: Hop lag in seconds.
+        lag_trend: Growth of the hop lag, in seconds per second.
+        waiting_since: Since when the oldest input waits; `None` if unknown.
+        previous: The stage in the previous snapshot.
+        findings: Findings of the stage's checks.
     """
 
     stage: StageSettings
@@ -49,7 +49,7 @@ class Reading:
 
 
 def evaluate_state(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState, str, datetime | None]:
-    """Return the state, the reason in one sentence, and since when, as far as can be determined."""
+    """Return the state, its reason in one sentence, and its start; `None` if the start is unknown."""
     if reading.starting:
         return StageState.STARTING, "not probed yet", None
     state, reason, since = _evaluate(reading, rules, now)
@@ -62,7 +62,7 @@ def evaluate_state(reading: Reading, rules: Rules, now: datetime) -> tuple[Stage
 
 
 def own_before(previous: StageHealth | None) -> OwnState | None:
-    """Return the stage's own state in the snapshot before; `None` if it had not been probed then."""
+    """Return the stage's own state in the previous snapshot; `None` if it had not been probed then."""
     if previous is None or previous.own_state is StageState.STARTING:
         return None
     return previous.own or OwnState(previous.state, previous.since)
@@ -89,13 +89,13 @@ def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, date
     if starting:
         return StageState.STARTING, f"its lag is unknown until {', '.join(starting)} is probed", None
     upstream = flowing(reading.upstream)
-    blind = [s for s in upstream if s.progress_time is None]
-    all_blind = len(blind) == len(upstream)
-    if all_blind and all(s.state is StageState.IDLE for s in blind):
+    unknown = [s for s in upstream if s.progress_time is None]
+    all_unknown = len(unknown) == len(upstream)
+    if all_unknown and all(s.state is StageState.IDLE for s in unknown):
         return StageState.IDLE, "its input is empty, and no new records arrive", None
-    if all_blind and all(rules.stage(s.kind).run_start_is_progress and s.state in PENDING_INPUT for s in blind):
+    if all_unknown and all(rules.stage(s.kind).run_start_is_progress and s.state in PENDING_INPUT for s in unknown):
         return StageState.CAUGHT_UP, "it has all output of the first upstream run so far", None
-    names = ", ".join(s.name for s in blind)
+    names = ", ".join(s.name for s in unknown)
     return StageState.UNKNOWN, f"its lag is unknown, because the progress of {names} is unknown", None
 
 
@@ -146,7 +146,7 @@ def _why_unknown(stage: StageSettings, observation: Observation, rules: Rules) -
 
 
 def _has_passed(upstream: StageHealth) -> bool:
-    """Return whether the stage has any known output; while the first record of all waits, progress is its time."""
+    """Return whether the stage has any known output; while its first record waits, it has progress but no output."""
     observation = upstream.observation
     at_the_beginning = observation is not None and bool(observation.lag_records) and observation.newest_passed is None
     return upstream.progress_time is not None and not at_the_beginning

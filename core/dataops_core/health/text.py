@@ -1,4 +1,4 @@
-"""Durations, counts and times as people read them; the same words on every screen and in every output."""
+"""Format durations, counts, times and states, the same for every screen and output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataops_core.health.model import ComponentHealth, StageHealth, StageState, 
 from dataops_core.times import Moment, RawTime
 
 UNKNOWN = "-"
-"""Shown for an unknown value."""
+"""Text for an unknown value."""
 STATE_GLYPHS = {
     StageState.CAUGHT_UP: "●",
     StageState.IDLE: "○",
@@ -85,7 +85,7 @@ def size(number: float) -> str:
 
 
 def clock(at: Moment, now: datetime) -> str:
-    """Return a time in UTC, with the date unless it is today's: `10:02:11Z`; else the number that is no time."""
+    """Return a time in UTC, with the date unless it is today: `10:02:11Z`; a `RawTime` as its number."""
     if isinstance(at, RawTime):
         return str(at)
     at = at.astimezone(UTC)
@@ -94,7 +94,7 @@ def clock(at: Moment, now: datetime) -> str:
 
 
 def ago(at: Moment | None, now: datetime) -> str:
-    """Return how long ago something was; `never` for `None`, and the number for what is no time."""
+    """Return how long ago a time was; `never` for `None`, and a `RawTime` as its number."""
     if isinstance(at, RawTime):
         return str(at)
     return "never" if at is None else f"{duration(max(0.0, (now - at).total_seconds()))} ago"

@@ -21,9 +21,9 @@ def slope(points: Sequence[tuple[datetime, float]]) -> float | None:
 
 
 def time_left(points: Sequence[tuple[datetime, float]]) -> float | None:
-    """Return the seconds until a value is at zero, if it goes on as it has since its newest peak.
+    """Return the seconds until a value reaches zero at its rate since its newest peak.
 
-    `None` where it has not fallen at least twice since: one fall may be one batch or one run, which gives no rate.
+    `None` if it has not fallen at least twice since: a single fall may be one batch or one run, which gives no rate.
     """
     peak = max(range(len(points)), key=lambda i: (points[i][1], i), default=0)
     falling = points[peak:]

@@ -1,4 +1,4 @@
-"""The verdict on a pipeline: the stage that holds the data back, since when, and the affected stages."""
+"""Evaluate the verdict on a pipeline: the stage that holds the data back, since when, and the affected stages."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def evaluate_verdict(
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict:
-    """Return the verdict on stages by their own states.
+    """Return the verdict on stages with their own states.
 
     Priority: the first stage, upstream first, that has failed or is stuck; the first slow stage; unknown stages; risks
     to the data; the first stage that is behind; a missed objective; due maintenance. A slow stage never hides a failed
-    stage downstream, because it cannot be its cause. If a component explains the stage, the component is the verdict.
-    While something that could change the verdict has not been probed, the pipeline is starting.
+    stage downstream, because it cannot be its cause. If a component is the cause, the verdict blames the component.
+    While a stage or component that could change the verdict has not been probed, the pipeline is starting.
     """
     return (
         _held_back(settings, stages, components, previous, now)
@@ -58,7 +58,7 @@ def _held_back(
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict | None:
-    """Return the verdict on what stops the data; `None` if nothing is known to stop it."""
+    """Return the verdict on the stage or component that stops the data; `None` if none does."""
     because = explained(stages, components)
     to_blame = next((s for s in stages if s.state in CRITICAL), None) or next(
         (s for s in stages if s.state is StageState.SLOW), None
@@ -94,7 +94,7 @@ def _lesser(
     previous: Verdict | None,
     now: datetime,
 ) -> Verdict | None:
-    """Return the verdict on what stops nothing; `None` where there is nothing of the kind."""
+    """Return the verdict on a problem that does not stop the data; `None` if there is none."""
     found = findings(stages, components.known)
     risk = next((f for f in found if f.severity in (Severity.CRITICAL, Severity.WARNING)), None)
     if risk is not None:
@@ -110,7 +110,7 @@ def _lesser(
 
 
 def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentHealth | None:
-    """Return the component that is down and makes the most stages unknown; `None` if there is none."""
+    """Return the unavailable component that makes the most stages unknown; `None` if there is none."""
     stores = {c.name for c in components.known if c.kind == "store" and c.reachable is False}
     # A catalog reports a table's progress even while the table's files are unavailable.
     unknown = [s for s in stages if s.state is StageState.UNKNOWN or stores.intersection(needs_of(s))]
@@ -120,18 +120,18 @@ def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentH
 
 
 def _may_change(health: StageHealth, stages: tuple[StageHealth, ...], components: Components) -> bool:
-    """Return whether something that is not probed yet could take the blame from a stage."""
+    """Return whether an upstream stage or a component that is not probed yet could be the cause."""
     upstream = any(s.state is StageState.STARTING for s in stages if health.name in downstream(stages, s.name))
     return upstream or bool(components.pending.intersection(relies_on(health, stages)))
 
 
 def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Finding | None:
-    """Return the finding that says why a stage has failed or lags; `None` where none does."""
+    """Return the finding that is the cause of a failed or lagging stage; `None` if there is none."""
     if health.state is StageState.FAILED:
         return next((f for f in health.findings if f.sentence == health.reason), None)
     if health.state not in LAGGING:
         return None
-    # A component that does not do its work is the verdict in place of the stage, unless the stage was stuck before.
+    # An unhealthy component is blamed in place of the stage, unless the stage was stuck before.
     found = [f for f in findings((health,), components) if f.subject == health.name or not _is_critical(f)]
     return next((f for f in found if f.explains), None)
 
@@ -216,9 +216,9 @@ def _unknown(
     first = unknown[0]
     failure = failure_of(first.error_kind)
     check_id = f"{first.name}/{failure.name}"
-    # What is not there yet may only have to be started.
-    there = first.error_kind != NotFound.kind
-    command = None if there else next(s.remedy for s in settings.stages if s.name == first.name)
+    # A missing object may only have to be started.
+    exists = first.error_kind != NotFound.kind
+    command = None if exists else next(s.remedy for s in settings.stages if s.name == first.name)
     text = first.remedy or failure.remedy.format(name=first.component, target=first.component)
     return Verdict(
         status=Status.UNKNOWN,
@@ -234,7 +234,7 @@ def _unknown(
 def _too_old(
     settings: PipelineSettings, stages: tuple[StageHealth, ...], previous: Verdict | None, now: datetime
 ) -> Verdict | None:
-    """Return the verdict on a data age above the objective; `None` if it is not above."""
+    """Return the verdict on a data age above the objective; `None` if the objective is met or unknown."""
     path = slowest_path(stages)
     age = path[-1].data_age if path else None
     if settings.objective is None or age is None or age <= settings.objective or path[0].state is StageState.IDLE:

@@ -1,1 +1,1 @@
-"""What a check is, what can be wrong with every component, and how a probe fails."""
+"""The type of a check, checks of every component, and kinds of probe failures."""

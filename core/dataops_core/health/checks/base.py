@@ -1,4 +1,4 @@
-"""What a check is: one thing that can be wrong, how it is seen, and what to do."""
+"""The type of a check: one possible problem, how to detect it, and its remedy."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ D_co = TypeVar("D_co", bound=Details, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class CheckInput(Generic[D_co]):
-    """What a check goes by.
+    """The input of a check.
 
     Attributes:
         subject: Name of the stage or component.
-        details: What the kind adds to the newest observation.
+        details: Details of the newest observation.
         observation: The newest observation.
-        previous: The one before; `None` for the first one.
-        upstream: Health of what the stage reads; nothing for a component.
-        previous_findings: Findings of the evaluation before.
-        now: The time.
+        previous: The previous observation; `None` for the first one.
+        upstream: Health of the stage's inputs; empty for a component.
+        previous_findings: Findings of the previous evaluation.
+        now: The time of the evaluation.
     """
 
     subject: str
@@ -39,15 +39,15 @@ class CheckInput(Generic[D_co]):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """That something is wrong.
+    """A problem that a check found.
 
     Attributes:
-        sentence: What, without the subject, with numbers.
+        sentence: The problem, without the subject, with numbers.
         evidence: Further numbers and times, one line each.
-        since: Since when, where the system reports it; else since it was found first.
-        command: The exact shell command of the remedy, where there is one.
-        dag_id: The DAG to trigger, where that is the remedy.
-        remedy: What to do, where more can be said than the check's own sentence.
+        since: Start of the problem, if the system reports it; else it starts when it is first found.
+        command: The exact shell command of the remedy, if there is one.
+        dag_id: The DAG to trigger, if that is the remedy.
+        remedy: A more specific remedy than the check's own sentence.
     """
 
     sentence: str
@@ -60,16 +60,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that can be wrong.
+    """A check for one possible problem.
 
     Attributes:
         name: Second half of the check id; never changes.
-        severity: What a finding does to the verdict.
-        meaning: What is wrong, in one sentence for the docs.
-        remedy: What to do, in one sentence.
-        find: Return the problem, given the settings of the stage, or the thresholds of the context for a component,
-            and the input; `None` where there is none.
-        explains: Whether it is why a stage is stuck, slow or behind, or a view of Trino has failed, where it is.
+        meaning: The problem, in one sentence for the docs.
+        remedy: The fix, in one sentence.
+        find: Returns the problem, by the settings of the stage (for a component, the thresholds of the context) and the
+            input; `None` if there is none.
+        explains: Whether the problem can be the cause of a stuck, slow, lagging or failed stage.
     """
 
     name: str
@@ -83,20 +82,20 @@ class Check:
 def findings(
     checks: Iterable[Check], details: type[Details], settings: object, given: CheckInput[Details]
 ) -> tuple[Finding, ...]:
-    """Return what the checks of a stage or component find, the worst first.
+    """Return the findings of the checks of a stage or component, the most severe first.
 
     Args:
         checks: The checks of its kind.
-        details: What that kind adds to an observation; there are no findings on one with other details.
+        details: Type of the details of its kind; an observation with other details has no findings.
         settings: The stage's settings, or the context's thresholds for a component.
-        given: What they go by.
+        given: The input of the checks.
     """
     if not isinstance(given.details, details):
         return ()
     found = []
     for check in checks:
-        wrong = check.find(settings, given)
-        if wrong is None:
+        problem = check.find(settings, given)
+        if problem is None:
             continue
         before = next((f for f in given.previous_findings if f.check == check.name), None)
         found.append(
@@ -104,18 +103,18 @@ def findings(
                 check=check.name,
                 subject=given.subject,
                 severity=check.severity,
-                sentence=wrong.sentence,
-                since=wrong.since or (before.since if before else given.now),
-                evidence=wrong.evidence,
-                remedy=Remedy(wrong.remedy or check.remedy, wrong.command, wrong.dag_id),
+                sentence=problem.sentence,
+                since=problem.since or (before.since if before else given.now),
+                evidence=problem.evidence,
+                remedy=Remedy(problem.remedy or check.remedy, problem.command, problem.dag_id),
                 explains=check.explains,
             )
         )
-    rank = list(Severity)
-    return tuple(sorted(found, key=lambda f: rank.index(f.severity)))
+    severities = list(Severity)
+    return tuple(sorted(found, key=lambda f: severities.index(f.severity)))
 
 
-def numbered(count: float, what: str) -> str:
-    """Return a count with its noun: `1 partition`, `1,200 data files`; nouns end in -s or -y."""
-    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{count:,.0f} {what if count == 1 else plural}"
+def numbered(count: float, noun: str) -> str:
+    """Return a count with its noun, in the plural unless it is one: `1 partition`, `1,200 data files`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,.0f} {noun if count == 1 else plural}"

@@ -13,9 +13,9 @@ def _ending(_: object, given: CheckInput[ComponentDetails]) -> Problem | None:
     if ends is None or due is None or given.now < due:
         return None
     left = (ends - given.now).total_seconds()
-    what = given.details.credential or "a credential"
-    how = f"expires in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
-    return Problem(f"{what} {how}", evidence=(f"it is valid until {clock(ends, given.now)}",), since=due)
+    name = given.details.credential or "a credential"
+    expiry = f"expires in {duration(left)}" if left > 0 else f"expired {duration(-left)} ago"
+    return Problem(f"{name} {expiry}", evidence=(f"it is valid until {clock(ends, given.now)}",), since=due)
 
 
 CHECKS = (

@@ -13,8 +13,8 @@ class Failure:
         kind: `error_kind` of the probe's result.
         name: Second half of the check id; never changes.
         predicate: Follows the component's name in a sentence.
-        meaning: In one sentence for the docs.
-        remedy: What to do; `{name}` and `{target}` are those of the component.
+        meaning: One sentence for the docs.
+        remedy: The fix; `{name}` and `{target}` are those of the component.
     """
 
     kind: str | None
