@@ -140,7 +140,7 @@ def test_records_are_decoded_by_the_registry_that_the_cluster_names(
     said(config, capsys, "kafka", "peek", "t", "--component", "edge", code=3)
     assert cli.main(["--config", str(config), "kafka", "peek", "t", "--component", "core"]) == 3
     assert seen == [("edge", "avro"), ("core", None)]
-    assert "the context has several schema registries (avro, other). Set schema_registry of core." in capsys.readouterr().err
+    assert "several schema registries (avro, other). Set schema_registry of core." in capsys.readouterr().err
     wrong = said(config, capsys, "--context", "wrong", "kafka", "peek", "t", code=2)
     assert 'kafka kafka: there is no schema registry "avrro"' in wrong
 
