@@ -251,9 +251,8 @@ def test_verify_says_what_was_checked(path: Path, tmp_path: Path, capsys: Captur
     config.write_text('audit = { hmac_key = "k" }\n[contexts.c]\nkafka = { bootstrap_servers = "k:1" }\n')
     written(AuditSettings(hmac_key="k"))
     assert main(["--config", str(config), "audit", "verify"]) == 0
-    assert (
-        "4 lines, the chain is intact; its end matches its head file; signatures are valid from line 1 on"
-        in (capsys.readouterr().out)
+    assert "4 lines, the chain is intact; its end matches its head file; signatures are valid from line 1 on" in (
+        capsys.readouterr().out
     )
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(path.read_bytes())
