@@ -1,7 +1,7 @@
-"""Readers of outside text that bound its size and depth before anything is made of it; they raise `Malformed` only.
+"""Parsers of untrusted text with limits for size and depth; they check the limits before they parse.
 
-JSON is read by pydantic's own parser, which counts levels itself and gives up at 200 of them. Python's readers of JSON
-and TOML and ruamel's of YAML call themselves once for each level: their limit is the stack of the caller.
+JSON is parsed by pydantic's parser, which stops at 200 levels. Python's parsers of JSON and TOML, and ruamel's parser
+of YAML, are recursive: without a limit, deep text would exhaust the caller's stack.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 
 DEPTH = 200
-"""Levels of an answer; pydantic's parser allows no more."""
+"""Maximum levels of a response; pydantic's parser allows no more."""
 SIZE = 64 * 2**20
-"""Bytes of an answer."""
+"""Maximum bytes of a response."""
 LINE = 2**20
-"""Bytes of one line of a file of lines (audit, history), and of a file of settings."""
+"""Maximum bytes of one line of the audit file or the history, and of a settings file."""
 ITEMS = 5_000_000
-"""Values in one text: an empty list takes three bytes of text and sixty of memory."""
+"""Maximum values in one text: an empty list takes three bytes of text, but sixty bytes of memory."""
 SETTINGS_DEPTH = 50
-"""Levels of a file that a person writes."""
+"""Maximum levels of a settings file or another file that a person writes."""
 
 T = TypeVar("T")
 
@@ -31,24 +31,24 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
-"""A dotted key of TOML with more than 50 parts: Python's reader takes memory by the square of their number."""
+"""A dotted key of TOML with more than 50 parts: Python's parser needs memory quadratic in their number."""
 _BLOCK = re.compile(r"^(?:[ ]|[-?:][ \t])*", re.MULTILINE)
 
 
 class Malformed(ValueError):
-    """A text is not what it should be, or it is too large or too deep; `str()` is a few words."""
+    """A text is invalid, too large or too deep; `str()` is a predicate such as `is not JSON`."""
 
 
 def loads(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return the value of a JSON text.
 
     Args:
-        text: It, as UTF-8 if it is bytes.
-        depth: Levels that it may have, at the most `DEPTH`.
-        size: Bytes that it may have; characters where it is a str.
+        text: The text; bytes are decoded as UTF-8.
+        depth: Maximum levels, at most `DEPTH`.
+        size: Maximum bytes, or characters of a str.
 
     Raises:
-        Malformed: It is not JSON, or larger or deeper.
+        Malformed: It is not JSON, or exceeds a limit.
     """
     check_json(text, depth=depth, size=size)
     try:
@@ -58,7 +58,7 @@ def loads(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE
 
 
 def check_json(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE) -> None:
-    """Check that a JSON text is not too large or deep for any reader; raises Malformed. Its syntax is not checked."""
+    """Check that a JSON text is not too large or too deep, but not its syntax; raises Malformed."""
     _check_size(text, size)
     content = text.encode(errors="replace") if isinstance(text, str) else bytes(text)
     if content.count(b"[") + content.count(b"{") + content.count(b",") > ITEMS:
@@ -68,30 +68,32 @@ def check_json(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int =
 
 
 def _levels(content: bytes, enough: int) -> int:
-    """Return the levels of a JSON text, in a few passes of C; of text that is not JSON at least those a reader enters.
+    """Return the number of levels of a JSON text; for invalid JSON, at least as many as a parser would enter.
+
+    Each pass over the text is a method of `bytes`, which is fast.
 
     Args:
         content: The text.
-        enough: Levels beyond which they are not counted further.
+        enough: Number of levels at which counting stops.
     """
     if content.count(b"[") + content.count(b"{") <= enough:
         return 0
     if b"\\" in content:
-        content = content.replace(rb"\\", b"").replace(rb"\"", b"")  # escapes, so that each quote is one of a string
-    marks = content.translate(_ONE_KIND, _NO_MARKS).replace(b'""', b"")  # texts without brackets
+        content = content.replace(rb"\\", b"").replace(rb"\"", b"")  # so that each quote delimits a string
+    marks = content.translate(_ONE_KIND, _NO_MARKS).replace(b'""', b"")  # remove strings without brackets
     left = b"".join(marks.split(b'"')[::2])
     for level in range(enough + 1):
         if not left:
             return level
         inner = left.replace(b"[]", b"")
-        if inner == left:  # brackets that are not closed
+        if inner == left:  # unclosed brackets
             return level + left.count(b"[")
         left = inner
     return enough + 1
 
 
 def load_object(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE) -> dict[str, Any]:
-    """Return the JSON object of a text; raises Malformed, also where it is another value."""
+    """Return the JSON object of a text; raises Malformed, also if it is another value."""
     value = loads(text, depth=depth, size=size)
     if not isinstance(value, dict):
         raise Malformed("is not a JSON object")
@@ -99,7 +101,7 @@ def load_object(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int 
 
 
 def load_toml(text: str, *, depth: int = SETTINGS_DEPTH, size: int = LINE) -> dict[str, Any]:
-    """Return the tables of a TOML text; raises tomllib.TOMLDecodeError, or Malformed where it is too large or deep."""
+    """Return the tables of a TOML text; raises tomllib.TOMLDecodeError, or Malformed if it is too large or deep."""
     _check_size(text, size)
     if _opened_at_most(text) > depth or _LONG_KEY.search(text):
         raise Malformed(f"is nested deeper than {depth} levels")
@@ -107,13 +109,13 @@ def load_toml(text: str, *, depth: int = SETTINGS_DEPTH, size: int = LINE) -> di
 
 
 def load_yaml(text: str, load: Callable[[str], T], *, depth: int = SETTINGS_DEPTH, size: int = LINE) -> T:
-    """Return what a reader of YAML makes of a text; raises Malformed where it is too large or deep, or its own errors.
+    """Return the value of a YAML text; raises Malformed if it is too large or deep, or an error of the parser.
 
     Args:
-        text: It.
-        load: The reader.
-        depth: Levels that it may have.
-        size: Characters that it may have.
+        text: The text.
+        load: The parser.
+        depth: Maximum levels.
+        size: Maximum characters.
     """
     _check_size(text, size)
     indented = max((len(found[0]) for found in _BLOCK.finditer(text)), default=0)
@@ -123,7 +125,7 @@ def load_yaml(text: str, load: Callable[[str], T], *, depth: int = SETTINGS_DEPT
 
 
 def read_text(path: Path, size: int = SIZE) -> str:
-    """Return the text of a file; raises OSError, UnicodeDecodeError, or Malformed where it is larger."""
+    """Return the text of a file; raises OSError, UnicodeDecodeError, or Malformed if it is too large."""
     with path.open("rb") as file:
         content = file.read(size + 1)
     _check_size(content, size)
@@ -131,7 +133,7 @@ def read_text(path: Path, size: int = SIZE) -> str:
 
 
 def _opened_at_most(text: str) -> int:
-    """Return how many brackets are open at once at the most; those within texts count, too."""
+    """Return the maximum number of brackets that are open at once, including brackets in strings."""
     opened = most = 0
     for found in re.finditer(r"[\[\]{}]", text):
         if found[0] in "[{":

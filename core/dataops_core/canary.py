@@ -1,4 +1,4 @@
-"""The canary: a marked record goes through a pipeline, and each hop is timed until the last one has seen it."""
+"""The canary: send a test record through a pipeline, and measure when it arrives at each hop."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.client import TrinoClient
 
 POLL = 0.5
-"""Seconds between two polls of a hop: a value may be too high by this plus one response time."""
+"""Seconds between two polls of a hop: a measured time may be too high by this plus one response time."""
 GRACE = 10.0
-"""Seconds that a hop is looked at on after the last one has seen the canary, before it counts as skipped."""
+"""Seconds to poll the other hops after the canary arrived at the last one, before they count as skipped."""
 TRINO_SECONDS = 20.0
-"""How long one answer of Trino may take."""
+"""Timeout of a query in Trino."""
 SCHEMA_VERSION = 1
-"""Version of the JSON form; raised when a field changes its meaning or goes away."""
+"""Version of the JSON; increased when a field changes its meaning or is removed."""
 
 
 class Outcome(StrEnum):
-    """What became of the canary at one hop."""
+    """The result of a canary at one hop."""
 
     SEEN = "seen"
     LATE = "late"
-    """Seen, after longer than it may take."""
+    """Arrived later than `late_after`."""
     SKIPPED = "skipped"
-    """Not seen, although a hop further down has seen it."""
+    """Not arrived, although it arrived at a hop further downstream."""
     MISSING = "missing"
-    """Not seen within the time."""
+    """Not arrived before the timeout."""
     UNKNOWN = "unknown"
-    """Unknown: the component of the hop does not respond."""
+    """Unknown, because the component of the hop does not respond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A marked record.
+    """A test record.
 
     Attributes:
-        id: What it is known by; begins with the mark.
-        fields: What stands for what in the conditions by which it is looked for.
+        id: Unique id; begins with the mark.
+        fields: Values of `$id` and `$now` in the conditions that detect it.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Canary:
 
     @classmethod
     def make(cls, settings: CanarySettings, now: datetime) -> Canary:
-        """Return one that has never been before."""
+        """Return a canary with a new id."""
         canary_id = settings.mark + uuid.uuid4().hex[:12]
         at = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fields = {"id": canary_id, "now": at}
@@ -73,16 +73,15 @@ class Canary:
 
 
 IsPresent = Callable[["Sent"], bool]
-"""Return whether the sent record is there; raises ClientError."""
+"""Returns whether the sent record has arrived; raises ClientError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Where to look for a canary.
+    """A hop at which to detect a canary.
 
     Attributes:
-        is_present: Returns whether it is there.
-        late_after: Seconds from the hop before from which on it is late; `None` for never.
+        late_after: Seconds after the previous hop from which the canary is late; `None` for never.
     """
 
     name: str
@@ -92,12 +91,12 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class HopResult:
-    """How a canary passed one hop.
+    """The result of a canary at one hop.
 
     Attributes:
-        after: Seconds from when the topic had it until it was seen here; `None` if it was not.
-        took: Seconds of these since the hops before had seen it; for the topic, how long it took to send it.
-        error: Why it is unknown.
+        after: Seconds from its arrival in the topic to its arrival at this hop; `None` if it did not arrive.
+        took: Seconds since its arrival at the previous hops; for the topic, the duration of sending.
+        error: Why the outcome is unknown.
     """
 
     hop: str
@@ -109,12 +108,11 @@ class HopResult:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """How a canary passed a pipeline.
+    """The results of a canary in a pipeline.
 
     Attributes:
-        id: What it is known by.
-        sent_at: When it was sent.
-        passages: The topic first, then each hop.
+        id: Id of the canary.
+        passages: The result of the topic first, then that of each hop.
     """
 
     pipeline: str
@@ -127,7 +125,7 @@ class Journey:
 
 
 def hops_of(pipeline: PipelineSettings, settings: CanarySettings, canary: Canary, clients: Clients) -> list[Hop]:
-    """Return where to look for a canary; raises ConfigError where a component is not configured."""
+    """Return the hops of a canary; raises ConfigError if a component is not configured."""
     stages = {stage.name: stage for stage in pipeline.stages}
     return [_hop(hop, stages.get(hop.stage or ""), canary, clients) for hop in settings.hops]
 
@@ -138,7 +136,7 @@ def _hop(hop: CanaryHop, stage: StageSettings | None, canary: Canary, clients: C
         statement = f"SELECT 1 FROM {hop.relation} WHERE {where} LIMIT 1"
         return Hop(hop.name, _in_relation(clients.need("trino", hop.on), statement), hop.late_after)
     kind = clients.registry.stage_kind(stage.kind)
-    prepare(kind)  # before the record is sent, and in no hop's time
+    prepare(kind)  # import before the record is sent, so that no hop's time includes it
     if kind is None or kind.find_canary is None:
         raise ConfigError(f"a canary cannot be detected in {hop.name}")
     return Hop(hop.name, kind.find_canary(stage, clients, where), hop.late_after or stage.lag_ok)
@@ -156,32 +154,32 @@ def follow(
     on_arrival: Callable[[str, float], None] = lambda _hop, _after: None,
     grace: float = GRACE,
 ) -> tuple[HopResult, ...]:
-    """Look for a canary at all hops at once, until the last one has seen it.
+    """Poll all hops in parallel until the canary arrives at the last one, and return the results.
 
     A hop that does not respond does not delay the others.
 
     Args:
-        hops: Where to look, upstream first.
-        sent: Where the record is.
-        sending: Seconds that it took to send it.
-        timeout: Seconds after which nothing is looked for any more.
-        on_arrival: Called with a hop and its seconds, in the order in which they see it.
-        grace: Seconds that the others are looked at on after the last hop has seen it.
+        hops: The hops, upstream first.
+        sent: Topic, partition and offset of the record.
+        sending: Seconds that sending took.
+        timeout: Seconds after which polling stops.
+        on_arrival: Called with the name of a hop and its seconds, in the order of arrival.
+        grace: Seconds to poll the other hops after the arrival at the last hop.
 
     Returns:
-        The passage of the topic, and that of each hop.
+        The result of the topic, and that of each hop.
     """
     began = time.monotonic()
-    passages = [HopResult(sent.topic, Outcome.SEEN, 0.0, sending)]
+    results = [HopResult(sent.topic, Outcome.SEEN, 0.0, sending)]
     stop = Event()
     watches = [_Watch(hop, sent, began, stop) for hop in hops]
-    waited_for = list(watches)
+    pending = list(watches)
     end = began + timeout
     try:
-        while waited_for and time.monotonic() < end:
+        while pending and time.monotonic() < end:
             stop.wait(0.05)
-            for watch in [watch for watch in waited_for if watch.after is not None]:
-                waited_for.remove(watch)
+            for watch in [watch for watch in pending if watch.after is not None]:
+                pending.remove(watch)
                 on_arrival(watch.hop.name, watch.after or 0.0)
             last = watches[-1].after
             if last is not None:
@@ -190,12 +188,12 @@ def follow(
         stop.set()
     for index, watch in enumerate(watches):
         further = any(later.after is not None for later in watches[index + 1 :])
-        passages.append(_result(watch, max(p.after or 0.0 for p in passages), further=further))
-    return tuple(passages)
+        results.append(_result(watch, max(result.after or 0.0 for result in results), further=further))
+    return tuple(results)
 
 
 class _Watch:
-    """Looks at one hop again and again, in a thread of its own."""
+    """Polls one hop in a thread."""
 
     def __init__(self, hop: Hop, sent: Sent, began: float, stop: Event) -> None:
         self.hop = hop

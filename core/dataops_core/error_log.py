@@ -1,4 +1,4 @@
-"""The log of internal errors: what no typed error describes goes to a file with its traceback, never to the screen."""
+"""The log of internal errors: write unexpected errors with their tracebacks to a file, never to the screen."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from dataops_core.plain import visible_lines
 from dataops_core.redaction import redacted
 
 INTERNAL_ERROR = 70
-"""Exit code after an internal error: EX_SOFTWARE of sysexits.h."""
+"""Exit code after an internal error: EX_SOFTWARE in sysexits.h."""
 MAX_BYTES = 1_000_000
 """Size of the log at which it is renamed to `errors.log.1`, in place of the previous one."""
 MAX_ENTRY = 50_000
-"""Characters of one traceback; its end is kept, because the cause stands there."""
+"""Maximum characters of one traceback; its end is kept, because it names the cause."""
 MAX_FRAMES = 60
-"""Innermost frames of one traceback: endless recursion has a thousand."""
+"""Maximum frames of one traceback, innermost first: endless recursion has a thousand."""
 REPEAT_AFTER = 60.0
-"""Seconds after which the same error is logged again: a handler may fail many times a second."""
+"""Seconds until the same error is logged again: a handler may fail many times a second."""
 
 _logged: dict[tuple[str, str], float] = {}
 _lock = threading.Lock()
 
 
 def error_log_path() -> Path:
-    """Return where the log of this user is kept."""
+    """Return the path of this user's error log."""
     return user_state_path("dataops") / "errors.log"
 
 
 def log_error(error: BaseException, where: str) -> str:
     """Append an internal error with its traceback to the log, and return the one line for the user."""
-    place = _place(error)
+    location = _location(error)
     kind = type(error).__name__
-    line = f"internal error in {where} ({kind} at {place})"
+    line = f"internal error in {where} ({kind} at {location})"
     path = error_log_path()
     try:
-        _append(path, (kind, place), where, error)
+        _append(path, (kind, location), where, error)
     except OSError as failure:
         reason = (failure.strerror or "not writable").lower()
         return f"{line}; its traceback cannot be written to {path}: {reason}"
@@ -54,10 +54,10 @@ def log_error(error: BaseException, where: str) -> str:
 
 @contextlib.contextmanager
 def catch_unexpected(show: Callable[[str], object]) -> Iterator[None]:
-    """Send what ends a thread, a finalizer or the program unexpectedly to the log; Python would print a traceback.
+    """Log errors that end a thread, a finalizer or the program, for which Python would print a traceback.
 
     Args:
-        show: Shows the line of an error.
+        show: Shows the one line for the user.
     """
 
     def thread_failed(failed: threading.ExceptHookArgs) -> None:
@@ -102,13 +102,13 @@ def _append(path: Path, key: tuple[str, str], where: str, error: BaseException) 
 def _traceback(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
-    except Exception as second:  # noqa: BLE001 - an error whose text cannot be made, e.g. a failing __str__
+    except Exception as second:  # noqa: BLE001 - an error without a text, e.g. with a failing __str__
         text = f"{type(error).__name__}, whose traceback cannot be written: {type(second).__name__}\n"
     return visible_lines(redacted(text[-MAX_ENTRY:], strict=True))
 
 
-def _place(error: BaseException) -> str:
-    """Return where an error was raised, preferably in code of this product: `systems/trino/client.py:312`."""
+def _location(error: BaseException) -> str:
+    """Return the file and line of an error, if possible in our code: `dataops_core/systems/trino/client.py:312`."""
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [found for found in frames if "/dataops_" in found[0]] or frames
     if not own:

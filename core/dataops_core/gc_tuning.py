@@ -6,15 +6,16 @@ import gc
 import time
 
 PROBE_THRESHOLDS = (50_000, 10, 20)
-"""In place of Python's (700, 10, 10). A probe run of a large cluster creates some hundred thousand objects that all
-live until it ends. With Python's thresholds, half of its CPU time went to the GC."""
+"""Thresholds for probes; Python's are (700, 10, 10). A probe run of a large cluster creates hundreds of thousands of
+objects that live until it ends. With Python's thresholds, the GC took half of its CPU time."""
 CONSOLE_THRESHOLDS = (5_000, 5, 1_000)
-"""In place of Python's (700, 10, 10). A full collection stops the console: for 0.3 to 0.5 s with 10,000 partitions on
-the screen, every 3 s. With these, one starts by itself only if keys are pressed for minutes without a pause."""
+"""Thresholds for the console; Python's are (700, 10, 10). A full collection stops the console: with 10,000 partitions
+on the screen, for 0.3 to 0.5 s every 3 s. With these thresholds, a full collection starts by itself only if the user
+presses keys for minutes without a pause."""
 WORTHWHILE = 20
-"""Collections of the middle generation after which a full one is worth its time."""
+"""Collections of the middle generation after which a full collection is worth its time."""
 IDLE_SECONDS = 2.0
-"""Seconds without a key press after which the user is taken to be reading."""
+"""Seconds without a key press after which the user counts as idle."""
 
 
 def tune_for_probes() -> None:

@@ -1,7 +1,7 @@
-"""JSON documents as their own text: digits, escapes, order and repeated names stay as they were sent.
+"""Format JSON documents from their own text: digits, escapes, order and repeated names stay unchanged.
 
-A reader of JSON rounds `12345678901234567.89`, makes `1.1` of `1.10` and the infinity of `1e400`. So a document is only
-checked by one, and written from its own tokens. None of this calls itself for each level.
+A JSON parser rounds `12345678901234567.89`, turns `1.10` into `1.1` and `1e400` into infinity. So a parser only checks
+a document, and the output is written from the document's tokens. No function is recursive per level.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPENING, _CLOSING = "[{", "]}"
 
 
 class JsonText(str):
-    """A JSON document as its own text, which outputs of JSON take in as it is."""
+    """A JSON document as text, which JSON output contains unchanged."""
 
     __slots__ = ()
 
@@ -30,13 +30,13 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def parsed(text: str) -> object:
-    """Return the value of a JSON document, with numbers as their own text; raises ValueError ."""
+    """Return the value of a JSON document, with numbers as text; raises ValueError."""
     check_json(text)
     return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
 
 
 def one_line(text: str) -> str:
-    """Return a JSON document in one line; one that has no line end or tab stays exactly as it is."""
+    """Return a JSON document in one line; a document without a line end or tab stays unchanged."""
     return spaced(text) if _LINE_ENDS.search(text) else text
 
 
@@ -51,7 +51,7 @@ def indented(text: str, indent: int = 2, level: int = 0) -> str:
     Args:
         text: The document.
         indent: Spaces for each level.
-        level: The level that the document itself stands at.
+        level: The level of the document itself.
     """
     parts: list[str] = []
     before = ""
@@ -72,7 +72,7 @@ def indented(text: str, indent: int = 2, level: int = 0) -> str:
 
 
 def readable(text: str) -> str:
-    r"""Return a JSON document for people: escapes of printable characters, such as `\u00e9`, are those characters."""
+    r"""Return a JSON document for people, with printable characters instead of their escapes, such as `\u00e9`."""
     return _ESCAPE.sub(_character, text) if "\\u" in text else text
 
 
@@ -83,12 +83,12 @@ def _character(found: re.Match[str]) -> str:
 
 
 def dumps(value: object, indent: int | None = None, level: int = 0) -> str:
-    """Return a value of `dataops_core.values.plain` as JSON; a `JsonText` in it stays its own text.
+    """Return a value of `dataops_core.values.plain` as JSON; a `JsonText` in it stays unchanged.
 
     Args:
-        value: It.
-        indent: Spaces for each level; one line without it.
-        level: The level that it stands at.
+        value: The value.
+        indent: Spaces for each level; `None` for one line.
+        level: The level of the value itself.
     """
     if isinstance(value, JsonText):
         return one_line(value) if indent is None else indented(value, indent, level)
@@ -108,7 +108,7 @@ def dumps(value: object, indent: int | None = None, level: int = 0) -> str:
 
 
 def _holds_text(value: dict[str, object] | list[object]) -> bool:
-    """Return whether a JSON text stands anywhere in a value."""
+    """Return whether a value contains a `JsonText`."""
     level: list[object] = [value]
     while level:
         inner: list[object] = []
@@ -126,10 +126,10 @@ def _holds_text(value: dict[str, object] | list[object]) -> bool:
 def _plain(value: object, indent: int | None, level: int) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     if indent is not None and level and "\n" in text:
-        text = text.replace("\n", "\n" + " " * (indent * level))  # line ends within texts are escaped
+        text = text.replace("\n", "\n" + " " * (indent * level))  # line ends in strings are escaped
     return escape_halves(text)
 
 
 def escape_halves(text: str) -> str:
-    """Return JSON in which halves of surrogate pairs are escapes: UTF-8 cannot hold them."""
+    """Return JSON with lone surrogates escaped, because UTF-8 cannot encode them."""
     return text if text.isprintable() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

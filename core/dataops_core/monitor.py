@@ -1,4 +1,4 @@
-"""The monitor: runs all probes beside each other, and folds what they see into health snapshots."""
+"""The monitor: run all probes in parallel, and evaluate their results as health snapshots."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Probe:
     """One probe.
 
     Attributes:
-        template: What all its results have in common.
-        ask: Asks; raises DataopsError.
-        every: Seconds between two runs; what has failed is asked again with each refresh.
-        kind: What is probed; `None` where no system offers it.
+        template: The fields that all its results share.
+        ask: Runs the probe; raises DataopsError.
+        every: Seconds between two runs. After a failure, the probe runs at every refresh.
+        kind: Kind of the stage or component; `None` if no system offers it.
     """
 
     template: ProbeResult
@@ -42,7 +42,7 @@ class Probe:
 
 
 class _Runner:
-    """Runs one probe, one at a time: a hung one keeps its thread and is not started again until it has ended."""
+    """Runs one probe, never twice at the same time: while a run hangs, no other run is started."""
 
     def __init__(self, probe: Probe, deadline: float) -> None:
         self.probe = probe
@@ -56,7 +56,7 @@ class _Runner:
     def start_if_due(self, *, now: bool = False) -> None:
         try:
             prepare(self.probe.kind)
-        except Exception as error:  # noqa: BLE001 - an SDK that is broken must not end the other probes
+        except Exception as error:  # noqa: BLE001 - a broken SDK must not stop the other probes
             with self._lock:
                 self._result = replace(self.probe.template, started_at=datetime.now(UTC), error=_bug(error))
             return
@@ -83,7 +83,7 @@ class _Runner:
             result = replace(result, error=error.message, error_kind=error.kind, remedy=error.remedy)
         except DataopsError as error:
             result = replace(result, error=str(error))
-        except Exception as error:  # noqa: BLE001 - a probe with a bug must not end the others
+        except Exception as error:  # noqa: BLE001 - a bug in one probe must not stop the others
             result = replace(result, error=_bug(error))
         with self._lock:
             self._result = replace(result, duration=time.monotonic() - began)
@@ -91,12 +91,12 @@ class _Runner:
 
     @property
     def settled(self) -> bool:
-        """Whether there is something to report of the newest run: a result, or that its deadline has passed."""
+        """Whether the newest run has a result or has exceeded its deadline."""
         with self._lock:
             return self._began is None or time.monotonic() - self._began >= self._deadline
 
     def report(self) -> ProbeResult | None:
-        """Return the newest result, or that there has been no response within the deadline."""
+        """Return the newest result; a timeout if the current run has exceeded its deadline."""
         with self._lock:
             if self._began is None or self._began_at is None:
                 return self._result
@@ -117,11 +117,11 @@ def _bug(error: Exception) -> str:
 
 
 class Monitor:
-    """Watches the pipelines of one context.
+    """Monitors the pipelines of one context.
 
     Args:
         settings: The settings.
-        context: Name of the context; the default one where not given.
+        context: Name of the context; the default context if `None`.
 
     Raises:
         ConfigError: There is no such context.
@@ -144,17 +144,17 @@ class Monitor:
 
     @property
     def complete(self) -> bool:
-        """Whether each probe has had its say: a result, or that there was no response within the deadline."""
+        """Whether each probe has a result or has exceeded its deadline."""
         return all(runner.report() is not None for runner in self._runners)
 
     def once(self, within: float | None = None, *, due_only: bool = False) -> HealthSnapshot:
-        """Run all probes once and return the snapshot; it waits no longer than the deadline of a probe.
+        """Run all probes once and return the snapshot, at the latest after the timeout of a probe.
 
-        At the first refresh it also imports what the probes ask with, some tenths of a second.
+        The first call also imports the clients of the probes, which takes some tenths of a second.
 
         Args:
-            within: Seconds to wait where that is less; what has not answered by then is as it was before.
-            due_only: Leave out probes that are not due yet, as their stages' `every` says.
+            within: Shorter timeout in seconds; probes without a response by then keep their previous result.
+            due_only: Skip probes that are not due yet by their interval.
         """
         self._start_due(now=not due_only)
         longest = self._deadline + 0.2
@@ -164,10 +164,10 @@ class Monitor:
         return self._evaluate()
 
     def start(self, on_snapshot: OnSnapshot) -> None:
-        """Watch in the background.
+        """Start monitoring in the background.
 
         Args:
-            on_snapshot: Called in the monitor's own thread with each new snapshot.
+            on_snapshot: Called in the monitor's thread with each new snapshot.
         """
         if self._thread is not None:
             raise RuntimeError("the monitor is already running")
@@ -175,11 +175,11 @@ class Monitor:
         self._thread.start()
 
     def refresh(self) -> None:
-        """Look again now, instead of at the next round."""
+        """Refresh now, without waiting for the next refresh."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Stop watching; hung probes are left to end by themselves."""
+        """Stop monitoring, without waiting for hung probes."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -189,14 +189,14 @@ class Monitor:
         forced = False
         while not self._stop.is_set():
             self._start_due(now=forced)
-            # What answers at once is shown at once; what is slow is in a later snapshot.
+            # Fast probes are shown at once; slow ones follow in a later snapshot.
             settle = time.monotonic() + min(1.0, self._refresh / 2)
             while time.monotonic() < settle and not all(runner.settled for runner in self._runners):
                 if self._stop.wait(0.02):
                     return
             try:
                 snapshot = self._evaluate()
-            except Exception as error:  # noqa: BLE001 - what cannot be concluded now must not end the watching
+            except Exception as error:  # noqa: BLE001 - a failed evaluation must not stop the monitoring
                 log.error("evaluation failed: %s: %s", type(error).__name__, error)  # noqa: TRY400
             else:
                 on_snapshot(snapshot)
@@ -204,7 +204,7 @@ class Monitor:
             self._wake.clear()
 
     def _start_due(self, *, now: bool) -> None:
-        # What can ask at once has been asked by the time that the SDKs of the others are there.
+        # Probes without imports run first, while the SDKs of the others are imported.
         for runner in sorted(self._runners, key=_import_turn):
             if self._stop.is_set():
                 return

@@ -1,6 +1,6 @@
-"""Regular expressions that a user types, matched in linear time by RE2, which comes with PyArrow.
+"""Match regular expressions that a user types, in linear time with RE2, which is part of PyArrow.
 
-Python's `re` backtracks: `(a+)+$` takes minutes on thirty letters, and holds up everything meanwhile.
+Python's `re` backtracks: `(a+)+$` takes minutes on thirty letters and blocks the program.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataops_core.errors import DataopsError
 
 WITHIN = 1.0
-"""Seconds after which a pattern is too slow for the texts."""
+"""Maximum seconds of a search."""
 _CHUNK = 64 * 1024
 """Characters to search between two checks of the clock."""
 _MAX_SIZE = 20_000
-"""Characters of a pattern times its repetitions, which is about what each character of a text may cost."""
+"""Maximum of a pattern's length times its repetitions, which is about the cost for each character of a text."""
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPETITION = re.compile(r"\{(?:\d*,)?(\d+),?\}")
 
 
 class BadPattern(DataopsError):
-    """A text is not a regular expression that can be searched for."""
+    """A text is not a valid regular expression, or it is too expensive."""
 
 
 class Pattern:
     """A regular expression in RE2's syntax: Python's without look-around, back-references and backslash Z.
 
     Raises:
-        BadPattern: It is none, or too large.
+        BadPattern: It is not valid, or too large.
     """
 
     def __init__(self, source: str, *, ignore_case: bool = False) -> None:
@@ -38,7 +38,7 @@ class Pattern:
         self._find = self._word(source) if _SPECIAL.isdisjoint(source) else self._expression(source)
 
     def matches(self, texts: Sequence[str], within: float = WITHIN) -> list[bool]:
-        """Return for each text whether the pattern is found in it; raises BadPattern if that takes too long."""
+        """Return for each text whether the pattern occurs in it; raises BadPattern if the search takes too long."""
         end = time.monotonic() + within
         found: list[bool] = []
         for chunk in _chunks(texts):
@@ -54,7 +54,7 @@ class Pattern:
         return lambda texts: [word in text for text in texts]
 
     def _expression(self, source: str) -> Callable[[Sequence[str]], list[bool]]:
-        import pyarrow as pa  # noqa: PLC0415 - takes up to a second, and most filters are words
+        import pyarrow as pa  # noqa: PLC0415 - takes up to a second, and most filters are plain words
         import pyarrow.compute as pc  # noqa: PLC0415 - as above
 
         if len(source) * max(1, sum(int(most[:6]) for most in _REPETITION.findall(source))) > _MAX_SIZE:

@@ -1,8 +1,8 @@
-"""Text from outside as a terminal may show it: control characters are visible, and none of them takes effect.
+"""Make the control characters of untrusted text visible, so that none takes effect in a terminal.
 
-Unprintable characters are all of Unicode's control, format (bidirectional controls among them), surrogate, private-use
-and unassigned characters, and the separators of lines and paragraphs. Spaces of other scripts, and joiners within words
-and emoji, are text.
+Unprintable characters are Unicode's control, format (including bidirectional controls), surrogate, private-use and
+unassigned characters, and line and paragraph separators. Spaces of other scripts, and joiners within words and emoji,
+count as text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "
 """Unicode's one-cell symbols of the C0 controls: ␛ for ESC, ␊ for a line end."""
 _LAYOUT = "\n\t"
 _JOINERS = "\u200c\u200d"
-"""They join letters of Persian and Indic words, and emoji, and are nothing elsewhere."""
+"""Characters that join letters of Persian and Indic words, and emoji; elsewhere they are unprintable."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -27,7 +27,7 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """Return a text of several lines: as `visible`, but line ends and tabs stay."""
+    """Return a text of several lines like `visible`, but with line ends and tabs unchanged."""
     if text.isprintable():
         return text
     return "".join(
@@ -36,14 +36,14 @@ def visible_lines(text: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text; unlike with `splitlines`, no other character than a line end parts them."""
+    """Return the lines of a text; unlike `splitlines`, split only at line ends."""
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def escaped(text: str) -> str:
-    """Return JSON, or another machine format, with JSON's escapes for unprintable characters; line ends and tabs stay.
+    """Return JSON or another machine format with unprintable characters, except line ends and tabs, as JSON's escapes.
 
-    In JSON this is the same value.
+    The value of a JSON document stays the same.
     """
     if text.isprintable():
         return text
@@ -54,7 +54,7 @@ def escaped(text: str) -> str:
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """Return a text that an output of this encoding takes: characters that it has not are JSON's escapes."""
+    """Return a text with characters that an encoding does not have replaced by JSON's escapes."""
     try:
         text.encode(encoding or "utf-8")
     except UnicodeEncodeError:
@@ -63,9 +63,9 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def json_line(value: object) -> str:
-    """Return a value as JSON in one line of printable characters, which every reader of JSON takes.
+    """Return a value as valid JSON in one line of printable characters.
 
-    Half of a surrogate pair, as in an argument that is not UTF-8, is no character in JSON: its escape stands as text.
+    A lone surrogate, as in an argument that is not UTF-8, has no JSON form and becomes the text of its escape.
     """
     text = json.dumps(value, ensure_ascii=False)
     return escaped(_SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text))

@@ -1,4 +1,4 @@
-"""Secrets in addresses and in free text, masked: the one function for errors, logs and the audit file."""
+"""Mask secrets in URLs and in free text, for errors, logs and the audit file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]
 
 
 def redacted(text: str, *, strict: bool = False) -> str:
-    """Return a text with every secret masked that its form gives away.
+    """Return a text with every recognizable secret masked.
 
     Args:
-        text: It.
-        strict: Mask also what follows `password:` outside of quotes, as in a comment. Errors may say `token: missing`.
+        text: The text.
+        strict: Also mask the word after `password:` outside of quotes, as in a comment. Errors may say
+            `token: missing`, so the default does not.
     """
-    # A pattern takes longer by orders of magnitude than the search for a character without which it cannot match.
+    # A search for a required character is faster than the pattern by orders of magnitude.
     if "-----" in text:
         text = _PEM.sub(MASK, text)
     if ":" in text:
@@ -50,7 +51,7 @@ def _masked(found: re.Match[str]) -> str:
 
 
 def _rest(rest: str) -> str:
-    """Return what follows a scheme without user and password, also where these hold `/`, `@`, `?` or `#`."""
+    """Return a URL after its scheme without user and password, even if they contain `/`, `@`, `?` or `#`."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
         end = re.split(r"[?#]", rest, maxsplit=1)[0].rfind("@") if ":" in authority else authority.rfind("@")

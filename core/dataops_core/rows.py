@@ -1,4 +1,4 @@
-"""Rows as text, written as they come: no format holds back more than the first rows."""
+"""Write rows as text in several formats, as they arrive; a table only waits for its first rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dataops_core.plain import visible
 from dataops_core.values import Columns, Rows, as_text, distinct, is_number, plain, shown
 
 SAMPLE = 200
-"""Rows that a table's column widths are taken from; longer values further down stick out."""
+"""Rows from which a table's column widths are computed; later values may be wider."""
 
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20|%")
-"""What a formula begins with, full-width forms among them."""
+"""Characters that begin a formula, including full-width forms."""
 _CUT = frozenset("\t\r\n")
 _BLANK = ' \t\r\n\u00a0\ufeff"'
 
@@ -26,7 +26,7 @@ class Writer(ABC):
     """Writes rows in one format. A statement without columns writes nothing.
 
     Args:
-        write: Takes each piece of text.
+        write: Called with each part of the text.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -37,17 +37,17 @@ class Writer(ABC):
         """Write some rows.
 
         Args:
-            columns: Names and types; the same each time.
+            columns: Names and types; the same at each call.
             rows: At least one row.
         """
 
     @abstractmethod
     def end(self, columns: Columns) -> None:
-        """Write what comes after the last row, and what comes first if there was none."""
+        """Write the end of the output, and also its beginning if there was no row."""
 
 
 def writer(output: str, write: Callable[[str], object]) -> Writer:
-    """Return what writes `table`, `json`, `jsonl`, `csv`, `csv-safe` or `yaml`."""
+    """Return the writer of a format: `table`, `json`, `jsonl`, `csv`, `csv-safe` or `yaml`."""
     writers: dict[str, type[Writer]] = {
         "table": _Table,
         "json": _Json,
@@ -83,11 +83,11 @@ class _JsonLines(Writer):
         self._write("".join(dumps(plain(dict(zip(names, row, strict=True)))) + "\n" for row in rows))
 
     def end(self, columns: Columns) -> None:
-        """Nothing comes after the last line."""
+        """Write nothing: the last line is complete."""
 
 
 class _Yaml(Writer):
-    """A list of mappings; each value is JSON in one line, which YAML has as it is."""
+    """A list of mappings; each value is JSON in one line, which is valid YAML."""
 
     _began = False
 
@@ -104,7 +104,7 @@ class _Yaml(Writer):
 
 
 def _yaml_key(name: str) -> str:
-    # YAML takes some names for something else: `on`, `null`, `1e3`
+    # YAML reads some names as other types: `on`, `null`, `1e3`
     return name if name.isidentifier() and name.isascii() and "_" in name else _yaml(name)
 
 
@@ -112,11 +112,11 @@ def _yaml(value: object) -> str:
     text = readable(spaced(value)) if isinstance(value, JsonText) else dumps(plain(value))
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)  # of pairs and of single characters
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)  # YAML has no surrogate pairs of \u
 
 
 class _Csv(Writer):
-    """RFC 4180 with a header; NULL is empty, what has parts is JSON."""
+    """RFC 4180 with a header; NULL is empty, and arrays, maps and rows are JSON."""
 
     _began = False
 
@@ -138,7 +138,7 @@ class _Csv(Writer):
 
 
 class _SafeCsv(_Csv):
-    """CSV in which no text is a formula of a spreadsheet: it begins with an apostrophe then."""
+    """CSV in which a text that a spreadsheet would run as a formula begins with an apostrophe."""
 
     def _cell(self, value: object) -> str:
         text = as_text(value)

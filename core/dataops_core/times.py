@@ -1,4 +1,4 @@
-"""Timestamps of other systems as times: one conversion, exact, and none that fails."""
+"""Convert timestamps of other systems to times, exactly and without errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PER_SECOND = {"days": 1 / 86_400, "s": 1, "ms": 1_000, "us": 1_000_000}
 
 @dataclass(frozen=True, slots=True)
 class RawTime:
-    """A timestamp outside the calendar, which ends with the year 9999: the number as the system keeps it."""
+    """A timestamp outside of Python's calendar, which ends with the year 9999, as the system's number."""
 
     value: float
     unit: Unit
@@ -25,11 +25,11 @@ class RawTime:
 
 
 Moment: TypeAlias = datetime | RawTime
-"""A time, or the number of a timestamp that is none."""
+"""A time, or a timestamp outside of the calendar."""
 
 
 def moment(value: float, unit: Unit) -> Moment:
-    """Return the time of a timestamp that counts from 1970 on, in UTC."""
+    """Return the time in UTC of a timestamp since 1970; a `RawTime` outside of the calendar."""
     try:
         return EPOCH + timedelta(**{_KEYWORDS[unit]: value})
     except (OverflowError, ValueError):
@@ -40,20 +40,20 @@ _KEYWORDS = {"days": "days", "s": "seconds", "ms": "milliseconds", "us": "micros
 
 
 def known(at: Moment | None) -> datetime | None:
-    """Return a time; `None` for a timestamp outside the calendar."""
+    """Return a time; `None` for a timestamp outside of the calendar."""
     return at if isinstance(at, datetime) else None
 
 
 def seconds(at: Moment) -> float:
-    """Return the seconds since 1970, by which times are sorted."""
+    """Return the seconds since 1970, as a key to sort times."""
     if isinstance(at, datetime):
         return at.timestamp()
     try:
         return at.value / _PER_SECOND[at.unit]
-    except OverflowError:  # an integer that no float holds
+    except OverflowError:  # an integer too large for a float
         return inf if at.value > 0 else -inf
 
 
 def latest(times: Iterable[Moment | None]) -> Moment | None:
-    """Return the latest of times; `None` where there is none."""
+    """Return the latest time; `None` if there is none."""
     return max((at for at in times if at is not None), key=seconds, default=None)

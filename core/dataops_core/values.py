@@ -11,7 +11,7 @@ from typing import Any
 from dataops_core.json_text import JsonText, dumps, one_line, readable
 
 DEEPEST_SHOWN = 100
-"""Levels of a value that are shown as JSON: far below where Python's own reader and writer of it give up."""
+"""Maximum levels of a value that are shown as JSON, far below the limit of Python's JSON parser and writer."""
 
 _CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
@@ -21,7 +21,7 @@ Rows = Sequence[Row]
 
 
 def distinct(columns: Columns) -> list[str]:
-    """Return the columns' names, the later ones of equal names numbered: `n`, `n_2`, so that no value is lost."""
+    """Return unique column names, with a number added to repeated names: `n`, `n_2`."""
     names: list[str] = []
     for name, _ in columns:
         number, candidate = 1, name
@@ -33,7 +33,7 @@ def distinct(columns: Columns) -> list[str]:
 
 
 def plain(value: object) -> object:
-    """Return a value as JSON has it: what JSON has no exact form for is text."""
+    """Return a value as JSON-ready data, as text if JSON has no exact form for it."""
     match value:
         case None | bool() | int() | str():
             found: object = value
@@ -53,22 +53,22 @@ def plain(value: object) -> object:
 
 
 def as_text(value: object) -> str:
-    """Return a value as one text: `true`, ISO times, JSON for what has parts."""
+    """Return a value as one text: `true`, ISO times, JSON for arrays, maps and rows."""
     value = plain(value)
     return value if isinstance(value, str) else dumps(value)
 
 
 def text_of(data: bytes | bytearray) -> str | None:
-    """Return bytes as the text that they are; `None` where they are no text.
+    """Return bytes decoded as text; `None` if they are binary data.
 
-    Text is valid UTF-8 without NUL, of which at the most three in ten characters are control characters: the rule of
-    Perl's `-T`. Line ends, tabs and the ESC of colour codes do not count, but a text of nothing else is none.
+    Text is valid UTF-8 without NUL, with at most 30 % control characters, the rule of Perl's `-T`. Line ends, tabs and
+    the ESC of colour codes do not count as control characters, but nothing else is not text.
     """
     try:
         text = data.decode()
     except UnicodeDecodeError:
         return None
-    if text.isprintable():  # in C: it is asked of each cell that is drawn, and one may hold megabytes
+    if text.isprintable():  # fast: it runs for each cell that is drawn, which may hold megabytes
         return text
     if "\0" in text or (not text.strip("\t\n\r ").strip("\x1b") and "\x1b" in text):
         return None
@@ -76,7 +76,7 @@ def text_of(data: bytes | bytearray) -> str | None:
 
 
 def shown(value: object) -> str:
-    """Return a value as one text for people: bytes that are text as that text, JSON in one line, else `as_text`."""
+    """Return a value as one text for people: bytes decoded if they are text, JSON in one line, else `as_text`."""
     if isinstance(value, bytes | bytearray):
         text = text_of(value)
         return as_text(value) if text is None else text
@@ -99,7 +99,7 @@ def instant(text: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:  # another tool's idea of a stamp is no stamp
+    except ValueError:  # another tool's format
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
@@ -115,5 +115,5 @@ def sum_of(numbers: Iterable[int | None]) -> int | None:
 
 
 def is_number(kind: str) -> bool:
-    """Whether values of a Trino type are numbers."""
+    """Return whether values of a Trino type are numbers."""
     return kind.partition("(")[0] in {"tinyint", "smallint", "integer", "bigint", "real", "double", "decimal"}

@@ -1,4 +1,4 @@
-"""The version of what is installed."""
+"""The installed version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import metadata
 
 
 def version() -> str:
-    """Return the version of the distribution, or `unknown` where its code runs without being installed."""
+    """Return the version of the installed distribution; `unknown` if it is not installed."""
     try:
         return metadata.version("dataops-tui")
     except metadata.PackageNotFoundError:

@@ -309,7 +309,7 @@ def test_a_hop_takes_what_goes_by_after_the_hops_before() -> None:
         ),
         ('"at": "$now"', '"at": "$nwo"', 'canary.value: "$nwo" is unknown; known are $id, $now'),
         ('"at": "$now"', '"at": "$"', 'canary.value: has a "$" without a field name'),
-        ("timeout = 30", 'timeout = 30\nmark = "x y"', "canary.mark: may only hold letters"),
+        ("timeout = 30", 'timeout = 30\nmark = "x y"', "canary.mark: may only contain letters"),
         ("timeout = 30", 'timeout = 30\nkey = "k"', ""),
         ("timeout = 30", "timeout = 30\nfrob = 1", "pipelines.p.canary: unknown key 'frob'"),
     ],

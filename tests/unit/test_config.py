@@ -184,7 +184,7 @@ def test_a_secret_that_cannot_be_read_is_said_without_it(tmp_path: Path) -> None
         resolve_secret("${NOT_SET}")
     with pytest.raises(ConfigError, match="cannot read"):
         resolve_secret(SecretSource(file=str(tmp_path / "missing")))
-    with pytest.raises(ConfigError, match="ended with 3"):
+    with pytest.raises(ConfigError, match="failed with exit code 3"):
         resolve_secret(SecretSource(command=("sh", "-c", "echo hush >&2; exit 3")))
     with pytest.raises(ConfigError, match="returned no secret within"):
         resolve_secret(SecretSource(command=("sleep", "9")), timeout=0.1)

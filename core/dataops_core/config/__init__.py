@@ -1,4 +1,4 @@
-"""Settings: the building blocks, the tree that knows no system, and how a file is found, read and checked."""
+"""The settings: their types, and finding, reading and checking the settings file."""
 
 from dataops_core.config.base import (
     ComponentSettings,

@@ -1,7 +1,7 @@
-"""The building blocks of the settings: sections, secrets, TLS, and what all components and stages have.
+"""Base types of the settings: sections, secrets, TLS, components and stages.
 
-No secret need stand in the file: a secret is a text in which `${VARIABLE}` is replaced, or a table with `file` or
-`command`. It is read again each time that it is needed, so that a rotated one is picked up.
+A secret does not have to be in the file. It is a text in which `${VARIABLE}` is replaced, or a table with `file` or
+`command`. It is read again at each use, so that rotation takes effect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import (
 
 
 def _from_folder(text: str, info: ValidationInfo) -> str:
-    """Let a relative path start at the settings file's folder, which `load_settings` passes as the context."""
+    """Resolve a relative path from the settings file's folder, which `load_settings` passes as the context."""
     if not isinstance(info.context, Path) or "://" in text:
         return text
     return str(info.context / Path(text).expanduser())
@@ -32,9 +32,9 @@ LocalPath = Annotated[str, AfterValidator(_from_folder)]
 
 
 class Section(BaseModel):
-    """A table of the settings file: unknown keys are refused, values do not change.
+    """A table of the settings file; unknown keys are errors, and instances are immutable.
 
-    Errors keep what was put in to themselves: it may be a secret.
+    Validation errors do not show the input, because it may be a secret.
     """
 
     model_config = ConfigDict(
@@ -47,7 +47,7 @@ class Section(BaseModel):
 
 
 class SecretSource(Section):
-    """A secret that is kept elsewhere: exactly one of the two keys."""
+    """A secret outside of the settings file: exactly one of the two keys."""
 
     file: LocalPath | None = None
     """Path of a file whose content, stripped, is the secret."""
@@ -62,7 +62,7 @@ class SecretSource(Section):
 
 
 TEXT_TAG, TABLE_TAG = "<text>", "<table>"
-"""Names of the two forms of a secret in the places that pydantic gives; no key of a table reads like them."""
+"""Names of the two forms of a secret in the locations of pydantic's errors; no key of a table equals them."""
 
 Secret = Annotated[
     Annotated[str, Tag(TEXT_TAG)] | Annotated[SecretSource, Tag(TABLE_TAG)],

@@ -1,4 +1,4 @@
-"""What no single value of the settings shows to be wrong: names without a target, what cannot go together."""
+"""Check the settings as a whole: names without a target, and values that contradict each other."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from dataops_core.config.base import ComponentSettings, Secret, Section, StageSe
 from dataops_core.config.model import CanaryHop, CanarySettings, ContextSettings, PipelineSettings, Settings
 
 CANARY_FIELDS = ("id", "now")
-"""What can stand for something in a canary."""
+"""Fields of a canary, used as `$id` and `$now`."""
 CANARY_SENDER, CANARY_SQL = "kafka", "trino"
-"""Kinds of components through which a canary is sent, and looked for in a relation."""
+"""Kinds of components that send a canary, and that detect it in a relation."""
 WORDS = {"iceberg": "catalog"}
-"""What a kind of component is called in an error, where that is another word."""
+"""Names of kinds of components in errors, if they differ from the kind."""
 
 
 class Kinds(Protocol):
-    """What the systems contribute to the settings; `dataops_core.systems.registry` has it."""
+    """The systems' part of the checks; `dataops_core.systems.registry` implements it."""
 
     def component_problems(self, settings: ComponentSettings) -> Iterator[str]:
-        """Yield what is wrong with a component, each line beginning with the key, such as `.url: …`."""
+        """Yield the problems of a component, each beginning with the key, such as `.url: …`."""
 
     def stage_problems(self, stage: StageSettings) -> Iterator[str]:
-        """Yield what is wrong with a stage, each line beginning with the key."""
+        """Yield the problems of a stage, each beginning with the key."""
 
     def missing_components(self, stage: StageSettings, context: ContextSettings) -> Iterator[tuple[str, str, str]]:
-        """Yield the key of a stage, the kind and the name of each component that its context lacks."""
+        """Yield the stage's key, the kind and the name of each component that is missing in the context."""
 
     def canary_hop(self, stage: StageSettings) -> str | None:
-        """Return how a canary is looked for in a stage: by `rows` or by `offsets`; `None` if it cannot be."""
+        """Return how a stage detects a canary: by `rows` or by `offsets`; `None` if it cannot."""
 
 
 def contradictions(settings: Settings, kinds: Kinds) -> Iterator[str]:
-    """Yield one line for each, that begins with its place in the settings."""
+    """Yield each problem in one line, beginning with the path in the settings."""
     if settings.default_context is not None and settings.default_context not in settings.contexts:
         yield f"default_context: {no_such('context', settings.default_context, settings.contexts)}"
     for name, context in settings.contexts.items():
-        for place, component in _placed(context):
-            yield from (f"contexts.{name}.{place}{problem}" for problem in kinds.component_problems(component))
+        for key, component in _components(context):
+            yield from (f"contexts.{name}.{key}{problem}" for problem in kinds.component_problems(component))
         for repeated in set(context.model_fields_set) & set(getattr(context, "components", {})):
             yield f"contexts.{name}.components.{repeated}: [contexts.{name}.{repeated}] has the same name"
     for name, pipeline in settings.pipelines.items():
@@ -50,15 +50,15 @@ def contradictions(settings: Settings, kinds: Kinds) -> Iterator[str]:
             yield f"pipelines.{name}.{problem}"
 
 
-def no_such(what: str, name: str, known: Collection[str]) -> str:
-    """Say that there is nothing of that name, and which known name is nearest."""
+def no_such(noun: str, name: str, known: Collection[str]) -> str:
+    """Return the message for an unknown name, with the nearest known name."""
     near = get_close_matches(name, known, n=1)
     listed = ", ".join(known) or "none"
-    return f'there is no {what} "{name}"; ' + (f'did you mean "{near[0]}"?' if near else f"known are: {listed}")
+    return f'there is no {noun} "{name}"; ' + (f'did you mean "{near[0]}"?' if near else f"known are: {listed}")
 
 
-def _placed(context: ContextSettings) -> Iterator[tuple[str, ComponentSettings]]:
-    """Yield each component after its place in the context."""
+def _components(context: ContextSettings) -> Iterator[tuple[str, ComponentSettings]]:
+    """Yield the key of each component in the context, with the component."""
     for name in type(context).model_fields:
         value = getattr(context, name)
         if isinstance(value, ComponentSettings):
@@ -68,13 +68,13 @@ def _placed(context: ContextSettings) -> Iterator[tuple[str, ComponentSettings]]
 
 
 def web_problems(settings: Section, url: str, tls: TlsSettings | None, prefix: str = "") -> Iterator[str]:
-    """Yield what is wrong with a service that is asked over HTTP: its address, and how we sign in.
+    """Yield the problems of a service with an HTTP API: its address, TLS and authentication.
 
     Args:
-        settings: Its table, with `token`, `username` and `password`.
-        url: Its address.
-        tls: Its TLS settings.
-        prefix: Key of the table, where it is not a component's own.
+        settings: The service's table, with `token`, `username` and `password`.
+        url: The service's address.
+        tls: The service's TLS settings.
+        prefix: Key of the table, if it is not a component's table.
     """
     yield from url_problems(f"{prefix}.url", url)
     yield from tls_problems(prefix, url, tls)
@@ -91,23 +91,23 @@ def _sign_in_problems(
         yield f"{prefix}: username and password must both be set"
 
 
-def url_problems(place: str, url: str) -> Iterator[str]:
-    """Yield what is wrong with an address."""
+def url_problems(key: str, url: str) -> Iterator[str]:
+    """Yield the problems of an address, each beginning with its key."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that is not closed
+    except ValueError:  # an invalid port, an unclosed bracket
         valid = False
     if not valid:
-        yield f"{place}: must be a URL such as https://host:8443"
+        yield f"{key}: must be a URL such as https://host:8443"
     elif parts.username is not None or parts.password is not None:
-        yield f"{place}: contains a user name or password; move them to their own keys"
+        yield f"{key}: contains a user name or password; move them to their own keys"
 
 
-def tls_problems(place: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
-    """Yield that TLS is set up for an address without TLS."""
+def tls_problems(prefix: str, url: str, tls: TlsSettings | None) -> Iterator[str]:
+    """Yield a problem if TLS is configured for an address without TLS."""
     if tls is not None and not url.startswith("https://"):
-        yield f"{place}.tls: the address does not begin with https://, so no certificate is used"
+        yield f"{prefix}.tls: the address does not begin with https://, so no certificate is used"
 
 
 def _pipeline_problems(pipeline: PipelineSettings, settings: Settings, kinds: Kinds) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _name_problems(stage: StageSettings, earlier: Collection[str]) -> Iterator[s
     if stage.name in earlier:
         yield ": an earlier stage has the same name"
     if not stage.name.strip() or "/" in stage.name:
-        yield '.name: must not be empty or hold a "/": it is half of a check id'
+        yield '.name: must not be empty or contain "/", because it is half of a check id'
 
 
 def _reads_problems(stage: StageSettings, earlier: Collection[str], all_names: Collection[str]) -> Iterator[str]:
@@ -147,20 +147,20 @@ def _reads_problems(stage: StageSettings, earlier: Collection[str], all_names: C
 
 
 def has_parts(name: str, *, at_least: int) -> bool:
-    """Return whether a name has so many parts between its dots, none of them empty."""
+    """Return whether a dotted name has a minimum number of parts, none of them empty."""
     parts = name.split(".")
     return len(parts) >= at_least and all(parts)
 
 
 def _not_configured(stage: StageSettings, context: ContextSettings, name: str, kinds: Kinds) -> Iterator[str]:
-    """Name each component that the stage needs and its context lacks."""
+    """Yield a problem for each component that the stage needs and that is missing in its context."""
     for key, kind, wanted in kinds.missing_components(stage, context):
         none = f": a stage of kind {stage.kind} needs [contexts.{name}.{kind}], which is missing"
         yield _missing(f".{key}", kind, wanted, context, name) or none
 
 
 def _missing(key: str, kind: str, wanted: str | None, context: ContextSettings, name: str) -> str | None:
-    """Say that a component that is wanted is missing, or has to be named; `None` where there is none of its kind."""
+    """Return the problem of a component that is missing or not named; `None` if the context has none of its kind."""
     same = [each for each, settings in context.configured().items() if settings.component == kind]
     if wanted:
         return f"{key}: {no_such(WORDS.get(kind, kind), wanted, same)} (in contexts.{name})"
@@ -175,7 +175,7 @@ def _canary_problems(
     if "id" not in Template(canary.key + canary.value).get_identifiers():
         yield '.value: has no "$id", so its records cannot be identified'
     if not re.fullmatch(r"[\w.-]+", canary.mark):
-        yield ".mark: may only hold letters, digits, and . _ -"
+        yield ".mark: may only contain letters, digits, and . _ -"
     if context is not None and context.named(CANARY_SENDER, canary.on) is None:
         none = f": it needs [contexts.{pipeline.context}.{CANARY_SENDER}], which is missing"
         yield _missing(".on", CANARY_SENDER, canary.on, context, pipeline.context) or none
@@ -194,8 +194,8 @@ def _hop_problems(
     if hop.stage is not None and stage is None:
         yield f".stage: {no_such('stage', hop.stage, stages)}"
         return
-    seen_by = "rows" if stage is None else kinds.canary_hop(stage)
-    if stage is not None and seen_by is None:
+    detected_by = "rows" if stage is None else kinds.canary_hop(stage)
+    if stage is not None and detected_by is None:
         yield f".stage: a canary cannot be detected in a stage of kind {stage.kind}"
     if hop.relation is not None and not has_parts(hop.relation, at_least=3):
         yield ".relation: must be catalog.schema.name"
@@ -204,7 +204,7 @@ def _hop_problems(
     if hop.relation is not None and context is not None and context.named(CANARY_SQL, hop.on) is None:
         none = f".relation: it needs [contexts.{pipeline.context}.{CANARY_SQL}], which is missing"
         yield _missing(".on", CANARY_SQL, hop.on, context, pipeline.context) or none
-    has_rows = seen_by == "rows"
+    has_rows = detected_by == "rows"
     if has_rows and (hop.where is None or "id" not in Template(hop.where).get_identifiers()):
         yield '.where: must match only the canary\'s row: it needs "$id"'
     if not has_rows and hop.where is not None:

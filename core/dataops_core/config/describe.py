@@ -1,7 +1,7 @@
-"""What each setting is, as its JSON Schema and the docs say it: the text that stands below it in its class.
+"""Descriptions of the settings for the JSON Schema and the docs, from the attribute docstrings.
 
-Pydantic can take these in as it makes each class (`use_attribute_docstrings`). It then reads and parses the source at
-each start of a command, which took a third of the time that the settings took to import.
+Pydantic could collect them when it creates each class (`use_attribute_docstrings`). Then every command would parse the
+source at its start, which took a third of the import time of the settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataops_core.config.base import Section
 
 
 def describe(root: type[Section]) -> None:
-    """Give each field of each section that is known a description, and rebuild the tree below a root."""
+    """Set the description of each field of all sections, and rebuild the tree below a root."""
     for section in _below(Section):
         for base in reversed(section.__mro__):
             for name, text in _texts_of(base.__module__).get(base.__name__, {}).items():
@@ -53,7 +53,7 @@ def _texts(kind: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _below(section: type[Section]) -> Iterator[type[Section]]:
-    """Yield all classes below this one, each before those that are derived from it."""
+    """Yield all subclasses, each before its own subclasses."""
     for kind in section.__subclasses__():
         yield kind
         yield from _below(kind)

@@ -1,4 +1,4 @@
-"""From a settings file to checked settings; whatever is wrong is said in one line each."""
+"""Read and check a settings file; each problem is one line."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ ENVIRONMENT = {
     "refresh": "DATAOPS_REFRESH",
     "probe_timeout": "DATAOPS_PROBE_TIMEOUT",
 }
-"""Settings that an environment variable outranks, and that variable."""
+"""Settings that an environment variable overrides, and the variable."""
 
 Table = tuple[tuple[str, ...], type[Section]]
-"""A table of the settings, after its place: `*` stands for any name or number, `<kind>` for the tag of a union."""
+"""The path of a table in the settings, and its type: `*` is any name or number, `<kind>` the tag of a union."""
 
 
 def find_config(flag: Path | None = None) -> Path:
-    """Return the settings file: the flag's, `$DATAOPS_CONFIG`, `./dataops.toml`, or the user's own, in this order.
+    """Return the settings file: that of the flag, `$DATAOPS_CONFIG`, `./dataops.toml`, or the user's file.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no settings file.
     """
     if flag is not None:
         return flag
     if named := os.environ.get(FILE_VARIABLE):
         return Path(named)
-    places = (Path(FILE_NAME), user_config_path("dataops") / FILE_NAME)
-    for place in places:
-        if place.is_file():
-            return place
+    defaults = (Path(FILE_NAME), user_config_path("dataops") / FILE_NAME)
+    for path in defaults:
+        if path.is_file():
+            return path
     raise ConfigError(
-        f"no settings file found: neither {' nor '.join(map(str, places))}",
+        f"no settings file found: neither {' nor '.join(map(str, defaults))}",
         hint=f"set one with --config or {FILE_VARIABLE}",
     )
 
 
 def context_of(settings: Settings, name: str | None = None) -> tuple[str, ContextSettings]:
-    """Return the context to use, after its name: the named one, else the default, else the only one.
+    """Return the name and the settings of the context to use: the named one, else the default, else the only one.
 
     Raises:
         ConfigError: There is no such context, or there are several and none is named.
@@ -73,7 +73,7 @@ def context_of(settings: Settings, name: str | None = None) -> tuple[str, Contex
 
 
 def sections(model: type[Section], at: tuple[str, ...] = ()) -> Iterator[Table]:
-    """Yield each table of the settings, the outermost first."""
+    """Yield all tables of the settings, outer tables first."""
     yield at, model
     for name, field in model.model_fields.items():
         yield from _sections_in(field.annotation, (*at, field.alias or name))
@@ -96,7 +96,7 @@ def _sections_in(annotation: object, at: tuple[str, ...]) -> Iterator[Table]:
 
 
 def _tag(member: object) -> str | None:
-    """Return the tag that pydantic puts into the place of an error inside this member of a union."""
+    """Return the tag that pydantic adds to the location of an error in this member of a union."""
     if get_origin(member) is Annotated:
         return next((str(m.tag) for m in get_args(member)[1:] if hasattr(m, "tag")), None)
     for key in ("kind", "system"):
@@ -107,14 +107,14 @@ def _tag(member: object) -> str | None:
 
 
 class Tree(Kinds, Protocol):
-    """Where the settings tree comes from; `dataops_core.systems.registry` has it."""
+    """The source of the settings tree; `dataops_core.systems.registry` implements it."""
 
     def settings_type(self, raw: Mapping[str, Any] | None = None) -> type[Settings]:
         """Return the settings tree with the tables of the systems that raw settings name."""
 
 
 def read_settings(path: Path, tree: Tree) -> tuple[Settings | None, tuple[str, ...]]:
-    """Return the settings of a file, with what the environment outranks, and all that is wrong with them."""
+    """Return the settings of a file with overrides from the environment, and all problems."""
     raw, problem = _read(path)
     if raw is None:
         return None, (problem,)
@@ -125,13 +125,13 @@ def read_settings(path: Path, tree: Tree) -> tuple[Settings | None, tuple[str, .
 def check_settings(
     raw: Mapping[str, Any], folder: Path, where: Path | str, tree: Tree
 ) -> tuple[Settings | None, tuple[str, ...]]:
-    """Return the settings of tables, and all that is wrong with them, one line each.
+    """Return the settings from raw tables, and all problems, one line each.
 
     Args:
         raw: The tables.
-        folder: Where relative paths start.
-        where: What to call them in errors.
-        tree: Where the settings tree comes from.
+        folder: Folder of relative paths.
+        where: Name of the source in errors.
+        tree: Source of the settings tree.
     """
     model = tree.settings_type(raw)
     try:
@@ -155,31 +155,31 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def _informative(error: ValidationError) -> list[ErrorDetails]:
-    """Return the errors without those that only follow from another: a list seems empty once its items are refused."""
+    """Return the errors without consequences of others: a list is reported as empty if all its items are invalid."""
     found = error.errors(include_input=False)
-    places = [details["loc"] for details in found]
+    locations = [details["loc"] for details in found]
     return [
         details
         for details in found
         if details["type"] != "too_short"
-        or not any(len(at) > len(details["loc"]) and at[: len(details["loc"])] == details["loc"] for at in places)
+        or not any(len(at) > len(details["loc"]) and at[: len(details["loc"])] == details["loc"] for at in locations)
     ]
 
 
 def _line(path: Path | str, details: ErrorDetails, raw: Mapping[str, Any], model: type[Settings]) -> str:
     at = details["loc"]
     if at and at[0] in ENVIRONMENT and os.environ.get(ENVIRONMENT[str(at[0])]):
-        return f"environment variable {ENVIRONMENT[str(at[0])]}: {_what(details)}"
+        return f"environment variable {ENVIRONMENT[str(at[0])]}: {_problem(details)}"
     if details["type"] == "extra_forbidden":
         *inside, unknown = at
         known = _known_keys(tuple(inside), model)
         near = get_close_matches(str(unknown), known, n=1)
         remedy = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
-        return f"{path}: {_place(inside, raw) or 'top level'}: unknown key {unknown!r}; {remedy}"
-    return f"{path}: {_place(at, raw) or 'top level'}: {_what(details)}"
+        return f"{path}: {_location(inside, raw) or 'top level'}: unknown key {unknown!r}; {remedy}"
+    return f"{path}: {_location(at, raw) or 'top level'}: {_problem(details)}"
 
 
-def _what(details: ErrorDetails) -> str:
+def _problem(details: ErrorDetails) -> str:
     match details["type"]:
         case "missing":
             return "missing"
@@ -204,14 +204,14 @@ def _known_keys(inside: tuple[str | int, ...], tree: type[Settings]) -> list[str
     return []
 
 
-def _place(at: tuple[str | int, ...] | list[str | int], raw: Mapping[str, Any]) -> str:
-    """Write a place as in `pipelines.orders.stages[2] "bronze.orders".lag_ok`."""
+def _location(at: tuple[str | int, ...] | list[str | int], raw: Mapping[str, Any]) -> str:
+    """Return a path such as `pipelines.orders.stages[2] "bronze.orders".lag_ok`."""
     in_stage = len(at) > 3 and at[0] == "pipelines" and at[2] == "stages"
     in_component = len(at) > 3 and at[0] == "contexts" and at[2] == "components"
     text = ""
     for index, element in enumerate(at):
         if element in (TEXT_TAG, TABLE_TAG) or ((in_stage or in_component) and index == 4):
-            continue  # the tag of a union is no key
+            continue  # the tag of a union is not a key
         if isinstance(element, int):
             text += f"[{element}]"
         else:

@@ -1,6 +1,6 @@
-"""The settings that know no system: contexts, pipelines, recorder, console, exporter.
+"""Settings that are independent of systems: contexts, pipelines, recorder, console and exporter.
 
-`dataops_core.systems.registry` adds to them the tables of the systems that a file names.
+`dataops_core.systems.registry` adds the tables of the systems that a settings file uses.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ContextSettings(Section):
         return found
 
     def only(self, names: Collection[str | None]) -> Self:
-        """Return the context with only those of its components that are named."""
+        """Return the context with only the named components."""
         kept: dict[str, object] = {}
         for field, value in vars(self).items():
             if isinstance(value, ComponentSettings):
@@ -55,14 +55,14 @@ class ContextSettings(Section):
         return {name: each for name, each in self.configured().items() if isinstance(each, settings)}
 
     def named(self, kind: str, name: str | None = None) -> str | None:
-        """Return the name of a component: the named one, else that called like its kind, else the only one.
+        """Return the name of a component: the given one, else the one named like its kind, else the only one.
 
         Args:
             kind: Kind of component.
-            name: Its name, where it is given.
+            name: The given name, if any.
 
         Returns:
-            `None` where there is none, or where there are several and none is named.
+            The name; `None` if there is no such component, or several and no name is given.
         """
         known = [each for each, settings in self.configured().items() if settings.component == kind]
         wanted = name or (kind if kind in known else known[0] if len(known) == 1 else None)
@@ -77,7 +77,7 @@ class CanaryHop(Section):
     relation: str | None = None
     """`catalog.schema.name` to query through Trino, instead of a stage."""
     on: str | None = None
-    """Name of the Trino to query the relation through, needed only where the context has several."""
+    """Name of the Trino component for the relation, needed only if the context has several."""
     where: str | None = None
     """Condition that is true only for the canary's row, e.g. `id = '$id'`; for a table, a view and a relation."""
     late_after: float | None = Field(default=None, gt=0)
@@ -99,9 +99,9 @@ class CanarySettings(Section):
     mark: str = Field(default="CANARY-", min_length=1)
     """Prefix of each id, by which the pipeline recognizes a canary and excludes it from its results."""
     key: str = "$id"
-    """The record's key."""
+    """Key of the record."""
     value: str
-    """The record's value."""
+    """Value of the record."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds after which a canary counts as lost."""
     hops: tuple[CanaryHop, ...] = Field(min_length=1)
@@ -118,7 +118,7 @@ class PipelineSettings(Section):
     objective: float | None = Field(default=None, gt=0)
     """Objective: highest acceptable data age of the last stage, in seconds."""
     stages: tuple[SerializeAsAny[StageSettings], ...] = Field(min_length=1)
-    """The stages; each reads only stages that stand before it."""
+    """The stages; each reads only earlier stages."""
     canary: CanarySettings | None = None
     """The canary of the pipeline."""
 
@@ -129,7 +129,7 @@ class RecorderSettings(Section):
     enabled: bool = True
     """Whether the console records while it runs; `dataops record` always does."""
     folder: LocalPath | None = None
-    """Folder of the recordings; Default: `dataops/recordings` in the user's state folder."""
+    """Folder of the recordings. Default: `dataops/recordings` in the user's state folder."""
     max_age: float = Field(default=604_800.0, gt=0)
     """Retention of snapshots, in seconds."""
     max_size: int = Field(default=200_000_000, ge=1_000_000)
@@ -137,14 +137,14 @@ class RecorderSettings(Section):
 
 
 class AuditSettings(Section):
-    """Anchors of the audit file, which reveal a change at its end or of the whole file."""
+    """Anchors of the audit file, which reveal changes at its end and a rewrite of the whole file."""
 
     head_file: LocalPath | None = None
     """File with the number and the SHA-256 of the newest line. Default: next to the audit file."""
     hmac_key: Secret | None = Field(default=None, repr=False)
-    """A key that signs each line: without it nobody can write a line that `dataops audit verify` takes."""
+    """Key that signs each line. Without the key, nobody can write a line that `dataops audit verify` accepts."""
     syslog: str | None = None
-    """A syslog that gets the SHA-256 of each line before it is written: a socket (`/dev/log`) or `udp://HOST:PORT`."""
+    """Syslog that gets the SHA-256 of each line before it is written: a socket (`/dev/log`) or `udp://HOST:PORT`."""
 
 
 class ConsoleSettings(Section):
@@ -167,7 +167,7 @@ class Selection(Section):
     """Regular expressions of excluded objects; they take precedence over `allow`."""
 
     def admits(self, name: str) -> bool:
-        """Return whether an object of this name is to be exported."""
+        """Return whether to export an object with this name."""
         allowed = not self.allow or any(pattern.fullmatch(name) for pattern in self.allow)
         return allowed and not any(pattern.fullmatch(name) for pattern in self.deny)
 

@@ -1,4 +1,4 @@
-"""Reading a secret from where it is kept, and showing settings without any."""
+"""Read secrets from their sources, and mask secrets in settings that are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataops_core.errors import ConfigError
 from dataops_core.redaction import MASK, redacted
 
 COMMAND_TIMEOUT = 10.0
-"""Seconds that a secret's command may take."""
+"""Timeout of a secret's command, in seconds."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 _ONLY_PLACEHOLDERS = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
@@ -36,22 +36,22 @@ _PLAIN_PROPERTIES = frozenset(
         *("enable.ssl.certificate.verification", "client.dns.lookup", "broker.address.family"),
     )
 )
-"""Properties of Kafka's and Iceberg's clients that hold no secret. All others are masked: a list of the secret ones
-could never be complete."""
+"""Properties of Kafka's and Iceberg's clients that contain no secret. All others are masked, because a list of secret
+properties could never be complete."""
 
 
 def resolve_secret(secret: Secret, where: str = "secret", *, timeout: float = COMMAND_TIMEOUT) -> str:
-    """Return the secret itself, read again.
+    """Return the value of a secret, read from its source at each call.
 
-    In a text `${VARIABLE}` stands for an environment variable, and `$${` for `${`.
+    In a text, `${VARIABLE}` is replaced by an environment variable, and `$${` by `${`.
 
     Args:
-        secret: A text, or where the secret is kept.
-        where: The secret's place in the settings, for errors.
-        timeout: Seconds that a command may take.
+        secret: A text, or the source of the secret.
+        where: Path of the secret in the settings, for errors.
+        timeout: Timeout of a command, in seconds.
 
     Raises:
-        ConfigError: It cannot be read. Names the place, never what was read.
+        ConfigError: It cannot be read. The message contains the path, never the content.
     """
     if isinstance(secret, str):
         return _interpolate(secret, where)
@@ -92,11 +92,11 @@ def _run(secret: SecretSource, where: str, timeout: float) -> str:
     except OSError as error:
         raise ConfigError(f"{where}: cannot run {program}: {(error.strerror or 'not started').lower()}") from error
     except subprocess.TimeoutExpired:
-        # without its cause: that shows all arguments
+        # without the cause, which shows all arguments
         raise ConfigError(f"{where}: {program} returned no secret within {timeout:g} s") from None
     if done.returncode != 0:
         raise ConfigError(
-            f"{where}: {program} ended with {done.returncode}", hint="run the command manually to see why"
+            f"{where}: {program} failed with exit code {done.returncode}", hint="run the command manually to see why"
         )
     return _text(done.stdout, f"{where}: the output of {program}")
 
@@ -105,7 +105,7 @@ def _text(content: bytes, where: str) -> str:
     try:
         text = content.decode().strip()
     except UnicodeDecodeError:
-        # without its cause: that carries the content
+        # without the cause, which contains the content
         raise ConfigError(f"{where} is not UTF-8") from None
     if not text:
         raise ConfigError(f"{where} is empty")
@@ -113,7 +113,7 @@ def _text(content: bytes, where: str) -> str:
 
 
 def masked(secret: Secret) -> str | dict[str, Any]:
-    """Return a secret's place for showing: never the secret, and of a command only the program."""
+    """Return the source of a secret without the secret, and without the arguments of a command."""
     if isinstance(secret, SecretSource):
         if secret.file is not None:
             return {"file": secret.file}
@@ -123,12 +123,12 @@ def masked(secret: Secret) -> str | dict[str, Any]:
 
 
 def without_user_info(url: str) -> str:
-    """Return an address without user, password and secret parameters."""
+    """Return a URL without user, password and secret parameters."""
     return redacted(url)
 
 
 def masked_property(name: str, value: Secret) -> str | dict[str, Any]:
-    """Return a client property for showing: as it is only where its name is known to hold no secret."""
+    """Return a client property for display, masked unless its name is known to contain no secret."""
     if name in _PLAIN_PROPERTIES and isinstance(value, str):
         return without_user_info(value)
     return masked(value)
