@@ -201,8 +201,8 @@ def _exercise() -> Iterator[Text]:
     yield from _pages(sorted((ROOT / EXERCISE).rglob("*.md")))
     backlog = ROOT / EXERCISE / "team/backlog.toml"
     yield from ((f"backlog.toml {where}", text) for where, text in _leaves(tomllib.loads(backlog.read_text())))
-    yield from _strings(f"{EXERCISE}/team")
-    yield from _docstrings(f"{EXERCISE}/team")
+    yield from _strings(EXERCISE)
+    yield from _docstrings(EXERCISE)
 
 
 def _leaves(value: object, *path: str) -> Iterator[Text]:

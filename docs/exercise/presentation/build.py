@@ -1,6 +1,6 @@
 """Write the deck, `dataops-tui.pptx`, from `slides.py`. `make deck` runs it.
 
-Every file in it is dated alike, so that its bytes change when its source does and at no other time.
+All files in it have the same date, so its bytes change only when its source does.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ _SECTIONS = "http://schemas.microsoft.com/office/powerpoint/2010/main"
 
 
 def load_figures(path: Path = HERE / "figures.toml") -> dict[str, Figure]:
-    """Return the figures by name."""
+    """Return the quotes of `figures.toml` by name."""
     found: dict[str, Figure] = {}
     for table in tomllib.loads(path.read_text()).values():
         document = table.pop("document")
         for name, entry in table.items():
             if name in found:
-                raise SystemExit(f"{path.name}: {name} is there twice")
+                raise SystemExit(f"{path.name}: {name} is defined twice")
             found[name] = Figure(document, **entry)
     return found
 
 
 def stale(figures: Mapping[str, Figure], slides: Mapping[str, list[int]], root: Path = ROOT) -> Iterator[str]:
-    """Yield a line for each figure that its document no longer tells so, with the slides that use it."""
+    """Yield a line for each quote that its document no longer contains, with the slides that use it."""
     for name, figure in figures.items():
         where = f"{name} (slides {', '.join(map(str, slides.get(name, ['none'])))})"
         if figure.value not in figure.quote:
-            yield f"{where}: the value {figure.value!r} is no part of its quote {figure.quote!r}"
+            yield f"{where}: the value {figure.value!r} is not a part of its quote {figure.quote!r}"
         text = (root / figure.document).read_text()
         if _flat(figure.quote) not in _flat(text):
             near = difflib.get_close_matches(figure.quote, text.splitlines(), 1, 0.4)
@@ -65,12 +65,12 @@ def build(path: Path) -> None:
     """Write the deck.
 
     Raises:
-        SystemExit: A figure is stale or used by no slide, a slide says what its figures do not bear out, or the
-            picture of the console is an old one.
+        SystemExit: A quote is stale or unused, a statement does not follow from its numbers, or the picture of the
+            console is out of date.
     """
     figures = load_figures()
     if not picture.current(SCREEN, PICTURE):
-        raise SystemExit(f"{PICTURE.name} is not drawn from {SCREEN.name} as it is now: run `make deck`")
+        raise SystemExit(f"{PICTURE.name} does not match {SCREEN.name}: run `make deck`")
     presentation = pptx.Presentation()
     dress(presentation)
     total = sum(len(made) for made in SECTIONS.values())
@@ -84,9 +84,9 @@ def build(path: Path) -> None:
             for name in slide.used:
                 used.setdefault(name, []).append(len(presentation.slides))
     if lines := list(stale(figures, used)):
-        raise SystemExit("\n".join(["figures.toml is stale; mend it, and look at the slides that use it:", *lines]))
+        raise SystemExit("\n".join(["`figures.toml` is stale; fix it, and read the slides that use it:", *lines]))
     if unused := sorted(figures.keys() - used):
-        raise SystemExit(f"figures.toml: no slide uses {', '.join(unused)}")
+        raise SystemExit(f"`figures.toml`: no slide uses {', '.join(unused)}")
     _name_sections(presentation)
     _tidy(presentation)
     properties = presentation.core_properties
@@ -105,8 +105,8 @@ def build(path: Path) -> None:
 
 
 def _name_sections(presentation: Any) -> None:  # noqa: ANN401 - python-pptx's own class
-    """Divide the slides into the sections that PowerPoint lists beside them."""
-    ids = iter(presentation.slides._sldIdLst)  # noqa: SLF001 - python-pptx knows no sections
+    """Add the sections that PowerPoint lists beside the slides."""
+    ids = iter(presentation.slides._sldIdLst)  # noqa: SLF001 - python-pptx has no sections
     root = presentation.part._element  # noqa: SLF001
     extension = etree.SubElement(etree.SubElement(root, qn("p:extLst")), qn("p:ext"))
     extension.set("uri", "{521415D9-36F7-43E2-AB2F-B90AF26B5E84}")
@@ -120,7 +120,7 @@ def _name_sections(presentation: Any) -> None:  # noqa: ANN401 - python-pptx's o
 
 
 def _tidy(presentation: Any) -> None:  # noqa: ANN401 - as above
-    """Leave out what python-pptx's template brings of its own deck, and name the master of the notes."""
+    """Remove the parts of python-pptx's template that the deck does not use, and list the master of the notes."""
     for part in (presentation.part, presentation.part.package):
         relations = part._rels  # noqa: SLF001 - python-pptx drops only what its own shapes refer to
         for name, relation in list(relations.items()):
@@ -135,13 +135,13 @@ def _tidy(presentation: Any) -> None:  # noqa: ANN401 - as above
 
 
 def _settle(part: Part) -> None:
-    """Date a chart's workbook as the deck is dated; uncompressed, since the deck compresses it once more."""
+    """Set the dates of a chart's workbook; it is not compressed, because the deck compresses it again."""
     blob = _zipped(part.blob, zipfile.ZIP_STORED)
-    part._blob = blob  # noqa: SLF001 - python-pptx replaces a workbook only by making another one
+    part._blob = blob  # noqa: SLF001 - python-pptx replaces a workbook only with a new one
 
 
 def _zipped(archive: bytes, compression: int) -> bytes:
-    """Write a zip file again with every date in it the same."""
+    """Return a zip file with the same date for all its files."""
     written = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(written, "w", compression) as new:
         for name in old.namelist():

@@ -1,8 +1,8 @@
-"""How the deck looks: colours of the console's dark theme, one typeface, and the few forms that slides are made of.
+"""The design of the deck: colours of the console's dark theme, one typeface, and the shapes of the slides.
 
-Inches everywhere, from the top left corner of a slide of 13.333 by 7.5; sizes of text in points. Text may hold
-`**bold**`, a word in backquotes for the monospaced face, `<red>…</>` and the like for a colour, and `{name}` for a
-figure of `figures.toml`.
+All lengths are inches from the top left corner of a slide of 13.333 by 7.5; text sizes are points. Text may contain
+`**bold**`, a word in backquotes for the monospaced typeface, `<red>…</>` and similar for a colour, and `{name}` for a
+value of `figures.toml`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dataops_tui.themes import ANSI_DARK, THEMES
 WIDTH, HEIGHT, MARGIN = 13.333, 7.5, 0.6
 INNER = WIDTH - 2 * MARGIN
 FACE, MONO = "Arial", "Courier New"
-"""Faces that Windows, macOS and, with equal widths, Linux (Liberation) have."""
+"""Typefaces of Windows and macOS; Liberation on Linux has the same widths."""
 
 _DARK = next(theme for theme in THEMES if theme.name == "dark")
 
@@ -58,12 +58,12 @@ COLOURS: Mapping[str, str] = {
     **_WRITTEN,
     **{f"{name}-tint": _mixed(str(_DARK.surface), colour, 0.16) for name, colour in _WRITTEN.items()},
 }
-"""The console's colours by role; red, green and amber are those that it writes with."""
+"""The console's colours by role; red, green and amber are its text colours."""
 
 RATINGS = {"yes": "green", "part": "amber", "no": "red"}
-"""How far an option meets a criterion, and its colour."""
+"""Ratings of an option by a criterion, and their colours."""
 GLYPHS = {"●": "green", "◐": "amber", "○": "muted", "■": "red", "✖": "red", "▲": "amber"}
-"""What the console draws states with, and its colours."""
+"""The console's glyphs of states, and their colours."""
 
 _MARKUP = re.compile(r"\*\*(?P<bold>.+?)\*\*|`(?P<mono>.+?)`|<(?P<colour>[a-z]+)>(?P<coloured>.+?)</>")
 _PLACE = re.compile(r"\{([a-z0-9_]+)\}")
@@ -71,12 +71,12 @@ _PLACE = re.compile(r"\{([a-z0-9_]+)\}")
 
 @dataclass(frozen=True)
 class Figure:
-    """What a document of the project says.
+    """A quote from a document of the project.
 
     Attributes:
         document: Path from the root of the repository.
-        quote: The text in it, whatever its line breaks.
-        value: The part of the quote that is shown; empty where a slide rests on the quote and shows no figure.
+        quote: Text of the document, without regard to line breaks.
+        value: The part of the quote that a slide shows; empty if the slide only relies on the quote.
     """
 
     document: str
@@ -88,11 +88,11 @@ class Figure:
         """The value as a number.
 
         Raises:
-            SystemExit: It is none.
+            SystemExit: The value is not a number.
         """
         found = re.search(r"\d[\d,]*(\.\d+)?", self.value)
         if not found:
-            raise SystemExit(f"figures.toml: {self.value!r} of {self.document} is no number")
+            raise SystemExit(f"`figures.toml`: {self.value!r} of {self.document} is not a number")
         return float(found[0].replace(",", ""))
 
 
@@ -102,7 +102,7 @@ def rgb(role: str) -> RGBColor:
 
 
 class Slide:
-    """One slide, with the forms that it can be given."""
+    """One slide, with methods that add shapes to it."""
 
     def __init__(self, slide: PptxSlide, figures: Mapping[str, Figure]) -> None:
         self.slide = slide
@@ -111,7 +111,7 @@ class Slide:
         self.used: set[str] = set()
 
     def filled(self, text: str) -> str:
-        """Put the figures in."""
+        """Replace `{name}` by the values."""
 
         def value(found: re.Match[str]) -> str:
             return re.sub(r" (?=\S{1,2}$)", "\u00a0", self._figure(found[1]).value)  # its unit stays with it
@@ -119,32 +119,32 @@ class Slide:
         return _PLACE.sub(value, text).replace("{{", "{")
 
     def number(self, name: str) -> float:
-        """Return a figure to plot."""
+        """Return a value as a number to plot."""
         return self._figure(name).number
 
     def _figure(self, name: str) -> Figure:
         if name not in self._figures:
-            raise SystemExit(f"slides.py: figures.toml has no {name!r}")
+            raise SystemExit(f"slides.py: `figures.toml` has no {name!r}")
         self.used.add(name)
         return self._figures[name]
 
     def holds(self, statement: str, true: bool) -> None:
-        """Refuse to go on when the figures no longer bear out a statement.
+        """Check that a statement still follows from the numbers.
 
         Raises:
-            SystemExit: It is not true.
+            SystemExit: The statement is not true.
         """
         if not true:
             title = self._shapes.title.text_frame.text
-            raise SystemExit(f"slides.py: on the slide {title!r} it is not true any more that {statement}")
+            raise SystemExit(f"slides.py: on the slide {title!r} it is no longer true that {statement}")
 
-    def rests_on(self, *names: str) -> None:
-        """Say what else in the documents must stand for this slide to be true."""
+    def relies_on(self, *names: str) -> None:
+        """Declare the other quotes that the slide relies on."""
         for name in names:
             self._figure(name)
 
     def title(self, text: str, place: tuple[float, float, float, float] | None = None, size: float = 28) -> None:
-        """Set the title, which outlines and screen readers go by; elsewhere and larger where it is said."""
+        """Set the title, which outlines and screen readers use; `place` and `size` override the default."""
         title = self._shapes.title
         title.text_frame.text = self.filled(text)
         if place:
@@ -153,7 +153,7 @@ class Slide:
                 paragraph.font.size = Pt(size)
 
     def notes(self, minutes: float, text: str) -> None:
-        """Set the speaker's notes; the first line says how long the slide takes."""
+        """Set the speaker's notes; the first line has the minutes of the slide."""
         paragraphs = [" ".join(part.split()) for part in self.filled(text).strip().split("\n\n")]
         frame: Any = self.slide.notes_slide.notes_text_frame
         frame.text = "\n".join([f"Minutes: {minutes:g}", *paragraphs])
@@ -203,7 +203,7 @@ class Slide:
         shape: MSO_SHAPE = MSO_SHAPE.ROUNDED_RECTANGLE,
         name: str = "box",
     ) -> Shape:
-        """Draw a shape with text in it; `round_` is the radius of its corners."""
+        """Draw a shape with text; `round_` is the radius of its corners."""
         made: Shape = self._shapes.add_shape(shape, Inches(x), Inches(y), Inches(w), Inches(h))
         made.name = name
         made.shadow.inherit = False
@@ -277,7 +277,7 @@ class Slide:
         colour: str = "muted",
         elbow: bool = False,
     ) -> None:
-        """Connect two shapes, so that the line follows when one is moved."""
+        """Connect two shapes with an arrow that follows when one of them is moved."""
         kind = MSO_CONNECTOR.ELBOW if elbow else MSO_CONNECTOR.STRAIGHT
         made = self._shapes.add_connector(kind, 0, 0, 0, 0)
         places = {"top": 0, "left": 1, "bottom": 2, "right": 3}
@@ -306,7 +306,7 @@ class Slide:
         centred: Iterable[int] = (),
         marked: Iterable[int] = (),
     ) -> None:
-        """Draw a table; the first row is its head, `marked` rows stand out."""
+        """Draw a table; the first row is its header, `marked` rows are highlighted."""
         height = header_height + row_height * (len(rows) - 1)
         frame = self._shapes.add_table(len(rows), len(widths), *map(Inches, (x, y, sum(widths), height)))
         frame.name = "table"
@@ -344,7 +344,7 @@ class Slide:
         alt: str,
         size: float = 14,
     ) -> None:
-        """Draw a chart of horizontal bars with their figures, the first one above."""
+        """Draw a chart of horizontal bars with their values, the first one on top."""
         data = CategoryChartData(number_format=form)
         data.categories = list(values)
         data.add_series("figure", list(values.values()))
@@ -366,7 +366,7 @@ class Slide:
         amounts.minimum_scale, amounts.maximum_scale = (
             0,
             max(values.values()) * 1.2,
-        )  # the figures stand beside the bars
+        )  # room for the values beside the bars
         plot = chart.plots[0]
         plot.gap_width = 45
         plot.has_data_labels = True
@@ -382,7 +382,7 @@ class Slide:
             point.fore_color.rgb = rgb(colour)
 
     def picture(self, path: Path, x: float, y: float, w: float, alt: str, crop: tuple[float, float] = (0, 0)) -> None:
-        """Show a picture as wide as said; `crop` is what is left out of its height, above and below, as a part of 1."""
+        """Show a picture with a width; `crop` is the share of its height to cut off at the top and at the bottom."""
         made = self._shapes.add_picture(str(path), Inches(x), Inches(y), width=Inches(w))
         made.crop_top, made.crop_bottom = crop
         made.height = Emu(round(made.height * (1 - sum(crop))))
@@ -420,7 +420,7 @@ class Slide:
 
 
 def _runs(text: str) -> Iterable[tuple[str, str]]:
-    """Split a text into parts of one style each; states' glyphs have their colours by themselves."""
+    """Split a text into parts of one style each; glyphs of states get their colours."""
     at = 0
     for found in _MARKUP.finditer(text):
         yield from _plain(text[at : found.start()])
@@ -452,7 +452,7 @@ def _rule_below(cell: Any, colour: str) -> None:  # noqa: ANN401 - python-pptx h
 
 
 def page_number(shape: Shape, number: int, total: int) -> None:
-    """Write the slide's number as a field, which PowerPoint keeps right when slides are moved."""
+    """Write the slide's number as a field, which PowerPoint updates when slides are moved."""
     paragraph: Any = shape.text_frame.paragraphs[0]._p  # noqa: SLF001 - python-pptx has no fields
     field = etree.SubElement(paragraph, qn("a:fld"), id="{00000000-0000-4000-9000-000000000001}", type="slidenum")
     look = etree.SubElement(field, qn("a:rPr"), lang="en-GB", sz="1100")
@@ -465,12 +465,12 @@ def page_number(shape: Shape, number: int, total: int) -> None:
 
 
 def describe(shape: Any, alt: str) -> None:  # noqa: ANN401 - pictures and frames
-    """Say in words what a picture or a chart shows."""
+    """Set the alternative text of a picture or a chart."""
     shape._element.xpath("./*/p:cNvPr")[0].set("descr", alt)  # noqa: SLF001 - python-pptx has no alternative texts
 
 
 def dress(presentation: Presentation) -> None:
-    """Give the presentation its format, and its master the deck's colours, typeface and place of the title."""
+    """Set the format of the presentation, and the background, typeface and title position of its master."""
     presentation.slide_width, presentation.slide_height = Inches(WIDTH), Inches(HEIGHT)
     master: Any = presentation.slide_master
     for layout in list(presentation.slide_layouts):
@@ -503,7 +503,7 @@ def dress(presentation: Presentation) -> None:
 
 
 def _theme(master: Any) -> None:  # noqa: ANN401 - python-pptx's own class
-    """Put the deck's colours and typeface where PowerPoint's pickers have them."""
+    """Set the theme's colours and typeface, which PowerPoint's pickers show."""
     (part,) = (r.target_part for r in master.part.rels.values() if r.reltype.endswith("/theme"))
     theme = etree.fromstring(part.blob)
     a = theme.nsmap["a"]

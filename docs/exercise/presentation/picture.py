@@ -1,4 +1,4 @@
-"""A picture of the console from the SVG that Textual exports, for PowerPoint, which shows no SVG of text as it is."""
+"""Draw a picture of the console from Textual's SVG, because PowerPoint does not render the text of such an SVG."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 _SVG = "{http://www.w3.org/2000/svg}"
 _SCALE = 1.5
 _CELL, _LINE, _ASCENT = 12.2, 24.4, 18.0
-"""Width of a character, height of a line, and where its letters stand, as Rich draws them."""
+"""Width of a character, height of a line, and its baseline, as Rich draws them."""
 
 
 def current(svg: Path, png: Path) -> bool:
-    """Tell whether a picture is that of the SVG as it is now."""
+    """Return whether a picture was drawn from the current SVG."""
     if not png.exists():
         return False
     with Image.open(png) as image:
@@ -25,7 +25,7 @@ def current(svg: Path, png: Path) -> bool:
 
 
 def draw(svg: Path, png: Path) -> None:
-    """Draw the SVG's text and grounds with DejaVu Sans Mono, which matplotlib carries and which has all glyphs."""
+    """Draw the SVG's text and backgrounds with DejaVu Sans Mono, which matplotlib ships and which has all glyphs."""
     root = ET.fromstring(svg.read_text())  # noqa: S314 - a file of this repository
     styles = dict(re.findall(r"\.(terminal-\d+-r\d+) \{ ([^}]*)\}", svg.read_text()))
     screen = next(g for g in root.iter(f"{_SVG}g") if "clip-terminal" in g.get("clip-path", ""))
