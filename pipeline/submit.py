@@ -1,4 +1,4 @@
-"""What spark-submit runs on a cluster: `spark-submit … submit.py land_readings` runs one of `dataops_pipeline.jobs`."""
+"""Entry point for spark-submit: `spark-submit … submit.py land_readings` runs a job of `dataops_pipeline.jobs`."""
 
 from __future__ import annotations
 

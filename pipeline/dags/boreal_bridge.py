@@ -1,4 +1,4 @@
-"""Boreal Bridge's batch jobs as Airflow DAGs, each a job of `dataops_pipeline` in the project's own environment."""
+"""Boreal Bridge's batch jobs as Airflow DAGs; each runs a job of `dataops_pipeline` in the project's environment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EXPOSURE = Asset("iceberg://lake/gold/shipment_exposure")
 REFERENCE = Asset("iceberg://lake/bronze/reference")
 
 ONE_WRITER = "silver_readings"
-"""A pool of one slot. A MERGE that only inserts is an append, which Iceberg lets two jobs commit beside each other:
-both would add a reading that neither has seen of the other."""
+"""A pool with one slot, for the writers of `silver.readings`. A MERGE that only inserts is an append, and Iceberg
+accepts two concurrent appends: both jobs would add the same reading."""
 
 COMMON = {
     "start_date": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -33,29 +33,29 @@ COMMON = {
 
 
 def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -> BashOperator:
-    """Return the task that runs the job of a DAG's name; $BOREAL_PYTHON is the Python that has it.
+    """Return the task that runs the job with the DAG's name; $BOREAL_PYTHON is the Python of the project's environment.
 
-    A task that writes `silver.readings` runs in the pool `ONE_WRITER`, which has to be made once: `airflow pools set
+    A task that writes `silver.readings` runs in the pool `ONE_WRITER`, which has to be created once: `airflow pools set
     silver_readings 1 "one writer at a time"`.
 
     Args:
-        dag: Its parameters reach the job as `BOREAL_PARAM_<NAME>`, and by the environment only: what comes from outside
-            is never part of the command, so a shell never reads it.
-        inlets: What it reads.
-        outlets: What it writes.
+        dag: The DAG. The job gets its parameters as environment variables `BOREAL_PARAM_<NAME>`. They are never part of
+            the command, so that no shell interprets user input.
+        inlets: Assets that the job reads.
+        outlets: Assets that the job writes.
     """
     # Airflow's own PYTHONPATH must not reach the project's environment.
     command = f'exec env -u PYTHONPATH "$BOREAL_PYTHON" -m dataops_pipeline.jobs.{dag.dag_id}'
     return BashOperator(
         task_id=dag.dag_id,
         bash_command=command,
-        # What is not given is empty, never the word None.
+        # A missing parameter is empty, not the word None.
         env={
             f"BOREAL_PARAM_{name.upper()}": f"{{{{ '' if params.{name} is none else params.{name} }}}}"
             for name in dag.params
         },
         append_env=True,
-        skip_on_exit_code=99,  # a job that comes too early
+        skip_on_exit_code=99,  # the job has no input yet
         inlets=list(inlets),
         outlets=list(outlets),
         pool=ONE_WRITER if SILVER in outlets else "default_pool",
@@ -72,7 +72,7 @@ with DAG(
 
 with DAG(
     "conform_readings",
-    # By the reference data as well: on a new stack the first run by time comes before it, and has to wait for it.
+    # Also after the reference data: on a new stack, the first scheduled run comes before it and is skipped.
     schedule=AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(dt.timedelta(minutes=5)), assets=[REFERENCE]),
     doc_md="Merge new rows of `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,

@@ -1,4 +1,4 @@
-"""The Iceberg catalog without Spark, for what is small."""
+"""Access to the Iceberg catalog without Spark, for small tasks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pyiceberg.table.snapshots import Snapshot
 from dataops_pipeline.settings import CATALOG, JobSettings
 
 PROGRESS = "dataops.progress-time"
-"""Commit property: the newest pipeline-entry time that this commit, and all before it, have taken in."""
+"""Commit property: the newest pipeline-entry time of all records up to this commit."""
 OLDEST = "dataops.oldest-time"
-"""Commit property: the oldest pipeline-entry time among what this commit has taken in."""
+"""Commit property: the oldest pipeline-entry time of the records of this commit."""
 SOURCE_SNAPSHOT = "dataops.source-snapshot"
-"""Commit property: the snapshot of the upstream table that the commit was made from."""
+"""Commit property: the snapshot of the upstream table that the job read."""
 
 TEN_YEARS_MS = 3653 * 24 * 3600 * 1000
-"""How long a tag is kept that somebody may have to answer for; maintenance expires no snapshot that a tag names."""
+"""Retention of a tag for audits, in milliseconds; maintenance expires no tagged snapshot."""
 
 
 def open_catalog(settings: JobSettings) -> Catalog:
@@ -39,7 +39,7 @@ def open_catalog(settings: JobSettings) -> Catalog:
 
 
 def newest_with(table: Table, name: str) -> tuple[Snapshot, str] | None:
-    """Return the newest snapshot that carries a commit property, with its value; maintenance commits carry none."""
+    """Return the newest snapshot with a commit property, and the value; maintenance commits have none."""
     snapshot = table.current_snapshot()
     while snapshot is not None:
         value = snapshot.summary.additional_properties.get(name) if snapshot.summary else None
@@ -51,10 +51,10 @@ def newest_with(table: Table, name: str) -> tuple[Snapshot, str] | None:
 
 
 def oldest_since(table: Table, snapshot_id: int) -> str | None:
-    """Return the oldest pipeline-entry time among what the commits after a snapshot have taken in.
+    """Return the oldest pipeline-entry time of the records that were committed after a snapshot.
 
-    `None` where they have taken in nothing, or where the snapshot is no ancestor of the current one any more, and so
-    nobody knows which commits came after it.
+    `None` if there are no such records, or if the snapshot is no longer an ancestor of the current one, so that later
+    commits cannot be listed.
     """
     found: list[str] = []
     snapshot = table.current_snapshot()
@@ -68,5 +68,5 @@ def oldest_since(table: Table, snapshot_id: int) -> str | None:
 
 
 def iso(millis: int) -> str:
-    """Return milliseconds since the epoch as the commit properties hold a time: ISO 8601, UTC."""
+    """Return milliseconds since the epoch as ISO 8601 in UTC, the format of times in commit properties."""
     return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

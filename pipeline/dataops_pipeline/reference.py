@@ -1,7 +1,7 @@
-"""Which shipment and product is in the box of a logger, for a stream that asks for a few hundred of them at a time.
+"""Lookup of a logger's shipment and product, for a stream that needs a few hundred of them per batch.
 
-A join with the tables would read or hash a year of shipments in each batch. So they are joined once, without Spark,
-into one file that is sorted by logger; the stream's Python workers map it into memory and search it.
+A join in each batch would read or hash a year of shipments. Instead, the tables are joined once, without Spark, into a
+file that is sorted by logger. The stream's Python workers map the file into memory and search it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHIPMENTS, PRODUCTS = "bronze.shipments", "bronze.products"
 
 
 class Box(NamedTuple):
-    """What a logger is packed with."""
+    """The contents of a box with a logger."""
 
     shipment_id: str
     product_id: str
@@ -33,7 +33,7 @@ class Box(NamedTuple):
 
 
 def current(catalog: Catalog) -> Snapshots:
-    """Return what the tables hold now; raises NotYet where they have not been loaded."""
+    """Return the current snapshots of the tables; raises NotYet if they have not been loaded."""
     found = []
     for name in (SHIPMENTS, PRODUCTS):
         try:
@@ -47,9 +47,9 @@ def current(catalog: Catalog) -> Snapshots:
 
 
 def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
-    """Write what these snapshots hold into a folder, as an Arrow file that is named after them; return its path.
+    """Write the boxes of these snapshots into a folder, as an Arrow file named after them; return its path.
 
-    A file of that name is what these snapshots hold, and is left as it is.
+    An existing file of that name already has these contents, and is kept.
     """
     path = folder / f"boxes-{snapshots[0]}-{snapshots[1]}.arrow"
     if path.exists():
@@ -65,18 +65,18 @@ def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:
 
 
 def save(shipments: pa.Table, products: pa.Table, path: Path) -> None:
-    """Write shipments with their product's limits, sorted by logger and, where one is used again, by packing."""
+    """Write shipments with their product's limits, sorted by logger, and by packing time if a logger is reused."""
     boxes = shipments.join(products, "product_id", join_type="inner").sort_by(
         [("logger_id", "ascending"), ("packed_at", "ascending")]
     )
     columns = ["logger_id", "shipment_id", "product_id", "lot", *Limits._fields]
     with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, boxes.select(columns).schema) as writer:
-        # One piece, so that a search need not look for the right one.
+        # A single record batch, so that a search has no batch to choose.
         writer.write_table(boxes.select(columns).combine_chunks())
 
 
 class Boxes:
-    """The boxes in a file that `save` wrote."""
+    """The boxes of a file that `save` has written."""
 
     def __init__(self, path: str) -> None:
         with pa.memory_map(path) as source:
@@ -84,7 +84,7 @@ class Boxes:
         self._loggers = self._rows.column("logger_id")
 
     def find(self, logger_id: str) -> Box | None:
-        """Return the box that a logger was packed into last; `None` where it is not known."""
+        """Return the box that a logger was packed into last; `None` if it is unknown."""
         index = bisect_right(range(len(self._loggers)), logger_id, key=lambda n: self._loggers[n].as_py()) - 1
         if index < 0 or self._loggers[index].as_py() != logger_id:
             return None
@@ -94,5 +94,5 @@ class Boxes:
 
 @lru_cache(maxsize=1)
 def boxes(path: str) -> Boxes:
-    """Return the boxes in a file; a worker opens it once."""
+    """Return the boxes of a file; a worker opens it once."""
     return Boxes(path)

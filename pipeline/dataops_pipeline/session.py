@@ -16,12 +16,12 @@ LONG_JVM_OPTIONS = (
     # Iceberg's vectorized Parquet reader casts Netty buffers that Java 24 and later replace unless this is allowed.
     " --sun-misc-unsafe-memory-access=allow"
 )
-"""Of a job that goes on: what the optimizing compiler costs comes back."""
+"""JVM options of a streaming job, with the optimizing compiler."""
 JVM_OPTIONS = f"{LONG_JVM_OPTIONS} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=128m"
-"""Of a short job on few cores: the optimizing compiler would cost more than it gains."""
+"""JVM options of a batch job on few cores, without the optimizing compiler, which would cost more than it saves."""
 
 REDACTED = "(?i)secret|password|token|credential|access[.-]?key"
-"""Settings whose values Spark shows nowhere."""
+"""Pattern of settings whose values Spark redacts."""
 
 
 def spark_session(
@@ -30,22 +30,22 @@ def spark_session(
     *,
     memory: str = "768m",
     conf: Mapping[str, str] | None = None,
-    goes_on: bool = False,
+    streaming: bool = False,
 ) -> SparkSession:
     """Return a session with the catalog `lake`.
 
     Args:
-        settings: Where the components are. Without a `spark_master` this process was started by spark-submit, which
-            has said where to run, with which jars and how much memory.
+        settings: Addresses of the components. An empty `spark_master` means that spark-submit started this process, and
+            has set master, jars and memory.
         app: The application's name.
-        memory: The driver's heap, where this process starts the driver.
-        conf: Further settings; one that is named here counts instead of the usual one.
-        goes_on: Whether this process runs for long.
+        memory: The driver's heap, if this process starts the driver.
+        conf: Further settings, which override the defaults.
+        streaming: Whether this process runs a stream.
     """
     options = _catalog(settings)
     if settings.spark_master:
-        options |= _local(settings, memory, LONG_JVM_OPTIONS if goes_on else JVM_OPTIONS)
-        # Spark's workers would be of whatever `python3` is.
+        options |= _local(settings, memory, LONG_JVM_OPTIONS if streaming else JVM_OPTIONS)
+        # Spark's workers use this Python, not the `python3` of the PATH.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
     for key, value in {**options, **(conf or {})}.items():
@@ -56,11 +56,11 @@ def spark_session(
 
 
 def _catalog(settings: JobSettings) -> dict[str, str]:
-    """Return what makes the tables the same wherever a job runs."""
+    """Return the settings of the catalog, which are the same for every master."""
     catalog = f"spark.sql.catalog.{CATALOG}"
     return {
         "spark.sql.session.timeZone": "UTC",
-        # Spark's own expression would show the catalog's credential in its UI and event log.
+        # With Spark's default pattern, its UI and event log would show the catalog's credential.
         "spark.redaction.regex": REDACTED,
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         catalog: "org.apache.iceberg.spark.SparkCatalog",
@@ -78,9 +78,9 @@ def _catalog(settings: JobSettings) -> dict[str, str]:
 
 
 def _local(settings: JobSettings, memory: str, java_options: str) -> dict[str, str]:
-    """Return what a driver on this machine needs, few cores and the Java of the local stack in mind."""
+    """Return the settings of a driver on this machine, for few cores and the Java of the local stack."""
     jars = Path(settings.spark_jars)
-    # Hadoop's client of PySpark 4.1 does not run on Java 24 and later; the newer one has to stand before it.
+    # PySpark 4.1's Hadoop client does not run on Java 24 and later; the newer one has to precede it in the class path.
     first = sorted(jars.glob("hadoop-client-*.jar"))
     return {
         "spark.master": settings.spark_master,

@@ -1,4 +1,4 @@
-"""What the jobs read from their environment."""
+"""Settings of the jobs, read from environment variables."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CATALOG = "lake"
 
 
 class JobError(Exception):
-    """One clear line: what is wrong, where, and the mend."""
+    """An error in one line: what is wrong, where, and the fix."""
 
 
 class NotYet(JobError):
-    """Something that comes before has not been done: nothing is wrong, but there is nothing to do either."""
+    """A job has no input yet, because an earlier step has not run; this is not a failure."""
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """Where the components are; each field is the environment variable `BOREAL_<NAME>`.
+    """Addresses of the components and options; each field is the environment variable `BOREAL_<NAME>`.
 
     Attributes:
         kafka: Bootstrap servers.
@@ -33,13 +33,13 @@ class JobSettings:
         s3_secret_key: Secret of the object store.
         s3_region: Region of the object store.
         trino: Address of Trino's coordinator.
-        raw: Where the raw files are, `s3://bucket`.
+        raw: Bucket of the raw files, `s3://bucket`.
         checkpoints: Folder of Spark's checkpoints.
-        spark_master: Spark's master URL; empty where spark-submit starts the job.
-        spark_jars: Folder of Spark's further jars; empty where spark-submit brings them.
-        state_hours: How long `detect_excursions` remembers a logger that sends nothing any more; 72 where not set.
-        trigger_seconds: Pause between the starts of two batches of a stream; 5 where not set.
-        batch_records: Records that one batch of `land_readings` takes at the most; 75,000 where not set.
+        spark_master: Spark's master URL; empty if spark-submit starts the job.
+        spark_jars: Folder of additional jars; empty if spark-submit provides them.
+        state_hours: How long `detect_excursions` keeps the state of a silent logger.
+        trigger_seconds: Interval between the starts of two batches of a stream.
+        batch_records: Maximum number of records in a batch of `land_readings`.
     """
 
     kafka: str
@@ -61,7 +61,7 @@ class JobSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; raises JobError that names all that is missing, or what is not a number."""
+        """Read the settings; raises JobError that lists missing variables or names an invalid number."""
         names = {field.name: f"BOREAL_{field.name.upper()}" for field in fields(cls)}
         needed = [names[field.name] for field in fields(cls) if field.default is MISSING]
         missing = [name for name in needed if not env.get(name)]
@@ -81,7 +81,7 @@ class JobSettings:
         return cls(**found)
 
     def s3_properties(self) -> dict[str, Any]:
-        """Return the object store's settings, as Iceberg's Spark and Python libraries name them alike."""
+        """Return the object store's settings, with the names that Iceberg's Spark and Python libraries share."""
         return {
             "s3.endpoint": self.s3_endpoint,
             "s3.access-key-id": self.s3_access_key,
@@ -100,7 +100,7 @@ def _number(name: str, text: str, unit: str, limit: float, limit_name: str) -> f
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:
-    """Read a variable that is `true` or `false`, and false where it is not set; raises JobError."""
+    """Return a variable that is `true` or `false`, by default false; raises JobError for another value."""
     value = env.get(name, "").lower()
     if value not in {"", "true", "false"}:
         raise JobError(f"{name}: {value!r} is neither true nor false")

@@ -1,4 +1,4 @@
-"""All tables that Spark writes: schemas, partitions and properties, declared once."""
+"""Schemas, partitioning and properties of all tables that Spark writes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ EXPOSURE = f"{CATALOG}.gold.shipment_exposure"
 RELEASES = f"{CATALOG}.gold.lot_releases"
 
 STREAMED = {
-    # A batch is of one hour, so shuffling it by partition first costs time and gains nothing.
+    # A batch falls into one hour, so a shuffle by partition would only cost time.
     "write.distribution-mode": "none",
-    # A commit every few seconds leaves a metadata file each; keep the last hundred.
+    # Each commit, every few seconds, adds a metadata file; keep the last hundred.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "100",
-    # Maintenance commits beside the stream; try again rather than fail.
+    # Maintenance commits concurrently with the stream; retry instead of failing.
     "commit.retry.num-retries": "10",
 }
 MERGED = {"write.merge.mode": "merge-on-read", "commit.retry.num-retries": "10"}
@@ -68,7 +68,7 @@ COLUMNS: Mapping[str, str] = {
     RELEASES: """
         lot string, tag string, snapshot_id bigint, released_at timestamp, shipments bigint, release bigint,
         investigate bigint, reject bigint, silver_snapshot_id bigint""",
-    # As bronze.calibrations, which is replaced whole by what the registry delivers; these are appended one by one.
+    # Same columns as bronze.calibrations, which each load replaces; these rows are appended one by one.
     RECALIBRATIONS: """
         calibration_id string, logger_id string, issued_at timestamp, valid_from timestamp, valid_until timestamp,
         correction_c double""",
@@ -86,16 +86,16 @@ PROPERTIES: Mapping[str, Mapping[str, str]] = {
     RECALIBRATIONS: {},
 }
 PARTITIONS: Mapping[str, str] = {
-    # By the hour in which it was landed: a stream writes one partition at a time, however late its readings are.
+    # By the hour of landing: the stream writes one partition at a time, however late the readings are.
     READINGS: "hours(kafka_timestamp)",
     REJECTED: "days(kafka_timestamp)",
-    # By the day of measurement, which is what readers ask for.
+    # By the day of measurement, which queries filter by.
     SILVER: "days(measured_at)",
 }
 
 
 def create(spark: SparkSession, *names: str) -> None:
-    """Create the tables that do not exist yet, with their namespaces, and add columns that an older one lacks."""
+    """Create missing tables with their namespaces, and add columns that an older table lacks."""
     for name in names:
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {name.rpartition('.')[0]}")
         properties = {"format-version": "2", **PROPERTIES[name]}
@@ -111,7 +111,7 @@ def create(spark: SparkSession, *names: str) -> None:
 
 
 def certificates(spark: SparkSession) -> DataFrame:
-    """Return all calibration certificates: the registry's, and those that `recalibrate_logger` has added."""
+    """Return all calibration certificates: those of the registry, and those that `recalibrate_logger` has added."""
     create(spark, RECALIBRATIONS)
     columns = [column.split()[0] for column in " ".join(COLUMNS[RECALIBRATIONS].split()).split(", ")]
     return spark.table(CALIBRATIONS).select(*columns).unionByName(spark.table(RECALIBRATIONS).select(*columns))

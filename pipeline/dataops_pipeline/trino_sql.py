@@ -1,4 +1,4 @@
-"""Statements for Trino, from jobs."""
+"""Execution of Trino statements in jobs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import trino
 from dataops_pipeline.settings import CATALOG, JobError, JobSettings
 
 REQUEST_SECONDS = 30
-"""Deadline of each HTTP request; a statement may take longer."""
+"""Timeout of each HTTP request in seconds; a statement may take longer."""
 PAUSES = (1, 2, 4, 8)
-"""Seconds before a statement that met another commit is run again."""
+"""Pauses in seconds before a statement is run again after a commit conflict."""
 CONFLICTS = (
-    "ICEBERG_COMMIT_ERROR",  # Trino's own word for it
+    "ICEBERG_COMMIT_ERROR",  # Trino's error name
     "TRANSACTION_CONFLICT",
     "Cannot commit",
     "CommitFailed",
@@ -26,18 +26,18 @@ CONFLICTS = (
     "Requirement failed",
     "ValidationExc",
 )
-"""What Iceberg's and the catalog's words have in common when another commit came first."""
+"""Parts of the messages of Iceberg and the catalog that identify a commit conflict."""
 
 Row = tuple[Any, ...]
 Execute = Callable[[str], list[Row]]
-"""Runs one statement and returns its rows; raises StatementFailed, or JobError where Trino does not answer."""
+"""Runs one statement and returns its rows; raises StatementFailed, or JobError if Trino is unavailable."""
 
 
 class StatementFailed(JobError):
-    """Trino refused or failed a statement.
+    """Trino rejected a statement, or it failed.
 
     Attributes:
-        conflict: Whether another commit came first, so that the same statement may succeed now.
+        conflict: Whether a commit conflict is the cause, so that the same statement may succeed now.
     """
 
     def __init__(self, message: str) -> None:
@@ -46,11 +46,11 @@ class StatementFailed(JobError):
 
 
 def connect(settings: JobSettings, timeout: float = 600) -> Execute:
-    """Return what runs statements in the catalog `lake`.
+    """Return the function that runs statements in the catalog `lake`.
 
     Args:
-        settings: Where Trino is.
-        timeout: Seconds after which Trino itself ends a statement.
+        settings: Address of Trino.
+        timeout: Maximum run time of a statement in seconds, which Trino enforces.
     """
     url = urlsplit(settings.trino)
 
@@ -82,10 +82,10 @@ def connect(settings: JobSettings, timeout: float = 600) -> Execute:
 def again_after_conflicts(
     execute: Execute, statement: str, sleep: Callable[[float], object] = time.sleep
 ) -> tuple[list[Row], int]:
-    """Run a statement, and run it again while another commit came first; return its rows and the number of conflicts.
+    """Run a statement, and repeat it after commit conflicts; return its rows and the number of conflicts.
 
     Raises:
-        StatementFailed: Something else is wrong, or other commits came first each time.
+        StatementFailed: The statement failed for another reason, or every attempt met a conflict.
     """
     for conflicts, pause in enumerate(PAUSES):
         try:

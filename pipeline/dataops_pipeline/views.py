@@ -1,7 +1,7 @@
-"""The quality officer's SQL: the files of `pipeline/dataops_pipeline/sql`, and the views in `gold` that they become.
+"""The quality officer's SQL: the files of `pipeline/dataops_pipeline/sql`, and their views in `gold`.
 
-A file whose first line says `saved query` stays a file: its text has to be changed before it is asked, as a view's
-cannot be. Trino checks a view when it is created, so one that reads tables that are not there yet has to wait.
+A file whose first line contains `saved query` does not become a view, because its user edits the text before running
+it. Trino validates a view at its creation, so a view waits until the tables that it reads exist.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND")
 
 @dataclass(frozen=True)
 class Query:
-    """A file of SQL.
+    """A SQL file.
 
     Attributes:
-        name: Of the file and of the view.
-        text: As it stands in the file.
+        name: Name of the file and of the view.
+        text: Contents of the file.
     """
 
     name: str
@@ -33,38 +33,38 @@ class Query:
 
     @property
     def is_view(self) -> bool:
-        """Whether it can be a view."""
+        """Whether the file becomes a view."""
         return not self.text.startswith("-- saved query")
 
     @property
     def title(self) -> str:
-        """The question that it answers: the first sentence that ends in a question mark."""
+        """The question that the query answers: the first sentence that ends in a question mark."""
         lines = [line.removeprefix("--").strip() for line in self.text.splitlines() if line.startswith("--")]
         return " ".join(lines if self.is_view else lines[1:]).split("?")[0] + "?"
 
     @property
     def comment(self) -> str:
-        """What is noted at the view: the question, and by which text it was made."""
+        """The comment of the view: its question, and a hash of its text."""
         return f"{self.title} [{hashlib.sha256(self.text.encode()).hexdigest()[:12]}]"
 
     @property
     def create(self) -> str:
-        """The statement that makes or replaces the view."""
+        """The statement that creates or replaces the view."""
         comment = self.comment.replace("'", "''")
         return f"CREATE OR REPLACE VIEW {SCHEMA}.{self.name} COMMENT '{comment}' AS\n{self.text}"
 
 
 @dataclass(frozen=True)
 class Created:
-    """What became of the views, each by its name.
+    """The result of creating the views, by name.
 
     Attributes:
-        made: Made or replaced.
-        unchanged: There already, from the same text.
-        waiting: Those that read tables that are not there yet, with what Trino says.
+        created: Created or replaced.
+        unchanged: Existing already with the same text.
+        waiting: Error of each view whose tables do not exist yet.
     """
 
-    made: tuple[str, ...]
+    created: tuple[str, ...]
     unchanged: tuple[str, ...]
     waiting: dict[str, str]
 
@@ -76,11 +76,11 @@ def queries(folder: Path = FOLDER) -> Iterator[Query]:
 
 
 def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
-    """Make the views that are missing or were made from another text.
+    """Create the views that are missing or have another text.
 
     Raises:
-        StatementFailed: One of them is wrong.
-        JobError: Trino does not answer, or there are no files.
+        StatementFailed: A view is invalid.
+        JobError: Trino is unavailable, or there are no files.
     """
     found = list(queries(folder))
     if not found:
@@ -93,7 +93,7 @@ def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
             f" WHERE catalog_name = '{catalog}' AND schema_name = '{schema}'"
         )
     )
-    made, unchanged, waiting = [], [], {}
+    created, unchanged, waiting = [], [], {}
     for query in found:
         if not query.is_view:
             continue
@@ -107,5 +107,5 @@ def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
                 raise
             waiting[query.name] = str(error)
         else:
-            made.append(query.name)
-    return Created(tuple(made), tuple(unchanged), waiting)
+            created.append(query.name)
+    return Created(tuple(created), tuple(unchanged), waiting)

@@ -1,6 +1,6 @@
-"""What runs in Spark's Python workers: one logger's readings of a batch, and what is remembered of it.
+"""The stateful function that Spark's Python workers run: one logger's readings of a batch, and the logger's state.
 
-A module of its own, because workers import it before they read data, which the repair below needs.
+It is a separate module, because the patch at its end has to be imported before a worker reads data.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ COLUMNS = (
     " lot string, sequence bigint, at bigint, since bigint, temperature_c double, min_c double, max_c double,"
     " entered bigint"
 )
-"""What a batch yields: times in milliseconds; `number` orders a logger's events; `entered` is the record's time in
-Kafka. A row for each record, with all but `entered` null, tells how far the batch goes."""
+"""Columns of a batch's output, with times in milliseconds. `number` orders a logger's events, `entered` is the record's
+time in Kafka. Each record also has a row with only `entered`, which shows the progress of the batch."""
 NAMES = [column.split()[0] for column in COLUMNS.split(", ")]
 ARRIVAL = {
     "entered": int,
@@ -34,15 +34,15 @@ ARRIVAL = {
     "at": int,
     "temperature_c": float,
 }
-"""What is needed of each reading, as one text with blanks between: for one reading each of some hundred loggers,
-turning six columns into pandas takes several times as long as all the rest."""
+"""Fields of a reading, joined into one text with blanks. For one reading each of some hundred loggers, the conversion
+of six columns to pandas would take several times as long as everything else."""
 
 
 class Detector:
-    """Takes one logger's readings of a batch and gives the events that follow.
+    """Detector of excursions in one logger's readings of a batch.
 
     Args:
-        boxes: Name of the file of reference data among those that Spark has handed to its workers.
+        boxes: Name of the reference file among the files that Spark distributes to its workers.
     """
 
     def __init__(self, boxes: str) -> None:
@@ -51,7 +51,7 @@ class Detector:
     def __call__(
         self, key: tuple[Any, ...], frames: Iterable[pd.DataFrame], state: GroupState
     ) -> Iterator[pd.DataFrame]:
-        """Run, as `applyInPandasWithState` asks for it."""
+        """Yield the events of a batch; called by `applyInPandasWithState`."""
         if state.hasTimedOut:
             state.remove()
             return
@@ -59,7 +59,7 @@ class Detector:
         logger = Logger.from_bytes(state.get) if state.exists else Logger()
         box = reference.boxes(SparkFiles.get(self._boxes)).find(logger_id)
         limits = box.limits if box else None
-        # In the order of arrival, whatever the shuffle made of it.
+        # In the order of arrival, which the shuffle does not keep.
         arrivals = sorted(_arrival(text) for frame in frames for text in frame["reading"])
         found: list[tuple[Any, ...]] = []
         for entered, _, _, sequence, at, temperature_c in arrivals:
@@ -67,7 +67,7 @@ class Detector:
             if box is not None:
                 found += [_row(len(found) + n, logger_id, box, event, entered) for n, event in enumerate(events)]
         state.update(logger.to_bytes())
-        # The watermark is as far behind as a silent logger is remembered, so this is when it is forgotten.
+        # The watermark is `state_hours` behind, so the state expires after that time without a record.
         state.setTimeoutTimestamp(max(arrivals[-1][0], state.getCurrentWatermarkMs()) + 1)
         if found:
             yield pd.DataFrame(found, columns=NAMES)
@@ -97,10 +97,10 @@ def _row(number: int, logger_id: str, box: reference.Box, event: Event, entered:
 
 
 def _keep_integers() -> None:
-    """Repair how PySpark 4.1 reads state with a newer PyArrow.
+    """Patch PySpark 4.1, which cannot read state with a newer PyArrow.
 
-    Spark sends the state beside the data in one column of structs, padded with nulls where a logger has several
-    readings. PyArrow makes floats of integers beside nulls, and the offsets in there are refused.
+    Spark sends the state beside the data in one column of structs, padded with nulls if a logger has several readings.
+    PyArrow converts integers beside nulls to floats, and PySpark rejects the offsets among them.
     """
     serializer: Any = ApplyInPandasWithStateSerializer
     usual = serializer.arrow_to_pandas

@@ -128,7 +128,7 @@ def fresh(spark: SparkSession, *names: str) -> None:
 
 def throughput(settings: JobSettings, records: int, rounds: int) -> dict[str, float]:
     """Measure landing against the same read, and conforming against a read and write of the same rows."""
-    spark = spark_session(settings, "bench", memory="1536m", conf=land_readings.CONF, goes_on=True)
+    spark = spark_session(settings, "bench", memory="1536m", conf=land_readings.CONF, streaming=True)
     spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
     read, landed, copied, conformed = [], [], [], []
     try:

@@ -160,13 +160,13 @@ class Trino:
 
 def test_a_dry_run_changes_nothing() -> None:
     trino = Trino()
-    assert maintain_all(trino, Options(dry_run=True)) == "looked at 2 tables"
+    assert maintain_all(trino, Options(dry_run=True)) == "inspected 2 tables"
     assert trino.altered == []
 
 
 def test_maintenance_goes_through_all_steps_of_all_tables() -> None:
     trino = Trino()
-    assert maintain_all(trino, Options()) == "kept up 2 tables"
+    assert maintain_all(trino, Options()) == "maintained 2 tables"
     steps = [one.split("EXECUTE ")[1].split("(")[0] for one in trino.altered]
     assert steps == ["optimize", "optimize_manifests", "expire_snapshots", "remove_orphan_files"] * 2
     orphans = [one for one in trino.altered if "orphan" in one]

@@ -46,13 +46,13 @@ def test_each_file_says_which_question_it_answers(folder: Path) -> None:
 def test_a_view_is_made_once_and_again_when_its_text_changes(folder: Path) -> None:
     trino = Trino()
     created = create_all(trino, folder)
-    assert created.made == ("a",)
+    assert created.created == ("a",)
     assert list(created.waiting) == ["b"]
     assert trino.created[0].startswith("CREATE OR REPLACE VIEW lake.gold.a COMMENT 'What''s there? [")
     trino.comments = {query.name: query.comment for query in queries(folder)}
-    assert create_all(trino, folder).made == ()
+    assert create_all(trino, folder).created == ()
     (folder / "a.sql").write_text("-- What's there?\nSELECT 2 AS x\n")
-    assert create_all(trino, folder).made == ("a",)
+    assert create_all(trino, folder).created == ("a",)
 
 
 def test_a_wrong_view_is_an_error_and_not_one_that_waits(folder: Path) -> None:

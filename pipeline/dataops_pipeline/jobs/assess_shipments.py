@@ -1,8 +1,8 @@
-"""Batch: `silver.readings` with shipments and products into `gold.shipment_exposure`: write, audit, publish.
+"""Batch job: compute `gold.shipment_exposure` from readings, shipments and products; write, audit, publish.
 
-The result goes to a branch of the table first, `audit_<silver snapshot>`. Only what passes its checks becomes `main`,
-by fast-forward; what does not stays on its branch, to be looked at, and `main` stays as it was. Then each lot that has
-become complete is released: the published snapshot gets the tag `lot_<lot>`, and `gold.lot_releases` a row.
+The job first writes the result to a branch of the table, `audit_<silver snapshot>`. If the result passes its checks,
+the job fast-forwards `main` to it. Otherwise the branch stays for inspection, and `main` does not change. The job then
+releases each lot that is complete: it tags the published snapshot `lot_<lot>`, and adds a row to `gold.lot_releases`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from dataops_pipeline.transforms.releases import complete_lots
 SHIPMENTS, PRODUCTS = f"{CATALOG}.bronze.shipments", f"{CATALOG}.bronze.products"
 GOLD, LOT_RELEASES = (name.removeprefix(f"{CATALOG}.") for name in (tables.EXPOSURE, tables.RELEASES))
 INSPECTION = "30 DAYS"
-"""How long the branch of a failed audit is kept when snapshots are expired."""
+"""Retention of the branch of a failed audit."""
 
 
 def assess_all(settings: JobSettings) -> str:
-    """Assess every shipment that has readings, publish what passes the audit, release the lots that are complete."""
+    """Assess all shipments with readings, publish the result if it passes the audit, and release complete lots."""
     catalog = open_catalog(settings)
     missing = [
         name for name in ("silver.readings", "bronze.shipments", "bronze.products") if not catalog.table_exists(name)
@@ -48,7 +48,7 @@ def assess_all(settings: JobSettings) -> str:
     if missing:
         raise NotYet(f"not created yet: {', '.join(missing)}: run load_reference_data and conform_readings first")
     silver = catalog.load_table("silver.readings")
-    # What is read is the newest snapshot; a restatement of readings makes one that has no progress of its own.
+    # Read the newest snapshot: a restatement of readings creates a snapshot without progress.
     source, stamped = silver.current_snapshot(), newest_with(silver, PROGRESS)
     if source is None or stamped is None:
         raise NotYet("nothing has been conformed yet: run conform_readings first")
@@ -94,7 +94,7 @@ def assess_all(settings: JobSettings) -> str:
 
 
 def _write(spark: SparkSession, exposure: DataFrame, branch: str, stamp: dict[str, str]) -> None:
-    """Replace all rows on a branch that starts at what is published now; what an earlier try left there is dropped."""
+    """Replace all rows on a branch of the published snapshot; drop the branch of an earlier attempt."""
     spark.sql(f"ALTER TABLE {tables.EXPOSURE} CREATE OR REPLACE BRANCH {branch} RETAIN {INSPECTION}")
     writer = exposure.writeTo(f"{tables.EXPOSURE}.branch_{branch}").option("overwrite-mode", "static")
     for name, value in stamp.items():
@@ -103,9 +103,10 @@ def _write(spark: SparkSession, exposure: DataFrame, branch: str, stamp: dict[st
 
 
 def _publish(spark: SparkSession, catalog: Catalog, branch: str) -> int:
-    """Make a branch's snapshot the current one, drop the branch, return the snapshot's id.
+    """Make a branch's snapshot the current one, drop the branch, and return the snapshot's id.
 
-    Fast-forward fails, and so publishes nothing, where somebody else has written to `main` since the branch began.
+    The fast-forward fails, and publishes nothing, if another writer has committed to `main` since the branch was
+    created.
     """
     written = catalog.load_table(GOLD).snapshot_by_name(branch)
     if written is None:
@@ -116,13 +117,13 @@ def _publish(spark: SparkSession, catalog: Catalog, branch: str) -> int:
 
 
 def release_lots(spark: SparkSession, catalog: Catalog, published: int) -> list[str]:
-    """Tag the published snapshot for each lot that is complete and has no tag, and write down what has no row yet.
+    """Tag the published snapshot for each complete lot without a tag, and add the missing rows of `gold.lot_releases`.
 
-    A lot keeps the tag that it got first. A crash between the tags and the rows is mended by the next run: it finds a
-    tag without a row, and writes the row as of the snapshot that the tag names.
+    A lot keeps its first tag. After a crash between tags and rows, the next run finds the tag without a row, and adds
+    the row as of the tagged snapshot.
 
     Returns:
-        The lots that now have a row and had none before.
+        The lots whose row was added.
     """
     gold, releases = catalog.load_table(GOLD), catalog.load_table(LOT_RELEASES)
     complete = _complete(spark, published)
@@ -151,14 +152,14 @@ def release_lots(spark: SparkSession, catalog: Catalog, published: int) -> list[
 
 
 def _complete(spark: SparkSession, snapshot_id: int) -> dict[str, dict[str, Any]]:
-    """Return the complete lots as of a snapshot, by their tag."""
+    """Return the complete lots as of a snapshot, by tag."""
     exposure = spark.read.option("versionAsOf", snapshot_id).table(tables.EXPOSURE)
     found = complete_lots(exposure, spark.table(SHIPMENTS)).collect()
     return {f"lot_{row['lot'].lower()}": row.asDict() for row in sorted(found)}
 
 
 def _release_of(gold: Table, snapshot_id: int) -> dict[str, Any]:
-    """Return what a snapshot says of itself, as columns of `gold.lot_releases`."""
+    """Return the columns of `gold.lot_releases` that describe a snapshot."""
     snapshot = gold.snapshot_by_id(snapshot_id)
     if snapshot is None or snapshot.summary is None:
         raise JobError(f"{tables.EXPOSURE} has no snapshot {snapshot_id}, which a tag of it names")

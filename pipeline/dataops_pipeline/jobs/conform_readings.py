@@ -1,9 +1,8 @@
-"""Batch: what is new in `bronze.readings` into `silver.readings`.
+"""Batch job: merge new rows of `bronze.readings` into `silver.readings`.
 
-Each reading once, its clock and its temperature corrected; canaries stay behind. Deliveries that contradict the one
-that stands go into `silver.conflicting_readings`. The commit of `silver.readings` notes the bronze snapshot that it was
-made from, so that the next run reads only what came after it. Run twice, it does nothing the second time; ended
-half-way, it does the same again and adds nothing twice.
+The job keeps one row per reading, with clock and temperature corrected, and drops canaries. A delivery that contradicts
+the first one goes into `silver.conflicting_readings`. The commit of `silver.readings` records the bronze snapshot that
+was read, so that the next run reads only later rows. The job is idempotent, also after an interrupted run.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from dataops_pipeline.settings import CATALOG, JobError, JobSettings, NotYet
 from dataops_pipeline.transforms.readings import conflicting, conform, without_canaries
 
 SNAPSHOT_PROPERTY = "spark.sql.iceberg.snapshot-property."
-"""Session setting with which Iceberg writes a commit property also where SQL has no options (MERGE)."""
+"""Prefix of session settings for commit properties, for statements without write options (MERGE)."""
 
 
 def conform_new(settings: JobSettings) -> str:
-    """Merge what is new."""
+    """Merge new readings; return a summary."""
     catalog = open_catalog(settings)
     if not catalog.table_exists("bronze.readings"):
         raise JobError(f"{tables.READINGS} does not exist: start land_readings first")
@@ -54,7 +53,7 @@ def conform_new(settings: JobSettings) -> str:
 
 
 def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> tuple[int, dict[str, str]]:
-    """Merge deliveries into `silver.readings`, and those that contradict what stands into their own table.
+    """Merge deliveries into `silver.readings`, and contradicting ones into `silver.conflicting_readings`.
 
     Args:
         spark: The session.
@@ -62,11 +61,11 @@ def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> 
         stamp: Properties of the commit of `silver.readings`.
 
     Returns:
-        How many readings were delivered, and the stamp with the entry time of the oldest one.
+        The number of delivered readings, and the stamp with the entry time of the oldest one.
     """
     tables.create(spark, tables.SILVER, tables.CONFLICTS)
     deliveries = without_canaries(deliveries).persist()
-    # before the commit that says that all this is done
+    # before the commit that marks these deliveries as processed
     conflicting(deliveries, spark.table(tables.SILVER)).createOrReplaceTempView("conflicts")
     spark.sql(
         f"MERGE INTO {tables.CONFLICTS} AS c USING conflicts AS n"
@@ -90,7 +89,7 @@ def merge(spark: SparkSession, deliveries: DataFrame, stamp: dict[str, str]) -> 
 
 
 def _read(spark: SparkSession, after: int | None, until: int) -> DataFrame:
-    """Return the rows that were appended after one snapshot, up to another; all rows where there is no first one."""
+    """Return the rows that were appended after one snapshot, up to another one; all rows if `after` is `None`."""
     if after is None:
         return spark.read.option("versionAsOf", until).table(tables.READINGS)
     reader = spark.read.format("iceberg").option("start-snapshot-id", after).option("end-snapshot-id", until)
@@ -98,7 +97,7 @@ def _read(spark: SparkSession, after: int | None, until: int) -> DataFrame:
 
 
 def _stamp_if_unchanged(settings: JobSettings, until: int, stamp: dict[str, str]) -> None:
-    """Commit the stamp without rows where the merge had nothing to write and so made no commit."""
+    """Commit the stamp without rows if the merge had no rows, and therefore made no commit."""
     silver = open_catalog(settings).load_table(tables.SILVER.removeprefix(f"{CATALOG}."))
     done = newest_with(silver, SOURCE_SNAPSHOT)
     if done is None or int(done[1]) != until:

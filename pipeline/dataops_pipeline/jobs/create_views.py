@@ -1,4 +1,4 @@
-"""The quality officer's views in `gold`, from `pipeline/dataops_pipeline/sql`, as far as their tables exist."""
+"""Create the quality officer's views in `gold` from `pipeline/dataops_pipeline/sql`, once their tables exist."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataops_pipeline.views import create_all
 
 
 def create(settings: JobSettings) -> str:
-    """Create the views."""
+    """Create the views; return a summary."""
     created = create_all(connect(settings, timeout=60))
     for name, why in created.waiting.items():
         log.info("%s waits: %s", name, why)
-    if not created.made and not created.unchanged:
+    if not created.created and not created.unchanged:
         raise NotYet("none of the tables that the views read exists yet")
-    done = f"{len(created.made)} views created, {len(created.unchanged)} unchanged"
+    done = f"{len(created.created)} views created, {len(created.unchanged)} unchanged"
     return done + (f", {len(created.waiting)} wait for their tables" if created.waiting else "")
 
 

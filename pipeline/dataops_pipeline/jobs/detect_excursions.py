@@ -1,8 +1,8 @@
-"""Streaming: from the topic `logger-readings` to the excursions in it, into `silver.excursions` and topic `excursions`.
+"""Streaming job: detect excursions in `logger-readings`, and write them to `silver.excursions` and topic `excursions`.
 
-The table has each event exactly once: a batch's events are one commit with the query's id and the batch's number, and
-where the checkpoint was lost, and the topic is read from its beginning, what the table knows is left out. The topic has
-it at least once: a batch that is run again sends its events again, with the same `event_id`. What is remembered of each
+The table has each event exactly once: a batch is one commit with the query's id and the batch's number. If the
+checkpoint was lost and the topic is read from the beginning, the job skips events that the table has already. The topic
+has each event at least once: a repeated batch sends its events again, with the same `event_id`. The state of each
 logger is in the query's checkpoint.
 """
 
@@ -37,15 +37,15 @@ NAME = "detect_excursions"
 EXCURSIONS = "excursions"
 """Topic of the events."""
 MAX_OFFSETS = 50_000
-"""Records that one batch takes at the most: bounds memory, and lets progress be seen while it catches up."""
+"""Maximum number of records in a batch; it limits memory, and shows progress while the query catches up."""
 STAMP_SECONDS = 30.0
-"""A batch without an event is committed only to show progress, and not more often than this."""
+"""Minimum interval of commits without events, which only record progress."""
 WATCH_SECONDS = 30.0
-"""How often the reference data is looked at."""
+"""Interval of the checks for new reference data."""
 SEND_SECONDS = 10
-"""How long Kafka may take to accept a batch's events."""
+"""Timeout for sending a batch's events to Kafka."""
 CONF = {
-    # All state in one piece: one task and one Python worker in each batch.
+    # One partition of state: one task and one Python worker in each batch.
     "spark.sql.shuffle.partitions": "1",
     # A logger's state may stay until the next record comes.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
@@ -54,19 +54,19 @@ Publish = Callable[[Sequence[dict[str, Any]]], None]
 
 
 class Outdated(Exception):
-    """The reference data has changed: the query has to start anew with the new one."""
+    """The reference data has changed, so the query has to restart with the new data."""
 
 
 def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
-    """Return the events in a stream of Kafka records, and a row for each record: COLUMNS.
+    """Return the events in a stream of Kafka records, and a row for each record, in the columns COLUMNS.
 
-    The watermark is on Kafka's time, which is the broker's clock: one logger's clock that is ahead cannot move it. It
-    is `state_hours` behind, so a record counts as too late only where its partition is that far behind another one.
+    The watermark is on Kafka's time, the broker's clock, so that a logger's fast clock cannot advance it. It is
+    `state_hours` behind, so a record is late only if its partition is that far behind another one.
 
     Args:
-        kafka: As Spark's Kafka source gives it.
-        boxes: Name of the file of reference data among those that Spark has handed to its workers.
-        state_hours: How long a logger that is silent is remembered.
+        kafka: Stream of Spark's Kafka source.
+        boxes: Name of the reference file among the files that Spark distributes to its workers.
+        state_hours: How long the state of a silent logger is kept.
     """
     ahead = readings.clock_is_ahead(F.col("measured_at"), F.col("received_at"))
     good = (
@@ -84,11 +84,11 @@ def detected(kafka: DataFrame, boxes: str, state_hours: float) -> DataFrame:
 
 
 class Batches:
-    """Writes what each batch has found; keeps what it takes to show progress where nothing was found.
+    """Writer of the batches' events, and of the progress of batches without events.
 
     Args:
-        catalog: Knows the table and its commits.
-        publish: Sends events to the topic; raises where they are not accepted.
+        catalog: Catalog of the table.
+        publish: Sends events to the topic; raises if Kafka does not accept them.
     """
 
     def __init__(self, catalog: Catalog, publish: Publish) -> None:
@@ -99,7 +99,7 @@ class Batches:
         self._known: frozenset[str] | None = None
 
     def write(self, batch: DataFrame, epoch: int, query_id: str) -> tuple[int, int]:
-        """Commit and send the events of a batch; return how many records and how many events it had."""
+        """Commit and send the events of a batch; return the numbers of records and events."""
         event = F.when(F.col("event").isNotNull(), F.struct(*NAMES))
         none = F.col("event").isNull()
         count, oldest, newest, rows = batch.agg(
@@ -124,7 +124,7 @@ class Batches:
             commit(self._catalog, [e for e in events if e["event_id"] not in self._known], epoch, stamp)
             self._committed = time.monotonic()
             self._oldest = None
-        # After the commit: what the topic has is in the table, too.
+        # After the commit, so that every event of the topic is in the table.
         self._publish(events)
         return count, len(events)
 
@@ -133,7 +133,7 @@ TIMES = ("at", "since", "kafka_timestamp", "detected_at")
 
 
 def to_events(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
-    """Return the events in order, as the table has them; times in milliseconds."""
+    """Return the events in order, as rows of the table; times in milliseconds."""
     ordered = sorted((row.asDict() for row in rows), key=lambda row: (row["logger_id"], row["number"]))
     return [
         {
@@ -147,7 +147,7 @@ def to_events(rows: Iterable[Row], detected_at: int) -> list[dict[str, Any]]:
 
 
 def known_to_others(catalog: Catalog, query_id: str) -> frozenset[str]:
-    """Return the ids of the events that a table has of other queries, whose checkpoint was lost; read only then."""
+    """Return the ids of the table's events if an earlier query, whose checkpoint was lost, has written to it."""
     table = catalog.load_table(tables.EXCURSIONS.removeprefix(f"{CATALOG}."))
     writers = {
         snapshot.summary.additional_properties.get(QUERY_ID) for snapshot in table.snapshots() if snapshot.summary
@@ -159,7 +159,7 @@ def known_to_others(catalog: Catalog, query_id: str) -> frozenset[str]:
 
 
 def commit(catalog: Catalog, events: Sequence[dict[str, Any]], epoch: int, stamp: dict[str, str]) -> None:
-    """Append events as one commit, unless the table has the batch already."""
+    """Append the events of a batch as one commit, unless the table has the batch already."""
     table = catalog.load_table(tables.EXCURSIONS.removeprefix(f"{CATALOG}."))
     if landed_epoch(table, stamp[QUERY_ID]) >= epoch:
         return
@@ -209,7 +209,7 @@ def publisher(bootstrap: str) -> Publish:
 
 
 class Watch:
-    """Tells, now and then, whether the reference data has changed since the query started."""
+    """Periodic check whether the reference data has changed since the query started."""
 
     def __init__(self, catalog: Catalog, started_with: reference.Snapshots) -> None:
         self._catalog = catalog
@@ -217,37 +217,37 @@ class Watch:
         self._checked_at = time.monotonic()
 
     def is_outdated(self) -> bool:
-        """Look, unless that was done a moment ago."""
+        """Return whether the reference data has changed; checks at most every `WATCH_SECONDS`."""
         if time.monotonic() - self._checked_at < WATCH_SECONDS:
             return False
         self._checked_at = time.monotonic()
         try:
             return reference.current(self._catalog) != self._started_with
         except (RESTError, OSError, NotYet):
-            return False  # what is known goes on to hold; where the catalog is away, the next commit says so
+            return False  # keep the current data; if the catalog is unavailable, the next commit reports it
 
 
 def start(spark: SparkSession, settings: JobSettings, folder: Path, again: threading.Event) -> StreamingQuery:
-    """Start the query with the reference data of now; raises NotYet where there is none.
+    """Start the query with the current reference data; raises NotYet if there is none.
 
     Args:
         spark: The session.
-        settings: Where the components are.
-        folder: Where the file of reference data may be kept.
-        again: Set where the query ends only to be started with new reference data.
+        settings: Addresses of the components.
+        folder: Folder for the reference file.
+        again: Set when the query ends to restart with new reference data.
     """
     catalog = open_catalog(settings)
     snapshots = reference.current(catalog)
     began = time.monotonic()
     path = reference.write(catalog, snapshots, folder)
-    # It has to stay: each executor compares what it has with it.
+    # The file has to stay: each executor compares its copy with it.
     spark.sparkContext.addFile(str(path))
     log.info("reference data read in %.1f s", time.monotonic() - began)
     watch = Watch(catalog, snapshots)
     batches = Batches(catalog, publisher(settings.kafka))
 
     def write(batch: DataFrame, epoch: int, query_id: str) -> None:
-        # Before anything of the batch is done, so that it is run again as a whole.
+        # Before any work on the batch, so that all of it is repeated.
         if watch.is_outdated():
             log.info("the reference data has changed: starting the query again")
             again.set()

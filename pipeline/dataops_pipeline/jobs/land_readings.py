@@ -1,9 +1,9 @@
-"""Streaming: from the topic `logger-readings` into `bronze.readings` and `bronze.rejected_readings`, exactly once.
+"""Streaming job: from the topic `logger-readings` into `bronze.readings` and `bronze.rejected_readings`, exactly once.
 
-One query writes two tables, which Spark's own sinks cannot do exactly once. So each batch is appended to each table as
-one commit that says up to which offset of each partition the table has the topic, and what it has already is left out.
-That mends a crash between the two commits, and a lost checkpoint as well: the query then reads the topic from its
-beginning, and lands what is not there yet.
+One query writes two tables, which Spark's sinks cannot do exactly once. The job therefore appends a batch to each table
+as one commit. The commit records the end offset of each partition, and the job skips records before that offset. This
+also covers a crash between the two commits, and a lost checkpoint: the query then reads the topic from the beginning,
+and lands only the missing records.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from dataops_pipeline.settings import CATALOG, JobSettings, NotYet
 from dataops_pipeline.transforms import readings
 
 CONF = {
-    # A batch is kept for a few seconds: packing it costs more than the memory is worth.
+    # A batch is cached for a few seconds only, so compression would cost more than the memory that it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 
 END_OFFSETS = "dataops.end-offsets"
-"""Commit property: up to which offset (exclusive) of each partition the table has the topic's records; JSON."""
+"""Commit property: the end offset (exclusive) of each partition of the topic up to which the table has it, as JSON."""
 
 Append = Callable[[DataFrame, str, dict[str, str]], None]
 
 
 def append(frame: DataFrame, table: str, properties: dict[str, str]) -> None:
-    """Append rows as one commit with these snapshot properties."""
+    """Append rows as one commit with these properties."""
     writer = frame.writeTo(table).option("fanout-enabled", "true")
     for name, value in properties.items():
         writer = writer.option(f"snapshot-property.{name}", value)
@@ -46,14 +46,14 @@ def append(frame: DataFrame, table: str, properties: dict[str, str]) -> None:
 
 
 def land(batch: DataFrame, epoch: int, query_id: str, topic_id: str, catalog: Catalog, append: Append = append) -> int:
-    """Write one batch to both tables, of each record what they do not have yet; return how many records it had.
+    """Append the missing records of a batch to both tables; return the number of records in the batch.
 
     Args:
         batch: Records of Spark's Kafka source.
         epoch: The batch's number.
-        query_id: Id of the query, which lives as long as its checkpoint.
-        topic_id: Id of the topic, which a topic of the same name that is made anew does not share.
-        catalog: Tells up to where the tables have the topic.
+        query_id: Id of the query, which lasts as long as its checkpoint.
+        topic_id: Id of the topic, which differs if a topic of the same name is re-created.
+        catalog: Catalog with the tables' commit properties.
         append: Writes one commit.
     """
     parsed = readings.parse(batch).persist()
@@ -93,10 +93,10 @@ def land(batch: DataFrame, epoch: int, query_id: str, topic_id: str, catalog: Ca
 
 
 def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
-    """Return up to which offset (exclusive) of each partition a table has the topic's records.
+    """Return the end offset (exclusive) of each partition up to which a table has the topic's records.
 
-    From the newest commit that says so; maintenance keeps it (`maintain_tables`). Offsets of an earlier topic of the
-    same name do not count.
+    It comes from the newest commit with END_OFFSETS, which maintenance keeps (`maintain_tables`). Offsets of an earlier
+    topic of the same name do not count.
     """
     found = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)
     stamped = json.loads(found[1]) if found else {}
@@ -108,7 +108,7 @@ def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
 
 
 def topic_id_of(bootstrap: str) -> str:
-    """Return the id of the topic (KIP-516); raises NotYet where it does not exist or no broker answers."""
+    """Return the id of the topic (KIP-516); raises NotYet if it does not exist or no broker responds."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
         described = admin.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC].result(12)

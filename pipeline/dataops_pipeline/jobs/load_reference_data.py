@@ -1,6 +1,6 @@
-"""Batch: the raw reference files into `bronze`: flights, weather, airports, products, shipments and calibrations.
+"""Batch job: load the reference files into `bronze`: flights, weather, airports, products, shipments, calibrations.
 
-They are small and replaced whole, so PyIceberg does it without Spark.
+The tables are small and replaced as a whole, so the job uses PyIceberg without Spark.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ SCHEMAS = {
 
 
 def load(settings: JobSettings) -> str:
-    """Replace each table by its file."""
+    """Replace each table by its file; return a summary."""
     store = fs.S3FileSystem(
         access_key=settings.s3_access_key,
         secret_key=settings.s3_secret_key,
@@ -100,14 +100,14 @@ def load(settings: JobSettings) -> str:
         rows = read(store, f"{settings.raw.removeprefix('s3://')}/reference/{name}.csv", schema)
         table = catalog.create_table_if_not_exists(f"bronze.{name}", schema)
         with table.update_schema() as update:
-            update.union_by_name(schema)  # a column that came later
+            update.union_by_name(schema)  # adds columns that an older table lacks
         table.overwrite(rows, snapshot_properties={PROGRESS: iso(int(time.time() * 1000))})
         loaded.append(f"{name} {rows.num_rows}")
     return "loaded " + ", ".join(loaded)
 
 
 def read(store: fs.FileSystem, path: str, schema: pa.Schema) -> pa.Table:
-    """Read one CSV file with a header, in the columns and types of the schema; raises JobError."""
+    """Return the rows of a CSV file with a header, in the columns and types of the schema; raises JobError."""
     try:
         with store.open_input_stream(path) as source:
             found = pc.read_csv(

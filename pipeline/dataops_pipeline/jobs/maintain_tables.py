@@ -1,10 +1,10 @@
-"""Maintenance of the pipeline's tables, all of it in Trino: small files, manifests, old snapshots, orphan files.
+"""Batch job: maintain the pipeline's tables through Trino: small files, manifests, old snapshots, orphan files.
 
-A stream that commits every 5 seconds leaves 17,000 files, manifests and snapshots a day in each of its tables. What
-may not be expired is worked out here, because Trino knows nothing of it: the snapshots by which jobs find where they
-were. A dry run tells what would be done, from Trino's metadata tables.
+A stream that commits every 5 seconds adds 17,000 files, manifests and snapshots a day to each of its tables. This job
+computes which snapshots must not expire, because Trino does not consider them: jobs store their position in the
+properties of commits. A dry run reports the planned work from Trino's metadata tables.
 
-Settings, all by environment: `BOREAL_PARAM_TABLES` (`bronze.readings gold.shipment_exposure`; all where it is empty),
+Environment variables: `BOREAL_PARAM_TABLES` (`bronze.readings gold.shipment_exposure`; empty for all),
 `BOREAL_PARAM_DRY_RUN` (`true`, `false`), `BOREAL_PARAM_RETENTION_HOURS`, `BOREAL_PARAM_FILE_SIZE_THRESHOLD` (`64MB`).
 """
 
@@ -25,15 +25,14 @@ from dataops_pipeline.trino_sql import Execute, again_after_conflicts, connect
 
 NAMESPACES = ("bronze", "silver", "gold")
 STAMPS = "dataops."
-"""How all commit properties begin that a job may look for: of each, the newest snapshot that has it is kept, however
-old."""
+"""Prefix of the commit properties that jobs read. For each of them, the newest snapshot that has it never expires."""
 PUBLISHED_WITHIN = timedelta(hours=1)
-"""A branch that is younger than this may be about to be published, which fails where main has moved meanwhile."""
+"""Maximum age of a branch that may still be published; publishing fails if `main` changes meanwhile."""
 ORPHAN_HOURS = 1.0
-"""Files that no snapshot knows are removed only when they are older, whatever the retention: what a job has written
-and not committed yet looks the same, and no job takes that long."""
+"""Minimum age of the orphan files to remove, whatever the retention: a running job's uncommitted files are orphans,
+too, and no job takes that long."""
 MARGIN = timedelta(minutes=1)
-"""By which the expiry stays before the oldest snapshot that is needed: Trino's clock and ours may differ by that."""
+"""Distance of the expiry from the oldest required snapshot, as Trino's clock and ours may differ."""
 SIZE_UNITS = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB)")
@@ -42,13 +41,13 @@ _TABLE = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for.
+    """Options of the job.
 
     Attributes:
-        tables: `namespace.table`; all where empty.
-        dry_run: Only tell what would be done.
-        retention_hours: Snapshots that are younger stay.
-        file_size_threshold: Data files that are smaller are put together, in Trino's notation.
+        tables: `namespace.table`; empty for all.
+        dry_run: Only report the planned work.
+        retention_hours: Minimum age of the snapshots to expire.
+        file_size_threshold: Smaller data files are compacted; in Trino's notation.
     """
 
     tables: tuple[str, ...] = ()
@@ -58,7 +57,7 @@ class Options:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
+        """Read the options from environment variables; raises JobError for an invalid one."""
         tables = tuple(env.get("BOREAL_PARAM_TABLES", "").replace(",", " ").split())
         for table in tables:
             if not _TABLE.fullmatch(table):
@@ -73,14 +72,14 @@ class Options:
 
     @property
     def threshold_bytes(self) -> float:
-        """The threshold in bytes."""
+        """`file_size_threshold` in bytes."""
         number, unit = _SIZE.fullmatch(self.file_size_threshold).groups()  # type: ignore[union-attr] # checked above
         return float(number) * SIZE_UNITS[unit]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A row of `$snapshots`, with the commit properties that are ours."""
+    """A row of `$snapshots`, with the commit properties that start with `STAMPS`."""
 
     snapshot_id: int
     parent_id: int | None
@@ -90,19 +89,19 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class State:
-    """What a table's metadata tell.
+    """The state of a table, from its metadata.
 
     Attributes:
         table: `namespace.table`.
         data_files: Number of data files.
-        small_files: Data files below the threshold that share their folder with another such file.
-        small_bytes: What these hold.
-        delete_files: Files that say which rows of other files are deleted.
-        manifests: Lists of files.
-        current: The snapshot that readers see; None where nothing was ever written.
-        snapshots: All of them, by their ids.
-        refs: Snapshots that a tag or a branch other than main names, by the name.
-        branches: Which of these names are branches.
+        small_files: Number of data files below the threshold that share their folder with another one.
+        small_bytes: Total size of the small files.
+        delete_files: Number of Iceberg delete files.
+        manifests: Number of manifests.
+        current: Current snapshot; `None` if the table was never written.
+        snapshots: All snapshots by id.
+        refs: Snapshots of tags, and of branches other than main, by name.
+        branches: Names in `refs` that are branches.
     """
 
     table: str
@@ -117,20 +116,20 @@ class State:
     branches: frozenset[str] = frozenset()
 
     def unpublished(self, now: datetime) -> str | None:
-        """Return a branch that may be about to be published."""
+        """Return a branch that may still be published; `None` if there is none."""
         young = (n for n in sorted(self.branches) if self.snapshots[self.refs[n]].committed_at > now - PUBLISHED_WITHIN)
         return next(young, None)
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """Which snapshots of a table go.
+    """The planned expiry of a table's snapshots.
 
     Attributes:
-        before: Those that are older go, but for what a tag or a branch names.
-        expired: Snapshots that go.
+        before: Older snapshots expire, except those of tags and branches.
+        expired: Snapshots that expire.
         tagged: Names of the tags and branches that keep an older snapshot.
-        held_by: The stamp that moved `before` to an earlier time than was asked for.
+        held_by: The stamp that moved `before` to an earlier time than the retention.
     """
 
     before: datetime
@@ -140,7 +139,7 @@ class Expiry:
 
 
 def needed(states: Iterable[State]) -> frozenset[int]:
-    """Return the snapshots that downstream tables say they were made from, the newest of each table."""
+    """Return the source snapshots of downstream tables, from the newest stamp of each table."""
     found = (_newest(state, SOURCE_SNAPSHOT) for state in states)
     return frozenset(
         int(snapshot.stamps[SOURCE_SNAPSHOT])
@@ -150,17 +149,17 @@ def needed(states: Iterable[State]) -> frozenset[int]:
 
 
 def plan_expiry(state: State, sources: frozenset[int], now: datetime, retention: timedelta) -> Expiry:
-    """Tell which snapshots of a table may go.
+    """Return the snapshots of a table that may expire.
 
-    Not only must the snapshots stay that carry a stamp or that silver was made from, but all that came after them too:
-    jobs walk from the newest back to them, and read what was appended in between. So the time is moved, rather than
-    single snapshots kept.
+    Snapshots that carry a stamp, or that silver was built from, must stay. All later snapshots must stay as well,
+    because jobs walk from the newest one back to them, and read the rows that were appended in between. The plan
+    therefore moves the expiry time instead of keeping single snapshots.
 
     Args:
         state: The table.
-        sources: Snapshots that downstream tables were made from.
+        sources: Source snapshots of downstream tables.
         now: The time.
-        retention: How old a snapshot must be.
+        retention: Minimum age of a snapshot to expire.
     """
     before, held_by = now - retention, None
     stamps = sorted({stamp for snapshot in state.snapshots.values() for stamp in snapshot.stamps})
@@ -186,7 +185,7 @@ def _why_kept(expiry: Expiry) -> str:
 
 
 def summary_line(state: State, expiry: Expiry) -> str:
-    """Return one line that says what a table is like and what its maintenance would do."""
+    """Return one line with the state of a table and its planned maintenance."""
     return (
         f"{state.table}: {state.small_files} of {state.data_files} data files are small"
         f" ({state.small_bytes / 1e6:.1f} MB), {state.delete_files} delete files, {state.manifests} manifests,"
@@ -195,13 +194,13 @@ def summary_line(state: State, expiry: Expiry) -> str:
 
 
 def read_state(execute: Execute, table: str, threshold_bytes: float) -> State:
-    """Read a table's metadata tables; raises JobError."""
+    """Return the state of a table from Trino's metadata tables; raises JobError."""
     namespace, name = table.split(".")
 
     def of(kind: str) -> str:
         return f'"{namespace}"."{name}${kind}"'
 
-    # Trino puts the files of one partition together, and `$files` does not name it: the folder tells.
+    # Trino compacts the files of one partition. `$files` does not name the partition, but its folder does.
     ((*files, manifests),) = execute(
         "SELECT coalesce(sum(files), 0), coalesce(sum(IF(small > 1, small)), 0),"
         " coalesce(sum(IF(small > 1, bytes)), 0), coalesce(sum(deletes), 0),"
@@ -231,10 +230,10 @@ def read_state(execute: Execute, table: str, threshold_bytes: float) -> State:
 
 
 def maintain_table(execute: Execute, state: State, options: Options, sources: frozenset[int]) -> str:
-    """Do a table's maintenance; return the line that says what it did.
+    """Maintain a table; return a summary line.
 
     Raises:
-        JobError: One of the statements failed for good; what came before it is done.
+        JobError: A statement failed permanently; earlier statements have taken effect.
     """
     if state.current is None:
         return f"{state.table}: no data was ever written"
@@ -252,7 +251,7 @@ def maintain_table(execute: Execute, state: State, options: Options, sources: fr
             alter(f"optimize(file_size_threshold => '{options.file_size_threshold}')")
         if state.manifests > 1:
             alter("optimize_manifests")
-    # Looked at again: the steps above have made snapshots of their own, and took their time.
+    # Read again, because the statements above took time and created snapshots.
     state_now = read_state(execute, state.table, options.threshold_bytes)
     retention = timedelta(hours=options.retention_hours)
     expiry = plan_expiry(state_now, sources, datetime.now(UTC), retention)
@@ -262,23 +261,23 @@ def maintain_table(execute: Execute, state: State, options: Options, sources: fr
     orphans = max(options.retention_hours, ORPHAN_HOURS)
     alter(f"remove_orphan_files(retention_threshold => '{orphans * 3600:.0f}s')")
     after = read_state(execute, state.table, options.threshold_bytes)
-    gone = len(state_now.snapshots.keys() - after.snapshots.keys())
+    expired = len(state_now.snapshots.keys() - after.snapshots.keys())
     left = f", files left alone for branch {unpublished}" if unpublished else ""
     met = f", {conflicts} conflicts with other commits" if conflicts else ""
     return (
         f"{state.table}: data files {state.data_files} -> {after.data_files}, delete files {state.delete_files} ->"
-        f" {after.delete_files}, manifests {state.manifests} -> {after.manifests}, {gone} snapshots expired"
+        f" {after.delete_files}, manifests {state.manifests} -> {after.manifests}, {expired} snapshots expired"
         f" of {len(state_now.snapshots)}{_why_kept(expiry)}{left}{met}"
     )
 
 
 def maintain(settings: JobSettings) -> str:
-    """Do the maintenance of the tables that were asked for; raises JobError at the end where one of them failed."""
+    """Maintain the requested tables; raises JobError at the end if one of them failed."""
     return maintain_all(connect(settings), Options.from_env())
 
 
 def maintain_all(execute: Execute, options: Options) -> str:
-    """Do the maintenance, table by table; see maintain()."""
+    """Maintain the tables one by one; see `maintain`."""
     listed = ", ".join(f"'{name}'" for name in NAMESPACES)
     existing = [
         f"{schema}.{name}"
@@ -292,11 +291,11 @@ def maintain_all(execute: Execute, options: Options) -> str:
         raise NotYet(f"not created yet: {', '.join(missing)}")
     if not existing:
         raise NotYet("there is no table yet")
-    # All of them are looked at, because one table's stamps say which snapshots of another one are needed.
+    # Read all tables, because a table's stamps name the snapshots of other tables that must stay.
     states, failed = _read_states(execute, existing, options)
     sources = needed(states.values())
-    asked = [table for table in existing if not options.tables or table in options.tables]
-    for table in asked:
+    requested = [table for table in existing if not options.tables or table in options.tables]
+    for table in requested:
         if table in failed:
             continue
         try:
@@ -304,7 +303,7 @@ def maintain_all(execute: Execute, options: Options) -> str:
                 retention = timedelta(hours=options.retention_hours)
                 line = summary_line(states[table], plan_expiry(states[table], sources, datetime.now(UTC), retention))
             elif any(other in failed for other in existing):
-                # A table that cannot be read may need any snapshot of any other one.
+                # A table that cannot be read may need any snapshot of any other table.
                 line = maintain_table(execute, states[table], replace(options, retention_hours=24 * 365), sources)
             else:
                 line = maintain_table(execute, states[table], options, sources)
@@ -314,8 +313,8 @@ def maintain_all(execute: Execute, options: Options) -> str:
     for table, why in failed.items():
         log.error("%s: FAILED: %s", table, why)
     if failed:
-        raise JobError(f"{len(failed)} of {len(asked)} tables failed: {', '.join(failed)}")
-    return f"{'looked at' if options.dry_run else 'kept up'} {len(asked)} tables"
+        raise JobError(f"{len(failed)} of {len(requested)} tables failed: {', '.join(failed)}")
+    return f"{'inspected' if options.dry_run else 'maintained'} {len(requested)} tables"
 
 
 def _read_states(execute: Execute, tables: Sequence[str], options: Options) -> tuple[dict[str, State], dict[str, str]]:
@@ -329,7 +328,7 @@ def _read_states(execute: Execute, tables: Sequence[str], options: Options) -> t
 
 
 def _newest(state: State, stamp: str) -> Snapshot | None:
-    """Return the newest snapshot of main that carries a stamp: as jobs look for it, from parent to parent."""
+    """Return the newest snapshot of main that carries a stamp, from parent to parent, as jobs search for it."""
     snapshot = state.snapshots.get(state.current) if state.current is not None else None
     while snapshot is not None and stamp not in snapshot.stamps:
         snapshot = state.snapshots.get(snapshot.parent_id) if snapshot.parent_id is not None else None

@@ -1,8 +1,8 @@
-"""Batch: a certificate that came later for one logger, and all of its readings stated anew by it.
+"""Batch job: add a later certificate of one logger, and restate the logger's readings with it.
 
-The certificate goes into `bronze.recalibrations`; from then on `conform_readings` uses it. `silver.readings` is tagged
-`before_<certificate>` first, so that the earlier truth stays readable. Run twice, it does nothing the second time;
-ended half-way, it goes on where it ended.
+The certificate goes into `bronze.recalibrations`, and `conform_readings` uses it from then on. The job first tags
+`silver.readings` as `before_<certificate>`, so that the earlier values stay readable. The job is idempotent, and
+continues after an interrupted run.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from dataops_pipeline.transforms.readings import restated
 
 PREFIX = "BOREAL_PARAM_"
 NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A certificate's number; a tag is named after it."""
+"""Pattern of a certificate's number, which is part of a tag's name."""
 MAX_CORRECTION_C = 5.0
-"""A logger that is further off is broken, and no certificate mends it."""
+"""Maximum correction; a logger with a larger error is defective."""
 SILVER, CALIBRATIONS, RECALIBRATIONS = (
     name.removeprefix(f"{CATALOG}.") for name in (tables.SILVER, tables.CALIBRATIONS, tables.RECALIBRATIONS)
 )
@@ -42,11 +42,11 @@ class Certificate:
 
     Attributes:
         calibration_id: The certificate's number.
-        logger_id: Whose it is.
+        logger_id: The calibrated logger.
         issued_at: If several certificates are valid at a time, the one that was issued last applies.
-        valid_from: First instant that it is valid for.
-        valid_until: First instant that it is not valid for any more; `None` while it stands.
-        correction_c: Degrees Celsius, added to what the logger reports.
+        valid_from: Start of the validity.
+        valid_until: End of the validity, exclusive; `None` if it has no end.
+        correction_c: Degrees Celsius, added to the logger's values.
     """
 
     calibration_id: str
@@ -58,7 +58,7 @@ class Certificate:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the certificate; raises JobError that names what is wrong."""
+        """Read the certificate from environment variables; raises JobError for a missing or invalid one."""
         given = {name: env.get(f"{PREFIX}{name.upper()}", "").strip() for name in cls.__dataclass_fields__}
         missing = [name for name, value in given.items() if not value and name != "valid_until"]
         if missing:
@@ -105,7 +105,7 @@ def _degrees(text: str) -> float:
 
 
 def recalibrate(settings: JobSettings) -> str:
-    """Add the certificate and restate the logger's readings."""
+    """Add the certificate and restate the logger's readings; return a summary."""
     certificate = Certificate.from_env()
     catalog = open_catalog(settings)
     missing = [name for name in (SILVER, CALIBRATIONS, "bronze.shipments") if not catalog.table_exists(name)]
@@ -117,7 +117,7 @@ def recalibrate(settings: JobSettings) -> str:
         tables.create(spark, tables.RECALIBRATIONS)
         tag = _tag(catalog, certificate)
         if not known:
-            # By Spark, whose own view of the table would be an older one otherwise.
+            # Through Spark, which would otherwise keep an older state of the table.
             row = spark.createDataFrame([astuple(certificate)], tables.COLUMNS[tables.RECALIBRATIONS])
             row.writeTo(tables.RECALIBRATIONS).append()
         count = _restate(spark, certificate.logger_id)
@@ -130,9 +130,10 @@ def recalibrate(settings: JobSettings) -> str:
 
 
 def _known(catalog: Catalog, certificate: Certificate) -> bool:
-    """Tell whether the certificate is known already; raises JobError where it is with other values.
+    """Return whether the certificate exists already.
 
-    Raises JobError also for a logger that no shipment has and no certificate names.
+    Raises:
+        JobError: It exists with other values, or no shipment and no certificate names the logger.
     """
     of_logger = EqualTo(term="logger_id", value=certificate.logger_id)
     if not any(
@@ -156,7 +157,7 @@ def _known(catalog: Catalog, certificate: Certificate) -> bool:
 
 
 def _tag(catalog: Catalog, certificate: Certificate) -> str:
-    """Tag silver as it is before the certificate, once; return the tag's name."""
+    """Tag the current snapshot of `silver.readings` unless the tag exists; return the tag's name."""
     tag = f"before_{certificate.calibration_id.lower()}"
     silver = catalog.load_table(SILVER)
     current = silver.current_snapshot()
@@ -167,9 +168,9 @@ def _tag(catalog: Catalog, certificate: Certificate) -> str:
 
 
 def _restate(spark: SparkSession, logger_id: str) -> int:
-    """Merge the logger's readings that another certificate counts for now; return how many.
+    """Restate the logger's readings to which another certificate applies now; return their number.
 
-    The commit carries no stamps: nothing new has been taken in, and readers find them by walking back the history.
+    The commit carries no stamps, because it adds no records; readers find the stamps of earlier commits in the history.
     """
     silver = spark.table(tables.SILVER)
     changed = restated(silver.where(silver["logger_id"] == logger_id), tables.certificates(spark)).persist()

@@ -1,8 +1,8 @@
-"""Batch: new dumps of loggers against `silver.readings`, which is filled with what the stream has lost.
+"""Batch job: compare new logger dumps with `silver.readings`, and add the readings that the stream has lost.
 
-The files are fetched and read in parallel on the executors; one that cannot be read is set aside whole, with why.
-Three tables are written, the list of files last: a job that ends half-way does the same again, and adds nothing twice.
-The filling is maintenance, not progress: its commit carries no progress time.
+The executors fetch and parse the files in parallel. A file that cannot be parsed is quarantined with its reason. The
+job writes three tables, the list of files last, so that a run after an interrupted one adds nothing twice. Its commits
+to `silver.readings` carry no progress time, because they add no new records.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from dataops_pipeline.transforms.reconcile import compare, filling, reconciliati
 
 MAX_FILES_VARIABLE = "BOREAL_PARAM_MAX_FILES"
 MAX_FILES = 1000
-"""Files that one run takes at the most, the oldest first: bounds memory and time."""
+"""Maximum number of files per run, oldest first; it limits memory and time."""
 MAX_BYTES = 8 << 20
-"""A logger's memory is some kilobytes; what is larger than this is no dump."""
+"""Maximum size of a dump; a logger's memory is some kilobytes."""
 FILES_AT_ONCE = 25
-"""Files of which an executor holds the rows at the same time."""
+"""Maximum number of files whose rows an executor holds at the same time."""
 DUMP_FILES = "path string, size bigint, modified_at timestamp"
 READ = f"""{DUMP_FILES}, logger_id string, maker string, reason string, unit string, clock_ahead boolean,
     downloaded_at timestamp,
@@ -66,11 +66,11 @@ _READ = pa.schema(
     ]
 )
 DumpFile = tuple[str, int, datetime]
-"""A file's path, size in bytes, and when it was written."""
+"""A file's path, size in bytes, and modification time."""
 
 
 def reconcile_new(settings: JobSettings) -> str:
-    """Reconcile the files that are new; $BOREAL_PARAM_MAX_FILES is how many at the most."""
+    """Reconcile new files, at most $BOREAL_PARAM_MAX_FILES; return a summary."""
     limit = max_files(os.environ.get(MAX_FILES_VARIABLE))
     catalog = open_catalog(settings)
     for name, job in (
@@ -94,7 +94,7 @@ def reconcile_new(settings: JobSettings) -> str:
 
 
 def max_files(stated: str | None) -> int:
-    """Return how many files a run takes; raises JobError."""
+    """Return the maximum number of files per run; raises JobError."""
     if not stated:
         return MAX_FILES
     if not stated.isdecimal() or int(stated) < 1:
@@ -129,7 +129,7 @@ def _store(settings: JobSettings) -> fs.S3FileSystem:
 
 
 def _reconcile(spark: SparkSession, settings: JobSettings, new: list[DumpFile]) -> tuple[int, int, int]:
-    """Write the three tables; return how many dumps were reconciled and quarantined, and how many readings filled."""
+    """Write the three tables; return the numbers of reconciled dumps, quarantined dumps and filled readings."""
     tables.create(spark, tables.SILVER, tables.RECONCILIATION, tables.DUMPS)
     tasks = max(1, min(spark.sparkContext.defaultParallelism * 4, len(new) // FILES_AT_ONCE))
     listed = spark.createDataFrame(new, DUMP_FILES).repartition(tasks)
@@ -151,26 +151,26 @@ def _reconcile(spark: SparkSession, settings: JobSettings, new: list[DumpFile]) 
         F.size(F.filter("readings", lambda one: one["celsius"].isNull())).cast("bigint").alias("no_reading_rows"),
         F.current_timestamp().alias("reconciled_at"),
     )
-    # last, for what stands here is not looked at again
+    # last, because files in this table are not read again
     _merge(spark, marks, tables.DUMPS, "t.path = n.path AND t.size = n.size AND t.modified_at = n.modified_at")
     return loggers, read.count() - loggers, filled
 
 
 def _fill(spark: SparkSession, good: DataFrame, first: str, last: str) -> int:
-    """Fill `silver.readings` and write `silver.reconciliation`; return how many readings were lacking.
+    """Fill `silver.readings` and write `silver.reconciliation`; return the number of filled readings.
 
     Args:
         spark: The session.
-        good: The files that could be read, one for each logger.
+        good: The valid files, one for each logger.
         first: The smallest id of these loggers.
-        last: The largest one.
+        last: The largest id of these loggers.
     """
     dump = good.select("logger_id", "unit", "clock_ahead", "downloaded_at", F.inline("readings"))
-    # It follows from the rest of each condition, and lets Iceberg leave out files by their statistics.
+    # Redundant, but it lets Iceberg skip files by their statistics.
     among = f"logger_id BETWEEN '{first}' AND '{last}'"
     silver = spark.table(tables.SILVER).where(among)
     compared = compare(dump, silver).persist()
-    compared.count()  # as the stream has it, before the filling
+    compared.count()  # evaluate before the filling
     lacking = filling(dump, silver, tables.certificates(spark)).persist()
     filled = lacking.count()
     if filled:
@@ -196,7 +196,7 @@ def _merge(spark: SparkSession, rows: DataFrame, table: str, condition: str, *, 
 
 
 def newest(read: DataFrame) -> DataFrame:
-    """Return the files, of several of one logger only the one that was written last as good."""
+    """Return the files, with all but the newest valid file of each logger marked as superseded."""
     newest_first = Window.partitionBy("logger_id").orderBy(
         F.col("reason").isNotNull(), F.col("modified_at").desc(), F.col("path").desc()
     )
@@ -215,7 +215,7 @@ def newest(read: DataFrame) -> DataFrame:
 def reader(
     open_store: Callable[[], fs.FileSystem],
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Return what an executor does: fetch and read files, each whole or not at all."""
+    """Return the function that executors run: fetch and parse files, each as a whole or not at all."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         store = open_store()
@@ -229,7 +229,7 @@ def reader(
 
 
 def _read(store: fs.FileSystem, file: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a file's row; `None` where somebody has removed it meanwhile."""
+    """Return a file's row; `None` if the file was removed meanwhile."""
     path, size = file["path"], file["size"]
     try:
         if size > MAX_BYTES:

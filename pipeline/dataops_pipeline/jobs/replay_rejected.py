@@ -1,12 +1,12 @@
-"""Batch: rejected records that are readings after a fix, from `bronze.rejected_readings` into `bronze.readings`, once.
+"""Batch job: after a fix, move records that are valid now from `bronze.rejected_readings` to `bronze.readings`, once.
 
-They go with the topic, partition, offset and time that they came with. Two commits: first into the one table, then out
-of the other; a run that is ended in between is mended by the next one, which finds by these four what is there already.
-Neither commit carries a stamp of progress: nothing new has entered the pipeline.
+The records keep their topic, partition, offset and time. The job makes two commits: it appends to one table, then
+deletes from the other. If a run is interrupted in between, the next run recognises by these four values the records
+that were appended already. Neither commit records progress, because no new data has entered the pipeline.
 
-Settings, all by environment: `BOREAL_PARAM_QUOTED_NUMBERS` (`true`: a number that was sent as a text counts),
-`BOREAL_PARAM_REASON` (only records whose reason starts so), `BOREAL_PARAM_LIMIT` (so many records at the most; 0 for
-all).
+Environment variables: `BOREAL_PARAM_QUOTED_NUMBERS` (`true`: accept a number that was sent as text),
+`BOREAL_PARAM_REASON` (only records whose reason starts with this text), `BOREAL_PARAM_LIMIT` (maximum number of
+records; 0 for all).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from dataops_pipeline.transforms import readings
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for.
+    """Options of the job.
 
     Attributes:
-        quoted_numbers: Whether a number that was sent as a text counts.
-        reason: What the reason of a record starts with; any where it is empty.
-        limit: So many records at the most; 0 for all.
+        quoted_numbers: Whether a number that was sent as text is valid.
+        reason: Only records whose reason starts with this text; empty for all.
+        limit: Maximum number of records; 0 for all.
     """
 
     quoted_numbers: bool = False
@@ -43,7 +43,7 @@ class Options:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the options; what is not set is as by default; raises JobError that names what cannot be used."""
+        """Read the options from environment variables; raises JobError for an invalid one."""
         limit = env.get("BOREAL_PARAM_LIMIT") or "0"
         if not limit.isdecimal():
             raise JobError(f"BOREAL_PARAM_LIMIT: {limit!r} is not a number of records")
@@ -51,7 +51,7 @@ class Options:
 
 
 def replay(settings: JobSettings) -> str:
-    """Replay what is a reading now."""
+    """Move the records that are valid now; return a summary."""
     options = Options.from_env()
     catalog = open_catalog(settings)
     if not (catalog.table_exists("bronze.readings") and catalog.table_exists("bronze.rejected_readings")):
@@ -64,12 +64,12 @@ def replay(settings: JobSettings) -> str:
 
 
 def move(spark: SparkSession, options: Options, between: Callable[[], object] = lambda: None) -> str:
-    """Move what is a reading now from one table to the other; return what was done.
+    """Move the records that are valid now from one table to the other; return a summary.
 
     Args:
         spark: A session with the catalog.
-        options: Which records, and what counts.
-        between: Called after the first commit and before the second.
+        options: The job's options.
+        between: Called between the two commits.
     """
     good = readings.now_good(spark.table(tables.REJECTED), options.quoted_numbers, options.reason)
     if options.limit:
@@ -78,7 +78,7 @@ def move(spark: SparkSession, options: Options, between: Callable[[], object] = 
     count, oldest, newest = good.agg(F.count("*"), F.min("kafka_timestamp"), F.max("kafka_timestamp")).collect()[0]
     if not count:
         return "none of the rejected records is valid now"
-    # The table is partitioned by this time, so only a part of it is read.
+    # The table is partitioned by this time, so that only some partitions are read.
     landed = spark.table(tables.READINGS).where(F.col("kafka_timestamp").between(oldest, newest))
     new = readings.accepted(readings.not_among(good, landed), F.current_timestamp()).persist()
     added = new.count()
@@ -90,8 +90,8 @@ def move(spark: SparkSession, options: Options, between: Callable[[], object] = 
 
 
 def _delete(spark: SparkSession, good: DataFrame) -> None:
-    """Take the rows of these records out of `bronze.rejected_readings`."""
-    # What is appended meanwhile are other records: no reason to begin again, as by default.
+    """Delete these records from `bronze.rejected_readings`."""
+    # Concurrent appends contain other records and are no conflict, so the default isolation is too strict.
     spark.sql(
         f"ALTER TABLE {tables.REJECTED} SET TBLPROPERTIES"
         " ('write.merge.mode'='merge-on-read', 'write.merge.isolation-level'='snapshot')"

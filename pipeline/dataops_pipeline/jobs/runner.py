@@ -1,4 +1,4 @@
-"""What all jobs share: one line that says what was done, and one line when something is wrong."""
+"""The common runner of all jobs: it logs one line with the result, or one line with the error."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pyspark.errors import PySparkException
 from dataops_pipeline.settings import JobError, JobSettings, NotYet
 
 SKIPPED = 99
-"""Exit code of a job that comes too early; Airflow's Bash operator skips the task then."""
+"""Exit code of a job without input; Airflow's Bash operator then skips the task."""
 
 log = logging.getLogger("job")
 
 
 def run(job: Callable[[JobSettings], str]) -> None:
-    """Run a job and exit: 0 with what it says it did, 1 with what went wrong, 99 where it comes too early."""
+    """Run a job and exit: 0 with its summary, 1 with the error, 99 if it has no input yet."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     began = time.monotonic()
@@ -37,7 +37,7 @@ def run(job: Callable[[JobSettings], str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the stack that Java and Spark put below it."""
+    """Return the message of an error, without the stack traces of Java and Spark."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else ""
     if first.startswith("An error occurred while calling") and len(lines) > 1:

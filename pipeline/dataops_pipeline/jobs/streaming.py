@@ -1,8 +1,8 @@
-"""What the streaming jobs share: a query that is kept running, and what their commits say of themselves.
+"""The common part of the streaming jobs: a query that is kept running, and the properties of its commits.
 
-`foreachBatch` has no exactly-once of its own: a batch is run again after a crash, and a commit of it has to be left out
-where the table has it already. Each commit carries the query's id, which lives as long as its checkpoint, and the
-batch's number, as those of Iceberg's own streaming sink do.
+`foreachBatch` is not exactly-once: Spark runs a batch again after a crash, and the job has to skip a commit that the
+table has already. Each commit carries the query's id, which lasts as long as its checkpoint, and the batch's number, as
+in Iceberg's streaming sink.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from dataops_pipeline.settings import JobSettings, NotYet
 
 TOPIC = "logger-readings"
 RESTART_SECONDS = (1, 2, 5, 10)
-"""Pauses before the query is started again; the last one repeats."""
+"""Pauses before a failed query is restarted; the last one repeats."""
 WAIT_SECONDS = 5
-"""Pause before a query that comes too early is tried again."""
+"""Pause before the next attempt of a query without input."""
 QUERY_ID, EPOCH_ID = "dataops.query-id", "dataops.epoch-id"
 
 
 def landed_epoch(known: Table, query_id: str) -> int:
-    """Return the newest batch of a query that a table has; -1 where it has none.
+    """Return the number of the newest batch of a query in a table; -1 if it has none.
 
-    Read from the catalog's metadata; maintenance keeps the newest snapshot that says so (`maintain_tables`).
+    It comes from the commit properties; maintenance keeps the newest snapshot with them (`maintain_tables`).
     """
     snapshot = known.current_snapshot()
     while snapshot is not None:
@@ -47,12 +47,12 @@ def landed_epoch(known: Table, query_id: str) -> int:
 
 
 def records(spark: SparkSession, settings: JobSettings, max_offsets: int) -> DataFrame:
-    """Return the stream of records of `logger-readings`, from the first one on.
+    """Return the stream of records of `logger-readings`, from the beginning.
 
     Args:
         spark: The session.
-        settings: Where the components are.
-        max_offsets: Records that one batch takes at the most.
+        settings: Addresses of the components.
+        max_offsets: Maximum number of records in a batch.
     """
     return (
         spark.readStream.format("kafka")
@@ -68,15 +68,15 @@ def records(spark: SparkSession, settings: JobSettings, max_offsets: int) -> Dat
 def each_batch(
     frame: DataFrame, settings: JobSettings, name: str, write: Callable[[DataFrame, int, str], None]
 ) -> StreamingQuery:
-    """Start a query that hands each batch, its number and the query's id to a function.
+    """Start a query that calls a function with each batch, its number and the query's id.
 
     Args:
-        frame: What is streamed.
-        settings: Where the checkpoints are.
-        name: The query's name, and that of its checkpoint's folder.
-        write: Does all that is to be done with a batch; the id lives as long as the checkpoint.
+        frame: The streaming data.
+        settings: Addresses of the components and the folder of the checkpoints.
+        name: Name of the query and of its checkpoint's folder.
+        write: Processes a batch; the query's id lasts as long as the checkpoint.
     """
-    started: Future[StreamingQuery] = Future()  # the first batch may come before start() has returned
+    started: Future[StreamingQuery] = Future()  # the first batch may run before start() has returned
     query = (
         frame.writeStream.queryName(name)
         .option("checkpointLocation", f"{settings.checkpoints}/{name}")
@@ -99,20 +99,20 @@ def keep_running(
     memory: str = "768m",
     conf: Mapping[str, str] | None = None,
 ) -> str:
-    """Keep a query running until it is stopped; start it again when the store, the catalog or Kafka was away.
+    """Keep a query running until it is stopped; restart it after failures, e.g. of the store, the catalog or Kafka.
 
     Args:
-        settings: Where the components are.
+        settings: Addresses of the components.
         name: The job's name.
-        start: Starts the query; raises NotYet where it comes too early, and is called again later.
-        writes: Tables that the query writes; made before it starts.
-        readers: Tables that others write from what it wrote; made so that their readers find them, if empty.
-        again: Set by a batch that ended the query only so that it starts anew.
+        start: Starts the query; raises NotYet without input, and is called again later.
+        writes: Tables that the query writes; created before it starts.
+        readers: Tables of downstream jobs; created empty, so that their readers find them.
+        again: Set by a batch that ended the query to restart it.
         memory: The driver's heap.
         conf: Further settings of the session.
     """
     stop = _stop_requested()
-    spark = spark_session(settings, name, memory=memory, conf=conf, goes_on=True)
+    spark = spark_session(settings, name, memory=memory, conf=conf, streaming=True)
     query: StreamingQuery | None = None
     failures = 0
     waited_for = ""
@@ -154,7 +154,7 @@ def keep_running(
 
 
 def _stop_requested() -> threading.Event:
-    """Return an event that the signals which end a program set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""What must be true of an assessment before anybody may read it."""
+"""The checks that an assessment must pass before it is published."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def audit(
     progress: str,
     published_progress: str | None,
 ) -> DataFrame:
-    """Return one row for each check that failed, with its numbers: check, line.
+    """Return one row for each failed check: check, line (the result in one line).
 
     Args:
-        candidate: The rows of `gold.shipment_exposure` that wait to be published.
-        published: The rows that it has now.
+        candidate: The rows of `gold.shipment_exposure` to publish.
+        published: The published rows.
         shipments: `bronze.shipments`.
         products: `bronze.products`.
         progress: Progress time of the candidate, ISO 8601 in UTC.
-        published_progress: Likewise of what is published; `None` where nothing is.
+        published_progress: Progress time of the published rows; `None` if there are none.
     """
     ranges = products.select("product_id", F.col("min_c").alias("lowest"), F.col("max_c").alias("highest"))
     one = candidate.join(F.broadcast(ranges), "product_id", how="left").agg(
@@ -115,6 +115,6 @@ def _not_a_duration(name: str) -> Column:
 
 
 def _missing(left: DataFrame, right: DataFrame, name: str) -> DataFrame:
-    """Return in one row how many of the left shipments the right side lacks, and the first of them."""
+    """Return one row with the number of left shipments that are missing on the right, and the first of them."""
     absent = left.select("shipment_id").join(right.select("shipment_id"), "shipment_id", how="left_anti")
     return absent.agg(F.count("*").alias(name), F.min("shipment_id").alias(f"{name}_one"))

@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NO_READING = ("--.-", "--,-", "---")
-"""What stands where a temperature should be when the logger could measure none."""
+"""Placeholders for the temperature if the logger could not measure it."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """How one maker's software exports.
+    """The export format of one maker.
 
     Attributes:
         name: The maker.
-        title: How the first line begins.
-        delimiter: Between cells.
+        title: Prefix of the first line.
+        delimiter: Separator of cells.
         decimal: Decimal sign.
-        labels: What each line of the header is called, by what it holds: logger, offset, device, host, unit; and
-            `dates` where the header says in which order a date is written.
-        columns: The column line; `{unit}` stands for the unit. `sequence` and `temperature` are found by their place.
-        roles: What each column holds: logger, sequence, at (date and time), date, time, temperature.
-        time_format: As strptime has it, date and time with a space between them; `None` where `dates` decides.
-        end: First cell of the line with which the data ends.
-        totals: What the lines from there on are called, by what they hold: rows, crc32, min, max.
+        labels: Role of each header line by its label: logger, offset, device, host, unit, and dates (the order of
+            dates).
+        columns: The column line; `{unit}` is a placeholder for the unit.
+        roles: Role of each column: logger, sequence, at (date and time), date, time, temperature.
+        time_format: Format of date and time for strptime; `None` if `dates` in the header defines it.
+        end: First cell of the line that ends the data.
+        totals: Role of each line from there on by its label: rows, crc32, min, max.
     """
 
     name: str
@@ -121,4 +121,4 @@ DATE_ORDERS = {
     "DD/MM/YYYY": "%d/%m/%Y %H:%M:%S",
     "YYYY-MM-DD": "%Y-%m-%d %H:%M:%S",
 }
-"""Ways to write a date that a header may name; with the first one go AM and PM."""
+"""Time formats by the date order in the header; only the first one has AM and PM."""

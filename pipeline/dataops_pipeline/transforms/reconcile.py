@@ -1,4 +1,4 @@
-"""What the stream has brought of each logger, against the logger's own memory."""
+"""Comparison of the readings from the stream with the memory of each logger."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that everybody u
 from dataops_pipeline.transforms.readings import calibrate
 
 TOLERANCE_C = {"C": 0.06, "F": 0.11}
-"""Degrees Celsius by which what a logger shows may differ from what it sent, by the unit that it shows: it rounds."""
+"""Maximum difference between a dump and the stream in degrees Celsius, by the dump's unit; dumps are rounded."""
 TOLERANCE_SECONDS = 60
-"""How far apart the corrected times of a reading may be."""
+"""Maximum difference between the corrected times of a reading."""
 
 
 def compare(dump: DataFrame, silver: DataFrame) -> DataFrame:
-    """Return one row for each logger that has a dump.
+    """Return one row for each logger with a dump.
 
     Columns: logger_id, dump_readings (with a temperature), no_reading (without one), stream_readings, missing (in the
-    stream), extra (in the stream, with nothing in the dump), different (in temperature or in time) and
-    longest_gap_minutes: the longest time between two readings of the stream, where the memory's first and last reading
-    count as if they had come. What dumps have filled before does not count as the stream's.
+    stream), extra (in the stream only), different (in temperature or in time) and longest_gap_minutes: the longest time
+    between two readings of the stream, with the memory's first and last reading counted as received. Readings that were
+    filled from dumps do not count as the stream's.
 
     Args:
         dump: The loggers' memories: logger_id, unit (C or F), sequence, measured_at and celsius.
-        silver: `silver.readings`, of these loggers at the least.
+        silver: `silver.readings`, of at least these loggers.
     """
     ends = Window.partitionBy("logger_id").orderBy("sequence")
     both = _both(dump, silver)
@@ -62,12 +62,12 @@ def compare(dump: DataFrame, silver: DataFrame) -> DataFrame:
 
 
 def filling(dump: DataFrame, silver: DataFrame, certificates: DataFrame) -> DataFrame:
-    """Return the rows that `silver.readings` lacks, as it must hold them.
+    """Return the missing rows of `silver.readings`.
 
     Args:
         dump: The loggers' memories: logger_id, sequence, reported_at, measured_at, clock_ahead, celsius and
-            downloaded_at (which stands for the gateway's time).
-        silver: `silver.readings`, of these loggers at the least.
+            downloaded_at (used as the gateway's time).
+        silver: `silver.readings`, of at least these loggers.
         certificates: `bronze.calibrations`.
     """
     lacking = (
@@ -94,17 +94,17 @@ def filling(dump: DataFrame, silver: DataFrame, certificates: DataFrame) -> Data
 
 
 def reconciliation(compared: DataFrame, files: DataFrame, filled: DataFrame, shipments: DataFrame) -> DataFrame:
-    """Return the rows of `silver.reconciliation`, without the time at which it was done.
+    """Return the rows of `silver.reconciliation`, without the time of the reconciliation.
 
     Args:
-        compared: What `compare` returns.
+        compared: The result of `compare`.
         files: The dump of each logger: logger_id and path.
         filled: `silver.readings` after the filling.
         shipments: `bronze.shipments`.
     """
     from_dumps = filled.where("source = 'dump'").groupBy("logger_id").agg(F.count("*").alias("filled"))
     minutes = (F.unix_timestamp("delivered_at") - F.unix_timestamp("packed_at")) / 60
-    expected = F.floor(minutes / 5).cast("bigint") + 1  # a reading each 5 minutes, the first one when it is packed
+    expected = F.floor(minutes / 5).cast("bigint") + 1  # a reading every 5 minutes, the first one at packing
     known = shipments.select("logger_id", "shipment_id", expected.alias("expected_readings"))
     return (
         compared.join(files.select("logger_id", F.col("path").alias("dump_path")), "logger_id", how="inner")
@@ -128,9 +128,9 @@ def reconciliation(compared: DataFrame, files: DataFrame, filled: DataFrame, shi
 
 
 def _both(dump: DataFrame, silver: DataFrame) -> DataFrame:
-    """Return each reading that the dump or the stream has, with what each of them tells."""
+    """Return all readings of the dump and the stream, joined by logger and sequence number."""
     memory = dump.select("logger_id", "sequence", "unit", "measured_at", "celsius", F.lit(True).alias("in_dump"))
-    # before there were dumps, nobody noted where a reading came from
+    # rows from before the first dump have no source
     stream = silver.where("coalesce(source, 'stream') <> 'dump'").select(
         "logger_id",
         "sequence",

@@ -1,4 +1,4 @@
-"""From assessed shipments to lots that are released."""
+"""Transformation of assessed shipments to complete lots."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that everybody u
 
 
 def complete_lots(exposure: DataFrame, shipments: DataFrame) -> DataFrame:
-    """Return the lots of which every shipment is delivered or cancelled, and has been assessed.
+    """Return the lots whose shipments are all delivered or cancelled, and assessed.
 
-    A shipment of which there is not one reading is not assessed, and so keeps its lot waiting: nobody can tell whether
-    it may be used.
+    A shipment without readings is not assessed, and blocks its lot, because its condition is unknown.
 
     Args:
         exposure: `gold.shipment_exposure`.
         shipments: `bronze.shipments`.
 
     Returns:
-        lot, shipments, release, investigate, reject (how many shipments with each verdict).
+        lot, shipments, release, investigate, reject (number of shipments with each verdict).
     """
     planned = shipments.groupBy("lot").agg(F.count_distinct("shipment_id").alias("planned"))
     done = exposure.where(F.col("status").isin("delivered", "cancelled"))
