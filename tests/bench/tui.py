@@ -45,7 +45,7 @@ STARTS = 7
 ROWS, ROWS_OF_A_PAGE = 1_000_000, 5_000
 DOWN, UP, ESCAPE, BACKSPACE = b"\x1b[B", b"\x1b[A", b"\x1b", b"\x7f"
 F1, F2, F5, F6 = b"\x1bOP", b"\x1bOQ", b"\x1b[15~", b"\x1b[17~"
-PROMPT, FILTER, HELP = "a command, e.g. dags", "a regular expression, !not", "Active keys"
+PROMPT, FILTER, HELP = "a command, e.g. dags", "regular expression, !inverted", "Active keys"
 SHELL = shows("dataops-tui", "Quit")
 PEER_PROMPT, PEER_LINE = "prompt of the peer", "line of the peer"
 
@@ -117,7 +117,7 @@ def press_in_list(terminal: Terminal, samples: int, times: Times, rows: tuple[st
     terminal.press(b"/", shows(FILTER))
     terminal.press(typed[:-1].encode(), lacks(FILTER))
     press(terminal, samples, times, typing(typed[-1], gone))
-    terminal.press(ESCAPE, lacks("No filter"))
+    terminal.press(ESCAPE, lacks("Clear filter"))
 
 
 def press_in_peer(samples: int, times: Times) -> None:

@@ -97,7 +97,7 @@ async def test_production_asks_for_the_context_s_name(console: Console) -> None:
         await open_dags(other, pilot)
         await pilot.press("j", "t", *"yes", "enter")
         await pilot.pause()
-        assert 'that is not "test"' in shown(other.app)
+        assert 'type "test" to confirm' in shown(other.app)
         assert other.airflow.triggered == []
         await pilot.press(*["backspace"] * 3, *"test", "enter")
         await until_shown(other.app, lambda text: "run__0 is queued" in text, "the run")

@@ -77,7 +77,7 @@ SCREENS: Mapping[str, View] = {
     "runs": View("scheduled__03:18", "dags conform"),
     "tasks": View("load[3]", keys=("enter",)),
     "clear": View("Clear load[3]", keys=("j", "x"), leave=("escape",)),
-    "log": View("the end", keys=("l",), leave=("escape",)),
+    "log": View("end of log", keys=("l",), leave=("escape",)),
     "trigger": View("a number of days", "trigger conform", leave=("escape",)),
     "tables": View("gold.revenue", "tables"),
     "snapshots": View("● current", "tables lake.silver.orders"),

@@ -288,7 +288,7 @@ async def test_the_part_that_cannot_be_drawn_says_so_and_the_rest_is_drawn(conso
         await pilot.pause()
         strips = app.screen._compositor.render_strips()
         text = "\n".join(strip.text for strip in strips)
-        assert "this part cannot be drawn" in text
+        assert "this widget cannot be drawn" in text
         assert "all is well here" in text
 
 

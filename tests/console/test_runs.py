@@ -127,7 +127,7 @@ async def test_from_the_dag_to_the_log_that_grows(console: Console, runs: FakeRu
         assert ("░" in text) == (size[0] > 100), "the time line needs room"
         await pilot.press("j", "l")
         assert isinstance(console.app.screen, LogScreen)
-        text = await until_shown(console.app, lambda text: "the end" in text, "the log to its end")
+        text = await until_shown(console.app, lambda text: "end of log" in text, "the log to its end")
         assert runs.tokens == [None, "t1"]
         for part in (
             "INFO first␛[31m",
@@ -153,7 +153,7 @@ async def test_a_long_log_is_there_from_its_first_line_and_is_searched(console: 
         await open_run(console, pilot)
         await pilot.press("j", "l")
         text = await until_shown(
-            console.app, lambda text: "the end" in text and "late 10" in text, "the log to its end"
+            console.app, lambda text: "end of log" in text and "late 10" in text, "the log to its end"
         )
         assert "30,011 lines" in text
         await pilot.press("g")
@@ -178,7 +178,7 @@ async def test_a_search_in_a_log_has_all_that_was_typed_at_once(console: Console
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await open_run(console, pilot)
         await pilot.press("j", "l")
-        await until_shown(console.app, lambda text: "the end" in text, "the log's end")
+        await until_shown(console.app, lambda text: "end of log" in text, "the log's end")
         type_at_once(console.app, "/", *"town tw", "enter")
         await until_shown(console.app, lambda text: "of 1 lines that match" in text, "the line")
 
@@ -192,7 +192,7 @@ async def test_of_a_log_that_is_too_long_it_is_said_what_is_missing(
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await open_run(console, pilot)
         await pilot.press("j", "l")
-        text = await until_shown(console.app, lambda text: "the end" in text and " last" in text, "the log's end")
+        text = await until_shown(console.app, lambda text: "end of log" in text and " last" in text, "the log's end")
         view = console.app.screen.query_one(log_view.LogView)
         assert view.missing + len(view.lines) == 1001
         assert view.missing > 100
@@ -216,7 +216,7 @@ async def test_a_task_that_has_not_started_has_no_log_yet(console: Console, runs
         text = await until_shown(console.app, lambda text: "no log yet" in text, "that it waits")
         assert "not found" not in text
         runs.failure, runs.parts = None, [LogPart((line("here it goes"),), None)]
-        text = await until_shown(console.app, lambda text: "the end" in text, "the log once it has started")
+        text = await until_shown(console.app, lambda text: "end of log" in text, "the log once it has started")
         assert "here it goes" in text
         assert "no log yet" not in text
 
@@ -269,10 +269,10 @@ async def test_a_backfill_of_nothing_asks_nothing(console: Console, runs: FakeRu
     async with console.app.run_test(size=(120, 36), notifications=True) as pilot:
         await open_dags(console, pilot)
         await pilot.press("b", "enter")
-        await until_shown(console.app, lambda text: "would run nothing" in text, "that there is nothing to run")
+        await until_shown(console.app, lambda text: "no runs to backfill" in text, "that there is nothing to run")
         runs.failure = BadAnswer("it has no schedule")
         await pilot.press("b", "enter")
-        await until_shown(console.app, lambda text: "asking Airflow for the runs of a backfill" in text, "why not")
+        await until_shown(console.app, lambda text: "planning the backfill" in text, "why not")
     assert runs.backfills == []
 
 

@@ -171,7 +171,7 @@ async def test_a_command_goes_to_another_context_and_back(console: Console) -> N
 async def test_one_context_only_offers_no_other(console: Console) -> None:
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         await command(pilot, "dags @prod")
-        assert 'no such context: "prod"; there is test' in shown(console.app)
+        assert 'no such context: "prod"; available: test' in shown(console.app)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ async def test_back_and_forward(console: Console) -> None:
         await pilot.press("minus", "minus")
         await pilot.pause()
         assert console.app.current_mode == "pipelines"
-        assert "nothing before this" in shown(console.app)
+        assert "no previous screen" in shown(console.app)
         await pilot.press("plus", "alt+right")
         await pilot.pause()
         assert console.app.current_mode == "xray"

@@ -474,7 +474,7 @@ async def test_rows_are_exported_and_nothing_is_overwritten_unasked(console: Con
         await until_shown(console.app, lambda text: "exists already" in text, "the warning")
         assert path.read_text() == "precious"
         await pilot.press("enter")
-        await until_shown(console.app, lambda text: "2 rows are in" in text, "that it is done")
+        await until_shown(console.app, lambda text: "exported 2 rows to" in text, "that it is done")
     assert pq.read_table(path).to_pylist() == [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
 
 
@@ -545,7 +545,7 @@ async def test_statements_that_wait_do_not_run_in_another_trino(tmp_path: Path) 
         console.app.run_command("component etl")
         await until_shown(console.app, lambda text: "sql on etl" in text, "the other Trino")
         console.trino.next.go.set()
-        await until_shown(console.app, lambda text: "another Trino is shown now" in text, "why the second did not run")
+        await until_shown(console.app, lambda text: "switched to another Trino" in text, "why the second did not run")
         assert not screen.pane.session.busy
     assert console.trino.asked == ["SELECT 1"]
     assert other.asked == []

@@ -27,8 +27,8 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "no settings file found"),
         (["--replay", "nowhere.sqlite"], "there is no recording at nowhere.sqlite"),
         (["--replay", __file__], "is not a recording"),
-        (["r.sqlite"], "r.sqlite is a recording to replay: dataops-tui --replay r.sqlite"),
-        (["--replay", "r.sqlite"], "there is no terminal here"),
+        (["r.sqlite"], "r.sqlite needs --replay: dataops-tui --replay r.sqlite"),
+        (["--replay", "r.sqlite"], "there is no terminal; run `dataops probe` instead"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ async def test_another_theme_by_command(console: Console) -> None:
         await pilot.pause()
         assert console.app.theme == "light"
         await pilot.press("colon", *"theme", "space", *"mauve", "enter")
-        await until_shown(console.app, lambda text: "there is dark, light" in text, "which there are")
+        await until_shown(console.app, lambda text: "available: dark, light" in text, "which there are")
 
 
 async def test_without_colour_nothing_is_told_by_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

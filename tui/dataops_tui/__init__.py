@@ -2,5 +2,5 @@
 
 import os
 
-# A key is drawn with the next frame: at Textual's own 60 a second it waits up to 17 ms for that, of the 50 it may take.
+# A key press is drawn with the next frame. Textual's default of 60 frames a second adds up to 17 ms to a budget of 50.
 os.environ.setdefault("TEXTUAL_FPS", "120")

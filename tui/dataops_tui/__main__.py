@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from dataops_tui.watching import Watching
 
 SWITCH = 0.0005
-"""Seconds after which a thread that works lets the others go on: what is drawn waits for one that takes in rows."""
+"""Thread switch interval in seconds. A short one lets the console draw while another thread fetches rows."""
 USAGE = 2
-"""Exit code of wrong use or settings."""
+"""Exit code of invalid usage or settings."""
 INTERRUPTED = 130
 SIGNALLED = 128
-"""Exit codes above it are 128 + the number of the signal that ended the console."""
+"""Exit codes above it are 128 + the number of the signal that stopped the console."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -63,10 +63,10 @@ def console(
     ] = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Replay a recording: FILE, or the incident that is shipped with the program."),
+        typer.Option("--replay", help="Replay a recording: FILE, or the example incident that comes with the program."),
     ] = False,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The recording to replay.")] = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse all actions that change something.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse all actions that make changes.")] = False,
     web: Annotated[
         bool,
         typer.Option("--web", help="Serve the console to a web browser on this machine, read-only unless --writable."),
@@ -82,14 +82,13 @@ def console(
 ) -> None:
     """Where is the data stuck, and since when? The console for a whole data platform.
 
-    Exit codes: 0 left, 2 wrong use or settings, or a recording that cannot be read, 70 internal error,
-    128 + N ended by signal N.
+    Exit codes: 0 quit, 2 invalid usage, settings or recording, 70 internal error, 128 + N stopped by signal N.
     """
     if replay:
         recording = Recording(file or SHIPPED)
         settings, name = settings_of(recording), recording.context
     elif file is not None:
-        raise typer.BadParameter(f"{file} is a recording to replay: dataops-tui --replay {file}")
+        raise typer.BadParameter(f"{file} needs --replay: dataops-tui --replay {file}")
     else:
         settings = load_settings(find_config(config))
         name, _ = context_of(settings, context)
@@ -99,10 +98,10 @@ def console(
         source = ["--replay", str(file)] if file else ["--replay"] if replay else ["--config", str(find_config(config))]
         serve([*source, *([] if replay else ["--context", name]), *mode], port, public_url)
         return
-    # Textual draws on standard error; for a web browser it has no terminal, and a driver of its own
+    # Textual draws on standard error. For a web browser it uses a separate driver and no terminal.
     if not (sys.stdin.isatty() and sys.stderr.isatty()) and not os.environ.get("TEXTUAL_DRIVER"):
-        raise typer.BadParameter("there is no terminal here; `dataops probe` says the same without one")
-    from dataops_tui.app import DataopsApp  # noqa: PLC0415 - wrong settings are said before Textual is there
+        raise typer.BadParameter("there is no terminal; run `dataops probe` instead, or use --web")
+    from dataops_tui.app import DataopsApp  # noqa: PLC0415 - report invalid settings before the import of Textual
 
     if read_only:
         contexts = {key: found.model_copy(update={"read_only": True}) for key, found in settings.contexts.items()}
@@ -111,7 +110,7 @@ def console(
     def watch(context: str) -> Watching:
         if replay:
             return Replay(recording)
-        from dataops_core.recorder.recorded import RecordedMonitor  # noqa: PLC0415 - the console is there before the clients
+        from dataops_core.recorder.recorded import RecordedMonitor  # noqa: PLC0415 - draw the console before this import
 
         monitor = RecordedMonitor(settings, context)
         exclude_modules()
@@ -132,7 +131,7 @@ def console(
 
 def _run(running: DataopsApp, *, in_browser: bool) -> None:
     if not in_browser:
-        from dataops_tui.terminal_driver import TerminalDriver  # noqa: PLC0415 - as Textual
+        from dataops_tui.terminal_driver import TerminalDriver  # noqa: PLC0415 - it imports Textual
 
         running.driver_class = TerminalDriver
     with catch_unexpected(partial(running.call_later, running.show_fault)), Departure(running, _say).watch():
@@ -149,8 +148,8 @@ def _say(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the console and return the exit code; whatever goes wrong is one line on standard error."""
-    if arguments is None:  # as a process of its own
+    """Run the console and return the exit code; print each error as one line on standard error."""
+    if arguments is None:  # in a separate process
         guard_stderr()
     try:
         return int(app(arguments, standalone_mode=False, prog_name="dataops-tui") or 0)

@@ -61,9 +61,9 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 
 EVENTS = 1000
-"""Changes of state that are kept."""
+"""State changes that are kept in memory."""
 SQL = ("sql", "run SQL in Trino; `sql SELECT …` runs the statement")
-"""The one place that takes no name of a thing but a statement."""
+"""The only destination whose argument is a statement, not a name."""
 CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
 
@@ -74,10 +74,10 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     Args:
         settings: The settings.
         context: Name of the context.
-        watch: Makes what watches that context. It is called in the background, as it imports the vendors' clients: the
-            screen is there at once, and what is known comes after.
-        policy: Allows or refuses each action, and audits it; with the default audit file where not given.
-        watch_other: Makes what watches another context; where not given, this one context is all there is.
+        watch: Returns the monitor of that context. The app calls it in the background, because it imports the vendors'
+            clients; the screen is drawn before.
+        policy: Allows or refuses each action, and audits it. Default: a policy with the default audit file.
+        watch_other: Returns the monitor of another context. `None` disables switching the context.
     """
 
     CSS_PATH = "app.tcss"
@@ -131,10 +131,10 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.settings = settings
         self.context_name, self.context_settings = context_of(settings, context)
         self.monitor: Watching | None = None
-        """What watches; `None` until it has been made."""
+        """`None` until it is connected."""
         self._watched: list[Watching] = []
         self._components: dict[str, str] = {}
-        """The component of a kind that the user has chosen, by the kind."""
+        """The component that the user has selected, by kind."""
         self._watch = watch
         self._watch_other = watch_other
         for theme in THEMES:
@@ -145,25 +145,25 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.set_keymap(settings.console.keys)
         self.policy = policy or ActionPolicy(self.context_name, self.context_settings, audit=settings.audit)
         self.events: deque[Event] = deque(maxlen=EVENTS)
-        """What has changed since the console was started, oldest first."""
+        """State changes since the console was started, oldest first."""
         self._collector = IdleCollector()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what all that is drawn passes."""
+        """Return the filters that every drawn line passes."""
         drawn = [self._no_controls, *([self._ascii] if self._ascii.enabled else [])]
         return [*super().get_line_filters(), *drawn]
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy a text through the terminal; halves of surrogate pairs are escapes, as UTF-8 cannot hold them."""
+        """Copy a text through the terminal; escape lone surrogates, which UTF-8 cannot encode."""
         super().copy_to_clipboard(encodable(text, "utf-8"))
 
     def on_mount(self) -> None:
-        """Watch from now on."""
+        """Connect to the context."""
         self._connect(self._watch)
         self.set_interval(IDLE_SECONDS, self._collector.collect)
 
     async def on_event(self, event: events.Event) -> None:
-        """Take note of keys and the mouse."""
+        """Report input to the idle collector, then dispatch the event."""
         if isinstance(event, events.InputEvent):
             self._collector.pressed()
         await super().on_event(event)
@@ -187,7 +187,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     @on(Connected)
     def _connected(self, message: Connected) -> None:
-        if message.context != self.context_name:  # another context has been chosen meanwhile
+        if message.context != self.context_name:  # the user has selected another context meanwhile
             in_background(self, "leaving", message.monitor.stop)
             return
         self.monitor = message.monitor
@@ -198,20 +198,20 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             self.screen.load()
 
     def on_unmount(self) -> None:
-        """Stop watching."""
+        """Stop the monitor."""
         if self.monitor is not None:
             self.monitor.stop()
 
     def leave(self, return_code: int) -> None:
-        """End with an exit code; from any thread."""
+        """Quit with an exit code, from any thread."""
         self.call_later(self.exit, None, return_code)
 
     def running_statements(self) -> int:
-        """Return how many statements run in Trino, those of probes and completions included."""
+        """Return the number of statements that run in Trino, including those of probes and completions."""
         return sum(len(client.running) for client in self._trinos())
 
     def stop_statements(self, within: float) -> list[str]:
-        """Cancel what runs in Trino, in any context; returns one line for each statement that may still run."""
+        """Cancel all running Trino statements, in any context; return one line per statement that may still run."""
         return [line for client in self._trinos() for line in client.close(within)]
 
     @property
@@ -233,7 +233,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.notify("refreshing", timeout=3)
 
     def reload(self) -> None:
-        """Refresh the health snapshot and the list that is shown."""
+        """Refresh the health snapshot and the current list."""
         if self.monitor is not None:
             self.monitor.refresh()
         self._load()
@@ -243,17 +243,17 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.go("pipelines")
 
     def action_help(self) -> None:
-        """Show show the active keys."""
+        """Show the active keys."""
         keys: dict[str, list[str]] = {}
         for active in self.screen.active_bindings.values():
             about = active.binding.tooltip or active.binding.description
             if about and active.enabled and active.binding.id:
                 keys.setdefault(about, []).append(self.get_key_display(active.binding))
-        places = [*((name, place.about) for name, place in DESTINATIONS.items()), SQL]
-        self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()], places))
+        screens = [*((name, each.about) for name, each in DESTINATIONS.items()), SQL]
+        self.push_screen(HelpScreen([(", ".join(shown), about) for about, shown in keys.items()], screens))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the colon to whoever types a text."""
+        """Disable the `:` binding while the user types text."""
         if action == "prompt" and is_typed(self.focused, "colon", ":"):
             return False
         return super().check_action(action, parameters)
@@ -267,7 +267,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.push_screen(CommandPrompt(self.commands()), self._run_typed)
 
     def commands(self) -> list[Command]:
-        """Return everything that can be typed now."""
+        """Return all commands that are available now."""
         found = [
             *self.destination_commands(),
             Command(*SQL),
@@ -293,7 +293,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             self.run_command(typed)
 
     def run_command(self, typed: str) -> None:
-        """Do what a command says, or say that there is no such one."""
+        """Run a command, or report that it does not exist."""
         verb, _, rest = typed.partition(" ")
         typed_at = CONTEXT_SUFFIX.fullmatch(typed)
         verbs: dict[str, Callable[[str], object]] = {
@@ -324,21 +324,21 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         if name in (names := [theme.name for theme in THEMES]):
             self.theme = name
         else:
-            self.notify(f'no such theme: "{name}"; there is {", ".join(names)}', severity="error", markup=False)
+            self.notify(f'no such theme: "{name}"; available: {", ".join(names)}', severity="error", markup=False)
 
     def _choose_component(self, name: str) -> None:
         choices = self.clients.choices()
         kind = next((kind for kind, names in choices.items() if name in names), None)
         if kind is None:
             there = ", ".join(name for names in choices.values() for name in names)
-            choice = f"there is {there}" if there else "this context has one component of each kind"
+            choice = f"available: {there}" if there else "this context has one component of each kind"
             self.notify(f'no such component: "{name}"; {choice}', severity="error", markup=False)
             return
         self._components[kind] = name
         self.forget_names()
 
         async def show() -> None:
-            # A topic or a DAG that is open belongs to the component that was shown before.
+            # An open topic or DAG belongs to the previous component.
             while (
                 isinstance(shown := self.screen, ConsoleScreen)
                 and kind == shown.COMPONENT
@@ -350,10 +350,10 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         self.call_next(show)
 
     def switch_context(self, name: str) -> bool:
-        """Go to another context; returns whether it exists."""
+        """Switch to another context; return whether it exists."""
         if self._watch_other is None or name not in self.settings.contexts:
             there = ", ".join(self.settings.contexts if self._watch_other else [self.context_name])
-            self.notify(f'no such context: "{name}"; there is {there}', severity="error", markup=False)
+            self.notify(f'no such context: "{name}"; available: {there}', severity="error", markup=False)
             return False
         if name != self.context_name:
             before, self.monitor, self.snapshot = self.monitor, None, None
@@ -369,13 +369,13 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         return True
 
     def browse(self, url: str | None) -> None:
-        """Open a page in the web browser, or say its address where there is none with a window of its own."""
+        """Open a page in a graphical web browser, or show its address where no such browser is available."""
         if url is None:
             self.notify("this row has no web page", severity="warning")
         elif self.is_web or has_window():
             self.open_url(url)
         else:
-            self.notify(url, title="no web browser available; the address is", timeout=15, markup=False)
+            self.notify(url, title="no web browser available; open this address", timeout=15, markup=False)
 
     @on(Changed)
     def _changed(self, message: Changed) -> None:

@@ -1,4 +1,4 @@
-"""Work outside the event loop."""
+"""Background work, outside the event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataops_tui.messages import WorkFailed
 
 
 class Owner(Protocol):
-    """Gets the messages of work: the app, a screen or a widget."""
+    """Receiver of the messages of background work: the app, a screen or a widget."""
 
     @property
     def app(self) -> App[Any]:
@@ -27,15 +27,14 @@ class Owner(Protocol):
 
 
 def in_background(owner: Owner, what: str, work: Callable[[], None]) -> None:
-    """Run work in a daemon thread; its failure is posted to the owner as `WorkFailed`.
+    """Run work in a daemon thread; post a failure to the owner as `WorkFailed`.
 
-    Not a Textual worker: those are joined when the app ends, and a server that hangs must not keep anybody from
-    leaving.
+    It is not a Textual worker: Textual joins workers when the app ends, and a server that hangs must not block that.
     """
     app = owner.app
 
     def run() -> None:
-        active_app.set(app)  # else a screen that is closed meanwhile no longer finds its app
+        active_app.set(app)  # a screen that was closed meanwhile still finds its app
         try:
             work()
         except DataopsError as error:

@@ -1,4 +1,4 @@
-"""What all screens of the console have in common."""
+"""The base class of all screens of the console."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 CRUMBS = " / "
 ON = " on "
 CRUMBS_FROM = 100
-"""Columns from which on the whole way is shown, and not only where it ends."""
+"""Minimum width, in columns, for the full path; a narrower screen shows only its last part."""
 TICK = 1.0
-"""Seconds between two polls of the clock: ages grow even if no snapshot arrives."""
+"""Seconds between two redraws, so that ages grow even if no snapshot arrives."""
 
 
 class ConsoleScreen(Screen[None]):
-    """A screen with the context on top and the keys at the bottom; it draws what the app knows."""
+    """A screen with the context bar on top and the key hints at the bottom."""
 
     CRUMB = ""
-    """Where the user is."""
+    """The screen's part of the path in the context bar."""
     COMPONENT = ""
-    """Kind of the one component that it shows; empty where it shows others, too."""
+    """Kind of the component that the screen shows; empty if it shows several kinds."""
     FOLLOWS_TIME = True
-    """Whether it shows the past when that is looked at; else it always shows what is now."""
+    """Whether the screen shows the selected moment of the past; otherwise it is always live."""
 
     @property
     def console(self) -> Console:
@@ -42,57 +42,57 @@ class ConsoleScreen(Screen[None]):
 
     @property
     def snapshot(self) -> HealthSnapshot | None:
-        """The health snapshot to show: the newest one, or that of the past that is looked at."""
+        """The health snapshot to show: the newest one, or the selected one of the past."""
         past = self.console.shown_past
         return past.snapshot if past is not None and self.FOLLOWS_TIME else self.console.snapshot
 
     @property
     def moment(self) -> datetime:
-        """The time that is shown: now, or that of the past that is looked at."""
+        """The time to show: now, or the selected moment of the past."""
         past = self.console.shown_past
         return past.snapshot.taken_at if past is not None and self.FOLLOWS_TIME else datetime.now(UTC)
 
     def compose(self) -> ComposeResult:
-        """Lay out."""
+        """Compose the screen."""
         yield ContextBar()
         yield from self.compose_body()
         yield TimeLine()
         yield KeyHints()
 
     def compose_body(self) -> ComposeResult:
-        """Lay out what is between the first line and the last."""
+        """Compose the widgets between the context bar and the time line."""
         yield from ()
 
     def on_mount(self) -> None:
-        """Draw at each snapshot, and at each tick of the clock."""
+        """Redraw with every snapshot, and every `TICK` seconds."""
         self.watch(self.app, "snapshot", self._redraw)
         self.watch(self.app, "past", self._redraw)
         self.set_interval(TICK, self._redraw)
 
     def on_screen_resume(self) -> None:
-        """Draw what came while another screen was shown."""
+        """Redraw with the changes that came while another screen was shown."""
         self._redraw()
 
     def on_resize(self) -> None:
-        """Draw for the new width."""
+        """Redraw for the new width."""
         self._redraw()
 
     def draw(self, now: datetime) -> None:
-        """Show what the app knows at `now`."""
+        """Draw the screen's content for the time `now`."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the slash to whoever types a text."""
+        """Disable the `/` binding while the user types text."""
         if action == "filter" and is_typed(self.focused, "slash", "/"):
             return False
         return super().check_action(action, parameters)
 
     def key_of(self, binding_id: str) -> str:
-        """Return the key of a binding as the user has it; empty where it is not active now."""
+        """Return the configured key of a binding; empty if the binding is not active now."""
         found = (active.binding for active in self.active_bindings.values() if active.binding.id == binding_id)
         return next((self.app.get_key_display(binding) for binding in found), "")
 
     def crumb(self) -> str:
-        """Return where the user is."""
+        """Return the screen's part of the path in the context bar."""
         return self.CRUMB
 
     def _redraw(self) -> None:
@@ -101,7 +101,7 @@ class ConsoleScreen(Screen[None]):
         now = datetime.now(UTC)
         app = self.console
         past = app.shown_past
-        places = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
+        crumbs = [screen.crumb() for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
         clients = app.clients
         at = [f"{ON}{clients.name(self.COMPONENT)}"] if self.COMPONENT in clients.choices() else []
         self.query_one(ContextBar).show(
@@ -110,7 +110,7 @@ class ConsoleScreen(Screen[None]):
             self.snapshot,
             now,
             app.settings.refresh,
-            "".join([CRUMBS.join(places if self.size.width >= CRUMBS_FROM else places[-1:]), *at]),
+            "".join([CRUMBS.join(crumbs if self.size.width >= CRUMBS_FROM else crumbs[-1:]), *at]),
             past=past,
             follows=self.FOLLOWS_TIME,
         )

@@ -1,4 +1,4 @@
-"""Whether there is a web browser that opens a window of its own."""
+"""Detection of a graphical web browser."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import sys
 
 
 def has_window() -> bool:
-    """Return whether a browser can be started without taking the terminal away from the console."""
+    """Return whether a browser can open in a separate window, and not in the console's terminal."""
     return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

@@ -1,4 +1,4 @@
-"""Whether the terminal shows more than ASCII, by the locale of whoever started the console."""
+"""Detection of UTF-8 support, by the locale of the process that started the console."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
-"""What Python itself sets as LC_CTYPE where the locale is C or POSIX (PEP 538)."""
+"""Values of LC_CTYPE that Python itself sets if the locale is C or POSIX (PEP 538)."""
 
 
 def has_utf8(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether the locale has UTF-8.
+    """Return whether the locale uses UTF-8.
 
     Args:
-        environment: The variables to go by; else those that the process was started with.
+        environment: Environment variables. Default: those of the process at its start.
     """
     variables = _started_with() if environment is None else environment
     locale = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := variables.get(name))), "")
@@ -22,7 +22,7 @@ def has_utf8(environment: Mapping[str, str] | None = None) -> bool:
 
 
 def _started_with() -> Mapping[str, str]:
-    """Return the variables without what Python has set at its start, where the system keeps those."""
+    """Return the environment variables without Python's own LC_CTYPE, if the system exposes the original ones."""
     if os.environ.get("LC_CTYPE") not in COERCED:
         return os.environ
     try:

@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class Console(Protocol):
-    """State, navigation and reports; `DataopsApp` is one."""
+    """State, navigation and notifications; implemented by `DataopsApp`."""
 
     settings: Settings
     context_name: str
     context_settings: ContextSettings
     events: deque[Event]
-    """Changes of state since the console was started, oldest first."""
+    """State changes since the console was started, oldest first."""
 
     @property
     def app(self) -> App[Any]:
@@ -36,11 +36,11 @@ class Console(Protocol):
 
     @property
     def screen(self) -> Screen[Any]:
-        """The screen that is shown."""
+        """The current screen."""
 
     @property
     def screen_stack(self) -> Sequence[Screen[Any]]:
-        """The screens of the mode that is shown, the first one at the bottom."""
+        """The screens of the current mode, the first one at the bottom."""
 
     @property
     def snapshot(self) -> HealthSnapshot | None:
@@ -48,7 +48,7 @@ class Console(Protocol):
 
     @property
     def shown_past(self) -> Past | None:
-        """The moment of the past that is shown; `None` while it is live."""
+        """The selected moment of the past; `None` while the console is live."""
 
     @property
     def clients(self) -> ConnectedClients:
@@ -56,13 +56,13 @@ class Console(Protocol):
 
     @property
     def policy(self) -> ActionPolicy:
-        """The policy that each action passes."""
+        """The policy that allows or refuses actions."""
 
     def go(self, typed: str) -> bool:
-        """Go to a destination by its name; returns whether there is one."""
+        """Go to a destination by its name; return whether it exists."""
 
     def drill(self, typed: str, screen: Screen[None]) -> None:
-        """Open a screen from the one that is shown; `typed` is the command that opens it directly."""
+        """Open a screen from the current one; `typed` is the command that opens it directly."""
 
     def action_home(self) -> None:
         """Go to the pipelines."""
@@ -71,7 +71,7 @@ class Console(Protocol):
         """Show a stage."""
 
     def open_sql(self, statement: str, *, run: bool = True) -> None:
-        """Put a statement into a tab of the SQL screen, and run it."""
+        """Open a statement in a tab of the SQL screen, and run it."""
 
     def browse(self, url: str | None) -> None:
         """Open a page in the web browser, or show its address."""
@@ -80,10 +80,10 @@ class Console(Protocol):
         """Remember names to complete commands with."""
 
     def is_listed(self, kind: str, name: str) -> bool:
-        """Return whether a list has had that name."""
+        """Return whether a list has shown that name."""
 
     def reload(self) -> None:
-        """Refresh the health snapshot and the list that is shown."""
+        """Refresh the health snapshot and the current list."""
 
     def notify(
         self,
@@ -95,7 +95,7 @@ class Console(Protocol):
         """Show a message for some seconds."""
 
     def push_screen(self, screen: Screen[T], callback: Callable[[T | None], None] | None = None) -> object:
-        """Show a screen or a dialog; the callback gets what it returns."""
+        """Show a screen or a dialog; the callback receives its return value."""
 
     def post_message(self, message: Message) -> bool:
         """Send a message to the app, from any thread."""

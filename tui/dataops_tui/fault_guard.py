@@ -1,8 +1,8 @@
-"""The console's last line of defence: an unexpected error in any callback is shown and logged, and the console goes on.
+"""The console's last line of defence: show and log an unexpected error in any callback, and keep the console running.
 
 Textual ends the app in `App._handle_exception`, which timers, workers and callbacks reach directly. A message pump also
-ends its own loop after an error in a handler, and a failing `render` leaves the whole screen undrawn. So the guard
-stands at `_handle_exception`, and around the methods `GUARDED` of each widget that the app registers.
+ends its own loop after an error in a handler, and a failing `render` leaves the whole screen undrawn. The guard
+therefore replaces `_handle_exception`, and the methods `GUARDED` of each widget that the app registers.
 """
 
 from __future__ import annotations
@@ -32,44 +32,44 @@ from textual.worker import WorkerFailed
 from dataops_core.error_log import INTERNAL_ERROR, log_error
 from dataops_core.errors import DataopsError
 
-BROKEN = "internal error: this part cannot be drawn"
+BROKEN = "internal error: this widget cannot be drawn"
 SHOW_AGAIN_AFTER = 10.0
-"""Seconds after which the same error is shown again: a timer may fail every second."""
+"""Seconds after which the same error is shown again, because a timer may fail every second."""
 
 
 class FaultGuard(App[None]):
-    """An app that outlives its faults."""
+    """An app that keeps running after unexpected errors."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 - what App takes
         super().__init__(*args, **keywords)
         self.faults: dict[str, float] = {}
-        """The line of each unexpected error, and when it was last shown (monotonic time)."""
+        """Time at which each error was last shown (monotonic), by its line."""
 
     def report_fault(self, error: BaseException, where: str = "the console") -> None:
-        """Log an unexpected error, and show it where that is possible."""
+        """Log an unexpected error, and show it if possible."""
         if isinstance(error, WorkerFailed):
             error = error.error
         self.show_fault(str(error) if isinstance(error, DataopsError) else log_error(error, where))
 
     def show_fault(self, line: str) -> None:
-        """Show the line of an error; the same one not too often."""
+        """Show an error line, at most once per `SHOW_AGAIN_AFTER`."""
         now = time.monotonic()
         last = self.faults.get(line)
         if last is not None and now - last < SHOW_AGAIN_AFTER:
             return
         self.faults[line] = now
-        with contextlib.suppress(Exception):  # the log has it already
+        with contextlib.suppress(Exception):  # it is in the log already
             self.notify(line, severity="error", timeout=15, markup=False)
 
     def _handle_exception(self, error: Exception) -> None:
         self.report_fault(error)
-        if not self._running:  # it cannot start: there is nothing to go on with
+        if not self._running:  # the app failed to start
             self._return_code = INTERNAL_ERROR
 
     async def _dispatch_message(self, message: Message) -> None:
         try:
-            await super()._dispatch_message(message)  # also keys, and the actions that they are bound to
-        except Exception as error:  # noqa: BLE001 - else the app ends
+            await super()._dispatch_message(message)  # includes keys and their actions
+        except Exception as error:  # noqa: BLE001 - it would end the app
             self.report_fault(error)
 
     async def _flush_next_callbacks(self) -> None:
@@ -94,7 +94,7 @@ class FaultGuard(App[None]):
 
 
 def guard(app: FaultGuard, widget: Widget) -> None:
-    """Put a guard around what Textual calls of a widget."""
+    """Guard the methods of a widget that Textual calls."""
     if "_dispatch_message" not in widget.__dict__:
         guarded = WidgetGuard(app, widget)
         for name in GUARDED:
@@ -114,7 +114,7 @@ GUARDED = (
 
 
 class WidgetGuard:
-    """A widget's messages and callbacks, and how it is composed, measured and drawn, each with a last resort."""
+    """Guarded methods of a widget: messages, callbacks, composition, measurement and drawing."""
 
     def __init__(self, app: FaultGuard, widget: Widget) -> None:
         self._app = app
@@ -127,7 +127,7 @@ class WidgetGuard:
     async def _dispatch_message(self, message: Message) -> None:
         try:
             await self._originals["_dispatch_message"](message)
-        except Exception as error:  # noqa: BLE001 - else the widget takes no message any more
+        except Exception as error:  # noqa: BLE001 - the widget would handle no further message
             self._report(error)
 
     async def _flush_next_callbacks(self) -> None:
@@ -136,29 +136,29 @@ class WidgetGuard:
     def _post_mount(self) -> None:
         try:
             self._originals["_post_mount"]()
-        except Exception as error:  # noqa: BLE001 - else the widget takes no message at all
+        except Exception as error:  # noqa: BLE001 - the widget would handle no message
             self._report(error)
 
     def compose(self) -> ComposeResult:
-        """Yield the widget's children, and a notice where one cannot be made."""
+        """Yield the widget's children, and a notice if one of them fails."""
         try:
             yield from self._originals["compose"]()
-        except Exception as error:  # noqa: BLE001 - a screen without its widgets has no place for a message
+        except Exception as error:  # noqa: BLE001 - an empty screen could not show the error
             self._report(error)
             yield Static(BROKEN, markup=False)
 
     def _render(self) -> Visual:
         try:
             return cast("Visual", self._originals["_render"]())
-        except Exception as error:  # noqa: BLE001 - it is measured in this way, too
+        except Exception as error:  # noqa: BLE001 - Textual also measures the widget with it
             self._report(error)
             return Content(BROKEN)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return the lines of the widget, or a notice where they cannot be drawn."""
+        """Return the lines of the widget, or a notice if they cannot be drawn."""
         try:
             return cast("list[Strip]", self._originals["render_lines"](crop))
-        except Exception as error:  # noqa: BLE001 - else nothing of the screen is drawn, nor the message
+        except Exception as error:  # noqa: BLE001 - the whole screen, with the error message, would stay undrawn
             self._report(error)
             first = Strip([Segment(BROKEN)]).adjust_cell_length(crop.width)
             return [first, *[Strip.blank(crop.width)] * (crop.height - 1)][: crop.height]
@@ -166,7 +166,7 @@ class WidgetGuard:
     def _get_box_model(self, container: Size, *args: Any, **keywords: Any) -> BoxModel:  # noqa: ANN401
         try:
             return cast("BoxModel", self._originals["_get_box_model"](container, *args, **keywords))
-        except Exception as error:  # noqa: BLE001 - else the whole screen has no layout
+        except Exception as error:  # noqa: BLE001 - the whole screen would have no layout
             self._report(error)
             return BoxModel(Fraction(container.width), Fraction(1), Spacing())
 

@@ -1,4 +1,4 @@
-"""All key bindings of the console by their ids, and which of them the settings give another key."""
+"""All key bindings of the console by id, and the check of the settings that change them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ ACTING = frozenset(
         "tasks.clear",
     )
 )
-"""Bindings that change something, run something or leave the console; see `dataops_tui.ordered_input.CALM`."""
+"""Bindings that change data, run something or quit the console; see `dataops_tui.ordered_input.CALM`."""
 
 
 def is_typed(focused: Widget | None, key: str, character: str) -> bool:
-    """Return whether a key is part of a text that is being typed, and so is not a command."""
+    """Return whether a key is text input for the focused widget, and not a command."""
     return focused is not None and focused.check_consume_key(key, character)
 
 
@@ -52,7 +52,7 @@ def bindings() -> Iterator[tuple[type, Binding]]:
 
 
 def check_keys(keys: Mapping[str, str]) -> None:
-    """Check the keys of the settings; raises ConfigError for an id that is none."""
+    """Check the keys of the settings; raises ConfigError for an unknown binding."""
     if not keys:
         return
     known = {binding.id for _, binding in bindings() if binding.id}

@@ -1,4 +1,4 @@
-"""Leaving the console for whatever reason: no statement stays behind in Trino, the terminal is as it was before."""
+"""Shutdown of the console: cancel its statements in Trino, and restore the terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Any, Protocol
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-"""Signals that ask a program to end; the terminal sends SIGHUP when it closes."""
+"""Signals that stop a program; the terminal sends SIGHUP when it closes."""
 CANCELS_WITHIN = 3.0
-"""Seconds in which running statements are cancelled."""
+"""Timeout in seconds for cancelling running statements."""
 ENDS_WITHIN = 8.0
-"""Seconds after a signal at which the program ends although something hangs, e.g. output to a terminal that is gone."""
+"""Seconds from a signal to a forced exit, in case something hangs, e.g. output to a closed terminal."""
 RESTORE = (
     "\x1b[?2026l"  # synchronised output
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # mouse
@@ -27,28 +27,28 @@ RESTORE = (
     "\x1b[<u"  # keyboard protocol
     "\x1b[?1049l\x1b[?7h\x1b[?25h"  # alternate screen, line wrap, cursor
 )
-"""What undoes all that Textual sets in a terminal."""
+"""Control sequences that undo all modes that Textual sets in a terminal."""
 
 
 class Leavable(Protocol):
-    """What is left: the app."""
+    """The app, as the shutdown uses it."""
 
     def leave(self, return_code: int) -> object:
-        """End, from any thread."""
+        """Quit, from any thread."""
 
     def running_statements(self) -> int:
-        """Return how many statements run in Trino."""
+        """Return the number of statements that run in Trino."""
 
     def stop_statements(self, within: float) -> list[str]:
-        """Cancel what runs in Trino; returns one line for each statement that may still run."""
+        """Cancel all running Trino statements; return one line per statement that may still run."""
 
 
 class Departure:
-    """Ends the console in order when a signal comes or the terminal goes away.
+    """Clean shutdown of the console on a signal or when the terminal closes.
 
     Args:
         app: The console.
-        say: Shows a line on standard error.
+        say: Prints a line on standard error.
     """
 
     def __init__(self, app: Leavable, say: Callable[[str], object]) -> None:
@@ -60,7 +60,7 @@ class Departure:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Watch for signals and the terminal's end while the console runs; cancel statements when it ends."""
+        """Watch for signals and a closed terminal while the console runs; cancel statements when it ends."""
         before = {number: signal.getsignal(number) for number in SIGNALS}
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:  # e.g. after nohup
@@ -77,18 +77,18 @@ class Departure:
 
     def _cancel_statements(self) -> None:
         running = self._app.running_statements()
-        with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
+        with contextlib.suppress(OSError, ValueError):  # the terminal may be closed
             if running:
                 self._say(f"cancelling {running} statement{'s' if running > 1 else ''} in Trino")
             for line in self._app.stop_statements(CANCELS_WITHIN):
                 self._say(line)
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        # A handler runs between two steps of the main thread, which the event loop need not wake up for.
+        # Python runs a signal handler only when the main thread executes bytecode, and the event loop may be blocked.
         Thread(target=self._leave, args=(number,), name="leaving", daemon=True).start()
 
     def _watch_terminal(self, descriptor: int) -> None:
-        """Wait until the terminal has been closed: who is not in its session gets no signal then."""
+        """Wait until the terminal is closed: a process outside its session receives no SIGHUP."""
         poll = select.poll()
         poll.register(descriptor, 0)
         with contextlib.suppress(OSError):
@@ -104,14 +104,14 @@ class Departure:
         if _terminal_is_gone():
             _write_nowhere()
         self._app.leave(128 + number)
-        self._app.stop_statements(CANCELS_WITHIN)  # at once: the way through the event loop may be blocked
+        self._app.stop_statements(CANCELS_WITHIN)  # in this thread: the event loop may be blocked
         if not self._ended.wait(max(0.0, deadline - time.monotonic())):
             restore_terminal(self._attributes)
             os._exit(128 + number)
 
 
 def restore_terminal(attributes: list[Any] | None) -> None:
-    """Undo what the console has set in the terminal, where Textual no longer does it."""
+    """Restore the terminal's modes and attributes if Textual can no longer do so."""
     _write(RESTORE)
     if attributes is not None:
         with contextlib.suppress(termios.error, OSError, ValueError):
@@ -134,12 +134,12 @@ def _terminal_is_gone() -> bool:
 
 
 def _write_nowhere() -> None:
-    """Let output go nowhere: a write to a terminal that is gone fails, and with it the orderly end."""
+    """Redirect output to /dev/null: a write to a closed terminal would fail and break the clean shutdown."""
     with contextlib.suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
-            os.dup2(nowhere, stream)
-        os.close(nowhere)
+            os.dup2(null, stream)
+            os.close(null)
 
 
 def _write(sequence: str) -> None:

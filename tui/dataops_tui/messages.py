@@ -1,4 +1,4 @@
-"""Messages from background work to the app. Handlers change state; background work only posts these."""
+"""Messages from background work to the app. Only their handlers change the app's state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Connected(Message):
-    """What watches that context has been made, and has begun."""
+    """The monitor of that context has started."""
 
     monitor: Watching
     context: str
@@ -32,22 +32,22 @@ class Connected(Message):
 
 @dataclass
 class SnapshotArrived(Message):
-    """The monitor has folded a new health snapshot."""
+    """The monitor has published a new health snapshot."""
 
     snapshot: HealthSnapshot
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest one counts, so that a busy console does not work off old ones."""
+        """Return True for the same type: a busy console handles only the newest one."""
         return isinstance(message, SnapshotArrived)
 
 
 @dataclass
 class HistoryRead(Message):
-    """What is recorded is known.
+    """The list of recorded moments has been read.
 
     Attributes:
-        history: `None` where it cannot be read.
-        move: Where to go in it.
+        history: `None` if it cannot be read.
+        move: The move that the user asked for.
         error: Why it cannot be read, in one line.
     """
 
@@ -61,8 +61,8 @@ class MomentRead(Message):
     """A moment of the past has been read.
 
     Attributes:
-        past: `None` where it cannot be read.
-        error: Why not, in one line.
+        past: `None` if it cannot be read.
+        error: Why it cannot be read, in one line.
     """
 
     past: Past | None
@@ -71,11 +71,11 @@ class MomentRead(Message):
 
 @dataclass
 class WorkFailed(Message):
-    """Something that was asked for did not come.
+    """Background work has failed.
 
     Attributes:
-        what: What was being done, e.g. `loading the DAGs`.
-        error: Why not, in one line.
+        what: The work, e.g. `loading the DAGs`.
+        error: The error, in one line.
     """
 
     what: str
@@ -84,14 +84,14 @@ class WorkFailed(Message):
 
 @dataclass
 class ParamsLoaded(Message):
-    """The parameters that a DAG declares."""
+    """The declared parameters of a DAG have been loaded."""
 
     params: tuple[Param, ...]
 
 
 @dataclass
 class BackfillPlanned(Message):
-    """Airflow has said which dates a backfill would run."""
+    """Airflow has returned the dates that a backfill would run."""
 
     airflow: AirflowClient
     wanted: Backfill
@@ -100,7 +100,7 @@ class BackfillPlanned(Message):
 
 @dataclass
 class LogGrown(Message):
-    """A part of a log has been read; `token` asks for the next part, and is `None` at the end."""
+    """A part of a log has been read; `token` requests the next part, and is `None` at the end."""
 
     started: bool
     lines: list[Line]
@@ -110,7 +110,7 @@ class LogGrown(Message):
 
 @dataclass
 class DagFound(Message):
-    """Airflow has the DAG whose name was typed on that screen."""
+    """Airflow has confirmed that the DAG exists whose name the user typed on that screen."""
 
     dag_id: str
     screen: Screen[Any]
@@ -118,21 +118,21 @@ class DagFound(Message):
 
 @dataclass
 class DagTriggered(Message):
-    """Airflow has taken the order for a run."""
+    """Airflow has accepted a run."""
 
     run: DagRun
 
 
 @dataclass
 class Fetched(Message):
-    """What a screen has asked for is there.
+    """A screen's data has been fetched.
 
     Attributes:
-        source: The context and the component that it belongs to.
-        value: What it is; each screen knows its own.
-        at: When it was there.
-        rows: The rows of it, as they were made in the background.
-        filling: Which filling of the table they were made for.
+        source: The context and the component of the data.
+        value: The data, of the screen's type.
+        at: Time of the fetch.
+        rows: The table's rows, computed in the background.
+        filling: Number of the table's filling that the rows were computed for.
     """
 
     source: tuple[str, str | None]
@@ -144,11 +144,11 @@ class Fetched(Message):
 
 @dataclass
 class RecordsArrived(Message):
-    """Some records of the peek with that number.
+    """A batch of records of the peek with that number.
 
     Attributes:
-        records: Those that are wanted.
-        read: How many were read for them.
+        records: The records that match the filter.
+        read: Number of records that were read, matching or not.
     """
 
     peek: int
@@ -158,10 +158,10 @@ class RecordsArrived(Message):
 
 @dataclass
 class Changed(Message):
-    """An action has been done.
+    """An action has been carried out.
 
     Attributes:
-        what: What was done, in one line.
+        what: The change, in one line.
     """
 
     what: str

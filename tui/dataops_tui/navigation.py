@@ -1,4 +1,4 @@
-"""Where one can go in the console: by name, by drilling in, and back and forward again."""
+"""Navigation: go to a screen by name, drill down, go back and forward."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from dataops_tui.screens.stage import StageScreen
 from dataops_tui.screens.tables import TableDetailScreen
 
 HISTORY = 100
-"""Places that are remembered."""
+"""Length of the history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place that has a name.
+    """A screen that a command names.
 
     Attributes:
-        mode: The mode that it belongs to.
-        about: What is to be seen there.
-        kind: What kind of thing may be named after it, e.g. `topic`.
-        screen: Makes the screen of the thing that is named; gets all words after the place's own.
-        alone: Whether it can be gone to without naming a thing.
+        mode: Textual mode of the screen.
+        about: Its description in the help.
+        kind: Kind of the object that may follow, e.g. `topic`.
+        screen: Returns the screen of the object; gets the words after the command's name.
+        alone: Whether the command is valid without an object.
     """
 
     mode: str
@@ -45,19 +45,19 @@ class Destination:
 
 DESTINATIONS: Mapping[str, Destination] = {
     "pipelines": Destination("pipelines", "all pipelines with their verdicts"),
-    "dags": Destination("dags", "Airflow's DAGs; dags DAG its runs", "DAG", RunsScreen),
-    "kafka": Destination("kafka", "Kafka's topics; kafka TOPIC its partitions", "topic", TopicScreen),
-    "peek": Destination("kafka", "a topic's records; peek TOPIC 15m starts 15 minutes ago", "topic", PeekScreen, False),
-    "groups": Destination("groups", "Kafka's consumer groups and their lag", "group", GroupScreen),
-    "tables": Destination("tables", "Iceberg's tables; tables CATALOG.TABLE one of them", "table", TableDetailScreen),
-    "queries": Destination("queries", "Trino's queries of all users, and why they wait"),
+    "dags": Destination("dags", "Airflow DAGs; dags DAG lists the runs of one", "DAG", RunsScreen),
+    "kafka": Destination("kafka", "Kafka topics; kafka TOPIC lists the partitions of one", "topic", TopicScreen),
+    "peek": Destination("kafka", "records of a topic; peek TOPIC 15m starts 15m ago", "topic", PeekScreen, False),
+    "groups": Destination("groups", "Kafka consumer groups and their lag", "group", GroupScreen),
+    "tables": Destination("tables", "Iceberg tables; tables CATALOG.TABLE opens one", "table", TableDetailScreen),
+    "queries": Destination("queries", "Trino queries of all users, and why they wait"),
     "alerts": Destination("alerts", "current findings and alerts"),
     "events": Destination("events", "state changes with their reasons"),
     "xray": Destination("xray", "stages and their inputs as a tree"),
     "audit": Destination("audit", "audit log of executed and refused actions"),
 }
 ARGUMENTS: Mapping[str, str] = {
-    **{name: place.kind for name, place in DESTINATIONS.items() if place.kind is not None and not place.alone},
+    **{name: each.kind for name, each in DESTINATIONS.items() if each.kind is not None and not each.alone},
     "pipeline": "pipeline",
     "stage": "stage",
     "trigger": "DAG",
@@ -65,12 +65,12 @@ ARGUMENTS: Mapping[str, str] = {
     "context": "context",
     "theme": "theme",
 }
-"""Commands that need an object, and its kind."""
+"""Kind of the object that a command requires, by command."""
 ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
 
 
 def refusal(typed: str) -> str:
-    """Return why a text is no command."""
+    """Return why a text is not a valid command."""
     verb, _, rest = typed.partition(" ")
     if verb in ARGUMENTS and not rest.strip():
         return f"{verb} needs a {ARGUMENTS[verb]}: {verb} {ARGUMENTS[verb].upper()}"
@@ -79,13 +79,13 @@ def refusal(typed: str) -> str:
 
 def sql_screen() -> Screen[Any]:
     """Return the SQL screen."""
-    from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - its editor and tabs, not before the first frame
+    from dataops_tui.screens.sql import SqlScreen  # noqa: PLC0415 - a slow import, after the first frame
 
     return SqlScreen()
 
 
 class Navigator(App[None]):
-    """Knows the places, and the way that was taken."""
+    """The destinations, the history of visited screens, and the names for completion."""
 
     BINDINGS = [
         Binding(
@@ -106,44 +106,44 @@ class Navigator(App[None]):
         self._known: dict[str, set[str]] = {}
 
     def learn(self, kind: str, names: Iterable[str]) -> None:
-        """Remember names of things of a kind, to complete commands with."""
+        """Remember names of objects of a kind, to complete commands with."""
         self._known.setdefault(kind, set()).update(names)
 
     def is_listed(self, kind: str, name: str) -> bool:
-        """Return whether a list has had that name."""
+        """Return whether a list has shown that name."""
         return name in self._known.get(kind, ())
 
     def forget_names(self) -> None:
-        """Forget all names of things: they are another component's."""
+        """Forget all names, as they belong to another component."""
         self._known.clear()
 
     def forget(self) -> None:
-        """Forget all names and the way: they are another context's."""
+        """Forget all names and the history, as they belong to another context."""
         self.forget_names()
         self._visited, self._at = ["pipelines"], 0
 
     def destination_commands(self) -> Iterator[Command]:
-        """Yield what can be typed to go somewhere."""
-        for name, place in DESTINATIONS.items():
-            if place.alone:
-                yield Command(name, place.about)
-            for thing in sorted(self._known.get(place.kind or "", ())):
-                yield Command(f"{name} {thing}", f"{'records of ' if name == 'peek' else ''}a {place.kind}")
+        """Yield the commands that open a screen."""
+        for verb, destination in DESTINATIONS.items():
+            if destination.alone:
+                yield Command(verb, destination.about)
+            for name in sorted(self._known.get(destination.kind or "", ())):
+                yield Command(f"{verb} {name}", f"{'records of ' if verb == 'peek' else ''}a {destination.kind}")
 
     def go(self, typed: str) -> bool:
-        """Go to a screen by its name, and remember it; returns whether it exists."""
+        """Go to a screen by its name, and remember it; return whether it exists."""
         if self._show(typed):
             self._remember(typed)
             return True
         return False
 
     def drill(self, typed: str, screen: Screen[None]) -> None:
-        """Go further in from where one is; `typed` is what leads there directly."""
+        """Open a screen from the current one; `typed` is the command that opens it directly."""
         if self.open_once(screen):
             self._remember(typed)
 
     def open_once(self, screen: Screen[None]) -> bool:
-        """Open a screen unless the same one is shown already; returns whether it was opened."""
+        """Open a screen unless it is already the current one; return whether it was opened."""
         shown: Screen[Any] = self.screen
         if (
             isinstance(shown, ConsoleScreen)
@@ -156,7 +156,7 @@ class Navigator(App[None]):
         return True
 
     def open_sql(self, statement: str, *, run: bool = True) -> None:
-        """Put a statement into a tab of the SQL screen of its own, and run it."""
+        """Open a statement in a separate tab of the SQL screen, and run it."""
 
         async def go() -> None:
             await self.switch_mode("sql")
@@ -168,10 +168,10 @@ class Navigator(App[None]):
         self.call_next(go)
 
     def open_pipeline(self, name: str) -> None:
-        """Show a pipeline of this context, or say that there is no such one."""
+        """Show a pipeline of this context, or report that it does not exist."""
         here = [n for n, p in self.settings.pipelines.items() if p.context == self.context_name]
         if name not in here:
-            self.notify(f'no such pipeline: "{name}"; there is {", ".join(here)}', severity="error", markup=False)
+            self.notify(f'no such pipeline: "{name}"; available: {", ".join(here)}', severity="error", markup=False)
             return
 
         async def go() -> None:
@@ -183,7 +183,7 @@ class Navigator(App[None]):
         self.call_next(go)
 
     def find_stage(self, name: str) -> None:
-        """Show a stage of any pipeline of this context, or say that there is no such one."""
+        """Show a stage of any pipeline of this context, or report that it does not exist."""
         for pipeline, settings in self.settings.pipelines.items():
             if settings.context == self.context_name and any(s.name == name for s in settings.stages):
                 self.open_stage(pipeline, name)
@@ -199,7 +199,7 @@ class Navigator(App[None]):
         self._step(-1)
 
     def action_later(self) -> None:
-        """Go to the place that one came back from."""
+        """Go forward to the next screen."""
         self._step(1)
 
     def _step(self, step: int) -> None:
@@ -207,7 +207,7 @@ class Navigator(App[None]):
             self._at += step
             self._show(self._visited[self._at])
         else:
-            self.notify("there is nothing " + ("before this" if step < 0 else "after this"), timeout=1)
+            self.notify("no previous screen" if step < 0 else "no next screen", timeout=1)
 
     def _remember(self, typed: str) -> None:
         if self._visited[self._at] != typed:
@@ -216,15 +216,15 @@ class Navigator(App[None]):
 
     def _show(self, typed: str) -> bool:
         verb, _, rest = typed.partition(" ")
-        place = DESTINATIONS.get(ALIASES.get(verb, verb))
-        if place is None or (not rest and not place.alone) or (rest and place.screen is None):
+        destination = DESTINATIONS.get(ALIASES.get(verb, verb))
+        if destination is None or (not rest and not destination.alone) or (rest and destination.screen is None):
             return False
-        rest = rest.strip()  # one name, which may hold blanks; only the peek is told where to begin as well
-        words = rest.split(maxsplit=1) if place.screen is PeekScreen else [rest]
-        inner = place.screen(*words) if place.screen and rest else None
+        rest = rest.strip()  # one name, which may contain blanks; only peek accepts a second argument, the start
+        words = rest.split(maxsplit=1) if destination.screen is PeekScreen else [rest]
+        inner = destination.screen(*words) if destination.screen and rest else None
 
         async def show() -> None:
-            await self.switch_mode(place.mode)
+            await self.switch_mode(destination.mode)
             while len(self.screen_stack) > 1:
                 await self.pop_screen()
             if inner is not None:

@@ -1,8 +1,8 @@
-"""Keys, pastes and clicks in the order in which they came: each acts on the state after everything before it.
+"""Ordered dispatch of keys, pastes and clicks: each acts on the state that the previous one has left.
 
-Textual runs a priority binding while the characters typed before it still wait in the queue of the editor, and it gives
-a key to the screen of that moment although the key before opens another one. Here the next event is dispatched once the
-one before has gone through every queue that it can reach.
+Textual runs a priority binding while earlier characters still wait in the editor's queue. It also sends a key to the
+current screen although the previous key is about to open another one. This module dispatches an event only after the
+previous event has passed through every queue that it can reach.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from textual.widget import Widget
 from dataops_tui.keys import ACTING, is_typed
 
 SETTLES_WITHIN = 30.0
-"""Seconds after which the next event is dispatched although the one before may still be at work."""
+"""Seconds after which the next event is dispatched even if the previous one is still being handled."""
 MAX_PASSES = 10
-"""Rounds through the queues; a busy stream of other messages must not hold up the keys."""
+"""Maximum rounds through the queues, so that a busy stream of other messages does not delay the keys."""
 CALM = 1.0
-"""Seconds after a change of the screen in which a letter starts no action: it was meant for the screen before."""
+"""Seconds after a screen change in which a letter starts no action, as it was meant for the previous screen."""
 
 FRAME = 0.1
-"""Seconds after which a frame is drawn although more events wait."""
+"""Seconds after which a frame is drawn even if more events wait."""
 
 ORDERED = (events.InputEvent, events.Paste)
-"""Everything that a person does; moves of the mouse too, else a drag would overtake its own click."""
+"""All user input. It includes mouse moves, so that a drag does not overtake its own click."""
 SETTLING = (events.Key, events.Paste, events.MouseUp)
-"""Events after which the state may be another one."""
+"""Events that may change the state."""
 
 
 class OrderedInput(App[None]):
-    """Dispatches one event after the other, and ignores letters that start an action right after a screen change."""
+    """Dispatch events one at a time; ignore letters that start an action right after a screen change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class OrderedInput(App[None]):
         self._changed_at = time.monotonic()
 
     def on_mount(self) -> None:
-        """Note each change of the screen."""
+        """Subscribe to screen changes."""
         self.screen_change_signal.subscribe(self, self._screen_changed, immediate=True)
 
     async def on_event(self, event: events.Event) -> None:
-        """Dispatch an event, or keep it until the one before it is through."""
+        """Dispatch an event, or hold it until the previous one has been handled."""
         if isinstance(event, ORDERED) and not self.screen_stack:
-            return  # the console is being left: there is nothing that a key could act on
+            return  # the console is shutting down
         if not isinstance(event, ORDERED) or event.is_forwarded:
             await super().on_event(event)
             return
@@ -81,13 +81,13 @@ class OrderedInput(App[None]):
             self._release_next()
 
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        """Take the end of typing for a change of the screen: the rest of the text may still come."""
+        """Treat the end of typing as a screen change, because the rest of the text may still arrive."""
         if event.widget.check_consume_key("a", "a"):
             self._changed_at = time.monotonic()
 
     def _screen_changed(self, screen: Screen[object]) -> None:
         self._mark_change()
-        screen.call_after_refresh(self._mark_change)  # nobody can have read it before it is drawn
+        screen.call_after_refresh(self._mark_change)  # the user sees the screen only after it is drawn
 
     def _mark_change(self) -> None:
         self._changed_at = time.monotonic()
@@ -105,7 +105,7 @@ class OrderedInput(App[None]):
         return True
 
     def _follows(self, event: events.Event) -> bool:
-        """Return whether an event can go where the one before it went: the letters of one text stay in order anyway."""
+        """Return whether an event may be dispatched now; letters typed into one widget stay in order anyway."""
         if self._settling is None:
             return True
         return self._typed_into is not None and self._typed_into is self.focused and self._is_text(event)
@@ -141,7 +141,7 @@ class OrderedInput(App[None]):
             self.post_message(self._released)
 
     def _hold_drawing(self) -> None:
-        """Draw nothing between events that wait already, but for some frames: else each would wait for its own."""
+        """Batch the drawing while events wait, with a frame every `FRAME` seconds; a frame per event would be slow."""
         if not self.screen_stack:
             return
         now = time.monotonic()
@@ -154,19 +154,19 @@ class OrderedInput(App[None]):
             self.screen.check_idle()
 
     def _standing(self) -> tuple[int, int, list[MessagePump]]:
-        """Return what stays the same from one round to the next once everything is through."""
+        """Return a state that no longer changes between two rounds once all events have been handled."""
         queues = self._queues()
         return self._dispatched, sum(pump.message_queue_size for pump in queues), queues
 
     def _queues(self) -> list[MessagePump]:
-        """Return what an event goes through: what has the focus, what holds that, the screen, and the console."""
+        """Return the queues that an event passes: the focused widget, its ancestors, the screen and the app."""
         if not self.screen_stack:
             return [self]
         return list((self.focused or self.screen).ancestors_with_self)
 
 
 async def _passed(pump: MessagePump) -> None:
-    """Wait until everything that waits in a queue now has been handled."""
+    """Wait until all messages that are in a queue now have been handled."""
     reached = asyncio.Event()
     if pump.call_later(reached.set):
         await reached.wait()

@@ -1,4 +1,4 @@
-"""The command palette: everything that `:` takes, found by a few of its letters."""
+"""The command palette: fuzzy search over all commands of `:`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataops_tui.dialogs.command import Command
 
 
 class CommandLine(Protocol):
-    """Takes commands: the app."""
+    """The app, as the palette uses it."""
 
     def commands(self) -> list[Command]:
-        """Return everything that can be typed now."""
+        """Return all commands that are available now."""
 
     def run_command(self, typed: str) -> None:
-        """Do what a command says."""
+        """Run a command."""
 
 
 class ConsoleCommands(Provider):

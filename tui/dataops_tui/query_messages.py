@@ -1,4 +1,4 @@
-"""Messages from work on queries to its screen."""
+"""Messages from background work on queries to the screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Classified(Message):
-    """What a statement that is to run may do."""
+    """A statement has been classified, before it runs."""
 
     statement: Statement
     classification: Classification
@@ -27,7 +27,7 @@ class Classified(Message):
 
 @dataclass
 class ResultBegan(Message):
-    """The first rows of the query with that number are there; more are put into the same result as they come."""
+    """The query with that number has returned its first rows; later rows are appended to the same result."""
 
     query: int
     result: Result
@@ -35,50 +35,50 @@ class ResultBegan(Message):
 
 @dataclass
 class QueryRead(Message):
-    """The rows of a query have been read to their end."""
+    """All rows of a query have been read."""
 
     end: ReadEnd
 
 
 @dataclass
 class WhyQueued(Message):
-    """Why the query with that number waits, in words."""
+    """The reason why the query with that number waits."""
 
     query: int
     reason: str
 
 
 class NamesLoaded(Message):
-    """Trino has told names that it was asked for, or failed to."""
+    """Trino has returned the requested names, or failed to."""
 
     def can_replace(self, message: Message) -> bool:
-        """One is enough."""
+        """Return True for the same type: one message is enough."""
         return isinstance(message, NamesLoaded)
 
 
 @dataclass
 class ExportProgress(Message):
-    """How many rows are written to a file; `done` once it is whole."""
+    """Number of rows that are written to a file; `done` once the file is complete."""
 
     path: str
     rows: int
     done: bool = False
 
     def can_replace(self, message: Message) -> bool:
-        """Only the newest one counts."""
+        """Return True for the same type: only the newest one is needed."""
         return isinstance(message, ExportProgress)
 
 
 @dataclass
 class StatisticsReady(Message):
-    """The statistics of a result's columns."""
+    """The statistics of a result's columns have been computed."""
 
     columns: tuple[ColumnStatistics, ...]
 
 
 @dataclass
 class QueryDetailLoaded(Message):
-    """One query in full; `edit` opens it in the SQL screen."""
+    """The details of a query have been loaded; `edit` opens its statement in the SQL screen."""
 
     detail: QueryDetail
     edit: bool

@@ -1,7 +1,6 @@
 """The life cycle of a tab's query: queued, classified, started, read, ended or cancelled. It draws nothing.
 
-One thread owns a session. `run` alone is called in a background thread; what it returns is handed to `end` by the
-owner.
+One thread owns a session. Only `run` is called in a background thread; the owner passes its return value to `end`.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.responses import QueryProgress
 
 MAX_ROWS = 1_000_000
-"""Rows that are kept; a query with more is stopped there, and that is said."""
+"""Maximum number of rows; a query with more is stopped and reported as truncated."""
 MAX_BYTES = 2 << 30
-"""Bytes of rows on disk, after compression, beyond which a query is stopped."""
+"""Maximum size of the rows on disk in bytes, after compression; a query with more is stopped."""
 REST = 0.002
-"""Seconds of rest after each batch of rows, so that the event loop draws and takes keys in between."""
+"""Pause in seconds after each batch of rows, so that the event loop can draw and handle keys."""
 ASK_WHY_EVERY = 2.0
-"""Seconds between two questions why a query waits."""
+"""Seconds between two requests for the reason why a query waits."""
 PLAN_COLUMN = "Query Plan"
 """Trino's name of the one column of an EXPLAIN."""
 
@@ -44,7 +43,7 @@ class RunningQuery(Protocol):
 
     @property
     def columns(self) -> Columns:
-        """Names and types; filled when `batches()` yields its first batch, or ends."""
+        """Names and types; set once `batches()` yields its first batch, or ends."""
 
     @property
     def cancelled(self) -> bool:
@@ -56,27 +55,27 @@ class RunningQuery(Protocol):
 
     @property
     def update_type(self) -> str | None:
-        """What a statement without rows did, e.g. `INSERT`."""
+        """Kind of a statement without rows, e.g. `INSERT`."""
 
     @property
     def update_count(self) -> int | None:
-        """How many rows a statement has changed; `None` where Trino does not report it."""
+        """Number of changed rows; `None` if Trino does not report it."""
 
     def batches(self) -> Generator[list[tuple[Any, ...]]]:
-        """Run the statement and yield its rows, some at a time; raises DataopsError."""
+        """Run the statement and yield its rows in batches; raises DataopsError."""
 
     def progress(self) -> QueryProgress | None:
-        """Return how far it is; `None` before Trino has reported anything."""
+        """Return the progress; `None` before Trino's first report."""
 
     def cancel(self) -> None:
         """Send one cancel to the server; raises DataopsError."""
 
     def stop(self) -> None:
-        """Cancel until the reader has ended; raises TimedOut where the query may still run in the server."""
+        """Cancel until the reader has ended; raises TimedOut if the query may still run in the server."""
 
 
 class Outcome(StrEnum):
-    """How a statement ended, in the words of the history."""
+    """Result of a statement, as the history stores it."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -85,12 +84,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReadEnd:
-    """How reading the rows of a query ended.
+    """Result of reading a query's rows.
 
     Attributes:
         query: Number of the query.
-        error: Why it failed; `None` if it did not.
-        stopped: Whether it was cancelled in the server because no more rows can be kept.
+        error: Why it failed; `None` on success.
+        stopped: Whether it was cancelled in the server because the limit of rows was reached.
     """
 
     query: int
@@ -99,19 +98,19 @@ class ReadEnd:
 
     @property
     def truncated(self) -> bool:
-        """Whether it had more rows than are kept."""
+        """Whether the query had more rows than the limit."""
         return self.stopped and self.error is None
 
 
 @dataclass(frozen=True, slots=True)
 class QueryEnd:
-    """How a statement ended.
+    """Summary of an ended statement.
 
     Attributes:
         text: One line for the user.
-        truncated: Whether it was stopped because it has more rows than are kept.
-        rows: Rows that are kept.
-        seconds: Time since it was started.
+        truncated: Whether it was stopped because it has more rows than the limit.
+        rows: Number of rows that were kept.
+        seconds: Duration.
     """
 
     statement: str
@@ -123,24 +122,24 @@ class QueryEnd:
 
 
 class QuerySession:
-    """Statements that run one after the other, up to the first that does not finish, and the rows of the last one."""
+    """Statements that run in order until one does not finish, and the rows of the last one."""
 
     def __init__(self) -> None:
         self.busy = False
-        """Whether a statement is classified, confirmed or run."""
+        """Whether a statement is being classified, confirmed or run."""
         self.query: RunningQuery | None = None
         """`None` before the statement is submitted."""
         self.result: Result | None = None
-        """The rows; `None` before the first ones have come."""
+        """`None` before the first rows."""
         self.plan: Plan | None = None
         """The plan that the rows contain."""
         self.why = ""
-        """Why the query waits, as `asks_why` led to."""
+        """Why the query waits; empty if unknown."""
         self._number = 0
         self._statement = ""
         self._risk = SqlRisk.UNKNOWN
         self._unparsed = ""
-        """The statement whose syntax error was shown last: whoever runs it again means it."""
+        """The statement whose syntax error was shown last; running it again sends it anyway."""
         self._began = 0.0
         self._asked_why = 0.0
         self._waiting: deque[Statement] = deque()
@@ -159,17 +158,17 @@ class QuerySession:
         return bool(self._waiting)
 
     def next(self) -> Statement:
-        """Take the next statement; the session is busy from now on."""
+        """Take the next statement, and mark the session as busy."""
         self.busy, self.query = True, None
         return self._waiting.popleft()
 
     def accepts(self, statement: str, found: Classification, *, confirmable: bool) -> bool:
-        """Return whether a classified statement may go on; else its syntax error is to be shown, and all is left off.
+        """Return whether a classified statement may run; otherwise drop all statements, as it has a syntax error.
 
         Args:
             statement: The statement.
             found: Its classification.
-            confirmable: Whether the user can confirm it as a change. Whoever then runs it again means it.
+            confirmable: Whether the user can confirm it as a change. Running it a second time then sends it anyway.
         """
         self._risk = found.risk
         if found.problem is None or (confirmable and self._unparsed == statement):
@@ -179,12 +178,12 @@ class QuerySession:
         return False
 
     def leave_off(self) -> None:
-        """Run nothing further."""
+        """Drop all waiting statements."""
         self.busy = False
         self._waiting.clear()
 
     def start(self, statement: str) -> int:
-        """Forget the previous query and its rows; returns the number of the new query."""
+        """Drop the previous query and its rows; return the number of the new query."""
         self._number += 1
         self.busy, self.query, self._statement, self.why, self.plan = True, None, statement, "", None
         self._began = self._asked_why = time.monotonic()
@@ -198,12 +197,12 @@ class QuerySession:
     def run(
         self, number: int, submit: Callable[[], RunningQuery], on_result: Callable[[int, Result], object]
     ) -> ReadEnd:
-        """Submit the statement and read its rows to the end; call it in the background.
+        """Submit the statement and read all of its rows; call it in the background.
 
         Args:
             number: The number that `start` returned.
             submit: Returns the query; it may refuse the statement with a DataopsError.
-            on_result: Gets the result with the first rows. More rows are appended to it afterwards.
+            on_result: Called with the result once it has rows. Later rows are appended to it.
 
         Raises:
             DataopsError: `submit` refused the statement.
@@ -219,7 +218,7 @@ class QuerySession:
                     result = Result(query.columns, MAX_ROWS, MAX_BYTES)
                     on_result(number, result)
                 if not result.append(batch):
-                    query.cancel()  # while it is still being read: afterwards nobody would end it
+                    query.cancel()  # while it is still being read; nothing would end it afterwards
                     break
                 if query.cancelled:
                     break
@@ -235,7 +234,7 @@ class QuerySession:
         return ReadEnd(number, stopped=result is not None and result.full)
 
     def take(self, number: int, result: Result) -> bool:
-        """Keep the rows of the running query; returns False, and closes them, where they are another query's."""
+        """Keep the rows of the running query; close the rows of another query and return False."""
         if number != self._number or self._closed:
             result.close()
             return False
@@ -243,11 +242,11 @@ class QuerySession:
         return True
 
     def progress(self) -> QueryProgress | None:
-        """Return how far the query is; `None` where nothing is known, or it has been cancelled."""
+        """Return the progress of the query; `None` if it is unknown or the query was cancelled."""
         return self.query.progress() if self.query is not None and not self.query.cancelled else None
 
     def progress_text(self, progress: QueryProgress) -> str:
-        """Return the line that is shown while the query runs."""
+        """Return the status line of a running query."""
         line = f"{progress.state.lower()}  {splits(progress)} splits"
         line += f"  {count(progress.rows)} rows, {styled.size(progress.bytes)} read  {duration(progress.elapsed)}"
         if progress.state == "QUEUED":
@@ -257,19 +256,19 @@ class QuerySession:
         return line + (f"  {self.why}" if self.why else "")
 
     def asks_why(self) -> tuple[int, str] | None:
-        """Return number and id of a query that has no rows yet, now and then: Trino can be asked why it waits."""
+        """Return number and id of a query without rows every `ASK_WHY_EVERY` seconds, to request why it waits."""
         if self.result is not None or self.query is None or time.monotonic() - self._asked_why <= ASK_WHY_EVERY:
             return None
         self._asked_why = time.monotonic()
         return (self._number, self.query.query_id) if self.query.query_id is not None else None
 
     def waits(self, number: int, why: str) -> None:
-        """Note why the query with that number waits."""
+        """Store why the query with that number waits."""
         if number == self._number:
             self.why = why
 
     def cancel(self) -> Callable[[], None] | None:
-        """Run nothing further; returns what cancels the query in the server, or `None` while it is being submitted."""
+        """Drop waiting statements; return the function that cancels the query, or `None` during its submission."""
         if self.query is None:
             return None
         self._waiting.clear()
@@ -278,7 +277,7 @@ class QuerySession:
     # --- afterwards ------------------------------------------------------------------------------------------
 
     def end(self, read: ReadEnd) -> QueryEnd | None:
-        """Conclude the running query; returns `None` where it is another one that ended."""
+        """End the running query; return `None` if `read` belongs to another query."""
         if read.query != self._number:
             return None
         self.busy = False
@@ -307,11 +306,11 @@ class QuerySession:
 
     @property
     def shows_plan(self) -> bool:
-        """Whether there is a plan that has not been measured yet."""
+        """Whether there is an estimated plan, which is not measured yet."""
         return self.plan is not None and not self.plan.measured and not self.busy
 
     def close(self) -> Callable[[], None] | None:
-        """Give the rows back; returns what cancels the query in the server where one runs."""
+        """Release the rows; return the function that cancels a running query, or `None`."""
         self._closed = True
         if self.result is not None:
             self.result.close()
@@ -321,20 +320,20 @@ class QuerySession:
         query = self.query
         progress = query.progress() if query else None
         took = f" in {progress.elapsed:.1f} s" if progress and progress.elapsed is not None else ""
-        place = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
+        position = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
         if self.plan is not None:
-            return f"plan, {self.plan.summary or 'estimated; press a in the plan to run and measure it'}{place}"
+            return f"plan, {self.plan.summary or 'estimated; press a in the plan to run and measure it'}{position}"
         if query is not None and not query.columns:
             changed = f", {count(query.update_count)} rows" if query.update_count else ""
-            return f"{query.update_type or 'done'}{changed}{took}{place}{self._id()}"
-        return f"{count(rows)} rows{took}{place}{self._id()}"
+            return f"{query.update_type or 'done'}{changed}{took}{position}{self._id()}"
+        return f"{count(rows)} rows{took}{position}{self._id()}"
 
     def _id(self) -> str:
         return f"  {self.query.query_id}" if self.query and self.query.query_id else ""
 
 
 def _plan_in(result: Result | None) -> Plan | None:
-    """Return the plan that the rows contain; `None` where they are no plan, or one that is not understood."""
+    """Return the plan that the rows contain; `None` if they contain none, or one that cannot be parsed."""
     if result is None or [name for name, _ in result.columns] != [PLAN_COLUMN] or not len(result):
         return None
     try:
@@ -344,7 +343,7 @@ def _plan_in(result: Result | None) -> Plan | None:
 
 
 def _cancel(query: RunningQuery) -> str:
-    """Cancel a query in the server; returns what an error says in addition where that failed."""
+    """Cancel a query in the server; return a suffix for the error message if that failed."""
     try:
         query.cancel()
     except DataopsError as error:

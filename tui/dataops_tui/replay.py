@@ -1,4 +1,4 @@
-"""A recording in place of a monitor: the console then needs no service and no settings."""
+"""Replay of a recording instead of a monitor; it needs no services and no settings."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ if TYPE_CHECKING:
     from dataops_core.systems.clients import Clients
 
 SHIPPED = Path(__file__).parent / "incident.sqlite"
-"""The recording that comes with the program; `make incident` makes it."""
+"""The recording that comes with the program; `make incident` creates it."""
 
 
 class Replay:
-    """Watches nothing.
-
-    Args:
-        recording: What is replayed.
-    """
+    """A monitor that probes nothing and returns a recording."""
 
     not_recorded: str | None = None
     replays = True
@@ -32,8 +28,8 @@ class Replay:
 
     @property
     def clients(self) -> Clients:
-        """No clients."""
-        from dataops_core.systems.clients import Clients  # noqa: PLC0415 - brings the vendors' clients, which a replay needs not
+        """An empty set of clients."""
+        from dataops_core.systems.clients import Clients  # noqa: PLC0415 - it imports the vendors' clients
 
         return Clients()
 
@@ -42,18 +38,18 @@ class Replay:
         return self._recording
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
-        """Nothing is watched."""
+        """Do nothing: a replay has no new snapshots."""
 
     def refresh(self) -> None:
-        """Nothing is looked at."""
+        """Do nothing: a replay probes nothing."""
 
     def stop(self) -> None:
-        """Nothing has to be stopped."""
+        """Do nothing: a replay has no threads."""
 
 
 def settings_of(recording: Recording) -> Settings:
-    """Return the settings with which a recording is shown: its pipelines, in a context where nothing can be done."""
-    with reading(recording.path):  # what it holds may be no settings
+    """Return settings for the replay: the recording's pipelines, in a read-only context."""
+    with reading(recording.path):  # the recorded settings may be invalid
         return Settings(
             contexts={recording.context: ContextSettings(read_only=True)},
             pipelines=dict(recording.pipelines),

@@ -1,4 +1,4 @@
-"""A screen with one table of things that are fetched in the background: what all such screens have in common."""
+"""Base classes of the screens that show one table, fetched in the background or taken from a health snapshot."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from dataops_tui.widgets.words import Words
 
 T = TypeVar("T")
 WIDE = 120
-"""Columns from which on a table has room for more."""
+"""Minimum width, in columns, of the screen for the additional columns of a table."""
 SLOW = 2.0
-"""Seconds after which it is said how long a fetch has been going on."""
+"""Seconds after which the duration of a running fetch is shown."""
 FETCHING = "fetching"
 Source = tuple[str, str | None]
-"""A context, and the component of it that is shown."""
+"""A context, and its component that the screen shows."""
 REST = 4
-"""How many times the CPU seconds of a fetch it is waited before the next: what is large is in the way of the keys."""
+"""Minimum pause between two fetches, as a multiple of the CPU seconds of the last one; large fetches delay keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row.
+    """One row of a table.
 
     Attributes:
-        cells: What is shown, one for each heading.
-        about: All its values, or a function that returns them, for the raw view.
-        faulty: Whether something is wrong with it.
-        unreadable: Whether it could not be read in full; the list says how many could not.
-        more: What a filter looks at beside the cells.
-        text: All that a filter looks at; made with the row, and not at each key.
+        cells: One for each heading.
+        about: All values of the row, or a function that returns them, for the raw view.
+        faulty: Whether the row has a problem.
+        unreadable: Whether the row could not be read in full; the screen shows the number of such rows.
+        more: Text that a filter matches in addition to the cells.
+        text: All text that a filter matches; computed once per row.
     """
 
     cells: Cells
@@ -66,11 +66,11 @@ class Row:
 
 
 class TableScreen(ConsoleScreen, Generic[T]):
-    """A table of what is known: sort, filter, mark, copy, raw and faults only."""
+    """A screen with one table: sort, filter, mark, copy, raw view, and problems only."""
 
     MARKABLE = False
     EMPTY = "no rows"
-    """What is said where there is no row at all."""
+    """Text that is shown if the table has no rows."""
     BINDINGS = [
         Binding("escape", "leave", "Back", id="list.back", tooltip="Go back to the previous screen"),
         Binding("enter", "open", "Open", id="list.open", tooltip="Open the selected row"),
@@ -104,27 +104,27 @@ class TableScreen(ConsoleScreen, Generic[T]):
     @property
     @abstractmethod
     def found(self) -> T | None:
-        """What is shown; `None` if nothing is there yet."""
+        """The data that the table shows; `None` before the first fetch."""
 
     @abstractmethod
     def headings(self) -> tuple[str, ...]:
-        """Return the headings for the present width."""
+        """Return the headings for the current width."""
 
     @abstractmethod
     def rows(self, found: T, now: datetime) -> Mapping[str, Row]:
-        """Return the rows of what was found, by key; called in the background too: of `found` alone, and no widget."""
+        """Return the rows of `found` by key; it also runs in the background, so it must not use widgets."""
 
     def open(self, key: str) -> None:
         """Open the row of that key."""
 
     def url(self, key: str | None) -> str | None:
-        """Return where a row is to be seen in a web browser."""
+        """Return the web page of a row; `None` if it has none."""
 
     def draw_more(self, now: datetime) -> None:
-        """Show what stands beside the table."""
+        """Draw the widgets beside the table."""
 
-    def said(self, now: datetime) -> Text:  # noqa: ARG002 - those who override it need the time
-        """Return what stands in the last line."""
+    def status_line(self, now: datetime) -> Text:  # noqa: ARG002 - subclasses use the time
+        """Return the text of the status line."""
         shown, known = self.table.row_count, len(self._rows)
         if self.found is None:
             text = Text("", "dim")
@@ -139,14 +139,14 @@ class TableScreen(ConsoleScreen, Generic[T]):
         return text
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: the table, what the screen adds, how old that is."""
+        """Compose the table, the filter, the screen's own widgets and the status line."""
         yield LiveTable(id="rows", markable=self.MARKABLE)
         yield FilterLine()
         yield from self.compose_more()
-        yield Words(id="said")
+        yield Words(id="status-line")
 
     def compose_more(self) -> ComposeResult:
-        """Add what stands beside the table."""
+        """Compose the widgets beside the table."""
         yield from ()
 
     @property
@@ -161,26 +161,26 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     @property
     def wide(self) -> bool:
-        """Whether there is room for more columns."""
+        """Whether the screen has room for the additional columns."""
         return self.size.width >= WIDE
 
     def on_mount(self) -> None:
-        """Start in the table."""
+        """Focus the table."""
         self.table.focus()
 
     def on_resize(self) -> None:
-        """Show the columns that there is room for."""
+        """Show the columns that fit."""
         self.fill()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only what this screen can do."""
+        """Disable `open` and `browse` on screens that do not implement them."""
         needed = {"open": "open", "browse": "url"}.get(action)
         if needed is not None and getattr(type(self), needed) is getattr(TableScreen, needed):
             return False
         return super().check_action(action, parameters)
 
     def fill(self) -> None:
-        """Put what was found into the table; ages are as old as that."""
+        """Fill the table with the rows of `found`."""
         self._fill_with(self.rows(self.found, self.moment) if self.found is not None else {})
 
     def _fill_with(self, rows: Mapping[str, Row]) -> None:
@@ -196,9 +196,9 @@ class TableScreen(ConsoleScreen, Generic[T]):
         self._redraw()
 
     def draw(self, now: datetime) -> None:
-        """Show what changes with the clock and the cursor."""
+        """Draw everything that depends on the time and the cursor."""
         self.draw_more(now)
-        self.query_one("#said", Words).show(self.said(now))
+        self.query_one("#status-line", Words).show(self.status_line(now))
 
     @on(FilterLine.Filtered)
     def _filtered(self) -> None:
@@ -213,7 +213,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         self.action_open()
 
     def action_leave(self) -> None:
-        """Go back to the screen before; from the first one to the pipelines."""
+        """Go back to the previous screen; from the first one, to the pipelines."""
         if len(self.app.screen_stack) > 1:
             self.dismiss()
         else:
@@ -222,27 +222,27 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def action_open(self) -> None:
         """Open the row under the cursor."""
         key = self.table.cursor_key
-        if key is not None and self.app.screen is self:  # Enter that was pressed twice opens once
+        if key is not None and self.app.screen is self:  # pressing Enter twice opens one screen
             self.open(key)
 
     def action_filter(self) -> None:
-        """Ask for a filter."""
+        """Open the filter line."""
         self.query_one(FilterLine).open()
 
     def action_faults(self) -> None:
-        """Show only what is wrong, or everything again."""
+        """Show only rows with problems, or all rows."""
         self._faults_only = not self._faults_only
         self._show()
 
     def action_raw(self) -> None:
-        """Show everything that is known of the row."""
+        """Show all values of the row."""
         key, row = self.table.cursor_key, self.row
         if key is not None and row is not None and row.about is not None and self.app.screen is self:
             about = row.about() if callable(row.about) else row.about
             self.app.push_screen(TextDialog(key, as_json(about)))
 
     def action_copy(self) -> None:
-        """Copy the names of the marked rows, else of the one under the cursor, through the terminal (OSC 52)."""
+        """Copy the names of the marked rows, or of the selected row, through the terminal (OSC 52)."""
         chosen = self.table.chosen
         if chosen:
             self.app.copy_to_clipboard("\n".join(chosen))
@@ -254,15 +254,15 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
 
 class SnapshotScreen(TableScreen[T]):
-    """Shows what a health snapshot says: the newest one, or that of the past that is looked at."""
+    """A table of a health snapshot: the newest one, or the selected one of the past."""
 
     def on_mount(self) -> None:
-        """Follow the health snapshots."""
+        """Refill the table with every health snapshot."""
         self.watch(self.app, "snapshot", self._follow)
         self.watch(self.app, "past", self._follow)
 
     def on_screen_resume(self) -> None:
-        """Show what came while another screen was shown."""
+        """Show the changes that came while another screen was shown."""
         self.fill()
 
     def _follow(self) -> None:
@@ -271,11 +271,11 @@ class SnapshotScreen(TableScreen[T]):
 
 
 class ResourceScreen(TableScreen[T]):
-    """Fetches again and again while it is shown; what was fetched last stays, with its age, when a fetch fails."""
+    """A table that is fetched periodically while it is shown; if a fetch fails, the last data stays, with its age."""
 
     FOLLOWS_TIME = False
     EVERY: float | None = None
-    """Seconds between two fetches; as often as the monitor looks where not given."""
+    """Seconds between two fetches. Default: the refresh interval of the settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -283,25 +283,25 @@ class ResourceScreen(TableScreen[T]):
         self._at: datetime | None = None
         self._of: Source | None = None
         self._failed: str | None = None
-        self._asked: datetime | None = None
+        self._requested_at: datetime | None = None
         self._rested = 0.0
 
     @abstractmethod
     def fetch(self) -> T:
-        """Fetch; runs in the background, and raises DataopsError."""
+        """Return the data; runs in the background, and raises DataopsError."""
 
     @property
     def found(self) -> T | None:
-        """What was fetched last."""
+        """The data of the last successful fetch."""
         return self._found
 
     def on_mount(self) -> None:
-        """Fetch now, and again and again."""
+        """Fetch now, and then periodically."""
         self.load()
         self.set_interval(self.EVERY or self.console.settings.refresh, self._load_again)
 
     def on_screen_resume(self) -> None:
-        """Fetch what changed while another screen was shown."""
+        """Fetch the changes that came while another screen was shown."""
         self._load_again()
 
     def _load_again(self) -> None:
@@ -313,14 +313,14 @@ class ResourceScreen(TableScreen[T]):
         return self.console.context_name, self.console.clients.name(self.COMPONENT)
 
     def load(self) -> None:
-        """Fetch now, unless the last fetch still goes on or nobody looks."""
+        """Fetch now, unless a fetch is running or the screen is not shown."""
         source = self._source
-        if self._of != source:  # what another context or component has is not shown in this one
-            self._of, self._found, self._failed, self._asked = source, None, None, None
+        if self._of != source:  # drop the data of another context or component
+            self._of, self._found, self._failed, self._requested_at = source, None, None, None
             self.fill()
-        if self._asked is not None or not self.is_current:
+        if self._requested_at is not None or not self.is_current:
             return
-        self._asked = datetime.now(UTC)
+        self._requested_at = datetime.now(UTC)
 
         def work() -> None:
             began = time.process_time()
@@ -336,10 +336,10 @@ class ResourceScreen(TableScreen[T]):
     @on(Fetched)
     def _fetched(self, message: Fetched) -> None:
         if message.source == self._of:
-            self._asked, self._failed, self._found, self._at = None, None, message.value, message.at
+            self._requested_at, self._failed, self._found, self._at = None, None, message.value, message.at
             if message.filling == self._filling:
                 self._fill_with(message.rows)
-            else:  # another section, another width: other rows
+            else:  # the section or the width has changed, and so have the rows
                 self.fill()
 
     @on(WorkFailed)
@@ -348,16 +348,16 @@ class ResourceScreen(TableScreen[T]):
             return
         message.stop()
         if self._of is not None and message.what == _fetching(self._of):
-            self._asked, self._failed = None, message.error
+            self._requested_at, self._failed = None, message.error
             self._redraw()
 
-    def said(self, now: datetime) -> Text:
-        """Return how many rows there are, how old they are, and what is being done."""
-        text = super().said(now)
+    def status_line(self, now: datetime) -> Text:
+        """Return the number of rows, their age, and the state of the fetch."""
+        text = super().status_line(now)
         if self.found is not None:
             text.append(f"  updated {ago(self._at, now)}")
-        if self._asked is not None:
-            waited = (now - self._asked).total_seconds()
+        if self._requested_at is not None:
+            waited = (now - self._requested_at).total_seconds()
             if self.found is None or waited > SLOW:
                 text.append("  loading …")
             if waited > SLOW:
@@ -368,11 +368,11 @@ class ResourceScreen(TableScreen[T]):
 
 
 def _fetching(source: Source) -> str:
-    """Return what a fetch of a context's component is called."""
+    """Return the name of a fetch, by which its failure is recognised."""
     return " of ".join([FETCHING, *(name for name in reversed(source) if name)])
 
 
 def as_json(about: Any) -> str:  # noqa: ANN401 - whatever a row is made of
-    """Return what is known of a row as JSON of several lines."""
+    """Return all values of a row as indented JSON."""
     found = dataclasses.asdict(about) if dataclasses.is_dataclass(about) and not isinstance(about, type) else about
     return dumps(plain(found), indent=2)

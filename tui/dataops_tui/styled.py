@@ -28,10 +28,10 @@ UNKNOWN = "-"
 
 
 class SortableText(Text):
-    """A text that is sorted by the value behind it.
+    """A text with a sort key.
 
     Attributes:
-        value: That value; `None` where it is unknown, which comes last.
+        value: The sort key; `None` if it is unknown, which sorts last.
     """
 
     def __init__(self, text: str, value: float | None, style: str = "") -> None:
@@ -40,18 +40,18 @@ class SortableText(Text):
 
 
 def state(of: StageState) -> Text:
-    """Return glyph and word."""
+    """Return the glyph and name of a stage's state."""
     bold = " bold" if STATE_COLOURS[of] == "red" else ""
     return Text(f"{STATE_GLYPHS[of]} {words(of)}", style=STATE_COLOURS[of] + bold)
 
 
 def status(of: Status) -> Text:
-    """Return glyph and word."""
+    """Return the glyph and name of a status."""
     return Text(f"{STATUS_GLYPHS[of]} {words(of)}", style=f"{STATUS_COLOURS[of]} bold")
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Return a text from outside, which neither markup nor control characters of it can steer."""
+    """Return external text, with its markup and control characters made harmless."""
     return Text(visible(text), style=style)
 
 
@@ -76,17 +76,17 @@ def size(value: float | None) -> SortableText:
 
 
 def when(at: Moment | None, now: datetime, style: str = "dim") -> SortableText:
-    """Return how long ago something was."""
+    """Return a time as its age."""
     return SortableText(UNKNOWN if at is None else ago(at, now), epoch(at) if at else None, style)
 
 
 def at(time: Moment | None, now: datetime, style: str = "") -> SortableText:
-    """Return a time of day, with the date unless it is today's."""
+    """Return a time of day, with the date unless it is today."""
     return SortableText(UNKNOWN if time is None else clock(time, now), epoch(time) if time else None, style)
 
 
 def abbreviated(names: Sequence[str], most: int = 3) -> str:
-    """Return some names in one line: `a, b, c and 4 more`."""
+    """Return the first names in one line: `a, b, c and 4 more`."""
     shown = ", ".join(visible(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
@@ -108,21 +108,21 @@ OTHER_STATE = ("?", "magenta")
 
 
 def task_state(of: str) -> Text:
-    """Return glyph and word of a run's or a task's state."""
+    """Return the glyph and name of the state of a run or a task."""
     glyph, colour = TASK_STATES.get(of, OTHER_STATE)
     return plain(f"{glyph} {of.replace('_', ' ')}", colour)
 
 
 LONGEST_REASON = 60
-"""Characters of why an item cannot be read that its row shows; the raw view shows all."""
+"""Maximum characters of an error in a row; the raw view shows all of it."""
 
 
 def unreadable(reason: str) -> Text:
-    """Return why an item cannot be read, for a cell of its row."""
+    """Return the error of an unreadable item, for a cell of its row."""
     text = visible(reason)
     return Text("✖ " + (text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"), "red")
 
 
 def utc_now() -> datetime:
-    """Return the time."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

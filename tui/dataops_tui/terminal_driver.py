@@ -1,4 +1,4 @@
-"""Textual's driver for a terminal that may go away at any time."""
+"""A Textual driver for a terminal that may close at any time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 
 class TerminalDriver(LinuxDriver):
-    """Ends in order without its terminal too, and leaves no mode of the mouse behind."""
+    """A driver that also shuts down cleanly without its terminal, and resets all mouse modes."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 - what LinuxDriver takes
         super().__init__(*args, **keywords)
@@ -17,29 +17,25 @@ class TerminalDriver(LinuxDriver):
 
     def _disable_mouse_support(self) -> None:
         super()._disable_mouse_support()
-        self.write("\x1b[?1016l")  # pixels, which Textual 8.2 switches on where it can, and never off
+        self.write("\x1b[?1016l")  # pixel mode, which Textual 8.2 enables but never disables
 
 
 class _Output:
-    """Standard error, without an error where nobody is at its other end: it would end the thread that writes.
-
-    Args:
-        stream: The stream.
-    """
+    """Standard error that ignores a closed terminal, as the error would end the writing thread."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Write a text if that is possible."""
+        """Write a text; ignore a closed terminal."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
 
     def flush(self) -> None:
-        """Flush if that is possible."""
+        """Flush; ignore a closed terminal."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 
     def fileno(self) -> int:
-        """Return the stream's descriptor."""
+        """Return the stream's file descriptor."""
         return self._stream.fileno()

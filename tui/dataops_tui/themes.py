@@ -1,4 +1,4 @@
-"""The console's colours, and what all that it draws passes: no control characters, or plain ASCII alone."""
+"""The console's colours, and its line filters: no control characters, ASCII only."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ANSI_DARK = TerminalTheme(
         (110, 160, 240), (220, 140, 240), (90, 200, 215), (214, 221, 228),
     ],
 )  # fmt: skip
-"""What red, green and the like are on a dark background."""
+"""The ANSI colours on a dark background."""
 ANSI_LIGHT = TerminalTheme(
     (251, 252, 253),
     (28, 33, 39),
@@ -77,13 +77,13 @@ ANSI_LIGHT = TerminalTheme(
         (31, 95, 174), (130, 50, 150), (0, 100, 120), (28, 33, 39),
     ],
 )  # fmt: skip
-"""What they are on a light one."""
+"""The ANSI colours on a light background."""
 _SIGNS = {"●": "*", "○": "o", "◐": "%", "▲": "^", "■": "#", "✖": "x", "◌": "~", "↻": "@", "◇": "<", "▼": "v", "✓": "+"}
 _SIGNS |= {"·": ".", "‖": "=", "↳": ">", "░": ":", "…": "~", "▁": "_", "▂": "_", "▃": "_", "▄": "=", "▅": "=", "▆": "="}
 
 
 def _drawing(code: int) -> str:
-    """Return what stands in for a character that lines and bars are drawn with."""
+    """Return the ASCII replacement of a box-drawing character."""
     words = unicodedata.name(chr(code)).split()
     if words[0] != "BOX":
         return "#"
@@ -93,14 +93,14 @@ def _drawing(code: int) -> str:
 _STAND_INS = {code: _drawing(code) for code in range(0x2500, 0x25A0)} | {
     ord(sign): letter for sign, letter in _SIGNS.items()
 }
-"""What stands in for each character: one for one, so that nothing moves."""
+"""ASCII replacement by code point; each is one character, so that the layout stays."""
 
 
 class NoControls(LineFilter):
-    """Lets no control character of a text reach the terminal, whichever widget draws it."""
+    """A filter that keeps control characters of any widget's text from the terminal."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - as its base class
-        """Replace what is unprintable by its symbol; a line stays as long as it was."""
+        """Replace unprintable characters by their symbols; the length of the line stays."""
         if all(text.isprintable() and (style is None or _is_harmless(style.link)) for text, style, _ in segments):
             return segments
         shown = [
@@ -115,11 +115,11 @@ def _is_harmless(link: str | None) -> bool:
 
 
 class AsciiOnly(LineFilter):
-    """Draws everything that the console itself draws in ASCII.
+    """A filter that replaces the console's glyphs and lines by ASCII.
 
     Args:
-        enabled: Whether it does.
-        strict: Whether other text that is not ASCII becomes `?`, because the terminal has no more; else it stays.
+        enabled: Whether it replaces them.
+        strict: Whether all other non-ASCII text becomes `?`, for a terminal without UTF-8.
     """
 
     def __init__(self, enabled: bool, strict: bool = False) -> None:
@@ -127,7 +127,7 @@ class AsciiOnly(LineFilter):
         self._strict = strict
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - as its base class
-        """Replace what is not ASCII and has a stand-in."""
+        """Replace non-ASCII characters that have an ASCII replacement."""
         drawn = _strictly_ascii if self._strict else _ascii
         return [Segment(drawn(text), style, control) for text, style, control in segments]
 

@@ -1,4 +1,4 @@
-"""Looking at the past: back and forth through a recording, and back to what is now."""
+"""Time travel: step back and forth through a recording, and return to live."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from dataops_core.health.text import clock
 from dataops_tui.background import in_background
 from dataops_tui.messages import Connected, HistoryRead, MomentRead, SnapshotArrived
 
-if TYPE_CHECKING:  # a recording is read once somebody looks into it
+if TYPE_CHECKING:  # recordings are imported on first use
     from dataops_core.recorder.recording import Change, Gap, Moment, Recording
     from dataops_tui.watching import Watching
 
 
 @dataclass(frozen=True)
 class History:
-    """What is recorded.
+    """The index of a recording.
 
     Attributes:
         moments: Oldest first.
-        changes: What changed, in the order of the moments.
-        gaps: When nothing was recorded.
+        changes: State changes, in the order of the moments.
+        gaps: Intervals without a recording.
     """
 
     recording: Recording
@@ -43,35 +43,35 @@ class History:
 
     @classmethod
     def read(cls, recording: Recording) -> History:
-        """Read it; raises RecordingError."""
+        """Read the index of a recording; raises RecordingError."""
         changes = tuple(change for change in recording.changes() if change.before is not None)
         return cls(recording, recording.moments(), changes, recording.gaps())
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
-        """The moments in which something changed."""
+        """Indexes of the moments with a state change."""
         changed = {change.moment for change in self.changes}
         return tuple(index for index, moment in enumerate(self.moments) if moment.id in changed)
 
     def index_at(self, at: datetime) -> int:
-        """Return the first moment that is not before a time."""
+        """Return the index of the first moment that is not before a time."""
         return bisect_left(self.moments, at, key=lambda moment: moment.at)
 
     def turn(self, index: int, step: int) -> int:
-        """Return the next moment after another one, or before it, in which something changed; else the end."""
-        place = bisect_left(self.turns, index + (1 if step > 0 else 0)) - (0 if step > 0 else 1)
-        if 0 <= place < len(self.turns):
-            return self.turns[place]
+        """Return the next moment with a change, after or before `index`; without one, the last or the first moment."""
+        position = bisect_left(self.turns, index + (1 if step > 0 else 0)) - (0 if step > 0 else 1)
+        if 0 <= position < len(self.turns):
+            return self.turns[position]
         return len(self.moments) - 1 if step > 0 else 0
 
 
 @dataclass(frozen=True)
 class Past:
-    """A moment that is looked at.
+    """The selected moment of the past.
 
     Attributes:
-        index: Which moment of the history it is.
-        replay: Whether there is nothing but the recording.
+        index: Index of the moment in the history.
+        replay: Whether the console replays a recording, and cannot go live.
     """
 
     history: History
@@ -81,11 +81,11 @@ class Past:
 
 
 Move = Callable[[History, int], int]
-"""From a moment to another one."""
+"""Returns the index of the moment to go to, from the current one."""
 
 
 class TimeTravel(App[None]):
-    """Shows the newest health snapshot, or one of the past; while it is the past, nothing can be changed."""
+    """An app that shows the newest health snapshot or one of the past; actions are disabled in the past."""
 
     BINDINGS = [
         Binding(
@@ -130,29 +130,29 @@ class TimeTravel(App[None]):
     monitor: Watching | None
     snapshot: reactive[HealthSnapshot | None]
     past: reactive[Past | None] = reactive(None)
-    """The moment of the past that was read; see `shown_past`."""
+    """The moment that was read last; see `shown_past`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._history: History | None = None
         self._wanted: int | None = None
         self._reading = False
-        self._said: str | None = None
+        self._reported: str | None = None
 
     @property
     def shown_past(self) -> Past | None:
-        """The moment of the past that is shown; `None` while it is live."""
+        """The selected moment of the past; `None` while the console is live."""
         past = self.past
         return past if past is not None and past.snapshot.context == self.context_name else None
 
     @property
     def replays(self) -> bool:
-        """Whether there is nothing but a recording."""
+        """Whether the console replays a recording, and cannot go live."""
         return self.monitor is not None and self.monitor.replays
 
     @property
     def policy(self) -> ActionPolicy:
-        """What actions pass; none does while the past is shown."""
+        """The policy of the context; it refuses all actions while the console shows the past."""
         past = self.shown_past
         if past is None:
             return self._policy
@@ -165,15 +165,15 @@ class TimeTravel(App[None]):
         self._policy = policy
 
     def action_travel(self, step: int) -> None:
-        """Go one look back, or forth."""
+        """Go to the previous or the next snapshot."""
         self._travel(step, lambda _, index: index + step)
 
     def action_travel_to_change(self, step: int) -> None:
-        """Go back or forth to when something changed."""
+        """Go to the previous or the next change."""
         self._travel(step, lambda history, index: history.turn(index, step))
 
     def action_live(self) -> None:
-        """Go back to what is now."""
+        """Go back to live."""
         if self.replays:
             self.notify("only the recording is available; q quits")
             return
@@ -225,7 +225,7 @@ class TimeTravel(App[None]):
 
     def _read_moment(self, history: History, index: int) -> None:
         if self._reading:
-            return  # once that moment is there, the newest one that is wanted is read
+            return  # `_moment_read` then reads the moment that the user selected last
         self._reading = True
 
         def work() -> None:
@@ -241,9 +241,9 @@ class TimeTravel(App[None]):
     def _moment_read(self, message: MomentRead) -> None:
         self._reading = False
         if self._wanted is None or self._history is None:
-            return  # it is live again
+            return  # the user went back to live
         if message.past is None:
-            self.notify(message.error or "it cannot be read", severity="error", markup=False)
+            self.notify(message.error or "the recording cannot be read", severity="error", markup=False)
             self._wanted = self.past.index if self.past else None
             return
         self.past = message.past
@@ -251,14 +251,14 @@ class TimeTravel(App[None]):
             self._read_moment(self._history, self._wanted)
 
     @on(Connected)
-    def _source_is_there(self) -> None:
+    def _source_connected(self) -> None:
         self._history = self._wanted = self.past = None
         if self.monitor is not None and self.monitor.replays:
             self._read_history(self.monitor, lambda _history, _index: 0)
 
     @on(SnapshotArrived)
-    def _say_what_is_not_recorded(self) -> None:
-        said = self.monitor.not_recorded if self.monitor is not None else None
-        if said is not None and said != self._said:
-            self.notify(f"not recording: {said}", severity="warning", timeout=10, markup=False)
-        self._said = said
+    def _report_recorder_failure(self) -> None:
+        reason = self.monitor.not_recorded if self.monitor is not None else None
+        if reason is not None and reason != self._reported:
+            self.notify(f"not recording: {reason}", severity="warning", timeout=10, markup=False)
+        self._reported = reason

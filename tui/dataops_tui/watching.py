@@ -24,32 +24,32 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 CONNECTING = "still connecting; try again in a moment"
 ONE_AT_A_TIME = ("airflow", "kafka", "trino")
-"""Kinds of components of which the screens show one at a time."""
+"""Kinds of components that the screens show one at a time."""
 
 
 class Watching(Protocol):
-    """What the console needs of `dataops_core.recorder.recorded.RecordedMonitor`."""
+    """The part of `dataops_core.recorder.recorded.RecordedMonitor` that the console uses."""
 
     not_recorded: str | None
-    """Why nothing is recorded although it should be; `None` if all is well."""
+    """Why the recorder fails; `None` if it works or is disabled."""
     replays: bool
-    """Whether there is nothing but a recording."""
+    """Whether it replays a recording."""
 
     @property
     def clients(self) -> Clients:
         """The clients of the context."""
 
     def recording(self) -> Recording:
-        """Return what is recorded; raises RecordingError."""
+        """Return the recording; raises RecordingError."""
 
     def start(self, on_snapshot: Callable[[HealthSnapshot], None]) -> None:
-        """Watch in the background."""
+        """Start probing in the background."""
 
     def refresh(self) -> None:
         """Refresh now."""
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop probing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class ConnectedClients:
 
     Attributes:
         monitor: `None` before the context is connected.
-        context: Its settings.
-        chosen: The component of a kind that the user has chosen, by the kind.
+        context: Settings of the context.
+        chosen: The component that the user has selected, by kind.
     """
 
     monitor: Watching | None
@@ -72,61 +72,61 @@ class ConnectedClients:
         return tuple(name for name, settings in configured if settings.component == kind)
 
     def name(self, kind: str) -> str | None:
-        """Return the name of the component of a kind that is shown.
+        """Return the name of the component of a kind that the screens show.
 
         Returns:
-            The chosen one, else the one called like its kind, else the first; `None` where the context has none.
+            The selected one, or the one that is named like its kind, or the first; `None` if the context has none.
         """
         known = self.names(kind)
         wanted = self.chosen.get(kind, kind)
         return wanted if wanted in known else next(iter(known), None)
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the names of the components among which there is a choice, by their kind."""
+        """Return the names of the components by kind, for each kind with more than one."""
         several = {kind: self.names(kind) for kind in ONE_AT_A_TIME}
         return {kind: names for kind, names in several.items() if len(names) > 1}
 
     @property
     def airflow(self) -> AirflowClient | None:
-        """The client of Airflow; see `why_not` where there is none."""
+        """The client of Airflow; `None` as `why_not` explains."""
         return self.airflow_named(None)
 
     def airflow_named(self, name: str | None) -> AirflowClient | None:
-        """Return the client of the Airflow of that name, or of the one that is shown; `None` where there is none."""
+        """Return the client of a named Airflow, or of the one that the screens show; `None` if there is none."""
         found: AirflowClient | None = self._client("airflow", name)
         return found
 
     @property
     def trino(self) -> TrinoClient | None:
-        """The client of Trino; see `why_not` where there is none."""
+        """The client of Trino; `None` as `why_not` explains."""
         found: TrinoClient | None = self._client("trino")
         return found
 
     @property
     def trino_settings(self) -> TrinoSettings | None:
-        """The settings of Trino; `None` where the context has none."""
+        """The settings of Trino; `None` if the context has none."""
         name = self.name(TrinoSettings.component)
         return None if name is None else self.context.of(TrinoSettings)[name]
 
     def require_airflow(self) -> AirflowClient:
-        """Return the client of Airflow; raises ClientError where there is none."""
+        """Return the client of Airflow; raises ClientError if there is none."""
         if self.airflow is None:
             raise ClientError(self.why_not("Airflow"))
         return self.airflow
 
     def airflow_page(self, folder: str, name: str | None) -> str | None:
-        """Return the address of a page of Airflow's own console."""
+        """Return the address of a page of Airflow's web UI; `None` without a client or a name."""
         return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
 
     def require_catalogs(self) -> Mapping[str, CatalogClient]:
-        """Return the clients of the Iceberg catalogs; raises ClientError where there is none."""
+        """Return the clients of the Iceberg catalogs; raises ClientError if there is none."""
         catalogs = self.monitor.clients.all("iceberg") if self.monitor is not None else {}
         if not catalogs:
             raise ClientError(self.why_not("catalogs"))
         return catalogs
 
     def require_catalog(self, name: str) -> CatalogClient:
-        """Return the client of that Iceberg catalog; raises ClientError where there is none."""
+        """Return the client of an Iceberg catalog; raises ClientError if there is none."""
         catalogs = self.require_catalogs()
         if name not in catalogs:
             raise ClientError(f"this context has no catalog {name}; it has {', '.join(catalogs)}")
@@ -134,7 +134,7 @@ class ConnectedClients:
 
     @property
     def kafka(self) -> KafkaClient:
-        """The client of Kafka; raises ClientError where there is none."""
+        """The client of Kafka; raises ClientError if there is none."""
         found: KafkaClient | None = self._client("kafka")
         if found is None:
             raise ClientError(self.why_not("Kafka"))
@@ -142,15 +142,15 @@ class ConnectedClients:
 
     @property
     def schema_registry(self) -> SchemaRegistry | None:
-        """The schema registry of the Kafka that is shown; `None` where there is none."""
+        """The schema registry of the Kafka that the screens show; `None` if it has none."""
         kafka = self.name(KafkaSettings.component)
         wanted = self.context.of(KafkaSettings)[kafka].schema_registry if kafka is not None else None
         return self.monitor.clients.get("schema_registry", wanted) if self.monitor is not None else None
 
     def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
-        """Say why there is no client of that name."""
+        """Return why a client is missing."""
         if self.monitor is not None and self.monitor.replays:
-            return f"this is a recording: there is no {name}"
+            return f"no {name} in a replay: it has the recorded data only"
         if not self.names("iceberg" if name == "catalogs" else name.lower()):
             return f"this context has no {name}"
         return CONNECTING

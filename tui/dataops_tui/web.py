@@ -1,4 +1,4 @@
-"""The console in a web browser, on this machine only or behind a proxy that authenticates."""
+"""The web mode: serve the console on this machine only, or behind an authenticating proxy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from dataops_core.errors import ConfigError
 
 HOST = "127.0.0.1"
-"""The loopback: there is no login, so nobody else may connect."""
+"""The loopback, because the web mode has no login."""
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'",
     "X-Frame-Options": "DENY",
@@ -20,16 +20,16 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""On every response: no other page can show the console in a frame, and so lead clicks and keys into it."""
+"""Headers of every response; they prevent clickjacking by a page that frames the console."""
 
 
 def serve(arguments: Sequence[str], port: int, public_url: str | None = None) -> None:
-    """Serve the console until it is interrupted; each browser window has a console of its own.
+    """Serve the console until it is interrupted; each browser window runs a separate console.
 
     Args:
-        arguments: What each console is started with.
+        arguments: Command line of each console.
         port: Port on the loopback.
-        public_url: Address of the proxy in front, where there is one.
+        public_url: Address of the proxy in front; `None` without one.
 
     Raises:
         ConfigError: textual-serve is not installed, or `public_url` is not an address.
@@ -38,7 +38,7 @@ def serve(arguments: Sequence[str], port: int, public_url: str | None = None) ->
 
 
 def server(command: str, port: int, public_url: str | None = None) -> Any:  # noqa: ANN401 - imported only when needed
-    """Return textual-serve's server with our rules; raises ConfigError as `serve`."""
+    """Return textual-serve's server with our access rules; raises ConfigError like `serve`."""
     try:
         base = import_module("textual_serve.server").Server
         web = import_module("aiohttp.web")
@@ -48,7 +48,7 @@ def server(command: str, port: int, public_url: str | None = None) -> Any:  # no
         ) from error
     public = None if public_url is None else public_origin(public_url)
 
-    @web.middleware  # type: ignore[untyped-decorator] # it is imported only where it is needed
+    @web.middleware  # type: ignore[untyped-decorator] # imported at run time
     async def only_from_here(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401
         if not is_ours(request.host, request.headers.get("Origin"), port, public):
             raise web.HTTPForbidden(text="this console is open to its own page only")
@@ -68,7 +68,7 @@ def server(command: str, port: int, public_url: str | None = None) -> Any:  # no
 
 
 def public_origin(url: str) -> str:
-    """Return scheme, host and port of a proxy's address; raises ConfigError where it is more or less than that."""
+    """Return the origin of a proxy's address; raises ConfigError if the address has a path or is invalid."""
     try:
         parts = urlsplit(url)
         rest = parts.path.strip("/") + parts.query + parts.fragment
@@ -78,7 +78,7 @@ def public_origin(url: str) -> str:
         good = False
     if not good:
         raise ConfigError(
-            "--public-url is not an address without a path", hint="write it as https://console.example.com"
+            "--public-url must be an address without a path", hint="write it as https://console.example.com"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
@@ -86,8 +86,8 @@ def public_origin(url: str) -> str:
 def is_ours(host: str, origin: str | None, port: int, public: str | None = None) -> bool:
     """Return whether a request comes from our own page.
 
-    Any page in the browser can connect to the loopback. Such a page names itself as the origin; and one whose name was
-    made to mean this machine (DNS rebinding) is recognised by the host.
+    Any page in the browser can connect to the loopback. The origin identifies such a page. The host identifies a page
+    whose name resolves to this machine (DNS rebinding).
 
     Args:
         host: The request's header `Host`.

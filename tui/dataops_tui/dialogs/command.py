@@ -1,4 +1,4 @@
-"""`:`: what to do or where to go, with completion."""
+"""The command prompt (`:`), with completion."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from textual.widgets.option_list import Option
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing that can be typed.
+    """A command.
 
     Attributes:
-        text: As it is typed, in full.
-        about: What it does.
+        text: The full command.
+        about: Its description.
     """
 
     text: str
@@ -29,13 +29,13 @@ class Command:
 
 
 ACTING = frozenset(("trigger",))
-"""Verbs that change something: their object is typed or chosen."""
+"""Verbs that make changes; a completion never supplies their object."""
 MOST = 50
-"""Completions that are shown: more than one looks through, and each costs time."""
+"""Maximum number of completions that are shown."""
 
 
 class CommandPrompt(ModalScreen[str | None]):
-    """Asks for a command; returns what was typed, or `None`."""
+    """A prompt for a command; returns the command, or `None`."""
 
     BINDINGS = [
         Binding("escape", "dismiss(None)", "Cancel", id="command.cancel", tooltip="Close without running a command"),
@@ -58,10 +58,10 @@ class CommandPrompt(ModalScreen[str | None]):
         self._commands = commands
         self._completed = ""
         self._chosen = False
-        """Whether the user has marked a completion, which else is only the first one."""
+        """Whether the user has selected a completion; otherwise the first one is highlighted."""
 
     def compose(self) -> ComposeResult:
-        """Lay out: completions above the line."""
+        """Compose the completions above the input line."""
         with Vertical(id="prompt"):
             options = OptionList(*self._options(""), id="completions")
             options.can_focus = False
@@ -78,7 +78,7 @@ class CommandPrompt(ModalScreen[str | None]):
         self._submit(event.value)
 
     def _submit(self, value: str) -> None:
-        if value != self._completed:  # the completions are still those of what was there before
+        if value != self._completed:  # the completions still belong to the previous input
             self._complete(value)
         typed = value.strip()
         known = {name for c in self._commands for name in (c.text, c.text.partition(" ")[0])}
@@ -86,11 +86,11 @@ class CommandPrompt(ModalScreen[str | None]):
         if marked is not None and self._chosen:
             typed = marked
         elif marked is not None and typed not in known and " " not in typed:
-            typed = _meant(typed, marked)
+            typed = _resolved(typed, marked)
         self.dismiss(typed or None)
 
     def action_complete(self) -> None:
-        """Put the marked completion into the line."""
+        """Insert the highlighted completion."""
         marked = self._marked()
         if marked is not None:
             line = self.query_one(Input)
@@ -98,7 +98,7 @@ class CommandPrompt(ModalScreen[str | None]):
             line.cursor_position = len(marked)
 
     def action_mark(self, step: int) -> None:
-        """Mark another completion."""
+        """Highlight the next or the previous completion."""
         options = self.query_one(OptionList)
         self._chosen = True
         if step > 0:
@@ -119,7 +119,7 @@ class CommandPrompt(ModalScreen[str | None]):
             options.highlighted = 0
 
     def _options(self, typed: str) -> list[Option]:
-        """Return what can be typed, what begins as it was typed first."""
+        """Return the matching commands, those that start with the input first."""
         typed = typed.strip().lower()
         found = [c for c in self._commands if typed in c.text.lower()]
         found.sort(key=lambda c: not c.text.lower().startswith(typed))
@@ -131,9 +131,9 @@ class CommandPrompt(ModalScreen[str | None]):
         return options
 
 
-def _meant(typed: str, first: str) -> str:
-    """Return what Enter takes where the first completion is nobody's choice: never an object that was not typed."""
-    verb, _, thing = first.partition(" ")
-    if not thing or (verb not in ACTING and typed.lower() in thing.lower()):
+def _resolved(typed: str, first: str) -> str:
+    """Return the command that Enter runs without a selection; it never adds an object that was not typed."""
+    verb, _, name = first.partition(" ")
+    if not name or (verb not in ACTING and typed.lower() in name.lower()):
         return first
     return verb if typed and verb.startswith(typed.lower()) else typed

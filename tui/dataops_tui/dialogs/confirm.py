@@ -1,4 +1,4 @@
-"""Before something is changed: what exactly will happen, and the confirmation that the risk asks for."""
+"""Dialogs that confirm an action: the exact call, and the confirmation that its risk requires."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class ConfirmDialog(ModalScreen[str | None]):
-    """Shows what will happen; returns the word that confirms it, or `None`.
+    """A confirmation of an action; returns the confirmation word, or `None`.
 
     Args:
-        title: What is to be done.
+        title: The action.
         preview: The exact call or statement.
-        word: What confirms: `yes` is a press on the button, anything else is to be typed.
+        word: The confirmation: `yes` is the button, any other word has to be typed.
     """
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel", tooltip="Cancel the action")]
@@ -43,7 +43,7 @@ class ConfirmDialog(ModalScreen[str | None]):
         self._word = word
 
     def compose(self) -> ComposeResult:
-        """Lay out: title, preview, word, buttons."""
+        """Compose title, preview, word and buttons."""
         with Vertical(classes="dialog"):
             yield Label(styled.plain(self._title, "bold"))
             yield Static(styled.plain(self._preview), classes="preview")
@@ -57,11 +57,11 @@ class ConfirmDialog(ModalScreen[str | None]):
                 yield Button("Cancel", id="cancel", compact=True)
 
     def compose_more(self) -> ComposeResult:
-        """Add what else is to be filled in."""
+        """Compose additional fields."""
         yield from ()
 
     def on_mount(self) -> None:
-        """Start where something is to be typed; nothing is confirmed by one key alone."""
+        """Focus the word or Cancel, so that a single key confirms nothing."""
         self.query_one("#word" if self._word != YES else "#cancel").focus()
 
     @on(Button.Pressed, "#cancel")
@@ -73,29 +73,29 @@ class ConfirmDialog(ModalScreen[str | None]):
     def _go(self) -> None:
         typed = self.query_one("#word", Input).value.strip() if self._word != YES else YES
         if typed != self._word:
-            self.complain(f'that is not "{self._word}"')
+            self.complain(f'type "{self._word}" to confirm, or press Cancel')
         else:
             self.accept(typed)
 
     def accept(self, word: str) -> None:
-        """Return the word."""
+        """Close the dialog and return the word."""
         self.dismiss(word)
 
     def complain(self, problem: str) -> None:
-        """Say why it does not go on."""
+        """Show why the dialog does not close."""
         self.query_one("#problem", Label).update(styled.plain(problem, "red"))
 
 
 class TriggerDialog(ConfirmDialog):
-    """Asks for the parameters of a run; the word that it returns confirms, and `conf` holds what was filled in.
+    """A confirmation of a DAG run with its parameters; returns the confirmation word, and sets `conf`.
 
     Args:
         context: Name of the context.
         dag_id: The DAG.
         target: Airflow's address.
-        word: What confirms.
-        load: Returns the parameters that the DAG declares; called in the background. Until they are there, and for a
-            DAG that declares none, they are typed as JSON.
+        word: The confirmation.
+        load: Returns the parameters that the DAG declares; called in the background. Before they are loaded, and for a
+            DAG without parameters, the dialog takes JSON.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class TriggerDialog(ConfirmDialog):
         self._params: tuple[Param, ...] = ()
 
     def compose_more(self) -> ComposeResult:
-        """Add the run's parameters."""
+        """Compose the run's parameters."""
         yield Label("Parameters of the run (conf, a JSON object):", id="conf-title")
         yield TextArea("{}", id="conf", tab_behavior="focus", compact=True)
         yield VerticalScroll(id="fields", can_focus=False)
 
     def on_mount(self) -> None:
-        """Ask what parameters there are."""
+        """Load the parameters that the DAG declares."""
         self.query_one("#fields").display = False
         in_background(self, "loading the parameters", lambda: self._loaded(self._load()))
 
@@ -156,7 +156,7 @@ class TriggerDialog(ConfirmDialog):
         }
 
     def accept(self, word: str) -> None:
-        """Return the word once the parameters are what the DAG expects."""
+        """Close the dialog and return the word, if the parameters are valid."""
         try:
             self.conf = self._filled_in()
         except ActionRefused as problem:

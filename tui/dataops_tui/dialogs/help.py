@@ -1,4 +1,4 @@
-"""`?`: the active keys, the states and the screens."""
+"""The help (`?`): the active keys, the states and the screens."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS = [Binding("escape,question_mark,q", "dismiss(None)", "Close", id="help.close", tooltip="Close the help")]
 
-    def __init__(self, keys: Sequence[tuple[str, str]], places: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, keys: Sequence[tuple[str, str]], screens: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self._keys = keys
-        self._places = places
+        self._screens = screens
 
     def compose(self) -> ComposeResult:
-        """Lay out: keys, then states, then screens."""
+        """Compose keys, states and screens."""
         with VerticalScroll(id="help"):
             yield Static(_list("Active keys", [(Text(key, "bold"), about) for key, about in self._keys]))
             yield Static(_list("States", [(styled.state(state), about) for state, about in MEANINGS.items()]))
-            yield Static(_list("Screens", [(Text(f":{name}", "bold"), about) for name, about in self._places]))
+            yield Static(_list("Screens", [(Text(f":{name}", "bold"), about) for name, about in self._screens]))
 
 
 def _list(title: str, rows: Sequence[tuple[Text, str]]) -> Text:
-    """Return two columns as one text: Textual draws that in a fraction of the time of a Rich table."""
+    """Return two columns as one text, which Textual draws much faster than a Rich table."""
     width = max((left.cell_len for left, _ in rows), default=0)
     lines = [Text.assemble(left, " " * (width - left.cell_len + 2), about) for left, about in rows]
     return Text("\n").join([Text(title, "bold"), *lines, Text()])

@@ -1,4 +1,4 @@
-"""Choosing one of many by typing parts of it, and asking for one line of text."""
+"""Dialogs to pick an entry of a list, and to enter one line of text."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from textual.widgets.option_list import Option
 from dataops_tui import styled
 
 MOST = 200
-"""Choices that are listed at once; typing narrows them down."""
+"""Maximum number of choices that are listed; typing narrows them down."""
 _AGAIN = "press Enter again to replace it"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of many.
+    """An entry of the list.
 
     Attributes:
-        label: What stands in the list, in one line.
-        text: What is searched, shown below the list, and returned.
+        label: Its line in the list.
+        text: Its text, which is searched, shown below the list, and returned.
     """
 
     label: Text
@@ -35,12 +35,12 @@ class Choice:
 
 
 class PickDialog(ModalScreen[str | None]):
-    """Lists choices; returns the text of one, or `None`.
+    """A searchable list; returns the text of the picked entry, or `None`.
 
     Args:
-        title: What is chosen.
-        choices: All of them, the likeliest first.
-        none: What is said where there are none.
+        title: Title of the dialog.
+        choices: All entries, the most likely first.
+        none: Text for an empty list.
     """
 
     BINDINGS = [
@@ -57,7 +57,7 @@ class PickDialog(ModalScreen[str | None]):
         self._none = none
 
     def compose(self) -> ComposeResult:
-        """Lay out: search line, list, the marked one in full."""
+        """Compose search line, list, and the full text of the highlighted entry."""
         with Vertical(classes="dialog pick"):
             yield Label(styled.plain(self._title, "bold"))
             yield Input(placeholder="type parts of the name, in any order", compact=True)
@@ -65,7 +65,7 @@ class PickDialog(ModalScreen[str | None]):
             yield Static(id="preview")
 
     def on_mount(self) -> None:
-        """Start with all of them."""
+        """List all entries."""
         self.query_one(OptionList).can_focus = False
         self.query_one(Input).focus()
         self._narrow("")
@@ -104,7 +104,7 @@ class PickDialog(ModalScreen[str | None]):
             self.dismiss(self._shown[at].text)
 
     def action_mark(self, by: int) -> None:
-        """Mark another one."""
+        """Highlight the next or the previous entry."""
         options = self.query_one(OptionList)
         if by > 0:
             options.action_cursor_down()
@@ -114,19 +114,19 @@ class PickDialog(ModalScreen[str | None]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was typed, and whether what is there under that name may be replaced."""
+    """The entered text, and whether an existing object of that name may be replaced."""
 
     text: str
     replace: bool
 
 
 class InputDialog(ModalScreen[Answer | None]):
-    """Asks for one line; returns it, or `None`.
+    """A prompt for one line of text; returns the answer, or `None`.
 
     Args:
-        title: What is asked for.
-        text: What stands there at first.
-        check: Says what is wrong with a text (empty if nothing is), and whether something of that name is there.
+        title: Title of the dialog.
+        text: Initial text.
+        check: Returns the error of a text (empty if it is valid), and whether an object of that name exists.
     """
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="ask.cancel", tooltip="Cancel the input")]
@@ -139,23 +139,23 @@ class InputDialog(ModalScreen[Answer | None]):
         self._warned: str | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out: title, line, what is wrong with it."""
+        """Compose title, input line and error."""
         with Vertical(classes="dialog"):
             yield Label(styled.plain(self._title, "bold"))
             yield Input(self._start, compact=True)
             yield Label("", id="problem")
 
     def on_mount(self) -> None:
-        """Start at the end of the line."""
+        """Focus the input line."""
         self.query_one(Input).focus()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        wrong, there = self._check(event.value)
-        if not wrong and there and self._warned != event.value:
+        problem, exists = self._check(event.value)
+        if not problem and exists and self._warned != event.value:
             self._warned = event.value
-            wrong = f"{event.value} exists already; {_AGAIN}"
-        if wrong:
-            self.query_one("#problem", Label).update(styled.plain(wrong, "red"))
+            problem = f"{event.value} exists already; {_AGAIN}"
+        if problem:
+            self.query_one("#problem", Label).update(styled.plain(problem, "red"))
         else:
-            self.dismiss(Answer(event.value, there))
+            self.dismiss(Answer(event.value, exists))

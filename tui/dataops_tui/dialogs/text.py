@@ -1,4 +1,4 @@
-"""A text on top of the screen: everything that is known about one row."""
+"""A dialog that shows a text, e.g. all values of a row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataops_tui import styled
 
 
 class TextDialog(ModalScreen[None]):
-    """Shows a text that may be longer than the screen."""
+    """A scrollable text."""
 
     BINDINGS = [
         Binding("escape,q,y", "dismiss(None)", "Close", id="text.close", tooltip="Close the text"),
@@ -31,7 +31,7 @@ class TextDialog(ModalScreen[None]):
         self._shown = shown
 
     def compose(self) -> ComposeResult:
-        """Lay out: title, text."""
+        """Compose title and text."""
         with VerticalScroll(id="text"):
             yield Label(styled.plain(self._title, "bold"))
             shown = Text("\n").join(styled.plain(line) for line in lines_of(self._text))
@@ -43,5 +43,5 @@ class TextDialog(ModalScreen[None]):
         self.notify("copied", timeout=1)
 
     def action_scroll(self, step: int) -> None:
-        """Scroll by a line."""
+        """Scroll by one line."""
         self.query_one("#text").scroll_relative(y=step, animate=False)

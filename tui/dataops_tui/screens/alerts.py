@@ -1,4 +1,4 @@
-"""Alerts: what is wrong right now, one line for each finding."""
+"""The alerts screen: current findings, one row each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ ORDER = (Status.CRITICAL, Status.UNKNOWN, Status.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that is wrong.
+    """A finding of a pipeline or a component.
 
     Attributes:
-        check_id: Its stable id.
-        status: How bad it is.
-        where: The pipeline, or the component.
-        since: Since when.
-        sentence: What it is, in one sentence.
-        stage: The stage to blame, where there is one.
-        evidence: What that rests on, one line each.
-        remedy: What to do.
-        dag_id: The DAG that fixes it, where there is one.
+        where: Name of the pipeline or the component.
+        since: `None` if unknown.
+        sentence: The finding in one sentence.
+        stage: The stage that causes it; `None` if no single stage does.
+        evidence: One line each.
+        remedy: The suggested action.
+        dag_id: The DAG that the remedy triggers.
     """
 
     check_id: str
@@ -60,7 +58,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
         return tuple(alerts(self.snapshot)) if self.snapshot else None
 
     def compose_more(self) -> ComposeResult:
-        """Add what the finding under the cursor rests on."""
+        """Compose the evidence of the selected finding."""
         with VerticalScroll(id="evidence", can_focus=False):
             yield Words(id="because")
 
@@ -85,7 +83,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
         return [cells[heading] for heading in self.headings()]
 
     def draw_more(self, now: datetime) -> None:
-        """Show the evidence and the remedy."""
+        """Draw the evidence and the remedy of the selected finding."""
         because = self.query_one("#because", Words)
         if self.found == ():
             because.show(styled.plain("● no findings", "green"))
@@ -102,11 +100,11 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
     @property
     def finding(self) -> Alert | None:
-        """The finding under the cursor."""
+        """The selected finding."""
         return self.row.about if self.row and isinstance(self.row.about, Alert) else None
 
     def open(self, key: str) -> None:
-        """Show the stage to blame."""
+        """Open the stage that causes the finding, or the raw view."""
         finding = self.finding
         if finding is not None and finding.stage is not None:
             self.console.open_stage(finding.where, finding.stage)
@@ -124,7 +122,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
 
 def alerts(snapshot: HealthSnapshot) -> Iterator[Alert]:
-    """Yield what is wrong, the worst first."""
+    """Yield the findings of a snapshot, the worst first."""
     found = [f for p in snapshot.pipelines if (f := _of_pipeline(p)) is not None]
     found += [f for c in snapshot.components if (f := _of_component(c)) is not None]
     yield from sorted(found, key=lambda finding: ORDER.index(finding.status))

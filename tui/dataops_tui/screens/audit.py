@@ -1,4 +1,4 @@
-"""Audit: what has been done or refused through this console and command line, and whether the file is whole."""
+"""The audit screen: executed and refused actions of the console and the command line, and the check of the file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 
 NEWEST = 1000
-"""Newest entries that are shown; the whole file is checked all the same."""
+"""Maximum number of entries that are shown; the check covers the whole file."""
 OUTCOMES = {"done": "green", "allowed": "green", "refused": "yellow", "failed": "red"}
 
 
 class AuditScreen(ResourceScreen[AuditTrail]):
-    """Newest first."""
+    """The entries of the audit file, newest first."""
 
     CRUMB = "audit"
 
     def fetch(self) -> AuditTrail:
-        """Read the file and check its chain."""
+        """Read the audit file and check its hash chain."""
         return self.console.policy.audit.read(NEWEST)
 
     def headings(self) -> tuple[str, ...]:
@@ -54,12 +54,12 @@ class AuditScreen(ResourceScreen[AuditTrail]):
         return [cells[heading] for heading in self.headings()]
 
     def open(self, key: str) -> None:
-        """Show the entry in full."""
+        """Show all values of the entry."""
         self.action_raw()
 
-    def said(self, now: datetime) -> Text:
-        """Return also whether the chain is whole."""
-        text = super().said(now)
+    def status_line(self, now: datetime) -> Text:
+        """Return the status line with the result of the check."""
+        text = super().status_line(now)
         if self.found is None:
             return text
         report = self.found.report

@@ -1,4 +1,4 @@
-"""Airflow's DAGs: how their newest runs went, and what can be done about them."""
+"""The screens of Airflow's DAGs and their runs: trigger, backfill, pause, clear."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from dataops_core.systems.airflow.responses import Dag, DagRun
 
 RUNS = 100
-"""Newest runs that are asked for, of all DAGs together; Airflow's own limit (`[api] maximum_page_limit`)."""
+"""Number of newest runs that are requested, over all DAGs; Airflow's limit (`[api] maximum_page_limit`)."""
 STRIP = 10
-"""Newest runs of a DAG that are drawn."""
+"""Number of newest runs that a DAG's row shows."""
 
 
 class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
-    """All DAGs, and the runs of the one under the cursor."""
+    """All DAGs, and the runs of the selected DAG."""
 
     COMPONENT = "airflow"
     CRUMB = "dags"
@@ -44,12 +44,12 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     ]
 
     def compose_more(self) -> ComposeResult:
-        """Add the runs of the DAG under the cursor."""
+        """Compose the runs of the selected DAG."""
         yield Words(id="runs-title")
         yield LiveTable(id="runs")
 
     def fetch(self) -> tuple[tuple[Dag, ...], tuple[DagRun, ...]]:
-        """Ask Airflow."""
+        """Fetch the DAGs and their newest runs from Airflow."""
         airflow = self.console.clients.require_airflow()
         dags = airflow.dags()
         self.console.learn("DAG", [dag.dag_id for dag in dags])
@@ -73,7 +73,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         return rows
 
     def draw_more(self, now: datetime) -> None:
-        """Show the newest runs of the DAG under the cursor."""
+        """Draw the newest runs of the selected DAG."""
         chosen = self.table.cursor_key
         title = f"newest runs of {chosen}" if chosen else ""
         self.query_one("#runs-title", Words).show(styled.plain(title, "bold"))
@@ -81,7 +81,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
 
     def open(self, key: str) -> None:
-        """Show the DAG's runs."""
+        """Open the DAG's runs."""
         self.console.drill(f"dags {key}", RunsScreen(key))
 
     def url(self, key: str | None) -> str | None:
@@ -93,11 +93,11 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         trigger_dag(self.console, self.table.cursor_key)
 
     def action_backfill(self) -> None:
-        """Have the DAG under the cursor run for a time that has passed."""
+        """Run the selected DAG for past dates."""
         backfill_dag(self.console, self.table.cursor_key)
 
     def action_pause(self) -> None:
-        """Pause the chosen DAGs, or let them go on if the first one is paused."""
+        """Pause the selected DAGs, or unpause them if the first one is paused."""
         airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen or self.found is None:
             return
@@ -145,7 +145,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         return self._dag_id
 
     def fetch(self) -> tuple[DagRun, ...]:
-        """Ask Airflow."""
+        """Fetch the newest runs of the DAG from Airflow."""
         return self.console.clients.require_airflow().runs(self._dag_id, RUNS)
 
     def headings(self) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         return {run.run_id: _run_row(run, now) for run in found}
 
     def open(self, key: str) -> None:
-        """Show the run's tasks."""
+        """Open the run's tasks."""
         self.console.drill(f"dags {self._dag_id}", TasksScreen(self._dag_id, key))
 
     def url(self, key: str | None) -> str | None:
@@ -169,11 +169,11 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         trigger_dag(self.console, self._dag_id)
 
     def action_backfill(self) -> None:
-        """Have the DAG run for a time that has passed."""
+        """Run the DAG for past dates."""
         backfill_dag(self.console, self._dag_id)
 
     def action_clear(self) -> None:
-        """Have the failed tasks of the chosen runs run again."""
+        """Clear the failed tasks of the selected runs, so that they run again."""
         airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen:
             return

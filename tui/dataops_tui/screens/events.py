@@ -1,4 +1,4 @@
-"""Events: every change of state since the console was started, and why."""
+"""The events screen: state changes since the console was started, with their reasons."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EVENT_STYLES = {
     "unavailable": ("✖", "red"),
     "unhealthy": ("✖", "red"),
 }
-"""Glyph and colour of every word that a stage, a verdict or a component can be described with."""
+"""Glyph and colour of every state of a stage, a verdict or a component."""
 
 
 class EventsScreen(SnapshotScreen["deque[Event]"]):
-    """Newest first."""
+    """The state changes, newest first."""
 
     CRUMB = "events"
     EMPTY = "no state changes yet"
@@ -33,7 +33,7 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
 
     @property
     def found(self) -> deque[Event]:
-        """The events that are kept."""
+        """The state changes that are kept in memory."""
         return self.console.events
 
     def headings(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
         return [cells[heading] for heading in self.headings()]
 
     def open(self, key: str) -> None:
-        """Show the stage that changed."""
+        """Open the stage that changed, or the raw view."""
         row = self._rows.get(key)
         event = row.about if row else None
         if isinstance(event, Event) and event.pipeline is not None and event.what != "verdict":
@@ -69,6 +69,6 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
 
 
 def condition(word: str) -> Text:
-    """Return glyph and word."""
+    """Return the glyph and name of a state."""
     glyph, colour = EVENT_STYLES.get(word, ("?", "magenta"))
     return styled.plain(f"{glyph} {word}", colour)

@@ -1,4 +1,4 @@
-"""Kafka: topics and their partitions, consumer groups and their lag."""
+"""The screens of Kafka's topics, partitions and consumer groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
 
 INTERNAL = "__"
-"""What the names of Kafka's own topics begin with."""
+"""Prefix of the names of Kafka's internal topics."""
 STATE_COLOURS = {"STABLE": "green", "EMPTY": "yellow", "DEAD": "red"}
 
 
@@ -36,8 +36,8 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
     ]
 
     def fetch(self) -> tuple[Topic, ...]:
-        """Ask Kafka."""
-        from dataops_core.systems.kafka.cluster import topics  # noqa: PLC0415 - the console is there before the clients
+        """Fetch the topics from Kafka."""
+        from dataops_core.systems.kafka.cluster import topics  # noqa: PLC0415 - a slow import, after the first frame
 
         found = topics(self.console.clients.kafka)
         self.console.learn("topic", [topic.name for topic in found])
@@ -48,7 +48,7 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
         return ("TOPIC", "PARTITIONS", "RECORDS", "NEWEST", "REPLICAS")
 
     def rows(self, found: tuple[Topic, ...], now: datetime) -> Mapping[str, Row]:
-        """Return the topics, Kafka's own last."""
+        """Return the topics, Kafka's internal ones last."""
         ordered = sorted(found, key=lambda topic: topic.name.startswith(INTERNAL))
         return {
             topic.name: Row(_topic(topic, now), topic, topic.faulty, unreadable=topic.unreadable is not None)
@@ -56,17 +56,17 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
         }
 
     def open(self, key: str) -> None:
-        """Show the topic's partitions."""
+        """Open the topic's partitions."""
         self.console.drill(f"kafka {key}", TopicScreen(key))
 
     def action_peek(self) -> None:
-        """Read the records of the topic under the cursor."""
+        """Open the records of the selected topic."""
         key = self.table.cursor_key
         if key is not None:
             self.console.drill(f"peek {key}", PeekScreen(key))
 
     def action_groups(self) -> None:
-        """Show the consumer groups."""
+        """Go to the consumer groups."""
         self.console.go("groups")
 
 
@@ -87,12 +87,12 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         return self._topic
 
     def compose_more(self) -> ComposeResult:
-        """Add the groups."""
+        """Compose the consumer groups of the topic."""
         yield Words(id="groups-title")
         yield LiveTable(id="groups")
 
     def fetch(self) -> tuple[Topic, tuple[ConsumerGroup, ...]]:
-        """Ask Kafka."""
+        """Fetch the topic and the consumer groups from Kafka."""
         from dataops_core.systems.kafka.cluster import groups, topic  # noqa: PLC0415 - as above
 
         return topic(self.console.clients.kafka, self._topic), groups(self.console.clients.kafka)
@@ -109,7 +109,7 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         }
 
     def draw_more(self, now: datetime) -> None:
-        """Show the groups that have committed to the topic."""
+        """Draw the groups that have committed offsets of the topic."""
         reading = {
             group.name: lags
             for group in (self.found[1] if self.found else ())
@@ -133,11 +133,11 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         )
 
     def open(self, key: str) -> None:
-        """Read the records of that partition."""
+        """Open the records of the partition."""
         self.console.drill(f"peek {self._topic}", PeekScreen(self._topic, partition=int(key)))
 
     def action_peek(self) -> None:
-        """Read the topic's records."""
+        """Open the records of the topic."""
         self.console.drill(f"peek {self._topic}", PeekScreen(self._topic))
 
 
@@ -148,7 +148,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
     CRUMB = "groups"
 
     def fetch(self) -> tuple[ConsumerGroup, ...]:
-        """Ask Kafka."""
+        """Fetch the consumer groups from Kafka."""
         from dataops_core.systems.kafka.cluster import groups  # noqa: PLC0415 - as above
 
         found = groups(self.console.clients.kafka)
@@ -160,7 +160,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
         return ("GROUP", "STATE", "MEMBERS", "LAG", "TOPICS", "NOTE")
 
     def rows(self, found: tuple[ConsumerGroup, ...], now: datetime) -> Mapping[str, Row]:
-        """Return the groups; one that lags and has no member is faulty."""
+        """Return the groups; a group with lag and without members is faulty."""
         return {
             group.name: Row(
                 [
@@ -179,12 +179,12 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
         }
 
     def open(self, key: str) -> None:
-        """Show the group's partitions."""
+        """Open the group's partitions."""
         self.console.drill(f"groups {key}", GroupScreen(key))
 
 
 class GroupScreen(ResourceScreen["ConsumerGroup"]):
-    """One consumer group, by partition."""
+    """One consumer group: its committed offsets by partition."""
 
     COMPONENT = "kafka"
 
@@ -197,7 +197,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
         return self._group
 
     def fetch(self) -> ConsumerGroup:
-        """Ask Kafka."""
+        """Fetch the consumer group from Kafka."""
         from dataops_core.systems.kafka.cluster import group  # noqa: PLC0415 - as above
 
         return group(self.console.clients.kafka, self._group)
@@ -207,7 +207,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
         return ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "NOTE")
 
     def rows(self, found: ConsumerGroup, now: datetime) -> Mapping[str, Row]:
-        """Return the partitions that it has committed to."""
+        """Return the partitions with a committed offset."""
         return {
             f"{lag.topic}-{lag.partition}": Row(
                 [

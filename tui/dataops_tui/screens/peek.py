@@ -1,4 +1,4 @@
-"""A topic's records as they come: read from where one likes, filtered while they are read, never committed."""
+"""The peek screen: a live view of a topic's records, from any start, with a filter; it commits no offsets."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from dataops_core.systems.kafka.schema_registry import Decoded
 
 KEPT = 500
-"""Newest wanted records that are kept; with 16 KiB of each value at the most, under 10 MB."""
+"""Maximum number of matching records in memory; under 10 MB, as at most 16 KiB of each value are kept."""
 MAX_CELL = 300
-"""Characters of a value that are shown in the table; below it stands more."""
+"""Maximum characters of a value in the table; the pane below shows more."""
 PEEKING = "reading the records"
 FORMS = ("auto", "text", "hex")
 
 
 class StartInput(Input):
-    """Asks where to begin."""
+    """The input line for the start of reading."""
 
     BINDINGS = [Binding("escape", "close", "Cancel", id="place.close", tooltip="Close without a change")]
 
     def __init__(self) -> None:
         super().__init__(
-            id="start", placeholder="tail 50, beginning, end, offset 120, 15m (ago) or an ISO time", compact=True
+            id="start", placeholder="tail 50, beginning, end, offset 120, 15m (ago), or an ISO time", compact=True
         )
         self.display = False
 
@@ -61,16 +61,16 @@ class StartInput(Input):
 
 
 class PeekScreen(TableScreen["deque[Record]"]):
-    """Newest record first; the one under the cursor is shown in full below."""
+    """The records, newest first; the selected one is shown in full below."""
 
     COMPONENT = "kafka"
     FOLLOWS_TIME = False
 
     BINDINGS = [
-        Binding("f", "start", "From", id="peek.from", tooltip="Choose the start: tail, offset or time"),
+        Binding("f", "start", "From", id="peek.from", tooltip="Set the start: tail, offset or time"),
         Binding("p", "pause", "Pause", id="peek.pause", tooltip="Pause or resume"),
-        Binding("e", "form", "Form", id="peek.form", tooltip="Switch the format: JSON or text, text, hex"),
-        Binding("x", "rejected", "Rejected", id="peek.rejected", tooltip="Rejected records with their reasons"),
+        Binding("e", "form", "Format", id="peek.form", tooltip="Switch the format: JSON or text, text, hex"),
+        Binding("x", "rejected", "Rejected", id="peek.rejected", tooltip="Show rejected records with their reasons"),
     ]
 
     def __init__(self, topic: str, start: str = "tail", partition: int | None = None) -> None:
@@ -88,22 +88,22 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._failed: str | None = None
 
     def crumb(self) -> str:
-        """Return what is read."""
+        """Return the topic, and the partition if only one is read."""
         return f"{self._topic} records" if self._partition is None else f"{self._topic}-{self._partition} records"
 
     def compose_more(self) -> ComposeResult:
-        """Add the record under the cursor, and the line for where to begin."""
+        """Compose the selected record and the input line for the start."""
         with VerticalScroll(id="record", can_focus=False):
             yield Words(id="about")
         yield StartInput()
 
     @property
     def found(self) -> deque[Record]:
-        """The records that are kept."""
+        """The records in memory."""
         return self._records
 
     def on_mount(self) -> None:
-        """Start to read."""
+        """Start reading."""
         self.begin()
 
     def on_unmount(self) -> None:
@@ -111,7 +111,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._stop.set()
 
     def begin(self) -> None:
-        """Read again, from the place that was chosen."""
+        """Restart reading, from the selected start."""
         self._stop.set()
         self._stop, self._failed, self._paused = Event(), None, False
         self._number += 1
@@ -119,20 +119,20 @@ class PeekScreen(TableScreen["deque[Record]"]):
         self._records.clear()
         self.fill()
         number, stop, name, partition = self._number, self._stop, self._topic, self._partition
-        keep = self.query_one(FilterLine).keep  # the reader itself filters, so that rare records are found in a flood
+        keep = self.query_one(FilterLine).keep  # the reader filters, so that a rare match is not pushed out of memory
 
         def work() -> None:
-            from dataops_core.systems.kafka.records import parse_start, peek  # noqa: PLC0415 - not before the first frame
+            from dataops_core.systems.kafka.records import parse_start, peek  # noqa: PLC0415 - a slow import
 
             begin: Start = parse_start(self._start, datetime.now(UTC))
 
-            def wanted(record: Record) -> bool:
+            def matches(record: Record) -> bool:
                 return keep([_searched(record)])[0]
 
             clients = self.console.clients
-            found = peek(clients.kafka, name, begin, stop, wanted, clients.schema_registry, partition=partition)
+            found = peek(clients.kafka, name, begin, stop, matches, clients.schema_registry, partition=partition)
             for records, read in found:
-                if read:  # waits until they are taken in: a busy topic must not flood a slow terminal
+                if read:  # the call waits for the event loop, so that a busy topic does not flood a slow terminal
                     self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
 
         in_background(self, PEEKING, work)
@@ -193,18 +193,18 @@ class PeekScreen(TableScreen["deque[Record]"]):
                 return for_people(decode(data, decoded)[1])
 
     def draw(self, now: datetime) -> None:
-        """Take in what has come since the last refresh, unless the reader holds still."""
+        """Show the records that came since the last refresh, unless paused."""
         if not self._paused and self._read != self._filled:
             self._filled = self._read
             on_top = self.table.cursor_row == 0
             self.fill()
-            if on_top:  # who looks at the newest record goes on looking at the newest
+            if on_top:  # keep the cursor on the newest record
                 self.table.move_cursor(row=0, animate=False)
             return
         super().draw(now)
 
     def draw_more(self, now: datetime) -> None:
-        """Show the record under the cursor in full."""
+        """Draw the selected record in full."""
         key = self.table.cursor_key
         record = next((r for r in self._records if f"{r.partition}-{r.offset}" == key), None)
         self.query_one("#about", Words).show(self._in_full(record) if record is not None else Text())
@@ -231,8 +231,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
         lines += [styled.plain(line.expandtabs()) for line in lines_of(value)]
         return Text("\n").join(lines)
 
-    def said(self, now: datetime) -> Text:
-        """Return where it was begun, and how many records there were."""
+    def status_line(self, now: datetime) -> Text:
+        """Return the start, the number of records, the format, and whether reading is paused."""
         text = Text(f"from {self._start}: {count(self._read)} read, {count(len(self._records))} kept", "dim")
         if self.query_one(FilterLine).value:
             text.append("  filtered")
@@ -245,22 +245,22 @@ class PeekScreen(TableScreen["deque[Record]"]):
         return text
 
     def action_pause(self) -> None:
-        """Pause or resume; what comes meanwhile is kept."""
+        """Pause or resume; records that arrive meanwhile are kept."""
         self._paused = not self._paused
         self._redraw()
 
     def action_form(self) -> None:
-        """Show the values in another form."""
+        """Switch to the next format of the values."""
         self._form = FORMS[(FORMS.index(self._form) + 1) % len(FORMS)]
         self.fill()
 
     def action_rejected(self) -> None:
-        """Show which of the topic's records were rejected, and why."""
+        """Show the topic's rejected records with their reasons."""
         topic = StageObject("kafka_topic", (self._topic,))
         show_rejected(self.console, lambda _, stage: registry().object_of(stage) == topic)
 
     def action_start(self) -> None:
-        """Ask where to begin."""
+        """Open the input line for the start."""
         line = self.query_one(StartInput)
         line.value = ""
         line.display = True

@@ -1,4 +1,4 @@
-"""Home: the pipeline as its chain of stages, the verdict in one sentence, and what it rests on."""
+"""The home screen: a pipeline's stages, its verdict and the evidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dataops_tui.widgets.words import Words
 from dataops_tui.workflows.trigger import suggested_dag, trigger_dag
 
 WIDE = 120
-"""Columns from which on the table has room for trends and reasons."""
+"""Minimum width, in columns, of the screen for trends and reasons."""
 AGE = "DATA AGE"
 NARROW_HEADINGS = ("STATE", "STAGE", "LAG", AGE, "BACKLOG", "CHECKED")
 TREND = "LAG, 5 MIN"
@@ -36,13 +36,13 @@ WIDE_HEADINGS = ("STATE", "STAGE", "KIND", "LAG", AGE, "BACKLOG", "RATE", TREND,
 
 
 class ChainTable(LiveTable):
-    """The stages of a pipeline, upstream first."""
+    """The table of a pipeline's stages, upstream first."""
 
     BINDINGS = [Binding("enter", "select_cursor", "Stage", id="home.open", tooltip="Show all values of the stage")]
 
 
 class PipelinesScreen(ConsoleScreen):
-    """All pipelines of the context; the worst one first under the cursor."""
+    """All pipelines of the context; the worst one is selected first."""
 
     CRUMB = "pipelines"
     BINDINGS = [
@@ -56,12 +56,12 @@ class PipelinesScreen(ConsoleScreen):
         self._chosen: str | None = None
         self._led_in: str | None = None
         self._led_to: str | None = None
-        """Stage to which the cursor was moved in the pipeline `_led_in`; `None` while it is at the first one."""
+        """Stage to which the console moved the cursor in the pipeline `_led_in`; `None` before it did."""
         self._moved = False
         """Whether the user has moved the cursor since."""
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: pipelines (where there are several), verdict, chain, evidence, components."""
+        """Compose pipelines (if there are several), verdict, stages, evidence and components."""
         yield LiveTable(id="pipelines")
         yield Words(id="title")
         yield Words(id="verdict")
@@ -72,20 +72,20 @@ class PipelinesScreen(ConsoleScreen):
         yield Words(id="components")
 
     def on_mount(self) -> None:
-        """Start on the chain."""
+        """Focus the stages."""
         self.query_one("#pipelines").display = False
         self.query_one("#verdict").display = False
         self.query_one("#chain").focus()
 
     @property
     def pipeline(self) -> PipelineHealth | None:
-        """The pipeline that is shown: the chosen one, else the worst."""
+        """The current pipeline: the selected one, or the worst."""
         found = self.snapshot.pipelines if self.snapshot else ()
         worst = min(found, key=lambda p: WORST_FIRST.index(p.verdict.status), default=None)
         return next((p for p in found if p.name == self._chosen), worst)
 
     def choose(self, name: str) -> None:
-        """Show the named pipeline."""
+        """Select a pipeline by its name."""
         self._chosen = name
         self._redraw()
 
@@ -107,7 +107,7 @@ class PipelinesScreen(ConsoleScreen):
         self._redraw()
 
     def draw(self, now: datetime) -> None:
-        """Show the newest snapshot."""
+        """Draw the snapshot."""
         snapshot, pipeline = self.snapshot, self.pipeline
         if snapshot is None or pipeline is None:
             self._draw_nothing()
@@ -130,7 +130,7 @@ class PipelinesScreen(ConsoleScreen):
         self.query_one("#components", Words).show(_components(snapshot.components))
 
     def _lead_to_culprit(self, pipeline: PipelineHealth) -> None:
-        """Move the cursor to the stage that the verdict is about, until the user moves it elsewhere."""
+        """Move the cursor to the stage that causes the verdict, unless the user has moved it."""
         chain = self.query_one("#chain", LiveTable)
         if self._led_in != pipeline.name:
             self._led_in, self._led_to, self._moved = pipeline.name, None, False
@@ -150,7 +150,7 @@ class PipelinesScreen(ConsoleScreen):
         self.query_one("#title", Words).show(styled.plain(text))
 
     def _because(self, pipeline: PipelineHealth, now: datetime) -> Text:
-        """Return what is known about the stage under the cursor; the verdict's evidence only where it is about it."""
+        """Return the evidence and findings of the selected stage, or the verdict's evidence about it."""
         stage, verdict = self.selected, pipeline.verdict
         if stage is None:
             return Text("\n").join(_named("evidence", verdict.evidence))
@@ -168,21 +168,21 @@ class PipelinesScreen(ConsoleScreen):
 
     @property
     def selected(self) -> StageHealth | None:
-        """The stage under the cursor."""
+        """The selected stage."""
         key = self.query_one("#chain", LiveTable).cursor_key
         return next((s for s in self.pipeline.stages if s.name == key), None) if self.pipeline else None
 
     def action_open(self) -> None:
-        """Open the stage under the cursor."""
+        """Open the selected stage."""
         if self.pipeline is not None and self.selected is not None and self.app.screen is self:
             self.console.open_stage(self.pipeline.name, self.selected.name)
 
     def action_filter(self) -> None:
-        """Ask for a filter."""
+        """Open the filter line."""
         self.query_one(FilterLine).open()
 
     def action_trigger(self) -> None:
-        """Trigger the DAG of the stage under the cursor, else the one that the verdict suggests."""
+        """Trigger the DAG of the selected stage, or the one that the verdict suggests."""
         if self.pipeline is not None:
             stage = self.selected.name if self.selected else None
             trigger_dag(self.console, *suggested_dag(self.console.settings, self.pipeline, stage))
@@ -198,14 +198,14 @@ class PipelinesScreen(ConsoleScreen):
 
 
 def _culprit(pipeline: PipelineHealth) -> str | None:
-    """Return the stage to look at first: the one to blame, else the first one that the verdict's cause has hit."""
+    """Return the stage that causes the verdict, or the first stage that the verdict's cause affects."""
     if pipeline.verdict.stage is not None:
         return pipeline.verdict.stage
     return next((stage.name for stage in pipeline.stages if _is_about(pipeline, stage)), None)
 
 
 def _is_about(pipeline: PipelineHealth, stage: StageHealth) -> bool:
-    """Return whether the verdict's evidence is about a stage."""
+    """Return whether the verdict's evidence concerns a stage."""
     verdict = pipeline.verdict
     if verdict.check_id is None:
         return False
@@ -215,7 +215,7 @@ def _is_about(pipeline: PipelineHealth, stage: StageHealth) -> bool:
 
 
 def _named(name: str, texts: Sequence[str]) -> list[Text]:
-    """Return lines under a name, which stands before the first of them."""
+    """Return lines, with a name in front of the first one."""
     return [
         Text.assemble((f"{'' if number else name:<10}", "bold"), styled.plain(text))
         for number, text in enumerate(texts)
@@ -223,7 +223,7 @@ def _named(name: str, texts: Sequence[str]) -> list[Text]:
 
 
 def _remedy(remedy: Remedy | None) -> list[Text]:
-    """Return what to do, and the command below it."""
+    """Return the remedy, and its command below."""
     if remedy is None:
         return []
     command = [styled.plain(f"{'':<10}$ {remedy.command}", "cyan")] if remedy.command is not None else []
@@ -260,7 +260,7 @@ def _title(pipeline: PipelineHealth) -> Text:
 
 
 def _verdict(pipeline: PipelineHealth) -> Text:
-    """Return the verdict with what to do about it."""
+    """Return the verdict with its remedy."""
     verdict = pipeline.verdict
     sentence = Text.assemble(styled.status(verdict.status), "  ", styled.plain(verdict.sentence))
     return Text("\n").join([sentence, *_remedy(verdict.remedy)])
@@ -291,7 +291,7 @@ def _trend(stage: StageHealth) -> RenderableType:
     if len(lags) < 2:
         return Text(styled.UNKNOWN)
     colour = Color.parse(STATE_COLOURS[stage.state])
-    # as wide as its heading, which alone tells how wide the column is: the newest bars are the last
+    # as wide as its heading, which sets the width of the column; the newest bars are at the right
     return Sparkline(lags, width=len(TREND), min_color=colour, max_color=colour)
 
 

@@ -1,4 +1,4 @@
-"""Queries: what Trino runs, whoever has sent it, why it waits, and ending it."""
+"""The queries screen: Trino's queries of all users, why they wait, and killing them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _GLYPHS = {"FINISHED": "●", "FAILED": "✖", "QUEUED": "○", "WAITING_FOR_RES
 HEADINGS = ("QUERY", "STATE", "TOOK", "WHY", "USER", "STATEMENT")
 WIDE_HEADINGS = (*HEADINGS, "QUEUED", "CPU", "SPLITS", "ROWS", "READ", "MEMORY", "SOURCE", "AGE")
 _SHOWN = 300
-"""Characters of a statement in a narrow table, and in a preview."""
+"""Maximum characters of a statement in a narrow table, and in a preview."""
 _SHOWN_WIDE = 48
-"""Characters of it where values follow; a filter looks at all of it."""
+"""Maximum characters of a statement in a wide table; a filter matches all of it."""
 
 
 def _state(query: ServerQuery, colour: str) -> Text:
@@ -42,7 +42,7 @@ def _state(query: ServerQuery, colour: str) -> Text:
 
 
 class QueriesScreen(ResourceScreen["Queries"]):
-    """The coordinator's list, which is available even while no query is admitted."""
+    """The coordinator's list of queries, which is available even while Trino admits no query."""
 
     COMPONENT = "trino"
     CRUMB = "queries"
@@ -59,7 +59,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         self._with_ended = True
 
     def fetch(self) -> Queries:
-        """Ask the coordinator."""
+        """Fetch the queries from the coordinator."""
         return self._trino().queries()
 
     def _trino(self) -> TrinoClient:
@@ -73,7 +73,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         return WIDE_HEADINGS if self.wide else HEADINGS
 
     def rows(self, found: Queries, now: datetime) -> Mapping[str, Row]:
-        """Return the queries, those that go on first."""
+        """Return the queries, active ones first."""
         shown = sorted((q for q in found if self._with_ended or not q.ended), key=lambda q: q.ended)
         return {
             query.query_id: Row(
@@ -108,12 +108,12 @@ class QueriesScreen(ResourceScreen["Queries"]):
         return [cells[heading] for heading in self.headings()]
 
     def url(self, key: str | None) -> str | None:
-        """Return the query's page in Trino's own console."""
+        """Return the query's page in Trino's web UI."""
         trino = self.console.clients.trino
         return f"{trino.target}/ui/query.html?{key}" if key and trino else None
 
     def open(self, key: str) -> None:
-        """Show the whole statement, and why it has failed or waits."""
+        """Show the whole statement, and why the query failed or waits."""
         self._open_detail(key, edit=False)
 
     def _open_detail(self, key: str, *, edit: bool) -> None:
@@ -139,7 +139,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
         if message.edit:
             self.console.open_sql(detail.statement, run=False)
             return
-        if self.app.screen is not self:  # Enter that was pressed twice opens once
+        if self.app.screen is not self:  # pressing Enter twice opens one dialog
             return
         why = query.why_waiting(self.found or ())
         lines = [
@@ -157,15 +157,15 @@ class QueriesScreen(ResourceScreen["Queries"]):
         self.fill()
 
     def action_edit(self) -> None:
-        """Open the statement under the cursor in the SQL screen, without running it."""
+        """Open the selected statement in the SQL screen, without running it."""
         key = self.table.cursor_key
         if key is not None:
             self._open_detail(key, edit=True)
 
     def action_kill(self) -> None:
-        """End queries, once it is confirmed."""
-        going_on = {query.query_id: query for query in self.found or () if not query.ended}
-        chosen = [going_on[key] for key in self.table.chosen if key in going_on]
+        """Kill the selected queries after confirmation."""
+        active = {query.query_id: query for query in self.found or () if not query.ended}
+        chosen = [active[key] for key in self.table.chosen if key in active]
         trino = self._trino_or_notify()
         if trino is None:
             return

@@ -1,4 +1,4 @@
-"""SQL: any number of tabs, each with its editor and its query."""
+"""The SQL screen: tabs, each with an editor and a query."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dataops_tui.widgets.result_table import ResultTable
 from dataops_tui.widgets.sql_pane import SqlPane
 
 MAX_TABS = 9
-"""Tabs at once: each may hold a million rows on the disk."""
+"""Maximum number of tabs, as each may keep a million rows on disk."""
 _OUTCOMES = {"finished": ("●", "green"), "failed": ("✖", "red"), "cancelled": ("○", "yellow")}
 
 
 class SqlScreen(ConsoleScreen):
-    """Tabs; what a key does, it does in the one that is shown."""
+    """The tabs; keys act on the current tab."""
 
     COMPONENT = "trino"
     CRUMB = "sql"
@@ -54,10 +54,10 @@ class SqlScreen(ConsoleScreen):
         Binding("alt+w", "close_tab", "Close tab", id="sql.close-tab", show=False, tooltip="Close the tab"),
         Binding("ctrl+pagedown", "tab(1)", "Next tab", id="sql.next-tab", show=False, tooltip="Next tab"),
         Binding("ctrl+pageup", "tab(-1)", "Previous tab", id="sql.tab-before", show=False, tooltip="Previous tab"),
-        # No key that people press by habit leaves the editor: the letters typed on would act on another screen.
+        # No common key leaves the editor: the letters that the user types next would act on another screen.
         Binding("escape", "edit", "Editor", id="sql.editor", show=False, tooltip="Go back to the editor"),
         Binding("f10", "app.home", "Pipelines", id="sql.back", tooltip="Go back to the pipelines"),
-        # `:` and `?` are typed into the statement here
+        # `:` and `?` are text in the editor
         Binding("f2", "app.command", "Command", id="sql.command", tooltip="Type a command"),
         Binding("f1", "app.help", "Help", id="sql.help", tooltip="Show all keys"),
     ]
@@ -71,38 +71,38 @@ class SqlScreen(ConsoleScreen):
 
     @property
     def names(self) -> Names:
-        """The names that the Trino knows that is shown."""
+        """The names of tables, columns and so on in the current Trino."""
         trino = self.console.context_name, self.console.clients.name("trino")
         return self._names.setdefault(trino, Names())
 
     @property
     def saved(self) -> SavedQueries:
-        """Saved queries: the user's own, and those that the context's settings name."""
+        """Saved queries: those of the user, and those that the context's settings name."""
         trino = self.console.clients.trino_settings
         return SavedQueries(others=trino.saved_queries if trino else ())
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: one tab."""
+        """Compose one tab."""
         with TabbedContent(), TabPane("1"):
             yield SqlPane()
 
     def on_mount(self) -> None:
-        """Start in the editor."""
+        """Focus the editor."""
         self._show_tabs()
         self.pane.editor.focus()
 
     @property
     def pane(self) -> SqlPane:
-        """The tab that is shown."""
+        """The current tab."""
         shown = self.query_one(TabbedContent).active_pane
         return (shown or self).query_one(SqlPane)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what makes sense now; what a letter does, it does in the rows and in a plan only."""
+        """Enable a binding only if it applies now; single letters act in the rows and in a plan only."""
         if not self.is_mounted:
             return True
         if action == "cancel":
-            return self.pane.session.busy  # else the key is the editor's
+            return self.pane.session.busy  # otherwise the editor handles the key
         if action in ("export", "statistics"):
             return isinstance(self.focused, ResultTable)
         if action == "analyze":
@@ -110,10 +110,10 @@ class SqlScreen(ConsoleScreen):
         return super().check_action(action, parameters)
 
     def draw(self, now: datetime) -> None:
-        """Nothing here depends on the health snapshot."""
+        """Do nothing: the screen shows no health snapshot."""
 
     def put(self, statement: str, *, run: bool = True) -> None:
-        """Put a statement into an editor that is empty, or into a new tab, and run it."""
+        """Open a statement in an empty editor or a new tab, and run it."""
         self._in_free_pane(statement, run=run)
 
     def _in_free_pane(self, text: str, *, run: bool) -> None:
@@ -156,7 +156,7 @@ class SqlScreen(ConsoleScreen):
         await self._open_tab()
 
     async def action_close_tab(self) -> None:
-        """Close the tab that is shown, and cancel its query; the last one is emptied."""
+        """Close the current tab and cancel its query; the last tab is only cleared."""
         tabs = self.query_one(TabbedContent)
         if tabs.tab_count < 2:
             self.pane.editor.text = ""
@@ -177,13 +177,13 @@ class SqlScreen(ConsoleScreen):
         self.refresh_bindings()
 
     def on_descendant_focus(self) -> None:
-        """Offer the keys of what has the focus."""
+        """Show the keys of the focused widget."""
         self.refresh_bindings()
 
     # --- keys ------------------------------------------------------------------------------------------------
 
     def action_run(self) -> None:
-        """Run what is selected, else the statement under the cursor."""
+        """Run the selection, or the statement under the cursor."""
         self.pane.run_current()
 
     def action_run_all(self) -> None:
@@ -195,7 +195,7 @@ class SqlScreen(ConsoleScreen):
         self.pane.run_explain(analyze=False)
 
     def action_analyze(self) -> None:
-        """Run the statement, and show what each step of its plan took."""
+        """Run the statement, and show the cost of each step of its plan."""
         self.pane.run_explain(analyze=True)
 
     def action_cancel(self) -> None:
@@ -215,12 +215,12 @@ class SqlScreen(ConsoleScreen):
         self.pane.ask_save()
 
     def action_swap(self) -> None:
-        """Go to what the query gave, or back to the editor; at once, the next key is for it."""
+        """Switch the focus between the result and the editor, at once, so that it receives the next key."""
         pane = self.pane
         self.set_focus(pane.result_view if pane.editor.has_focus else pane.editor)
 
     def action_edit(self) -> None:
-        """Go back to the editor; from there, say which keys leave it."""
+        """Go back to the editor; in the editor, show which key leaves the screen."""
         pane = self.pane
         if pane.editor.has_focus:
             self.notify(f"{self.key_of('sql.back')} goes back to the pipelines", timeout=3)
@@ -228,14 +228,14 @@ class SqlScreen(ConsoleScreen):
             self.set_focus(pane.editor)
 
     def action_history(self) -> None:
-        """Choose among what was run before."""
+        """Pick a statement from the query history."""
         try:
-            ran = self.history.newest()
+            entries = self.history.newest()
         except DataopsError as problem:
             self.notify(str(problem), severity="error", markup=False)
             return
         choices = []
-        for entry in ran:
+        for entry in entries:
             glyph, colour = _OUTCOMES.get(entry.outcome, ("?", "magenta"))
             label = Text.assemble(
                 (f"{glyph} {entry.outcome:<9}", colour),
@@ -248,7 +248,7 @@ class SqlScreen(ConsoleScreen):
         self._pick("Query history", choices, "no statements yet")
 
     def action_saved(self) -> None:
-        """Choose a saved query."""
+        """Pick a saved query."""
         try:
             saved = self.saved.all()
         except DataopsError as problem:
@@ -264,7 +264,7 @@ class SqlScreen(ConsoleScreen):
             )
             for query in saved
         ]
-        self._pick("Saved queries", choices, f"none yet; ctrl+s saves one, in {self.saved.own}")
+        self._pick("Saved queries", choices, f"no saved queries yet; ctrl+s saves one in {self.saved.own}")
 
     def _pick(self, title: str, choices: list[Choice], none: str) -> None:
         def chosen(text: str | None) -> None:

@@ -1,4 +1,4 @@
-"""One stage: all its values and their age."""
+"""The stage screen: all values of a stage and their age."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from dataops_tui.workflows.trigger import suggested_dag, trigger_dag
 
 
 class StageScreen(ConsoleScreen):
-    """Detail of one stage."""
+    """One stage: state, trend of the lag, values."""
 
     BINDINGS = [
         Binding("escape", "app.back", "Back", id="stage.back", tooltip="Go back to the pipeline"),
         Binding("t", "trigger", "Trigger", id="stage.trigger", tooltip="Trigger the stage's DAG"),
-        Binding("x", "rejected", "Rejected", id="stage.rejected", tooltip="Rejected records with their reasons"),
+        Binding("x", "rejected", "Rejected", id="stage.rejected", tooltip="Show rejected records with their reasons"),
     ]
 
     def __init__(self, pipeline: str, stage: str) -> None:
@@ -37,7 +37,7 @@ class StageScreen(ConsoleScreen):
         self._stage = stage
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: state, trend, values."""
+        """Compose state, trend and values."""
         yield Static(id="state")
         yield Static(id="trend-title")
         yield Sparkline([], id="trend")
@@ -45,11 +45,11 @@ class StageScreen(ConsoleScreen):
             yield Static(id="figures")
 
     def crumb(self) -> str:
-        """Return where the user is."""
+        """Return the pipeline and the stage."""
         return f"{self._pipeline} / {self._stage}"
 
     def draw(self, now: datetime) -> None:
-        """Show the stage as the newest snapshot has it."""
+        """Draw the stage of the snapshot."""
         found = self._find()
         if found is None:
             return
@@ -79,7 +79,7 @@ class StageScreen(ConsoleScreen):
             trigger_dag(self.console, *suggested_dag(self.console.settings, found[0], self._stage))
 
     def action_rejected(self) -> None:
-        """Show what the stage, or what reads it, has rejected, and why."""
+        """Show the records that the stage or a downstream stage has rejected, with their reasons."""
         show_rejected(self.console, lambda pipeline, stage: (pipeline, stage.name) == (self._pipeline, self._stage))
 
     def _find(self) -> tuple[PipelineHealth, StageHealth] | None:

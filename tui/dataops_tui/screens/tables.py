@@ -1,4 +1,4 @@
-"""Iceberg's tables: what was committed, what points to it, how they are made, and how large their files are."""
+"""The screens of Iceberg tables: snapshots, refs, schema, files, properties."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from dataops_core.systems.iceberg.inspect import FileSizes, TableDetail, TableSnapshot, TableSummary
 
 BAR = 30
-"""Columns of the longest bar of the histogram."""
+"""Width of the histogram's longest bar, in columns."""
 ROWS = 100
-"""LIMIT of the SQL that shows a snapshot."""
+"""LIMIT of the SQL statement that queries a snapshot."""
 SECTIONS = ("snapshots", "refs", "schema", "files", "properties")
 
 
@@ -33,8 +33,8 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
     EVERY = 30.0
 
     def fetch(self) -> dict[str, tuple[TableSummary, ...]]:
-        """Ask the catalogs."""
-        from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - not before the first frame
+        """Fetch the tables of all catalogs."""
+        from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - a slow import, after the first frame
 
         found = {name: tables(client) for name, client in self.console.clients.require_catalogs().items()}
         self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
@@ -69,12 +69,12 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
         }
 
     def open(self, key: str) -> None:
-        """Show the table."""
+        """Open the table."""
         self.console.drill(f"tables {key}", TableDetailScreen(key))
 
 
 class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
-    """One table, a section at a time."""
+    """One table, in sections."""
 
     EVERY = 30.0
     BINDINGS = [
@@ -95,11 +95,11 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
         return self._table
 
     def compose_more(self) -> ComposeResult:
-        """Add what there is to know about the section."""
+        """Compose the title of the section."""
         yield Words(id="section")
 
     def fetch(self) -> tuple[TableDetail, FileSizes]:
-        """Ask the catalog."""
+        """Fetch the table from its catalog."""
         from dataops_core.systems.iceberg.inspect import file_sizes, table  # noqa: PLC0415 - as above
 
         client = self.console.clients.require_catalog(self._catalog)
@@ -166,7 +166,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
                 }
 
     def draw_more(self, now: datetime) -> None:
-        """Show which section this is, and its sum."""
+        """Draw the titles of the sections, and the totals of the current one."""
         tabs = Text("  ").join(
             Text(f"{number} {name}", "bold reverse" if name == self._section else "dim")
             for number, name in enumerate(SECTIONS, start=1)
@@ -190,12 +190,12 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
                 return ""
 
     def action_section(self, name: str) -> None:
-        """Show another section."""
+        """Switch to a section."""
         self._section = name
         self.fill()
 
     def open(self, key: str) -> None:
-        """Look at the table as it was at the snapshot, or at the branch or tag, with SQL."""
+        """Query the table as of a snapshot, a branch or a tag; in other sections, show the raw row."""
         if self._section not in ("snapshots", "refs"):
             self.action_raw()
             return

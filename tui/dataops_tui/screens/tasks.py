@@ -1,4 +1,4 @@
-"""The tasks of one run, when they waited and when they worked; and the log of one of them, as it grows."""
+"""The screens of a run's tasks, with their timing, and of a task's log."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from dataops_core.systems.airflow.runs import LogLine, TaskInstance
 
 BAR = 40
-"""Columns of the time line."""
+"""Width of a task's bar, in columns."""
 LOG_EVERY = 2.0
-"""Seconds between two polls of a log that grows."""
+"""Seconds between two polls of a growing log."""
 MANY = 100
-"""Lines of a part after which the next part is asked for at once."""
+"""Number of lines in a part from which the next part is requested at once."""
 LEVELS = {"error": "red", "critical": "red bold", "warning": "yellow", "debug": "dim"}
 
 
@@ -61,8 +61,8 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         return self._run_id
 
     def fetch(self) -> tuple[TaskInstance, ...]:
-        """Ask Airflow."""
-        from dataops_core.systems.airflow.runs import task_instances  # noqa: PLC0415 - not before the first frame
+        """Fetch the run's tasks from Airflow."""
+        from dataops_core.systems.airflow.runs import task_instances  # noqa: PLC0415 - a slow import
 
         return task_instances(self.console.clients.require_airflow(), self._dag_id, self._run_id)
 
@@ -95,7 +95,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         return rows
 
     def open(self, key: str) -> None:
-        """Follow the task's log."""
+        """Open the task's log."""
         row = self._rows.get(key)
         if row is not None:
             self.console.drill(f"dags {self._dag_id}", LogScreen(self._dag_id, self._run_id, row.about))
@@ -106,7 +106,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         return self.console.clients.airflow_page(page, key.partition("[")[0] if key else None)
 
     def action_clear(self) -> None:
-        """Have the chosen tasks run again, and downstream tasks them."""
+        """Clear the selected tasks and their downstream tasks, so that they run again."""
         airflow, chosen = self.console.clients.airflow, self.table.chosen
         if airflow is None or not chosen or self.found is None:
             return
@@ -122,7 +122,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 
 
 def clear_call(airflow: AirflowClient, dag_id: str, run_id: str, tasks: Sequence[TaskInstance] = ()) -> str:
-    """Return the call that has tasks run again."""
+    """Return the API call that clears tasks."""
     from dataops_core.systems.airflow.runs import clearing  # noqa: PLC0415 - as above
 
     return f"POST {airflow.target}/api/v2/dags/{dag_id}/clearTaskInstances {json.dumps(clearing(run_id, tasks))}"
@@ -140,7 +140,7 @@ class LogScreen(ConsoleScreen):
         Binding("c", "copy", "Copy", id="log.copy", tooltip="Copy the log"),
         Binding("slash", "filter", "Search", id="log.search", tooltip="Search the log", priority=True),
         Binding("n", "step(1)", "Next", id="log.next", show=False, tooltip="Next line that matches"),
-        Binding("N", "step(-1)", "Previous", id="log.previous", show=False, tooltip="Line before that matches"),
+        Binding("N", "step(-1)", "Previous", id="log.previous", show=False, tooltip="Previous line that matches"),
         Binding("g", "top", "Top", id="log.top", show=False, tooltip="First line"),
         Binding("G", "bottom", "Bottom", id="log.bottom", show=False, tooltip="Last line"),
     ]
@@ -152,20 +152,20 @@ class LogScreen(ConsoleScreen):
         self._instance = task
         self._token: str | None = None
         self._ended = False
-        self._asked = False
+        self._fetching = False
         self._failed: str | None = None
         self._waits = False
         self._read_at: datetime | None = None
 
     def crumb(self) -> str:
-        """Return the task."""
+        """Return the task, and that this is its log."""
         return f"{self._instance.key} log"
 
     def compose_body(self) -> ComposeResult:
-        """Lay out: the log, the search, and how far the log is."""
+        """Compose the log, the search line and the status line."""
         yield LogView(id="log")
-        yield FilterLine("search for a regular expression; n and N go on, Enter keeps it, Escape drops it")
-        yield Words(id="said")
+        yield FilterLine("regular expression to search for; n next, N previous, Enter keeps it, Escape clears it")
+        yield Words(id="status-line")
 
     @property
     def view(self) -> LogView:
@@ -173,16 +173,16 @@ class LogScreen(ConsoleScreen):
         return self.query_one(LogView)
 
     def on_mount(self) -> None:
-        """Fetch now, and go on until the log has ended."""
+        """Fetch now, and poll until the end of the log."""
         self.view.focus()
         self.load()
         self.set_interval(LOG_EVERY, self.load)
 
     def load(self) -> None:
-        """Fetch what is new, unless the last fetch still goes on or the log has ended."""
-        if self._asked or self._ended:
+        """Fetch new lines, unless a fetch is running or the log has ended."""
+        if self._fetching or self._ended:
             return
-        self._asked = True
+        self._fetching = True
         token, has_lines = self._token, bool(self.view.lines)
 
         def work() -> None:
@@ -193,7 +193,7 @@ class LogScreen(ConsoleScreen):
             except NotFound:
                 if self._instance.tries or has_lines:
                     raise
-                part = None  # it waits for its first try
+                part = None  # the task waits for its first try
             now = styled.utc_now()
             lines = [row for line in part.lines for row in _lines(line, now)] if part is not None else []
             self.post_message(LogGrown(part is not None, lines, part.token if part is not None else None, now))
@@ -202,7 +202,7 @@ class LogScreen(ConsoleScreen):
 
     @on(LogGrown)
     def _grown(self, message: LogGrown) -> None:
-        self._asked, self._failed, self._read_at, self._waits = False, None, message.at, not message.started
+        self._fetching, self._failed, self._read_at, self._waits = False, None, message.at, not message.started
         if message.started:
             self._token, self._ended = message.token, message.token is None
             before = len(self.view.lines) + self.view.missing
@@ -215,33 +215,33 @@ class LogScreen(ConsoleScreen):
     @on(WorkFailed)
     def _complain(self, message: WorkFailed) -> None:
         message.stop()
-        self._asked, self._failed = False, message.error
+        self._fetching, self._failed = False, message.error
         self._redraw()
 
     def draw(self, now: datetime) -> None:
-        """Show how far the log is."""
+        """Draw the status line."""
         view = self.view
-        said = Text(f"try {max(self._instance.tries, 1)}, {count(len(view.lines))} lines", "dim")
+        status = Text(f"try {max(self._instance.tries, 1)}, {count(len(view.lines))} lines", "dim")
         if view.missing:
-            said.append(f"  the first {count(view.missing)} lines are missing: the log is too long", "not dim yellow")
+            status.append(f"  the first {count(view.missing)} lines are missing: the log is too long", "not dim yellow")
         if self.query_one(FilterLine).value:
             found = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
-            said.append(f"  {found}", "not dim yellow")
-        said.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
+            status.append(f"  {found}", "not dim yellow")
+            status.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
         if self._waits:
-            said.append("  the task has not started: there is no log yet", "not dim yellow")
+            status.append("  no log yet: the task has not started", "not dim yellow")
         elif self._ended:
-            said.append("  the end", "not dim")
+            status.append("  end of log", "not dim")
         elif view.follows:
-            said.append("  ● following", "not dim green")
+            status.append("  ● following", "not dim green")
         else:
-            said.append("  ‖ not following (f follows)", "not dim yellow")
+            status.append("  ‖ not following (f follows)", "not dim yellow")
         if self._failed is not None:
-            said = Text.assemble(styled.plain(self._failed, "red"), "  ", said)
-        self.query_one("#said", Words).show(said)
+            status = Text.assemble(styled.plain(self._failed, "red"), "  ", status)
+            self.query_one("#status-line", Words).show(status)
 
     def action_filter(self) -> None:
-        """Ask what to search for."""
+        """Open the search line."""
         self.query_one(FilterLine).open()
 
     @on(FilterLine.Filtered)
@@ -261,12 +261,12 @@ class LogScreen(ConsoleScreen):
         return list(compress(range(start, len(self.view.lines)), kept))
 
     def action_step(self, by: int) -> None:
-        """Go to another line that matches."""
+        """Go to the next or the previous line that matches."""
         self.view.step(by)
         self._redraw()
 
     def action_follow(self) -> None:
-        """Stay at the end from now on, or hold still."""
+        """Follow the end of the log, or stop following."""
         self.view.follows = not self.view.follows
         if self.view.follows:
             self.view.to_end()
@@ -284,7 +284,7 @@ class LogScreen(ConsoleScreen):
         self._redraw()
 
     def action_bottom(self) -> None:
-        """Go to the last line, and stay there."""
+        """Go to the last line, and follow the end of the log."""
         self.view.follows = True
         self.view.to_end()
         self._redraw()
@@ -295,7 +295,7 @@ def _between(begin: datetime | None, end: datetime | None) -> float | None:
 
 
 def _bar(task: TaskInstance, begin: datetime, end: datetime) -> Text:
-    """Draw when a task waited and when it worked, on the time line of its run."""
+    """Return a bar that shows when a task was queued and running, relative to its run."""
     span = max((end - begin).total_seconds(), 1.0)
 
     def column(at: datetime | None) -> int:

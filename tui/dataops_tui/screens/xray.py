@@ -1,4 +1,4 @@
-"""Xray: who reads what, as a tree from the sources on, with the state of each."""
+"""The xray screen: stages and their inputs as a tree, with the state of each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Node:
     """One line of the tree.
 
     Attributes:
-        branch: The lines that lead to it.
-        again: Whether the stage has been drawn in full further up: it reads several.
+        branch: The tree lines in front of the name.
+        again: Whether the stage is drawn in full above, because it reads several stages.
     """
 
     pipeline: str
@@ -46,7 +46,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
         return ("LINEAGE", "KIND", *narrow[1:], "WHY") if self.wide else narrow
 
     def rows(self, found: HealthSnapshot, now: datetime) -> Mapping[str, Row]:
-        """Return the tree, one row for each line."""
+        """Return the lines of the tree."""
         rows: dict[str, Row] = {}
         for pipeline in found.pipelines:
             title = Text.assemble(styled.status(pipeline.verdict.status), "  ", styled.plain(pipeline.name, "bold"))
@@ -73,14 +73,14 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
         return [cells[heading] for heading in self.headings()]
 
     def open(self, key: str) -> None:
-        """Show the stage."""
+        """Open the stage."""
         node = self._rows[key].about
         if isinstance(node, Node):
             self.console.open_stage(node.pipeline, node.stage.name)
 
 
 def tree(pipeline: PipelineHealth) -> Iterator[Node]:
-    """Yield the lines of a pipeline's tree; a stage that reads several is drawn in full once."""
+    """Yield the lines of a pipeline's tree; a stage that reads several stages is drawn in full once."""
     readers: dict[str, list[StageHealth]] = {stage.name: [] for stage in pipeline.stages}
     for stage in pipeline.stages:
         for upstream in stage.reads:

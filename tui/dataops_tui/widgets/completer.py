@@ -1,4 +1,4 @@
-"""Completion in the SQL editor: finds what may follow at the cursor, and loads names that are missing."""
+"""Completion in the SQL editor: find the candidates at the cursor, and load missing names."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Completer:
-    """Fills the list of completions of an editor.
+    """The completion of an editor.
 
     Args:
-        owner: The widget that holds both; it gets `NamesLoaded`, or `WorkFailed`.
+        owner: The widget that contains the editor; it receives `NamesLoaded` or `WorkFailed`.
         editor: The editor.
-        completions: The list.
+        completions: The list of candidates.
     """
 
     def __init__(self, owner: Widget, editor: SqlEditor, completions: Completions) -> None:
@@ -43,18 +43,18 @@ class Completer:
 
     @property
     def wants_names(self) -> bool:
-        """Whether names that arrive are to be offered: the cursor has not moved since they were asked for."""
+        """Whether names that arrive are offered: the cursor has not moved since they were requested."""
         return self._editor.has_focus and self._editor.offset_of_cursor == self._offered_at
 
     def close(self) -> None:
-        """Offer nothing until somebody types on, also when names arrive that were asked for."""
+        """Close the list until the user types again, even if requested names arrive."""
         self._offered_at = -1
         self._editor.close_completions()
 
     def complete(
         self, names: Names, trino_settings: TrinoSettings | None, trino: TrinoClient | None, *, typed: bool
     ) -> None:
-        """Offer what may follow at the cursor; `typed` if it is because something was typed."""
+        """Offer the candidates at the cursor; `typed` if typing has triggered it."""
         editor = self._editor
         at = editor.offset_of_cursor
         text = editor.text
@@ -88,17 +88,17 @@ class Completer:
             in_background(self._owner, "loading names", work)
 
     def _place(self) -> None:
-        """Put the list below the cursor, or above where there is no room."""
+        """Place the list below the cursor, or above it if there is no room."""
         cursor, origin = self._editor.cursor_screen_offset, self._owner.region.offset
         self._completions.styles.offset = (max(0, cursor.x - origin.x - 2), cursor.y - origin.y + 1)
 
 
 def _note(offered: Completion, known: Mapping[ObjectPath, Listing], now: datetime) -> str:
-    """Say what is missing of what is offered, or how old it is."""
-    missing = [".".join(place) or "catalogs" for place in offered.needs if place not in known]
+    """Return the note below the candidates: missing names, an error, or the age of the names."""
+    missing = [".".join(path) or "catalogs" for path in offered.needs if path not in known]
     if missing:
         return f"loading {', '.join(missing)} …"
-    listings = [known[place] for place in offered.needs]
+    listings = [known[path] for path in offered.needs]
     for listing in listings:
         if listing.error:
             return listing.error

@@ -1,4 +1,4 @@
-"""The top line: which context this is, what may be done in it, how it is, and how old that is."""
+"""The top line: context, access mode, path, status and its age."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from dataops_tui.time_travel import Past
 
 YELLOW = "bold yellow"
-"""How what is not live is marked."""
+"""Style of the past."""
 STALE_ROUNDS = 3
-"""Rounds without a snapshot after which the newest one is called stale."""
+"""Refresh intervals without a snapshot after which the newest one is marked as stale."""
 
 
 class ContextBar(Static):
-    """One line."""
+    """The top line of every screen."""
 
     def show(
         self,
@@ -40,14 +40,14 @@ class ContextBar(Static):
         """Show the context, the path and the status at `now`.
 
         Args:
-            context: The context's name.
-            settings: What may be done in it.
-            snapshot: The health snapshot that is shown.
+            context: Name of the context.
+            settings: Settings of the context, for the access mode.
+            snapshot: The health snapshot of the screen.
             now: The time.
             refresh: Seconds between two snapshots.
-            crumb: Where the user is.
-            past: The moment of the past that is shown.
-            follows: Whether the screen shows that moment.
+            crumb: Path of the screen.
+            past: The selected moment of the past; `None` while the console is live.
+            follows: Whether the screen shows that moment; otherwise it is live.
         """
         left = Text.assemble((" dataops-tui ", "bold reverse"), "  ", styled.plain(context, "bold"), "  ")
         if past is not None or settings.read_only:
@@ -63,13 +63,13 @@ class ContextBar(Static):
             right = Text.assemble(("LIVE HERE", "bold green"), (f", the pipelines {_when(past)} {at}", YELLOW), " ")
         elif past is not None:
             right = Text.assemble(
-                (_place(past, now), "reverse " + YELLOW), "  ", styled.status(past.snapshot.status), " "
+                (_position(past, now), "reverse " + YELLOW), "  ", styled.status(past.snapshot.status), " "
             )
         elif snapshot is not None:
             age = max(0.0, (now - snapshot.taken_at).total_seconds())
             stale = age > STALE_ROUNDS * refresh + 1
-            seen = f"STALE: last refresh {duration(age)} ago" if stale else f"refreshed {duration(age)} ago"
-            right = Text.assemble(styled.status(snapshot.status), "  ", (seen, "red bold" if stale else "dim"), " ")
+            note = f"STALE: last refresh {duration(age)} ago" if stale else f"refreshed {duration(age)} ago"
+            right = Text.assemble(styled.status(snapshot.status), "  ", (note, "red bold" if stale else "dim"), " ")
             if not stale:
                 right = Text.assemble(("LIVE", "bold green"), "  ", right)
         bar = Table.grid(expand=True)
@@ -83,8 +83,8 @@ def _when(past: Past) -> str:
     return "REPLAY" if past.replay else "PAUSED at"
 
 
-def _place(past: Past, now: datetime) -> str:
-    """Return which moment of the past is shown."""
+def _position(past: Past, now: datetime) -> str:
+    """Return the selected moment of the past."""
     at = past.snapshot.taken_at
     shown = f" {_when(past)} {clock(at, now)} "
     if past.replay:

@@ -1,4 +1,4 @@
-"""`/`: show only what matches."""
+"""The filter line (`/`)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dataops_tui import styled
 from dataops_tui.widgets.words import Words
 
 Filter = Callable[[Sequence[str]], list[bool]]
-"""Returns for each text whether it is to be shown; raises BadPattern."""
+"""Returns for each text whether it matches; raises BadPattern."""
 
 
 def filter_of(typed: str) -> Filter:
-    """Return what a filter does as it is typed; raises BadPattern."""
+    """Return the filter of a typed expression; raises BadPattern."""
     sign, rest = (typed[0], typed[1:]) if typed[:1] in ("!", "~") else ("", typed)
     if not rest:
         return _everything
@@ -49,19 +49,19 @@ def _has_in_order(text: str, letters: str) -> bool:
 
 
 class FilterLine(Vertical):
-    """A regular expression that ignores case. What is wrong with it stands below, and the filter before stays.
+    """A filter by a regular expression that ignores case. An invalid one shows its error and keeps the previous filter.
 
-    `!` in front shows what does not match, `~` in front matches loosely: the letters in this order.
+    A leading `!` inverts the filter. A leading `~` is a fuzzy match: the letters in this order.
     """
 
-    BINDINGS = [Binding("escape", "clear", "No filter", id="filter.clear", tooltip="Remove the filter")]
+    BINDINGS = [Binding("escape", "clear", "Clear filter", id="filter.clear", tooltip="Clear the filter")]
 
     @dataclass
     class Filtered(Message):
         """The filter has changed."""
 
     def __init__(
-        self, placeholder: str = "a regular expression, !not or ~loose; Enter keeps it, Escape drops it"
+        self, placeholder: str = "regular expression, !inverted or ~fuzzy; Enter keeps it, Escape clears it"
     ) -> None:
         super().__init__()
         self.display = False
@@ -72,17 +72,17 @@ class FilterLine(Vertical):
         self._filter: Filter = _everything
 
     def compose(self) -> ComposeResult:
-        """Lay out: the line, and what is wrong with it."""
+        """Compose the input line and its error."""
         yield self._input
         yield self._problem
 
     @property
     def value(self) -> str:
-        """What is typed."""
+        """The typed expression."""
         return self._input.value
 
     def keep(self, texts: Sequence[str]) -> list[bool]:
-        """Return for each text whether it is to be shown."""
+        """Return for each text whether it matches; all match if the expression is too slow."""
         try:
             return self._filter(texts)
         except BadPattern as problem:  # too slow for these texts
@@ -91,11 +91,11 @@ class FilterLine(Vertical):
             return _everything(texts)
 
     def open(self) -> None:
-        """Show the line and type into it; the focus goes back to where it was."""
+        """Show the line and focus it; closing it restores the previous focus."""
         if not self._input.has_focus:
             self._back = self.screen.focused
         self.display = True
-        self.screen.set_focus(self._input)  # at once: the next key is for it
+        self.screen.set_focus(self._input)  # at once, so that the line receives the next key
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -121,7 +121,7 @@ class FilterLine(Vertical):
         self._leave()
 
     def action_clear(self) -> None:
-        """Drop the filter."""
+        """Clear the filter and close the line."""
         self._input.value = ""
         self.display = False
         self._leave()

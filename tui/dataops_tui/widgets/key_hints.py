@@ -1,4 +1,4 @@
-"""The keys that act now, in one line at the bottom.
+"""The active keys, in one line at the bottom.
 
 This is one widget. Textual's `Footer` has a widget for each key and mounts all of them again when the focus changes:
 five tests of the SQL screen took 20.3 and 21.8 s of CPU with it, and 14.3 and 14.7 s with this one.
@@ -17,13 +17,13 @@ from textual.widget import Widget
 
 @dataclass(frozen=True)
 class Hint:
-    """A key that acts now.
+    """An active key.
 
     Attributes:
-        key: The key's name, as Textual has it.
-        text: How it is shown.
-        description: What it does.
-        enabled: Whether it acts, or only will.
+        key: Textual's name of the key.
+        text: The key as shown.
+        description: Label of the binding.
+        enabled: Whether the action is available now.
     """
 
     key: str
@@ -33,12 +33,12 @@ class Hint:
 
     @property
     def width(self) -> int:
-        """Columns on the screen, with the space around."""
+        """Width in columns, including the padding."""
         return cell_len(self.text) + cell_len(self.description) + 3
 
 
 class KeyHints(Widget, can_focus=False):
-    """The keys of the current screen and focus that are shown; a click on one presses it."""
+    """The keys of the current screen and focus; a click on a key presses it."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES = {"key-hints--key", "key-hints--description", "key-hints--disabled"}
@@ -54,11 +54,11 @@ class KeyHints(Widget, can_focus=False):
         self._hints: tuple[Hint, ...] = ()
 
     def on_mount(self) -> None:
-        """Follow the keys of the screen."""
+        """Subscribe to changes of the screen's bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def render(self) -> Text:
-        """Draw each key beside what it does."""
+        """Return each key with its label."""
         line = Text(no_wrap=True)
         for hint in self._hints:
             start = len(line)

@@ -1,4 +1,4 @@
-"""A table that shows what is, again and again, without losing the reader's place."""
+"""A table that is updated often, without losing the cursor and the scroll position."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dataops_tui.styled import SortableText
 Cells = Sequence[RenderableType]
 MARK = "✓ "
 SHARE, LEAST = 0.4, 16
-"""Share of the table, and cells, that a column may always have."""
+"""Width that a column may always have: a share of the table, and a number of cells."""
 
 
 class LiveTable(DataTable[RenderableType]):
-    """Rows by key; cursor and scroll position stay with the key when rows come, go and change.
+    """A table with rows by key; cursor and scroll position follow the key when rows change.
 
     Args:
-        markable: Whether rows can be marked, to act on several at once.
+        markable: Whether rows can be marked, for actions on several rows.
     """
 
     BINDINGS = [
@@ -35,7 +35,7 @@ class LiveTable(DataTable[RenderableType]):
         Binding("k", "cursor_up", "Up", id="table.up", show=False, tooltip="Previous row"),
         Binding("g", "scroll_top", "Top", id="table.top", show=False, tooltip="First row"),
         Binding("G", "scroll_bottom", "Bottom", id="table.bottom", show=False, tooltip="Last row"),
-        Binding("s", "sort", "Sort", id="table.sort", show=False, tooltip="Sort by the next column, finally by none"),
+        Binding("s", "sort", "Sort", id="table.sort", show=False, tooltip="Sort by the next column, then unsorted"),
         Binding("S", "reverse", "Reverse", id="table.reverse", show=False, tooltip="Reverse the sort order"),
         Binding(
             "space", "mark", "Mark", id="table.mark", show=False, tooltip="Mark the row for an action on several rows"
@@ -55,7 +55,7 @@ class LiveTable(DataTable[RenderableType]):
         self._marks: set[str] = set()
         self._base_style: Style | None = None
         self._widths: dict[int, int] = {}
-        """What each column needs, by its number."""
+        """Width of the content of each column, by its number."""
 
     @property
     def cursor_key(self) -> str | None:
@@ -65,19 +65,19 @@ class LiveTable(DataTable[RenderableType]):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """Keys of the marked rows that are shown, else of the one under the cursor."""
+        """Keys of the marked rows that are shown, or of the selected row."""
         marked = tuple(key for key in self._shown if key in self._marks)
         return marked or ((self.cursor_key,) if self.cursor_key is not None else ())
 
     def move_to(self, key: str) -> bool:
-        """Move the cursor to a row; return whether it is there."""
+        """Move the cursor to a row; return whether it exists."""
         keys = list(self._shown)
         if key in keys:
             self.move_cursor(row=keys.index(key), animate=False)
         return key in keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Sort and mark only where there is something to sort or to mark."""
+        """Disable sorting without columns, and marking if rows cannot be marked."""
         if action in ("sort", "reverse"):
             return bool(self._headings)
         if action == "mark":
@@ -85,7 +85,7 @@ class LiveTable(DataTable[RenderableType]):
         return super().check_action(action, parameters)
 
     def show(self, headings: Sequence[str], rows: Mapping[str, Cells]) -> None:
-        """Show these rows and nothing else, in their order or in that of the sort."""
+        """Show these rows, in their order or sorted."""
         self._headings, self._given = tuple(headings), rows
         arranged = {key: self._marked(key, cells) for key, cells in self._arranged().items()}
         labels = tuple(self._label(heading) for heading in headings)
@@ -96,12 +96,12 @@ class LiveTable(DataTable[RenderableType]):
         self._shown = arranged
 
     def unmark(self) -> None:
-        """Take all marks away."""
+        """Remove all marks."""
         self._marks.clear()
         self.show(self._headings, self._given)
 
     def action_sort(self) -> None:
-        """Sort by the next column; after the last one in the rows' own order."""
+        """Sort by the next column; after the last one, restore the rows' order."""
         order = [None, *self._headings]
         at = order.index(self._sort) if self._sort in order else 0
         self._sort_by(order[(at + 1) % len(order)])
@@ -112,7 +112,7 @@ class LiveTable(DataTable[RenderableType]):
         self.show(self._headings, self._given)
 
     def action_mark(self) -> None:
-        """Mark the row under the cursor, or take its mark away, and go on to the next."""
+        """Mark or unmark the selected row, and move to the next one."""
         key = self.cursor_key
         if key is not None:
             self._marks ^= {key}
@@ -152,16 +152,16 @@ class LiveTable(DataTable[RenderableType]):
         return heading + (arrow if heading == self._sort else "")
 
     def _update(self, rows: Mapping[str, Cells]) -> None:
-        """Take in the cells that differ all at once: Textual's own way draws the table again for each of them."""
+        """Update all changed cells in one step; Textual's method redraws the table for each of them."""
         changed: set[tuple[RowKey | None, ColumnKey]] = set()
         columns: set[int] = set()
         keys = [column.key for column in self.ordered_columns]
         for key, cells in rows.items():
             for number, (new, old) in enumerate(zip(cells, self._shown[key], strict=True)):
                 if new != old:
-                    place = RowKey(key), keys[number]
-                    self._data[place[0]][place[1]] = new
-                    changed.add(place)
+                    position = RowKey(key), keys[number]
+                    self._data[position[0]][position[1]] = new
+                    changed.add(position)
                     columns.add(number)
         if self._fit(columns, rows):
             self._clear_caches()
@@ -172,18 +172,18 @@ class LiveTable(DataTable[RenderableType]):
             self.refresh()
 
     def _forget(self, changed: Collection[tuple[RowKey | None, ColumnKey]]) -> None:
-        """Forget how cells were drawn; those beside them, which are most, need not be drawn again."""
+        """Drop the cached rendering of the changed cells; the other cells stay cached."""
         for key in [key for key in self._cell_render_cache.keys() if key[:2] in changed]:  # noqa: SIM118 - no dict
             self._cell_render_cache.discard(key)
         for cache in (self._row_render_cache, self._row_renderable_cache, self._line_cache):
             cache.clear()
 
     def _fit(self, columns: Iterable[int], rows: Mapping[str, Cells]) -> bool:
-        """Make columns as wide as what stands in them; return whether one has changed.
+        """Fit the columns to their content; return whether a width has changed.
 
-        Textual renders each cell to know its width and, where one gets narrower, all cells of its column for each such
-        cell: with a thousand rows the console stood still for a minute. Here a row is one line, whose text knows it.
-        Textual also does it once it is idle: what is drawn before is cut off, and stays so, as the drawn is kept.
+        Textual renders every cell to measure it. If one gets narrower, it renders the whole column again for each such
+        cell, which blocked the console for a minute with a thousand rows. Here each row is one line, and its text has a
+        known width. Textual also measures only when idle, and caches the lines that it drew too narrow before.
         """
         for number in columns:
             widths = (self._width(cells[number]) for cells in rows.values())
@@ -191,9 +191,9 @@ class LiveTable(DataTable[RenderableType]):
         return self._limit()
 
     def _limit(self) -> bool:
-        """Make long columns narrower where they push others off the table; return whether a width has changed.
+        """Narrow long columns that push others off the table; return whether a width has changed.
 
-        The last one may be as long as it likes: nothing stands behind it.
+        The last column has no limit, because no column follows it.
         """
         before = [column.content_width for column in self.ordered_columns]
         widths = [self._widths[number] for number in range(len(before))]
@@ -208,7 +208,7 @@ class LiveTable(DataTable[RenderableType]):
         return before != widths
 
     def on_resize(self) -> None:
-        """Let columns have the new room."""
+        """Fit the columns to the new width."""
         if self._shown and self._limit():
             self._clear_caches()
             self._require_update_dimensions = True
@@ -223,12 +223,12 @@ class LiveTable(DataTable[RenderableType]):
         cursor: bool = False,
         hover: bool = False,
     ) -> list[list[Segment]]:
-        """Render a cell, as Textual does; through Rich, which wraps and pads anything, a text takes twice the time."""
+        """Return the lines of a cell; Textual's method wraps and pads through Rich, which takes twice the time."""
         row, column = self._row_locations.get_key(row_index), self._column_locations.get_key(column_index)
         if row is None or column is None:  # a heading
             return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
-        cell, seen = self._data[row][column], self._pseudo_class_state
-        key = (row, column, base_style, cursor, hover, self._show_hover_cursor, self._update_count, seen)
+        cell, state = self._data[row][column], self._pseudo_class_state
+        key = (row, column, base_style, cursor, hover, self._show_hover_cursor, self._update_count, state)
         if not isinstance(cell, Text) or "\n" in cell.plain or key in self._cell_render_cache:
             return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
         component, post_style = self._get_styles_to_render_cell(
@@ -243,21 +243,21 @@ class LiveTable(DataTable[RenderableType]):
             self.cursor_background_priority == "css",
         )
         style = base_style + Style.from_meta({"row": row_index, "column": column_index}) + component
-        line, room, beside = cell.copy(), width - 2 * self.cell_padding, " " * self.cell_padding
+        line, room, padding = cell.copy(), width - 2 * self.cell_padding, " " * self.cell_padding
         line = _shortened(line, room) if column_index < len(self._labels) - 1 else line
         line.truncate(room)
         if cell.justify == "right":
             line.pad_left(room - line.cell_len)
-        line.stylize_before(line.style)  # and not what pads it
+        line.stylize_before(line.style)  # without the padding
         line.style = ""
         line.pad_right(room - line.cell_len)
-        segments = [Segment(beside), *line.render(self.app.console), Segment(beside)]
+        segments = [Segment(padding), *line.render(self.app.console), Segment(padding)]
         rendered = [list(Segment.apply_style(segments, style, post_style))]
         self._cell_render_cache[key] = rendered
         return rendered
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Render lines; what all begin with is put together once, and not for each."""
+        """Render lines, with the base style computed once for all of them."""
         self._base_style = super().rich_style
         try:
             return super().render_lines(crop)
@@ -266,11 +266,11 @@ class LiveTable(DataTable[RenderableType]):
 
     @property
     def rich_style(self) -> Style:
-        """The table's own colours."""
+        """The base style of the table."""
         return super().rich_style if self._base_style is None else self._base_style
 
     def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:  # noqa: ARG002 - Textual's name for it
-        """Set how far the table scrolls; the columns have their widths."""
+        """Set the scrollable size; the columns have their widths already."""
         super()._update_dimensions(())
 
     def _width(self, cell: RenderableType) -> int:
@@ -291,7 +291,7 @@ class LiveTable(DataTable[RenderableType]):
         self.scroll_to(y=offset.y, animate=False)
 
     def _add(self, rows: Mapping[str, Cells]) -> None:
-        """Add rows to the empty table: the first through Textual, which sets the cursor, the others at once."""
+        """Add rows to the empty table: the first one through Textual, which sets the cursor, the others in bulk."""
         columns = [column.key for column in self.ordered_columns]
         for number, (key, cells) in enumerate(rows.items()):
             if number == 0:
@@ -304,7 +304,7 @@ class LiveTable(DataTable[RenderableType]):
 
 
 def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
-    """Return what a cell is sorted by: values before texts; `None` where it is unknown."""
+    """Return the sort key of a cell, values before texts; `None` if it is unknown."""
     if isinstance(cell, SortableText):
         return None if cell.value is None else (False, cell.value, "")
     text = cell.plain if isinstance(cell, Text) else str(cell)
@@ -312,7 +312,7 @@ def _value(cell: RenderableType) -> tuple[bool, float, str] | None:
 
 
 def _shortened(line: Text, room: int) -> Text:
-    """Return a name that is too long without its middle: names differ at their ends most."""
+    """Return a long name without its middle, as names mostly differ at their ends."""
     if line.cell_len <= room or room < LEAST:
         return line
     head, tail = line.copy(), line.copy()

@@ -1,4 +1,4 @@
-"""A log of any length: all lines are kept within a bound, and only those on the screen are drawn."""
+"""A view of a log: it keeps the lines up to a limit, and draws only those on the screen."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 MAX_CHARACTERS = 64 << 20
-"""Characters that are kept; of a longer log the oldest lines are dropped."""
+"""Maximum characters in memory; the oldest lines of a longer log are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line.
+    """One line of the log.
 
     Attributes:
-        time: How many of its first characters are the time.
-        colour: The style of the others.
+        time: Number of leading characters that are the time.
+        colour: Style of the other characters.
     """
 
     text: str
@@ -31,23 +31,23 @@ class Line:
 
 
 class LogView(ScrollView, can_focus=True):
-    """Lines, wrapped to the width; it stays at the end while `follows` is set."""
+    """Lines, wrapped to the width; the view stays at the end while `follows` is set."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
         self.lines: list[Line] = []
         self.follows = True
         self.missing = 0
-        """Lines that were dropped at the beginning."""
+        """Number of lines that were dropped at the beginning."""
         self.hits: list[int] = []
-        """The lines that a search has found."""
+        """Numbers of the lines that match the search."""
         self._hit: int | None = None
         self._characters = 0
         self._goes_to_end = False
         self._rows: list[tuple[int, str, int]] = []
-        """What is drawn: number of the line, its part, and where that begins in it."""
+        """Rows of the screen: number of the line, its part, and the offset of the part in the line."""
         self._laid_out = 0
-        """Lines that have their rows."""
+        """Number of lines that have been wrapped."""
 
     def add(self, lines: Sequence[Line]) -> None:
         """Add lines at the end."""
@@ -65,7 +65,7 @@ class LogView(ScrollView, can_focus=True):
         return self._goes_to_end or self.is_vertical_scroll_end
 
     def to_end(self) -> None:
-        """Go to the last line, once what was added has its place."""
+        """Go to the last line, after the layout of the added lines."""
         self._goes_to_end = True
         self.scroll_end(animate=False, on_complete=self._arrived)
 
@@ -73,7 +73,7 @@ class LogView(ScrollView, can_focus=True):
         self._goes_to_end = False
 
     def _drop(self) -> None:
-        """Drop the oldest lines, some more than is needed: the others have to be laid out again."""
+        """Drop the oldest lines, and 10 % more than needed, because all others have to be wrapped again."""
         dropped = 0
         while self._characters > MAX_CHARACTERS * 0.9 and dropped < len(self.lines) - 1:
             self._characters -= len(self.lines[dropped].text)
@@ -121,7 +121,7 @@ class LogView(ScrollView, can_focus=True):
         self.scroll_to(y=max(0, y - self.size.height // 3), animate=False, immediate=True)
 
     def search(self, hits: list[int]) -> None:
-        """Mark the lines that were found, and go to the first of them from here on."""
+        """Mark the matching lines, and go to the next one."""
         start = self._hit if self._hit is not None else self.top or 0
         self.hits, self._hit = hits, None
         if hits:
@@ -129,7 +129,7 @@ class LogView(ScrollView, can_focus=True):
         self.refresh()
 
     def step(self, by: int) -> None:
-        """Go to another line that was found."""
+        """Go to the next or the previous matching line."""
         if self.hits:
             at = bisect_left(self.hits, self._hit if self._hit is not None else self.top or 0)
             self._go((at + by) % len(self.hits))
@@ -142,11 +142,11 @@ class LogView(ScrollView, can_focus=True):
 
     @property
     def hit(self) -> int | None:
-        """Which of the lines that were found is the current one, from 1."""
+        """Number of the current match, from 1; `None` without one."""
         return None if self._hit is None else bisect_left(self.hits, self._hit) + 1
 
     def render_line(self, y: int) -> Strip:
-        """Draw one row."""
+        """Return one row of the screen."""
         at, width = round(self.scroll_y) + y, self.scrollable_content_region.width
         if at >= len(self._rows):
             return Strip.blank(width, self.rich_style)

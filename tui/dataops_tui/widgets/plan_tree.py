@@ -1,4 +1,4 @@
-"""A plan of Trino as a tree, with the steps that cost most marked."""
+"""A query plan of Trino as a tree, with the most expensive steps marked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BAR = 10
 
 
 class PlanTree(Tree[PlanNode]):
-    """Steps, the result first; Enter shows all that Trino says of one."""
+    """The steps of a plan, the result first; Enter shows the details of a step."""
 
     BINDINGS = [
         Binding("j", "cursor_down", "Down", id="plan.down", show=False, tooltip="Next step"),
@@ -47,7 +47,7 @@ class PlanTree(Tree[PlanNode]):
             self._put(here, child)
 
     def action_costly(self) -> None:
-        """Go to the next step that costs much; from the last one to the first."""
+        """Go to the next costly step; after the last one, to the first."""
         nodes = [node for node in self._in_order(self.root) if node.data is not None and node.data.costly]
         if not nodes:
             self.notify("no costly step", timeout=2)
@@ -79,6 +79,6 @@ def _label(node: PlanNode) -> Text:
 
 
 def described(node: PlanNode) -> str:
-    """Return all that is known of a step."""
+    """Return the details of a step."""
     lines = [node.about, f"fragment {node.fragment}" if node.fragment else "", *node.notes]
     return "\n".join(line for line in lines if line)

@@ -1,4 +1,4 @@
-"""The rows of a result, of which only those on the screen are read: a million cost no more than twenty."""
+"""A table of a query result. It reads only the rows on the screen, so a million rows cost no more than twenty."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from dataops_core.sql.results import Result
 from dataops_core.values import is_number, shown
 
 HEADER = 2
-"""Lines that stay on top: names and types of the columns."""
+"""Number of header lines: names and types of the columns."""
 WIDEST = 50
-"""Cells that a column takes at most; what is longer is cut off with an ellipsis, and Enter shows all of it."""
+"""Maximum width of a column in cells; a longer value is cut off with an ellipsis, and Enter shows all of it."""
 MEASURED = 200
-"""Rows whose values the widths of the columns begin with; they grow with what comes into view."""
+"""Number of first rows that set the initial widths of the columns; rows that come into view widen them."""
 _LONGEST = 4 * WIDEST
-"""Characters of a value that are looked at for its cell."""
+"""Maximum characters of a value that its cell is made of."""
 _GAP = "  "
 
 
 class ResultTable(ScrollView, can_focus=True):
-    """Rows with a cursor."""
+    """The rows of a result, with a cursor."""
 
     COMPONENT_CLASSES = {"result--header", "result--type", "result--number", "result--null", "result--cursor"}
     BINDINGS = [
@@ -65,16 +65,16 @@ class ResultTable(ScrollView, can_focus=True):
 
     @property
     def result(self) -> Result | None:
-        """What is shown."""
+        """The current result."""
         return self._result
 
     @property
     def row_count(self) -> int:
-        """Rows that can be scrolled to."""
+        """Number of rows that are available."""
         return self._rows
 
     def show(self, result: Result | None) -> None:
-        """Show another result."""
+        """Show a result; `None` clears the table."""
         self._result, self._rows = result, 0
         self._heads = [(visible(name), visible(kind)) for name, kind in result.columns] if result is not None else []
         self._right = [is_number(kind) for _, kind in result.columns] if result is not None else []
@@ -84,7 +84,7 @@ class ResultTable(ScrollView, can_focus=True):
         self.grow()
 
     def grow(self) -> None:
-        """Take in rows that have come since."""
+        """Show rows that were added to the result."""
         if self._result is None:
             self.virtual_size = Size(0, 0)
             self.refresh()
@@ -105,7 +105,7 @@ class ResultTable(ScrollView, can_focus=True):
         return len(count(self._rows)) + len(_GAP)
 
     def _measure(self, rows: range) -> bool:
-        """Widen the columns to what these rows hold; returns whether any was too narrow."""
+        """Widen the columns to the values of these rows; return whether one was too narrow."""
         result = self._result
         if result is None:
             return False
@@ -118,12 +118,12 @@ class ResultTable(ScrollView, can_focus=True):
         return self._widths != before
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Widen the columns to what has come into view."""
+        """Widen the columns to the rows that have come into view."""
         super().watch_scroll_y(old_value, new_value)
         self._fit_columns()
 
     def on_resize(self) -> None:
-        """Widen the columns to what has come into view."""
+        """Widen the columns to the rows that have come into view."""
         self._fit_columns()
 
     def _fit_columns(self) -> None:
@@ -134,7 +134,7 @@ class ResultTable(ScrollView, can_focus=True):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line: a header line, or the row that is scrolled to it."""
+        """Return one line of the screen: a header line or a row."""
         width = self.size.width
         base = self.rich_style
         if self._result is None:
@@ -185,11 +185,11 @@ class ResultTable(ScrollView, can_focus=True):
         return " " * (size - length) + text if self._right[column] else text
 
     def validate_cursor(self, cursor: int) -> int:
-        """Keep it on a row."""
+        """Clamp the cursor to the rows."""
         return max(0, min(cursor, self._rows - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
-        """Scroll to the row, and draw both rows again."""
+        """Scroll to the row, and redraw the old and the new one."""
         top, page = self.scroll_offset.y, self._page
         if not top <= new < top + page:
             self.scroll_to(y=new if new < top else new - page + 1, animate=False)
@@ -203,28 +203,28 @@ class ResultTable(ScrollView, can_focus=True):
         return max(1, self.scrollable_content_region.height - HEADER)
 
     def action_move(self, by: int) -> None:
-        """Move the cursor by some rows."""
+        """Move the cursor by rows."""
         self.cursor += by
 
     def action_page(self, by: int) -> None:
-        """Move the cursor by some screens."""
+        """Move the cursor by pages."""
         self.cursor += by * self._page
 
     def action_jump(self, to: int) -> None:
-        """Move the cursor to the first row, or to the last (-1)."""
+        """Move the cursor to a row; -1 is the last one."""
         self.cursor = to if to >= 0 else self._rows - 1
 
     def action_pan(self, by: int) -> None:
-        """Scroll sideways by half a screen."""
+        """Scroll horizontally by half a screen."""
         self.scroll_to(x=self.scroll_offset.x + by * max(10, self.size.width // 2), animate=False)
 
     def action_choose(self) -> None:
-        """Show the row under the cursor in full."""
+        """Show the selected row in full."""
         if self._rows:
             self.post_message(self.Chosen(self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the row that is clicked on; a second click shows it in full."""
+        """Select the clicked row; a double click shows it in full."""
         row = self.scroll_offset.y + event.y - HEADER
         if event.y >= HEADER and row < self._rows:
             self.cursor = row
@@ -233,7 +233,7 @@ class ResultTable(ScrollView, can_focus=True):
 
 
 def _text(value: object) -> str:
-    """Return a value for a cell: NULL for none, and in quotes what could be taken for it or for nothing at all."""
+    """Return the text of a cell: `NULL`, or the value, quoted if it is empty or the text NULL."""
     if value is None:
         return "NULL"
     text = shown(value[:_LONGEST] if isinstance(value, str) else value)

@@ -1,4 +1,4 @@
-"""The editor of the SQL screen: colours, and what may follow at the cursor."""
+"""The editor of the SQL screen: syntax highlighting and completion."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dataops_core.sql.completion import Candidate, Completion
 from dataops_core.sql.scan import KEYWORDS, Kind, Statement, scan, statement_at
 
 COLOURED = 30_000
-"""Characters up to which a text is coloured and completed: beyond, each key would be felt."""
+"""Maximum characters of a text for highlighting and completion, which would slow down each key in a longer text."""
 OFFERED = 8
-"""Candidates that are shown at once."""
+"""Maximum number of candidates that are shown."""
 NOTE_WIDTH, NOTE_LINES = 54, 4
-"""Characters and lines of what is said below them."""
+"""Width in characters and maximum lines of the note below the candidates."""
 _STYLES = {
     Kind.COMMENT: Style(dim=True, italic=True),
     Kind.STRING: Style(color="green"),
@@ -44,7 +44,7 @@ _KIND_GLYPHS = {
 
 
 class Completions(Widget):
-    """What may follow, over the text; it takes no focus, the editor's keys steer it."""
+    """The list of candidates, over the text; it has no focus, and the editor handles its keys."""
 
     can_focus = False
 
@@ -54,17 +54,17 @@ class Completions(Widget):
         self.completion = Completion(0, (), ())
         self.chosen = 0
         self.moved = False
-        """Whether the reader has moved the mark: then Enter takes it."""
+        """Whether the user has moved the selection; Enter then inserts it."""
         self._note: list[str] = []
 
     @property
     def candidate(self) -> Candidate | None:
-        """The one that is marked."""
+        """The selected candidate."""
         candidates = self.completion.candidates
         return candidates[self.chosen] if self.chosen < len(candidates) else None
 
     def offer(self, completion: Completion, note: str) -> None:
-        """Show these; `note` says how old they are, or what is missing."""
+        """Show candidates; `note` is their age, or what is missing."""
         marked = self.candidate.text if self.candidate and self.moved and self.display else None
         texts = [candidate.text for candidate in completion.candidates]
         self.completion, self._note = completion, wrap(visible(note), NOTE_WIDTH, max_lines=NOTE_LINES)
@@ -75,17 +75,17 @@ class Completions(Widget):
         self.refresh(layout=True)
 
     def close(self) -> None:
-        """Show nothing."""
+        """Hide the list."""
         self.display, self.moved = False, False
 
     def move(self, by: int) -> None:
-        """Mark another one."""
+        """Select the next or the previous candidate."""
         self.moved = True
         self.chosen = (self.chosen + by) % max(1, len(self.completion.candidates))
         self.refresh()
 
     def render(self) -> Text:
-        """Draw those around the marked one."""
+        """Return the candidates around the selected one, and the note."""
         width = self.size.width
         candidates: Sequence[Candidate] = self.completion.candidates
         first = max(0, min(self.chosen - OFFERED // 2, len(candidates) - OFFERED))
@@ -103,7 +103,7 @@ class Completions(Widget):
 
 
 class SqlEditor(TextArea):
-    """One text with any number of statements."""
+    """An editor of a text with any number of statements."""
 
     BINDINGS = [
         Binding(
@@ -119,7 +119,7 @@ class SqlEditor(TextArea):
 
     @dataclass
     class CompletionRequested(Message):
-        """What may follow is to be shown; `typed` if it is because something was typed."""
+        """Completion was requested; `typed` if typing has triggered it."""
 
         editor: SqlEditor
         typed: bool
@@ -139,30 +139,30 @@ class SqlEditor(TextArea):
 
     @property
     def offset_of_cursor(self) -> int:
-        """Where the cursor stands in the text."""
+        """Offset of the cursor in the text."""
         return self.offset_at(self.cursor_location)
 
     def offset_at(self, location: tuple[int, int]) -> int:
-        """Return where a line and column stand in the text."""
+        """Return the offset of a line and column in the text."""
         row, column = location
         newline = len(self.document.newline)
         return sum(len(self.document.get_line(line)) + newline for line in range(row)) + column
 
     def location_at(self, offset: int) -> tuple[int, int]:
-        """Return the line and column of a place in the text."""
+        """Return the line and column of an offset in the text."""
         before = self.text[:offset]
         newline = self.document.newline
         return before.count(newline), len(before) - (before.rfind(newline) + len(newline) if newline in before else 0)
 
     def to_run(self) -> Statement | None:
-        """Return what is selected, else the statement under the cursor; `None` if there is none."""
+        """Return the selection, or the statement under the cursor; `None` if there is none."""
         if selected := self.selected_text.strip():
             start = min(self.offset_at(self.selection.start), self.offset_at(self.selection.end))
             return Statement(selected, start, start + len(selected))
         return statement_at(self.text, self.offset_of_cursor)
 
     def get_line(self, line_index: int) -> Text:
-        """Return a line with its colours."""
+        """Return a line with its highlighting."""
         line = super().get_line(line_index)
         for start, end, style in self._colours().get(line_index, ()):
             line.stylize(style, start, end)
@@ -175,25 +175,25 @@ class SqlEditor(TextArea):
         return self._coloured[1]
 
     def on_text_area_changed(self) -> None:
-        """Colour the lines again that another line's change has changed, and offer what may follow."""
+        """Redraw the highlighting, which may change on other lines too, and request a completion."""
         self.refresh()
         by_hand, self._by_hand = self._by_hand, False
         if by_hand and self.has_focus and len(self.text) <= COLOURED:
             self.post_message(self.CompletionRequested(self, typed=True))
 
     def close_completions(self) -> None:
-        """Offer nothing until somebody types on."""
+        """Close the list until the user types again."""
         self._by_hand = False
         self._completions.close()
 
     def on_blur(self) -> None:
-        """Offer nothing while somebody is elsewhere."""
+        """Close the list when the editor loses the focus."""
         self._completions.close()
 
     def on_key(self, event: events.Key) -> None:
-        """Let the keys steer what is offered, while it is."""
+        """Handle the keys of the list of candidates while it is shown."""
         offered = self._completions
-        self._by_hand = True  # a text that is put in from elsewhere asks for no completion
+        self._by_hand = True  # a text that the console inserts requests no completion
         if not offered.display:
             return
         match event.key:
@@ -218,29 +218,29 @@ class SqlEditor(TextArea):
         self._completions.close()
 
     def action_complete(self) -> None:
-        """Show what may follow."""
+        """Show the candidates at the cursor."""
         self.post_message(self.CompletionRequested(self, typed=False))
 
 
 def _colours(text: str, newline: str) -> dict[int, list[tuple[int, int, Style]]]:
-    """Return the styles by line."""
+    """Return the styles of a text by line."""
     starts = [0]
     while (at := text.find(newline, starts[-1])) >= 0:
         starts.append(at + len(newline))
     found: dict[int, list[tuple[int, int, Style]]] = {}
     line = 0
-    for piece in scan(text):
-        style = _STYLES.get(piece.kind)
-        if style is None and piece.kind is Kind.WORD and piece.text.upper() in KEYWORDS:
+    for token in scan(text):
+        style = _STYLES.get(token.kind)
+        if style is None and token.kind is Kind.WORD and token.text.upper() in KEYWORDS:
             style = _KEYWORD
         if style is None:
             continue
-        while line + 1 < len(starts) and starts[line + 1] <= piece.start:
+        while line + 1 < len(starts) and starts[line + 1] <= token.start:
             line += 1
         last = line
-        while last + 1 < len(starts) and starts[last + 1] < piece.end:
+        while last + 1 < len(starts) and starts[last + 1] < token.end:
             last += 1
         for row in range(line, last + 1):
-            start = max(0, piece.start - starts[row])
-            found.setdefault(row, []).append((start, piece.end - starts[row], style))
+            start = max(0, token.start - starts[row])
+            found.setdefault(row, []).append((start, token.end - starts[row], style))
     return found

@@ -1,4 +1,4 @@
-"""One tab of the SQL screen: an editor, the query that runs, and what came of it."""
+"""One tab of the SQL screen: editor, running query and result."""
 
 from __future__ import annotations
 
@@ -59,24 +59,24 @@ _HINT = "F5 runs the statement under the cursor"
 
 
 class SqlTabs(Protocol):
-    """What all tabs share; `SqlScreen` is one."""
+    """The part of `SqlScreen` that all tabs share."""
 
     history: History
 
     @property
     def names(self) -> Names:
-        """The names that this context's Trino has."""
+        """The names of tables, columns and so on in the context's Trino."""
 
     @property
     def saved(self) -> SavedQueries:
         """Saved queries."""
 
     def refresh_bindings(self) -> None:
-        """Show the keys that are active now."""
+        """Update the key hints."""
 
 
 class SqlPane(Vertical):
-    """Draws its session; the editor gives the statements, the tables show what came of them."""
+    """A tab: it runs the editor's statements in a session, and shows the results."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name for it
         super().__init__(id=id)
@@ -85,9 +85,9 @@ class SqlPane(Vertical):
         self._completer = Completer(self, self.editor, self._completions)
         self.session = QuerySession()
         self._text = ""
-        """What stood in the editor when the statements were chosen."""
+        """The editor's text when the statements were submitted."""
         self._trino: TrinoClient | None = None
-        """Runs the statements; none of them runs in another one that is chosen meanwhile."""
+        """The Trino of the submitted statements; they never run in another one that the user selects meanwhile."""
 
     @property
     def console(self) -> Console:
@@ -100,7 +100,7 @@ class SqlPane(Vertical):
         return cast("SqlTabs", self.screen)
 
     def compose(self) -> ComposeResult:
-        """Lay out: editor, progress, and either rows, a plan, or the stages of a query that has no rows yet."""
+        """Compose the editor, the progress, and the rows, the plan or the stages of a query."""
         yield self.editor
         yield self._completions
         yield Words(Text(_HINT, "dim"), classes="progress")
@@ -110,11 +110,11 @@ class SqlPane(Vertical):
             yield Static(id="stages")
 
     def on_mount(self) -> None:
-        """Watch the query."""
+        """Poll the query."""
         self.set_interval(WATCH_EVERY, self._watch)
 
     def on_unmount(self) -> None:
-        """Leave nothing behind: neither a query in the server nor rows on the disk."""
+        """Cancel the query in the server, and delete the rows on disk."""
         if (stop := self.session.close()) is not None:
             in_background(self, CANCELLING, stop)
 
@@ -126,21 +126,21 @@ class SqlPane(Vertical):
     # --- running ---------------------------------------------------------------------------------------------
 
     def run_current(self) -> None:
-        """Run what is selected, else the statement under the cursor."""
+        """Run the selection, or the statement under the cursor."""
         found = self.editor.to_run()
         self._run([found] if found else [])
 
     def run_all(self) -> None:
-        """Run all statements, one after the other, up to the first that does not finish."""
+        """Run all statements in order, until one does not finish."""
         self._run(statements(self.editor.text))
 
     def run_explain(self, *, analyze: bool) -> None:
-        """Show the plan of the statement under the cursor; `analyze` runs it and measures."""
+        """Show the plan of the statement under the cursor; `analyze` runs and measures it."""
         found = self.editor.to_run()
         self._run([replace(found, text=explain(found.text, analyze=analyze))] if found else [])
 
     def close_completions(self) -> None:
-        """Offer nothing until somebody types on, also when names arrive that were asked for."""
+        """Close the list of candidates until the user types again."""
         self._completer.close()
 
     def _run(self, chosen: Sequence[Statement]) -> None:
@@ -150,7 +150,7 @@ class SqlPane(Vertical):
         elif self.console.clients.trino is None:
             self.say(self.console.clients.why_not("Trino"), "red")
         elif not chosen:
-            self.say("there is no statement", "red")
+            self.say("no statement to run", "red")
         else:
             self.session.queue(chosen)
             self._trino = self.console.clients.trino
@@ -158,11 +158,11 @@ class SqlPane(Vertical):
             self._run_next()
 
     def _same_trino(self) -> TrinoClient | None:
-        """Return the Trino that the statements are for; run none of them where the console shows another one by now."""
+        """Return the Trino of the submitted statements; drop them if the console has switched to another one."""
         if self._trino is not None and self.console.clients.trino is self._trino:
             return self._trino
         self._leave_off()
-        self.say("another Trino is shown now: the statements that were left did not run", "red")
+        self.say("the remaining statements did not run: the console has switched to another Trino", "red")
         return None
 
     def _run_next(self) -> None:
@@ -201,14 +201,14 @@ class SqlPane(Vertical):
         self.app.push_screen(ConfirmDialog(title, statement, word), confirmed)
 
     def _show_problem(self, chosen: Statement, problem: SyntaxProblem, *, offer: bool) -> None:
-        """Show where a statement stops being one, and put the cursor there."""
+        """Show a syntax error, and move the cursor to it."""
         if self.editor.text == self._text:
-            before = len(chosen.text) - (chosen.end - chosen.start)  # what EXPLAIN puts before it
+            before = len(chosen.text) - (chosen.end - chosen.start)  # the prefix of EXPLAIN
             at = chosen.start + max(0, problem.offset - before)
             row, column = self.editor.location_at(at)
             problem = replace(problem, line=row + 1, column=column + 1)
             self.editor.move_cursor((row, column))
-        again = ". Run it again to confirm it as a statement that changes something" if offer else ""
+        again = ". Run it again to confirm it as a change" if offer else ""
         self.say(f"the statement does not parse: {problem}{again}", "red")
 
     def _leave_off(self) -> None:
@@ -307,7 +307,7 @@ class SqlPane(Vertical):
         self.session.waits(message.query, message.reason)
 
     def say(self, text: str, style: str) -> None:
-        """Say how things stand."""
+        """Show a line in the progress line."""
         self.query_one(".progress", Words).show(styled.plain(text, style))
 
     def _show(self, what: str) -> None:
@@ -354,7 +354,7 @@ class SqlPane(Vertical):
             self.app.push_screen(TextDialog(f"row {count(message.row + 1)}", text))
 
     def show_statistics(self) -> None:
-        """Work out what the columns hold, of the rows that are there."""
+        """Compute the statistics of the columns, over the fetched rows."""
         result = self.session.result
         if result is None or not len(result):
             self.say("no rows to analyze", "red")
@@ -379,7 +379,7 @@ class SqlPane(Vertical):
         return self.session.result is not None and self.session.result.full
 
     def ask_export(self) -> None:
-        """Ask for a file, and write the rows to it."""
+        """Prompt for a file, and write the rows to it."""
         result = self.session.result
         if self.session.busy:
             self.say("the query is running: wait for its end, or cancel it (ctrl+c)", "red")
@@ -392,9 +392,9 @@ class SqlPane(Vertical):
     @on(ExportProgress)
     def _exporting(self, message: ExportProgress) -> None:
         cut = ", TRUNCATED: the query has more" if self._is_cut else ""
-        done = f"{count(message.rows)} rows are in {message.path}{cut}"
+        done = f"exported {count(message.rows)} rows to {message.path}{cut}"
         self.say(done if message.done else f"exporting: {count(message.rows)} rows …", "green")
 
     def ask_save(self) -> None:
-        """Ask for a name, and save the editor's text under it."""
+        """Prompt for a name, and save the editor's text under it."""
         save_query(self, self.sql.saved, self.editor.text, self.say)

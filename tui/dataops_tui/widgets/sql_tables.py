@@ -1,4 +1,4 @@
-"""What the SQL screen shows of a query: its stages, a row in full, and the statistics of the columns."""
+"""Tables of the SQL screen: the stages of a query, a full row, and the statistics of the columns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.responses import QueryProgress
 
 LONGEST = 20_000
-"""Characters of a value that are shown when a row is shown in full."""
+"""Maximum characters of a value in the view of a full row."""
 _STATISTICS = ("COLUMN", "TYPE", "NULL", "DISTINCT", "SMALLEST", "LARGEST", "LONGEST")
 
 
 def stages_table(progress: QueryProgress) -> Table:
-    """Return the stages of a query, each before those that it reads from."""
+    """Return the stages of a query, each before its inputs."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("STAGE", no_wrap=True)
     table.add_column("STATE", no_wrap=True)
@@ -43,7 +43,7 @@ def stages_table(progress: QueryProgress) -> Table:
 
 
 def row_text(result: Result, row: int) -> str:
-    """Return all values of a row, each below its name and type."""
+    """Return all values of a row, each with its name and type."""
     lines = []
     for (name, kind), value in zip(result.columns, result.row(row), strict=True):
         text = "NULL" if value is None else shown(value)
@@ -62,11 +62,11 @@ def _statistics_cells(column: ColumnStatistics) -> tuple[str, ...]:
 
 
 def statistics_table(columns: tuple[ColumnStatistics, ...]) -> Table:
-    """Return one line for each column."""
+    """Return the statistics as a table, one line for each column."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in _STATISTICS:
         right = heading in ("NULL", "DISTINCT", "LONGEST")
-        long = heading in ("TYPE", "SMALLEST", "LARGEST")  # where room is short, these take two lines
+        long = heading in ("TYPE", "SMALLEST", "LARGEST")  # these wrap on a narrow screen
         table.add_column(heading, justify="right" if right else "left", no_wrap=not long, overflow="fold")
     for column in columns:
         table.add_row(*(Text(cell) for cell in _statistics_cells(column)))
@@ -74,5 +74,5 @@ def statistics_table(columns: tuple[ColumnStatistics, ...]) -> Table:
 
 
 def statistics_text(columns: tuple[ColumnStatistics, ...]) -> str:
-    """Return the same table to copy, separated by tabs."""
+    """Return the statistics as tab-separated text, for copying."""
     return "\n".join("\t".join(cells) for cells in (_STATISTICS, *map(_statistics_cells, columns)))

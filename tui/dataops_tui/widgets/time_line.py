@@ -1,4 +1,4 @@
-"""The time line: how all was around the moment of the past that is looked at, and what changed when."""
+"""The time line: the status around the selected moment of the past, and the state changes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from dataops_tui.time_travel import History, Past
 
 WINDOW = timedelta(hours=1)
-"""How much of a long recording is shown, with the moment in its middle."""
+"""Length of the part of a long recording that is shown, with the selected moment in the middle."""
 MARKS = {Status.OK: "─", Status.WARNING: "▲", Status.CRITICAL: "■", Status.UNKNOWN: "?", Status.STARTING: "…"}
 NOTHING = " "
-"""Where nothing was recorded."""
+"""Mark of a gap in the recording."""
 
 
 class TimeLine(Static):
-    """Two lines: the bar, and what changed at the moment, or before and after it."""
+    """Two lines: the bar, and the state changes at the selected moment, or before and after it."""
 
     def show(self, past: Past | None) -> None:
-        """Show where a moment is; nothing while it is live."""
+        """Show a moment; hide the time line while the console is live."""
         self.display = past is not None
         if past is not None:
-            width = self.app.size.width - 2  # of its padding; its own size is not known before it is shown
+            width = self.app.size.width - 2  # without the padding; the widget has no size before it is shown
             self.update(Group(_bar(past, width), _changes(past, width)), layout=False)
 
 
@@ -58,7 +58,7 @@ def _cell(at: datetime, start: datetime, end: datetime, cells: int) -> int:
 
 
 def _cells(history: History, start: datetime, end: datetime, cells: int) -> list[Status | None]:
-    """Return the worst status in each cell of a bar; a snapshot counts up to the next one, unless there is a gap."""
+    """Return the worst status in each cell of the bar; a snapshot counts until the next one or a gap."""
     found: list[Status | None] = [None] * cells
     first, last = history.index_at(start), history.index_at(end)
     ends = {gap.start for gap in history.gaps}
@@ -77,7 +77,7 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
 
 
 def _changes(past: Past, width: int) -> Text:
-    """Return what changed, and at the right end which keys lead where."""
+    """Return the state changes, and the keys at the right end."""
     keys = "[ ] snapshot  { } change" + ("" if past.replay else "  Esc live")
     changes_here = _changes_text(past)
     changes_here.truncate(max(0, width - len(keys) - 2), overflow="ellipsis", pad=True)
@@ -100,7 +100,7 @@ def _changes_text(past: Past) -> Text:
 
 
 def _at(history: History, moment: Moment) -> list[Change]:
-    """Return what changed at a moment: the verdict after the stages that it rests on, and last those only affected."""
+    """Return the changes at a moment: stages that cause the verdict, the verdict, affected stages."""
     found = [change for change in history.changes if change.moment == moment.id]
     affected = StageState.AFFECTED.value
     return sorted(found, key=lambda change: (affected in (change.before, change.after), change.subject == "verdict"))

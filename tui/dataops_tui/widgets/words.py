@@ -7,9 +7,9 @@ from textual.widgets import Static
 
 
 class Words(Static):
-    """Redraw only if the text differs, and lay the screen out again only if the number of lines differs.
+    """A text that is redrawn only if it differs, with a new layout only if the number of lines differs.
 
-    A layout draws the whole screen: once a second, and with each key, that is what keys would wait for.
+    A layout redraws the whole screen. Done every second and with each key, it would delay the keys.
     """
 
     def show(self, text: Text) -> None:
@@ -26,5 +26,5 @@ class Words(Static):
 
 
 def _appearance(text: Text) -> object:
-    """Return all that a text's look depends on; texts count as equal also where their styles differ."""
+    """Return everything that the appearance of a text depends on; equal texts may differ in style."""
     return text.plain, text.style, text.spans, text.justify

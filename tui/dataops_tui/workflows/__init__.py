@@ -1,1 +1,1 @@
-"""Actions that span several screens: ask, confirm, act, report. One module each; none imports the app."""
+"""Actions that several screens share: prompt, confirm, act, report. Each is one module; none imports the app."""

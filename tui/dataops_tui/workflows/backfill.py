@@ -1,4 +1,4 @@
-"""Backfilling a DAG: ask for dates, ask Airflow for the runs, confirm, create the backfill, report."""
+"""Backfill of a DAG: prompt for dates, request the runs from Airflow, confirm, create the backfill, report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.systems.airflow.client import AirflowClient
 
 BACKFILL_SHOWN = 10
-"""Dates of a backfill that are named before it is confirmed."""
+"""Maximum number of dates of a backfill that its confirmation lists."""
 
 
 def backfill_dag(console: Console, dag_id: str | None) -> None:
-    """Run a DAG for past dates, once Airflow has reported which runs those are and it is confirmed."""
+    """Run a DAG for past dates, after Airflow has listed the runs and the user has confirmed them."""
     airflow = console.clients.airflow
     if dag_id is None or airflow is None:
         console.notify(
@@ -38,13 +38,13 @@ def backfill_dag(console: Console, dag_id: str | None) -> None:
             return str(refusal), False
         return "", False
 
-    def asked(answer: Answer | None) -> None:
+    def answered(answer: Answer | None) -> None:
         if answer is not None:
             _plan(console, airflow, Backfill.typed(dag_id, answer.text))
 
     today = datetime.now(UTC).date()
     title = f"Backfill {dag_id}: first..last date; add `failed` or `completed` to rerun those dates"
-    console.push_screen(InputDialog(title, f"{today - timedelta(days=1)}..{today}", check), asked)
+    console.push_screen(InputDialog(title, f"{today - timedelta(days=1)}..{today}", check), answered)
 
 
 def _plan(console: Console, airflow: AirflowClient, wanted: Backfill) -> None:
@@ -53,14 +53,14 @@ def _plan(console: Console, airflow: AirflowClient, wanted: Backfill) -> None:
 
         console.post_message(BackfillPlanned(airflow, wanted, backfill_dates(airflow, wanted.body)))
 
-    in_background(console, f"asking Airflow for the runs of a backfill of {wanted.dag_id}", work)
+    in_background(console, f"planning the backfill of {wanted.dag_id}", work)
 
 
 def backfill_planned(console: Console, message: BackfillPlanned) -> None:
-    """Show the runs, and create the backfill once it is confirmed."""
+    """Show the runs, and create the backfill after confirmation."""
     wanted, dates = message.wanted, message.dates
     if not dates:
-        console.notify(f"a backfill of {wanted.dag_id} would run nothing: all of these dates have a run")
+        console.notify(f"no runs to backfill in {wanted.dag_id}: all of these dates have one")
         return
     runs = f"{len(dates)} run{'s' if len(dates) != 1 else ''}"
     shown = [date.isoformat() for date in dates[:BACKFILL_SHOWN]]

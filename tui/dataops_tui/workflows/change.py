@@ -1,4 +1,4 @@
-"""Changing something: confirm, act through the policy, report."""
+"""The common part of all actions: confirm, act through the policy, report."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataops_tui.messages import Changed
 
 
 def change(console: Console, title: str, preview: str, do: Callable[[str | None], str]) -> None:
-    """Change something, once it is confirmed.
+    """Run an action after confirmation.
 
     Args:
         console: The console.
-        title: What is to be done.
+        title: The action.
         preview: The exact calls.
-        do: Does it in the background; gets what was typed to confirm, and returns what was done in one line.
+        do: Runs the action, in the background; gets the confirmation word, and returns the change in one line.
     """
     word = console.policy.confirmation()
 
@@ -35,6 +35,6 @@ def change(console: Console, title: str, preview: str, do: Callable[[str | None]
 
 
 def changed(console: Console, message: Changed) -> None:
-    """Report what was changed, and show its effect."""
+    """Report a change, and refresh the screens."""
     console.notify(message.what, markup=False)
     console.reload()

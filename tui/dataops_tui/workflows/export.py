@@ -1,4 +1,4 @@
-"""Exporting rows: ask for a file, write it, report the progress."""
+"""Export of rows: prompt for a file, write it, report the progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataops_tui.query_messages import ExportProgress
 
 
 def export_rows(owner: Widget, result: Result) -> None:
-    """Ask for a file, and write the rows to it; the owner gets `ExportProgress`, or `WorkFailed`."""
+    """Prompt for a file and write the rows to it; post `ExportProgress` or `WorkFailed` to the owner."""
 
     def check(text: str) -> tuple[str, bool]:
         try:

@@ -1,4 +1,4 @@
-"""Saving the text of an editor as a query: ask for a name, save, report."""
+"""Saving the editor's text as a query: prompt for a name, save, report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataops_tui.dialogs.pick import Answer, InputDialog
 
 
 def save_query(owner: Widget, saved: SavedQueries, text: str, report: Callable[[str, str], object]) -> None:
-    """Ask for a name, and save a text under it; `report` gets a line and its style."""
+    """Prompt for a name and save a text under it; `report` gets a line and its style."""
 
     def check(name: str) -> tuple[str, bool]:
         try:
@@ -30,6 +30,6 @@ def save_query(owner: Widget, saved: SavedQueries, text: str, report: Callable[[
             report(f"saved as {path}", "green")
 
     if text.strip():
-        owner.app.push_screen(InputDialog(f"Save the text as a query, in {saved.own}", "", check), chosen)
+        owner.app.push_screen(InputDialog(f"Save the text as a query in {saved.own}", "", check), chosen)
     else:
         report("nothing to save", "red")

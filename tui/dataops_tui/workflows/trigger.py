@@ -1,4 +1,4 @@
-"""Triggering a DAG: find it, ask for its parameters and a confirmation, trigger, report the run."""
+"""Trigger of a DAG: find it, prompt for its parameters, confirm, trigger, report the run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 
 def dag_of_stage(stage: StageSettings) -> str | None:
-    """Return the DAG that a stage observes; `None` where it observes none."""
+    """Return the DAG that a stage observes; `None` if it observes none."""
     found = registry().object_of(stage)
     return found.name if found is not None and found.kind == "airflow_dag" else None
 
 
 def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | None) -> tuple[str | None, str | None]:
-    """Return the DAG of a stage, else the one that the verdict suggests, and the name of its Airflow.
+    """Return the DAG of a stage, or the one that the verdict suggests, and the name of its Airflow.
 
     Returns:
-        `None` for what there is not; see `airflow_of_stage`.
+        `None` for an unknown DAG or Airflow; see `airflow_of_stage`.
     """
     known = settings.pipelines.get(pipeline.name)
     for stage_settings in known.stages if known else ():
@@ -42,7 +42,7 @@ def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | Non
 
 
 def airflow_of_stage(settings: Settings, pipeline: str, stage: str | None) -> str | None:
-    """Return the name of the Airflow that runs a stage's DAG; `None` where the stage does not say one."""
+    """Return the name of the Airflow that runs a stage's DAG; `None` if the stage has no Airflow."""
     known = settings.pipelines.get(pipeline)
     found = next((each for each in known.stages if each.name == stage), None) if known is not None else None
     if known is None or found is None:
@@ -53,12 +53,12 @@ def airflow_of_stage(settings: Settings, pipeline: str, stage: str | None) -> st
 
 
 def trigger_dag(console: Console, dag_id: str | None, on: str | None = None) -> None:
-    """Trigger a DAG, once it is confirmed.
+    """Trigger a DAG after confirmation.
 
     Args:
         console: The console.
-        dag_id: The DAG; `None` where none is selected.
-        on: Name of the Airflow; else it is the one that the screens show.
+        dag_id: The DAG; `None` if none is selected.
+        on: Name of the Airflow. Default: the one that the screens show.
     """
     airflow = console.clients.airflow_named(on)
     if dag_id is None:
@@ -93,7 +93,7 @@ def trigger_dag(console: Console, dag_id: str | None, on: str | None = None) -> 
 
 
 def trigger_typed_dag(console: Console, dag_id: str) -> None:
-    """Trigger a DAG whose name was typed, once Airflow has it."""
+    """Trigger a DAG whose name was typed, after Airflow has confirmed that it exists."""
     airflow, screen = console.clients.airflow, console.screen
     if airflow is None or console.policy.confirmation() is None or console.is_listed("DAG", dag_id):
         trigger_dag(console, dag_id)
@@ -112,7 +112,7 @@ def trigger_typed_dag(console: Console, dag_id: str) -> None:
 
 
 def dag_found(console: Console, message: DagFound) -> None:
-    """Go on with a DAG whose name was typed, unless another screen was opened meanwhile."""
+    """Trigger the confirmed DAG, unless another screen was opened meanwhile."""
     if console.screen is message.screen:
         trigger_dag(console, message.dag_id)
     else:
@@ -131,6 +131,6 @@ def _trigger(
 
 
 def dag_triggered(console: Console, message: DagTriggered) -> None:
-    """Report the run, and show it."""
+    """Report the run, and refresh the screens."""
     console.notify(f"{message.run.dag_id}: {message.run.run_id} is {message.run.state}", markup=False)
     console.reload()
