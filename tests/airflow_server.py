@@ -1,9 +1,10 @@
-"""A web server that answers as Airflow 3's API does, with what a test gives it."""
+"""A web server that answers as Airflow's API does, with what a test gives it."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -44,11 +45,21 @@ DAG = {
 }  # fmt: skip
 
 
-class Airflow:
-    """Answers by path, and remembers what it was asked; an answer is JSON, or a status with JSON."""
+PAGE = b"<!DOCTYPE html><html><head><title>Airflow 404 = lots of circles</title></head></html>"
 
-    def __init__(self) -> None:
+
+class Airflow:
+    """Answers by path, and remembers what it was asked; an answer is JSON, or a status with JSON or a page.
+
+    Args:
+        api: The path of its API; a path elsewhere is missing as a page, and not as an answer of the API.
+    """
+
+    def __init__(self, api: str = "/") -> None:
         self.asked: list[tuple[str, str, dict[str, list[str]], Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.api = api
+        self.redirect: str | None = None
         self.answers: dict[tuple[str, str], Any] = {}
         outer = self
 
@@ -57,13 +68,22 @@ class Airflow:
                 url = urlsplit(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 query = parse_qs(url.query)
+                outer.headers.append(dict(self.headers))
                 outer.asked.append((self.command, url.path, query, json.loads(body) if body else None))
+                if outer.redirect is not None:
+                    self.send_response(302)
+                    self.send_header("Location", outer.redirect)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 found = outer.answers.get((self.command, url.path))
                 found = found(query) if callable(found) else found
                 status, found = found if isinstance(found, tuple) else (404 if found is None else 200, found)
                 self.send_response(status)
-                raw = json.dumps({"detail": "not found"} if found is None else found).encode()
-                self.send_header("Content-Type", "application/json")
+                if found is None:
+                    found = {"detail": "not found"} if url.path.startswith(outer.api) else PAGE
+                raw = found if isinstance(found, bytes) else json.dumps(found).encode()
+                self.send_header("Content-Type", "text/html" if isinstance(found, bytes) else "application/json")
                 self.send_header("Content-Length", str(len(raw)))
                 self.end_headers()
                 self.wfile.write(raw)

@@ -113,6 +113,13 @@ class FakeAirflow:
         if self.failure is not None:
             raise self.failure
 
+    @property
+    def api_url(self) -> str:
+        return f"{self.target}/api/v2"
+
+    def page(self, dag_id: str) -> str:
+        return f"{self.target}/dags/{dag_id}"
+
     def dags(self) -> tuple[Dag, ...]:
         self._answer()
         known = Dag(

@@ -41,6 +41,19 @@ ASSET = {
 BROKEN_FILE = {
     "import_error_id": 1, "timestamp": AT, "filename": "d.py", "bundle_name": "b", "stack_trace": "x\nError: y",
 }  # fmt: skip
+DAG_V1 = {
+    "dag_id": "d", "is_paused": False, "schedule_interval": {"__type": "TimeDelta", "days": 1, "seconds": 0},
+    "timetable_description": None, "fileloc": "/dags/d.py", "has_import_errors": False, "owners": ["o"],
+    "tags": [{"name": "t"}], "next_dagrun_create_after": AT,
+}  # fmt: skip
+RUN_V1 = {
+    "dag_id": "d", "dag_run_id": "r", "state": "success", "run_type": "manual", "execution_date": AT,
+    "logical_date": AT, "start_date": AT, "end_date": AT, "data_interval_start": AT, "data_interval_end": AT,
+}  # fmt: skip
+LOG_V1 = {
+    "content": "[('h', '[2026-01-05T03:00:00.000+0000] {a.py:1} INFO - e\\nf')]",
+    "continuation_token": "eyJlbmRfb2ZfbG9nIjp0cnVlfQ.s",
+}
 METADATA = {
     "format-version": 2, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1", "location": "s3://lake/b",
     "last-sequence-number": 1, "last-updated-ms": 1, "last-column-id": 1, "current-schema-id": 0,
@@ -109,6 +122,22 @@ ANSWERS: dict[str, Any] = {
     "GET /api/v2/dags/d/dagRuns/r/taskInstances/t/logs/1": {
         "content": [{"timestamp": AT, "level": "info", "event": "e"}], "continuation_token": None,
     },
+    "GET /api/v1/health": {
+        "metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": AT},
+        "dag_processor": {"status": None, "latest_dag_processor_heartbeat": None},
+        "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+    },
+    "GET /api/v1/dags": {"dags": [DAG_V1], "total_entries": 1},
+    "GET /api/v1/datasets": {
+        "datasets": [{"uri": "s3://a", "consuming_dags": [{"dag_id": "d"}], "producing_tasks": [{"dag_id": "d"}]}],
+        "total_entries": 1,
+    },
+    "GET /api/v1/dags/d": DAG_V1,
+    "GET /api/v1/dags/d/details": {**DAG_V1, "params": {"n": {"value": 1, "schema": {}, "description": None}}},
+    "GET /api/v1/dags/d/dagRuns": {"dag_runs": [RUN_V1], "total_entries": 1},
+    "POST /api/v1/dags/d/dagRuns": RUN_V1,
+    "POST /api/v1/dags/d/clearTaskInstances": {"task_instances": [{"dag_id": "d", "task_id": "t"}]},
+    "GET /api/v1/dags/d/dagRuns/r/taskInstances/t/logs/1": LOG_V1,
     "GET /v1/config": {"defaults": {}, "overrides": {}},
     "POST /v1/oauth/tokens": {"access_token": "issued", "token_type": "bearer", "expires_in": 3600},
     "GET /v1/namespaces": {"namespaces": [["a"]]},

@@ -76,6 +76,13 @@ def airflow_login(url: str, timeout: float) -> AirflowClient:
     return AirflowClient(AirflowSettings(url=url, username="u", password=SECRET), timeout)
 
 
+def airflow2(url: str, timeout: float) -> AirflowClient:
+    """Return a client that has found out that it is Airflow 2."""
+    client = AirflowClient(AirflowSettings(url=url, username="u", password=SECRET), timeout)
+    client._connection.version = "v1"
+    return client
+
+
 def catalog(url: str, timeout: float, **more: str) -> CatalogClient:
     properties = {"type": "rest", "uri": url, "token": SECRET, "s3.endpoint": "http://127.0.0.1:9", **STATIC, **more}
     return CatalogClient("lake", CatalogSettings.model_validate({"properties": properties}), timeout)
@@ -155,6 +162,15 @@ QUESTIONS: dict[str, Question] = {
     "airflow trigger": lambda url, t: airflow(url, t).trigger("d", {}),
     "airflow pause": lambda url, t: runs.set_paused(airflow(url, t), "d", paused=True),
     "airflow token": lambda url, t: airflow_login(url, t).health(),
+    "airflow 2 health": lambda url, t: airflow2(url, t).health(),
+    "airflow 2 dags": lambda url, t: airflow2(url, t).dags(),
+    "airflow 2 assets": lambda url, t: airflow2(url, t).assets(),
+    "airflow 2 dag": lambda url, t: airflow2(url, t).dag("d"),
+    "airflow 2 runs": lambda url, t: airflow2(url, t).runs("d"),
+    "airflow 2 params": lambda url, t: runs.params(airflow2(url, t), "d"),
+    "airflow 2 log": lambda url, t: runs.log(airflow2(url, t), "d", "r", _task()),
+    "airflow 2 trigger": lambda url, t: airflow2(url, t).trigger("d", {}),
+    "airflow 2 clear": lambda url, t: runs.clear_failed(airflow2(url, t), "d", "r"),
     "catalog ping": lambda url, t: catalog(url, t).ping(),
     "catalog table": lambda url, t: catalog(url, t).table("a.b"),
     "catalog oauth": lambda url, t: catalog_oauth(url, t).ping(),

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.hostile.answers import ANSWERS
+from tests.hostile.answers import ANSWERS, LOG_V1
 from tests.trino_server import listed
 
 from dataops_core.actions.params import expected, parse_param
@@ -21,7 +21,7 @@ from dataops_core.errors import ActionRefused, DataopsError
 from dataops_core.health.text import ago, count, duration
 from dataops_core.plain import visible
 from dataops_core.systems.airflow import responses as airflow
-from dataops_core.systems.airflow import runs
+from dataops_core.systems.airflow import rest_v1, runs
 from dataops_core.systems.dbt import responses as dbt
 from dataops_core.systems.flink import responses as flink
 from dataops_core.systems.kafka.schema_registry import read_schema
@@ -146,6 +146,11 @@ def _items(name: str, key: str, read: Callable[[Fields], Any], instead: Callable
     return lambda found: airflow.read_items(found, name, key, read, instead)
 
 
+def _v1(path: str, read: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return what reads an answer of Airflow 2 for a path of v2."""
+    return lambda found: read(rest_v1.endpoint(path).answer(found))
+
+
 def _log(found: Any) -> None:
     for each in runs.read_log(found).lines:
         visible(each.text)
@@ -245,6 +250,21 @@ PARSERS: dict[str, Parser] = {
     ),
     "airflow token": Parser((_sample_post("/auth/token"),), airflow.read_token),
     "airflow log": Parser((LOG,), _log),
+    "airflow 2 dags": Parser(
+        (_sample("/api/v1/dags"),), _v1("/dags", _items("dags", "dag_id", airflow.read_dag, airflow.unreadable_dag))
+    ),
+    "airflow 2 runs": Parser(
+        (_sample("/api/v1/dags/d/dagRuns"),),
+        _v1(
+            "/dags/d/dagRuns",
+            _items("dag_runs", "dag_run_id", airflow.read_run, partial(airflow.unreadable_run, "d")),
+        ),
+    ),
+    "airflow 2 assets": Parser(
+        (_sample("/api/v1/datasets"),),
+        _v1("/assets", lambda found: airflow.read_page(found, "assets", airflow.read_asset)),
+    ),
+    "airflow 2 log": Parser((LOG_V1,), _v1("/dags/d/dagRuns/r/taskInstances/t/logs/1", _log)),
     "airflow params": Parser(
         ({"dag_id": "d", "params": {"n": {"value": 1, "schema": DECLARED, "description": "d"}, "plain": 5}},), _params
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
-from urllib.parse import quote
 
 from dataops_core.config import ContextSettings
 from dataops_core.errors import ClientError
@@ -114,9 +113,10 @@ class ConnectedClients:
             raise ClientError(self.why_not("Airflow"))
         return self.airflow
 
-    def airflow_page(self, folder: str, name: str | None) -> str | None:
-        """Return the address of a page of Airflow's web UI; `None` without a client or a name."""
-        return f"{self.airflow.target}/{folder}/{quote(name)}" if self.airflow is not None and name else None
+    def airflow_page(self, *names: str | None) -> str | None:
+        """Return the address of the web UI's page of a DAG, run or task; `None` without a client or a name."""
+        known = [name for name in names if name]
+        return self.airflow.page(*known) if self.airflow is not None and len(known) == len(names) else None
 
     def require_catalogs(self) -> Mapping[str, CatalogClient]:
         """Return the clients of the Iceberg catalogs; raises ClientError if there is none."""

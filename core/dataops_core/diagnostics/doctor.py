@@ -270,7 +270,7 @@ def _remedy(diagnosis: Diagnosis, kind: str | None, endpoints: Sequence[Endpoint
             if endpoint.tls is None and endpoint.proxy is None and speaks_tls(endpoint, timeout):
                 return f"Port {endpoint.port} uses TLS: set {endpoint.secure}."
     if kind == "not_found" and diagnosis.name == "airflow":
-        return "Airflow 3 with its API v2 is required; set the address without /api/v2."
+        return "Airflow 2 or 3 is required; set its address without /api/v1 or /api/v2."
     if kind == "not_found":
         return "Create it, or correct it in the settings."
     return failure_of(kind).remedy.format(name=diagnosis.name, target=diagnosis.target)

@@ -28,6 +28,15 @@ def problem(body: bytes | str | None) -> str:
     return line(said) if said.strip() else ""
 
 
+def has_field(body: bytes | str | None, name: str) -> bool:
+    """Return whether a body is a JSON object with a field of that name."""
+    try:
+        found = loads(body or b"", size=SIZE)
+    except Malformed:
+        return False
+    return isinstance(found, Mapping) and name in found
+
+
 def text_of(body: bytes | str | None) -> str:
     """Return what any other body says of an error, in one line: the title of a page, or the first line of a text."""
     if not body:

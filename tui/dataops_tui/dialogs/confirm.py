@@ -92,7 +92,7 @@ class TriggerDialog(ConfirmDialog):
     Args:
         context: Name of the context.
         dag_id: The DAG.
-        target: Airflow's address.
+        target: The address of Airflow's REST API.
         word: The confirmation.
         load: Returns the parameters that the DAG declares; called in the background. Before they are loaded, and for a
             DAG without parameters, the dialog takes JSON.
@@ -101,9 +101,7 @@ class TriggerDialog(ConfirmDialog):
     def __init__(
         self, context: str, dag_id: str, target: str, word: str, load: Callable[[], tuple[Param, ...]]
     ) -> None:
-        super().__init__(
-            f'Trigger {dag_id} in the context "{context}"', f"POST {target}/api/v2/dags/{dag_id}/dagRuns", word
-        )
+        super().__init__(f'Trigger {dag_id} in the context "{context}"', f"POST {target}/dags/{dag_id}/dagRuns", word)
         self.conf: dict[str, object] = {}
         self._load = load
         self._params: tuple[Param, ...] = ()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -86,7 +85,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the DAG's page in Airflow."""
-        return self.console.clients.airflow_page("dags", key)
+        return self.console.clients.airflow_page(key)
 
     def action_trigger(self) -> None:
         """Trigger the selected DAG."""
@@ -103,9 +102,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
             return
         paused = not next(dag.paused for dag in self.found[0] if dag.dag_id == chosen[0])
         word = "paused" if paused else "unpaused"
-        calls = [
-            f'PATCH {airflow.target}/api/v2/dags/{dag_id} {{"is_paused": {str(paused).lower()}}}' for dag_id in chosen
-        ]
+        calls = [f'PATCH {airflow.api_url}/dags/{dag_id} {{"is_paused": {str(paused).lower()}}}' for dag_id in chosen]
 
         def do(confirmed: str | None) -> str:
             self.console.policy.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
@@ -162,7 +159,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the run's page in Airflow."""
-        return self.console.clients.airflow_page(f"dags/{quote(self._dag_id)}/runs", key)
+        return self.console.clients.airflow_page(self._dag_id, key)
 
     def action_trigger(self) -> None:
         """Trigger the DAG."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from itertools import compress
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from rich.text import Text
 from textual import on
@@ -102,8 +101,7 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
 
     def url(self, key: str | None) -> str | None:
         """Return the task's page in Airflow."""
-        page = f"dags/{quote(self._dag_id)}/runs/{quote(self._run_id)}/tasks"
-        return self.console.clients.airflow_page(page, key.partition("[")[0] if key else None)
+        return self.console.clients.airflow_page(self._dag_id, self._run_id, key.partition("[")[0] if key else None)
 
     def action_clear(self) -> None:
         """Clear the selected tasks and their downstream tasks, so that they run again."""
@@ -125,7 +123,7 @@ def clear_call(airflow: AirflowClient, dag_id: str, run_id: str, tasks: Sequence
     """Return the API call that clears tasks."""
     from dataops_core.systems.airflow.runs import clearing  # noqa: PLC0415 - as above
 
-    return f"POST {airflow.target}/api/v2/dags/{dag_id}/clearTaskInstances {json.dumps(clearing(run_id, tasks))}"
+    return f"POST {airflow.api_url}/dags/{dag_id}/clearTaskInstances {json.dumps(clearing(run_id, tasks))}"
 
 
 class LogScreen(ConsoleScreen):

@@ -65,7 +65,7 @@ def backfill_planned(console: Console, message: BackfillPlanned) -> None:
     runs = f"{len(dates)} run{'s' if len(dates) != 1 else ''}"
     shown = [date.isoformat() for date in dates[:BACKFILL_SHOWN]]
     more = [f"and {len(dates) - BACKFILL_SHOWN} more"] if len(dates) > BACKFILL_SHOWN else []
-    call = f"POST {message.airflow.target}/api/v2/backfills {json.dumps(wanted.body)}"
+    call = f"POST {message.airflow.api_url}/backfills {json.dumps(wanted.body)}"
 
     def do(confirmed: str | None) -> str:
         number = console.policy.backfill(message.airflow, wanted, confirmed)

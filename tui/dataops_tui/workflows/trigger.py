@@ -83,7 +83,7 @@ def trigger_dag(console: Console, dag_id: str | None, on: str | None = None) -> 
 
         return params(airflow, dag_id)
 
-    dialog = TriggerDialog(console.context_name, dag_id, airflow.target, word, load)
+    dialog = TriggerDialog(console.context_name, dag_id, airflow.api_url, word, load)
 
     def confirmed(typed: str | None) -> None:
         if typed is not None:

@@ -1,4 +1,7 @@
-"""Airflow's public REST API (v2): health, DAGs, runs, and the one thing that we change: triggering a run."""
+"""Airflow's public REST API: health, DAGs, runs, and the one thing that we change: triggering a run.
+
+It asks as API v2 of Airflow 3 does; `rest_v1` translates for Airflow 2.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import requests
 from pydantic import ValidationError
 
 from dataops_core.bounded import Malformed
-from dataops_core.config import resolve_secret
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound
 from dataops_core.reasons import line
 from dataops_core.systems.airflow import sdk
-from dataops_core.systems.airflow.pool import SessionPool
+from dataops_core.systems.airflow.connection import Connection
 from dataops_core.systems.airflow.responses import (
     ActiveTask,
     AirflowHealth,
@@ -38,7 +40,6 @@ from dataops_core.systems.airflow.responses import (
     read_page,
     read_pool,
     read_run,
-    read_token,
     unreadable_dag,
     unreadable_pool,
     unreadable_run,
@@ -47,7 +48,6 @@ from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.transport import deadlines
 from dataops_core.transport.fields import Fields
 from dataops_core.transport.http import refusal
-from dataops_core.transport.session import WebSession
 
 T = TypeVar("T")
 
@@ -60,6 +60,13 @@ MOST = 100_000
 REMEMBERED = 10_000
 """Runs of which it is remembered whether they did something."""
 
+PAGES = {"dag_run_id": "runs", "task_id": "tasks"}
+"""Parts of the path of a page of Airflow 3, by the parameter that Airflow 2 has instead."""
+BASIC_AUTH = (
+    "Correct the user or the password. Airflow 2 accepts them only if `auth_backends` in its section `[api]` names"
+    " `airflow.api.auth.backend.basic_auth`."
+)
+
 
 class AirflowClient:
     """An Airflow API server; safe to share between threads.
@@ -70,12 +77,25 @@ class AirflowClient:
     """
 
     def __init__(self, settings: AirflowSettings, timeout: float = 8.0) -> None:
-        self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
-        self._lock = Lock()
-        self._api: sdk.ApiClient | None = None
+        self._connection = Connection(settings, timeout)
+        self.target = self._connection.target
         self._did_something: dict[tuple[str, str, datetime | None], bool] = {}
+
+    @property
+    def api_url(self) -> str:
+        """The address of its REST API, in the version that it was asked in last."""
+        return f"{self.target}/api/{self._connection.version}"
+
+    def page(self, dag_id: str, run_id: str | None = None, task_id: str | None = None) -> str:
+        """Return the address of the page of a DAG, a run or a task in Airflow's web UI."""
+        dag = f"{self.target}/dags/{quote(dag_id, safe='')}"
+        names = {"dag_run_id": run_id, "task_id": task_id}
+        named = {name: quote(value, safe="") for name, value in names.items() if value is not None}
+        if self._connection.version == "v1":
+            return f"{dag}/grid" + ("?" if named else "") + "&".join(f"{name}={value}" for name, value in named.items())
+        return dag + "".join(f"/{PAGES[name]}/{value}" for name, value in named.items())
 
     def health(self) -> AirflowHealth:
         """Return what Airflow says of its parts; raises ClientError."""
@@ -263,15 +283,16 @@ class AirflowClient:
             raise BadAnswer(f"airflow {self.target}: the response is not HTTP: {line(error)}") from error
 
     def _ask(self, ask: Callable[[sdk.ApiClient], T | None]) -> T:
+        api = self._connection.open()
         try:
-            answer = ask(self._open())
+            answer = ask(api)
         except sdk.ApiException as error:
-            if error.status != 401:
+            if not self._connection.recovers(api, error):
                 raise
-            # The token has run out, or Airflow was started anew: log in once more.
-            with self._lock:
-                self._api = None
-            answer = ask(self._open())
+            answer = ask(self._connection.open())
+        except BadAnswer:  # such as a redirect to a login page, where a token has expired
+            self._connection.close()
+            raise
         if answer is None:
             raise ValueError("it is empty")
         return answer
@@ -279,34 +300,10 @@ class AirflowClient:
     def _refused(self, error: sdk.ApiException) -> ClientError:
         where = f"airflow {self.target}"
         # The SDK raises for each status but those of an answer.
-        return refusal(where, error.status or 0, error.body) or BadAnswer(f"{where}: HTTP {error.status}")
-
-    def _open(self) -> sdk.ApiClient:
-        with self._lock:
-            if self._api is None:
-                session = WebSession(f"airflow {self.target}", self.target, self._settings.tls, system_trust=True)
-                configuration = sdk.Configuration(host=self.target, access_token=self._token(session))
-                api = sdk.ApiClient(configuration)
-                api.rest_client.pool_manager = SessionPool(session, self._timeout)  # type: ignore[assignment]
-                self._api = api
-            return self._api
-
-    def _token(self, session: requests.Session) -> str | None:
-        settings = self._settings
-        if settings.token is not None:
-            return resolve_secret(settings.token)
-        if settings.username is None or settings.password is None:
-            return None
-        credentials = {"username": settings.username, "password": resolve_secret(settings.password)}
-        answer = session.post(f"{self.target}/auth/token", json=credentials, timeout=self._timeout)
-        if answer.status_code in (401, 403):
-            raise AuthenticationFailed(f"airflow {self.target}: rejected the user {settings.username}")
-        error = refusal(f"airflow {self.target}", answer.status_code, answer.content)
-        if isinstance(error, NotFound):
-            raise NotFound(
-                f"airflow {self.target}: no token: HTTP 404 at /auth/token",
-                hint="Set Airflow 3's address without /api/v2, or a token instead of user and password.",
-            )
-        if error is not None:
-            raise error
-        return read_token(answer.json())
+        refused = refusal(where, error.status or 0, error.body) or BadAnswer(f"{where}: HTTP {error.status}")
+        basic = (
+            self._connection.version == "v1" and self._settings.token is None and self._settings.username is not None
+        )
+        if basic and isinstance(refused, AuthenticationFailed):
+            return AuthenticationFailed(refused.message, hint=BASIC_AUTH)
+        return refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +10,22 @@ import requests
 import urllib3
 from requests.structures import CaseInsensitiveDict
 
+from dataops_core.bounded import loads
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer with the attributes of urllib3's that the SDK reads."""
+    """An answer with the attributes of urllib3's that the SDK reads.
+
+    Attributes:
+        read: Returns what the data of a good answer is; raises Malformed.
+    """
 
     status: int
     reason: str
     headers: Mapping[str, str]
     data: bytes
+    read: Callable[[bytes], Any] = loads
 
 
 class SessionPool:

@@ -1,4 +1,4 @@
-"""What Airflow's REST API (v2) answers, as typed values; a wrong item of a list says why and hides no other."""
+"""What Airflow's REST API answers in the form of v2, as typed values; a wrong item says why and hides no other."""
 
 from __future__ import annotations
 

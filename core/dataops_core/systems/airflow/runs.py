@@ -216,7 +216,10 @@ def unreadable_task(task_id: str, why: str) -> TaskInstance:
 def set_paused(client: AirflowClient, dag_id: str, *, paused: bool) -> None:
     """Pause a DAG, or let it go on; raises NotFound or another ClientError."""
     body = DAGPatchBody(is_paused=paused)
-    client.ask(lambda api, timeout: DAGApi(api).patch_dag(dag_id, body, _request_timeout=timeout))
+    client.read(
+        lambda api, timeout: DAGApi(api).patch_dag_without_preload_content(dag_id, body, _request_timeout=timeout),
+        lambda found: Fields(found).require_text("dag_id"),
+    )
 
 
 def clearing(run_id: str, tasks: Sequence[TaskInstance] = ()) -> dict[str, Any]:
@@ -251,10 +254,12 @@ def clear_failed(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequenc
     asked = clearing(run_id, tasks)
     ids = [ClearTaskInstancesBodyTaskIdsInner(task) for task in asked.get("task_ids", ())]
     body = ClearTaskInstancesBody.model_validate({**asked, "task_ids": ids or None})
-    answer = client.ask(
-        lambda api, timeout: TaskInstanceApi(api).post_clear_task_instances(dag_id, body, _request_timeout=timeout)
+    return client.read(
+        lambda api, timeout: TaskInstanceApi(api).post_clear_task_instances_without_preload_content(
+            dag_id, body, _request_timeout=timeout
+        ),
+        lambda found: len(Fields(found).require_list("task_instances")),
     )
-    return len(answer.task_instances)
 
 
 def backfill_dates(client: AirflowClient, body: Mapping[str, str]) -> tuple[datetime, ...]:

@@ -49,9 +49,6 @@ with argument_checks_at_first_call():
     from airflow_client.client.models.dag_collection_response import DAGCollectionResponse
     from airflow_client.client.models.dag_patch_body import DAGPatchBody
     from airflow_client.client.models.dag_run_response import DAGRunResponse
-    from airflow_client.client.models.task_instance_collection_response import (
-        TaskInstanceCollectionResponse,
-    )
     from airflow_client.client.models.trigger_dag_run_post_body import TriggerDAGRunPostBody
     from airflow_client.client.rest import RESTResponse
 
@@ -71,7 +68,7 @@ def json_of(response: Any) -> Any:  # noqa: ANN401 - an answer of `pool.SessionP
     if response.status >= 300:
         body = response.data.decode(errors="replace")
         raise ApiException.from_response(http_resp=RESTResponse(response), body=body, data=None)
-    return loads(response.data)
+    return response.read(response.data)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a class of the SDK
@@ -105,6 +102,5 @@ __all__ = [
     "PoolApi",
     "RESTResponse",
     "TaskInstanceApi",
-    "TaskInstanceCollectionResponse",
     "TriggerDAGRunPostBody",
 ]

@@ -10,17 +10,19 @@ from dataops_core.config.base import ComponentSettings, Secret, StageSettings, T
 
 
 class AirflowSettings(ComponentSettings):
-    """Airflow's public REST API (v2)."""
+    """Airflow's public REST API: v2 of Airflow 3, or v1 of Airflow 2. The client detects the version."""
 
     component: ClassVar[str] = "airflow"
     url: str
-    """Base URL of the API server, without `/api/v2`."""
+    """Base URL of the API server or web server, without `/api/v1` or `/api/v2`."""
     username: str | None = None
-    """With `password`: exchanged for a token at `/auth/token`."""
+    """With `password`: exchanged for a token at `/auth/token` of Airflow 3; HTTP basic authentication for Airflow 2."""
     password: Secret | None = Field(default=None, repr=False)
     """Password for `username`."""
     token: Secret | None = Field(default=None, repr=False)
     """A bearer token, instead of user name and password."""
+    headers: dict[str, Secret] = Field(default={}, repr=False)
+    """Further headers of each request by name, such as a `Cookie` of Amazon MWAA."""
     tls: TlsSettings | None = None
     """Certificates, for an `https://` address."""
 
