@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 PY := .venv/bin/python
 UV := .local/uv/bin/uv
-# Else each start of Python compiles every module that it imports, wherever nothing may be written beside them.
+# Otherwise each start of Python compiles every module that it imports if the folder is not writable.
 export UV_COMPILE_BYTECODE := 1
 TEAM := PYTHONPATH=docs/exercise/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
@@ -18,7 +18,7 @@ LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-
 PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(CI),-x)
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
-# What `make test` leaves to targets of its own.
+# The tests that `make test` leaves to other targets.
 SHORT := not long and not maintenance and not helm and not kube and not soak
 
 .PHONY: help
@@ -28,54 +28,54 @@ help: ## list the targets
 ##### Main
 
 .PHONY: demo
-demo: install ## start the local stack, open the console on it, stop the stack at the end
+demo: install ## start the local stack and open the console on it; quitting stops the stack
 	@$(LOCAL) demo
 
 .PHONY: test
-test: quick fetch monitoring-tools ## all that CI runs: the quick tests, then console, pipeline and packaging, then the real components
+test: quick fetch monitoring-tools ## run the tests of CI: the quick tests, then console, pipeline and packaging, then the real components
 	$(PYTEST) -n 2 --durations 10 -m "not quick and not stack and $(SHORT)"
 	$(PYTEST) -n 2 --durations 10 -m "stack and $(SHORT)"
 
 ##### Longer runs
 
 .PHONY: chaos monkey soak fuzz test-long test-maintenance helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
-helm-test: install monitoring-tools helm-tools ## the chart: helm lint and unittest, strict schemas, kube-score, promtool
+helm-test: install monitoring-tools helm-tools ## test the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
-kube-test: install helm-tools kube-tools ## the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
+kube-test: install helm-tools kube-tools ## test the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
 	$(PY) -m pytest -m kube
-chaos: install fetch ## a million faulty readings, and twenty kills of Spark, Kafka and the store under load: each record once in Trino
+chaos: install fetch ## send a million faulty readings, and kill Spark, Kafka and the store twenty times under load: each record is in Trino once
 	DATAOPS_KILLS=20 DATAOPS_READINGS=1000000 $(PY) -m pytest tests/e2e/test_exactly_once.py tests/e2e/test_kills.py
-monkey: install ## random input into the console on the running local stack (make up), read-only; MINUTES=10, SEED=, and REPLAY=1 for the shipped recording without a stack
+monkey: install ## send random input to the console on the running local stack (make up), read-only; MINUTES=10, SEED=, and REPLAY=1 for the shipped recording without a stack
 	PYTHONPATH=deploy/local:. $(PY) -m tests.bench.monkey --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),,--config $(STATE)/dataops.toml)
-soak: install fetch ## the exporter for a quarter of an hour while components stop and hang: memory, wrong greens, recoveries
+soak: install fetch ## run the exporter for 15 minutes while components stop and hang: memory, false greens, recoveries
 	$(PY) -m pytest -s -m soak
 fuzz: MINUTES = 60
-fuzz: install ## every parser of outside data against random inputs for MINUTES (60): inputs tried, tracebacks, slow inputs
+fuzz: install ## send random input to every parser of outside data for MINUTES (60): inputs tried, tracebacks, slow inputs
 	$(PY) -m tests.hostile.fuzz --minutes $(MINUTES)
-test-long: install fetch monitoring-tools ## outages, kills, alerts and detection of excursions on the real components; half an hour
+test-long: install fetch monitoring-tools ## test outages, kills, alerts and detection of excursions on the real components; 30 minutes
 	$(PY) -m pytest -m long
-test-maintenance: install fetch ## maintenance, replay and the quality officer's SQL on the real components
+test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
-bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## all benchmarks: ratios within one run
-bench-pipeline: install fetch ## landing and conforming against plain reading and writing; time until Trino shows a record
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## run all benchmarks: ratios within one run
+bench-pipeline: install fetch ## compare landing and conforming with plain reading and writing; measure the time until Trino shows a record
 	$(BENCH).pipeline
-bench-layout: install fetch ## what compression, sorting and partitions of a table cost its writer and save its reader
+bench-layout: install fetch ## compare compressions, sort orders and partitions of a table: cost of writing, gain of reading
 	$(BENCH).layout
-bench-probes: install fetch ## a full look at 10,000 partitions and 200 groups against kminion; a table's health against PyIceberg's list of files
+bench-probes: install fetch ## compare a cluster scan of 10,000 partitions and 200 groups with kminion, and table health with PyIceberg's list of files
 	$(BENCH).probes
-bench-exporter: install fetch ## scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter where they are on the PATH
+bench-exporter: install fetch ## measure scrapes of a cluster of 10,000 partitions, beside kminion and kafka_exporter if they are on the PATH
 	$(BENCH).exporter
-bench-exporter-load: install ## the exporter beside 200 slow connections and 100 wrong passwords a second, over HTTP and TLS
+bench-exporter-load: install ## measure the exporter beside 200 slow connections and 100 wrong passwords a second, over HTTP and TLS
 	$(BENCH).exporter_load
-bench-spark: install fetch ## the same job in plain Python, in Arrow and in Spark, and where they cross
+bench-spark: install fetch ## compare the same job in plain Python, Arrow and Spark
 	$(BENCH).spark_or_python
-bench-sql: install fetch ## what a table's layout, a query's form and the engine change, on the same readings
+bench-sql: install fetch ## compare table layouts, forms of a query and engines on the same readings
 	$(BENCH).sql
-bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## key to screen in a terminal, while all backends hang, with 10,000 partitions, with a million rows; the start beside harlequin and kaskade
+bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## measure the time from a key to the screen: while all backends hang, with 10,000 partitions, with a million rows; compare the start with harlequin and kaskade
 	$(BENCH).tui
-bench-probe: install ## dataops probe of the running local stack (make up): by the clock and in CPU, beside what the machine has left
+bench-probe: install ## measure wall clock and CPU time of dataops probe on the running local stack (make up)
 	$(BENCH).probes --only demo --config $(STATE)/dataops.toml
-bench-tasks: install ## twenty questions of an operator on the running local stack (make up), in keys and seconds, beside each component's own tool
+bench-tasks: install ## run twenty tasks of an operator on the running local stack (make up): keys and seconds, beside each component's own tool
 	$(BENCH).tasks --state $(STATE) --port-base $(PORT_BASE)
 .local/bench/%: | $(UV)
 	@$(UV) venv --quiet --python $(PYTHON) $@ && $(UV) pip install --quiet --python $@/bin/python $* || { rm -rf $@; exit 1; }
@@ -83,7 +83,7 @@ bench-tasks: install ## twenty questions of an operator on the running local sta
 ##### Images
 
 .PHONY: image
-image: install ## build the exporter's image with buildah and check it under a random user id; as root
+image: install ## build the exporter's image with buildah and check it under a random user id; needs root
 	exporter/image $(PY) .local/uv/bin/pip .local/image
 
 ##### The local stack
@@ -93,28 +93,28 @@ up: install ## start the local stack in the background
 	@$(LOCAL) up
 down: ## stop the local stack; its data stays
 	@$(LOCAL) down
-start: ## start one program again: NAME=land_readings
+start: ## start one component again: NAME=land_readings
 	@$(LOCAL) start $(NAME)
-stop: ## stop one program, the others go on: NAME=land_readings
+stop: ## stop one component, the others keep running: NAME=land_readings
 	@$(LOCAL) stop $(NAME)
-status: ## show what runs, with memory and ports
+status: ## show the running components, with memory and ports
 	@$(LOCAL) status || true
 logs: ## show the end of each log (NAME=kafka for one)
 	@$(LOCAL) logs $(NAME)
 clean: ## stop the local stack and remove its data
 	@$(LOCAL) clean
-fetch: install ## download what no Python package carries (Kafka's and Spark's jars, Trino)
+fetch: install ## download what is not a Python package (Kafka's and Spark's jars, Trino)
 	@$(LOCAL) fetch
 
 .PHONY: incident
-incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings stands still for two minutes
+incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings is stuck for two minutes
 	@rm -f tui/dataops_tui/incident.sqlite
 	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
 
 ##### The team's pages
 
 .PHONY: pages publish
-pages: install ## write the team's pages as Confluence takes them (storage format), into .local/confluence
+pages: install ## write the team's pages in Confluence's storage format into .local/confluence
 	@$(TEAM) pages .local/confluence
 publish: install ## show what would change in Jira and Confluence; with ARGS=--apply change it
 	@$(TEAM) publish $(ARGS)
@@ -122,15 +122,15 @@ publish: install ## show what would change in Jira and Confluence; with ARGS=--a
 ##### Development
 
 .PHONY: install animation check dashboard-pictures dashboards deck deck-pictures dist docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
-helm-tools: ## build helm, helm-unittest and kube-score with Go, where they are missing; some minutes
+helm-tools: ## build helm, helm-unittest and kube-score with Go if they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
-kube-tools: ## build etcd and kube-apiserver with Go, where they are missing; ten minutes of CPU time
+kube-tools: ## build etcd and kube-apiserver with Go if they are missing; ten minutes of CPU time
 	@deploy/helm/tools/kube/build .local/tools/bin
-monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages, where they are missing; no root
+monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages if they are missing; no root
 	@deploy/monitoring-tools .local/tools
-onboarding: install ## write the manifest for a central Prometheus, and the list of rules that `dataops monitoring verify` goes by
+onboarding: install ## write the manifest for a central Prometheus, and the list of rules for `dataops monitoring verify`
 	$(PY) deploy/monitoring/generate.py
-dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, as there is no Grafana here
+dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, without Grafana
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
 dashboards: install ## write Grafana's dashboards
 	$(PY) dashboards/generate.py
@@ -147,19 +147,19 @@ dist: install ## build wheel and source distribution into dist; install each int
 	rm -rf dist
 	$(PY) -m hatchling build -d dist
 	DATAOPS_TEST_DIST=$(CURDIR)/dist $(PY) -m pytest -q tests/packaging/test_dist.py
-docs: install ## write the parts of the docs that come from the code, and what comes from the team's backlog
+docs: install ## write the generated parts of the docs, and the files that come from the team's backlog
 	$(PY) docs/generate.py
 	$(TEAM) write
-site: install ## the docs as a site, into .local/site
+site: install ## build the docs as a site in .local/site
 	$(PY) -m sphinx -q -n -W --keep-going -c docs -b html . .local/site
 
-screenshots: install ## draw the pictures of the console in docs/images/console from made-up data
+screenshots: install ## draw the pictures of the console in docs/images/console from test data
 	PYTHONPATH=. $(PY) -m tests.screenshots
 
 golden: install ## write the exporter's golden expositions
 	PYTHONPATH=. $(PY) -m tests.exposition
 
-install: .local/installed ## make the environments: the project's (.venv) and Airflow's
+install: .local/installed ## create the environments: the project's (.venv) and Airflow's
 .local/uv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}: name another with PYTHON=…")'
 	@$(PYTHON) -m venv .local/uv
@@ -173,19 +173,19 @@ install: .local/installed ## make the environments: the project's (.venv) and Ai
 	@$(UV) pip sync --quiet --require-hashes --python .local/airflow-venv/bin/python requirements/airflow.txt
 	@touch $@
 
-check: install ## ruff, mypy --strict and the import contracts
+check: install ## run ruff, mypy --strict and the import contracts
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 	.venv/bin/lint-imports --config tests/packaging/acyclic.toml
 
-quick: install ## before each commit, in about three minutes: lint, types, contracts, and the tests that start nothing
+quick: install ## run before each commit, in about three minutes: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
 	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
 
-fmt: install ## format, and fix what ruff can fix
+fmt: install ## format, and apply the fixes of ruff
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
@@ -196,5 +196,5 @@ lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
 
-distclean: clean ## remove everything that make has made here
+distclean: clean ## remove everything that make has created here
 	rm -rf .local .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -196,6 +196,11 @@ def _docs() -> Iterator[Text]:
     yield from _pages([ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(docs)])
 
 
+def _targets() -> Iterator[Text]:
+    for name, text in re.findall(r"^([a-z-]+):.*?## (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE):
+        yield f"make {name}", text
+
+
 def _exercise() -> Iterator[Text]:
     """Yield the exercise's pages, its backlog, and the strings and docstrings of its code."""
     yield from _pages(sorted((ROOT / EXERCISE).rglob("*.md")))
@@ -274,6 +279,7 @@ SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
     "console keys": _keys,
     "console strings": lambda: _strings("tui"),
     "command help": _commands,
+    "help of make": _targets,
     "settings": _settings,
     "strings of core, exporter, pipeline and deploy": lambda: _strings("core", "exporter", "pipeline", "deploy"),
     "README and docs": _docs,
