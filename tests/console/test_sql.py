@@ -468,7 +468,7 @@ async def test_rows_are_exported_and_nothing_is_overwritten_unasked(console: Con
         line = console.app.screen.query_one("Input")
         line.value = str(tmp_path / "out.xlsx")
         await pilot.press("enter")
-        await until_shown(console.app, lambda text: "format: end it in .csv" in text, "the refusal")
+        await until_shown(console.app, lambda text: "file extension: use one of .csv" in text, "the refusal")
         line.value = str(path)
         await pilot.press("enter")
         await until_shown(console.app, lambda text: "exists already" in text, "the warning")

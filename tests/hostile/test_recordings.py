@@ -92,12 +92,12 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (view(f"CREATE VIEW changes AS {ENDLESS}"), "holds a view"),
+        (view(f"CREATE VIEW changes AS {ENDLESS}"), "contains a view"),
         (lambda folder: changed(folder, "DROP TABLE changes"), "the table changes has no"),
         (lambda folder: changed(folder, "ALTER TABLE snapshots DROP COLUMN body"), "has no body"),
-        (lambda folder: changed(folder, "ALTER TABLE sessions ADD COLUMN more TEXT AS (1) VIRTUAL"), "computed"),
+        (lambda folder: changed(folder, "ALTER TABLE sessions ADD COLUMN more TEXT AS (1) VIRTUAL"), "generated"),
         (lambda folder: changed(folder, "CREATE TRIGGER t AFTER INSERT ON changes BEGIN SELECT 1; END"), "a trigger"),
-        (lambda folder: changed(folder, "CREATE VIRTUAL TABLE v USING fts5(x)"), "holds a table v"),
+        (lambda folder: changed(folder, "CREATE VIRTUAL TABLE v USING fts5(x)"), "contains a table v"),
         (lambda folder: changed(folder, "DELETE FROM sessions"), "nothing has been recorded"),
         (lambda folder: changed(folder, "DELETE FROM snapshots"), "nothing was recorded"),
         (lambda folder: changed(folder, "PRAGMA user_version = 999999"), "newer version"),

@@ -123,7 +123,7 @@ def test_the_doctor_says_which_of_ours_is_to_be_renewed(server: tuple[Answer, Tl
     (found,) = diagnose(ContextSettings(trino=TrinoSettings(url=answer.url, tls=tls)), {}, 5.0)
     step = next(step for step in found.steps if step.name is Layer.AUTHENTICATION)
     assert step.status is Status.WARNING
-    assert step.detail.startswith("our certificate own.pem (tls.cert_file) ends ")
+    assert step.detail.startswith("our certificate own.pem (tls.cert_file) expires at ")
     assert "Renew it" in (step.remedy or "")
 
 

@@ -487,7 +487,7 @@ token = "hunter2"
 """
     steps = verify(settings=settings, code=0)
     assert not [headers for _, _, headers in platform.asked if "Authorization" in headers]
-    assert steps["delivery"]["detail"] == "not tried: no Alertmanager is set", "the other one's is none of this one's"
+    assert steps["delivery"]["detail"] == "not checked: no Alertmanager is set", "the other one's is none of this one's"
     token = tmp_path / "token"
     token.write_text("hunter4\n")
     verify("--token-file", str(token), settings=settings, code=0)
@@ -505,7 +505,10 @@ token = "hunter2"
         (("--url", "http://p", "--left-out", "DataopsNothing"), 'there is no rule "DataopsNothing"'),
         (("--url", "http://p", "--send-test-alert", "--yes"), "none is set: add --alertmanager URL"),
         (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "x"), '"x" is not a label'),
-        (("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "severity=x"), "sets its own severity"),
+        (
+            ("--url", "http://p", "--alertmanager", "http://a", *SEND, "--label", "severity=x"),
+            "the label severity of a test alert is reserved",
+        ),
         (("--token-file", "token"), "apply to --url and --alertmanager only"),
         (("--url", "http://p", "--severity", "fatal"), "fatal"),
     ],
@@ -537,4 +540,4 @@ def test_no_settings_are_needed_where_an_address_is_given(
     assert "prometheus    ● ok" in out
     assert "dataops/[red]␛[2J, up since" in out
     assert "✖ rules fix: Check that the PrometheusRule has the label" in out
-    assert "- not used  not tried: no Alertmanager is set" in out
+    assert "- not used  not checked: no Alertmanager is set" in out

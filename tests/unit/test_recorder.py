@@ -296,8 +296,8 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        (VERSION + 1, f"is of a newer version ({VERSION + 1}, not {VERSION}): update dataops-tui"),
-        (VERSION - 1, "is of an older version"),
+        (VERSION + 1, f"has a newer version ({VERSION + 1}, not {VERSION}): update dataops-tui"),
+        (VERSION - 1, "has an older version"),
     ],
 )
 def test_another_version_is_refused(tmp_path: Path, good: bytes, version: int, said: str) -> None:

@@ -94,7 +94,7 @@ def test_the_settings_outrank_the_environment(server: Server, tmp_path: Path, mo
     ("key", "content", "said"),
     [
         ("ca_file", None, "tls.ca_file: cannot read {}: no such file or directory"),
-        ("ca_file", b"no certificate", "tls.ca_file: {} holds no certificate in PEM form"),
+        ("ca_file", b"no certificate", "tls.ca_file: {} contains no certificate in PEM format"),
         ("cert_file", b"no certificate", "tls.cert_file: {} and its key cannot be used"),
         ("key_file", None, "tls.key_file: cannot read {}: no such file or directory"),
     ],

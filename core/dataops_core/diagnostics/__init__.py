@@ -1,1 +1,1 @@
-"""The step by step diagnoses: `doctor`, `monitoring verify` and `config init`."""
+"""Step-by-step diagnoses: `doctor`, `monitoring verify` and `config init`."""

@@ -1,4 +1,4 @@
-"""What all diagnoses are made of: steps with a status each, and a report of them."""
+"""Steps with a status, and the report of a diagnosis."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ N = TypeVar("N", bound=StrEnum)
 
 
 class Status(StrEnum):
-    """How a step ended."""
+    """Result of a step."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and will not for long, or not wholly."""
+    """It works, but only in part or not for long."""
     UNKNOWN = "unknown"
-    """Not tried, or in vain: what it needs has failed."""
+    """Not checked, or it could not be determined."""
     FAILED = "failed"
     NOT_USED = "not_used"
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """Return the worst of them; what is not used is well."""
+    """Return the worst status; `NOT_USED` counts as `OK`."""
     found = set(statuses)
     return next((s for s in (Status.FAILED, Status.UNKNOWN, Status.WARNING) if s in found), Status.OK)
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[N]):
-    """Something that a diagnosis tried.
+    """One step of a diagnosis.
 
     Attributes:
-        name: What was tried: a layer of a connection, a check of a platform, a question to a component.
-        detail: What was found, in one line.
-        remedy: What to do about it, where something is wrong.
+        name: A layer of a connection, a check of the monitoring, or a question to a component.
+        detail: The result, in one line.
+        remedy: The fix, if there is a problem.
     """
 
     name: N
@@ -44,21 +44,21 @@ class Step(Generic[N]):
     remedy: str | None = None
 
     def as_dict(self, key: str) -> dict[str, str | None]:
-        """Return the step for JSON, with its name at a key."""
+        """Return the step as JSON-ready data, with its name at the given key."""
         return {key: self.name.value, "result": self.status.value, "detail": self.detail, "mend": self.remedy}
 
 
 @dataclass(slots=True)
 class Report(Generic[N]):
-    """The steps of a diagnosis, in their order."""
+    """The steps of a diagnosis, in order."""
 
     steps: list[Step[N]] = field(default_factory=list)
 
     @property
     def status(self) -> Status:
-        """The worst that was found."""
+        """The worst status of the steps."""
         return worst(step.status for step in self.steps)
 
     def add(self, name: N, status: Status, detail: str, remedy: str | None = None) -> None:
-        """Add what was found at the next step."""
+        """Add the next step."""
         self.steps.append(Step(name, status, detail, remedy))

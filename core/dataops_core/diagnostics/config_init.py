@@ -1,7 +1,7 @@
-"""A proposal of pipelines from what a live stack shows: who reads what, as far as the systems themselves record it.
+"""Propose pipelines from a running stack, by the inputs and outputs that the systems record.
 
-Nothing is guessed from names. Each system adds its stages and the links that it knows: consumer groups by their
-commits, streaming queries by their checkpoints, tables by their commits, DAGs by the assets that they declare.
+Nothing is guessed from names. Each system adds its stages and their links: consumer groups by their commits, streaming
+queries by their checkpoints, tables by their commits, and DAGs by the assets that they declare.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ NO_LINKS = "found no connected stages in Kafka, the checkpoints, the tables and 
 
 
 class Question(StrEnum):
-    """What a proposal rests on."""
+    """A question that a proposal answers."""
 
     COMPONENT = "component"
-    """What a component shows of its objects."""
+    """Which objects does a component have?"""
     PIPELINES = "pipelines"
-    """Which objects are linked."""
+    """Which objects are linked?"""
     STATES = "states"
-    """Whether the proposed stages can be observed."""
+    """Can the proposed stages be observed?"""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Pipelines, and what is left over.
+    """Proposed pipelines, and the objects that are in none.
 
     Attributes:
-        pipelines: Stages by the pipeline's name, upstream first.
-        unlinked: Topics, tables and DAGs that nothing is known to read or write, in words.
-        report: A step for each question that a component did not answer, and one for the pipelines.
+        pipelines: Stages by the name of the pipeline, upstream first.
+        unlinked: Topics, tables and DAGs without a known reader or writer, each as kind and name.
+        report: A step for each component that could not be queried, and one for the pipelines.
     """
 
     pipelines: Mapping[str, tuple[ProposedStage, ...]]
@@ -52,16 +52,16 @@ class Proposal:
 
 
 def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
-    """Ask all components, and propose pipelines; nothing is changed.
+    """Query all components, and propose pipelines, without changing anything.
 
     Args:
-        clients: Those of the context.
-        checkpoints: Folders of Spark queries' checkpoints: nothing else knows of a query. One in an object store is
-            opened with the properties of the first catalog.
+        clients: The clients of the context.
+        checkpoints: Folders of Spark queries' checkpoints, the only source for queries. A checkpoint in an object store
+            is opened with the properties of the first catalog.
 
     Raises:
-        NotFound: There is no checkpoint at one of the places.
-        ClientError: One of them is not Spark's.
+        NotFound: One of the folders has no checkpoint.
+        ClientError: One of them is not a checkpoint of Spark.
     """
     draft = Draft(tuple(checkpoints))
     for system in sorted(clients.registry.systems(), key=lambda system: system.discovery_turn):
@@ -99,7 +99,7 @@ def _noun(clients: Clients, kind: str) -> str:
 
 
 def connected(by_name: Mapping[str, ProposedStage]) -> Iterable[set[str]]:
-    """Yield the names of stages that hang together."""
+    """Yield the names of each group of linked stages."""
     neighbours: dict[str, set[str]] = {name: set() for name in by_name}
     for stage in by_name.values():
         for read in stage.reads:
@@ -107,17 +107,17 @@ def connected(by_name: Mapping[str, ProposedStage]) -> Iterable[set[str]]:
             neighbours[read].add(stage.name)
     left = set(by_name)
     while left:
-        group, rim = set[str](), {left.pop()}
-        while rim:
-            name = rim.pop()
+        group, pending = set[str](), {left.pop()}
+        while pending:
+            name = pending.pop()
             group.add(name)
-            rim |= neighbours[name] - group
+            pending |= neighbours[name] - group
         left -= group
         yield group
 
 
 def upstream_first(names: set[str], by_name: Mapping[str, ProposedStage]) -> list[ProposedStage]:
-    """Return stages so that each stands after what it reads, the longest way last; a circle is cut."""
+    """Return stages sorted by the length of their longest path from a source; links that close a cycle are removed."""
     depth: dict[str, int] = {}
 
     def measure(name: str, above: tuple[str, ...]) -> int:

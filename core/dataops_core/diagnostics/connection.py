@@ -1,4 +1,4 @@
-"""The layers of a connection, and what can be tried of them without a client: name, TCP and TLS."""
+"""The layers of a connection, and tests of those that need no client: DNS, TCP and TLS."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ from dataops_core.transport.credentials import Credential, certificate
 from dataops_core.transport.endpoints import Endpoint
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL says of an answer that is not TLS."""
+"""OpenSSL's reasons for a response that is not TLS."""
 
 
 class Layer(StrEnum):
-    """What has to work for the next one to work."""
+    """A layer of a connection; each depends on the previous ones."""
 
     SETTINGS = "settings"
-    """What the settings refer to can be read: secrets, certificates."""
+    """Secrets and certificates of the settings are readable."""
     NAME = "name"
-    """The host's name is known."""
+    """The host name resolves."""
     TCP = "tcp"
-    """It takes connections."""
+    """The host accepts connections."""
     TLS = "tls"
-    """Its certificate is one that we trust."""
+    """The certificate is trusted."""
     PROTOCOL = "protocol"
-    """It answers in time, and is what we take it for."""
+    """The component responds in time with the expected protocol."""
     AUTHENTICATION = "authentication"
-    """It knows us."""
+    """The component accepts the credentials."""
     PERMISSION = "permission"
-    """We may read what the probes read."""
+    """The user may read everything that the probes read."""
     BROKERS = "brokers"
-    """The addresses that Kafka's brokers name for themselves can be reached."""
+    """The addresses that Kafka's brokers advertise are reachable."""
     OBJECT = "object"
-    """The topic, group, checkpoint, table, DAG or relation of a stage is there and can be read."""
+    """The topic, group, checkpoint, table, DAG or relation of a stage exists and is readable."""
 
 
 def reach(report: Report[Layer], endpoints: Sequence[Endpoint], timeout: float) -> bool:
-    """Try name, TCP and TLS of each address; return whether one of them can be used."""
-    tried = [list(network(endpoint, timeout)) for endpoint in endpoints]
-    usable = [steps for steps in tried if steps[-1].status is not Status.FAILED]
-    # Of several servers one is enough; those that are away are said beside it.
-    report.steps += next(iter(usable), tried[0])
+    """Test DNS, TCP and TLS of each address, and return whether one of them works."""
+    tested = [list(network(endpoint, timeout)) for endpoint in endpoints]
+    usable = [steps for steps in tested if steps[-1].status is not Status.FAILED]
+    # One of several servers is enough; the unavailable ones are warnings.
+    report.steps += next(iter(usable), tested[0])
     if usable:
-        for steps in tried:
+        for steps in tested:
             if steps[-1].status is Status.FAILED:
                 report.steps.append(replace(steps[-1], status=Status.WARNING))
     return bool(usable)
 
 
 def network(endpoint: Endpoint, timeout: float) -> Iterator[Step[Layer]]:
-    """Yield the layers of an address that can be tried, none after the first that fails."""
+    """Yield the results of DNS, TCP and TLS of an address, up to the first failure."""
     if endpoint.proxy is not None:
         yield Step(Layer.TCP, Status.NOT_USED, f"through the proxy {endpoint.proxy}, as set in the environment")
         return
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        remedy = "Correct the name in the settings, or add it to the DNS or to /etc/hosts."
+        remedy = "Correct the name in the settings, or add it to DNS or /etc/hosts."
         yield Step(Layer.NAME, Status.FAILED, f"{endpoint.host}: {(error.strerror or line(error)).lower()}", remedy)
         return
     yield Step(Layer.NAME, Status.OK, ", ".join(dict.fromkeys(str(at[4][0]) for at in found)))
@@ -141,9 +141,9 @@ def _remedy_of_certificate(endpoint: Endpoint, error: ssl.SSLCertVerificationErr
 
 
 def speaks_tls(endpoint: Endpoint, timeout: float) -> bool:
-    """Return whether an address takes a TLS handshake."""
+    """Return whether an address accepts a TLS handshake."""
     context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only whether it does, nothing is sent
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only a handshake, no data is sent
     try:
         with (
             socket.create_connection((endpoint.host, endpoint.port), timeout) as connection,

@@ -1,7 +1,7 @@
-"""The doctor: each connection of a context, layer by layer, and each object that its pipelines name.
+"""The doctor: test each connection of a context layer by layer, and each object of its pipelines.
 
-A probe reports that a component does not respond. The doctor finds the layer that fails: is its name known, does it
-take connections, is its certificate one that we trust, does it speak the protocol, does it know us, may we read.
+A probe only reports that a component does not respond. The doctor finds the layer that fails: DNS, TCP, TLS, protocol,
+authentication or permission.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
 
 SCHEMA_VERSION = 1
-"""Version of the JSON form; raised when a field changes its meaning or goes away."""
+"""Version of the JSON; increased when a field changes its meaning or is removed."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Diagnosis(Report[Layer]):
-    """One connection, or one stage: the layers that were tried, none after the first that has failed.
+    """The tested layers of one component or one stage, up to the first failure.
 
     Attributes:
-        kind: `component` or `stage`.
-        name: The component's name; a stage's after its pipeline's, `orders/bronze.orders`.
-        target: Its address; of a stage, the component that answers for it.
+        name: Name of the component; pipeline and stage for a stage, such as `orders/bronze.orders`.
+        target: Address of the component; for a stage, the name of the component that is queried.
         needs: Names of the components without which a stage cannot be observed.
     """
 
@@ -50,15 +49,15 @@ class Diagnosis(Report[Layer]):
 def diagnose(
     context: ContextSettings, pipelines: Mapping[str, PipelineSettings], timeout: float, only: Sequence[str] = ()
 ) -> tuple[Diagnosis, ...]:
-    """Try each connection of a context, and look for each object that its pipelines name; nothing is changed.
+    """Test each connection of a context and each object of its pipelines, without changing anything.
 
-    All are tried beside each other, so one that hangs delays none.
+    All tests run in parallel, so a component that hangs does not delay the others.
 
     Args:
-        context: Where the components are.
-        pipelines: Those of the context.
-        timeout: Deadline of each layer, in seconds.
-        only: Names of the components to try, with the stages that they answer for; all where none are named.
+        context: The context of the components.
+        pipelines: The pipelines of the context.
+        timeout: Timeout of each layer, in seconds.
+        only: Names of the components to test with their stages; all by default.
 
     Returns:
         The components first, in the order of the settings, then the stages.
@@ -72,7 +71,8 @@ def diagnose(
     names = {*probes, *(clients.component_of(stage) for _, stage in stages)}
     for name in only:
         if name not in names:
-            raise ConfigError(f'there is no component "{name}" in this context; there are {", ".join(sorted(names))}')
+            known = ", ".join(sorted(names))
+            raise ConfigError(f'there is no component "{name}" in this context; known are: {known}')
     jobs: list[tuple[Diagnosis, Callable[[Diagnosis], None]]] = []
     for name, probe in probes.items():
         if not only or name in only:
@@ -93,11 +93,11 @@ def diagnose(
             )
             address = probes[component].target if component in probes else component
             jobs.append((diagnosis, _stage(stage, clients, address)))
-    return _without_echoes(_beside_each_other(jobs, timeout))
+    return _without_echoes(_in_parallel(jobs, timeout))
 
 
 def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
-    """Return what was found for JSON, with times and words as plain values."""
+    """Return the diagnoses as JSON-ready data."""
     return {
         "schema_version": SCHEMA_VERSION,
         "diagnoses": [
@@ -114,17 +114,17 @@ def as_dict(diagnoses: Sequence[Diagnosis]) -> dict[str, object]:
 
 
 def _prepare(kind: StageKind | ComponentKind | None) -> None:
-    """Import what a probe needs, outside of any layer's deadline; an error is reported at its use."""
+    """Import a probe's client outside of any layer's timeout; the probe reports an error."""
     with suppress(Exception):
         prepare(kind)
 
 
-def _beside_each_other(
+def _in_parallel(
     jobs: Sequence[tuple[Diagnosis, Callable[[Diagnosis], None]]], timeout: float
 ) -> tuple[Diagnosis, ...]:
     threads = []
     for diagnosis, work in jobs:
-        # No pool: what hangs must not keep the process from its end.
+        # No pool, because a hung thread must not keep the process from exiting.
         thread = Thread(target=_guarded, args=(diagnosis, work), name=f"doctor {diagnosis.name}", daemon=True)
         thread.start()
         threads.append(thread)
@@ -132,7 +132,7 @@ def _beside_each_other(
     found = []
     for (diagnosis, _), thread in zip(jobs, threads, strict=True):
         thread.join(deadline.left)
-        copied = replace(diagnosis, steps=list(diagnosis.steps))  # a thread that is late may still add to its own
+        copied = replace(diagnosis, steps=list(diagnosis.steps))  # a late thread may still add steps to its diagnosis
         if thread.is_alive():
             hung = failure_of("timed_out")
             layer = Layer.OBJECT if copied.kind == "stage" else Layer.PROTOCOL if copied.steps else Layer.NAME
@@ -143,7 +143,7 @@ def _beside_each_other(
 
 
 def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
-    """Return the diagnoses with each component's failure reported once, not again for its stages."""
+    """Return the diagnoses with the failure of a component reported only there, not again for its stages."""
     failed = {each.name for each in found if each.kind == "component" and each.status is Status.FAILED}
     diagnoses = []
     for each in found:
@@ -161,7 +161,7 @@ def _guarded(diagnosis: Diagnosis, work: Callable[[Diagnosis], None]) -> None:
         work(diagnosis)
     except ConfigError as error:
         diagnosis.add(Layer.SETTINGS, Status.FAILED, error.message, error.hint or "Correct it in the settings.")
-    except Exception as error:  # noqa: BLE001 - one diagnosis with a bug must not cost the others
+    except Exception as error:  # noqa: BLE001 - a bug in one diagnosis must not stop the others
         diagnosis.add(Layer.SETTINGS, Status.FAILED, f"the doctor itself failed: {type(error).__name__}: {line(error)}")
 
 
@@ -172,17 +172,17 @@ def _component(
         endpoints = tuple(probe.identity.endpoints())
         if endpoints and not reach(diagnosis, endpoints, timeout):
             return
-        answered = _asked(diagnosis, probe.ask, endpoints, ours(probe.identity), timeout)
-        if answered and probe.further_addresses is not None:
+        works = _run_probe(diagnosis, probe.ask, endpoints, ours(probe.identity), timeout)
+        if works and probe.further_addresses is not None:
             _brokers(diagnosis, probe.further_addresses, timeout)
-        if answered and further is not None:
+        if works and further is not None:
             _further(diagnosis, Layer.PERMISSION, further())
 
     return work
 
 
 def _further(diagnosis: Diagnosis, layer: Layer, steps: Iterable[DoctorStep]) -> None:
-    """Add what a system tries besides; a client's error ends it, and is a step itself."""
+    """Add the further steps of a system; a client's error becomes the last step."""
     results = {True: Status.OK, False: Status.FAILED, None: Status.UNKNOWN}
     try:
         for step in steps:
@@ -204,7 +204,7 @@ def _stage(stage: StageSettings, clients: Clients, address: str) -> Callable[[Di
         if rules.failure_remedy is not None and observation.failure is not None:
             diagnosis.add(Layer.OBJECT, Status.FAILED, observation.failure, rules.failure_remedy)
         else:
-            diagnosis.add(Layer.OBJECT, Status.OK, "; ".join(observation.notes) or "there")
+            diagnosis.add(Layer.OBJECT, Status.OK, "; ".join(observation.notes) or "exists")
         kind = clients.registry.stage_kind(stage.kind)
         if kind is not None and kind.diagnose is not None:
             _further(diagnosis, Layer.OBJECT, kind.diagnose(stage, clients))
@@ -212,19 +212,16 @@ def _stage(stage: StageSettings, clients: Clients, address: str) -> Callable[[Di
     return work
 
 
-##### Layer by layer
-
-
-def _asked(
+def _run_probe(
     diagnosis: Diagnosis,
     ask: Callable[[], ComponentReport],
     endpoints: Sequence[Endpoint],
     own: Iterable[Credential],
     timeout: float,
 ) -> bool:
-    """Ask the component what its probe asks; say at which layer that failed. Return whether it did not."""
+    """Run the component's probe, add the layers that it tests, and return whether it succeeded."""
     try:
-        answer = ask()
+        report = ask()
     except ClientError as error:
         layer, before = _layer_of(error.kind)
         for passed in before:
@@ -233,19 +230,19 @@ def _asked(
             layer, Status.FAILED, error.message, error.remedy or _remedy(diagnosis, error.kind, endpoints, timeout)
         )
         return False
-    diagnosis.add(Layer.PROTOCOL, Status.OK, answer.detail)
-    _admitted(diagnosis, own)
+    diagnosis.add(Layer.PROTOCOL, Status.OK, report.detail)
+    _add_authentication(diagnosis, own)
     diagnosis.add(Layer.PERMISSION, Status.OK, "")
     return True
 
 
-def _admitted(diagnosis: Diagnosis, own: Iterable[Credential]) -> None:
-    """Say that the component knows us, and until when: by the credential that is due first."""
+def _add_authentication(diagnosis: Diagnosis, own: Iterable[Credential]) -> None:
+    """Add a successful authentication, with the expiry date of the credential that is due first."""
     first = min(own, key=lambda credential: credential.due, default=None)
     if first is None:
         diagnosis.add(Layer.AUTHENTICATION, Status.OK, "")
         return
-    detail = f"{first.what} ends {clock(first.ends, datetime.now(UTC))}"
+    detail = f"{first.what} expires at {clock(first.ends, datetime.now(UTC))}"
     if first.due <= datetime.now(UTC):
         remedy = "Renew it, and check why automatic renewal failed."
         diagnosis.add(Layer.AUTHENTICATION, Status.WARNING, detail, remedy)
@@ -254,7 +251,7 @@ def _admitted(diagnosis: Diagnosis, own: Iterable[Credential]) -> None:
 
 
 def _layer_of(kind: str | None) -> tuple[Layer, tuple[Layer, ...]]:
-    """Return the layer at which an error of a client lies, and those that it shows to be well."""
+    """Return the layer of a client's error, and the layers that must have worked before it."""
     match kind:
         case "credentials_refused":
             return Layer.AUTHENTICATION, (Layer.PROTOCOL,)
@@ -277,7 +274,7 @@ def _remedy(diagnosis: Diagnosis, kind: str | None, endpoints: Sequence[Endpoint
 
 
 def _brokers(diagnosis: Diagnosis, further_addresses: Callable[[], Sequence[tuple[str, int]]], timeout: float) -> None:
-    """Try the addresses that the brokers advertise: clients connect to them after the bootstrap."""
+    """Test the addresses that the brokers advertise, to which clients connect after the bootstrap."""
     try:
         addresses = further_addresses()
     except DataopsError as error:

@@ -1,4 +1,4 @@
-"""A monitor that keeps what it sees."""
+"""A monitor that records its health snapshots."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from dataops_core.recorder.recording import Recording, default_path
 
 
 class RecordedMonitor(Monitor):
-    """Watches the pipelines of one context, and records while it does, where the settings say so.
+    """Monitors the pipelines of one context, and records them if the settings enable it.
 
-    Where it cannot record, it watches all the same, and says why it does not record in `not_recorded`.
+    If it cannot record, it monitors anyway, and `not_recorded` holds the reason.
     """
 
     replays = False
-    """Whether there is nothing but a recording."""
+    """Whether it only replays a recording."""
 
     def __init__(self, settings: Settings, context: str | None = None) -> None:
         super().__init__(settings, context)
         self.not_recorded: str | None = None
-        """Why nothing is recorded although it should be; `None` if all is well."""
+        """Why recording failed; `None` if it did not."""
         self._settings = settings.recorder
         self._interval = settings.refresh
         self._path = default_path(settings.recorder, self.context)
         self._recorder: Recorder | None = None
 
     def start(self, on_snapshot: OnSnapshot) -> None:
-        """Watch in the background, and record; see `Monitor.start`."""
+        """Start monitoring and recording in the background; see `Monitor.start`."""
         if self._settings.enabled:
             try:
                 self._recorder = Recorder(self._path, self.context, self.pipelines, self._interval, self._settings)
@@ -43,15 +43,15 @@ class RecordedMonitor(Monitor):
         super().start(arrived)
 
     def stop(self) -> None:
-        """Stop watching and recording."""
+        """Stop monitoring and recording."""
         super().stop()
         if self._recorder is not None:
             self._recorder.close()
 
     def recording(self) -> Recording:
-        """Return what is recorded, also by another process; raises RecordingError where nothing is."""
+        """Return the recording of the context, also of another process; raises RecordingError if there is none."""
         if not (self._settings.enabled or self._path.exists()):
-            raise RecordingError("nothing is recorded: the settings say enabled = false in [recorder]")
+            raise RecordingError("nothing is recorded, because [recorder] has enabled = false")
         return Recording(self._path)
 
     def _record(self, snapshot: HealthSnapshot) -> None:

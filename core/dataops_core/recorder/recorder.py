@@ -1,4 +1,4 @@
-"""The flight recorder: keeps each health snapshot in a file, which `dataops_core.recorder.recording` reads."""
+"""The flight recorder: store health snapshots in a file, which `dataops_core.recorder.recording` reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dataops_core.version import version
 FOR_EVER = 1e10
 """Seconds; three centuries."""
 LEVEL = 6
-"""Of compression: beyond it a snapshot takes more time and hardly less space."""
+"""Level of compression: higher levels take more time, but hardly less space."""
 TABLES = f"""
 BEGIN;
 CREATE TABLE sessions (
@@ -59,19 +59,19 @@ COMMIT;
 
 
 class Recorder:
-    """Writes one recording; the only writer of its file. Safe to share between threads.
+    """Writes one recording, as the only writer of its file. Safe to share between threads.
 
-    What it has written survives a kill of the process; of a crash of the machine, all but the newest snapshots do.
+    Written snapshots survive a kill of the process. A crash of the machine may lose the newest ones.
 
     Args:
-        path: The file; made where it is missing, with its folder.
-        context: Name of the context that is recorded.
-        pipelines: The pipelines of the context, kept for whoever replays without a settings file.
-        refresh: Seconds between two snapshots, by which gaps are known.
-        settings: How much to keep.
+        path: The file; it is created with its folder if it does not exist.
+        context: Name of the recorded context.
+        pipelines: The pipelines of the context, stored for a replay without a settings file.
+        refresh: Seconds between two snapshots, to detect gaps.
+        settings: Retention.
 
     Raises:
-        RecordingError: Somebody else writes it, or it cannot be written, or it is no recording of this version.
+        RecordingError: Another process writes it, it cannot be written, or it is not a recording of this version.
     """
 
     def __init__(
@@ -105,35 +105,35 @@ class Recorder:
             raise
 
     def write(self, snapshot: HealthSnapshot) -> bool:
-        """Keep a snapshot; at the start of a session only once each stage has been probed.
+        """Store a snapshot; a session begins only once every stage has been probed.
 
         Returns:
-            Whether it was kept.
+            Whether it was stored.
 
         Raises:
-            RecordingError: It cannot be written; also once the recorder is closed.
+            RecordingError: It cannot be written, or the recorder is closed.
         """
         if self._before is None and not _is_whole(snapshot):
             return False
         raw, now = to_bytes(snapshot), conditions(snapshot)
         with self._lock:
             before = self._before
-            stands_alone = before is None or before[0] - self._key + 1 >= KEYFRAME_EVERY
-            packed = _compress(raw, None if stands_alone or before is None else before[1])
+            is_keyframe = before is None or before[0] - self._key + 1 >= KEYFRAME_EVERY
+            packed = _compress(raw, None if is_keyframe or before is None else before[1])
             with self._writing():
-                number = self._insert(snapshot, packed, stands_alone=stands_alone)
+                number = self._insert(snapshot, packed, is_keyframe=is_keyframe)
                 self._note_changes(number, now)
-                if stands_alone:
+                if is_keyframe:
                     self._drop_old(micros(snapshot.taken_at))
             self._before, self._conditions = (number, raw), now
-            if stands_alone:
+            if is_keyframe:
                 self._key = number
-                with reading(self.path):  # give the pages of what was dropped back to the file system
+                with reading(self.path):  # return the pages of deleted snapshots to the file system
                     self._db.execute("PRAGMA incremental_vacuum").fetchall()
         return True
 
     def close(self) -> None:
-        """Stop recording; the file then is one that can be copied."""
+        """Stop recording; afterwards the file can be copied."""
         with self._lock:
             self._db.close()
             if self._only_writer >= 0:
@@ -141,11 +141,11 @@ class Recorder:
                 self._only_writer = -1
 
     def stand_alone(self) -> None:
-        """Keep all in the one file, without a log beside it."""
+        """Move the content of the write-ahead log into the file."""
         with self._lock, reading(self.path):
             self._db.execute("PRAGMA journal_mode = DELETE")
 
-    def _insert(self, snapshot: HealthSnapshot, packed: bytes, *, stands_alone: bool) -> int:
+    def _insert(self, snapshot: HealthSnapshot, packed: bytes, *, is_keyframe: bool) -> int:
         (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM snapshots").fetchone()
         ages = {pipeline.name: pipeline.data_age for pipeline in snapshot.pipelines}
         number = int(newest) + 1
@@ -156,7 +156,7 @@ class Recorder:
                 micros(snapshot.taken_at),
                 snapshot.status.value,
                 self._session,
-                number if stands_alone else self._key,
+                number if is_keyframe else self._key,
                 json.dumps({name: None if age is None else round(age, 1) for name, age in ages.items()}),
                 packed,
             ),
@@ -168,13 +168,13 @@ class Recorder:
         changed = [
             (number, subject, pipeline, name, before.get((subject, pipeline, name)) if before else None, after)
             for (subject, pipeline, name), after in now.items()
-            # A session begins with how everything is: whoever reads from there on knows of each later change.
+            # A session begins with all states, so that a reader can start there.
             if before is None or before.get((subject, pipeline, name)) != after
         ]
         self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", changed)
 
     def _drop_old(self, now: int) -> None:
-        """Drop what is older or larger than what is to be kept, up to a snapshot that stands for itself."""
+        """Delete snapshots beyond the maximum age and size, up to a keyframe."""
         cutoff = now - int(self._settings.max_age * 1_000_000)
         self._drop_before("SELECT max(id) FROM snapshots WHERE key = id AND at <= ?", cutoff)
         oldest = "SELECT min(id) FROM snapshots WHERE key = id AND id > (SELECT min(id) FROM snapshots)"
@@ -185,7 +185,7 @@ class Recorder:
         )
 
     def _drop_before(self, query: str, *values: int) -> bool:
-        """Drop what is before the snapshot of which a query gives the number; return whether it gives one."""
+        """Delete everything before the snapshot whose id a query returns; return whether it returns one."""
         (first,) = self._db.execute(query, values).fetchone()
         for table, column in (("snapshots", "id"), ("changes", "snapshot")):
             self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (first,))
@@ -200,7 +200,7 @@ class Recorder:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Make one transaction."""
+        """Run one transaction."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -220,20 +220,20 @@ def cut(
     until: datetime | None = None,
     rewrite: Callable[[str], str] | None = None,
 ) -> int:
-    """Copy a part of a recording into a file of its own, which can also be read where nothing can be written.
+    """Copy a part of a recording into a new file, which is also readable on a read-only file system.
 
     Args:
-        recording: Where it comes from.
-        path: A new file.
-        since: From when on; from the beginning where not given.
-        until: Up to when; to the end where not given.
-        rewrite: Changes the texts in it: gets the JSON of each snapshot, and that of the pipelines' settings.
+        recording: The recording to copy from.
+        path: The new file.
+        since: Start; by default the beginning of the recording.
+        until: End; by default the end of the recording.
+        rewrite: Changes texts: called with the JSON of each snapshot, and of the settings of each pipeline.
 
     Returns:
-        How many snapshots that are.
+        The number of copied snapshots.
 
     Raises:
-        RecordingError: The file is there already, or something cannot be read or written.
+        RecordingError: The file already exists, or a file cannot be read or written.
     """
     if path.exists():
         raise RecordingError(f"{path} already exists", hint="name another file")
@@ -256,7 +256,7 @@ def cut(
 
 
 def _is_whole(snapshot: HealthSnapshot) -> bool:
-    """Whether each stage has been probed: that nothing is known yet is no incident."""
+    """Return whether every stage has been probed, because a start is not an incident."""
     return all(
         pipeline.verdict.status is not Status.STARTING
         and all(stage.own_state is not StageState.STARTING for stage in pipeline.stages)
@@ -265,12 +265,12 @@ def _is_whole(snapshot: HealthSnapshot) -> bool:
 
 
 def lock_of(path: Path) -> Path:
-    """Return the file whose lock says who writes a recording."""
+    """Return the file whose lock the writer of a recording holds."""
     return path.with_name(path.name + ".lock")
 
 
 def _claim(path: Path) -> int:
-    """Become the only writer of a file, for as long as the descriptor that is returned stays open."""
+    """Lock a file for its only writer, and return the descriptor that holds the lock while it is open."""
     lock = lock_of(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -280,12 +280,14 @@ def _claim(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "another one"
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "(unknown)"
         os.close(descriptor)
         raise RecordingError(f"process {holder} already records into {path}") from error
     except OSError as error:
         os.close(descriptor)
-        raise RecordingError(f"{lock} cannot be locked: {(error.strerror or 'no locks here').lower()}") from error
+        raise RecordingError(
+            f"{lock} cannot be locked: {(error.strerror or 'locks are not supported').lower()}"
+        ) from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor

@@ -1,8 +1,8 @@
-"""Recordings: health snapshots in an SQLite file, and how they are read again.
+"""Recordings: read health snapshots from an SQLite file.
 
-A snapshot is JSON. Most of it stands in the snapshot before as well, so it is compressed with that one as the
-dictionary (zstd); each `KEYFRAME_EVERY` snapshots one stands for itself, and at the start of each session. A change of
-a stage's state, of a verdict or of a component is a row of its own, so that a report of a day reads only these.
+A snapshot is JSON, compressed with zstd. The previous snapshot is the dictionary, because most of it is equal. Every
+`KEYFRAME_EVERY` snapshots, and at the start of each session, a keyframe is compressed without a dictionary. Each change
+of a stage's state, of a verdict or of a component is a row, so that a report of a day reads only these rows.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from dataops_core.transport.fields import as_number
 APPLICATION_ID = 0x444F5053
 """Identifies a recording among SQLite files: `DOPS`."""
 LAYOUT = 1
-"""Version of the tables; raised when they change."""
+"""Version of the tables; increased when they change."""
 VERSION = 1000 * LAYOUT + SCHEMA_VERSION
-"""What a file says of itself: version of its tables, and of the snapshots in it."""
+"""Version in the header of the file: the version of its tables, and of its snapshots."""
 KEYFRAME_EVERY = 120
-"""Snapshots from one that stands for itself to the next: what one look into the past has to decompress at the most."""
+"""Snapshots from one keyframe to the next, the maximum to decompress for one snapshot."""
 LARGEST = 64_000_000
-"""Bytes that a snapshot may have: more is no snapshot of ours, but something that fills the memory."""
+"""Maximum bytes of a snapshot, so that a malicious file cannot exhaust the memory."""
 STEPS = 2_000_000_000
-"""Instructions of SQLite that one look may take, some 20 s: a day's recording takes a thousandth of it."""
+"""Maximum instructions of SQLite for one query, about 20 s; the recording of a day takes a thousandth of that."""
 COLUMNS = {
     "sessions": {"id", "context", "version", "refresh", "pipelines"},
     "snapshots": {"id", "at", "status", "session", "key", "ages", "body"},
     "changes": {"snapshot", "subject", "pipeline", "name", "before", "after"},
 }
-"""Tables of a recording, with the columns that are read."""
+"""Tables of a recording, and their columns."""
 GAP_ROUNDS = 3
-"""Rounds without a snapshot from which on a recording has a gap."""
+"""Missed refreshes from which a recording has a gap."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 
 
 class Subject(StrEnum):
-    """What a change is a change of."""
+    """The type of the object that changed."""
 
     STAGE = "stage"
     VERDICT = "verdict"
@@ -65,12 +65,10 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One recorded snapshot.
+    """The time of one recorded snapshot.
 
     Attributes:
-        id: Its number in the recording; it grows.
-        at: When it was taken.
-        status: Its status.
+        id: Increasing number of the snapshot in the recording.
     """
 
     id: int
@@ -80,16 +78,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something is not as it was in the snapshot before.
+    """A change from one snapshot to the next.
 
     Attributes:
-        moment: Number of the first snapshot in which it is so.
-        at: When that was taken.
-        subject: What has changed.
+        moment: Id of the first snapshot after the change.
+        at: Time of that snapshot.
         pipeline: Name of the pipeline; empty for a component.
         name: Name of the stage or component; for a verdict, of the pipeline.
-        before: How it was; `None` at the start of a session.
-        after: How it is: a state, `ok` or the check id of a verdict, or how a component answers.
+        before: The previous value; `None` at the start of a session.
+        after: The new value: a stage's state, a verdict's check id or `ok`, or a component's availability.
     """
 
     moment: int
@@ -103,10 +100,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old a pipeline's data was.
+    """The data age of a pipeline at one time.
 
     Attributes:
-        data_age: In seconds; `None` where it was unknown.
+        data_age: In seconds; `None` if unknown.
         there: Whether the pipeline was configured then.
     """
 
@@ -117,20 +114,20 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Nothing was recorded between these two snapshots."""
+    """A period between two snapshots in which nothing was recorded."""
 
     start: datetime
     end: datetime
 
 
 def default_path(settings: RecorderSettings, context: str) -> Path:
-    """Return where a context is recorded."""
+    """Return the path of the recording of a context."""
     folder = Path(settings.folder) if settings.folder else user_state_path("dataops") / "recordings"
     return folder / f"{quote(context, safe='')}.sqlite"
 
 
 def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
-    """Return in a word how everything is, by subject, pipeline and name."""
+    """Return the state of each object in one word, by subject, pipeline and name."""
     found: dict[tuple[Subject, str, str], str] = {}
     for pipeline in snapshot.pipelines:
         verdict = pipeline.verdict
@@ -143,36 +140,36 @@ def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
 
 
 def to_bytes(snapshot: HealthSnapshot) -> bytes:
-    """Return a snapshot as JSON, with all that it holds."""
+    """Return a complete snapshot as JSON."""
     return _adapter().dump_json([snapshot])
 
 
 def from_bytes(raw: bytes) -> HealthSnapshot:
-    """Return the snapshot that `to_bytes` gave; raises pydantic's ValidationError."""
+    """Return the snapshot of the JSON from `to_bytes`; raises pydantic's ValidationError."""
     (snapshot,) = _adapter().validate_json(raw)
     return snapshot
 
 
 @cache
 def _adapter() -> TypeAdapter[list[HealthSnapshot]]:
-    # A list, because pydantic takes settings for a list of dataclasses but not for one: here, NaN is to stay NaN.
+    # A list, because pydantic accepts a config for a list of dataclasses, but not for one. It keeps NaN.
     return TypeAdapter(list[HealthSnapshot], config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 def micros(at: datetime) -> int:
-    """Return a time as whole microseconds since 1970, exactly."""
+    """Return a time as microseconds since 1970."""
     return (at - _EPOCH) // _MICRO
 
 
 def instant(count: int) -> datetime:
-    """Return the time that `micros` gave."""
+    """Return the time of microseconds since 1970."""
     if type(count) is not int:
         raise TypeError("a time has the wrong type")
     return _EPOCH + count * _MICRO
 
 
 def decompress(packed: bytes, before: bytes | None) -> bytes:
-    """Return what was compressed, given the snapshot before where that was the dictionary; raises ZstdError."""
+    """Return a decompressed snapshot, with the previous one as the dictionary if it has one; raises ZstdError."""
     if zstandard.frame_content_size(packed) > LARGEST:
         raise zstandard.ZstdError(f"its stated size is larger than {LARGEST} bytes")
     if before is None:
@@ -188,8 +185,8 @@ def check_header(db: sqlite3.Connection, path: Path) -> None:
     version = _pragma(db, "user_version")
     if version != VERSION:
         if version > VERSION:
-            raise RecordingError(f"{path} is of a newer version ({version}, not {VERSION})", hint="update dataops-tui")
-        raise RecordingError(f"{path} is of an older version ({version}, not {VERSION})", hint="move it away")
+            raise RecordingError(f"{path} has a newer version ({version}, not {VERSION})", hint="update dataops-tui")
+        raise RecordingError(f"{path} has an older version ({version}, not {VERSION})", hint="rename or delete it")
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -198,7 +195,7 @@ def _pragma(db: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise RecordingError in place of what SQLite, zstd and pydantic say of a file that is damaged."""
+    """Replace errors of SQLite, zstd and pydantic for a damaged file by RecordingError."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -206,14 +203,14 @@ def reading(path: Path) -> Iterator[None]:
             raise RecordingError(f"{path} cannot be read: it takes too long, so it is not a valid recording") from error
         raise RecordingError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
-        what = "is not a recording" if "not a database" in str(error) else f"is damaged: {error}"
-        raise RecordingError(f"{path} {what}") from error
+        fault = "is not a recording" if "not a database" in str(error) else f"is damaged: {error}"
+        raise RecordingError(f"{path} {fault}") from error
     except zstandard.ZstdError as error:
         raise RecordingError(f"{path} is damaged: {error}") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        raise RecordingError(f"{path} has an unknown field or value: {place}: {first['msg']}") from error
+        field = ".".join(map(str, first["loc"][1:]))
+        raise RecordingError(f"{path} has an unknown field or value: {field}: {first['msg']}") from error
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {(error.strerror or 'unreadable').lower()}") from error
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
@@ -227,7 +224,7 @@ class Recording:
         path: The file.
 
     Raises:
-        RecordingError: It is missing, damaged, of another version, or no recording.
+        RecordingError: It does not exist, is damaged, has another version, or is not a recording.
     """
 
     def __init__(self, path: Path) -> None:
@@ -245,10 +242,10 @@ class Recording:
             self.context = _text(row[0])
             self.refresh = _refresh(row[1])
             self.pipelines = _pipelines(_text(row[2]))
-        """The settings of the pipelines, in the newest session."""
+        """The settings of the pipelines in the newest session."""
 
     def moments(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Moment, ...]:
-        """Return what was recorded between two times, oldest first."""
+        """Return the times of the snapshots between two times, oldest first."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT id, at, status FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
@@ -256,7 +253,7 @@ class Recording:
             return tuple(Moment(row_id, instant(at), Status(status)) for row_id, at, status in rows)
 
     def changes(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Change, ...]:
-        """Return what changed between two times, oldest first."""
+        """Return the changes between two times, oldest first."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT snapshot, at, subject, pipeline, name, before, after FROM changes JOIN snapshots"
@@ -266,7 +263,7 @@ class Recording:
             return tuple(Change(row[0], instant(row[1]), Subject(row[2]), *_condition(row[3:])) for row in rows)
 
     def ages(self, pipeline: str, since: datetime | None = None, until: datetime | None = None) -> tuple[Age, ...]:
-        """Return how old a pipeline's data was in each snapshot, oldest first."""
+        """Return the data age of a pipeline in each snapshot, oldest first."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT at, ages FROM snapshots WHERE at BETWEEN ? AND ? ORDER BY at, id", _between(since, until)
@@ -275,7 +272,7 @@ class Recording:
             return tuple(Age(at, as_number(ages.get(pipeline)), pipeline in ages) for at, ages in known)
 
     def watched(self, since: datetime | None = None, until: datetime | None = None) -> tuple[str, ...]:
-        """Return the names of the pipelines between two times, those that were there first first."""
+        """Return the names of the pipelines between two times, in order of their first snapshot."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT ages FROM snapshots WHERE at BETWEEN ? AND ? GROUP BY session ORDER BY min(at), min(id)",
@@ -284,7 +281,7 @@ class Recording:
             return tuple(dict.fromkeys(name for (ages,) in rows for name in load_object(_text(ages))))
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
-        """Return when nothing was recorded although there is something before and after."""
+        """Return the gaps between snapshots in a period."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT before, at FROM (SELECT at, refresh, lag(at) OVER (ORDER BY at, snapshots.id) AS before"
@@ -295,7 +292,7 @@ class Recording:
             return tuple(Gap(instant(start), instant(end)) for start, end in rows)
 
     def snapshot(self, moment: int) -> HealthSnapshot:
-        """Return the snapshot of that number; raises RecordingError, also where it is not kept any more."""
+        """Return the snapshot with an id; raises RecordingError, also if it has been deleted."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT id, body FROM snapshots WHERE id <= ?1 AND id >= (SELECT key FROM snapshots WHERE id = ?1)"
@@ -327,7 +324,7 @@ class Recording:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        # One connection for each look: it is opened in a fraction of a millisecond, and no thread shares it.
+        # One connection per query: opening it takes less than a millisecond, and no thread shares it.
         with reading(self.path), closing(_connect(self.path)) as db:
             yield db
 
@@ -341,13 +338,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         if path.with_name(path.name + "-wal").exists():
             raise
-        # The log of a recording that is not being written would be made, and here nothing can be.
+        # SQLite would create a log file, which is impossible on a read-only file system.
         db = sqlite3.connect(f"{name}&immutable=1", uri=True)
     return _harmless(db)
 
 
 def _harmless(db: sqlite3.Connection) -> sqlite3.Connection:
-    """Let a file's own schema run nothing, and bound what its rows can cost."""
+    """Disable code in a file's schema, and limit the cost of its queries."""
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA query_only = ON")
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
@@ -358,18 +355,18 @@ def _harmless(db: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _check_tables(db: sqlite3.Connection, path: Path) -> None:
-    """Check that the tables are tables: a view may hold an endless query; raises RecordingError."""
+    """Check that the tables are not views, which may contain an endless query; raises RecordingError."""
     for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
         if kind not in ("table", "index") or "VIRTUAL" in str(sql).upper().split()[:3]:
             raise RecordingError(
-                f"{path} is not a recording: it holds a {visible(str(kind))} {visible(str(name))[:80]}"
+                f"{path} is not a recording: it contains a {visible(str(kind))} {visible(str(name))[:80]}"
             )
     for table, wanted in COLUMNS.items():
         columns = db.execute(f"PRAGMA table_xinfo({table})").fetchall()
         if missing := wanted - {str(column[1]) for column in columns}:
             raise RecordingError(f"{path} is damaged: the table {table} has no {min(missing)}")
-        if any(column[6] for column in columns):  # generated ones are expressions
-            raise RecordingError(f"{path} is damaged: the table {table} has a column that is computed")
+        if any(column[6] for column in columns):  # generated columns are expressions
+            raise RecordingError(f"{path} is damaged: the table {table} has a generated column")
 
 
 def _text(value: object) -> str:
@@ -381,7 +378,7 @@ def _text(value: object) -> str:
 def _refresh(value: object) -> float:
     found = as_number(value)
     if found is None or found <= 0:
-        raise ValueError("the time between two snapshots is none")
+        raise ValueError("the interval between two snapshots is not valid")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What happened: incidents with their findings, from a recording, as data and as Markdown."""
+"""Report the incidents of a recording with their verdicts, as data and as Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dataops_core.recorder.recording import Change, Gap, Moment, Recording, Subj
 from dataops_core.version import version
 
 SCHEMA_VERSION = 1
-"""Version of the JSON form of a timeline; raised when a field changes its meaning or goes away."""
+"""Version of the JSON of a timeline; increased when a field changes its meaning or is removed."""
 _SPAN = re.compile(r"-?(\d+(?:\.\d+)?)\s*([smhd])(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SEVERITY = tuple(reversed(WORST_FIRST))
@@ -26,12 +26,12 @@ _SEVERITY = tuple(reversed(WORST_FIRST))
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One verdict that lasted for a while.
+    """One verdict and its period.
 
     Attributes:
-        start: When it was first the verdict.
-        end: When another one took its place; `None` if none did.
-        verdict: As it was at last: by then the most is known.
+        start: Time of the first snapshot with the verdict.
+        end: Time of the first snapshot with the next verdict; `None` if there is none.
+        verdict: The verdict in its last snapshot, which has the most evidence.
     """
 
     start: datetime
@@ -41,19 +41,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """From the first verdict on a pipeline that is not ok to the next that is.
+    """The period from the first verdict on a pipeline that is not ok to the next one that is ok.
 
     Attributes:
-        start: Since when, by the verdict's own evidence: it may be before it was seen.
-        seen: When it was first seen.
-        end: When all was well again; `None` if it was not yet.
-        until: End of the report: its own end, else that of the recording or the requested period.
-        duration: Seconds from its start to its end, or to `until`.
+        start: Start by the verdict's evidence, which may be before `seen`.
+        seen: Time of the first snapshot.
+        end: Time of the recovery; `None` if it is ongoing.
+        until: `end`, else the end of the recording or of the requested period.
+        duration: Seconds from `start` to `until`.
         worst: The worst status.
-        findings: Verdicts, one after the other.
+        findings: The verdicts in order.
         changes: Changes of the pipeline's stages, and of components.
-        largest_data_age: The most that the data was old, in seconds; `None` if it was never known.
-        unknown_for: Seconds of it in which nothing was recorded.
+        largest_data_age: Maximum data age in seconds; `None` if it was never known.
+        unknown_for: Seconds without recording.
     """
 
     pipeline: str
@@ -71,13 +71,13 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened in a context.
+    """The incidents of a context in a period.
 
     Attributes:
-        start: The first snapshot.
-        end: The last one.
-        snapshots: How many there are.
-        gaps: When nothing was recorded.
+        start: Time of the first snapshot.
+        end: Time of the last snapshot.
+        snapshots: Number of snapshots.
+        gaps: Periods without recording.
     """
 
     context: str
@@ -90,15 +90,15 @@ class Timeline:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Return the time that is meant.
+    """Return the time of a text that a user typed.
 
     Args:
-        text: `90s`, `15m`, `2h` or `3d` ago; a time of day in UTC (`03:12`, `03:12:40`), the newest one that is past;
-            or a date and time as ISO 8601 has it, in UTC unless it says otherwise.
-        now: What it is counted from.
+        text: `90s`, `15m`, `2h` or `3d` ago; the last time of day in UTC (`03:12`, `03:12:40`); or a date and time in
+            ISO 8601, in UTC by default.
+        now: The current time.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It has none of these forms.
     """
     text = text.strip()
     if span := _SPAN.fullmatch(text):
@@ -112,12 +112,12 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def read_timeline(recording: Recording, since: datetime | None = None, until: datetime | None = None) -> Timeline:
-    """Return what happened between two times.
+    """Return the incidents between two times.
 
     Raises:
         RecordingError: Nothing was recorded then, or it cannot be read.
     """
-    with reading(recording.path):  # its tables may not fit to each other
+    with reading(recording.path):  # its tables may contradict each other
         return _read(recording, since, until)
 
 
@@ -168,16 +168,16 @@ class _Incidents:
             yield self._incident(pipeline, findings)
 
     def _findings(self, pipeline: str) -> Iterator[Finding]:
-        """Yield the verdicts on a pipeline, one after the other; it may have been configured for a part of the time."""
+        """Yield the verdicts on a pipeline in order, for the periods in which it was configured."""
         ages = self._recording.ages(pipeline, self._moments[0].at, self._moments[-1].at)
-        there = {age.at for age in ages if age.there}
-        known = [index for index, moment in enumerate(self._moments) if moment.at in there]
+        configured = {age.at for age in ages if age.there}
+        known = [index for index, moment in enumerate(self._moments) if moment.at in configured]
         for _, run in groupby(enumerate(known), key=lambda pair: pair[1] - pair[0]):
             indexes = [index for _, index in run]
             yield from self._findings_of(pipeline, indexes[0], indexes[-1] + 1)
 
     def _findings_of(self, pipeline: str, first: int, beyond: int) -> Iterator[Finding]:
-        """Yield the verdicts on a pipeline from one moment to before another."""
+        """Yield the verdicts on a pipeline from one moment to before another, in order."""
         last = self._verdict(first, pipeline)
         starts = [(first, last.check_id or last.status.value)]
         for change in self._changes:
@@ -241,16 +241,16 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
 
 
 def as_markdown(timeline: Timeline) -> str:
-    """Return a timeline for people."""
+    """Return a timeline as Markdown."""
     number = len(timeline.incidents)
     day = timeline.end
     span = duration((timeline.end - timeline.start).total_seconds())
-    looks = f"{span}, {count(timeline.snapshots)} health snapshots"
-    found = f"{number or 'no'} incident{'' if number == 1 else 's'}"
+    extent = f"{span}, {count(timeline.snapshots)} health snapshots"
+    incidents = f"{number or 'no'} incident{'' if number == 1 else 's'}"
     lines = [
         f"# What happened in `{timeline.context}`",
         "",
-        f"{_date(timeline.start)} to {_date(timeline.end)} ({looks}): {found}.",
+        f"{_date(timeline.start)} to {_date(timeline.end)} ({extent}): {incidents}.",
     ]
     for gap in timeline.gaps:
         lost = duration((gap.end - gap.start).total_seconds())
@@ -324,7 +324,7 @@ def _finding(finding: Finding, incident: Incident) -> Iterator[str]:
 
 
 def _worst(incident: Incident) -> str:
-    """Return the name of the worst finding, and of those that are equally bad the first."""
+    """Return the name of the first finding with the worst status."""
     return _safe(_name(max(incident.findings, key=lambda f: _SEVERITY.index(f.verdict.status)).verdict))
 
 
@@ -341,7 +341,7 @@ def _date(at: datetime) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a text that Markdown shows as it is."""
+    """Return a text escaped for Markdown."""
     return re.sub(r"([\\`*<\[|])", r"\\\1", visible(text))
 
 

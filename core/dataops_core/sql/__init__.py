@@ -1,1 +1,1 @@
-"""What a SQL editor needs, without a screen: statements, completion, results, plans, history."""
+"""The parts of a SQL editor that need no screen: statements, completion, results, plans and history."""

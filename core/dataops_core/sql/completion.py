@@ -1,6 +1,6 @@
-"""What may follow at a cursor: catalogs, schemas, tables, columns, functions and keywords.
+"""Complete SQL at a cursor: catalogs, schemas, tables, columns, functions and keywords.
 
-Pure: it says what fits of the names that are known, and which lists of names it would need to say more.
+A pure function returns the known names that match, and the lists of names that it needs for further candidates.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import datetime
 from dataops_core.sql.scan import KEYWORDS, RESERVED, Kind, Piece, quoted, scan, unquoted
 
 ObjectPath = tuple[str, ...]
-"""Where names live: () for catalogs, (catalog,), (catalog, schema), (catalog, schema, table) for columns."""
+"""The parent of names: () for catalogs, (catalog,), (catalog, schema), (catalog, schema, table) for columns."""
 FUNCTIONS: ObjectPath = ("", "functions")
-"""The place of functions; no catalog has an empty name."""
+"""The parent of functions; no catalog has an empty name."""
 MOST = 200
-"""Candidates that are offered; with more of them one types on."""
+"""Maximum number of candidates."""
 _RELATION_AFTER = frozenset(("FROM", "JOIN", "INTO", "UPDATE", "TABLE", "DESCRIBE", "DESC", "ANALYZE", "VIEW"))
 _SCHEMA_AFTER = frozenset(("SCHEMA", "USE"))
 _NO_ALIAS = RESERVED | {"LIMIT", "OFFSET", "SET", "TABLESAMPLE", "FETCH", "WINDOW", "MATCH_RECOGNIZE"}
@@ -24,7 +24,7 @@ _NO_ALIAS = RESERVED | {"LIMIT", "OFFSET", "SET", "TABLESAMPLE", "FETCH", "WINDO
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Something that can be named, and what it is: `varchar`, `table`, `bigint (varchar, integer)`."""
+    """A name, and its description: `varchar`, `table`, `bigint (varchar, integer)`."""
 
     text: str
     about: str
@@ -32,7 +32,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The names of one place, as they were at `at`; `error` says why there are none."""
+    """The names of one parent at a time; `error` is the reason if they could not be read."""
 
     names: tuple[Name, ...]
     at: datetime
@@ -50,11 +50,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What may stand from `start` up to the cursor.
+    """Candidates for the text from `start` to the cursor.
 
     Attributes:
-        candidates: The best first.
-        needs: Places whose names this rests on, known or not.
+        candidates: Candidates, the best first.
+        needs: Parents whose names the candidates depend on, known or not.
     """
 
     start: int
@@ -64,15 +64,15 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """A table that a statement reads, under the name by which its columns are called."""
+    """A table that a statement reads, and the name that qualifies its columns."""
 
-    place: ObjectPath
+    path: ObjectPath
     alias: str
 
 
 @dataclass
 class _Offer:
-    """Collects what fits."""
+    """Collects candidates."""
 
     names: Mapping[ObjectPath, Listing]
     needs: list[ObjectPath] = field(default_factory=list)
@@ -81,10 +81,10 @@ class _Offer:
     def put(self, text: str, kind: str, about: str = "") -> None:
         self.found.setdefault((text, kind), Candidate(text, kind, about))
 
-    def place(self, place: ObjectPath, kind: str, about: str = "") -> None:
-        if place not in self.needs:
-            self.needs.append(place)
-        listing = self.names.get(place)
+    def put_names(self, parent: ObjectPath, kind: str, about: str = "") -> None:
+        if parent not in self.needs:
+            self.needs.append(parent)
+        listing = self.names.get(parent)
         for name in listing.names if listing else ():
             text = name.text if kind == "function" else quoted(name.text)
             self.put(text, kind, " ".join(part for part in (name.about, about) if part))
@@ -93,14 +93,14 @@ class _Offer:
 def complete(
     text: str, offset: int, names: Mapping[ObjectPath, Listing], catalog: str | None = None, schema: str | None = None
 ) -> Completion:
-    """Say what may stand at a cursor.
+    """Return the candidates at a cursor.
 
     Args:
-        text: One statement, also what comes after the cursor.
-        offset: Where the cursor stands in it.
-        names: What is known.
-        catalog: The session's catalog, where names without one belong.
-        schema: The session's schema.
+        text: One statement, including the text after the cursor.
+        offset: Offset of the cursor in it.
+        names: The known names.
+        catalog: The session's catalog, for names without a catalog.
+        schema: The session's schema, for names without a schema.
     """
     pieces = scan(text)
     if any(p.kind in (Kind.COMMENT, Kind.STRING) and p.start < offset and _inside(p, offset) for p in pieces):
@@ -119,16 +119,16 @@ def complete(
     if _wants_relation(before):
         _offer_relations(offer, path, session, _common_tables(code))
     elif before and before[-1].text.upper() in _SCHEMA_AFTER and not path:
-        offer.place((), "catalog")
-        offer.place(session[:1], "schema") if session else None
+        offer.put_names((), "catalog")
+        offer.put_names(session[:1], "schema") if session else None
     elif path:
         _offer_columns_of(offer, path, _relations(code, session), session)
     else:
         _offer_expression(offer, _relations(code, session), typed)
     needle = unquoted(typed)
-    fits = [c for c in offer.found.values() if needle in c.text.lower() and c.text != typed]
-    fits.sort(key=lambda c: (not unquoted(c.text).startswith(needle), _ORDER.index(c.kind), c.text.strip('"')))
-    return Completion(start, tuple(fits[:MOST]), tuple(offer.needs))
+    matching = [c for c in offer.found.values() if needle in c.text.lower() and c.text != typed]
+    matching.sort(key=lambda c: (not unquoted(c.text).startswith(needle), _ORDER.index(c.kind), c.text.strip('"')))
+    return Completion(start, tuple(matching[:MOST]), tuple(offer.needs))
 
 
 _ORDER = ("column", "alias", "table", "schema", "catalog", "function", "keyword")
@@ -142,7 +142,7 @@ def _inside(piece: Piece, offset: int) -> bool:
 
 
 def _path(before: list[Piece]) -> ObjectPath:
-    """Take `a.b.` off the end and return it as names."""
+    """Remove a trailing `a.b.`, and return its names."""
     path: list[str] = []
     while len(before) > 1 and before[-1].text == "." and before[-2].kind in (Kind.WORD, Kind.QUOTED):
         before.pop()
@@ -151,7 +151,7 @@ def _path(before: list[Piece]) -> ObjectPath:
 
 
 def _wants_relation(before: Sequence[Piece]) -> bool:
-    """Whether a table is to come: after FROM and the like, and after a comma in a list of tables."""
+    """Return whether a table name is expected: after FROM and similar keywords, and after a comma in a table list."""
     if not before:
         return False
     if before[-1].text.upper() in _RELATION_AFTER:
@@ -174,31 +174,31 @@ def _offer_relations(offer: _Offer, path: ObjectPath, session: ObjectPath, commo
         for name in common:
             offer.put(quoted(name), "table", "of this statement")
         if len(session) == 2:
-            offer.place(session, "table")
+            offer.put_names(session, "table")
         if session:
-            offer.place(session[:1], "schema")
-        offer.place((), "catalog")
+            offer.put_names(session[:1], "schema")
+        offer.put_names((), "catalog")
     elif len(path) == 1:
-        offer.place(path, "schema")
+        offer.put_names(path, "schema")
         if session and path[0] != session[0]:
-            offer.place((session[0], path[0]), "table")
+            offer.put_names((session[0], path[0]), "table")
     elif len(path) == 2:
-        offer.place(path, "table")
+        offer.put_names(path, "table")
 
 
 def _offer_columns_of(offer: _Offer, path: ObjectPath, relations: Sequence[_Relation], session: ObjectPath) -> None:
-    named = [r for r in relations if r.alias == path[-1] and (len(path) == 1 or r.place == _full(path, session))]
+    named = [r for r in relations if r.alias == path[-1] and (len(path) == 1 or r.path == _full(path, session))]
     for relation in named:
-        offer.place(relation.place, "column")
-    if not named:  # a table that is named in full
+        offer.put_names(relation.path, "column")
+    if not named:  # a table by its full name
         _offer_relations(offer, path, session, ())
 
 
 def _offer_expression(offer: _Offer, relations: Sequence[_Relation], typed: str) -> None:
     for relation in relations:
-        offer.place(relation.place, "column", f"of {relation.alias}" if len(relations) > 1 else "")
-        offer.put(quoted(relation.alias), "alias", ".".join(relation.place))
-    offer.place(FUNCTIONS, "function")
+        offer.put_names(relation.path, "column", f"of {relation.alias}" if len(relations) > 1 else "")
+        offer.put(quoted(relation.alias), "alias", ".".join(relation.path))
+    offer.put_names(FUNCTIONS, "function")
     for keyword in KEYWORDS:
         offer.put(keyword.lower() if typed.islower() else keyword, "keyword")
 
@@ -251,7 +251,7 @@ def _is_name(piece: Piece) -> bool:
 
 
 def _common_tables(pieces: Sequence[Piece]) -> list[str]:
-    """Return the names that WITH gives to queries: those that `AS (` follows, in a statement with a WITH."""
+    """Return the names of the queries of WITH: names before `AS (`, in a statement with WITH."""
     if not any(piece.text.upper() == "WITH" for piece in pieces):
         return []
     return [

@@ -1,4 +1,4 @@
-"""Rows into a file: CSV, JSON, JSON lines, Parquet."""
+"""Export rows to a file: CSV, JSON, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}
-"""What the end of a file's name stands for."""
+"""Formats by the extension of the file."""
 
 
 class ExportRefused(DataopsError):
-    """The rows cannot be written there."""
+    """The rows cannot be written to the file."""
 
 
 def export_path(typed: str) -> Path:
-    """Return the file that somebody has typed.
+    """Return the path of the file that the user typed.
 
     Raises:
-        ExportRefused: Its name does not end in a known format, or its folder is not there or not to be looked at.
+        ExportRefused: Its extension is unknown, or its folder does not exist or is not readable.
     """
     try:
         return _export_path(typed)
     except RuntimeError as error:
-        raise ExportRefused(f'"{typed}" names nobody\'s home folder') from error
+        raise ExportRefused(f'"{typed}": the home folder is unknown') from error
     except OSError as error:
-        raise ExportRefused(f"{typed}: {(error.strerror or 'it cannot be looked at').lower()}") from error
+        raise ExportRefused(f"{typed}: {(error.strerror or 'cannot be read').lower()}") from error
 
 
 def _export_path(typed: str) -> Path:
     path = Path(typed.strip()).expanduser()
     if path.suffix.lower() not in FORMATS:
-        raise ExportRefused(f'"{typed}" does not end in a known format', hint=f"end it in {', '.join(FORMATS)}")
+        raise ExportRefused(f'"{typed}" has no known file extension', hint=f"use one of {', '.join(FORMATS)}")
     if path.is_dir():
         raise ExportRefused(f"{path} is a folder")
     if not path.parent.is_dir():
         raise ExportRefused(f"the folder {path.parent} does not exist")
-    path.exists()  # what cannot be looked at cannot be written
+    path.exists()  # raises OSError if the folder is not readable
     return path
 
 
@@ -58,17 +58,17 @@ def export(
     overwrite: bool = False,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Write rows to a file, which is there once it is whole; return how many.
+    """Write rows to a file, which appears once it is complete, and return the number of rows.
 
     Args:
-        path: A file of `export_path`.
+        path: A path from `export_path`.
         columns: Names and types.
-        chunks: The rows, some at a time.
-        overwrite: Whether a file of that name may be replaced.
-        on_rows: Told after each chunk how many rows are written.
+        chunks: The rows in chunks.
+        overwrite: Whether to replace an existing file.
+        on_rows: Called after each chunk with the number of written rows.
 
     Raises:
-        ExportRefused: The file is there already, or cannot be written.
+        ExportRefused: The file already exists, or cannot be written.
     """
     write = _write_parquet if FORMATS[path.suffix.lower()] == "parquet" else _write_text
     counted = _Counted(chunks, on_rows)
@@ -82,7 +82,7 @@ def export(
             if overwrite:
                 part.replace(path)
             else:
-                path.hardlink_to(part)  # unlike a rename, this replaces nothing
+                path.hardlink_to(part)  # unlike a rename, this fails if the file exists
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -93,7 +93,7 @@ def export(
 
 
 class _Counted:
-    """Rows on their way, counted."""
+    """Counts the rows of chunks as they are read."""
 
     def __init__(self, chunks: Iterable[list[Row]], on_rows: Callable[[int], None]) -> None:
         self._chunks = chunks
@@ -122,7 +122,7 @@ def _write_text(part: Path, suffix: str, columns: Columns, chunks: Iterable[list
 
 
 def _write_parquet(part: Path, suffix: str, columns: Columns, chunks: Iterable[list[Row]]) -> None:  # noqa: ARG001
-    import pyarrow as pa  # noqa: PLC0415 - half a second, for those who export
+    import pyarrow as pa  # noqa: PLC0415 - takes half a second, only for exports
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     kinds = [_arrow_type(kind) for _, kind in columns]
@@ -145,12 +145,12 @@ def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
 
 
 def _utf_8(text: str) -> str:
-    """Return a text in which halves of surrogate pairs are escapes, as in files of text: UTF-8 cannot hold them."""
+    """Return a text with lone surrogates escaped, as in text files, because UTF-8 cannot encode them."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _arrow_type(kind: str) -> pa.DataType:
-    """Return the type for one of Trino's; what has parts, and what Arrow has not, is text (JSON for parts)."""
+    """Return the Arrow type for a type of Trino; text for other types, with JSON for arrays, maps and rows."""
     import pyarrow as pa  # noqa: PLC0415
 
     plain: dict[str, pa.DataType] = {

@@ -1,4 +1,4 @@
-"""The grammar of Trino's statements (`trino.grammar`), as states that a text is checked with, token by token.
+"""The grammar of Trino's statements (`trino.grammar`) as states, to check a text token by token.
 
 A rule becomes a net of nodes, and a state is a set of nodes of one rule. A state is created when a text first needs it.
 Sets of token kinds are the bits of an integer.
@@ -16,14 +16,14 @@ from dataops_core.sql.scan import RESERVED
 from dataops_core.sql.tokens import UNKNOWN
 
 END = "the end"
-"""The kind of what follows the last token."""
+"""The kind of the end of the text, after the last token."""
 _LITERALS = ("name", "string", "unicode", "dollar", "binary", "integer", "decimal")
 _NOTATION = re.compile(r"#[^\n]*|,[+*]|'[^']+'|\w+|[=|;()\[\]{}]")
 
 
 @dataclass(eq=False, slots=True)
 class _Node:
-    """Leads on at once to each of `onward`, and past a symbol, which is a kind of token or a rule, to `target`."""
+    """A node with edges to each of `onward`, and with a symbol, a kind of token or a rule, to `target`."""
 
     onward: list[_Node] = field(default_factory=list)
     symbol: str | Rule | None = None
@@ -35,9 +35,9 @@ class Rule:
     """A rule of the grammar.
 
     Attributes:
-        first: The kinds that it can begin with.
-        follow: The kinds that can come behind it.
-        entry: The state at its beginning, once a text has needed it.
+        first: The kinds of tokens that it can begin with.
+        follow: The kinds of tokens that can follow it.
+        entry: Its first state, created on first use.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What a state does at a token.
+    """The transitions of a state at a token.
 
     Attributes:
-        taken: The state behind the token; `None` if the rule does not go on with it here.
-        entered: The rules that can begin with it, each with the state behind the rule.
+        taken: The state after the token; `None` if the rule has no such token here.
+        entered: The rules that can begin with it, each with the state after the rule.
         leaves: Whether the rule can end before it.
     """
 
@@ -64,7 +64,7 @@ class Move:
 
 
 class State:
-    """All nodes of a rule that a text can be at."""
+    """A set of nodes of a rule that a text may have reached."""
 
     __slots__ = ("ends", "moves", "rule", "symbols")
 
@@ -80,11 +80,11 @@ class State:
 
 
 class Grammar:
-    """Rules, and the states that texts have needed so far.
+    """Rules, and their states, which are created on first use.
 
     Args:
-        source: The rules; the first one is what a text is.
-        reserved: The keywords that are no names.
+        source: The rules; the first one is the start rule.
+        reserved: The keywords that are not names.
     """
 
     def __init__(self, source: str, reserved: frozenset[str]) -> None:
@@ -106,17 +106,17 @@ class Grammar:
         self.start = self.rules[next(iter(written))]
 
     def kind(self, token_kind: str) -> str:
-        """Return the kind that the grammar has for a token's: a word that is no keyword is a name."""
+        """Return the grammar's kind for the kind of a token; a word that is not a keyword is a name."""
         return token_kind if token_kind in self._bits or token_kind == UNKNOWN else "name"
 
     def entry(self, rule: Rule) -> State:
-        """Return the state at the beginning of a rule."""
+        """Return the first state of a rule."""
         if rule.entry is None:
             rule.entry = self._state(rule, (rule.begin,))
         return rule.entry
 
     def move(self, state: State, kind: str) -> Move:
-        """Return what a state does at a token of a kind."""
+        """Return the transitions of a state at a kind of token."""
         found = state.moves.get(kind)
         if found is None:
             found = state.moves[kind] = self._find_move(state, self._bits.get(kind, 0))
@@ -186,7 +186,7 @@ class Grammar:
 
 
 class _Net:
-    """Draws the nets of rules from what is written in the notation."""
+    """Builds the nets of rules from their notation."""
 
     def __init__(self, written: dict[str, list[str]], rules: dict[str, Rule]) -> None:
         self._written = written
@@ -194,7 +194,7 @@ class _Net:
         self._left: list[str] = []
 
     def draw(self, body: list[str], begin: _Node, end: _Node) -> None:
-        """Draw what is written between two nodes."""
+        """Build the net of a body between two nodes."""
         outer, self._left = self._left, body[::-1]
         self._alternatives(begin, end)
         if self._left:
@@ -212,7 +212,7 @@ class _Net:
             self._left.pop()
 
     def _item(self, begin: _Node) -> _Node:
-        """Draw an item behind a node, and return the node behind the item."""
+        """Build the net of an item after a node, and return the node after the item."""
         end = _Node()
         first, last = _Node(), _Node()
         begin.onward.append(first)
@@ -249,7 +249,7 @@ def _split(source: str) -> dict[str, list[str]]:
 
 
 def _onward(nodes: Iterable[_Node]) -> list[_Node]:
-    """Return all nodes that are reached without a token."""
+    """Return all nodes that are reachable without a token."""
     found = dict.fromkeys(nodes)
     left = list(found)
     while left:

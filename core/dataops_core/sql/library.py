@@ -1,4 +1,4 @@
-"""What was run before, and statements that are kept as files."""
+"""The history of statements, and saved queries in files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from dataops_core.errors import DataopsError
 from dataops_core.plain import json_line
 
 MOST = 2_000
-"""Entries of the history that are kept; the oldest go."""
+"""Maximum number of entries in the history; the oldest are deleted."""
 LONGEST = 20_000
-"""Characters of a statement in the history; longer ones are not kept."""
+"""Maximum characters of a statement in the history; longer ones are not stored."""
 
 
 class LibraryFailed(DataopsError):
@@ -33,12 +33,12 @@ class Ran:
     """A statement that was run.
 
     Attributes:
-        at: When it was submitted, ISO 8601, UTC.
-        context: Where.
-        statement: Without the literals of one that speaks of secrets.
+        at: Time of submission, in ISO 8601 and UTC.
+        context: Name of the context.
+        statement: The statement, without its string literals if it mentions secrets.
         outcome: `finished`, `failed` or `cancelled`.
-        rows: Rows that came.
-        seconds: How long it took.
+        rows: Number of fetched rows.
+        seconds: Duration.
     """
 
     at: str
@@ -50,7 +50,7 @@ class Ran:
 
     @property
     def when(self) -> datetime:
-        """When it was submitted."""
+        """Time of submission."""
         return datetime.fromisoformat(self.at)
 
 
@@ -60,18 +60,18 @@ def _entry() -> TypeAdapter[Ran]:
 
 
 class History:
-    """JSON lines in the user's state folder, readable by nobody else.
+    """The history of statements, as JSON lines that only the user can read.
 
     Args:
-        path: The file; the user's own where not given.
+        path: The file; by default in the user's state folder.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or user_state_path("dataops") / "sql-history.jsonl"
 
     def add(self, ran: Ran) -> None:
-        """Keep a statement; raises LibraryFailed."""
-        from dataops_core.sql.secrets import without_secrets  # noqa: PLC0415 - brings the SQL parser
+        """Add a statement; raises LibraryFailed."""
+        from dataops_core.sql.secrets import without_secrets  # noqa: PLC0415 - imports the SQL parser
 
         if len(ran.statement) > LONGEST:
             return
@@ -91,7 +91,7 @@ class History:
             raise _failed(self._path, error) from error
 
     def newest(self) -> tuple[Ran, ...]:
-        """Return what was run, newest first, each statement once in each context; raises LibraryFailed."""
+        """Return the history, newest first, with each statement once per context; raises LibraryFailed."""
         try:
             lines = read_text(self._path).splitlines()
         except FileNotFoundError:
@@ -102,9 +102,9 @@ class History:
         for line in reversed(lines[-MOST:]):
             try:
                 ran = _entry().validate_python(loads(line, size=LINE))
-                ran.when  # noqa: B018 - raises ValueError where it is no time
+                ran.when  # noqa: B018 - raises ValueError if it is not a time
             except ValueError:
-                continue  # cut short by a crash, or another version's
+                continue  # truncated by a crash, or of another version
             found.setdefault((ran.context, ran.statement), ran)
         return tuple(found.values())
 
@@ -119,17 +119,17 @@ class Saved:
 
     @property
     def about(self) -> str:
-        """The first line of its comment, if it begins with one."""
+        """The first line of its leading comment, if any."""
         first = self.statement.lstrip().partition("\n")[0]
         return first.removeprefix("--").strip() if first.startswith("--") else ""
 
 
 class SavedQueries:
-    """Files `*.sql`: the user's own folder, which is written to, and others, which are only read.
+    """Saved queries in `*.sql` files: a writable folder of the user, and further read-only folders.
 
     Args:
-        own: The user's folder; the usual one where not given.
-        others: More folders; of equal names the user's own wins.
+        own: The user's folder; by default in the user's data folder.
+        others: Further folders; a query in the user's folder takes precedence over one with the same name.
     """
 
     def __init__(self, own: Path | None = None, others: Sequence[str | Path] = ()) -> None:
@@ -138,7 +138,7 @@ class SavedQueries:
         self._folders = (*(Path(folder) for folder in reversed(others)), self.own)
 
     def all(self) -> tuple[Saved, ...]:
-        """Return all of them by name; raises LibraryFailed."""
+        """Return all queries, sorted by name; raises LibraryFailed."""
         found: dict[str, Saved] = {}
         for folder in self._folders:
             for path in sorted(folder.glob("*.sql")):
@@ -149,14 +149,14 @@ class SavedQueries:
         return tuple(found[name] for name in sorted(found))
 
     def path_of(self, name: str) -> Path:
-        """Return the file of the user's own query of that name; raises LibraryFailed if it is no name."""
+        """Return the file of the user's query with a name; raises LibraryFailed if the name is not valid."""
         name = name.strip().removesuffix(".sql")
         if not re.fullmatch(r"\w[\w .-]{0,80}", name):
             raise LibraryFailed(f'"{name}" is not a valid query name', hint="use letters, digits, _ and -")
         return self.own / f"{name}.sql"
 
     def save(self, name: str, statement: str, *, overwrite: bool = False) -> Path:
-        """Keep a statement under a name and return its file.
+        """Save a statement under a name, and return its file.
 
         Raises:
             LibraryFailed: The name is none, or is taken, or the file cannot be written.
@@ -174,7 +174,7 @@ class SavedQueries:
 
 
 def ran_now(context: str, statement: str, outcome: str, rows: int, seconds: float) -> Ran:
-    """Return the entry of a statement that has ended just now."""
+    """Return the history entry of a statement that has just ended."""
     return Ran(datetime.now(UTC).isoformat(timespec="seconds"), context, statement, outcome, rows, round(seconds, 1))
 
 

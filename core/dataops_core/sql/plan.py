@@ -12,7 +12,7 @@ from dataops_core.bounded import DEPTH, loads
 from dataops_core.errors import BadAnswer
 
 COSTLY = 0.2
-"""Share of the whole plan's CPU from which a node is called costly."""
+"""Share of the plan's CPU from which a node counts as costly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class PlanNode:
 
     Attributes:
         name: Trino's name of the step, e.g. `TableScan`.
-        about: What it works on, in Trino's words.
-        rows: Rows that come out: measured, or estimated; `None` if unknown.
-        share: Its part of the plan's CPU, 0 to 1: measured, or estimated; `None` if unknown.
-        cpu: CPU time as Trino writes it; measured only.
+        about: Trino's description of its input.
+        rows: Number of output rows, measured or estimated; `None` if unknown.
+        share: Share of the plan's CPU, 0 to 1, measured or estimated; `None` if unknown.
+        cpu: CPU time in Trino's format; measured only.
         fragment: Number of the stage that runs it.
-        notes: All else that Trino says of it.
-        children: What it reads from.
+        notes: Trino's further details.
+        children: The steps that it reads from.
     """
 
     name: str
@@ -45,7 +45,7 @@ class PlanNode:
         return self.share is not None and self.share >= COSTLY
 
     def walk(self) -> Iterator[PlanNode]:
-        """Yield it and all below it."""
+        """Yield the node and all its descendants."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -61,12 +61,12 @@ class Plan:
 
 
 def explain(statement: str, *, analyze: bool = False) -> str:
-    """Return the statement that asks for the plan of another one."""
+    """Return the EXPLAIN statement for a statement."""
     return f"EXPLAIN {'ANALYZE' if analyze else '(TYPE DISTRIBUTED, FORMAT JSON)'} {statement}"
 
 
 def read_plan(text: str) -> Plan:
-    """Return the plan that Trino's answer describes; raises BadAnswer."""
+    """Return the plan from the output of EXPLAIN; raises BadAnswer."""
     try:
         if text.lstrip().startswith("{"):
             return _estimated(loads(text))
@@ -100,7 +100,7 @@ def _from_json(found: Mapping[str, Any], fragment: str) -> PlanNode:
 
 
 def _number(value: object) -> float | None:
-    """Return a value; Trino writes NaN, as a number or as text, for an unknown one."""
+    """Return a number; `None` for NaN as a number or a text, which is Trino's unknown."""
     try:
         number = float(str(value))
     except ValueError:

@@ -1,8 +1,8 @@
-"""The rows of a query, kept on disk and read back a window at a time, so that a million of them fit any machine.
+"""Store the rows of a query on disk and read them back in chunks, so that millions of rows need little memory.
 
-In memory are: the rows that came after the last chunk (CHUNK_ROWS at most), the CACHED chunks that were read last, and
-where each chunk begins. A chunk holds at most CHUNK_ROWS rows, and at most CHUNK_BYTES of pickled rows where it holds
-more than one. The file has no name: it is gone when the result is closed, and also after a crash.
+The memory holds the rows after the last chunk (at most CHUNK_ROWS), the CACHED chunks that were read last, and the
+position of each chunk. A chunk has at most CHUNK_ROWS rows, and at most CHUNK_BYTES of pickled rows unless it has only
+one row. The file has no name, so it is deleted when the result is closed, and also after a crash.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from dataops_core.values import Columns, Row
 CHUNK_ROWS = 500
 CHUNK_BYTES = 1 << 20
 CACHED = 8
-"""Chunks that are kept as they were read last: more than any screen shows at once."""
+"""Number of recently read chunks in memory, more than any screen shows at once."""
 
 
 class SpillFailed(DataopsError):
-    """The rows cannot be kept: the disk is full, or the folder cannot be written."""
+    """The rows cannot be stored: the disk is full, or the folder is not writable."""
 
 
 class Result:
-    """Rows of one query: one thread appends, any thread reads.
+    """Rows of one query; one thread appends, any thread reads.
 
     Args:
         columns: Names and types.
-        max_rows: Rows that are kept.
-        max_bytes: Bytes on disk, after compression, beyond which no more rows are kept.
+        max_rows: Maximum number of stored rows.
+        max_bytes: Maximum bytes on disk, after compression.
     """
 
     def __init__(self, columns: Columns, max_rows: int, max_bytes: int) -> None:
@@ -70,11 +70,11 @@ class Result:
 
     @property
     def full(self) -> bool:
-        """Whether there were more rows than are kept."""
+        """Whether rows were dropped because of a limit."""
         return self._full
 
     def append(self, rows: list[Row]) -> bool:
-        """Keep some rows; returns whether there is room for more, which there is not once it is closed.
+        """Store rows, and return whether it accepts more; it does not after a limit or once it is closed.
 
         Raises:
             SpillFailed: They cannot be written.
@@ -105,7 +105,7 @@ class Result:
             return self._read(chunk)[index - self._starts[chunk]]
 
     def chunks(self) -> Iterator[list[Row]]:
-        """Yield all rows that are there now, some at a time; they do not pass through the cache."""
+        """Yield all current rows in chunks, without using the cache."""
         number = 0
         while True:
             with self._lock:
@@ -119,7 +119,7 @@ class Result:
             yield rest
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Delete the rows from the disk."""
         with self._lock:
             self._file.close()
             self._cache.clear()

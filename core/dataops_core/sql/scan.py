@@ -1,6 +1,6 @@
-"""SQL cut into pieces while it is being typed: nothing is refused, and an open string or comment goes on to the end.
+"""Split SQL into pieces while it is typed; any text is accepted, and an open string or comment extends to the end.
 
-What a statement may do is judged elsewhere (`dataops_core.actions.sql`), by a parser that does refuse.
+`dataops_core.actions.sql` decides what a statement may do, with a parser that rejects invalid text.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _PIECES = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BLOCKS = frozenset(("BEGIN", "CASE"))
-"""Words in the body of a function that an END closes; END IF, END LOOP and the like close a statement of their own."""
+"""Words in the body of a function that END closes; END IF, END LOOP and similar close their own statements."""
 _BEFORE_FUNCTION = frozenset(("CREATE", "REPLACE", "WITH"))
 _OWN_END = frozenset(("IF", "LOOP", "WHILE", "REPEAT"))
 
 
 class Kind(StrEnum):
-    """What a piece is."""
+    """The kind of a piece."""
 
     COMMENT = "comment"
     STRING = "string"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a text, from `start` up to but without `end`."""
+    """A part of a text, from `start` to before `end`."""
 
     kind: Kind
     text: str
@@ -53,7 +53,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a text, without the semicolon; `start` and `end` are where it stands in it."""
+    """One statement of a text, without its semicolon, from `start` to before `end`."""
 
     text: str
     start: int
@@ -61,12 +61,12 @@ class Statement:
 
 
 def scan(text: str) -> list[Piece]:
-    """Cut a text into pieces; blanks are left out."""
+    """Return the pieces of a text, without white space."""
     return [Piece(Kind(str(m.lastgroup)), m[0], m.start(), m.end()) for m in _PIECES.finditer(text)]
 
 
 def statements(text: str) -> list[Statement]:
-    """Return the statements of a text; what is between two semicolons without a word in it is none."""
+    """Return the statements of a text, without empty ones."""
     found: list[Statement] = []
     current: list[Piece] = []
     depth, in_function = 0, False
@@ -87,11 +87,11 @@ def statements(text: str) -> list[Statement]:
 
 
 def statement_at(text: str, offset: int) -> Statement | None:
-    """Return the statement under a cursor: the one that it is in or just behind, else the next one, else the last."""
+    """Return the statement at a cursor: the one that contains it or ends just before it, else the next or last one."""
     last = None
     for statement in statements(text):
         if offset <= statement.end:
-            # behind the semicolon, on the same line, the cursor still belongs to the statement before
+            # after the semicolon, on the same line, the cursor still belongs to the previous statement
             behind = last is not None and offset < statement.start and "\n" not in text[last.end : offset]
             return last if behind else statement
         last = statement
@@ -99,7 +99,7 @@ def statement_at(text: str, offset: int) -> Statement | None:
 
 
 def _opens(piece: Piece, before: Sequence[Piece]) -> int:
-    """Return by how much a piece of a function's body deepens its blocks."""
+    """Return the change of the block depth at a piece of a function's body."""
     if piece.kind is not Kind.WORD:
         return 0
     word = piece.text.upper()
@@ -112,7 +112,7 @@ def _opens(piece: Piece, before: Sequence[Piece]) -> int:
 
 
 def _begins_function(piece: Piece, before: Sequence[Piece]) -> bool:
-    """Whether it is FUNCTION of CREATE [OR REPLACE] FUNCTION or WITH FUNCTION, whose body has semicolons of its own."""
+    """Return whether a piece is FUNCTION of CREATE [OR REPLACE] or WITH, whose body contains semicolons."""
     return piece.text.upper() == "FUNCTION" and bool(before) and before[-1].text.upper() in _BEFORE_FUNCTION
 
 
@@ -133,25 +133,25 @@ SET SETS SHOW SOME START STATS SYSTEM TABLES TABLESAMPLE TEXT TIME TIMESTAMP TO 
 VERBOSE VERSION VIEW WHILE WINDOW WITHIN WITHOUT ZONE
 """
 RESERVED = frozenset(_RESERVED.split())
-"""Trino's reserved words: a name that is one of them is written in double quotes."""
+"""Trino's reserved words, which must be quoted as names."""
 KEYWORDS = RESERVED | frozenset(_OTHERS.split())
-"""All words that mean something to Trino itself."""
+"""All keywords of Trino, reserved or not."""
 
 
 def quoted(name: str) -> str:
-    """Return a name as it is written in a statement: in double quotes where it needs them."""
+    """Return a name for use in a statement, in double quotes if necessary."""
     if _PLAIN_NAME.fullmatch(name) and name.upper() not in RESERVED:
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
 def relation(*names: str) -> str:
-    """Return the name of a relation as it is written in a statement, from those of catalog, schema and table."""
+    """Return the qualified name of a relation for use in a statement, from catalog, schema and table."""
     return ".".join(map(quoted, names))
 
 
 def unquoted(written: str) -> str:
-    """Return the name that something written in a statement means; Trino compares names in lower case."""
+    """Return the name of an identifier in a statement, in lower case and without quotes, as Trino compares names."""
     if written.startswith('"'):
         written = written[1:-1] if written.endswith('"') and len(written) > 1 else written[1:]
         written = written.replace('""', '"')

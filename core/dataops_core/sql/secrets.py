@@ -1,4 +1,4 @@
-"""A statement as it may be kept: in the audit file and in the history."""
+"""Remove secrets from statements for the audit file and the history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECRET_WORD = re.compile(r"passw|secret|token|credential|key|auth", re.IGNORECA
 
 
 def without_secrets(statement: str) -> str:
-    """Return a statement as it may be kept: where it mentions secrets, without any of its string literals."""
+    """Return a statement for storage, without its string literals if it mentions secrets."""
     if not _SECRET_WORD.search(statement):
         return statement
     if len(statement) > MAX_CHARACTERS:

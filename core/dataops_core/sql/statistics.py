@@ -1,4 +1,4 @@
-"""What the columns of a result hold: of the rows that were fetched, not of the table behind them."""
+"""Statistics of a result's columns, over the fetched rows, not over the whole table."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 from dataops_core.values import Columns, Row, as_text
 
 EXACT = 1024
-"""Distinct values up to which they are counted; more are estimated."""
+"""Maximum number of distinct values that are counted exactly; above, it is estimated."""
 _SPACE = float(1 << 64)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:
-    """One column.
+    """Statistics of one column.
 
     Attributes:
-        rows: Rows that were looked at.
-        nulls: Those without a value.
-        distinct: Different values, NULL not counted.
+        rows: Number of evaluated rows.
+        nulls: Number of NULL values.
+        distinct: Number of distinct values without NULL.
         exact: Whether `distinct` was counted; otherwise it is estimated, to about 3 %.
-        smallest: The least value; `None` where there is none, or values have no order.
-        largest: The greatest value.
-        length: Most characters of a value as text.
+        smallest: The minimum; `None` without values, or if values have no order.
+        largest: The maximum; `None` as for the minimum.
+        length: Maximum characters of a value as text.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ColumnStatistics:
 
 
 class _Column:
-    """Collects the statistics of one column in bounded memory: the EXACT smallest hashes stand for all values."""
+    """Collects the statistics of one column in bounded memory, from the `EXACT` smallest hashes of its values."""
 
     def __init__(self, name: str, kind: str) -> None:
         self._name = name
@@ -115,8 +115,8 @@ def column_statistics(
 
     Args:
         columns: Names and types.
-        chunks: The rows, some at a time.
-        on_rows: Told after each chunk how many rows have been looked at.
+        chunks: The rows in chunks.
+        on_rows: Called after each chunk with the number of evaluated rows.
     """
     found = [_Column(name, kind) for name, kind in columns]
     seen = 0

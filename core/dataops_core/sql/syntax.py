@@ -1,7 +1,7 @@
-"""Whether a text is one of Trino's statements, and where it stops being one.
+"""Check the syntax of a Trino statement, and find its first error.
 
-All readings of a text are followed together, token by token, and share the returns of the rules that they have entered.
-This needs neither recursion nor backtracking: no nesting takes exponential time, and a deadline holds.
+All possible parses of a text advance together, token by token, and share the frames of the rules that they entered.
+Without recursion and backtracking, no nesting takes exponential time, and a time limit holds.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from dataops_core.sql.tokens import UNKNOWN, SqlToken
 MAX_CHARACTERS = 1_000_000
 """Longest text that is worth checking. Trino takes no longer one by default (`query.max-length`)."""
 MAX_TOKENS = 200_000
-"""Most tokens that are worth checking: more take too long."""
+"""Maximum tokens of a checked text: more take too long."""
 MAX_DEPTH = 500
-"""Brackets in brackets that are checked; Trino's own parser gives up before."""
+"""Maximum depth of nested brackets; Trino's own parser fails before."""
 MAX_SECONDS = 2.0
-"""Longest time that a check takes."""
+"""Time limit of a check."""
 _SHOWN = 20
-"""Characters of the unexpected text that a problem shows."""
+"""Maximum characters of the unexpected text in a problem."""
 _UNCLOSED = {"'": "string", '"': "name", "/": "comment"}
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 
 class NotChecked(Exception):
-    """The text is too deep, or the check takes too long; the message says which."""
+    """The text is nested too deep, or the check takes too long; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyntaxProblem:
-    """Where a text stops being a statement.
+    """The first syntax error of a text.
 
     Attributes:
-        offset: The character in the text.
-        line: Its line, from 1.
-        column: Its column in the line, from 1.
-        reason: What is wrong there.
+        offset: Offset of the error in the text.
+        line: Line of the error, from 1.
+        column: Column of the error, from 1.
+        reason: The error in words.
     """
 
     offset: int
@@ -54,7 +54,7 @@ class SyntaxProblem:
 
 @dataclass(eq=False, slots=True)
 class _Frame:
-    """Rules of one kind that were entered at one token: the states to go on with behind them, each in its own frame."""
+    """A rule that was entered at one token: the states that continue after it, each in its own frame."""
 
     returns: list[_Reading] = field(default_factory=list)
 
@@ -64,12 +64,12 @@ _Reading = tuple[State, _Frame]
 
 
 def check_syntax(text: str, tokens: Sequence[SqlToken], max_seconds: float = MAX_SECONDS) -> SyntaxProblem | None:
-    """Return where a text stops being one of Trino's statements; `None` if it is one.
+    """Return the first syntax error of a text; `None` if it is a statement.
 
     Args:
         text: The text.
         tokens: Its tokens, without a semicolon at the end.
-        max_seconds: Longest time that the check takes.
+        max_seconds: Time limit of the check.
 
     Raises:
         NotChecked: It cannot be checked within the limits.
@@ -103,7 +103,7 @@ def _check_depth(tokens: Sequence[SqlToken]) -> None:
 
 
 def _step(grammar: Grammar, readings: Sequence[_Reading], kind: str) -> tuple[list[_Reading], bool]:
-    """Return the readings behind a token, and whether the text can end before it."""
+    """Return the readings after a token, and whether the text can end before it."""
     entered: dict[Rule, _Frame] = {}
     seen = {(id(state), id(frame)) for state, frame in readings}
     left = list(readings)
@@ -155,7 +155,7 @@ def _reason(text: str, tokens: Sequence[SqlToken], position: int) -> str:
 def _suggestion(
     tokens: Sequence[SqlToken], position: int, before: Sequence[_Reading], readings: Sequence[_Reading]
 ) -> str:
-    """Return a keyword that was probably meant in place of the unexpected word, or of the word before it."""
+    """Return a suggestion for the unexpected word, or for the word before it, if it resembles a keyword."""
     grammar = trino_grammar()
     unexpected = grammar.kind(tokens[position].kind) if position < len(tokens) else END
     for at, start in ((position, readings), (position - 1, before)):

@@ -1,4 +1,4 @@
-"""SQL cut into the tokens of Trino's lexer, exactly, because they decide what a statement may do.
+"""Split SQL into exactly the tokens of Trino's lexer, because they decide what a statement may do.
 
 `dataops_core.sql.scan` cuts text that is being typed, for display.
 """
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NAME = "name"
-"""A name that is no keyword: plain or in double quotes."""
+"""A name that is not a keyword, with or without double quotes."""
 STRING, UNICODE, DOLLAR = "string", "unicode", "dollar"
 UNKNOWN = "unknown"
-"""A character that begins no token, or a string, quoted name or comment that is not closed."""
+"""A character that begins no token, or an unclosed string, quoted name or comment."""
 
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _TOKEN = re.compile(
@@ -41,7 +41,7 @@ class SqlToken:
     """A token of a text, which is `text[start:end]`.
 
     Attributes:
-        kind: A keyword or another plain word in upper case, a mark as it is written, or the kind of a literal.
+        kind: A keyword or another plain word in upper case, a symbol, or the kind of a literal.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class SqlToken:
 
 
 def tokenize(text: str) -> Iterator[SqlToken]:
-    """Cut a text into tokens; blanks and comments are left out."""
+    """Yield the tokens of a text, without white space and comments."""
     for match in _TOKEN.finditer(text):
         match match.lastgroup:
             case "skip":
@@ -69,6 +69,6 @@ def tokenize(text: str) -> Iterator[SqlToken]:
 
 
 def name_of(text: str, token: SqlToken) -> str:
-    """Return the name that a token means: Trino compares names in lower case."""
+    """Return the name of a token, in lower case, as Trino compares names."""
     written = text[token.start : token.end]
     return (written[1:-1].replace('""', '"') if token.kind == NAME else written).lower()

@@ -1,1 +1,1 @@
-"""HTTP, TLS and credentials: what every client of a web service shares."""
+"""HTTP, TLS and credentials, shared by all clients of web services."""

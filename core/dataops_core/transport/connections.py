@@ -1,6 +1,6 @@
-"""Connections that end at a deadline: name, connect, TLS, sending, headers and body have one together.
+"""HTTP connections with one deadline for name resolution, connecting, TLS, sending, headers and body together.
 
-The timeout of a socket begins again with each byte, so a server that sends one now and then would block forever.
+A socket's timeout restarts with each byte, so a server that sends a byte from time to time would block forever.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from dataops_core.transport.deadlines import Deadline, TooLarge
 
 HEADER_BYTES = 256 * 2**10
-"""Bytes that the headers of an answer may have, those of `100 Continue` included."""
+"""Maximum bytes of a response's headers, including those of `100 Continue`."""
 NO_LIMIT = 3600.0
-"""Seconds of a connection that nobody watches; none of our clients makes one."""
+"""Deadline in seconds of a connection without a `Watch`; none of our clients opens one."""
 
 
 @dataclass
@@ -33,10 +33,9 @@ class Watch:
     """The limits of one request.
 
     Attributes:
-        deadline: When it must have ended.
-        most_bytes: Bytes that the body may have, as it is sent and after decompression.
+        most_bytes: Maximum bytes of the body, both as sent and after decompression.
         in_headers: Whether the headers are not complete yet.
-        opened: What reads the connection; closed by whoever does not read to the end.
+        opened: Readers of the connection, to close if the response is not read to its end.
     """
 
     deadline: Deadline
@@ -46,7 +45,7 @@ class Watch:
     _received: int = 0
 
     def receive(self, size: int) -> None:
-        """Count bytes that were received; raises TooLarge where they are too many."""
+        """Count received bytes; raises TooLarge above a limit."""
         self._received += size
         if self.in_headers and self._received > HEADER_BYTES:
             raise TooLarge(f"its headers are larger than {HEADER_BYTES // 2**10} KiB")
@@ -55,7 +54,7 @@ class Watch:
 
 
 def too_large(most_bytes: int) -> TooLarge:
-    """Return the error of a body that is too large."""
+    """Return the error for a body that is too large."""
     limit = f"{most_bytes / 2**20:g} MiB" if most_bytes >= 2**20 else f"{most_bytes:,} bytes"
     return TooLarge(f"its body is larger than {limit}")
 
@@ -65,12 +64,12 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
-    """Watch the requests of this thread."""
+    """Apply limits to the requests of this thread."""
     token = _watch.set(watch)
     try:
         yield
     except BaseException:
-        for reader in watch.opened:  # urllib3 leaves some open, and so their sockets
+        for reader in watch.opened:  # urllib3 leaves some of them open, with their sockets
             reader.close()
         raise
     finally:
@@ -82,7 +81,7 @@ def _current() -> Watch:
 
 
 class _WatchedReader(io.RawIOBase):
-    """Reads a socket; each read waits as long as the deadline allows."""
+    """Reads a socket; each read waits at most until the deadline."""
 
     def __init__(self, sock: Any, watch: Watch) -> None:  # noqa: ANN401 - a socket, or TLS within TLS
         self._sock = sock
@@ -107,7 +106,7 @@ class _WatchedReader(io.RawIOBase):
 
 
 class _Watched:
-    """A socket as `http.client.HTTPResponse` reads it."""
+    """A socket for `http.client.HTTPResponse` to read from."""
 
     def __init__(self, sock: Any, watch: Watch) -> None:  # noqa: ANN401 - as above
         self._sock, self._watch = sock, watch
@@ -119,7 +118,7 @@ class _Watched:
 
 
 class WatchedResponse(http.client.HTTPResponse):
-    """An answer that is read within the limits of its request."""
+    """A response that is read within the limits of its request."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as its base class
         self._watch = _current()
@@ -132,7 +131,7 @@ class WatchedResponse(http.client.HTTPResponse):
 
 
 class _Connecting:
-    """What both kinds of connections share."""
+    """Shared code of connections with and without TLS."""
 
     response_class = WatchedResponse
     _dns_host: str
@@ -153,7 +152,7 @@ class _Connecting:
                 sock = socket.socket(family, kind, protocol)
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
-                # An address without an answer leaves its share to those that follow.
+                # An address that does not respond leaves time for the next ones.
                 sock.settimeout(deadline.left / (len(addresses) - tried) or 0.001)
                 if self.source_address:
                     sock.bind(self.source_address)
@@ -176,7 +175,7 @@ class _Connecting:
 
 
 def _addresses(connection: Any, host: str, port: int, deadline: Deadline) -> list[Any]:  # noqa: ANN401 - for errors
-    """Return the addresses of a host; the system's own timeout for names is longer than ours."""
+    """Return the addresses of a host within the deadline; the system's timeout for names is longer."""
     host = host.strip("[]")
     found: list[Any] = []
     failed: list[OSError] = []

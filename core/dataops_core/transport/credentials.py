@@ -1,4 +1,4 @@
-"""When the credentials of a component end: the certificates of both sides, and tokens that say so."""
+"""Expiry of a component's credentials: the certificates of both sides, and tokens with an expiry date."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from dataops_core.transport.endpoints import Endpoint
 from dataops_core.transport.fields import Fields
 
 RENEWED_AT_LAST = timedelta(days=21)
-"""How long before its end a credential is to be renewed at the latest, however long it lives."""
+"""Time before its expiry by which a credential should be renewed at the latest."""
 LAST_PART = 6
-"""It is due in the last sixth of its life. What renews by itself does so earlier: certificates after two thirds of
-it, Kubernetes its tokens after four fifths."""
+"""A credential is due in the last sixth of its lifetime. Automatic renewal is earlier: certificates after two thirds,
+tokens of Kubernetes after four fifths."""
 CHECK_EVERY = timedelta(minutes=5)
-"""How seldom credentials are looked at: a handshake costs the server work, and a secret may come from a command."""
+"""Minimum interval between two checks: a handshake loads the server, and a secret may come from a command."""
 SHOWN_WITHIN = 3.0
-"""Seconds after which no further server is asked for its certificate: the probe has a deadline."""
+"""Seconds to read the certificates of all servers, because the probe has a deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A certificate or a token that ends.
+    """A certificate or a token with an expiry date.
 
     Attributes:
-        what: What it is, in words without the secret itself.
-        begins: Since when it is valid; `None` where it does not say.
-        ends: Until when.
+        what: Its name for people, without the secret.
+        begins: Start of its validity; `None` if unknown.
+        ends: End of its validity.
     """
 
     what: str
@@ -47,7 +47,7 @@ class Credential:
 
     @property
     def due(self) -> datetime:
-        """From when on it ought to have been renewed."""
+        """The time by which it should have been renewed."""
         if self.begins is None:
             return self.ends - RENEWED_AT_LAST
         return self.ends - min(RENEWED_AT_LAST, (self.ends - self.begins) / LAST_PART)
@@ -55,12 +55,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What we show to a component, and where it shows its own.
+    """The client's credentials for a component, and the endpoints that present the component's certificates.
 
     Attributes:
-        endpoints: Yields its addresses; raises ConfigError where a secret in them cannot be read.
-        certificate: Key and path of our certificate, where we show one.
-        token: Our token, where we have one.
+        endpoints: Yields the component's endpoints; raises ConfigError if a secret in them cannot be read.
+        certificate: Settings key and path of the client certificate, if there is one.
+        token: The client's token, if there is one.
     """
 
     endpoints: Callable[[], Iterator[Endpoint]]
@@ -69,11 +69,7 @@ class Identity:
 
 
 class Credentials:
-    """The credentials of one component, ours and its own.
-
-    Args:
-        identity: What is shown by whom.
-    """
+    """The credentials of one component: the client's and the servers'."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -81,7 +77,7 @@ class Credentials:
         self._seen: tuple[datetime, tuple[Credential, ...]] | None = None
 
     def current(self, now: datetime) -> tuple[Credential, ...]:
-        """Return the credentials, the one that is due first in front; they are read every few minutes."""
+        """Return the credentials, sorted by due date; they are read at most every 5 minutes."""
         with self._lock:
             kept = self._seen
         if kept is not None and now - kept[0] < CHECK_EVERY:
@@ -93,7 +89,7 @@ class Credentials:
 
 
 def shown_by(identity: Identity) -> Iterator[Credential]:
-    """Yield the certificates that a component's servers show; none where there is no TLS or no response."""
+    """Yield the certificates that a component's servers present; none without TLS or without a response."""
     deadline = Deadline(SHOWN_WITHIN)
     with suppress(ConfigError, ValueError):  # its probe reports it
         for endpoint in identity.endpoints():
@@ -111,9 +107,9 @@ def _shown(endpoint: Endpoint, tls: ssl.SSLContext, timeout: float) -> Credentia
 
 
 def ours(identity: Identity) -> Iterator[Credential]:
-    """Yield what we show to a component: our certificate and our token, where they have an end.
+    """Yield the client's certificate and token, if they have an expiry date.
 
-    What cannot be read is left out: the component's probe reports it.
+    Unreadable credentials are skipped, because the component's probe reports them.
     """
     if identity.certificate is not None:
         key, secret = identity.certificate
@@ -126,13 +122,14 @@ def ours(identity: Identity) -> Iterator[Credential]:
 
 
 def certificate(what: str, content: bytes) -> Credential:
-    """Return when an X.509 certificate ends; raises ValueError where it is none.
+    """Return the validity of an X.509 certificate; raises ValueError if it is not a certificate.
 
     Args:
-        what: What it is, in words.
-        content: It in DER form, or in PEM form: then the first one counts, which is the holder's own (RFC 5246, 7.4.2).
+        what: Its name for people.
+        content: The certificate in DER or PEM form. In PEM form, the first one counts, which is the holder's (RFC
+            5246, 7.4.2).
     """
-    from cryptography import x509  # noqa: PLC0415 - heavy, and needed only where there is TLS
+    from cryptography import x509  # noqa: PLC0415 - heavy, and needed only for TLS
 
     pem = b"-----BEGIN" in content
     found = x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
@@ -140,9 +137,9 @@ def certificate(what: str, content: bytes) -> Credential:
 
 
 def web_token(token: str) -> Credential:
-    """Return when a JSON web token ends (`exp`, RFC 7519, 4.1.4); raises ValueError where it does not say.
+    """Return the validity of a JSON web token (`exp`, RFC 7519, 4.1.4); raises ValueError if it has no expiry date.
 
-    Nothing is verified: what it is worth is for the server to say.
+    The signature is not verified, because the server does that.
     """
     parts = token.split(".")
     if len(parts) != 3:

@@ -1,4 +1,4 @@
-"""Deadlines: one end for a request, or for a listing of many requests, whatever a server does in between."""
+"""Deadlines for one request, or for a listing of many requests, independent of the server's behaviour."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 LISTING = 3.0
-"""How many times as long as one request a listing of many requests may take."""
+"""Maximum duration of a listing of many requests, as a multiple of the timeout of one request."""
 LISTING_BYTES = 256 * 2**20
-"""Bytes that all answers of a listing may have together."""
+"""Maximum bytes of all responses of a listing together."""
 
 
 class TooLarge(Exception):
-    """An answer is larger than its limit; `str()` says which."""
+    """A response exceeds a size limit, which `str()` names."""
 
 
 class Deadline:
-    """An instant by which something must have ended.
+    """A time by which a request, or a listing, must have ended.
 
     Args:
         seconds: Seconds from now.
-        most_bytes: Bytes that may be received until then; `None` for no limit.
-        outer: A deadline that holds as well.
-        listing: Whether it is that of several requests.
+        most_bytes: Maximum number of received bytes; `None` for no limit.
+        outer: A second deadline that applies as well.
+        listing: Whether it applies to several requests.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; 0 where it has passed."""
+        """Remaining seconds; 0 if it has passed."""
         left = max(0.0, self._end - time.monotonic())
         return left if self._outer is None else min(left, self._outer.left)
 
@@ -55,17 +55,17 @@ class Deadline:
 
     @property
     def nearest(self) -> Deadline:
-        """Itself, or the outer one where that ends before."""
+        """The earlier of this deadline and its outer ones."""
         outer = self._outer.nearest if self._outer is not None else self
-        return self if self._end <= outer._end else outer  # noqa: SLF001 - of its own class
+        return self if self._end <= outer._end else outer  # noqa: SLF001 - of the same class
 
     def check(self) -> None:
-        """Raise TimeoutError where it has passed."""
+        """Raise TimeoutError if it has passed."""
         if self.passed:
             raise TimeoutError(f"not within {self.seconds:g} s")
 
     def receive(self, size: int) -> None:
-        """Count bytes that were received; raises TooLarge where they are too many."""
+        """Count received bytes; raises TooLarge above the limit."""
         self._received += size
         if self._most_bytes is not None and self._received > self._most_bytes:
             raise TooLarge(f"its responses together have more than {self._most_bytes / 2**20:g} MiB")
@@ -77,7 +77,7 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def of_request(seconds: float) -> Deadline:
-    """Return the deadline of one request, within that of the listing that it belongs to."""
+    """Return the deadline of one request, within the deadline of its listing if there is one."""
     return Deadline(seconds, outer=_current.get())
 
 
@@ -87,8 +87,8 @@ def within(seconds: float, most_bytes: int | None = LISTING_BYTES, *, listing: b
 
     Args:
         seconds: Seconds from now.
-        most_bytes: Bytes that their answers may have together; `None` for no limit.
-        listing: Whether they are several, and not one with its redirects.
+        most_bytes: Maximum bytes of their responses together; `None` for no limit.
+        listing: Whether there are several requests, not one with its redirects.
     """
     deadline = Deadline(seconds, most_bytes, _current.get(), listing=listing)
     token = _current.set(deadline)

@@ -1,4 +1,4 @@
-"""Where a component is reached, and with which TLS: what the doctor tries, and whose certificates can end."""
+"""Addresses of components and their TLS, for the doctor and for checks of certificates."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ ENVIRONMENT_CA = "REQUESTS_CA_BUNDLE"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that a component is reached at.
+    """An address of a component.
 
     Attributes:
-        tls: TLS as its client has it; `None` where the address is asked without.
-        ca_key: Setting of the CA to trust.
-        secure: What to set where it turns out to speak TLS.
+        tls: Returns the TLS context of its client; `None` if the client does not use TLS.
+        ca_key: Settings key of the CA to trust.
+        secure: The setting that enables TLS, for a remedy.
+        proxy: Host of the proxy that its client uses.
     """
 
     host: str
@@ -39,13 +40,13 @@ class Endpoint:
 
 
 def url_endpoints(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bool = True) -> Iterator[Endpoint]:
-    """Yield the address of a URL; none for a file or a database in one.
+    """Yield the address of a URL; none for a file or a database in a file.
 
     Args:
         url: The URL.
         tls: The TLS settings of the component.
-        place: Place of the component in the context, for what is said about it.
-        by_proxy: Whether its client goes through a proxy that the environment names.
+        place: Key of the component in the context, for messages.
+        by_proxy: Whether its client uses the proxy of the environment.
     """
     parts = urlsplit(url)
     if not parts.hostname:  # a file, an SQLite database
@@ -67,10 +68,10 @@ def url_endpoints(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bo
 
 
 def trusting(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
-    """Return the settings' TLS; without CA certificates of their own, all that one of the client libraries trusts."""
+    """Return the TLS context of settings; without `ca_file`, it trusts every CA that a client library trusts."""
     context = tls_context(settings, where)
     if settings is None or settings.ca_file is None:
         context.load_verify_locations(certifi.where())
-        if os.path.isfile(named := os.environ.get(ENVIRONMENT_CA, "")):  # noqa: PTH113 - empty is no file
+        if os.path.isfile(named := os.environ.get(ENVIRONMENT_CA, "")):  # noqa: PTH113 - an empty path is not a file
             context.load_verify_locations(named)
     return context

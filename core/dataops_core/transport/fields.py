@@ -1,4 +1,4 @@
-"""The fields of an answer, read by type: a wrong one is unknown where it is shown, and an error where it is needed."""
+"""Read the fields of a response by type: a wrong optional field is unknown, a wrong required field is an error."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from dataops_core.bounded import Malformed
 T = TypeVar("T")
 
 MAX_COUNT = 2**63 - 1
-"""The largest count: what all systems here keep in 64 bits."""
+"""The largest count: all supported systems use 64 bits."""
 _NAMES = 100
-"""Characters of a path that an error names."""
+"""Maximum characters of a path in an error."""
 
 
 class Fields:
     """A JSON object whose fields are read by type.
 
-    Methods that begin with `need_` raise Malformed, which names the field and not its value. All others return `None`,
-    or nothing, for a field that is missing or of another type.
+    Methods that begin with `require_` raise Malformed, which names the field but not its value. The other methods
+    return `None` or an empty value for a field that is missing or of another type.
 
     Args:
-        found: What was read.
-        path: Where it stands in the answer, for errors.
+        found: The parsed value.
+        path: Its path in the response, for errors.
 
     Raises:
         Malformed: It is not an object.
@@ -41,7 +41,7 @@ class Fields:
         return bool(self._found)
 
     def found(self, name: str) -> object:
-        """Return whatever a field holds; `None` where it is missing."""
+        """Return the value of a field of any type; `None` if it is missing."""
         return self._found.get(name)
 
     def names(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Fields:
         return value if isinstance(value, str) else None
 
     def count(self, name: str) -> int | None:
-        """Return a whole number from 0 on that fits into 64 bits."""
+        """Return a non-negative integer of at most 64 bits."""
         return as_count(self._found.get(name))
 
     def number(self, name: str) -> float | None:
@@ -62,28 +62,28 @@ class Fields:
         return as_number(self._found.get(name))
 
     def flag(self, name: str) -> bool | None:
-        """Return a truth value."""
+        """Return a boolean."""
         value = self._found.get(name)
         return value if isinstance(value, bool) else None
 
     def time(self, name: str) -> datetime | None:
-        """Return a time in ISO 8601 as UTC; one without a zone is in UTC."""
+        """Return a time in ISO 8601 as UTC, which is also the default zone."""
         return as_time(self._found.get(name))
 
     def inner(self, name: str) -> Fields:
-        """Return an object; an empty one where there is none."""
+        """Return an object; an empty object if there is none."""
         value = self._found.get(name)
         return Fields(value if isinstance(value, Mapping) else {}, self._at(name))
 
     def objects(self, name: str) -> Iterator[Fields]:
-        """Yield the objects of a list; what is none is left out."""
+        """Yield the objects of a list; other items are skipped."""
         value = self._found.get(name)
         for number, item in enumerate(value if isinstance(value, list) else ()):
             if isinstance(item, Mapping):
                 yield Fields(item, f"{self._at(name)}[{number}]")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of a list; what is none is left out."""
+        """Return the texts of a list; other items are skipped."""
         value = self._found.get(name)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
@@ -92,11 +92,11 @@ class Fields:
         return self._needed(self.text(name), name, "text")
 
     def require_count(self, name: str) -> int:
-        """Return a whole number from 0 on."""
+        """Return a non-negative integer."""
         return self._needed(self.count(name), name, "a count")
 
     def require_flag(self, name: str) -> bool:
-        """Return a truth value."""
+        """Return a boolean."""
         return self._needed(self.flag(name), name, "true or false")
 
     def require_time(self, name: str) -> datetime:
@@ -109,7 +109,7 @@ class Fields:
         return Fields(self._needed(value if isinstance(value, Mapping) else None, name, "an object"), self._at(name))
 
     def require_objects(self, name: str) -> Iterator[Fields]:
-        """Yield the objects of a list; raises Malformed also where one of its items is none."""
+        """Yield the objects of a list; raises Malformed also for an item that is not an object."""
         return objects(self.require_list(name), self._at(name))
 
     def require_list(self, name: str) -> list[object]:
@@ -120,12 +120,12 @@ class Fields:
     def require_texts(self, name: str) -> dict[str, str]:
         """Return an object whose values are all texts, e.g. labels."""
         found = self.require_inner(name)
-        return {key: found.require_text(key) for key in found._found}  # noqa: SLF001 - its own kind
+        return {key: found.require_text(key) for key in found._found}  # noqa: SLF001 - of the same class
 
     def _needed(self, value: T | None, name: str, kind: str) -> T:
         if value is None:
-            what = f"is not {kind}" if self._found.get(name) is not None else "is missing"
-            raise Malformed(f"has a field that {what}: {self._at(name)}")
+            fault = f"is not {kind}" if self._found.get(name) is not None else "is missing"
+            raise Malformed(f"has a field that {fault}: {self._at(name)}")
         return value
 
     def _at(self, name: str) -> str:
@@ -134,7 +134,7 @@ class Fields:
 
 
 def objects(found: object, path: str = "") -> Iterator[Fields]:
-    """Yield the objects of a list that was read; raises Malformed where it is no list of objects."""
+    """Yield the objects of a parsed list; raises Malformed if it is not a list of objects."""
     if not isinstance(found, list):
         raise Malformed(f"is not a list{f' at {path}' if path else ''}")
     for number, item in enumerate(found):
@@ -142,19 +142,19 @@ def objects(found: object, path: str = "") -> Iterator[Fields]:
 
 
 def as_count(value: object) -> int | None:
-    """Return a value as a whole number from 0 on that fits into 64 bits; `None` where it is none."""
+    """Return a value if it is a non-negative integer of at most 64 bits; else `None`."""
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def as_number(value: object) -> float | None:
-    """Return a value as a finite number; `None` where it is none."""
+    """Return a value as a float if it is a finite number; else `None`."""
     if type(value) is float:
         return value if math.isfinite(value) else None
     return float(value) if type(value) is int and abs(value) <= 2**1000 else None
 
 
 def as_time(value: object) -> datetime | None:
-    """Return a text in ISO 8601 as a time in UTC; `None` where it is none, or outside the calendar."""
+    """Return a text in ISO 8601 as a time in UTC; `None` if it is not a time, or outside of the calendar."""
     if not isinstance(value, str):
         return None
     try:
@@ -164,7 +164,7 @@ def as_time(value: object) -> datetime | None:
 
 
 def as_utc(at: datetime) -> datetime:
-    """Return a time in UTC, one without a zone as one of UTC; raises Malformed at the ends of the calendar."""
+    """Return a time in UTC, which is also the default zone; raises Malformed at the ends of the calendar."""
     try:
         return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):

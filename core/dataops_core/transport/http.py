@@ -1,4 +1,4 @@
-"""JSON over HTTP, for services that have no client library of their own; and what a status means, for all clients."""
+"""Requests with JSON over HTTP for services without a client library, and errors of HTTP status codes."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ _HINTS = {429: _BUSY, 502: _RESTARTS, 503: _RESTARTS, 504: _RESTARTS}
 
 
 def refusal(where: str, status: int, body: bytes | str | None = None) -> ClientError | None:
-    """Return the error that a status is; `None` where it is none.
+    """Return the error for an HTTP status code; `None` for success.
 
     Args:
-        where: Who answered; begins the line.
-        status: The status.
-        body: The body of the answer.
+        where: Name of the service; begins the message.
+        status: The status code.
+        body: The body of the response.
     """
     if status in (200, 201, 202, 204):
         return None
-    said = problem(body)
-    detail = said or text_of(body)
+    reason = problem(body)
+    detail = reason or text_of(body)
     more = f": {detail}" if detail else ""
     if status == 401:
         return AuthenticationFailed(f"{where}: rejected our credentials (401){more}")
     if status == 403:
         return PermissionDenied(f"{where}: denied permission (403){more}")
     if status == 404:
-        return NotFound(f"{where}: {said or 'HTTP 404'}")
-    if status in (400, 409, 422) and said:  # of the service itself: a proxy does not answer in JSON
-        return RequestRefused(f"{where}: refused the request (HTTP {status}): {said}")
+        return NotFound(f"{where}: {reason or 'HTTP 404'}")
+    if status in (400, 409, 422) and reason:  # from the service itself, because a proxy does not respond with JSON
+        return RequestRefused(f"{where}: refused the request (HTTP {status}): {reason}")
     return BadAnswer(f"{where}: HTTP {status}{more}", hint=_HINTS.get(status, _DEFECT if status >= 500 else None))
 
 
-def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - whatever is answered
-    """Return what a text is as JSON; raises BadAnswer where it is none."""
+def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value of a JSON text; raises BadAnswer if it is not JSON."""
     try:
         return loads(text)
     except Malformed as error:
@@ -66,20 +66,20 @@ def get_json(
     *,
     headers: Mapping[str, Secret] | None = None,
     most_bytes: int = BODY_BYTES,
-) -> Any:  # noqa: ANN401 - whatever is answered
-    """Return what is answered at a path.
+) -> Any:  # noqa: ANN401 - any JSON value
+    """Send GET to a path and return the JSON of the response.
 
     Args:
-        where: Who is asked, for the errors.
-        settings: Where that is, and who we are.
-        path: What follows the base URL.
-        timeout: Deadline of the whole answer, in seconds.
+        where: Name of the service, for errors.
+        settings: Address and credentials of the service.
+        path: Path after the base URL.
+        timeout: Deadline of the whole response, in seconds.
         headers: Further headers.
-        most_bytes: Bytes that the body may have after decompression.
+        most_bytes: Maximum bytes of the body after decompression.
 
     Raises:
-        NotFound: There is nothing at that path.
-        ClientError: It does not respond, or not with JSON.
+        NotFound: The path does not exist.
+        ClientError: The service does not respond, or not with JSON.
     """
     return parse_json(where, _ask("GET", where, settings, path, timeout, headers=headers, most_bytes=most_bytes))
 
@@ -87,16 +87,16 @@ def get_json(
 def get_bytes(
     where: str, settings: WebSettings, path: str, timeout: float, *, headers: Mapping[str, Secret] | None = None
 ) -> bytes:
-    """Return the body that is answered at a path, whatever it is; raises as `get_json`."""
+    """Send GET to a path and return the body of the response; raises as `get_json`."""
     return _ask("GET", where, settings, path, timeout, headers=headers)
 
 
 def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> bytes:  # noqa: ANN401 - JSON
-    """Send JSON to a path and return what is answered.
+    """Send POST with JSON to a path and return the body of the response.
 
     Raises:
-        NotFound: There is nothing at that path.
-        ClientError: It does not respond, or rejects it.
+        NotFound: The path does not exist.
+        ClientError: The service does not respond, or rejects the request.
     """
     return _ask("POST", where, settings, path, timeout, body)
 
@@ -118,9 +118,9 @@ def _ask(
     with WebSession(where, settings.url, settings.tls, most_bytes=most_bytes) as session:
         try:
             answer = session.request(method, url, json=body, headers=sent, auth=user, timeout=timeout)
-        except requests.exceptions.RequestException as error:  # of what goes on outside of a connection
+        except requests.exceptions.RequestException as error:  # errors outside of a connection
             raise BadAnswer(f"{where}: the response is not HTTP") from error
-    if answer.status_code != 200:  # none of these services answers with another one
+    if answer.status_code != 200:  # these services return no other success code
         raise refusal(where, answer.status_code, answer.content) or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content
 

@@ -16,9 +16,9 @@ from dataops_core.errors import BadAnswer, ConfigError
 DEFAULT_PORTS = {"http": 80, "https": 443}
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 READS = frozenset({"GET", "HEAD"})
-"""Methods whose redirects are followed within the origin; another one would be sent on as a GET, or a second time."""
+"""Methods whose redirects are followed within the origin; others would be sent as a GET, or a second time."""
 LONGEST_HOST = 100
-"""Characters of a host's name in an error."""
+"""Maximum characters of a host name in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Return the origin of an address as the HTTP client connects to it; raises ValueError where it has none."""
+        """Return the origin that the HTTP client connects to for an address; raises ValueError if there is none."""
         try:
-            parts = parse_url(url)  # the parser that the client connects by, so that both see the same host
+            parts = parse_url(url)  # the HTTP client's parser, so that both use the same host
         except LocationParseError as error:
             raise ValueError("not an address") from error
         scheme, host = (parts.scheme or "").lower(), (parts.host or "").lower().strip("[]")
@@ -51,12 +51,12 @@ class Origin:
 
 
 class OriginRule:
-    """Refuses requests to any origin but the configured ones, and redirects away from the origin that was asked.
+    """Refuses requests to any origin except the configured ones, and redirects to another origin.
 
     Args:
-        where: Whose addresses they are, for errors.
-        configured: The addresses that the settings name.
-        hint: What to do where an address is refused.
+        where: Name of the service, for errors.
+        configured: The addresses in the settings.
+        hint: The fix for a refused address.
 
     Raises:
         ConfigError: A configured address is not an HTTP address.
@@ -71,18 +71,18 @@ class OriginRule:
             raise ConfigError(f"{where}: the address must be a URL such as https://host:8443") from error
 
     def check(self, url: str, what: str = "the server redirects to") -> None:
-        """Raise BadAnswer where an address is not of a configured origin; `what` begins its line."""
+        """Raise BadAnswer if an address is not of a configured origin; `what` begins the message."""
         if _origin(url) not in self._origins:
             raise self._refused(f"{what} {_named(url)}", " or ".join(map(str, self._origins)))
 
     def check_redirect(self, method: str, asked: str, status: int, location: str | None) -> None:
-        """Raise BadAnswer where an answer is a redirect that must not be followed.
+        """Raise BadAnswer if a response is a redirect that must not be followed.
 
         Args:
             method: The request's method.
-            asked: The address that was asked.
-            status: The answer's status.
-            location: The answer's header `Location`, if it has one.
+            asked: The requested address.
+            status: The response's status code.
+            location: The response's header `Location`, if any.
         """
         if status not in REDIRECTS or location is None:
             return
@@ -105,7 +105,7 @@ def _origin(url: str) -> Origin | None:
 
 
 def _named(url: str) -> str:
-    """Return an address's origin for an error; the address itself may carry a secret."""
+    """Return an address's origin for an error, because the address itself may contain a secret."""
     origin = _origin(url)
     return str(origin) if origin is not None else "something that is not an HTTP address"
 

@@ -1,4 +1,4 @@
-"""What a server says of an error, in one line: from the JSON of its kind, a page's title, or a text."""
+"""Extract the reason of an error from a server's response, in one line: from JSON, a page's title or a text."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataops_core.bounded import Malformed, loads
 from dataops_core.reasons import line
 
 SIZE = 2**20
-"""Bytes of a body that are read for its reason."""
+"""Maximum bytes of a body to search for the reason."""
 PARTS = 3
-"""Problems of one request that are named."""
+"""Maximum number of problems of one request to show."""
 _NAMES = ("detail", "message", "error_description", "msg", "reason", "error", "title")
-"""Fields that hold the reason: of FastAPI and RFC 9457, Iceberg, Prometheus, the schema registry and OAuth."""
+"""Fields with the reason, as in FastAPI, RFC 9457, Iceberg, Prometheus, the schema registry and OAuth."""
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,1000})</title", re.IGNORECASE)
 
 
 def problem(body: bytes | str | None) -> str:
-    """Return what a body of JSON says of an error, in one line; empty where it is no JSON, or says nothing."""
+    """Return the reason in a JSON body, in one line; empty if it is not JSON, or has no reason."""
     try:
         found = loads(body or b"", size=SIZE)
     except Malformed:
         return ""
-    said = _reason(found)
-    return line(said) if said.strip() else ""
+    reason = _reason(found)
+    return line(reason) if reason.strip() else ""
 
 
 def has_field(body: bytes | str | None, name: str) -> bool:
@@ -38,7 +38,7 @@ def has_field(body: bytes | str | None, name: str) -> bool:
 
 
 def text_of(body: bytes | str | None) -> str:
-    """Return what any other body says of an error, in one line: the title of a page, or the first line of a text."""
+    """Return the reason in any other body, in one line: the title of a page, or the first line of a text."""
     if not body:
         return ""
     text = (body if isinstance(body, str) else body[:SIZE].decode(errors="replace"))[:SIZE].lstrip()
@@ -52,25 +52,25 @@ def text_of(body: bytes | str | None) -> str:
 
 
 def _reason(found: object, depth: int = 3) -> str:
-    """Return the reason in an answer: a text, or the first field of `_NAMES` that has one."""
+    """Return the reason in a JSON value: a text, or the first field of `_NAMES` with a reason."""
     if isinstance(found, str):
         return found
     if not depth:
         return ""
     if isinstance(found, list):
-        parts = [said for item in found[:PARTS] if (said := _one(item, depth - 1))]
+        parts = [reason for item in found[:PARTS] if (reason := _one(item, depth - 1))]
         more = len(found) - PARTS
         return "; ".join(parts) + (f"; and {more} more" if parts and more > 0 else "")
     if isinstance(found, Mapping):
         for name in _NAMES:
-            if said := _reason(found.get(name), depth - 1):
-                return said
+            if reason := _reason(found.get(name), depth - 1):
+                return reason
     return ""
 
 
 def _one(item: object, depth: int) -> str:
-    """Return one problem of a list; those of FastAPI have the path of the field that is wrong."""
-    said = _reason(item, depth)
+    """Return one problem of a list, with the path of the invalid field as in FastAPI."""
+    reason = _reason(item, depth)
     path = item.get("loc") if isinstance(item, Mapping) else None
     names = [str(part) for part in path if isinstance(part, str | int)] if isinstance(path, list) else []
-    return f"{'.'.join(names)}: {said}" if said and names else said
+    return f"{'.'.join(names)}: {reason}" if reason and names else reason

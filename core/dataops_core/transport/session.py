@@ -1,6 +1,6 @@
-"""The HTTP session of all clients, SDKs' included: the configured origin alone, one deadline, bounded answers.
+"""The HTTP session of all clients, including SDKs: only the configured origin, one deadline, bounded responses.
 
-Whatever goes wrong between us and an answer is raised as one of our own errors, which no SDK catches.
+Every failed request raises one of our own errors, which no SDK catches.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from dataops_core.transport.origin import OriginRule
 from dataops_core.transport.tls import tls_context
 
 TIMEOUT = 8.0
-"""Seconds of a request that names no timeout itself."""
+"""Default timeout of a request, in seconds."""
 BODY_BYTES = 32 * 2**20
-"""Bytes that the body of an answer may have after decompression, unless a client needs more."""
-_PIECE = 1 << 16
+"""Maximum bytes of a response's body after decompression, unless a client needs more."""
+_CHUNK = 1 << 16
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Sends requests to the configured origins only, each of them once, and reads each answer whole.
+    """Sends requests only to the configured origins and without retries, and reads each response completely.
 
     Args:
-        where: Who is asked, for errors.
-        rule: Which origins are configured.
-        timeout: Seconds of a request that names no timeout itself.
-        most_bytes: Bytes that a body may have after decompression.
-        verify: File of the CA that outranks the environment's; `None` where the settings name none.
-        context: TLS whose CAs are trusted beside those of requests.
+        where: Name of the service, for errors.
+        rule: The configured origins.
+        timeout: Default timeout of a request, in seconds.
+        most_bytes: Maximum bytes of a body after decompression.
+        verify: CA file that takes precedence over the environment's; `None` if the settings name none.
+        context: TLS context with CAs to trust in addition to those of requests.
     """
 
     def __init__(
@@ -62,25 +62,25 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as its base class
-        """Make the pools of connections."""
+        """Create the connection pools."""
         if self._context is not None:
             options["ssl_context"] = self._context
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = dict(POOLS)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as its base class
-        """Return the pools of connections through a proxy."""
+        """Return the connection pools of a proxy."""
         manager = super().proxy_manager_for(proxy, **options)
         if isinstance(manager, urllib3.ProxyManager):
             manager.pool_classes_by_scheme = dict(POOLS)
         return manager
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401 - as its base class
-        """Send a request and return its answer, which is read whole.
+        """Send a request and return its complete response.
 
         Raises:
-            BadAnswer: It, or its redirect, goes to another origin; or the answer is too large, or is none over HTTP.
-            TimedOut: The answer is not complete within the deadline.
+            BadAnswer: It, or its redirect, goes to another origin; or the response is too large, or not HTTP.
+            TimedOut: The response is not complete within the deadline.
             Unreachable: There is no connection.
         """
         url = request.url or ""
@@ -97,12 +97,12 @@ class GuardedAdapter(HTTPAdapter):
             try:
                 location = response.headers.get("Location")
                 self._rule.check_redirect(request.method or "", url, response.status_code, location)
-                response._content = _body(response.raw, watch)  # noqa: SLF001 - as requests does itself
+                response._content = _body(response.raw, watch)  # noqa: SLF001 - like requests itself
             except BaseException:
                 response.close()
                 raise
         response._content_consumed = True  # noqa: SLF001 - as above
-        response.encoding = "utf-8"  # as JSON is; to guess it takes requests minutes for a large body
+        response.encoding = "utf-8"  # JSON is UTF-8; for a large body, requests would guess for minutes
         response.json = lambda **_: loads(response.content)  # type: ignore[method-assign]
         return response
 
@@ -125,8 +125,8 @@ class GuardedAdapter(HTTPAdapter):
 
     def _late(self, deadline: Deadline) -> TimedOut:
         nearest = deadline.nearest
-        what = "its responses do not end" if nearest.listing else "no response"
-        return TimedOut(f"{self._where}: {what} within {nearest.seconds:.3g} s")
+        fault = "its responses do not end" if nearest.listing else "no response"
+        return TimedOut(f"{self._where}: {fault} within {nearest.seconds:.3g} s")
 
 
 def _seconds(options: Mapping[str, Any], default: float) -> float:
@@ -136,17 +136,17 @@ def _seconds(options: Mapping[str, Any], default: float) -> float:
 
 def _body(raw: urllib3.BaseHTTPResponse, watch: Watch) -> bytes:
     body = bytearray()
-    while piece := raw.read(_PIECE, decode_content=True):
+    while chunk := raw.read(_CHUNK, decode_content=True):
         watch.deadline.check()
-        watch.deadline.receive(len(piece))
-        body += piece
+        watch.deadline.receive(len(chunk))
+        body += chunk
         if len(body) > watch.most_bytes:
             raise too_large(watch.most_bytes)
     return bytes(body)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that led to it, also those that are only its argument."""
+    """Yield an error and its causes, including errors that are only its arguments."""
     seen: list[BaseException] = []
     left = [error]
     while left:
@@ -173,16 +173,16 @@ def guard(
     hint: str | None = None,
     context: ssl.SSLContext | None = None,
 ) -> GuardedAdapter:
-    """Let a session send to the configured addresses only; returns the adapter that does so.
+    """Restrict a session to the configured addresses, and return the adapter that enforces it.
 
     Args:
         session: The session, which may be an SDK's.
-        where: Who is asked, for errors.
-        configured: The addresses that the settings name.
-        timeout: Seconds of a request that names no timeout itself.
-        most_bytes: Bytes that the body of an answer may have after decompression.
-        hint: What to do where an address is refused.
-        context: TLS whose CAs are trusted beside those of requests.
+        where: Name of the service, for errors.
+        configured: The addresses in the settings.
+        timeout: Default timeout of a request, in seconds.
+        most_bytes: Maximum bytes of a response's body after decompression.
+        hint: The fix for a refused address.
+        context: TLS context with CAs to trust in addition to those of requests.
     """
     verify = session.verify if isinstance(session.verify, str) else None
     rule = OriginRule(where, configured, hint)
@@ -193,28 +193,28 @@ def guard(
     send = session.send
 
     def send_in_time(request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401 - as the original
-        with within(_seconds(options, timeout), None, listing=False):  # the redirects that are followed included
+        with within(_seconds(options, timeout), None, listing=False):  # including redirects
             return send(request, **options)
 
     session.send = send_in_time  # type: ignore[method-assign]
-    # The origin stays the same, so the headers do; requests would let an entry of ~/.netrc replace them.
+    # The origin stays the same, so the headers can. Otherwise requests would replace them by an entry of ~/.netrc.
     session.rebuild_auth = lambda prepared_request, response: None  # type: ignore[method-assign] # noqa: ARG005
     return adapter
 
 
 class WebSession(requests.Session):
-    """A session for one service: its origin alone, and TLS settings that outrank `REQUESTS_CA_BUNDLE`.
+    """A session for one service: only its origin, and TLS settings that take precedence over `REQUESTS_CA_BUNDLE`.
 
     Args:
-        where: Who is asked, for errors.
-        url: The address that the settings name.
+        where: Name of the service, for errors.
+        url: The address in the settings.
         tls: Files of certificates.
-        most_bytes: Bytes that the body of an answer may have after decompression.
-        hint: What to do where another address is refused.
-        system_trust: Trust the CAs of the operating system, too, where the settings name none.
+        most_bytes: Maximum bytes of a response's body after decompression.
+        hint: The fix for a refused address.
+        system_trust: Also trust the CAs of the operating system, if the settings name no CA.
 
     Raises:
-        ConfigError: A file cannot be read, or is no certificate or key; or the address is none.
+        ConfigError: A file cannot be read, or is not a certificate or key; or the address is not valid.
     """
 
     def __init__(
@@ -228,13 +228,13 @@ class WebSession(requests.Session):
         system_trust: bool = False,
     ) -> None:
         super().__init__()
-        self.auth = lambda request: request  # else an entry of ~/.netrc outranks a token
+        self.auth = lambda request: request  # otherwise an entry of ~/.netrc replaces a token
         if tls is not None:
-            tls_context(tls, where)  # requests would say less
+            tls_context(tls, where)  # errors of requests are less specific
             if tls.ca_file is not None:
                 self.verify = tls.ca_file
             if tls.cert_file is not None:
                 self.cert = (tls.cert_file, tls.key_file or tls.cert_file)
-        own_ca = tls is not None and tls.ca_file is not None
-        context = ssl.create_default_context() if system_trust and not own_ca and url.startswith("https:") else None
+        has_ca = tls is not None and tls.ca_file is not None
+        context = ssl.create_default_context() if system_trust and not has_ca and url.startswith("https:") else None
         guard(self, where, (url,), most_bytes=most_bytes, hint=hint, context=context)

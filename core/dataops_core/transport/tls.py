@@ -1,4 +1,4 @@
-"""TLS of the services that are asked over HTTP: whom we trust, and the certificate that we show."""
+"""TLS contexts from settings: the trusted CAs and the client certificate."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataops_core.errors import ConfigError
 
 
 def tls_context(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
-    """Return the settings as Python's TLS takes them.
+    """Return Python's TLS context for settings.
 
     Args:
-        settings: Files of certificates; without them the public CA certificates are trusted, and none is shown.
-        where: Whose settings they are, for errors.
+        settings: Files of certificates. By default, the public CAs are trusted, and there is no client certificate.
+        where: Path of the settings, for errors.
 
     Raises:
-        ConfigError: A file cannot be read, or is no certificate or key.
+        ConfigError: A file cannot be read, or is not a certificate or key.
     """
     if settings is None:
         return ssl.create_default_context()
@@ -32,14 +32,14 @@ def tls_context(settings: TlsSettings | None, where: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except ssl.SSLError as error:
-        raise ConfigError(f"{where}: tls.ca_file: {settings.ca_file} holds no certificate in PEM form") from error
+        raise ConfigError(f"{where}: tls.ca_file: {settings.ca_file} contains no certificate in PEM format") from error
     if settings.cert_file is not None:
         try:
-            # A password is asked for on the terminal, which a console cannot have; none is right for a plain key.
+            # Without a password, OpenSSL would ask for one on the terminal, which the console uses.
             context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except ssl.SSLError as error:
             raise ConfigError(
                 f"{where}: tls.cert_file: {settings.cert_file} and its key cannot be used: {error.reason or 'not PEM'}",
-                hint="both in PEM form, the key without a password, and belonging together",
+                hint="both must be in PEM format and match, and the key must have no password",
             ) from error
     return context

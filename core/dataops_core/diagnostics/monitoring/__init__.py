@@ -1,6 +1,6 @@
-"""Has it arrived: does a central Prometheus see the exporter, does it have our rules, do its alerts get through?
+"""Check that a central Prometheus scrapes the exporter, has our rules, and delivers its alerts.
 
-The platform may belong to another team and expose less than your own Prometheus: what it does not expose is unknown.
+The platform may belong to another team and expose less than your own Prometheus: values that it hides are unknown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataops_core.systems.prometheus.client import AlertmanagerClient, Prometheu
 __all__ = ["JOB", "Check", "Drill", "Wanted", "as_dict", "shipped_rules", "verify"]
 
 SCHEMA_VERSION = 1
-"""Version of the JSON form; raised when a field changes its meaning or goes away."""
+"""Version of the JSON; increased when a field changes its meaning or is removed."""
 Send = Callable[[AlertmanagerClient, Drill], None]
 
 
@@ -28,29 +28,29 @@ def verify(
     drill: Drill | None = None,
     send: Send | None = None,
 ) -> Report[Check]:
-    """Look whether the exporter, its rules and its alerts have arrived.
+    """Check the exporter's target, its rules and its alerts.
 
     Args:
-        prometheus: The one that the exporter is brought to.
-        alertmanager: Where its alerts go to, as far as that may be asked.
-        wanted: What is expected.
+        prometheus: The Prometheus that scrapes the exporter.
+        alertmanager: The Alertmanager that receives its alerts; `None` if it cannot be queried.
+        wanted: The expected job, rules and receiver.
         drill: A test alert to send.
-        send: Sends it; raises ActionRefused.
+        send: Sends the test alert; raises ActionRefused.
     """
-    sent: ClientError | None = None
+    send_error: ClientError | None = None
     if drill is not None and send is not None and alertmanager is not None:
         try:
             send(alertmanager, drill)
         except ClientError as error:
-            sent = error
-    found: Report[Check] = Report()
-    found.steps += of_prometheus(prometheus, wanted)
-    found.steps += of_alertmanager(alertmanager, wanted, drill, sent)
-    return found
+            send_error = error
+    report: Report[Check] = Report()
+    report.steps += of_prometheus(prometheus, wanted)
+    report.steps += of_alertmanager(alertmanager, wanted, drill, send_error)
+    return report
 
 
 def as_dict(found: Report[Check], prometheus: str, alertmanager: str | None) -> dict[str, object]:
-    """Return what was found for JSON."""
+    """Return a report as JSON-ready data."""
     return {
         "schema_version": SCHEMA_VERSION,
         "prometheus": prometheus,

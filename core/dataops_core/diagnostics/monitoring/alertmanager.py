@@ -1,4 +1,4 @@
-"""The steps of a central Alertmanager: has the Watchdog come, and is a test alert led to a receiver."""
+"""Checks of a central Alertmanager: the arrival of the Watchdog, and the receiver of a test alert."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from dataops_core.transport.deadlines import Deadline
 
 
 def of_alertmanager(
-    client: AlertmanagerClient | None, wanted: Wanted, drill: Drill | None, sent: ClientError | None
+    client: AlertmanagerClient | None, wanted: Wanted, drill: Drill | None, send_error: ClientError | None
 ) -> Iterator[Step[Check]]:
-    """Yield the steps of an Alertmanager; none is tried where none is named."""
+    """Yield the results of the checks; `NOT_USED` without an Alertmanager."""
     if client is None:
-        yield Step(Check.DELIVERY, Status.NOT_USED, "not tried: no Alertmanager is set")
-        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: no Alertmanager is set")
+        yield Step(Check.DELIVERY, Status.NOT_USED, "not checked: no Alertmanager is set")
+        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not checked: no Alertmanager is set")
         return
-    answers = True
+    responds = True
     try:
         yield Step(Check.DELIVERY, *_delivery(client, wanted))
     except ClientError as error:
-        answers = False
+        responds = False
         yield Step(Check.DELIVERY, *failed(error, "alertmanager", client.target))
     if drill is None:
-        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not tried: --send-test-alert sends one")
-    elif sent is not None:
-        yield Step(Check.TEST_ALERT, *failed(sent, "alertmanager", client.target))
-    elif not answers:
+        yield Step(Check.TEST_ALERT, Status.NOT_USED, "not checked: --send-test-alert sends a test alert")
+    elif send_error is not None:
+        yield Step(Check.TEST_ALERT, *failed(send_error, "alertmanager", client.target))
+    elif not responds:
         yield Step(Check.TEST_ALERT, Status.UNKNOWN, "sent, but not checked, because alertmanager failed")
     else:
         try:
@@ -50,37 +50,37 @@ def of_alertmanager(
 
 
 def _delivery(client: AlertmanagerClient, wanted: Wanted) -> Outcome:
-    come = client.alerts({"alertname": WATCHDOG})
+    received = client.alerts({"alertname": WATCHDOG})
     if WATCHDOG in wanted.left_out:
         return Status.NOT_USED, "the Watchdog rule is omitted"
-    if not come:
+    if not received:
         return (
             Status.FAILED,
             "the Watchdog has not arrived",
             "Check that it fires, and that Prometheus sends to this Alertmanager; it is sent once a minute.",
         )
-    heard = [alert for alert in come if not alert.muted_by]
-    if not heard:
-        return Status.WARNING, f"the Watchdog has arrived, but is muted by {_muted(come)}", "End that silence."
-    return Status.OK, f"the Watchdog has arrived, and goes to {_receivers(heard)}"
+    routed = [alert for alert in received if not alert.muted_by]
+    if not routed:
+        return Status.WARNING, f"the Watchdog has arrived, but is muted by {_muted(received)}", "End that silence."
+    return Status.OK, f"the Watchdog has arrived, and goes to {_receivers(routed)}"
 
 
 def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcome:
     deadline = Deadline(client.timeout)
-    while not (come := client.alerts(drill.labels)):
+    while not (received := client.alerts(drill.labels)):
         if deadline.passed:
             remedy = (
                 "Alertmanagers behind one address do not share alerts unless clustered: send to one of them directly."
             )
             return Status.FAILED, f"accepted, but not in its list of alerts within {duration(client.timeout)}", remedy
         time.sleep(0.5)
-    muted = [alert for alert in come if alert.muted_by]
+    muted = [alert for alert in received if alert.muted_by]
     if muted:
         remedy = "No receiver is notified: end the silence, or find the alert that inhibits it."
         return Status.FAILED, f"it has arrived, but is muted by {_muted(muted)}", remedy
-    receivers = _receivers(come)
+    receivers = _receivers(received)
     if wanted.receiver is not None and not any(
-        _is(name, wanted.receiver) for alert in come for name in alert.receivers
+        _is(name, wanted.receiver) for alert in received for name in alert.receivers
     ):
         return Status.FAILED, f"it goes to {receivers}, not to {wanted.receiver}", "Correct the routes, or its labels."
     ends = drill.ends_at.astimezone(UTC)
@@ -88,7 +88,7 @@ def _arrival(client: AlertmanagerClient, wanted: Wanted, drill: Drill) -> Outcom
 
 
 def _is(name: str, wanted: str) -> bool:
-    """Return whether a receiver has this name; an operator prefixes namespace and resource name."""
+    """Return whether a receiver has this name, possibly after the operator's prefix of namespace and resource."""
     return name == wanted or name.endswith(f"/{wanted}")
 
 

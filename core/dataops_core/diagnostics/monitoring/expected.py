@@ -1,4 +1,4 @@
-"""What is expected of a central Prometheus and its Alertmanager, and the words for what is found."""
+"""Expectations of a central Prometheus and its Alertmanager, and shared results of their checks."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from dataops_core.errors import ClientError, ConfigError, NotFound, PermissionDe
 from dataops_core.health.checks.unreachable import failure_of
 
 JOB = ".*dataops.*"
-"""Jobs that the rule of `DataopsExporterDown` watches; as in dashboards/alerts/rules.yml."""
+"""Jobs that the rule `DataopsExporterDown` selects, as in dashboards/alerts/rules.yml."""
 WATCHDOG = "DataopsWatchdog"
 TEST = "DataopsTest"
 LASTS = timedelta(minutes=5)
-"""Longer than `group_wait` of a route: an alert that ends earlier is never sent."""
+"""Duration of a test alert, longer than a route's `group_wait`: an alert that ends earlier is never sent."""
 LISTED = 5
-"""Names that a line lists."""
+"""Maximum number of names in a line."""
 
 
 class Check(StrEnum):
-    """What is looked at, in this order."""
+    """A check of the monitoring, in order of execution."""
 
     PROMETHEUS = "prometheus"
-    """It answers, and is one."""
+    """The service responds and is a Prometheus."""
     TARGET = "target"
-    """The exporter is scraped."""
+    """Prometheus scrapes the exporter."""
     SNAPSHOT = "snapshot"
-    """What was scraped is fresh."""
+    """The scraped health snapshot is fresh."""
     RULES = "rules"
-    """The rules that ship are loaded and evaluated."""
+    """The shipped rules are loaded and evaluated."""
     WATCHDOG = "watchdog"
-    """The alert that always fires does."""
+    """The alert that always fires is firing."""
     ALERTMANAGER = "alertmanager"
-    """Prometheus has somebody to send alerts to."""
+    """Prometheus has an Alertmanager."""
     DELIVERY = "delivery"
-    """The Watchdog has come to Alertmanager."""
+    """The Watchdog has arrived at Alertmanager."""
     TEST_ALERT = "test_alert"
-    """An alert of ours is taken, and led to a receiver."""
+    """Alertmanager accepts a test alert and routes it to a receiver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is expected.
+    """Expectations of the user.
 
     Attributes:
-        job: Expression for the exporter's job.
-        left_out: Names of rules that are left out on purpose.
-        receiver: Where a test alert has to be led.
+        job: Regular expression of the exporter's job.
+        left_out: Names of rules that are omitted on purpose.
+        receiver: Receiver of a test alert; `None` for any.
     """
 
     job: str = JOB
@@ -67,12 +67,12 @@ class Wanted:
             raise ConfigError(f'"{self.job}" is not a valid regular expression: {error}') from None
         for name in self.left_out:
             if name not in shipped_rules():
-                raise ConfigError(f'there is no rule "{name}"', hint=f"there are {', '.join(shipped_rules())}")
+                raise ConfigError(f'there is no rule "{name}"', hint=f"known are: {', '.join(shipped_rules())}")
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """An alert that says that nothing is wrong."""
+    """A test alert."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -80,10 +80,10 @@ class Drill:
 
     @classmethod
     def make(cls, severity: str, labels: Mapping[str, str], now: datetime) -> Drill:
-        """Return an alert with a new id, so that it is sent even soon after another one."""
+        """Return a test alert with a new id, so that it is sent even shortly after another one."""
         own = {"alertname": TEST, "severity": severity, "test_id": uuid.uuid4().hex[:12]}
-        if wrong := own.keys() & labels.keys():
-            raise ConfigError(f"a test alert sets its own {min(wrong)}", hint="leave that label out")
+        if reserved := own.keys() & labels.keys():
+            raise ConfigError(f"the label {min(reserved)} of a test alert is reserved", hint="omit this label")
         annotations = {
             "summary": "A test of alert delivery: nothing is wrong",
             "description": "Sent with dataops monitoring verify. It resolves by itself.",
@@ -92,17 +92,17 @@ class Drill:
 
 
 Outcome = tuple[Status, str] | tuple[Status, str, str]
-"""Status, detail, and the remedy where something is wrong."""
+"""Status and detail, with a remedy if there is a problem."""
 
 
 def shipped_rules() -> Mapping[str, int]:
-    """Return the names of the rules that ship, each with how many rules have it."""
+    """Return the number of shipped rules by name."""
     text = files("dataops_core").joinpath("shipped_rules.json").read_text("utf-8")
     return load_object(text)
 
 
 def failed(error: ClientError, name: str, target: str) -> tuple[Status, str, str]:
-    """Return what an error of a service fails."""
+    """Return the outcome of a check that an error of a service fails."""
     remedy = error.remedy or failure_of(error.kind).remedy.format(name=name, target=target)
     if isinstance(error, NotFound):
         remedy = f"Check that {target} is the base address of {name}, without /api."
@@ -110,7 +110,7 @@ def failed(error: ClientError, name: str, target: str) -> tuple[Status, str, str
 
 
 def unknown(error: ClientError, name: str, target: str) -> tuple[Status, str, str]:
-    """Return what an error leaves unknown."""
+    """Return the outcome of a check whose result is unknown because of an error."""
     if isinstance(error, NotFound | PermissionDenied):
         return Status.UNKNOWN, f"not readable: {error.message}", platform_remedy()
     _, detail, remedy = failed(error, name, target)
@@ -118,11 +118,11 @@ def unknown(error: ClientError, name: str, target: str) -> tuple[Status, str, st
 
 
 def platform_remedy() -> str:
-    """Return the remedy where the platform gives no right."""
+    """Return the remedy for missing permissions on the platform."""
     return "Ask its administrators, or request read access."
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names in a line, the first few of many."""
+    """Return names in a line; only the first ones of many."""
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The steps of a central Prometheus: does it scrape the exporter, has it our rules, whom does it alert."""
+"""Checks of a central Prometheus: its target, its rules, and its Alertmanagers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOKBACK, RESOLUTION = timedelta(hours=24), 120.0
 
 
 def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Check]]:
-    """Yield the steps of a Prometheus; those after one that hangs are unknown."""
+    """Yield the results of the checks; after a timeout or a lost connection, the others are unknown."""
     first = Step(Check.PROMETHEUS, *_is_prometheus(client))
     yield first
     results = {Check.PROMETHEUS: first.status}
@@ -41,15 +41,15 @@ def of_prometheus(client: PrometheusClient, wanted: Wanted) -> Iterator[Step[Che
         (Check.WATCHDOG, lambda: _watchdog(client, wanted)),
         (Check.ALERTMANAGER, lambda: _alertmanagers(client)),
     )
-    gone = first.status is Status.FAILED
+    unavailable = first.status is Status.FAILED
     for check, run in steps:
-        if gone:
+        if unavailable:
             yield Step(check, Status.UNKNOWN, "not checked, because prometheus failed")
             continue
         try:
             step = Step(check, *run())
         except ClientError as error:
-            gone = isinstance(error, TimedOut | Unreachable)
+            unavailable = isinstance(error, TimedOut | Unreachable)
             step = Step(check, *unknown(error, "prometheus", client.target))
         results[check] = step.status
         yield step
@@ -59,14 +59,14 @@ def _is_prometheus(client: PrometheusClient) -> Outcome:
     try:
         return Status.OK, f"Prometheus {client.version()}"
     except (NotFound, PermissionDenied):
-        pass  # a platform that lets nobody but its own have more than queries
+        pass  # some platforms allow only queries
     except ClientError as error:
         return failed(error, "prometheus", client.target)
     try:
-        answered = client.query("vector(1)")
+        samples = client.query("vector(1)")
     except ClientError as error:
         return failed(error, "prometheus", client.target)
-    if [sample.value for sample in answered] != [1.0]:
+    if [sample.value for sample in samples] != [1.0]:
         return Status.FAILED, "vector(1) is not 1", "Set the address that serves PromQL, without /api."
     return Status.OK, "answers queries; its version is not readable"
 
@@ -83,10 +83,10 @@ def _target(client: PrometheusClient, wanted: Wanted) -> Outcome:
             errors = client.scrape_errors()
         except ClientError:
             errors = {}
-        whys = [f"{name}: {errors[name.rpartition('/')[2]]}" for name in down if name.rpartition("/")[2] in errors]
+        reasons = [f"{name}: {errors[name.rpartition('/')[2]]}" for name in down if name.rpartition("/")[2] in errors]
         return (
             Status.FAILED,
-            f"{len(down)} of {len(up)} cannot be scraped: {listed(whys or down)}",
+            f"{len(down)} of {len(up)} cannot be scraped: {listed(reasons or down)}",
             "Check the NetworkPolicy, token and certificate that Prometheus uses; runbook DataopsExporterDown.",
         )
     silent = sorted({_target_of(sample) for sample in up} - served)
@@ -126,7 +126,7 @@ def _no_target(client: PrometheusClient, wanted: Wanted, served: bool) -> Outcom
 
 
 def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> str:
-    """Say since when all of them that are there now are 1."""
+    """Return since when all current targets have been up."""
     now, present = up[0].at, [sample.labels for sample in up]
     try:
         found = client.query_range(expression, now - LOOKBACK, now, RESOLUTION)
@@ -156,7 +156,7 @@ def _snapshot(client: PrometheusClient, wanted: Wanted, target: Status) -> Outco
     if not taken:
         remedy = "Check the exporter's log: its first refresh has not finished."
         return Status.FAILED, "dataops_exporter_snapshot_timestamp_seconds is missing", remedy
-    # Of a snapshot that is too old the exporter shows no more than its time; its surveys go on beside that.
+    # For a stale snapshot, the exporter exposes only its time; its cluster scans (probe="survey") continue.
     steps = f'count by (job, instance) (dataops_probe_success{{probe!="survey",{job}}})'
     fresh = {_target_of(sample) for sample in client.query(steps)}
     old = [sample for sample in taken if _target_of(sample) not in fresh]
@@ -183,10 +183,10 @@ def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
     except (TimedOut, Unreachable):
         raise
     except ClientError as error:
-        # A platform that takes queries only does tell what the rules have made.
-        seen = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
-        made = "some of the recorded series exist" if seen and seen[0].value else "no recorded series exists"
-        return Status.UNKNOWN, f"the loaded rules are not readable ({error.message}); {made}", platform_remedy()
+        # A platform that allows only queries still shows the series that the rules recorded.
+        counts = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
+        recorded = "some of the recorded series exist" if counts and counts[0].value else "no recorded series exists"
+        return Status.UNKNOWN, f"the loaded rules are not readable ({error.message}); {recorded}", platform_remedy()
     found = Counter(rule.name for rule in loaded)
     total = sum(shipped.values())
     missing = [
