@@ -39,7 +39,7 @@ class Malformed(ValueError):
     """A text is invalid, too large or too deep; `str()` is a predicate such as `is not JSON`."""
 
 
-def loads(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE) -> Any:  # noqa: ANN401 - whatever JSON holds
+def loads(text: str | bytes | bytearray, *, depth: int = DEPTH, size: int = SIZE) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value of a JSON text.
 
     Args:

@@ -66,7 +66,9 @@ def test_a_part_of_it_knows_only_of_that_part(recording: Recording) -> None:
     assert incident.start == T0 + seconds(5 * 39)
     assert incident.end is None
     assert read_timeline(recording, T0, T0 + seconds(100)).incidents == ()
-    with pytest.raises(RecordingError, match="nothing was recorded in that period: it goes from 2026-01-05 03:00:00Z"):
+    with pytest.raises(
+        RecordingError, match="nothing was recorded in that period: the recording extends from 2026-01-05 03:00:00Z"
+    ):
         read_timeline(recording, T0 + timedelta(days=9))
 
 
@@ -103,7 +105,7 @@ def test_a_pipeline_that_was_renamed_is_told_under_both_names(tmp_path: Path) ->
 
 def test_the_report_for_people(timeline: Timeline) -> None:
     text = as_markdown(timeline)
-    assert "# What happened in `test`" in text
+    assert "# Incidents in `test`" in text
     assert "2 incidents." in text
     assert "Nothing was recorded from 03:06:35Z to 04:00:00Z (53 m 25 s)." in text
     assert "| 1 | p | 2026-01-05 03:03:15Z | 03:05:00Z | 1 m 45 s | land/stuck |" in text

@@ -37,7 +37,7 @@ def canary(
 
     Example: dataops canary boreal-bridge --yes
 
-    Exit codes: 0 in time at each hop, 1 arrived, but late at a hop or not seen at one, 2 wrong use or settings or
+    Exit codes: 0 in time at each hop, 1 arrived, but late or not detected at a hop, 2 wrong use or settings or
     refused, 3 no connection, so the result is unknown, 4 not arrived in time, 130 interrupted.
     """
     return _send(

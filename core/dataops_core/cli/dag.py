@@ -330,7 +330,7 @@ def _open(invocation: Invocation, component: str | None) -> tuple[str, ActionPol
     """Return the component and context in words for a question, the policy for actions, and the client."""
     chosen = invocation.chosen()
     name = chosen.component("airflow", "Airflow", component)
-    return chosen.place("airflow", name), chosen.policy, chosen.clients.need("airflow", name)
+    return chosen.where("airflow", name), chosen.policy, chosen.clients.need("airflow", name)
 
 
 def _run(run: DagRun) -> tuple[Any, ...]:

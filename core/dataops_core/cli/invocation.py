@@ -131,7 +131,7 @@ class Chosen:
 
         raise ConfigError(f"{no_such(f'{noun} component', wanted, known)} (in {where})")
 
-    def place(self, kind: str, component: str) -> str:
+    def where(self, kind: str, component: str) -> str:
         """Return the context in words for a question, with the component if there are several."""
         on = f"on {component} " if len(self.components(kind)) > 1 else ""
         return f'{on}in the context "{self.name}"'

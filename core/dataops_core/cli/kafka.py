@@ -117,7 +117,7 @@ def peek(
         str | None,
         typer.Option(
             "--from",
-            metavar="PLACE",
+            metavar="START",
             help="An offset, 2h, 30m or 3d ago, an ISO time, beginning, end, or tail N of each partition.",
         ),
     ] = None,

@@ -81,7 +81,7 @@ def verify(
 ) -> int:
     """Check that a central Prometheus scrapes the exporter, has its rules, and delivers its alerts.
 
-    It queries only Prometheus and Alertmanager, and needs no settings with --url. What they do not expose is unknown.
+    It queries only Prometheus and Alertmanager, and needs no settings with --url. Values that they hide are unknown.
     A test alert may page somebody: it requires confirmation, is audited, and resolves after 5 minutes.
 
     Example: dataops monitoring verify --url https://prometheus.example.com --job dataops-exporter
@@ -154,7 +154,7 @@ def _verify(
     if sending is None:
         found = verify(prometheus, alertmanager, wanted)
     elif alertmanager is None:
-        raise ConfigError("a test alert needs an Alertmanager, and none is set", hint="add --alertmanager URL")
+        raise ConfigError("a test alert needs an Alertmanager, but none is set", hint="add --alertmanager URL")
     else:
         policy, confirmed = chosen.policy, sending.confirmed
         alert = Drill.make(sending.severity, _labels(sending.labels), datetime.now(UTC))

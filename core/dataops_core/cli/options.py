@@ -90,7 +90,7 @@ PipelineArgument = Annotated[
 ]
 
 
-def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an option, as Typer takes it
+def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an option of Typer
     return typer.Option(
         "--component",
         metavar="NAME",

@@ -80,7 +80,7 @@ def _run(
     assessed = policy.assess_sql(trino, statement)
     word = policy.confirmation(assessed.risk)
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f"{assessed.why[:1].upper()}{assessed.why[1:]} {chosen.place('trino', name)}.", word)
+        confirmed = ask_word(f"{assessed.why[:1].upper()}{assessed.why[1:]} {chosen.where('trino', name)}.", word)
     handle = policy.run_sql(trino, statement, confirmed)
     rows = _Reader(handle, timeout)
     out = rows_writer(output)

@@ -17,7 +17,7 @@ from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.draft import Draft, ProposedStage
 
-NO_LINKS = "found no connected stages in Kafka, the checkpoints, the tables and the assets"
+NO_LINKS = "no linked stages found in Kafka, the checkpoints, the tables and the assets"
 
 
 class Question(StrEnum):

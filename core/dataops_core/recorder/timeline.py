@@ -231,7 +231,7 @@ def _span_of(recording: Recording) -> str | None:
     if not moments:
         return None
     now = datetime.now(UTC)
-    return f"it goes from {clock(moments[0].at, now)} to {clock(moments[-1].at, now)}"
+    return f"the recording extends from {clock(moments[0].at, now)} to {clock(moments[-1].at, now)}"
 
 
 def as_dict(timeline: Timeline) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def as_markdown(timeline: Timeline) -> str:
     extent = f"{span}, {count(timeline.snapshots)} health snapshots"
     incidents = f"{number or 'no'} incident{'' if number == 1 else 's'}"
     lines = [
-        f"# What happened in `{timeline.context}`",
+        f"# Incidents in `{timeline.context}`",
         "",
         f"{_date(timeline.start)} to {_date(timeline.end)} ({extent}): {incidents}.",
     ]
@@ -268,7 +268,7 @@ def as_markdown(timeline: Timeline) -> str:
             )
             for index, incident in enumerate(timeline.incidents, start=1)
         ]
-        lines += ["", *_table(("#", "pipeline", "from", "to", "lasted", "what", "oldest data"), rows)]
+        lines += ["", *_table(("#", "pipeline", "from", "to", "duration", "finding", "maximum data age"), rows)]
     for index, incident in enumerate(timeline.incidents, start=1):
         lines += ["", *_incident(index, incident)]
     return "\n".join(lines) + "\n"
@@ -280,13 +280,14 @@ def _incident(number: int, incident: Incident) -> Iterator[str]:
     yield ""
     yield f"- Status: **{incident.worst.value}**"
     end = "It is ongoing at the end" if incident.end is None else f"Recovered at {clock(incident.end, day)}"
-    yield f"- Since {_date(incident.start)}, seen at {clock(incident.seen, day)}. {end}: {duration(incident.duration)}."
+    detected = clock(incident.seen, day)
+    yield f"- Since {_date(incident.start)}, detected at {detected}. {end}: {duration(incident.duration)}."
     if incident.largest_data_age is not None:
-        yield f"- The data was {duration(incident.largest_data_age)} old at the most."
+        yield f"- Maximum data age: {duration(incident.largest_data_age)}."
     hurt = dict.fromkeys(name for finding in incident.findings for name in finding.verdict.blast_radius)
     yield f"- Affected: {_safe(', '.join(hurt)) or 'nothing downstream'}."
     if incident.unknown_for:
-        yield f"- For {duration(incident.unknown_for)} of it nothing was recorded."
+        yield f"- Nothing was recorded for {duration(incident.unknown_for)} of it."
     yield ""
     yield "### Changes"
     yield ""
@@ -299,8 +300,8 @@ def _incident(number: int, incident: Incident) -> Iterator[str]:
         *(((incident.end, 2, "verdict", "ok"),) if incident.end else ()),
     ]
     yield from _table(
-        ("time", "of", "what"),
-        [(clock(at, day), _safe(of), _safe(what)) for at, _, of, what in sorted(steps, key=lambda step: step[:2])],
+        ("time", "object", "change"),
+        [(clock(at, day), _safe(name), _safe(text)) for at, _, name, text in sorted(steps, key=lambda step: step[:2])],
     )
     yield ""
     yield "### Verdicts"

@@ -159,7 +159,7 @@ class SavedQueries:
         """Save a statement under a name, and return its file.
 
         Raises:
-            LibraryFailed: The name is none, or is taken, or the file cannot be written.
+            LibraryFailed: The name is not valid or already used, or the file cannot be written.
         """
         path = self.path_of(name)
         try:

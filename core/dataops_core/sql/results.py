@@ -58,7 +58,7 @@ class Result:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - `close()` ends it
         except OSError as error:
             raise _spill_failed(error) from error
-        finalize(self, self._file.close)  # where nobody has closed it
+        finalize(self, self._file.close)  # if `close()` is not called
 
     def __len__(self) -> int:
         return self._rows

@@ -80,7 +80,7 @@ class _Column:
             self._hashes.discard(-heapq.heapreplace(self._heap, -value))
             self._hashes.add(value)
 
-    def _order(self, value: Any) -> None:  # noqa: ANN401 - whatever Trino gives
+    def _order(self, value: Any) -> None:  # noqa: ANN401 - any value of Trino
         if not self._ordered or value != value:  # noqa: PLR0124 - NaN is not in any order
             return
         try:

@@ -15,7 +15,7 @@ from dataops_core.sql.grammar import END, Grammar, Rule, State, trino_grammar
 from dataops_core.sql.tokens import UNKNOWN, SqlToken
 
 MAX_CHARACTERS = 1_000_000
-"""Longest text that is worth checking. Trino takes no longer one by default (`query.max-length`)."""
+"""Maximum characters of a checked text, Trino's default limit (`query.max-length`)."""
 MAX_TOKENS = 200_000
 """Maximum tokens of a checked text: more take too long."""
 MAX_DEPTH = 500

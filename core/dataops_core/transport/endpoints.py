@@ -39,13 +39,13 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def url_endpoints(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bool = True) -> Iterator[Endpoint]:
+def url_endpoints(url: str, tls: TlsSettings | None, key: str, *, by_proxy: bool = True) -> Iterator[Endpoint]:
     """Yield the address of a URL; none for a file or a database in a file.
 
     Args:
         url: The URL.
         tls: The TLS settings of the component.
-        place: Key of the component in the context, for messages.
+        key: Key of the component in the context, for messages.
         by_proxy: Whether its client uses the proxy of the environment.
     """
     parts = urlsplit(url)
@@ -60,8 +60,8 @@ def url_endpoints(url: str, tls: TlsSettings | None, place: str, *, by_proxy: bo
     yield Endpoint(
         parts.hostname,
         port,
-        (lambda: trusting(tls, place)) if secure else None,
-        f"{place}.tls.ca_file",
+        (lambda: trusting(tls, key)) if secure else None,
+        f"{key}.tls.ca_file",
         "an https:// address",
         None if proxy is None else urlsplit(proxy).hostname,
     )

@@ -75,19 +75,19 @@ class OriginRule:
         if _origin(url) not in self._origins:
             raise self._refused(f"{what} {_named(url)}", " or ".join(map(str, self._origins)))
 
-    def check_redirect(self, method: str, asked: str, status: int, location: str | None) -> None:
+    def check_redirect(self, method: str, url: str, status: int, location: str | None) -> None:
         """Raise BadAnswer if a response is a redirect that must not be followed.
 
         Args:
             method: The request's method.
-            asked: The requested address.
+            url: The requested address.
             status: The response's status code.
             location: The response's header `Location`, if any.
         """
         if status not in REDIRECTS or location is None:
             return
-        target = _joined(asked, location)
-        own = Origin.of(asked)
+        target = _joined(url, location)
+        own = Origin.of(url)
         if _origin(target) != own:
             raise self._refused(f"redirect ({status}) to {_named(target)}", str(own))
         if method.upper() not in READS:
@@ -110,8 +110,8 @@ def _named(url: str) -> str:
     return str(origin) if origin is not None else "something that is not an HTTP address"
 
 
-def _joined(asked: str, location: str) -> str:
+def _joined(url: str, location: str) -> str:
     try:
-        return urljoin(asked, location)
+        return urljoin(url, location)
     except ValueError:
         return location

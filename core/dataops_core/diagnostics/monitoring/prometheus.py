@@ -68,7 +68,7 @@ def _is_prometheus(client: PrometheusClient) -> Outcome:
         return failed(error, "prometheus", client.target)
     if [sample.value for sample in samples] != [1.0]:
         return Status.FAILED, "vector(1) is not 1", "Set the address that serves PromQL, without /api."
-    return Status.OK, "answers queries; its version is not readable"
+    return Status.OK, "responds to queries; its version is not readable"
 
 
 def _target(client: PrometheusClient, wanted: Wanted) -> Outcome:
