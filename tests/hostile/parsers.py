@@ -23,6 +23,7 @@ from dataops_core.plain import visible
 from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import rest_v1, runs
 from dataops_core.systems.dbt import responses as dbt
+from dataops_core.systems.delta import log as delta
 from dataops_core.systems.flink import responses as flink
 from dataops_core.systems.kafka.schema_registry import read_schema
 from dataops_core.systems.prometheus import responses as prometheus
@@ -195,6 +196,18 @@ def _ranges(found: Any) -> None:
 
 DBT_MANIFEST = json.loads((_DBT / "manifest.json").read_text())
 DBT_MANIFEST["nodes"] = dict([*DBT_MANIFEST["nodes"].items()][3:5])
+DELTA_ACTIONS = (
+    {
+        "commitInfo": {
+            "timestamp": 1,
+            "operation": "WRITE",
+            "engineInfo": "x",
+            "userMetadata": "{}",
+            "key": "2026-01-05",
+        }
+    },
+    {"add": {"path": "x", "dataChange": True}},
+)
 PARSERS: dict[str, Parser] = {
     "trino info": Parser(({"nodeVersion": {"version": "476"}, "starting": False, "uptime": "1.00m"},), trino.read_info),
     "trino queries": Parser(([QUERY, WAITING],), _queries),
@@ -284,6 +297,8 @@ PARSERS: dict[str, Parser] = {
     "dbt results": Parser((_artifact("run_results"),), dbt.read_run_results),
     "dbt sources": Parser((_artifact("sources"),), dbt.read_sources),
     "dbt manifest": Parser((DBT_MANIFEST,), dbt.read_manifest),
+    "delta commit": Parser(DELTA_ACTIONS, lambda found: delta.read_commit(_text(found), 1, None, 2**21, "key")),
+    "delta checkpoint": Parser(({"version": 1, "size": 2},), lambda found: delta.read_checkpoint(_text(found))),
     "registry schema": Parser(
         ({"schema": "x", "schemaType": "AVRO", "references": [{"name": "n", "subject": "s", "version": 1}]},),
         read_schema,
@@ -295,6 +310,10 @@ def _rows(found: Any, width: int) -> list[tuple[Any, ...]]:
     """Return the rows of an answer as the client hands them over: each has as many values as there are columns."""
     rows = found if isinstance(found, list) else []
     return [tuple(row) for row in rows if isinstance(row, list) and len(row) == width]
+
+
+def _text(found: Any) -> bytes:
+    return json.dumps(found).encode()
 
 
 def _time(value: Any) -> Any:

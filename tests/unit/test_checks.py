@@ -18,6 +18,7 @@ from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState
 from dataops_core.health.observation import Activity, Observation, ProbeResult, WriterChange
 from dataops_core.systems.connect.checks import CONNECT_CHECKS, CONNECTOR_CHECKS
 from dataops_core.systems.dbt.checks import DBT_CHECKS, MODEL_CHECKS, SOURCE_CHECKS
+from dataops_core.systems.delta.checks import CHECKS as DELTA_CHECKS
 from dataops_core.systems.flink.checks import FLINK_CHECKS, JOB_CHECKS
 from dataops_core.systems.registry import registry
 
@@ -812,5 +813,6 @@ def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere |= {"plugin-critical", "plugin-warning"}  # tests of the system `command`
     elsewhere |= {check.name for check in (*CONNECT_CHECKS, *CONNECTOR_CHECKS)}  # test_connect.py
     elsewhere |= {check.name for check in (*DBT_CHECKS, *MODEL_CHECKS, *SOURCE_CHECKS)}  # test_dbt.py
+    elsewhere |= {check.name for check in DELTA_CHECKS} - {"small-files"}  # test_delta.py, and here of Iceberg
     elsewhere |= {check.name for check in (*FLINK_CHECKS, *JOB_CHECKS)}  # test_flink.py
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

@@ -34,6 +34,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "prometheus_query": {"lag_records": "sum(queue)"},
     "dbt_model": {"model": "orders"},
     "dbt_source": {"source": "raw.orders"},
+    "delta_table": {"table": "orders"},
     "command": {"command": ("/no/such/program",), "progress_time": "at"},
 }
 
@@ -47,6 +48,7 @@ def examples(system: System, port: int) -> dict[str, Any]:
         "iceberg": catalog,
         "object_store": {"location": "/no/such/folder"},
         "dbt": {"location": "/no/such/folder"},
+        "delta": {"location": "/no/such/folder"},
         "database": {"url": "sqlite:////no/such/file.db"},
     }
     used = [*system.components, *(registry().component_kind(need) for need in ("kafka", "iceberg"))]

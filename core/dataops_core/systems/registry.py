@@ -43,6 +43,7 @@ BUILT_IN = (
     "sql",
     "object_prefix",
     "dbt",
+    "delta",
 )
 """The built-in systems, in the order of the settings and of the screens."""
 GROUP = "dataops.systems"

@@ -25,6 +25,7 @@ from dataops_core.errors import (
 from dataops_core.reasons import line
 from dataops_core.systems.object_prefix.settings import StoreSettings
 from dataops_core.transport.deadlines import Deadline
+from dataops_core.transport.worker import StillRunning, call_within
 
 T = TypeVar("T")
 SETTLED = 5.0
@@ -131,16 +132,49 @@ class ObjectStore:
         """
         return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline), self._listing)
 
-    def read(self, known: Mapping[str, Stamp | None], most: int) -> dict[str, Content | None]:
+    def folders_with(self, name: str, most: int, levels: int) -> tuple[str, ...]:
+        """Return the paths of the folders that contain a folder of a name; what is below such a folder is not listed.
+
+        Args:
+            name: Name of the inner folder.
+            most: Objects and folders after which the listing is given up with BadAnswer.
+            levels: Levels of folders below the location that are listed.
+        """
+        return self._within(lambda deadline: self._with(name, most, levels, deadline), self._listing)
+
+    def read(self, known: Mapping[str, Stamp | None], most: int, *, cut: bool = False) -> dict[str, Content | None]:
         """Return the contents of objects by their paths; `None` for one that is as it was, nothing for one not there.
 
         Args:
             known: Paths below the store's location, each with the stamp of the content that is known already.
             most: Bytes of one object; a larger one is BadAnswer.
+            cut: Whether the first `most + 1` bytes of a larger one are returned instead.
         """
-        return self._within(lambda deadline: self._contents(known, most, deadline), self._listing)
+        return self._within(lambda deadline: self._contents(known, most, cut, deadline), self._listing)
 
-    def _contents(self, known: Mapping[str, Stamp | None], most: int, deadline: Deadline) -> dict[str, Content | None]:
+    def _with(self, name: str, most: int, levels: int, deadline: Deadline) -> tuple[str, ...]:
+        from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
+
+        system, base = self._opened
+        found: list[str] = []
+        left, seen = [(base, 0)], 0
+        while left:
+            deadline.check()
+            folder, level = left.pop()
+            entries = system.get_file_info(FileSelector(folder, allow_not_found=False))
+            seen += len(entries)
+            if seen > most:
+                raise BadAnswer(f"{self.where}: more than {most:,} objects", hint="set a narrower location")
+            inner = [info for info in entries if info.type == FileType.Directory]
+            if any(info.base_name == name for info in inner):
+                found.append(folder.removeprefix(base).strip("/"))
+            elif level < levels:
+                left += [(info.path, level + 1) for info in inner]
+        return tuple(sorted(found))
+
+    def _contents(
+        self, known: Mapping[str, Stamp | None], most: int, cut: bool, deadline: Deadline
+    ) -> dict[str, Content | None]:
         from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
 
         system, base = self._opened
@@ -157,7 +191,7 @@ class ObjectStore:
                 continue
             with system.open_input_stream(info.path) as stream:
                 data = stream.read(most + 1)
-            if len(data) > most:
+            if len(data) > most and not cut:
                 raise BadAnswer(f"{self.where}: {path} is larger than {most:,} bytes")
             found[path] = Content(data, stamp)
         return found
@@ -187,28 +221,15 @@ class ObjectStore:
 
     def _within(self, ask: Callable[[Deadline], T], busy: threading.Lock) -> T:
         """Ask in a thread of its own: Arrow keeps no deadline, and lists a folder as a whole."""
-        if not busy.acquire(timeout=self._timeout):
-            raise TimedOut(f"{self.where}: an earlier listing has not ended")
-        done: list[T] = []
-        failed: list[BaseException] = []
-        ended = threading.Event()
-        deadline = Deadline(self._timeout)
-
-        def work() -> None:
-            try:
-                done.append(ask(deadline))
-            except BaseException as error:  # noqa: BLE001 - raised where it was asked
-                failed.append(error)
-            finally:
-                busy.release()
-                ended.set()
-
-        threading.Thread(target=work, name=self.where, daemon=True).start()
-        if not ended.wait(self._timeout):
-            raise TimedOut(f"{self.where}: the listing did not end within {self._timeout:g} s")
-        if failed:
-            raise self._translated(failed[0]) from failed[0]
-        return done[0]
+        try:
+            return call_within(lambda: ask(Deadline(self._timeout)), self._timeout, busy, self.where)
+        except StillRunning:
+            raise TimedOut(f"{self.where}: an earlier listing has not ended") from None
+        except BaseException as error:
+            known = self._translated(error)
+            if known is error:
+                raise
+            raise known from error
 
     def _translated(self, error: BaseException) -> BaseException:
         if isinstance(error, TimeoutError):
