@@ -617,6 +617,28 @@ def test_tables_are_proposed(lake: Path, orders: Path, client: DeltaClient) -> N
     ]
     assert "its timestamp columns: at." in next(draft.stages()).remarks[0]
     assert draft.failures == ()
+
+    def by_spark(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for action in actions:
+            if "commitInfo" in action:
+                action["commitInfo"] |= {"operation": "STREAMING UPDATE", "operationParameters": {"queryId": "q-1"}}
+        return actions
+
+    edit(orders, 2, by_spark)
+    found = DeltaClient("delta", DeltaSettings(location=str(lake)), 10.0)
+    draft = Draft()
+    discover(draft, Clients(found))
+    assert [stage.remarks[0] for stage in draft.stages()][1] == (
+        "The streaming query q-1 writes it: give its checkpoint with --checkpoint."
+    )
+    draft = Draft()
+    draft.writers["q-1"] = draft.add("q", {"name": "land", "kind": "spark_query"})
+    discover(draft, Clients(found))
+    assert [stage.reads for stage in draft.stages("delta_table")] == [[], ["land"]]
+
+
+def test_a_listing_of_tables_is_bounded(orders: Path, client: DeltaClient) -> None:
+    assert client.tables(100, 0) == ()
     with pytest.raises(BadAnswer, match="more than 3 objects: set a narrower location"):
         client.tables(3, 4)
 

@@ -38,6 +38,7 @@ COMMIT_BYTES = 2 * 2**20
 """Bytes that are read of a commit; the beginning of a larger one says what it did."""
 LOG = "_delta_log"
 INSTALL = "pip install 'dataops-tui[delta]'"
+RESTORE = "restore the files of _delta_log from a backup or from object versions"
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FRAMES = re.compile(r"\n\s+0: .*", re.DOTALL)
@@ -151,10 +152,6 @@ class DeltaClient:
         snapshot = self._open(stage.table, memory.busy, stage.progress_column, stage.small_file_bytes)
         return self._with_log(stage, snapshot, memory)
 
-    def timestamps(self, table: str) -> tuple[str, ...]:
-        """Return the names of the timestamp columns of a table."""
-        return self._open(table, threading.Lock(), None, 0.0).timestamps
-
     def tables(self, most: int, levels: int) -> tuple[str, ...]:
         """Return the paths of the tables below the location.
 
@@ -236,7 +233,7 @@ class DeltaClient:
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # of the Rust library; it is no Exception
                 raise
-            raise BadAnswer(f"{where}: its log cannot be read: {line(_plain(error))}") from error
+            raise BadAnswer(f"{where}: its log cannot be read: {line(_plain(error))}", hint=RESTORE) from error
 
     def _sdk(self) -> Any:  # noqa: ANN401 - a module that need not be installed
         try:
@@ -360,9 +357,13 @@ def _store_error(where: str, text: str) -> Exception:
 def _log_error(where: str, text: str, version: str) -> Exception:
     gap = _GAP.search(text)
     if gap is not None:
-        return BadAnswer(f"{where}: its log has a gap: commits between the versions {gap[1]} and {gap[2]} are missing")
+        return BadAnswer(
+            f"{where}: its log has a gap: commits between the versions {gap[1]} and {gap[2]} are missing", hint=RESTORE
+        )
     if "No table metadata or protocol" in text:
-        return BadAnswer(f"{where}: its log is truncated: the first commits are missing, and there is no checkpoint")
+        return BadAnswer(
+            f"{where}: its log is truncated: the first commits are missing, and there is no checkpoint", hint=RESTORE
+        )
     reason = line(text.removeprefix("Kernel error: "))
     if "Unsupported" in text:
         return BadAnswer(
@@ -370,4 +371,4 @@ def _log_error(where: str, text: str, version: str) -> Exception:
             hint="install a newer deltalake, or downgrade the protocol of the table",
         )
     known_kind = next((kind(f"{where}: {said}") for words, kind, said in _STORE if any(w in text for w in words)), None)
-    return known_kind or BadAnswer(f"{where}: its log cannot be read: {reason}")
+    return known_kind or BadAnswer(f"{where}: its log cannot be read: {reason}", hint=RESTORE)

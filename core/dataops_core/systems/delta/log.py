@@ -41,6 +41,7 @@ class Commit:
         engine: What wrote it.
         adds_data: Whether it added data; `None` where that is unknown.
         stamp: Progress time in its metadata.
+        query_id: The streaming query of Spark that made it.
         whole: Whether all of its file was read.
     """
 
@@ -50,6 +51,7 @@ class Commit:
     engine: str | None
     adds_data: bool | None
     stamp: datetime | None
+    query_id: str | None
     whole: bool
 
 
@@ -85,6 +87,7 @@ def read_commit(data: bytes, version: int, written_at: datetime | None, most: in
         engine=_text(info, "engineInfo"),
         adds_data=_adds_data(operation, added, whole),
         stamp=_stamp(info, key),
+        query_id=_text(info.inner("operationParameters"), "queryId"),
         whole=whole,
     )
 
