@@ -142,7 +142,7 @@ def graph(
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("age"))
     if to:
-        panel.data_links([link("Look closer", to)])
+        panel.data_links([link("More details", to)])
     for legend, expression in queries.items():
         panel.with_target(query(expression, legend))
     return panel
@@ -278,8 +278,8 @@ dataops probe PIPELINE
 dataops-tui
 ```
 
-In the console `:pipeline PIPELINE` shows the chain with the verdict, Enter a stage with all that is known about it,
-`c` copies the remedy that the verdict suggests.
+In the console, `:pipeline PIPELINE` shows the stages and the verdict. Enter shows all values of a stage. `c` copies the
+command of the remedy.
 """
 
 
@@ -289,19 +289,19 @@ def stages(system: str) -> list[Panel]:
     return [
         states(
             "State of the stages",
-            "What each stage is doing. Red is the cause or suffers from it: the verdict on Pipelines says which.",
+            "The state of each stage. The verdict on the dashboard Pipelines names the cause.",
             worst("dataops_stage_state", "state", list(STATE), "pipeline, stage", PIPELINE, f'system="{system}"'),
             "{{pipeline}} / {{stage}}",
             STATE,
         ),
         graph(
             "Hop lag",
-            "Progress of what the stage reads minus its own progress.",
+            "Progress time of the input minus progress time of the stage.",
             {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_lag_seconds{mine})"},
         ),
         graph(
-            "Records that wait",
-            "Records in front of the stage; absent where its system does not count them.",
+            "Lag in records",
+            "Records that the stage has not processed yet; absent if its system does not count them.",
             {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_lag_records{mine})"},
             unit="short",
         ),
@@ -314,7 +314,7 @@ def pipelines() -> list[Panel]:
     return [
         figure(
             "Verdict",
-            "The conclusion on each pipeline. Unknown is neither good nor bad.",
+            "The status of each pipeline. Unknown is neither good nor bad.",
             worst("dataops_pipeline_status", "status", list(STATUS), "pipeline", PIPELINE),
             "{{pipeline}}",
             words=STATUS,
@@ -322,15 +322,15 @@ def pipelines() -> list[Panel]:
         ),
         figure(
             "Data age",
-            "How old the newest complete data is that a reader of the last stage sees.",
+            "Age of the newest complete data at the last stage.",
             f"max by (pipeline) (dataops_pipeline_data_age_seconds{of(PIPELINE)})",
             "{{pipeline}}",
             unit="s",
             span=8,
         ),
         figure(
-            "Promise kept, in the time that is shown",
-            "For how much of the time the data age was within its objective. A silent source does not count.",
+            "Objective met, in the selected time range",
+            "Share of the time in which the data age met its objective. A silent source does not count.",
             f"1 - avg_over_time({missed}:bool{of(PIPELINE)}[$__range])",
             "{{pipeline}}",
             unit="percentunit",
@@ -338,13 +338,13 @@ def pipelines() -> list[Panel]:
             span=8,
         ),
         rows(
-            "What the verdicts rest on",
-            "The one finding of each pipeline that is not well: the cause, not what suffers from it.",
+            "Causes",
+            "The finding that each verdict rests on: the cause, without the affected stages.",
             f"max by (pipeline, stage, check_id, component) (dataops_pipeline_finding{of(PIPELINE)}) > 0",
-            {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "component": "Does not answer"},
+            {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "component": "Component"},
         ),
         rows(
-            "Alerts that fire",
+            "Firing alerts",
             "A click on an alert opens its runbook.",
             'max by (alertname, severity, pipeline, stage, component) (\n  ALERTS{alertname=~"Dataops.+",'
             ' alertname!="DataopsWatchdog", alertstate="firing"}\n)',
@@ -359,28 +359,28 @@ def pipelines() -> list[Panel]:
             on="alertname",
         ),
         rows(
-            "What else is wrong",
-            "All that the checks find at stages, also where the verdict rests on something worse.",
+            "Findings of stages",
+            "All findings of the checks of stages, also if the verdict rests on another one.",
             f"max by (pipeline, stage, check_id, severity) (dataops_stage_finding{of(PIPELINE)}) > 0",
             {"pipeline": "Pipeline", "stage": "Stage", "check_id": "Finding", "severity": "Severity"},
         ),
         rows(
-            "What is wrong with components",
-            "All that the checks find at components.",
+            "Findings of components",
+            "All findings of the checks of components.",
             f"max by (component, check_id, severity) (dataops_component_finding{of()}) > 0",
             {"component": "Component", "check_id": "Finding", "severity": "Severity"},
         ),
         states(
             "State of each stage",
-            "What each stage is doing, upstream and downstream alike. Where one is stuck, those below it run dry.",
+            "The state of each stage. If one is stuck, the stages downstream are affected.",
             worst("dataops_stage_state", "state", list(STATE), "pipeline, stage", PIPELINE),
             "{{pipeline}} / {{stage}}",
             STATE,
         ),
         graph(
             "Data age, hop by hop: $pipeline",
-            "Time since the source's newest record and the lags of the stages, one upon the other: on one path they "
-            "sum up to the data age. The widest band owns it. A click on a stage opens its system's dashboard.",
+            "Time since the source's newest record, and the lag of each stage, stacked. On one path their sum is the "
+            "data age. The widest band is its largest part. A click on a stage opens the dashboard of its system.",
             {
                 "source": f"max by (pipeline) (dataops_pipeline_source_age_seconds{of(PIPELINE)})",
                 "{{stage}}": f"max by (pipeline, stage, system) (dataops_stage_lag_seconds{of(PIPELINE)})",
@@ -389,30 +389,30 @@ def pipelines() -> list[Panel]:
             to=STAGE_SYSTEM,
         ).repeat("pipeline"),
         graph(
-            "Data age and what is promised",
+            "Data age and objective",
             "The data age of each pipeline, and its objective from the settings.",
             {
                 "{{pipeline}}": f"max by (pipeline) (dataops_pipeline_data_age_seconds{of(PIPELINE)})",
-                "{{pipeline}}: promised": f"max by (pipeline) (dataops_pipeline_objective_seconds{of(PIPELINE)})",
+                "{{pipeline}}: objective": f"max by (pipeline) (dataops_pipeline_objective_seconds{of(PIPELINE)})",
             },
         ),
         graph(
             "Burn rate of the error budget",
-            "1 uses the budget of 28 days up in 28 days. 14.4 over an hour and 6 over six hours page.",
+            "At 1, the budget of 28 days lasts 28 days. 14.4 over 1 hour and 6 over 6 hours page.",
             {f"{{{{pipeline}}}}, {w}": f"{missed}:avg{w}{of(PIPELINE)} / 0.01" for w in ("1h", "6h", "1d", "3d")},
             unit="none",
         ),
         graph(
             "Time since the newest record",
-            "How long the source of each pipeline has been silent.",
+            "Time since the newest record at the source of each pipeline.",
             {"{{pipeline}}": f"max by (pipeline) (dataops_pipeline_source_age_seconds{of(PIPELINE)})"},
         ),
         graph(
-            "Time until caught up",
-            "At the present rates; only while a stage that lags gains.",
+            "ETA",
+            "Time until caught up at the current rates; only while the lag of the stage falls.",
             {"{{pipeline}} / {{stage}}": f"max by (pipeline, stage) (dataops_stage_eta_seconds{of(PIPELINE)})"},
         ),
-        note("Look closer", STUCK),
+        note("More details", STUCK),
     ]
 
 
@@ -421,36 +421,36 @@ def kafka() -> list[Panel]:
     return [
         figure(
             "Brokers",
-            "Brokers that answer.",
+            "Brokers that are up.",
             f"max by (job) (dataops_kafka_brokers{of()})",
             "{{job}}",
             steps=((None, RED), (1, GREEN)),
         ),
         figure(
             "Partitions without a leader",
-            "Nothing can be written to them or read from them.",
+            "They can be neither written nor read.",
             f"sum by (job) (dataops_kafka_topic_offline_partitions{of()})",
             "{{job}}",
             steps=((None, GREEN), (1, RED)),
         ),
         figure(
-            "Partitions with too few replicas in sync",
-            "One more failure may lose records.",
+            "Under-replicated partitions",
+            "Partitions with fewer in-sync replicas than replicas.",
             f"sum by (job) (dataops_kafka_topic_under_replicated_partitions{of()})",
             "{{job}}",
             steps=((None, GREEN), (1, ORANGE)),
         ),
         figure(
-            "Age of the survey",
-            "How long ago the whole cluster was looked at.",
+            "Age of the cluster scan",
+            "Time since the newest scan of the whole cluster.",
             f"max by (job) (time() - dataops_exporter_survey_timestamp_seconds{of(survey='kafka')})",
             "{{job}}",
             unit="s",
         ),
         *stages("kafka"),
         graph(
-            "Records that come in",
-            "Per second and topic, from the high watermarks; the ten busiest, without Kafka's own topics.",
+            "Throughput in",
+            "Records per second and topic, from the high watermarks; the ten busiest, without Kafka's internal topics.",
             {
                 "{{topic}}": "topk(10, sum by (topic) "
                 f"(clamp_min(deriv(dataops_kafka_topic_high_watermark{of(NO_INTERNAL)}[$__rate_interval]), 0)))"
@@ -459,20 +459,20 @@ def kafka() -> list[Panel]:
         ),
         graph(
             "Lag of consumer groups",
-            "Records that wait for each group; the ten furthest behind.",
+            "Lag of each group in records; the ten largest.",
             {"{{group}}": f"topk(10, max by (group) (dataops_kafka_group_lag_records{of()}))"},
             unit="short",
         ),
         rows(
             "Consumer groups",
-            "Where records wait, by group and topic.",
+            "Lag by group and topic.",
             f"max by (group, topic) (dataops_kafka_group_topic_lag_records{of()}) > 0",
-            {"group": "Group", "topic": "Topic", "Value": "Records that wait"},
+            {"group": "Group", "topic": "Topic", "Value": "Lag in records"},
             unit="short",
         ),
         rows(
             "Groups without members",
-            "Nobody reads for them.",
+            "Groups without a consumer.",
             f"max by (group) (dataops_kafka_group_members{of()}) == 0",
             {"group": "Group"},
         ),
@@ -480,28 +480,28 @@ def kafka() -> list[Panel]:
 
 
 def spark() -> list[Panel]:
-    """Structured Streaming queries, seen through their checkpoints."""
+    """Structured Streaming queries, from their checkpoints."""
     return [
         *stages("spark"),
         graph(
-            "Time until caught up",
-            "At the present rates; only while a query that lags gains.",
+            "ETA",
+            "Time until caught up at the current rates; only while the lag of the query falls.",
             {
                 "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
                 f"(dataops_stage_eta_seconds{of(PIPELINE, system='spark')})"
             },
         ),
         graph(
-            "How long a batch takes",
-            "The median of the newest batches; longer than the trigger leaves no reserve.",
+            "Batch duration",
+            "Median of the newest batches. If it exceeds the trigger interval, the query has no spare capacity.",
             {
                 "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
                 f"(dataops_stage_figure{of(PIPELINE, figure='batch_duration')})"
             },
         ),
         rows(
-            "Checkpoints that were lost",
-            "Another query began to write to the table: what the one before had written may stand there twice.",
+            "Lost checkpoints",
+            "A different query writes to the table: records of the previous query may be in it twice.",
             "max by (catalog, table_namespace, table) "
             f"(dataops_iceberg_writer_change_timestamp_seconds{of()}) * 1000 > (time() - 7 * 86400) * 1000",
             {"catalog": "Catalog", "table_namespace": "Namespace", "table": "Table", "Value": "Since"},
@@ -523,7 +523,7 @@ def tables() -> list[Panel]:
         *stages("iceberg"),
         graph(
             "Time since the newest commit",
-            "When each table last advanced.",
+            "Age of the newest commit of each table.",
             {
                 TABLE: "time() - max by (catalog, table_namespace, table) "
                 f"(dataops_iceberg_commit_timestamp_seconds{of()})"
@@ -531,19 +531,19 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Rows",
-            "Rows of each table, delete files not counted off.",
+            "Rows of each table, not reduced by delete files.",
             by_table("dataops_iceberg_records"),
             unit="short",
         ),
         graph(
             "Data files",
-            "Files of the current snapshot. A stream makes many small ones: maintenance brings the number down.",
+            "Data files of the current snapshot. A stream writes many small ones; compaction reduces their number.",
             by_table("dataops_iceberg_data_files"),
             unit="short",
         ),
         graph(
-            "Rows in a data file",
-            "On average; it falls where small files pile up.",
+            "Rows per data file",
+            "Average; it falls if small files accumulate.",
             {
                 TABLE: f"max by (catalog, table_namespace, table) (dataops_iceberg_records{of()})\n/\n"
                 f"max by (catalog, table_namespace, table) (dataops_iceberg_data_files{of()} > 0)"
@@ -552,13 +552,13 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Snapshots",
-            "That each table keeps; maintenance expires old ones.",
+            "Snapshots in the metadata of each table; maintenance expires old ones.",
             by_table("dataops_iceberg_snapshots"),
             unit="short",
         ),
         graph(
-            "Records rejected within an hour",
-            "That could not be read, where the settings name the table of rejects.",
+            "Records rejected in the last hour",
+            "Records that could not be read; only if the settings name the rejects table.",
             {
                 "{{pipeline}} / {{stage}}": "max by (pipeline, stage) "
                 f"(dataops_stage_figure{of(PIPELINE, figure='records_rejected_recent')})"
@@ -567,13 +567,13 @@ def tables() -> list[Panel]:
         ),
         graph(
             "Delete files",
-            "Each reader has to apply them; maintenance writes them into the data.",
+            "Each query must apply them; compaction removes them.",
             by_table("dataops_iceberg_delete_files"),
             unit="short",
         ),
         note(
-            "Look closer",
-            'Ask Trino: `dataops sql \'SELECT * FROM lake.bronze."readings$snapshots" ORDER BY committed_at DESC'
+            "More details",
+            'Query Trino: `dataops sql \'SELECT * FROM lake.bronze."readings$snapshots" ORDER BY committed_at DESC'
             " LIMIT 5'`, or `:sql` in the console.",
             height=4,
         ),
@@ -585,14 +585,14 @@ def airflow() -> list[Panel]:
     return [
         figure(
             "DAGs",
-            "By state; broken ones have a file that fails to load.",
+            "By state; the file of a broken DAG fails to load.",
             f"max by (state) (dataops_airflow_dags{of()})",
             "{{state}}",
             span=12,
         ),
         rows(
-            "DAGs that have failed or are broken",
-            "The newest finished run failed and none runs since, or the file fails to load.",
+            "Failed or broken DAGs",
+            "The newest finished run failed and no run is active, or the file fails to load.",
             f"max by (dag_id) (dataops_airflow_dag_failed{of()}) > 0\nor\n"
             f"max by (dag_id) (dataops_airflow_dag_state{of(state='broken')}) > 0",
             {"dag_id": "DAG"},
@@ -600,45 +600,45 @@ def airflow() -> list[Panel]:
         *stages("airflow"),
         graph(
             "Time since the newest success",
-            "Since the end of the newest run of which a task did something.",
+            "Time since the end of the newest run in which a task succeeded.",
             {"{{dag_id}}": f"time() - max by (dag_id) (dataops_airflow_dag_last_success_timestamp_seconds{of()})"},
         ),
         graph(
-            "How long a run takes",
-            "The newest successful run of each DAG.",
+            "Run duration",
+            "Duration of the newest successful run of each DAG.",
             {"{{dag_id}}": f"max by (dag_id) (dataops_airflow_dag_run_duration_seconds{of()})"},
         ),
         note(
-            "Look closer",
-            "`dataops dag list` lists them, `dataops dag trigger DAG_ID --wait` runs one. In the console: `:dags`.",
+            "More details",
+            "`dataops dag list` lists the DAGs, `dataops dag trigger DAG_ID --wait` runs one. In the console: `:dags`.",
             height=4,
         ),
     ]
 
 
 def trino() -> list[Panel]:
-    """What a query sees."""
+    """What Trino serves, and its load."""
     return [
         *stages("trino"),
         graph(
-            "Age of what Trino serves",
-            "Since the newest stamped snapshot that Trino serves of each relation was committed.",
+            "Age of the served snapshots",
+            "Time since the commit of the newest stamped snapshot that Trino serves of each relation.",
             {"{{relation}}": f"time() - max by (relation) (dataops_trino_commit_timestamp_seconds{of()})"},
         ),
         graph(
-            "How long Trino takes to answer",
-            "The newest run of each probe that asks Trino.",
+            "Response time of Trino",
+            "Duration of the newest run of each probe that queries Trino.",
             {"{{target}}": f"max by (target) (dataops_probe_duration_seconds{of(TRINO_PROBES)})"},
         ),
         graph(
-            "Queries in the queue",
-            "That wait for others or for resources.",
+            "Queued queries",
+            "Queries that wait for other queries or for resources.",
             {"{{component}}": f"max by (component) (dataops_component_figure{of(figure='queries_queued')})"},
             unit="short",
         ),
         figure(
-            "Trino answers",
-            "1 if it answers and calls itself healthy.",
+            "Trino",
+            "Up if it responds and reports that it is healthy.",
             f"max by (job) (dataops_component_up{of(component='trino')})",
             "{{job}}",
             words={"down": RED, "up": GREEN},
@@ -652,13 +652,13 @@ def of_system(system: System) -> list[Panel]:
     return [
         *stages(system.name),
         graph(
-            "Further durations",
-            "All durations that the stages' kinds report, by name.",
+            "Other durations",
+            "All durations of the stages, by name.",
             {"{{stage}}: {{figure}}": _figures(mine, "s")},
         ),
         graph(
-            "Further values",
-            "All counts that the stages' kinds report, by name.",
+            "Other values",
+            "All counts of the stages, by name.",
             {"{{stage}}: {{figure}}": _figures(mine, "")},
             unit="short",
         ),
@@ -671,54 +671,54 @@ def _figures(mine: str, unit: str) -> str:
 
 
 def exporter() -> list[Panel]:
-    """Whether all these figures can be believed."""
+    """Whether the metrics are complete and up to date."""
     return [
         figure(
             "Scraped",
-            "Whether Prometheus gets an answer.",
+            "Whether Prometheus can scrape the exporter.",
             f"min by (job, instance) (up{of()})",
             "{{instance}}",
             words={"down": RED, "up": GREEN},
         ),
         figure(
-            "Age of the newest look",
-            "How old the health snapshot is that all figures come from. One too old is not shown.",
+            "Age of the health snapshot",
+            "Age of the snapshot that all metrics come from. If it is too old, it is not served.",
             f"max by (instance) (dataops_exporter_snapshot_age_seconds{of()})",
             "{{instance}}",
             unit="s",
             steps=((None, GREEN), (30, ORANGE), (60, RED)),
         ),
         figure(
-            "Settings in force",
-            "0 where the newest reading was refused and the ones before go on.",
+            "Settings",
+            "Rejected if the newest version of the file is invalid; the previous version stays active.",
             f"min by (file) (dataops_exporter_config_last_reload_successful{of()})",
             "{{file}}",
-            words={"refused": RED, "good": GREEN},
+            words={"rejected": RED, "valid": GREEN},
         ),
         figure(
-            "Series left out",
-            "By `max_series`, for each kind of object.",
+            "Dropped series",
+            "Series above the limit `max_series`, for each kind of object.",
             f"max by (kind) (dataops_exporter_dropped_series{of()})",
             "{{kind}}",
             steps=((None, GREEN), (1, ORANGE)),
         ),
         figure(
             "Components",
-            "Whether each component answers and calls itself healthy.",
+            "Up if the component responds and reports that it is healthy.",
             f"max by (component) (dataops_component_up{of()})",
             "{{component}}",
             words={"down": RED, "up": GREEN},
             span=24,
         ),
         rows(
-            "Probes that fail",
-            "What they watch is not watched.",
+            "Failing probes",
+            "Their targets are not monitored.",
             f"max by (probe, target) (dataops_probe_success{of()}) == 0",
             {"probe": "Probe", "target": "Target"},
         ),
         graph(
             "Probe duration",
-            "How long the newest run of each probe took; at `probe_timeout` it counts as failed.",
+            "Duration of the newest run of each probe; at `probe_timeout` it counts as failed.",
             {"{{probe}} {{target}}": f"topk(15, max by (probe, target) (dataops_probe_duration_seconds{of()}))"},
         ),
         graph(
@@ -731,34 +731,34 @@ def exporter() -> list[Panel]:
             unit="reqps",
         ),
         graph(
-            "Survey of Kafka",
-            "Kinds of errors because of which the newest survey lacks a group or a partition.",
+            "Errors of the Kafka scan",
+            "Kinds of errors because of which the newest cluster scan lacks a group or a partition.",
             {"{{job}}": f"max by (job) (dataops_exporter_survey_failures{of()})"},
             unit="short",
         ),
         graph(
-            "Age of the surveys",
-            "How long ago all topics, groups and DAGs were looked at, and how often they are meant to be.",
+            "Age of the cluster scans",
+            "Time since all topics, groups and DAGs were read, and the configured interval.",
             {
                 "{{survey}}": f"time() - max by (survey) (dataops_exporter_survey_timestamp_seconds{of()})",
-                "{{survey}}: meant": f"max by (survey) (dataops_exporter_survey_interval_seconds{of()})",
+                "{{survey}}: interval": f"max by (survey) (dataops_exporter_survey_interval_seconds{of()})",
             },
         ),
         graph(
-            "Objects told of",
+            "Objects",
             "Topics, groups, tables and DAGs: exported, denied by the settings, or dropped.",
             {"{{kind}}: {{outcome}}": f"max by (kind, outcome) (dataops_exporter_objects{of()})"},
             unit="short",
         ),
         rows(
             "Versions",
-            "The version that runs.",
+            "The running version of each exporter.",
             f"max by (job, instance, version) (dataops_build_info{of()})",
             {"job": "Job", "instance": "Instance", "version": "Version"},
         ),
         note(
-            "Look closer",
-            "Without an exporter: `dataops probe`. Settings: `dataops config validate`. One pipeline, with reasons: "
+            "More details",
+            "Without the exporter: `dataops probe`. Settings: `dataops config validate`. One pipeline, with reasons: "
             "`/probe?pipeline=PIPELINE&debug=true` at the exporter.",
             height=4,
         ),

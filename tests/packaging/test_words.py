@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -146,6 +147,21 @@ def _runbooks() -> Iterator[Text]:
     yield from _pages(sorted((ROOT / "dashboards/runbooks").glob("*.md")))
 
 
+def _dashboards() -> Iterator[Text]:
+    for path in sorted((ROOT / "dashboards/grafana").glob("*.json")):
+        board = json.loads(path.read_text())
+        yield path.stem, board["description"]
+        for panel in board["panels"]:
+            legends = (target.get("legendFormat", "") for target in panel.get("targets", []))
+            texts = (
+                panel["title"],
+                panel.get("description", ""),
+                panel.get("options", {}).get("content", ""),
+                *legends,
+            )
+            yield f"{path.stem} {panel['title']}", ". ".join(texts)
+
+
 def _metric_help() -> Iterator[Text]:
     for metric in (*METRICS, *COMPATIBILITY):
         yield metric.name, metric.help
@@ -274,6 +290,7 @@ def _literal(node: ast.expr) -> str:
 SCOPES: dict[str, Callable[[], Iterator[Text]]] = {
     "alert rules": _yaml_texts,
     "runbooks": _runbooks,
+    "dashboards": _dashboards,
     "metric HELP": _metric_help,
     "checks": _checks,
     "console keys": _keys,
