@@ -105,8 +105,8 @@ def _exit_code(results: tuple[HopResult, ...]) -> Exit:
         missing = next(p.hop for p in results if p.outcome in (Outcome.MISSING, Outcome.UNKNOWN))
         say(f"dataops: it has not arrived in time; the first hop without it is {missing}")
         return Exit.TIMED_OUT
-    odd = [f"{p.hop} is {p.outcome.value}" for p in results if p.outcome is not Outcome.SEEN]
-    if odd:
-        say(f"dataops: it has arrived, but {', '.join(odd)}")
+    problems = [f"{p.hop} is {p.outcome.value}" for p in results if p.outcome is not Outcome.SEEN]
+    if problems:
+        say(f"dataops: it has arrived, but {', '.join(problems)}")
         return Exit.FAILED
     return Exit.OK

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageState, Status
-from dataops_core.health.text import answers, words
+from dataops_core.health.text import availability, words
 
 BAD = frozenset((StageState.SLOW, StageState.STUCK, StageState.FAILED, StageState.UNKNOWN))
 """States in which something is wrong with a stage."""
@@ -85,8 +85,8 @@ def _stages(before: PipelineHealth | None, after: PipelineHealth, at: datetime) 
 def _components(before: HealthSnapshot | None, after: HealthSnapshot) -> Iterator[Event]:
     known = {component.name: component for component in before.components} if before else {}
     for component in after.components:
-        old = answers(known[component.name]) if component.name in known else None
-        new = answers(component)
+        old = availability(known[component.name]) if component.name in known else None
+        new = availability(component)
         bad = new in ("unavailable", "unhealthy")
         if new != old and (bad or old is not None):
             yield Event(

@@ -55,7 +55,7 @@ def also(
     covered: Collection[StageHealth],
     component: ComponentHealth | None,
     cause: Finding | None,
-    hurt: Collection[str] = (),
+    affected: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the other problems, one line each, so that one finding does not hide another.
 
@@ -65,17 +65,17 @@ def also(
         covered: Stages that the verdict is about.
         component: The component that the verdict is about.
         cause: The finding that is the cause of the verdict.
-        hurt: Names of the stages downstream of the cause.
+        affected: Names of the stages downstream of the cause.
     """
     needed = {name for s in stages for name in needs_of(s)}
     down = [c for c in components if c.reachable is False and c.name in needed and c != component]
     lines = [f"also: {unavailable(c)}" for c in down]
     for stage in stages:
-        where = " (downstream)" if stage.name in hurt else ""
+        where = " (downstream)" if stage.name in affected else ""
         if stage not in covered and stage.state in BAD:
             lines.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
     for finding in findings(stages, components):
-        where = " (downstream)" if finding.subject in hurt else ""
+        where = " (downstream)" if finding.subject in affected else ""
         if finding != cause and finding.severity is not Severity.NOTE:
             lines.append(f"also: {finding.subject}{where}: {finding.sentence}")
     return tuple(lines)

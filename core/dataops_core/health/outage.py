@@ -50,9 +50,9 @@ def by_component(
     check_id = finding.check_id if finding else f"{component.name}/{failure.name}"
     times = [s.since for s in held if s.state is StageState.STUCK and s.since is not None]
     since = min((*times, component.since or now))
-    hurt = {s.name for s in (*held, *unknown)} | {s.name for s in stages if component.name in needs_of(s)}
-    for name in tuple(hurt):
-        hurt.update(downstream(stages, name))
+    affected = {s.name for s in (*held, *unknown)} | {s.name for s in stages if component.name in needs_of(s)}
+    for name in tuple(affected):
+        affected.update(downstream(stages, name))
     return Verdict(
         status=_status(held, unknown),
         check_id=check_id,
@@ -61,11 +61,11 @@ def by_component(
         since=previous.since if previous and previous.check_id == check_id else since,
         evidence=(
             *(finding.evidence if finding else ()),
-            *(line for number, s in enumerate(held) for line in _held(s, now, all_of_it=not number)),
+            *(line for number, s in enumerate(held) for line in _held(s, now, in_full=not number)),
             *(f"{s.name}: {s.reason}" for s in unknown),
             *also(stages, components.known, [*held, *unknown], component, finding),
         ),
-        blast_radius=tuple(s.name for s in stages if s.name in hurt),
+        blast_radius=tuple(s.name for s in stages if s.name in affected),
         remedy=finding.remedy if finding else bring_back(component),
     )
 
@@ -111,24 +111,24 @@ def _sentence(
 ) -> str:
     failure = failure_of(component.error_kind or Unreachable.kind)
     head = f"{component.name}: {finding.sentence}" if finding else f"{component.name} {failure.predicate}"
-    blind = ", ".join(s.name for s in unknown)
+    unknown_names = ", ".join(s.name for s in unknown)
     why = "" if finding else f": {component.error or 'no reason reported'}"
     if not held:
-        return f"{head}, so the state of {blind} is unknown{why}" if blind else f"{head}{why}"
+        return f"{head}, so the state of {unknown_names} is unknown{why}" if unknown_names else f"{head}{why}"
     groups = [
         f"{words(state)}: {', '.join(names)}"
         for state in (StageState.FAILED, StageState.STUCK, StageState.SLOW, StageState.BEHIND)
         if (names := [s.name for s in held if s.state is state])
     ]
-    return "; ".join((f"{head}{why}", *groups, *([f"unknown: {blind}"] if blind else [])))
+    return "; ".join((f"{head}{why}", *groups, *([f"unknown: {unknown_names}"] if unknown_names else [])))
 
 
-def _held(stage: StageHealth, now: datetime, *, all_of_it: bool) -> tuple[str, ...]:
+def _held(stage: StageHealth, now: datetime, *, in_full: bool) -> tuple[str, ...]:
     since = ""
     if stage.since is not None:
         since = f" since {clock(stage.since, now)} ({duration((now - stage.since).total_seconds())})"
     head = f"{stage.name} {predicate(stage)}{since}: {stage.reason}"
-    return (head, *evidence(stage, now)) if all_of_it else (head,)
+    return (head, *evidence(stage, now)) if in_full else (head,)
 
 
 def predicate(stage: StageHealth) -> str:

@@ -111,7 +111,7 @@ def reason(stage: StageHealth) -> str:
     return f"{waits}; {text}" if stage.state is StageState.AFFECTED else f"{text}; {waits}"
 
 
-def answers(component: ComponentHealth) -> str:
+def availability(component: ComponentHealth) -> str:
     """Return the availability of a component: `up`, `unhealthy`, `unavailable` or `unknown`."""
     if component.reachable is None:
         return "unknown"

@@ -147,10 +147,10 @@ def _warn(
     stages: tuple[StageHealth, ...],
 ) -> Verdict:
     stage = next((s for s in stages if s.name == finding.subject), None)
-    suffering = [s.name for s in stages if finding.subject in needs_of(s)] if stage is None else []
-    hurt = {finding.subject, *suffering}
-    for name in tuple(hurt):
-        hurt.update(downstream(settings.stages, name))
+    dependents = [s.name for s in stages if finding.subject in needs_of(s)] if stage is None else []
+    affected = {finding.subject, *dependents}
+    for name in tuple(affected):
+        affected.update(downstream(settings.stages, name))
     return Verdict(
         status=Status.WARNING,
         check_id=finding.check_id,
@@ -166,7 +166,7 @@ def _warn(
                 if f is not finding and f.severity is not Severity.NOTE
             ),
         ),
-        blast_radius=tuple(s.name for s in stages if s.name in hurt and s.name != finding.subject),
+        blast_radius=tuple(s.name for s in stages if s.name in affected and s.name != finding.subject),
         remedy=finding.remedy,
     )
 
@@ -178,7 +178,7 @@ def _blame(
     components: Components,
     now: datetime,
 ) -> Verdict:
-    hurt = downstream(settings.stages, health.name)
+    affected = downstream(settings.stages, health.name)
     sentence = f"{health.name} {predicate(health)}"
     if health.since is not None and health.state in CRITICAL:
         sentence += f" since {clock(health.since, now)} ({duration((now - health.since).total_seconds())})"
@@ -198,9 +198,9 @@ def _blame(
         evidence=(
             *evidence(health, now),
             *(cause.evidence if cause else ()),
-            *also(stages, components.known, [health], None, cause, hurt),
+            *also(stages, components.known, [health], None, cause, affected),
         ),
-        blast_radius=hurt,
+        blast_radius=affected,
         remedy=_remedy(settings, health, cause, components.rules),
     )
 

@@ -25,7 +25,7 @@ from dataops_core.bounded import load_object
 from dataops_core.config import PipelineSettings, RecorderSettings
 from dataops_core.errors import RecordingError
 from dataops_core.health.model import SCHEMA_VERSION, HealthSnapshot, Status
-from dataops_core.health.text import answers
+from dataops_core.health.text import availability
 from dataops_core.plain import visible
 from dataops_core.reasons import line
 from dataops_core.systems.registry import registry
@@ -135,7 +135,7 @@ def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
         for stage in pipeline.stages:
             found[Subject.STAGE, pipeline.name, stage.name] = stage.state.value
     for component in snapshot.components:
-        found[Subject.COMPONENT, "", component.name] = answers(component)
+        found[Subject.COMPONENT, "", component.name] = availability(component)
     return found
 
 

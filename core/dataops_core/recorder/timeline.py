@@ -284,8 +284,8 @@ def _incident(number: int, incident: Incident) -> Iterator[str]:
     yield f"- Since {_date(incident.start)}, detected at {detected}. {end}: {duration(incident.duration)}."
     if incident.largest_data_age is not None:
         yield f"- Maximum data age: {duration(incident.largest_data_age)}."
-    hurt = dict.fromkeys(name for finding in incident.findings for name in finding.verdict.blast_radius)
-    yield f"- Affected: {_safe(', '.join(hurt)) or 'nothing downstream'}."
+    affected = dict.fromkeys(name for finding in incident.findings for name in finding.verdict.blast_radius)
+    yield f"- Affected: {_safe(', '.join(affected)) or 'nothing downstream'}."
     if incident.unknown_for:
         yield f"- Nothing was recorded for {duration(incident.unknown_for)} of it."
     yield ""

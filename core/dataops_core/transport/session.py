@@ -197,7 +197,7 @@ def guard(
             return send(request, **options)
 
     session.send = send_in_time  # type: ignore[method-assign]
-    # The origin stays the same, so the headers can. Otherwise requests would replace them by an entry of ~/.netrc.
+    # Keep the headers on a redirect, which stays within the origin; requests would use an entry of ~/.netrc instead.
     session.rebuild_auth = lambda prepared_request, response: None  # type: ignore[method-assign] # noqa: ARG005
     return adapter
 
