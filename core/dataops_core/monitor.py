@@ -18,6 +18,7 @@ from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.systems.base import ComponentKind, ComponentReport, StageKind
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.systems.registry import registry
+from dataops_core.units import duration
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class _Runner:
                 self.probe.template,
                 started_at=self._began_at,
                 duration=waited,
-                error=f"{self.probe.template.component}: no response within {self._deadline:g} s",
+                error=f"{self.probe.template.component}: no response within {duration(self._deadline, precise=True)}",
                 error_kind=TimedOut.kind,
             )
 

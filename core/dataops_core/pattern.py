@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from dataops_core.errors import DataopsError
+from dataops_core.units import duration
 
 WITHIN = 1.0
 """Maximum seconds of a search."""
@@ -44,7 +45,7 @@ class Pattern:
         for chunk in _chunks(texts):
             found += self._find(chunk)
             if len(found) < len(texts) and time.monotonic() > end:
-                raise BadPattern(f"the pattern was stopped after {within:g} s: use a simpler one")
+                raise BadPattern(f"the pattern was stopped after {duration(within, precise=True)}: use a simpler one")
         return found
 
     def _word(self, word: str) -> Callable[[Sequence[str]], list[bool]]:

@@ -11,6 +11,7 @@ from dataops_core.health.model import HealthSnapshot, PipelineHealth, StageHealt
 from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.systems.base import StageObject
 from dataops_core.systems.registry import registry
+from dataops_core.units import duration
 from dataops_exporter import metrics
 from dataops_exporter.families import Picker, Sample, seconds
 from dataops_exporter.metrics import Metric
@@ -58,7 +59,7 @@ class NewestSnapshot:
         if served is None or age is None:
             return "no health snapshot yet"
         if age > served.max_age.total_seconds():
-            return f"the newest health snapshot is {age:.0f} s old"
+            return f"the newest health snapshot is {duration(age)} old"
         return None
 
     def samples(self) -> Iterator[Sample]:

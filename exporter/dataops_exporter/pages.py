@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote
 
-from dataops_core.health.text import duration
 from dataops_core.plain import visible_lines
+from dataops_core.units import duration
 from dataops_exporter.access import OPEN, Access
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 from dataops_exporter.exposition import registry_of, respond
@@ -147,4 +147,4 @@ def _summary_lines(served: ServedSnapshot) -> Iterator[str]:
     yield ""
     for probe in served.snapshot.probes:
         how = "ok" if probe.success else f"failed: {probe.error}"
-        yield f"probe {probe.probe} {probe.target}: {how} ({probe.duration:.3f} s)"
+        yield f"probe {probe.probe} {probe.target}: {how} ({duration(probe.duration, precise=True)})"

@@ -42,7 +42,7 @@ WRITE = bool(os.environ.get("DATAOPS_WRITE_SNAPSHOTS"))
 PATIENCE = 15
 """Looks, a tenth of a second apart, that are alike once nothing more is drawn."""
 ASCII = str.maketrans({"└": "+", "─": "-", "●": "*"})
-TOOK = re.compile(r"in \d+(\.\d+)? s")
+TOOK = re.compile(r"in (\d+m \d+s|\d+(\.\d+)?(ms|s|m))\b")
 """How long something took in this run."""
 
 
@@ -238,7 +238,7 @@ async def still(app: DataopsApp, pilot: Any, wanted: Look | None) -> Look:
     looks: list[Look] = []
     while len(looks) < PATIENCE or looks[-1] != looks[-PATIENCE]:
         await pilot.pause(0.1 if looks else None)
-        text = TOOK.sub(lambda took: "in … s".ljust(len(took[0])), shown(app)).rstrip("\n")
+        text = TOOK.sub("in …", shown(app)).rstrip("\n")
         looks.append((text, styles(app)))
         if looks[-1] == wanted:
             break
@@ -252,4 +252,4 @@ def styles(app: DataopsApp) -> list[str]:
         for segment in strip:
             if segment.text.strip():
                 found.setdefault(str(segment.style), segment.text.strip()[:24])
-    return [f"{style}: {TOOK.sub('in … s', text)}" for style, text in found.items()]
+    return [f"{style}: {TOOK.sub('in …', text)}" for style, text in found.items()]

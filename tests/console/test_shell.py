@@ -227,13 +227,13 @@ async def test_a_dag_that_airflow_does_not_have_opens_no_form(
         if dag_id == "nope":
             raise NotFound("airflow http://airflow: not found (404)")
         if dag_id == "late":
-            raise TimedOut("airflow http://airflow: no response within 5 s")
+            raise TimedOut("airflow http://airflow: no response within 5s")
         return ()
 
     monkeypatch.setattr("dataops_core.systems.airflow.runs.params", params)
     async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
         console.monitor.push(well())
-        for dag_id, said in (("nope", 'no such DAG: "nope"'), ("late", "no response within 5 s")):
+        for dag_id, said in (("nope", 'no such DAG: "nope"'), ("late", "no response within 5s")):
             await command(pilot, f"trigger {dag_id}")
             await until_shown(console.app, lambda text, said=said: said in text, "why not")
             assert len(console.app.screen_stack) == 1

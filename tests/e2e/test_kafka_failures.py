@@ -144,7 +144,7 @@ def test_retention_that_is_about_to_overtake_a_reader(kafka: Brokers) -> None:
     pipeline = seen(monitor(kafka, topic("expiring"), stage))
     verdict = pipeline.verdict
     assert (verdict.status, verdict.check_id) == (Status.WARNING, "late-reader/retention-near")
-    assert "retention deletes records of expiring after 1 m 40 s" in verdict.sentence
+    assert "retention deletes records of expiring after 1m 40s" in verdict.sentence
     assert verdict.remedy is not None
     assert f"--bootstrap-server {kafka.servers} --alter" in (verdict.remedy.command or "")
     assert blamed(pipeline) == set()

@@ -18,7 +18,7 @@ from tests.trino_server import listed
 from dataops_core.actions.params import expected, parse_param
 from dataops_core.bounded import Malformed
 from dataops_core.errors import ActionRefused, DataopsError
-from dataops_core.health.text import ago, count, duration
+from dataops_core.health.text import ago
 from dataops_core.plain import visible
 from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import rest_v1, runs
@@ -31,6 +31,7 @@ from dataops_core.systems.spark import ui as spark_ui
 from dataops_core.systems.trino import responses as trino
 from dataops_core.systems.trino.probe import _load
 from dataops_core.transport.fields import Fields
+from dataops_core.units import count, duration
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 TYPED = (Malformed, DataopsError)

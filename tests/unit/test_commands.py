@@ -110,7 +110,7 @@ def test_each_failure_is_one_line(tmp_path: Path, program: str, error: str) -> N
 def test_a_program_without_an_end_is_killed_at_its_deadline(tmp_path: Path, program: str) -> None:
     path = written(tmp_path, program, more="deadline = 1")
     began = time.monotonic()
-    with pytest.raises(TimedOut, match="did not end within 1 s, and was killed"):
+    with pytest.raises(TimedOut, match="did not end within 1s, and was killed"):
         observed(path)
     assert time.monotonic() - began < 20
 

@@ -196,7 +196,7 @@ def test_a_database_that_is_down_is_found_by_the_heartbeats_that_stop(server: Js
     observation = observed(server, down, age=90)
     (finding,) = found_in(observation)
     assert (finding.check, finding.severity) == ("heartbeat-stopped", Severity.WARNING)
-    assert finding.sentence == "the connector is RUNNING, but its last heartbeat was 1 m 30 s ago; the interval is 5 s"
+    assert finding.sentence == "the connector is RUNNING, but its last heartbeat was 1m 30s ago; the interval is 5s"
     assert observation.notes[-1] == "slot is unknown: database shop: connection refused"
     assert found_in(observed(server, down, age=50)) == ()
     assert observation.progress_time is None, "not idle"

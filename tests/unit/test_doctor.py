@@ -85,8 +85,8 @@ def test_nobody_listens(closed_port: int) -> None:
 
 @pytest.mark.programs
 def test_what_takes_connections_and_says_nothing(silent_port: int) -> None:
-    broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1 s", "sends nothing")
-    broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no response within 1 s", "Check what blocks")
+    broken(trino(f"https://127.0.0.1:{silent_port}"), Layer.TLS, "no handshake within 1s", "sends nothing")
+    broken(trino(f"http://127.0.0.1:{silent_port}"), Layer.PROTOCOL, "no response within 1s", "Check what blocks")
 
 
 def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(

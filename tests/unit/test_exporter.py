@@ -179,7 +179,7 @@ def test_an_old_snapshot_is_not_shown_as_the_present(exporter: Exporter) -> None
     exporter.put(see(healthy(T0)))
     assert exporter.get("/-/ready")[0] == 200
     exporter.now = T0 + timedelta(seconds=31)
-    assert exporter.get("/-/ready") == (503, "the newest health snapshot is 31 s old\n")
+    assert exporter.get("/-/ready") == (503, "the newest health snapshot is 31s old\n")
     names = {name for name, _ in exporter.samples() if not ABOUT_ITSELF.match(name)}
     assert names == {"dataops_exporter_snapshot_timestamp_seconds", "dataops_exporter_snapshot_age_seconds"}
 

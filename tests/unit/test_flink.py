@@ -159,7 +159,7 @@ def test_a_subtask_that_fell_silent_holds_the_watermark_back(server: JsonServer)
         if each["id"].endswith(".currentOutputWatermark"):
             each["min"] = each["max"] - 1_200_000
     (finding,) = found_in(observed(server, "idle"))
-    assert finding.sentence == "a source subtask holds the watermark back by 20 m 00 s"
+    assert finding.sentence == "a source subtask holds the watermark back by 20m"
     assert checks_of(observed(server, "idle"), watermark_skew_max=3600) == []
 
 
@@ -248,7 +248,7 @@ def test_checkpoints_that_fail_or_do_not_come_are_found(server: JsonServer) -> N
     assert checks_of(observed(server, "good")) == []
     found["latest"]["completed"] = None
     (late,) = found_in(observed(server, "good"), later(hours=1))
-    assert late.sentence.startswith("no checkpoint since it started 1 h ")
+    assert late.sentence.startswith("no checkpoint since it started 1h ")
 
 
 def test_a_job_without_checkpoints_is_told(server: JsonServer) -> None:

@@ -78,7 +78,7 @@ def test_an_error_of_another_shape_is_read_too(raised: object, text: str) -> Non
         (KafkaError.TOPIC_EXCEPTION, BadAnswer, "topic orders: Broker: Invalid topic"),
         (KafkaError._ALL_BROKERS_DOWN, Unreachable, "no broker can be reached"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, AuthenticationFailed, "Broker: SASL Authentication failed"),
-        (KafkaError._TIMED_OUT_QUEUE, TimedOut, "no response within 8 s"),
+        (KafkaError._TIMED_OUT_QUEUE, TimedOut, "no response within 8s"),
     ],
 )
 def test_an_error_names_the_object_and_has_its_class(code: int, kind: type[DataopsError], text: str) -> None:
@@ -166,7 +166,7 @@ def test_a_listing_with_errors_lists_what_it_can_and_says_what_it_cannot(client:
     found = {group.name: group for group in cluster.groups(client)}
     assert found["b"].unreadable == "Broker: Group authorization failed"
     assert (found["b"].state, found["b"].members, found["b"].lag) == (None, None, None)
-    assert (found["c"].state, found["c"].unreadable) == ("EMPTY", "no response within 8 s")
+    assert (found["c"].state, found["c"].unreadable) == ("EMPTY", "no response within 8s")
     assert found["a"].unreadable is None
     assert found["a"].lag is None, "a partition without a leader has no end: unknown is not 0"
     unlisted = [group.unreadable for group in cluster.groups(client) if group.name == cluster.UNLISTED]
@@ -180,7 +180,7 @@ def test_a_scan_goes_on_after_errors_of_either_class(client: KafkaClient) -> Non
         "lost",
         "no reason",
         "Broker: Group authorization failed",
-        "no response within 8 s",
+        "no response within 8s",
     )
     assert set(found.groups) == {"a", "b", "c"}
     assert set(found.topics) == {"down"}

@@ -210,12 +210,12 @@ def test_a_start_says_what_it_waits_for_and_how_long_that_usually_takes(tmp_path
     display.update("trino", "waiting", "waits for kafka")
     assert said.getvalue() == ""
     display.update("trino", "starting")
-    assert "trino: starting (usually 12 s)" in said.getvalue()
+    assert "trino: starting (usually 12s)" in said.getvalue()
     display.update("odd", "starting")
-    assert display.waiting_for() == "waiting for trino for 0 s (usually 12 s), odd for 0 s"
+    assert display.waiting_for() == "waiting for trino for 0s (usually 12s), odd for 0s"
     display._reminded -= 60
     display.update("trino", "starting")
-    assert said.getvalue().splitlines()[-1].endswith("waiting for trino for 0 s (usually 12 s), odd for 0 s")
+    assert said.getvalue().splitlines()[-1].endswith("waiting for trino for 0s (usually 12s), odd for 0s")
     display.update("trino", "ready")
     assert set(display.took()) == {"trino"}
 

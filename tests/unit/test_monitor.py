@@ -101,7 +101,7 @@ def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_liv
         snapshot = monitor.once()
         assert state(snapshot, "a") is StageState.CAUGHT_UP
         assert state(snapshot, "b") is StageState.UNKNOWN
-        assert snapshot.pipeline("p").stage("b").error == "kafka: no response within 1 s"
+        assert snapshot.pipeline("p").stage("b").error == "kafka: no response within 1s"
         threads = threading.active_count()
         assert state(monitor.once(), "b") is StageState.UNKNOWN
         assert threading.active_count() <= threads, "a hung probe keeps its one thread"

@@ -51,5 +51,5 @@ def test_what_is_no_pattern_says_why(source: str, said: str) -> None:
 
 
 def test_a_pattern_that_is_too_slow_is_stopped() -> None:
-    with pytest.raises(BadPattern, match="stopped after 0 s: use a simpler one"):
+    with pytest.raises(BadPattern, match="stopped after 0s: use a simpler one"):
         Pattern("(a|b)*c").matches(["ab" * 50_000] * 5, within=0)

@@ -110,14 +110,14 @@ def tab() -> Tab:
 def test_a_query_that_finishes_keeps_its_rows(tab: Tab) -> None:
     end = tab.run(Query(1200), "SELECT * FROM t")
     assert (end.outcome, end.rows, end.statement, end.truncated) == (Outcome.FINISHED, 1200, "SELECT * FROM t", False)
-    assert end.text == "1,200 rows in 1.5 s  q_1"
+    assert end.text == "1,200 rows in 1.5s  q_1"
     assert tab.session.result is not None
     assert tab.session.result.row(1199) == (1199, "name 1199")
     assert not tab.session.busy
 
 
 def test_a_query_without_rows_keeps_its_columns(tab: Tab) -> None:
-    assert tab.run(Query(0)).text == "0 rows in 1.5 s  q_1"
+    assert tab.run(Query(0)).text == "0 rows in 1.5s  q_1"
     assert tab.session.result is not None
     assert tab.session.result.columns == COLUMNS
 
@@ -125,9 +125,9 @@ def test_a_query_without_rows_keeps_its_columns(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        (Query(0, columns=(), update_type="DELETE", update_count=7), "DELETE, 7 rows in 1.5 s  q_1"),
+        (Query(0, columns=(), update_type="DELETE", update_count=7), "DELETE, 7 rows in 1.5s  q_1"),
         (Query(0, columns=(), update_type="CREATE TABLE", progressed=False), "CREATE TABLE  q_1"),
-        (Query(0, columns=(), query_id=None), "done in 1.5 s"),
+        (Query(0, columns=(), query_id=None), "done in 1.5s"),
     ],
 )
 def test_a_change_says_what_it_did(tab: Tab, query: Query, text: str) -> None:
@@ -224,7 +224,7 @@ def test_nothing_is_cancelled_before_the_query_is_submitted(tab: Tab) -> None:
 
 
 def test_statements_run_in_order_up_to_the_first_that_fails(tab: Tab) -> None:
-    assert tab.run(Query(1), "SELECT 1; SELECT 2; SELECT 3").text == "1 rows in 1.5 s  (1 of 3)  q_1"
+    assert tab.run(Query(1), "SELECT 1; SELECT 2; SELECT 3").text == "1 rows in 1.5s  (1 of 3)  q_1"
     assert tab.session.has_next
     end = tab.run(Query(0, error=QueryFailed("DIVISION_BY_ZERO")))
     assert (end.statement, end.outcome) == ("SELECT 2", Outcome.FAILED)
@@ -286,7 +286,7 @@ def test_progress_names_rows_splits_and_why_it_waits(tab: Tab, monkeypatch: pyte
     monkeypatch.setattr(query_session, "ASK_WHY_EVERY", -1.0)
     assert session.asks_why() == (number, "q_1")
     session.waits(number, "it is queued behind 3 queries")
-    text = "queued  3/8 splits  1,000 rows, 0 bytes read  2 s  (queued for 7 s)  it is queued behind 3 queries"
+    text = "queued  3/8 splits  1,000 rows, 0 bytes read  2s  (queued for 7s)  it is queued behind 3 queries"
     assert session.progress_text(progress) == text
     result = Result(COLUMNS, 10, 10_000)
     result.append([(1, "a")])

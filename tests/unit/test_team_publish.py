@@ -291,7 +291,7 @@ def test_a_space_that_is_not_there(atlassian: Atlassian) -> None:
         (Answer(503, "<html>busy</html>"), BadAnswer, "failed (503)"),
         (Answer(200, "<html>Log in</html>"), BadAnswer, "the response is not JSON: check the site's address"),
         (Answer(302, "", {"Location": "https://example.com/"}), BadAnswer, "redirects to another address (302)"),
-        (Answer(429, "", {"Retry-After": "600"}), BadAnswer, "rate limited for 600 s (429): run it again after that"),
+        (Answer(429, "", {"Retry-After": "600"}), BadAnswer, "rate limited for 10m (429): run it again after that"),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Answer) else "",
 )
@@ -329,7 +329,7 @@ def test_it_waits_as_long_as_it_is_asked_to(atlassian: Atlassian, jira: JiraProj
 
 def test_it_does_not_wait_for_ever(atlassian: Atlassian, jira: JiraProject, waited: list[float]) -> None:
     atlassian.instead += [Answer(429, "", {"Retry-After": "1"})] * 9
-    with pytest.raises(BadAnswer, match=r"rate limited for 1 s \(429\)"):
+    with pytest.raises(BadAnswer, match=r"rate limited for 1s \(429\)"):
         jira.publish(FEW, apply=True)
     assert waited == [1] * 4
 
@@ -337,7 +337,7 @@ def test_it_does_not_wait_for_ever(atlassian: Atlassian, jira: JiraProject, wait
 def test_a_hung_server_ends_at_the_deadline(atlassian: Atlassian) -> None:
     atlassian.hang = True
     api = Api("Jira", atlassian.site, "/rest/api/3", EMAIL, TOKEN, timeout=0.2)
-    with pytest.raises(TimedOut, match=r"no response within 0\.2 s"):
+    with pytest.raises(TimedOut, match=r"no response within 200ms"):
         api.get("/issue/createmeta/DOT/issuetypes")
 
 

@@ -107,8 +107,8 @@ def test_the_report_for_people(timeline: Timeline) -> None:
     text = as_markdown(timeline)
     assert "# Incidents in `test`" in text
     assert "2 incidents." in text
-    assert "Nothing was recorded from 03:06:35Z to 04:00:00Z (53 m 25 s)." in text
-    assert "| 1 | p | 2026-01-05 03:03:15Z | 03:05:00Z | 1 m 45 s | land/stuck |" in text
+    assert "Nothing was recorded from 03:06:35Z to 04:00:00Z (53m 25s)." in text
+    assert "| 1 | p | 2026-01-05 03:03:15Z | 03:05:00Z | 1m 45s | land/stuck |" in text
     assert "| 2 | p | 2026-01-05 04:03:15Z | ongoing |" in text
     assert "## 1. p: land/stuck" in text
     assert "| 03:03:40Z | stage land | caught up → stuck |" in text

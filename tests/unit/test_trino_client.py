@@ -80,7 +80,7 @@ def test_a_query_that_waits_for_workers_is_told_from_one_that_waits_for_its_cata
         return Script(queued=0 if workers and statement == "SELECT 1" else 1_000_000, waits=state)
 
     server = TrinoServer(script)
-    with pytest.raises(TimedOut, match=f"did not finish within 2 s, {message}") as raised:
+    with pytest.raises(TimedOut, match=f"did not finish within 2s, {message}") as raised:
         TrinoClient(TrinoSettings(url=server.url), 5.0).fetch("SELECT 1 FROM lake.s.o LIMIT 1", 2)
     server.close()
     assert type(raised.value) is kind

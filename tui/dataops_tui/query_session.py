@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dataops_core.actions import SqlRisk
 from dataops_core.errors import BadAnswer, DataopsError
-from dataops_core.health.text import count, duration
 from dataops_core.sql.plan import Plan, read_plan
 from dataops_core.sql.results import Result, SpillFailed
 from dataops_core.systems.trino.responses import splits
+from dataops_core.units import count, duration
 from dataops_core.values import Columns
 from dataops_tui import styled
 
@@ -319,7 +319,7 @@ class QuerySession:
     def _done_text(self, rows: int) -> str:
         query = self.query
         progress = query.progress() if query else None
-        took = f" in {progress.elapsed:.1f} s" if progress and progress.elapsed is not None else ""
+        took = f" in {duration(progress.elapsed, precise=True)}" if progress and progress.elapsed is not None else ""
         position = f"  ({self._of - len(self._waiting)} of {self._of})" if self._of > 1 else ""
         if self.plan is not None:
             return f"plan, {self.plan.summary or 'estimated; press a in the plan to run and measure it'}{position}"

@@ -16,8 +16,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from dataops_core.health.text import ago, duration
+from dataops_core.health.text import ago
 from dataops_core.json_text import dumps
+from dataops_core.units import duration
 from dataops_core.values import plain
 from dataops_tui import styled
 from dataops_tui.background import in_background

@@ -9,20 +9,11 @@ from rich import filesize
 from rich.text import Text
 
 from dataops_core.health.model import StageState, Status
-from dataops_core.health.text import (
-    STATE_COLOURS,
-    STATE_GLYPHS,
-    STATUS_COLOURS,
-    STATUS_GLYPHS,
-    ago,
-    clock,
-    count,
-    duration,
-    words,
-)
+from dataops_core.health.text import STATE_COLOURS, STATE_GLYPHS, STATUS_COLOURS, STATUS_GLYPHS, ago, clock, words
 from dataops_core.plain import visible
 from dataops_core.times import Moment
 from dataops_core.times import seconds as epoch
+from dataops_core.units import count, duration
 
 UNKNOWN = "-"
 

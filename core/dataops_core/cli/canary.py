@@ -12,6 +12,7 @@ from dataops_core.cli.invocation import Invocation, TyperContext
 from dataops_core.cli.options import ConfirmOption, ListOutput, PipelineArgument, YesOption, confirmation
 from dataops_core.cli.terminal import Exit, ask_word, can_ask, say, write_json
 from dataops_core.errors import ConfigError
+from dataops_core.units import duration
 
 if TYPE_CHECKING:
     from dataops_core.canary import HopResult
@@ -86,7 +87,7 @@ def _send(invocation: Invocation, name: str, *, timeout: float | None, as_json: 
 
 
 def _report_arrival(hop: str, after: float) -> None:
-    say(f"passed {hop} after {after:.1f} s")
+    say(f"passed {hop} after {duration(after, precise=True)}")
 
 
 def _row(result: HopResult) -> tuple[str | float | None, ...]:

@@ -354,7 +354,7 @@ def _log_lines(line: LogLine) -> Iterator[str]:
 
 
 def _wait(airflow: AirflowClient, run: DagRun, within: float) -> DagRun:
-    from dataops_core.health.text import duration
+    from dataops_core.units import duration
 
     began = time.monotonic()
     reported = ""

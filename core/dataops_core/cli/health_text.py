@@ -17,14 +17,12 @@ from dataops_core.health.text import (
     STATE_GLYPHS,
     STATUS_COLOURS,
     STATUS_GLYPHS,
-    UNKNOWN,
     ago,
     clock,
-    count,
-    duration,
     reason,
     words,
 )
+from dataops_core.units import UNKNOWN, count, duration
 
 
 def why(
@@ -124,7 +122,7 @@ def _components(components: tuple[ComponentHealth, ...]) -> Table:
             state = "[green]● up[/]" if component.error is None else "[red]✖ unhealthy[/]"
         else:
             state = "[red]✖ unavailable[/]"
-        took = UNKNOWN if component.duration is None else f"{component.duration * 1000:.0f} ms"
+        took = duration(component.duration, precise=True)
         about = component.error or component.detail or component.target
         rows.add_row(safe(component.name), state, took, safe(about))
     return rows

@@ -201,8 +201,8 @@ def _list_groups(invocation: Invocation, component: str | None, output: str) -> 
 def _show_group(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the committed offset and the lag of a consumer group in each partition with a commit."""
     from dataops_core.cli.listing import write_rows
-    from dataops_core.health.text import count
     from dataops_core.systems.kafka import cluster
+    from dataops_core.units import count
 
     group = cluster.group(_client(invocation, component), name)
     lags = group.lags or ()

@@ -40,10 +40,11 @@ def record(
 
 def _record(invocation: Invocation, file: Path | None) -> int:
     """Record until a signal stops it, and write each new verdict to standard error."""
-    from dataops_core.health.text import clock, count
+    from dataops_core.health.text import clock
     from dataops_core.monitor import Monitor
     from dataops_core.recorder.recorder import Recorder
     from dataops_core.recorder.recording import default_path
+    from dataops_core.units import count
 
     chosen = invocation.chosen()
     settings, name = chosen.settings, chosen.name

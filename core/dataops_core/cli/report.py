@@ -46,10 +46,10 @@ def _report(
     invocation: Invocation, file: Path | None, since: str, until: str | None, *, save: Path | None, as_json: bool
 ) -> int:
     """Write the report, and copy its part of the recording into `save` if given."""
-    from dataops_core.health.text import count
     from dataops_core.recorder.recorder import cut
     from dataops_core.recorder.recording import Recording, default_path
     from dataops_core.recorder.timeline import as_dict, as_markdown, read_timeline
+    from dataops_core.units import count
 
     now = datetime.now(UTC)
     if file is not None:

@@ -72,7 +72,7 @@ def _run(
 ) -> int:
     """Run a statement and write its rows; return the exit code."""
     from dataops_core.cli.listing import rows_writer
-    from dataops_core.health.text import count
+    from dataops_core.units import count
 
     chosen = invocation.chosen()
     name = chosen.component("trino", "Trino", component)
@@ -114,7 +114,7 @@ class _Reader:
         self._narrated = False
 
     def __iter__(self) -> Iterator[Batch]:
-        from dataops_core.health.text import duration
+        from dataops_core.units import duration
 
         began = time.monotonic()
         self._thread.start()
@@ -168,9 +168,9 @@ class _Reader:
         return False
 
     def _narrate(self) -> None:
-        from dataops_core.health.text import count, duration
         from dataops_core.narration import show_progress
         from dataops_core.systems.trino.responses import splits
+        from dataops_core.units import count, duration
 
         progress = self._handle.progress()
         if progress is None or not sys.stderr.isatty():

@@ -239,8 +239,8 @@ def _list_snapshots(invocation: Invocation, component: str | None, name: str, ou
 def _list_files(invocation: Invocation, component: str | None, name: str, output: str) -> int:
     """Write the number of data files of a table's current snapshot by size."""
     from dataops_core.cli.listing import write_rows
-    from dataops_core.health.text import count
     from dataops_core.systems.iceberg import inspect
+    from dataops_core.units import count
 
     client, table = _find(_open(invocation, component)[1], name)
     sizes = inspect.file_sizes(client, table)

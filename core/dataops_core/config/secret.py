@@ -11,6 +11,7 @@ from typing import Any
 from dataops_core.config.base import Secret, SecretSource
 from dataops_core.errors import ConfigError
 from dataops_core.redaction import MASK, redacted
+from dataops_core.units import duration
 
 COMMAND_TIMEOUT = 10.0
 """Timeout of a secret's command, in seconds."""
@@ -93,7 +94,7 @@ def _run(secret: SecretSource, where: str, timeout: float) -> str:
         raise ConfigError(f"{where}: cannot run {program}: {(error.strerror or 'not started').lower()}") from error
     except subprocess.TimeoutExpired:
         # without the cause, which shows all arguments
-        raise ConfigError(f"{where}: {program} returned no secret within {timeout:g} s") from None
+        raise ConfigError(f"{where}: {program} returned no secret within {duration(timeout, precise=True)}") from None
     if done.returncode != 0:
         raise ConfigError(
             f"{where}: {program} failed with exit code {done.returncode}", hint="run the command manually to see why"

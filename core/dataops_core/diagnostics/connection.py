@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from dataops_core.diagnostics.base import Report, Status, Step
-from dataops_core.health.text import duration
 from dataops_core.reasons import line
 from dataops_core.transport.credentials import Credential, certificate
 from dataops_core.transport.endpoints import Endpoint
+from dataops_core.units import duration
 
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """OpenSSL's reasons for a response that is not TLS."""
@@ -75,7 +75,7 @@ def network(endpoint: Endpoint, timeout: float) -> Iterator[Step[Layer]]:
         yield _no_connection(endpoint, error, timeout)
         return
     with connection:
-        yield Step(Layer.TCP, Status.OK, f"{endpoint} in {(time.monotonic() - began) * 1000:.0f} ms")
+        yield Step(Layer.TCP, Status.OK, f"{endpoint} in {duration(time.monotonic() - began, precise=True)}")
         if endpoint.tls is None:
             yield Step(Layer.TLS, Status.NOT_USED, "not used")
         else:

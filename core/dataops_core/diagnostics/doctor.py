@@ -18,13 +18,14 @@ from dataops_core.diagnostics.base import Report, Status, Step
 from dataops_core.diagnostics.connection import Layer, network, reach, speaks_tls
 from dataops_core.errors import ClientError, ConfigError, DataopsError
 from dataops_core.health.checks.unreachable import failure_of
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import clock
 from dataops_core.reasons import line
 from dataops_core.systems.base import ComponentKind, ComponentProbe, ComponentReport, DoctorStep, StageKind
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.transport.credentials import Credential, ours
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.endpoints import Endpoint
+from dataops_core.units import duration
 
 SCHEMA_VERSION = 1
 """Version of the JSON; increased when a field changes its meaning or is removed."""

@@ -30,6 +30,7 @@ from dataops_core.health.rules import Rules
 from dataops_core.health.state import Reading, evaluate_state, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import evaluate_verdict
+from dataops_core.units import duration
 
 HISTORY = timedelta(minutes=5)
 """Length of a stage's history of samples."""
@@ -261,7 +262,7 @@ def _why_unknown(
     pause = timedelta(seconds=rules.stage(stage.kind).min_interval(stage))
     age = now - observation.observed_at
     if age > fresh + pause:
-        return f"last observed {age.total_seconds():.0f} s ago"
+        return f"last observed {duration(age.total_seconds())} ago"
     return None
 
 

@@ -9,7 +9,8 @@ from dataops_core.errors import Unreachable
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.model import ComponentHealth, Finding, Severity, StageHealth, StageState
 from dataops_core.health.needs import needs_of
-from dataops_core.health.text import clock, count, duration, words
+from dataops_core.health.text import clock, words
+from dataops_core.units import count, duration
 
 BAD = (StageState.FAILED, StageState.STUCK, StageState.SLOW, StageState.UNKNOWN)
 """States that the evidence of a verdict on another stage mentions."""

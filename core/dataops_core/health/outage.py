@@ -21,7 +21,8 @@ from dataops_core.health.model import (
 )
 from dataops_core.health.needs import needs_of
 from dataops_core.health.paths import downstream
-from dataops_core.health.text import clock, duration, words
+from dataops_core.health.text import clock, words
+from dataops_core.units import duration
 
 CRITICAL = (StageState.FAILED, StageState.STUCK)
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from dataops_core.health.details import Measurement
 from dataops_core.health.model import StageHealth
 from dataops_core.health.observation import Observation, ProgressSource
-from dataops_core.health.text import UNKNOWN, ago, clock, count, duration
+from dataops_core.health.text import ago, clock
 from dataops_core.times import moment
+from dataops_core.units import UNKNOWN, count, duration
 
 SOURCES = {
     ProgressSource.STAMPED: "from the stamp in the commit",
@@ -51,7 +52,7 @@ def stage_values(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]
     yield "throughput out", rate(stage.rate)
     yield "throughput in", rate(stage.inflow)
     yield "ETA", span(stage.eta)
-    yield "probe duration", UNKNOWN if stage.probe_duration is None else f"{stage.probe_duration * 1000:.0f} ms"
+    yield "probe duration", duration(stage.probe_duration, precise=True)
     if observation is not None:
         yield from further_values(observation, now)
 

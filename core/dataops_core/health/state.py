@@ -10,7 +10,7 @@ from dataops_core.health.model import Finding, OwnState, Severity, StageHealth, 
 from dataops_core.health.observation import Activity, Observation
 from dataops_core.health.paths import flowing
 from dataops_core.health.rules import Rules
-from dataops_core.health.text import count, duration
+from dataops_core.units import count, duration
 
 PENDING_INPUT = (StageState.BEHIND, StageState.STUCK)
 """States of an upstream stage without progress that show that it has produced no output yet."""
@@ -171,7 +171,7 @@ def _compared(
     if hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
     if reading.lag_trend is not None and reading.lag_trend > RISING:
-        rising = f"lag rising by {reading.lag_trend:.1f} s every second"
+        rising = f"lag rising by {reading.lag_trend:.1f}s every second"
         return StageState.SLOW, f"{behind}, {rising}{_activity(observation)}", None
     return StageState.BEHIND, behind + _activity(observation), None
 

@@ -1,4 +1,4 @@
-"""Format durations, counts, times and states, the same for every screen and output."""
+"""Format states, times and reasons, the same for every screen and output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 from dataops_core.health.model import ComponentHealth, StageHealth, StageState, Status
 from dataops_core.times import Moment, RawTime
+from dataops_core.units import duration
 
-UNKNOWN = "-"
-"""Text for an unknown value."""
 STATE_GLYPHS = {
     StageState.CAUGHT_UP: "●",
     StageState.IDLE: "○",
@@ -50,38 +49,6 @@ STATUS_COLOURS = {
 def words(state: StageState | Status) -> str:
     """Return a state or status in words: `caught up`."""
     return state.value.replace("_", " ")
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration with its two largest units: `12 s`, `3 m 20 s`, `2 h 05 m`, `4 d 03 h`."""
-    if seconds is None:
-        return UNKNOWN
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes:02d} m"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours:02d} h"
-
-
-def count(number: float | None) -> str:
-    """Return a count with thousands separated: `12,345`."""
-    return UNKNOWN if number is None else f"{round(number):,}"
-
-
-def size(number: float) -> str:
-    """Return a number of bytes with its largest unit: `512 B`, `1.5 KiB`, `12 MiB`."""
-    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-    power = 0
-    while number >= 1024 and power < len(units) - 1:
-        number, power = number / 1024, power + 1
-    digits = 1 if power and number < 10 else 0
-    return f"{number:.{digits}f} {units[power]}"
 
 
 def clock(at: Moment, now: datetime) -> str:

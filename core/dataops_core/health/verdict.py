@@ -26,7 +26,8 @@ from dataops_core.health.needs import needs_of, relies_on
 from dataops_core.health.outage import CRITICAL, by_component, predicate
 from dataops_core.health.paths import downstream, ends, flowing, slowest_path, sources
 from dataops_core.health.rules import Rules
-from dataops_core.health.text import clock, duration, words
+from dataops_core.health.text import clock, words
+from dataops_core.units import duration
 
 
 def evaluate_verdict(

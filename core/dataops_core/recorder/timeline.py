@@ -12,9 +12,10 @@ from typing import Any
 from dataops_core.errors import RecordingError
 from dataops_core.health.as_json import plain
 from dataops_core.health.model import WORST_FIRST, Status, Verdict
-from dataops_core.health.text import clock, count, duration
+from dataops_core.health.text import clock
 from dataops_core.plain import visible
 from dataops_core.recorder.recording import Change, Gap, Moment, Recording, Subject, reading
+from dataops_core.units import count, duration
 from dataops_core.version import version
 
 SCHEMA_VERSION = 1

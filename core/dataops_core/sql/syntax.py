@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 from dataops_core.sql.grammar import END, Grammar, Rule, State, trino_grammar
 from dataops_core.sql.tokens import UNKNOWN, SqlToken
+from dataops_core.units import duration
 
 MAX_CHARACTERS = 1_000_000
 """Maximum characters of a checked text, Trino's default limit (`query.max-length`)."""
@@ -85,7 +86,7 @@ def check_syntax(text: str, tokens: Sequence[SqlToken], max_seconds: float = MAX
             return _problem(text, tokens, position, before, readings)
         before, readings = readings, further
         if position % 64 == 0 and time.thread_time() > deadline:
-            raise NotChecked(f"its syntax cannot be checked within {max_seconds:g} s")
+            raise NotChecked(f"its syntax cannot be checked within {duration(max_seconds, precise=True)}")
     if _step(grammar, readings, END)[1]:
         return None
     return _problem(text, tokens, len(tokens), before, readings)

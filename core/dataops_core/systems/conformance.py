@@ -18,6 +18,7 @@ from dataops_core.health.observation import Observation
 from dataops_core.systems.base import ComponentKind, StageKind, System
 from dataops_core.systems.clients import Clients, prepare
 from dataops_core.systems.registry import registry
+from dataops_core.units import duration
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 CHECK_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -160,7 +161,8 @@ def _one_error(what: str, ask: Callable[[], object], timeout: float) -> Iterator
     else:
         yield f"{what}: responds, although nothing listens at its address"
     if time.monotonic() - began > timeout + SLACK:
-        yield f"{what}: took {time.monotonic() - began:.1f} s, with a deadline of {timeout:g} s"
+        took = duration(time.monotonic() - began, precise=True)
+        yield f"{what}: took {took}, with a deadline of {duration(timeout, precise=True)}"
 
 
 class _Context(ContextSettings):

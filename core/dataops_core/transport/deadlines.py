@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from dataops_core.units import duration
+
 LISTING = 3.0
 """Maximum duration of a listing of many requests, as a multiple of the timeout of one request."""
 LISTING_BYTES = 256 * 2**20
@@ -62,7 +64,7 @@ class Deadline:
     def check(self) -> None:
         """Raise TimeoutError if it has passed."""
         if self.passed:
-            raise TimeoutError(f"not within {self.seconds:g} s")
+            raise TimeoutError(f"not within {duration(self.seconds, precise=True)}")
 
     def receive(self, size: int) -> None:
         """Count received bytes; raises TooLarge above the limit."""

@@ -23,6 +23,7 @@ from dataops_core.transport.connections import POOLS, Watch, too_large, watching
 from dataops_core.transport.deadlines import Deadline, TooLarge, of_request, within
 from dataops_core.transport.origin import OriginRule
 from dataops_core.transport.tls import tls_context
+from dataops_core.units import duration
 
 TIMEOUT = 8.0
 """Default timeout of a request, in seconds."""
@@ -126,7 +127,7 @@ class GuardedAdapter(HTTPAdapter):
     def _late(self, deadline: Deadline) -> TimedOut:
         nearest = deadline.nearest
         fault = "its responses do not end" if nearest.listing else "no response"
-        return TimedOut(f"{self._where}: {fault} within {nearest.seconds:.3g} s")
+        return TimedOut(f"{self._where}: {fault} within {duration(nearest.seconds, precise=True)}")
 
 
 def _seconds(options: Mapping[str, Any], default: float) -> float:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from dataops_core.units import duration
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ def call_within(call: Callable[[], T], seconds: float, busy: threading.Lock, nam
         BaseException: Whatever the call raises.
     """
     if not busy.acquire(timeout=seconds):
-        raise StillRunning(f"an earlier call did not end within {seconds:g} s")
+        raise StillRunning(f"an earlier call did not end within {duration(seconds, precise=True)}")
     done: list[T] = []
     failed: list[BaseException] = []
     ended = threading.Event()
@@ -44,7 +46,7 @@ def call_within(call: Callable[[], T], seconds: float, busy: threading.Lock, nam
 
     threading.Thread(target=work, name=name, daemon=True).start()
     if not ended.wait(seconds):
-        raise TimeoutError(f"not within {seconds:g} s")
+        raise TimeoutError(f"not within {duration(seconds, precise=True)}")
     if failed:
         raise failed[0]
     return done[0]

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dataops_core.units import duration
+
 GLYPHS = {"waiting": "·", "starting": "…", "ready": "✓", "failed": "✗"}
 REMIND_SECONDS = 10.0
 """Seconds after which plain lines say again what is waited for."""
@@ -72,7 +74,7 @@ class Display:
             if self.console.is_terminal:
                 return
             if changed and state != "waiting":
-                took = f" in {row.took:.0f} s" if row.took is not None else ""
+                took = f" in {duration(row.took)}" if row.took is not None else ""
                 usual = self._usually(name) if state == "starting" else ""
                 self._say(f"{name}: {state}{took}{usual}{': ' + detail if detail else ''}")
             elif time.monotonic() - self._reminded >= REMIND_SECONDS:
@@ -82,7 +84,7 @@ class Display:
         """Say what is started and not ready, for how long, and how long that usually takes."""
         now = time.monotonic()
         parts = [
-            f"{name} for {now - row.began:.0f} s{self._usually(name)}"
+            f"{name} for {duration(now - row.began)}{self._usually(name)}"
             for name, row in self.rows.items()
             if row.state == "starting" and row.began is not None
         ]
@@ -94,24 +96,24 @@ class Display:
 
     def _usually(self, name: str) -> str:
         seconds = self.usual(name)
-        return f" (usually {max(1, round(seconds))} s)" if seconds is not None else ""
+        return f" (usually {duration(max(1, seconds))})" if seconds is not None else ""
 
     def _say(self, text: str) -> None:
         self._reminded = time.monotonic()
-        self.console.print(f"{self.elapsed:5.0f} s  {text}", soft_wrap=True)
+        self.console.print(f"{duration(self.elapsed):>7}  {text}", soft_wrap=True)
 
     def _table(self) -> Table:
         with self._lock:
-            title = f"local stack · {self.elapsed:.0f} s · {self.waiting_for()}"
+            title = f"local stack · {duration(self.elapsed)} · {self.waiting_for()}"
             table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-            for heading in ("", "what", "state", "seconds", "usually", ""):
-                table.add_column(heading, justify="right" if heading in ("seconds", "usually") else "left")
+            for heading in ("", "what", "state", "time", "usually", ""):
+                table.add_column(heading, justify="right" if heading in ("time", "usually") else "left")
             for name, row in self.rows.items():
                 seconds = row.took if row.took is not None else (time.monotonic() - row.began if row.began else None)
                 style = STYLES[row.state]
-                shown = "" if seconds is None else f"{seconds:.0f}"
+                shown = "" if seconds is None else duration(seconds)
                 usual = self.usual(name)
-                usually = "" if usual is None else f"{usual:.0f}"
+                usually = "" if usual is None else duration(usual)
                 table.add_row(
                     f"[{style}]{GLYPHS[row.state]}", name, f"[{style}]{row.state}", shown, usually, row.detail
                 )

@@ -15,6 +15,7 @@ from dataops_core.errors import RecordingError
 from dataops_core.health.model import Status
 from dataops_core.recorder.recorder import cut
 from dataops_core.recorder.recording import Recording
+from dataops_core.units import duration
 from dataops_local.errors import LocalError
 from dataops_local.layout import DEFAULT_STATE, ROOT, Layout
 from dataops_local.stack import Stack
@@ -82,7 +83,9 @@ def _until_well(path: Path, lasting: float, within: float) -> None:
         if status is Status.OK and time.monotonic() - since >= lasting:
             return
         if time.monotonic() > deadline:
-            raise LocalError(f"the pipeline was not well for {lasting:.0f} s within {within:.0f} s: {status.value}")
+            raise LocalError(
+                f"the pipeline was not well for {duration(lasting)} within {duration(within)}: {status.value}"
+            )
 
 
 def _portable(text: str, layout: Layout) -> str:

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
+from dataops_core.units import duration
 from dataops_local import components, fetch, kafka, preflight
 from dataops_local.console_config import write_config
 from dataops_local.display import Display
@@ -288,7 +289,7 @@ class Stack:
             if stop.is_set():
                 raise Cancelled
             if time.monotonic() > deadline:
-                raise LocalError(f"{step.name} was not ready within {step.within:.0f} s: see {self._log(step)}")
+                raise LocalError(f"{step.name} was not ready within {duration(step.within)}: see {self._log(step)}")
             restarts = self._check_alive(step)
             display.update(step.name, "starting", restarts)
             time.sleep(POLL)
@@ -331,7 +332,7 @@ class Stack:
                 continue
             memory = _memory(info["pid"]) if info["pid"] else 0.0
             total += memory
-            up = f"{info['now'] - info['start']} s" if info["statename"] == "RUNNING" else ""
+            up = duration(info["now"] - info["start"]) if info["statename"] == "RUNNING" else ""
             table.add_row(
                 program.name,
                 info["statename"].lower() if info["start"] else "not started",

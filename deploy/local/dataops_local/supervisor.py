@@ -146,7 +146,7 @@ class Supervisor:
         deadline = time.monotonic() + 20
         while not self.is_running():
             if time.monotonic() > deadline:
-                raise LocalError(f"supervisord did not start within 20 s: see {self.layout.log_dir}/supervisor.log")
+                raise LocalError(f"supervisord did not start within 20s: see {self.layout.log_dir}/supervisor.log")
             time.sleep(0.05)
         return process
 

@@ -75,7 +75,7 @@ def run(
     began = time.monotonic()
     replay.run(settings, Position(f"{start:%Y-%m-%d}", 0), readings)
     why = "stopping on a signal" if replay.stop.is_set() else "all sent" if readings else "the year is over"
-    typer.echo(f"{replay.sent} records in {time.monotonic() - began:.1f} s: {why}")
+    typer.echo(f"{replay.sent} records in {time.monotonic() - began:.1f}s: {why}")
 
 
 @app.command("dumps")

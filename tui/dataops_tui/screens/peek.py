@@ -17,12 +17,12 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Input
 
-from dataops_core.health.text import count
 from dataops_core.json_text import indented
 from dataops_core.plain import lines_of
 from dataops_core.systems.base import StageObject
 from dataops_core.systems.registry import registry
 from dataops_core.times import seconds as epoch
+from dataops_core.units import count
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.messages import RecordsArrived, WorkFailed

@@ -18,8 +18,9 @@ from textual.renderables.sparkline import Sparkline
 from dataops_core.health.evidence import evidence
 from dataops_core.health.model import WORST_FIRST, ComponentHealth, PipelineHealth, Remedy, StageHealth, StageState
 from dataops_core.health.paths import ends
-from dataops_core.health.text import STATE_COLOURS, ago, clock, duration, reason
+from dataops_core.health.text import STATE_COLOURS, ago, clock, reason
 from dataops_core.plain import visible
+from dataops_core.units import duration
 from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.widgets.filter_line import FilterLine

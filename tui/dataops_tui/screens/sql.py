@@ -11,10 +11,10 @@ from textual.binding import Binding
 from textual.widgets import TabbedContent, TabPane
 
 from dataops_core.errors import DataopsError
-from dataops_core.health.text import count
 from dataops_core.plain import visible
 from dataops_core.sql.library import History, SavedQueries
 from dataops_core.sql.names import Names
+from dataops_core.units import count
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.pick import Choice, PickDialog
 from dataops_tui.widgets.result_table import ResultTable

@@ -15,7 +15,8 @@ from textual.widgets import Sparkline, Static
 
 from dataops_core.health.model import PipelineHealth, StageHealth
 from dataops_core.health.stage_values import stage_values
-from dataops_core.health.text import ago, clock, duration, reason
+from dataops_core.health.text import ago, clock, reason
+from dataops_core.units import duration
 from dataops_tui import styled
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.workflows.rejected import show_rejected

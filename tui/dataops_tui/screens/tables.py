@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from dataops_core.health.text import count, duration
 from dataops_core.sql.scan import relation
+from dataops_core.units import count, duration
 from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.widgets.words import Words

@@ -15,8 +15,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from dataops_core.errors import NotFound
-from dataops_core.health.text import ago, clock, count
+from dataops_core.health.text import ago, clock
 from dataops_core.plain import visible
+from dataops_core.units import count
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.base import ConsoleScreen

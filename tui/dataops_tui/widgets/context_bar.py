@@ -11,7 +11,8 @@ from textual.widgets import Static
 
 from dataops_core.config import ContextSettings
 from dataops_core.health.model import HealthSnapshot
-from dataops_core.health.text import ago, clock, duration
+from dataops_core.health.text import ago, clock
+from dataops_core.units import duration
 from dataops_tui import styled
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from textual.binding import Binding
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from dataops_core.health.text import count
 from dataops_core.plain import visible
 from dataops_core.sql.plan import Plan, PlanNode
+from dataops_core.units import count
 
 _LONGEST = 60
 _BAR = 10

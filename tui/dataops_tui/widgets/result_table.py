@@ -16,9 +16,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from dataops_core.health.text import count
 from dataops_core.plain import visible
 from dataops_core.sql.results import Result
+from dataops_core.units import count
 from dataops_core.values import is_number, shown
 
 HEADER = 2

@@ -13,12 +13,12 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static, Tree
 
-from dataops_core.health.text import count
 from dataops_core.sql.library import ran_now
 from dataops_core.sql.plan import PlanNode, explain
 from dataops_core.sql.results import Result
 from dataops_core.sql.scan import Statement, statements
 from dataops_core.sql.statistics import column_statistics
+from dataops_core.units import count
 from dataops_tui import styled
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.confirm import ConfirmDialog

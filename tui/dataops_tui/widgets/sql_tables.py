@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from dataops_core.health.text import count
 from dataops_core.plain import visible
 from dataops_core.sql.results import Result
 from dataops_core.sql.statistics import ColumnStatistics
 from dataops_core.systems.trino.responses import splits
+from dataops_core.units import count, duration
 from dataops_core.values import as_text, shown
 from dataops_tui import styled
 
@@ -37,7 +37,7 @@ def stages_table(progress: QueryProgress) -> Table:
             splits(stage),
             count(stage.rows),
             styled.size(stage.bytes),
-            styled.UNKNOWN if stage.cpu is None else f"{stage.cpu:.1f} s",
+            duration(stage.cpu, precise=True),
         )
     return table
 

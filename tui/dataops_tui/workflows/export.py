@@ -6,9 +6,9 @@ from pathlib import Path
 
 from textual.widget import Widget
 
-from dataops_core.health.text import count
 from dataops_core.sql.export import FORMATS, ExportRefused, export, export_path
 from dataops_core.sql.results import Result
+from dataops_core.units import count
 from dataops_tui.background import in_background
 from dataops_tui.dialogs.pick import Answer, InputDialog
 from dataops_tui.query_messages import ExportProgress

@@ -16,10 +16,10 @@ from dataops_core.diagnostics.monitoring.expected import (
     failed,
 )
 from dataops_core.errors import ClientError
-from dataops_core.health.text import duration
 from dataops_core.systems.prometheus.client import AlertmanagerClient
 from dataops_core.systems.prometheus.responses import Routed
 from dataops_core.transport.deadlines import Deadline
+from dataops_core.units import duration
 
 
 def of_alertmanager(

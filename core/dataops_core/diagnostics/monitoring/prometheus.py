@@ -22,9 +22,9 @@ from dataops_core.diagnostics.monitoring.expected import (
     unknown,
 )
 from dataops_core.errors import ClientError, NotFound, PermissionDenied, TimedOut, Unreachable
-from dataops_core.health.text import duration
 from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.systems.prometheus.responses import Sample, Series
+from dataops_core.units import duration
 
 LOOKBACK, RESOLUTION = timedelta(hours=24), 120.0
 

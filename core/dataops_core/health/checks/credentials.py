@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataops_core.health.checks.base import Check, CheckInput, Problem
 from dataops_core.health.details import ComponentDetails
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import clock
+from dataops_core.units import duration
 
 
 def _ending(_: object, given: CheckInput[ComponentDetails]) -> Problem | None:

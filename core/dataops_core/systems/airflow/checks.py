@@ -10,9 +10,10 @@ from functools import partial
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.observation import Activity
-from dataops_core.health.text import clock, duration
+from dataops_core.health.text import clock
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage
+from dataops_core.units import duration
 
 RUN_FACTOR = 3.0
 """Default limit of a run's duration, as a multiple of the median of the last successful runs."""

@@ -17,9 +17,9 @@ import urllib3
 
 from dataops_core.bounded import Malformed, loads
 from dataops_core.errors import RequestRefused
-from dataops_core.health.text import duration
 from dataops_core.systems.airflow.pool import Response, SessionPool
 from dataops_core.transport.fields import Fields, as_time
+from dataops_core.units import duration
 
 _ORDER = {"-run_after": "-execution_date", "name": "uri"}
 """Values of `order_by` that v1 does not have."""

@@ -11,6 +11,7 @@ from dataops_core.systems.command.checks import CHECKS
 from dataops_core.systems.command.details import CommandDetails
 from dataops_core.systems.command.settings import CommandStage
 from dataops_core.systems.measured.settings import document_problems
+from dataops_core.units import duration
 
 
 def _observe(stage: CommandStage, clients: Clients) -> Observation:
@@ -24,7 +25,8 @@ def _diagnose(stage: CommandStage, _clients: Clients) -> Iterator[DoctorStep]:
     from dataops_core.systems.measured.document import steps
 
     done, document = read(stage)
-    yield DoctorStep(ok=True, detail=f"{stage.command[0]}: ran for {done.duration:.1f} s of {stage.deadline:g} s")
+    ran, most = duration(done.duration, precise=True), duration(stage.deadline, precise=True)
+    yield DoctorStep(ok=True, detail=f"{stage.command[0]}: ran for {ran} of {most}")
     yield from steps(stage, document, stage.command[0])
 
 

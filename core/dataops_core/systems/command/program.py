@@ -16,6 +16,7 @@ from dataops_core.errors import BadAnswer, ConfigError, TimedOut
 from dataops_core.reasons import line
 from dataops_core.redaction import MASK
 from dataops_core.transport.deadlines import Deadline
+from dataops_core.units import duration
 
 INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE")
 """Variables of our environment that the program gets, besides `LC_…`; the others may be secrets."""
@@ -111,7 +112,7 @@ def _wait(pid: int, name: str, end: Deadline) -> None:
 
 
 def _late(name: str, end: Deadline) -> TimedOut:
-    return TimedOut(f"command {name}: did not end within {end.seconds:g} s, and was killed")
+    return TimedOut(f"command {name}: did not end within {duration(end.seconds, precise=True)}, and was killed")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

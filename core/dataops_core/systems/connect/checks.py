@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, duration, size
+from dataops_core.health.text import clock
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
 from dataops_core.systems.connect.settings import ConnectorStage
+from dataops_core.units import duration, size
 
 HEARTBEATS = 3
 """Heartbeat intervals without a heartbeat after which the check fires."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, count, duration, size
+from dataops_core.health.text import clock
 from dataops_core.systems.delta.details import DeltaTableDetails
 from dataops_core.systems.delta.settings import DeltaTableStage
+from dataops_core.units import count, duration, size
 
 AHEAD_MAX = 60.0
 """Seconds that the clocks of the writer and of this machine may differ."""

@@ -31,6 +31,7 @@ from dataops_core.systems.object_prefix.store import Content, ObjectStore
 from dataops_core.times import known, moment
 from dataops_core.transport.fields import as_count
 from dataops_core.transport.worker import StillRunning, call_within
+from dataops_core.units import duration
 
 VERSIONS = 30
 """Newest versions that are read of a log, and kept."""
@@ -220,7 +221,7 @@ class DeltaClient:
         except StillRunning:
             raise TimedOut(f"{where}: an earlier reading has not ended") from None
         except TimeoutError:
-            raise TimedOut(f"{where}: no response within {self._timeout:g} s") from None
+            raise TimedOut(f"{where}: no response within {duration(self._timeout, precise=True)}") from None
         except (_Missing, _NoTimestamp) as error:
             kind = NotFound if isinstance(error, _Missing) else BadAnswer
             raise kind(f"{where}: {error}", hint="correct progress_column") from None

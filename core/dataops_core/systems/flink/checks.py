@@ -6,9 +6,10 @@ from datetime import datetime
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import ago, clock, duration
+from dataops_core.health.text import ago, clock
 from dataops_core.systems.flink.details import FlinkDetails, FlinkJobDetails
 from dataops_core.systems.flink.settings import FlinkJobStage
+from dataops_core.units import duration
 
 STARTING = 60.0
 """Seconds that the tasks of a job may take to start."""
@@ -54,7 +55,7 @@ def _restarting(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem
     details = given.details
     if not _makes_no_progress(details):
         return None
-    failures = f"{numbered(details.failures_recent or 0, 'failure')} in 10 m, no checkpoint since"
+    failures = f"{numbered(details.failures_recent or 0, 'failure')} in 10m, no checkpoint since"
     return Problem(
         f"the job restarts repeatedly ({failures}): {details.cause or 'no exception'}", evidence=_failures(given)
     )
@@ -65,7 +66,7 @@ def _restarted(_: FlinkJobStage, given: CheckInput[FlinkJobDetails]) -> Problem 
     if not details.failures_recent or details.job_state in ("FAILED", "FAILING", *ENDED) or _makes_no_progress(details):
         return None
     return Problem(
-        f"the job had {numbered(details.failures_recent, 'failure')} in 10 m: {details.cause or 'no exception'}",
+        f"the job had {numbered(details.failures_recent, 'failure')} in 10m: {details.cause or 'no exception'}",
         evidence=_failures(given),
     )
 

@@ -31,7 +31,7 @@ def _job(draft: Draft, client: FlinkClient, job: Job, on: str | None) -> None:
     if job.state != "RUNNING":
         stage.remarks.append(f"It is {job.state}.")
     if job.state == "RUNNING" and not topics:
-        stage.remarks.append("Flink has not reported the topics of its sources yet. Run `config init` again in 10 s.")
+        stage.remarks.append("Flink has not reported the topics of its sources yet. Run `config init` again in 10s.")
     elif topics:
         stage.remarks.append("If its source commits in a consumer group, set `group`: the lag is then exact.")
     stage.remarks.append("Flink does not report its outputs: add this stage to `reads` of the next stage.")

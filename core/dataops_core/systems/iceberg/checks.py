@@ -8,10 +8,11 @@ from datetime import timedelta
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.details import StreamWriterDetails
 from dataops_core.health.model import Severity
-from dataops_core.health.text import UNKNOWN, clock, count, duration, size
+from dataops_core.health.text import clock
 from dataops_core.sql.scan import relation
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.iceberg.settings import IcebergTableStage
+from dataops_core.units import UNKNOWN, count, duration, size
 
 WRITER_CHANGE_FOR = timedelta(days=1)
 """How long a lost checkpoint is reported: the next person on call must still see it."""

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import UNKNOWN, clock, count, duration
+from dataops_core.health.text import clock
 from dataops_core.systems.kafka.details import ClusterDetails, GroupDetails, ReaderDetails, TopicDetails
 from dataops_core.systems.kafka.settings import ConsumerGroupStage, ReaderStage, TopicStage
+from dataops_core.units import UNKNOWN, count, duration
 
 HOT_FROM = 1000
 """Minimum number of records within the window for a hot partition; fewer are not significant."""

@@ -26,6 +26,7 @@ from dataops_core.systems.kafka.model import (
     Topic,
 )
 from dataops_core.systems.kafka.offsets import EARLIEST, LATEST, Failures, newest, offset_bounds
+from dataops_core.units import duration
 
 Wanted = Callable[[str], bool]
 UNLISTED = "(groups that were not listed)"
@@ -235,7 +236,11 @@ def _answer(name: str, futures: Asked, timeout: float) -> ConsumerGroup:
             answers.append(future.result(timeout))
         except (KafkaException, TimeoutError) as error:
             answers.append(None)
-            why = why or (f"no response within {timeout:g} s" if isinstance(error, TimeoutError) else reason(error))
+            why = why or (
+                f"no response within {duration(timeout, precise=True)}"
+                if isinstance(error, TimeoutError)
+                else reason(error)
+            )
     about, commits = answers
     return _group(name, about, commits, why)
 

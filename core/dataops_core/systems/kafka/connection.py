@@ -32,6 +32,7 @@ from dataops_core.systems.kafka.errors import (
 )
 from dataops_core.systems.kafka.model import PartitionKey
 from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.units import duration
 
 
 class Connection:
@@ -134,7 +135,7 @@ class Connection:
         if code in UNREACHABLE or (self._no_broker and code in TIMED_OUT):
             return Unreachable(f"{where}: no broker can be reached: {self._no_broker or text}")
         if code in TIMED_OUT:
-            return TimedOut(f"{where}: no response within {self._timeout:g} s")
+            return TimedOut(f"{where}: no response within {duration(self._timeout, precise=True)}")
         if code in NOT_FOUND and about is not None:
             return NotFound(f"{where}: no {about}")
         message = f"{where}: {about}: {text}" if about is not None else f"{where}: {text}"

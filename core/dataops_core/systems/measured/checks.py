@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import count, duration
 from dataops_core.systems.measured.details import MeasuredDetails
 from dataops_core.systems.measured.settings import MeasuredStage
+from dataops_core.units import count, duration
 
 AHEAD_MAX = 60.0
 """Seconds that clocks may differ."""

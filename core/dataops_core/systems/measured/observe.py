@@ -10,13 +10,13 @@ from threading import Lock
 from dataops_core.bounded import Malformed
 from dataops_core.errors import BadAnswer
 from dataops_core.health.observation import Observation, ProgressSource
-from dataops_core.health.text import count
 from dataops_core.reasons import line
 from dataops_core.systems.base import Clients, DoctorStep
 from dataops_core.systems.measured.details import MeasuredDetails
 from dataops_core.systems.measured.settings import MeasuredStage
 from dataops_core.times import Unit, known, moment
 from dataops_core.transport.fields import as_count, as_number, as_time, as_utc
+from dataops_core.units import count
 
 NO_AGE = "it has unread records, but the age of the oldest is unknown"
 NO_PROGRESS = "the progress time is missing"

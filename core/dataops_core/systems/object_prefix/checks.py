@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import count, size
 from dataops_core.systems.object_prefix.details import PrefixDetails
 from dataops_core.systems.object_prefix.settings import ObjectPrefixStage
+from dataops_core.units import count, size
 
 
 def _waiting(stage: ObjectPrefixStage, given: CheckInput[PrefixDetails]) -> Problem | None:

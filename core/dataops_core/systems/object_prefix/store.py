@@ -26,6 +26,7 @@ from dataops_core.reasons import line
 from dataops_core.systems.object_prefix.settings import StoreSettings
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.worker import StillRunning, call_within
+from dataops_core.units import duration
 
 T = TypeVar("T")
 SETTLED = 5.0
@@ -233,7 +234,7 @@ class ObjectStore:
 
     def _translated(self, error: BaseException) -> BaseException:
         if isinstance(error, TimeoutError):
-            return TimedOut(f"{self.where}: the listing did not end within {self._timeout:g} s")
+            return TimedOut(f"{self.where}: the listing did not end within {duration(self._timeout, precise=True)}")
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return NotFound(f"{self.where}: there is no such prefix")
         if isinstance(error, PermissionError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, count, duration, size
+from dataops_core.health.text import clock
 from dataops_core.systems.spark.details import QueryDetails
 from dataops_core.systems.spark.settings import SparkQueryStage
+from dataops_core.units import count, duration, size
 
 GROWTH_FROM = 64 * 2.0**20
 """Minimum bytes of state for a finding about growth."""
@@ -17,11 +18,12 @@ def _batch_longer_than_trigger(stage: SparkQueryStage, given: CheckInput[QueryDe
     if stage.trigger is None or took is None or took <= stage.trigger:
         return None
     timed, last = details.batches_timed, details.batch_duration_last
+    takes, trigger = duration(took, precise=True), duration(stage.trigger, precise=True)
     return Problem(
-        f"a batch takes {took:.1f} s, longer than its trigger of {stage.trigger:g} s",
+        f"a batch takes {takes}, longer than its trigger of {trigger}",
         evidence=(
             *((f"p50 of the last {count(timed)} batches",) if timed is not None else ()),
-            *((f"the newest batch took {last:.1f} s",) if last is not None else ()),
+            *((f"the newest batch took {duration(last, precise=True)}",) if last is not None else ()),
         ),
     )
 

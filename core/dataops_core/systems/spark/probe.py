@@ -9,7 +9,6 @@ from typing import Any
 
 from dataops_core.errors import DataopsError
 from dataops_core.health.observation import Activity, Observation, ProgressSource
-from dataops_core.health.text import duration
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.probe import reader_details, waiting
@@ -18,6 +17,7 @@ from dataops_core.systems.spark.details import QueryDetails
 from dataops_core.systems.spark.offset_log import KAFKA, NONE, words
 from dataops_core.systems.spark.settings import SparkQueryStage
 from dataops_core.systems.spark.ui import LateRows, SparkUi
+from dataops_core.units import duration
 from dataops_core.values import sum_of
 
 

@@ -23,6 +23,7 @@ from dataops_core.errors import (
 from dataops_core.reasons import line
 from dataops_core.redaction import MASK, redacted
 from dataops_core.systems.sql.settings import DatabaseSettings
+from dataops_core.units import duration
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class DatabaseClient:
             for connection in opened:
                 _cancel(connection)
             ended.wait(CANCEL)
-            raise TimedOut(f"{self.where}: no response within {self._timeout:g} s")
+            raise TimedOut(f"{self.where}: no response within {duration(self._timeout, precise=True)}")
         if failed:
             raise failed[0]
         return done[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
-from dataops_core.health.text import clock, count, duration
+from dataops_core.health.text import clock
 from dataops_core.systems.trino.details import TrinoDetails, ViewDetails
 from dataops_core.systems.trino.settings import TrinoThresholds, TrinoViewStage
+from dataops_core.units import count, duration
 
 
 def _stale(stage: TrinoViewStage, given: CheckInput[ViewDetails]) -> Problem | None:

@@ -46,6 +46,7 @@ from dataops_core.systems.trino.stopping import stop_all
 from dataops_core.transport import deadlines
 from dataops_core.transport.http import refusal
 from dataops_core.transport.session import WebSession
+from dataops_core.units import duration
 
 SOURCE = "dataops"
 """What we call ourselves to Trino."""
@@ -320,7 +321,7 @@ class TrinoClient:
                 workers = _Fetching(self, "SELECT 1", spare).ended(spare)
         if fetching.ended(0.0 if state == "WAITING_FOR_RESOURCES" else spare):
             return fetching.result()
-        late = f"trino {self.target}: the query did not finish within {within:g} s"
+        late = f"trino {self.target}: the query did not finish within {duration(within, precise=True)}"
         if not workers:
             raise NoWorkers(f"{late}, it waits for workers")
         if state == "WAITING_FOR_RESOURCES":

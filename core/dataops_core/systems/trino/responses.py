@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dataops_core.bounded import Malformed, check_json
-from dataops_core.health.text import count
 from dataops_core.reasons import line
 from dataops_core.transport.fields import MAX_COUNT, Fields, as_utc
+from dataops_core.units import count
 
 if TYPE_CHECKING:  # the console reads these types before the SDK is there
     import requests

@@ -23,6 +23,7 @@ from dataops_core.errors import (
     Unreachable,
 )
 from dataops_core.reasons import LONGEST, innermost, line
+from dataops_core.units import duration
 
 ATTEMPTS = 5
 
@@ -101,7 +102,7 @@ class Api:
                     method, self._base + path, timeout=self._timeout, allow_redirects=False, **what
                 )
             except requests.exceptions.Timeout as error:
-                raise TimedOut(f"{where}: no response within {self._timeout:g} s") from error
+                raise TimedOut(f"{where}: no response within {duration(self._timeout, precise=True)}") from error
             except requests.exceptions.RequestException as error:
                 raise Unreachable(f"{where}: {innermost(error)}") from error
             wait = _wait(answer)
@@ -115,7 +116,9 @@ class Api:
         if status == 401:
             return AuthenticationFailed(f"{where}: credentials refused (401)", hint="check the e-mail and the token")
         if status == 429:
-            return BadAnswer(f"{where}: rate limited for {_wait(answer):g} s (429)", hint="run it again after that")
+            return BadAnswer(
+                f"{where}: rate limited for {duration(_wait(answer))} (429)", hint="run it again after that"
+            )
         if answer.is_redirect:
             return BadAnswer(f"{where}: redirects to another address ({status})", hint="check the site's address")
         kind = {403: PermissionDenied, 404: NotFound}.get(status, BadAnswer)
