@@ -139,7 +139,7 @@ def _write_nowhere() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
             os.dup2(null, stream)
-            os.close(null)
+        os.close(null)
 
 
 def _write(sequence: str) -> None:

@@ -226,7 +226,7 @@ class LogScreen(ConsoleScreen):
         if self.query_one(FilterLine).value:
             found = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
             status.append(f"  {found}", "not dim yellow")
-            status.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
+        status.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
         if self._waits:
             status.append("  no log yet: the task has not started", "not dim yellow")
         elif self._ended:
@@ -237,7 +237,7 @@ class LogScreen(ConsoleScreen):
             status.append("  ‖ not following (f follows)", "not dim yellow")
         if self._failed is not None:
             status = Text.assemble(styled.plain(self._failed, "red"), "  ", status)
-            self.query_one("#status-line", Words).show(status)
+        self.query_one("#status-line", Words).show(status)
 
     def action_filter(self) -> None:
         """Open the search line."""
