@@ -1,1 +1,1 @@
-"""Health snapshots as Prometheus metrics, over HTTP."""
+"""Serve health snapshots as Prometheus metrics over HTTP."""

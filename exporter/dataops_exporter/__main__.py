@@ -23,7 +23,7 @@ from dataops_exporter.web import WebConfigFile
 
 DEFAULT_PORT = 9877
 STOP_WITHIN = 10.0
-"""Seconds that requests have to finish once the exporter is stopped."""
+"""Seconds for running requests to finish when the exporter stops."""
 
 
 def _port(text: str) -> int:
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or ctrl+c; return 0, or 2 if the settings or the address are wrong."""
+    """Serve until SIGTERM or ctrl+c; return 0, or 2 if the settings or the address are invalid."""
     guard_stderr()
     arguments = parser().parse_args(argv)
     signals: SimpleQueue[int] = SimpleQueue()

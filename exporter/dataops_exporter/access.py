@@ -1,8 +1,8 @@
-"""Who may read: tokens and passwords, checked without holding up any other request.
+"""Check tokens and passwords without delaying other requests.
 
-A password is hashed with bcrypt, which is slow by design: 100 wrong ones a second would take several cores. So results
-are remembered, and failed checks have a budget of CPU time. Credentials that were refused unchecked have a budget of
-their own when they come back: those of a scraper do, those of somebody who guesses do not.
+bcrypt is slow by design: 100 wrong passwords per second would take several cores. So results are cached, and failed
+checks have a budget of CPU time. Credentials that were rejected unchecked have a separate budget when they are sent
+again: a scraper repeats its credentials, a guessing client does not.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from dataops_exporter.web import Guard, WebConfigFile
 from dataops_exporter.workers import Workers
 
 OPEN = ("/-/healthy", "/-/ready")
-"""Pages without credentials: kubelet has none, and they show no more than their name."""
+"""Pages without credentials: the kubelet has none, and these pages show no data."""
 REMEMBERED = 4096
-"""Credentials that are remembered as right, and as wrong."""
+"""Maximum number of cached valid credentials, and of cached invalid ones."""
 POSTPONED = 16_384
-"""Credentials that are remembered as not checked: those of the last minutes at 100 a second."""
+"""Maximum number of cached unchecked credentials: those of the last minutes at 100 per second."""
 SHARE = 0.25
-"""Part of one core that failed checks may take, and once more for those that were postponed."""
+"""Share of one core for failed checks, and again for postponed ones."""
 SAVED = 2.0
-"""Seconds of a core that are saved up while there are none."""
+"""Maximum CPU seconds that the budget accumulates without failed checks."""
 AT_ONCE = 8
-"""Checks that run or wait for the one thread that hashes."""
+"""Maximum number of checks that run or wait for the hashing thread."""
 PASSWORD_BYTES = 72
-"""As much of a password as bcrypt hashes."""
+"""Bytes of a password that bcrypt hashes."""
 
 
 class Access(Enum):
-    """What comes of a request's credentials."""
+    """The result of the check of a request's credentials."""
 
     ADMITTED = "admitted"
     REFUSED = "refused"
-    """They are missing or wrong."""
+    """The credentials are missing or wrong."""
     TOO_MANY = "too many"
-    """They were not checked, because too many before them were wrong."""
+    """The credentials were not checked, because too many earlier ones were wrong."""
 
 
 class Doorkeeper:
     """Checks the credentials of requests; used by one event loop.
 
-    No password is kept: results are remembered by a keyed hash of user, password and the user's hash in the web
-    configuration, so a changed hash makes all results before it void. An unknown user is checked against the hash of a
-    known one, which takes the same time.
+    It keeps no password: results are cached by a keyed hash of user, password and the user's hash in the web
+    configuration, so a changed hash invalidates earlier results. An unknown user is checked against the hash of a known
+    one, which takes the same time.
 
     Args:
-        web: The web configuration in force.
+        web: The web configuration.
         clock: A clock in seconds.
     """
 
@@ -69,7 +69,7 @@ class Doorkeeper:
         self._hashing = Workers("password", at_once=1, waiting=2 * AT_ONCE, nice=True)
 
     async def check(self, authorization: str) -> Access:
-        """Return what comes of a header `Authorization`."""
+        """Return the result for an `Authorization` header."""
         guard = self._web.current()
         if guard.challenge is None:
             return Access.ADMITTED
@@ -87,7 +87,7 @@ class Doorkeeper:
             user, colon, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
         except ValueError:  # not base64, not ASCII, not UTF-8
             return Access.REFUSED
-        if not colon or "\0" in user + password:  # bcrypt ends at a NUL, or refuses it
+        if not colon or "\0" in user + password:  # bcrypt truncates at a NUL, or rejects it
             return Access.REFUSED
         hashed = guard.users.get(user) or self._stand_in(guard, user)
         known = self._digest(user, hashed, password)
@@ -124,7 +124,7 @@ class Doorkeeper:
         return right
 
     def _stand_in(self, guard: Guard, user: str) -> str:
-        """Return the hash of a known user, always the same for a name: not all hashes take the same time."""
+        """Return the hash of a known user, always the same one for a name, because hashes differ in cost."""
         hashes = sorted(guard.users.values())
         return hashes[int.from_bytes(self._digest(user)) % len(hashes)]
 
@@ -133,7 +133,7 @@ class Doorkeeper:
 
 
 class _Recent:
-    """The newest keys of a number."""
+    """The newest keys, up to a maximum number."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -153,7 +153,7 @@ class _Recent:
 
 
 class _Budget:
-    """Seconds of a core that failed checks may take."""
+    """The budget of CPU seconds for failed checks."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

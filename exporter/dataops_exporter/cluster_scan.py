@@ -29,8 +29,8 @@ class ScanResult:
     """The result of a cluster scan.
 
     Attributes:
-        own: Samples of families that no other source has.
-        shared: Samples of families that several sources have a share in.
+        own: Samples of metric families that only this scan has.
+        shared: Samples of metric families that several scans have.
     """
 
     own: Sequence[Sample] = ()
@@ -38,11 +38,11 @@ class ScanResult:
 
 
 def with_component(answer: ScanResult, component: str) -> ScanResult:
-    """Return an answer whose samples name their component, where a context has several of one system."""
+    """Return a result with the component as a label, for contexts with several components of one system."""
     labelled = [
         (_with_label(metric), (*labels, component), value) for metric, labels, value in (*answer.own, *answer.shared)
     ]
-    return ScanResult((), labelled)  # another component has samples in the same families
+    return ScanResult((), labelled)  # other components have samples of the same families
 
 
 @cache
@@ -51,19 +51,19 @@ def _with_label(metric: Metric) -> Metric:
 
 
 class ClusterScan:
-    """Asks one component again and again, in a thread of its own.
+    """Scans one component periodically in a thread.
 
     Args:
         name: Name of the component.
         target: Its address, without secrets.
-        ask: Asks; raises DataopsError.
+        ask: Runs one scan; raises DataopsError.
         every: Seconds between two cluster scans.
     """
 
     def __init__(self, name: str, target: str, ask: Callable[[], ScanResult], every: float) -> None:
         self.name = name
         self.part = ExpositionPart()
-        """The newest cluster scan's own metric families; none if it failed."""
+        """The metric families of the newest cluster scan; empty if it failed."""
         self._every = every
         self._ask = ask
         self._stop = Event()
@@ -80,15 +80,15 @@ class ClusterScan:
         self._thread = Thread(target=self._run, name=f"survey {name}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a cluster scan that hangs is left to end by itself."""
+        """Stop the thread, without waiting for a scan that hangs."""
         self._stop.set()
 
     def go_on_from(self, previous: ClusterScan) -> None:
-        """Say what the one before has said of the same component, until there is an answer."""
+        """Serve the previous result of the same component until the first scan ends."""
         if self._result.target == previous._result.target:
             self.part.go_on_from(previous.part)
             with previous._lock:
@@ -96,7 +96,7 @@ class ClusterScan:
 
     @property
     def shared(self) -> Iterator[Sample]:
-        """Return the newest cluster scan's samples of shared metric families, and its success."""
+        """Yield the newest scan's samples of shared metric families, and its success."""
         with self._lock:
             answer, result = self._samples, self._result
         yield metrics.SCAN_INTERVAL, (self.name,), self._every
@@ -113,7 +113,7 @@ class ClusterScan:
                 answer = self._ask()
             except DataopsError as failure:
                 error = str(failure)
-            except Exception as failure:  # noqa: BLE001 - a survey with a bug must not end the others
+            except Exception as failure:  # noqa: BLE001 - a bug in one scan must not stop the others
                 error = f"the cluster scan itself failed: {type(failure).__name__}: {failure}"
             took = time.monotonic() - began
             with self._lock:
@@ -124,12 +124,12 @@ class ClusterScan:
 
 
 def kafka_samples(snapshot: ClusterSnapshot, settings: ExporterSettings, context: str) -> ScanResult:
-    """Return the samples of a cluster.
+    """Return the samples of a Kafka cluster.
 
     Args:
         snapshot: The cluster.
         settings: Selection of the exported objects, and compatibility metrics.
-        context: The context's name, which is `cluster_name` in kafka-lag-exporter's metrics.
+        context: Name of the context; `cluster_name` in kafka-lag-exporter's metrics.
     """
     topics = Picker("topics", settings.topics, settings.max_series, denied=snapshot.denied_topics)
     groups = Picker("groups", settings.groups, settings.max_series, denied=snapshot.denied_groups)
@@ -165,7 +165,7 @@ def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
 
 
 def _lags(group: ConsumerGroup) -> compatibility.Lags:
-    """Return where a group is, by topic and partition."""
+    """Return the lags of a group by topic and partition."""
     found: dict[str, dict[int, GroupLag]] = {}
     for lag in group.lags or ():
         found.setdefault(lag.topic, {})[lag.partition] = lag

@@ -1,4 +1,4 @@
-"""A health snapshot as samples. What is unknown is absent: never 0, never NaN."""
+"""Convert a health snapshot to samples. Unknown values are absent: never 0, never NaN."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLE_METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class ServedSnapshot:
-    """A health snapshot with the settings that it was made with."""
+    """A health snapshot with its settings."""
 
     snapshot: HealthSnapshot
     pipelines: Mapping[str, PipelineSettings]
@@ -35,7 +35,7 @@ class ServedSnapshot:
 
 
 class NewestSnapshot:
-    """The newest snapshot; the monitor's thread puts it in, threads of requests read it.
+    """The newest snapshot; the monitor's thread writes it, request threads read it.
 
     Args:
         now: The clock.
@@ -54,7 +54,7 @@ class NewestSnapshot:
         return None if self.served is None else max(0.0, (self._now() - self.served.snapshot.taken_at).total_seconds())
 
     def why_not_ready(self) -> str | None:
-        """Say why there is nothing to serve; `None` if there is."""
+        """Return why there is no snapshot to serve, or `None` if there is one."""
         served, age = self.served, self.age()
         if served is None or age is None:
             return "no health snapshot yet"
@@ -63,12 +63,12 @@ class NewestSnapshot:
         return None
 
     def samples(self) -> Iterator[Sample]:
-        """Yield what the newest snapshot says; of one that is too old, only when it was taken."""
+        """Yield the samples of the newest snapshot; of one that is too old, only its time and age."""
         if self.served is None:
             return
         yield metrics.SNAPSHOT_TIME, (), seconds(self.served.snapshot.taken_at)
         yield metrics.SNAPSHOT_AGE, (), self.age()
-        if self.why_not_ready() is None:  # what was true then must not pass for the present
+        if self.why_not_ready() is None:  # outdated values must not look current
             yield from snapshot_samples(self.served)
 
 
@@ -92,7 +92,7 @@ def snapshot_samples(served: ServedSnapshot) -> Iterator[Sample]:
 
 
 def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
-    """Yield how the newest run of a probe went."""
+    """Yield the result of a probe's newest run."""
     labels = (probe.probe, probe.target, probe.pipeline or "", probe.component)
     yield metrics.PROBE_SUCCESS, labels, float(probe.success)
     yield metrics.PROBE_DURATION, labels, probe.duration
@@ -100,7 +100,7 @@ def probe_samples(probe: ProbeResult) -> Iterator[Sample]:
 
 
 def picker_samples(picker: Picker) -> Iterator[Sample]:
-    """Yield how many objects of a kind are exported, and what of them is not."""
+    """Yield the number of exported, denied and dropped objects of a kind."""
     outcomes = {"exported": picker.exported, "denied": picker.denied, "dropped": picker.dropped}
     for outcome, count in outcomes.items():
         yield metrics.OBJECTS, (picker.kind, outcome), float(count)
@@ -112,7 +112,7 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
     yield metrics.PIPELINE_DATA_AGE, label, pipeline.data_age
     yield metrics.PIPELINE_SOURCE_AGE, label, pipeline.source_age
     yield metrics.PIPELINE_OBJECTIVE, label, pipeline.objective
-    if pipeline.verdict.status is not Status.STARTING:  # then nothing is known yet, and nothing is said
+    if pipeline.verdict.status is not Status.STARTING:  # while starting, the status is absent
         for status in Status:
             if status is not Status.STARTING:
                 yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
@@ -129,7 +129,7 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
         if state is not StageState.STARTING:
             yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
     yield metrics.STAGE_OBSERVATION, labels, seconds(stage.observed_at)
-    for found in stage.findings:  # none where the probe failed
+    for found in stage.findings:  # empty if the probe failed
         yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
     if stage.observation is not None and stage.error is None:
         for measurement in stage.observation.figures:
@@ -143,7 +143,7 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
 
 
 def _objects(served: ServedSnapshot) -> Iterator[Sample]:
-    """Yield what the stages' own systems say of the tables, DAGs and relations behind them."""
+    """Yield the samples of the tables, DAGs and relations of stages."""
     settings = served.exporter
     tables = Picker("tables", settings.tables, settings.max_series)
     picked: list[Sample] = []
@@ -161,7 +161,7 @@ def _objects(served: ServedSnapshot) -> Iterator[Sample]:
 
 
 def _observed(served: ServedSnapshot) -> Mapping[StageObject, Observation]:
-    """Return each object that a stage stands for once, with an observation that is of the present."""
+    """Return each object of a stage once, with a current observation."""
     found: dict[StageObject, Observation] = {}
     for pipeline in served.snapshot.pipelines:
         settings = {stage.name: stage for stage in served.pipelines[pipeline.name].stages}
@@ -191,7 +191,7 @@ def _table(observation: Observation, labels: tuple[str, str, str]) -> Iterator[S
 
 
 def _sums(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Yield the sums of counts by namespace; times have none."""
+    """Yield the sums of counts by namespace, without times."""
     sums: dict[tuple[Metric, str, str], float] = {}
     for metric, (catalog, namespace, _), value in samples:
         if not metric.name.endswith("_timestamp_seconds"):

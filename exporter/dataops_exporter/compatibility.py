@@ -1,4 +1,4 @@
-"""Compatibility metrics: our values under the names and labels of other exporters, for dashboards made for those.
+"""Compatibility metrics: our values under the names and labels of other exporters, for their dashboards.
 
 A metric is absent if we do not collect its value. Series of partitions follow the granularity in the settings.
 """
@@ -118,7 +118,7 @@ def cluster(snapshot: ClusterSnapshot, spoken: Sequence[str]) -> Iterator[Sample
 
 
 def committed(of_topic: Mapping[int, GroupLag]) -> float | None:
-    """Return the sum of what a group has committed in a topic."""
+    """Return the sum of a group's committed offsets in a topic."""
     return total(at.committed for at in of_topic.values() if at.committed is not None)
 
 

@@ -1,4 +1,4 @@
-"""What `/metrics` answers: small things rendered at each scrape, large ones once for many scrapes."""
+"""Render the response of `/metrics`: live samples at each scrape, large parts once for many scrapes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dataops_exporter.metrics import METRICS
 
 Encoder = Callable[[Collector], bytes]
 END = b"# EOF\n"
-"""Last line of OpenMetrics; the parts are put together without theirs."""
+"""Last line of OpenMetrics; it is removed from each part."""
 GZIP_LEVEL = 1
-"""A scrape is compressed as a whole: not every scraper reads gzip that is put together from parts."""
+"""Level for the whole response: not every scraper reads concatenated gzip."""
 FORMATS = 4
-"""Renderings of a part that are kept; two are usual, text and OpenMetrics."""
+"""Maximum number of cached formats of a part; usual are text and OpenMetrics."""
 
 
 class ExpositionPart:
-    """Samples that change seldom, rendered when they change, in each format that scrapes have asked for."""
+    """Samples that change rarely, rendered at each change in each requested format."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -33,7 +33,7 @@ class ExpositionPart:
         self.registry = registry_of(list)
 
     def replace(self, samples: Sequence[Sample]) -> None:
-        """Put new samples in place of the ones before."""
+        """Replace the samples."""
         registry = registry_of(lambda: samples)
         with self._lock:
             wanted = dict(self._encoders)
@@ -42,18 +42,18 @@ class ExpositionPart:
             self.registry, self._bodies = registry, bodies
 
     def go_on_from(self, previous: ExpositionPart) -> None:
-        """Say what another part says, until the next change."""
+        """Serve the samples of another part until the next change."""
         with previous._lock:
             self._encoders, self._bodies = dict(previous._encoders), dict(previous._bodies)
             self.registry = previous.registry
 
     def body(self, content_type: str, encoder: Encoder) -> bytes:
         """Return the part in a format."""
-        with self._lock:  # so that it is rendered once for all who ask at the same time
+        with self._lock:  # concurrent scrapes render it only once
             if content_type not in self._bodies:
                 self._bodies[content_type] = encode(encoder, self.registry)
             self._encoders.pop(content_type, None)
-            self._encoders[content_type] = encoder  # the newest one last
+            self._encoders[content_type] = encoder  # newest last
             while len(self._encoders) > FORMATS:
                 forgotten = next(iter(self._encoders))
                 del self._encoders[forgotten]
@@ -62,22 +62,22 @@ class ExpositionPart:
 
 
 def registry_of(samples: Callable[[], Sequence[Sample]]) -> CollectorRegistry:
-    """Return a registry of what a function returns at each scrape."""
+    """Return a registry of the samples that a function returns at each scrape."""
     registry = CollectorRegistry()
     registry.register(SamplesCollector((*METRICS, *DIALECTS), samples))
     return registry
 
 
 def encode(encoder: Encoder, registry: Collector) -> bytes:
-    """Return a registry in a format, without the end of OpenMetrics."""
+    """Return a registry in a format, without the end line of OpenMetrics."""
     return encoder(registry).removesuffix(END)
 
 
 def negotiate(accept: str) -> tuple[Encoder, str]:
-    """Return the encoder for a header `Accept`, and its content type; plain text where the header makes no sense."""
+    """Return the encoder for an `Accept` header, and its content type; plain text for an invalid header."""
     try:
         return choose_encoder(accept)
-    except (TypeError, ValueError):  # a version that is no number
+    except (TypeError, ValueError):  # a version that is not a number
         return choose_encoder("")
 
 
@@ -87,10 +87,10 @@ def respond(
     """Return headers and body for a scrape.
 
     Args:
-        live: What is rendered now.
-        parts: What has been rendered before.
+        live: Registry that is rendered now.
+        parts: Parts that are rendered in advance.
         headers: `Accept` and `Accept-Encoding` of the request.
-        names: Names of the metrics that are wanted; all where there are none.
+        names: Names of the requested metrics; empty: all.
     """
     encoder, content_type = negotiate(headers.get("Accept", ""))
     if names:

@@ -1,4 +1,4 @@
-"""From samples to metric families, and which objects are worth their series."""
+"""Convert samples to metric families, and select the exported objects."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dataops_exporter.metrics import METRICS, Metric
 
 Sample = tuple[Metric, tuple[str, ...], float | None]
 """A metric, the values of its labels, and its value; a sample without a value is not exported."""
-ORDER = {metric.name: place for place, metric in enumerate(METRICS)}
+ORDER = {metric.name: index for index, metric in enumerate(METRICS)}
 
 
 def families(samples: Iterable[Sample]) -> Iterator[Family]:
-    """Yield each family with samples, compatibility metrics last; of two samples of one series the first counts."""
+    """Yield each family with samples, compatibility metrics last; the first of duplicate samples counts."""
     by_metric: dict[Metric, dict[tuple[str, ...], float]] = {}
     for metric, labels, value in samples:
         if value is not None:
@@ -51,14 +51,14 @@ def seconds(at: datetime | None) -> float | None:
 
 
 class SamplesCollector(Collector):
-    """A collector of what a function yields at each scrape."""
+    """A collector of the samples that a function yields at each scrape."""
 
     def __init__(self, metrics: Iterable[Metric], samples: Callable[[], Iterable[Sample]]) -> None:
         self._metrics = tuple(metrics)
         self._samples = samples
 
     def describe(self) -> Iterator[Family]:
-        """Yield each family, empty, so that registering asks for nothing."""
+        """Yield each family without samples, so that registration calls no function."""
         yield from (empty(metric) for metric in self._metrics)
 
     def collect(self) -> Iterator[Family]:
@@ -74,16 +74,16 @@ def total(values: Iterable[int | None]) -> float | None:
 
 @dataclass
 class Picker:
-    """Picks the objects of one kind that are exported: by the lists, in order, and as far as the limit goes.
+    """Selects the exported objects of one kind, by the lists and up to the limit.
 
-    An object is exported whole or not at all, so that no sum over it is wrong.
+    An object is exported completely or not at all, so that sums over it are correct.
 
     Attributes:
         kind: `topics`, `groups`, `tables` or `dags`.
-        limit: Series that they may have together.
-        denied: Objects that the lists keep out.
-        dropped: Objects that the limit keeps out.
-        dropped_series: Series of those.
+        limit: Maximum number of series of all objects.
+        denied: Number of objects that the lists exclude.
+        dropped: Number of objects beyond the limit.
+        dropped_series: Number of their series.
     """
 
     kind: str
@@ -99,7 +99,7 @@ class Picker:
         self._left = self.limit
 
     def pick(self, name: str, samples: Iterable[Sample]) -> list[Sample]:
-        """Return an object's samples, or none where it is not exported."""
+        """Return an object's samples, or none if it is not exported."""
         if not self.rules.admits(name):
             self.denied += 1
             return []

@@ -1,4 +1,4 @@
-"""All metrics that the collector emits and docs/metrics.md describes."""
+"""The metrics of the exporter; docs/metrics.md describes them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ class Metric:
 
     Attributes:
         name: Name in the text format.
-        help: Its HELP text; values are in base units.
-        labels: Names of its labels.
+        help: HELP text; values are in base units.
         kind: `info` is a constant 1 with the information in its labels.
-        compatible_with: The exporter whose metric it is, served only if the settings enable it; `None` for ours.
+        compatible_with: Exporter with the original metric, served only if the settings enable it; `None` for ours.
     """
 
     name: str
@@ -28,7 +27,7 @@ class Metric:
 STAGE = ("pipeline", "stage", "system")
 PROBE = ("probe", "target", "pipeline", "component")
 TABLE = ("catalog", "table_namespace", "table")
-"""Not `namespace`: OpenShift gives that label to whatever it scrapes, with the namespace of the pod."""
+"""Not `namespace`: OpenShift sets that label on all scraped metrics, to the namespace of the pod."""
 PARTITION = ("topic", "partition")
 GROUP_PARTITION = ("group", "topic", "partition")
 
@@ -106,7 +105,7 @@ COMPONENT_VALUE = Metric(
 )
 PROBE_SUCCESS = Metric(
     "dataops_probe_success",
-    "1 if the newest run of the probe succeeded, also without data, else 0. `component` is the component"
+    "1 if the newest run of the probe succeeded, even without data, else 0. `component` is the component"
     " that it queries; `pipeline` is empty for probes outside pipelines.",
     PROBE,
 )

@@ -1,4 +1,4 @@
-"""The pages: metrics, health, readiness, a probe on demand, and one that links to them."""
+"""The pages: metrics, health, readiness, a probe on demand, and an index."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dataops_exporter.service import Service
 PLAIN = "text/plain; charset=utf-8"
 TIMEOUT_HEADER = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
 TIMEOUT_OFFSET = 0.5
-"""Seconds before a scraper's own deadline by which it gets its answer."""
+"""Seconds between the response and the scraper's timeout."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer."""
+    """A response."""
 
     body: bytes
     status: str = "200 OK"
@@ -31,7 +31,7 @@ class Page:
 
     @classmethod
     def text(cls, body: str, status: str = "200 OK") -> Page:
-        """Return a page of plain text, which a terminal may show."""
+        """Return a page of plain text that is safe for terminals."""
         return cls(visible_lines(body).encode(), status)
 
 
@@ -39,7 +39,7 @@ class Pages:
     """The WSGI application.
 
     Args:
-        service: What to serve.
+        service: The running exporter.
     """
 
     def __init__(self, service: Service) -> None:
@@ -53,11 +53,11 @@ class Pages:
         }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Return the body of the response to a request."""
         path = environ.get("PATH_INFO") or "/"
         try:
             page = self._page(path, environ)
-        except Exception as error:  # noqa: BLE001 - a page with a bug must not end the others
+        except Exception as error:  # noqa: BLE001 - a bug in one page must not stop the others
             say(f"{path} failed: {type(error).__name__}: {error}")
             page = Page.text("request failed; see the exporter's log\n", "500 Internal Server Error")
         self._service.count(path if path in self._pages else "other", page.status.split()[0])
@@ -69,7 +69,7 @@ class Pages:
         if path not in OPEN and access is not Access.ADMITTED:
             return self._refusal(access)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return Page.text("only GET and HEAD\n", "405 Method Not Allowed")
+            return Page.text("only GET and HEAD are allowed\n", "405 Method Not Allowed")
         answer = self._pages.get(path)
         if answer is None:
             return Page.text("no such page; metrics are at /metrics\n", "404 Not Found")
@@ -78,10 +78,10 @@ class Pages:
     def _refusal(self, access: Access) -> Page:
         plain = ("Content-Type", PLAIN)
         if access is Access.TOO_MANY:
-            body = b"too many wrong credentials; these were not checked, try again\n"
+            body = b"too many wrong credentials; yours were not checked, try again\n"
             return Page(body, "429 Too Many Requests", (plain, ("Retry-After", "1")))
         challenge = ("WWW-Authenticate", self._service.web.current().challenge or "")
-        return Page(b"credentials are needed\n", "401 Unauthorized", (plain, challenge))
+        return Page(b"credentials are required\n", "401 Unauthorized", (plain, challenge))
 
     def _healthy(self, _environ: Environ) -> Page:
         return Page.text("healthy\n")
@@ -124,7 +124,7 @@ def _accepted(environ: Environ) -> dict[str, str]:
 
 
 def _within(header: str | None) -> float | None:
-    """Return how long a probe may take for a scraper that says how long it waits."""
+    """Return the deadline of a probe in seconds from the scraper's timeout header, or `None` without one."""
     try:
         return max(TIMEOUT_OFFSET, float(header) - TIMEOUT_OFFSET) if header else None
     except ValueError:
@@ -132,7 +132,7 @@ def _within(header: str | None) -> float | None:
 
 
 def _summary_lines(served: ServedSnapshot) -> Iterator[str]:
-    """Yield what a probe on demand saw, for a person."""
+    """Yield the result of a probe on demand as text."""
     for pipeline in served.snapshot.pipelines:
         yield f"{pipeline.name}: {pipeline.verdict.status.value}: {pipeline.verdict.sentence}"
         yield from (f"  {line}" for line in pipeline.verdict.evidence)

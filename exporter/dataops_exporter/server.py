@@ -1,4 +1,4 @@
-"""The HTTP server: Tornado reads and writes, daemon threads answer, and no client holds up another."""
+"""The HTTP server: Tornado reads and writes, daemon threads create responses, and no client delays another."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 Response = tuple[int, str, list[tuple[str, str]], bytes]
 
 ACCESS = "dataops.access"
-"""Key of the environment under which an application finds what came of the request's credentials."""
+"""Key of the WSGI environment with the result of the request's credentials."""
 REQUEST_WITHIN = 5.0
-"""Seconds that a client has for the TLS handshake and all headers, and once more for a body."""
+"""Maximum seconds for the TLS handshake and all headers, and again for a body."""
 WRITTEN_WITHIN = 30.0
-"""Seconds that a client has to take its response."""
+"""Maximum seconds for a client to read its response."""
 MAX_HEADER = 16_384
 MAX_BODY = 65_536
 MAX_CONNECTIONS = 512
-"""Connections at once. With one more, that which has waited longest for its request is closed."""
+"""Maximum number of connections. A further one closes the connection that has waited longest without a request."""
 SPARE_FILES = 200
-"""Open files that are left for everything but connections."""
+"""Open files that are reserved for everything but connections."""
 PAGES_AT_ONCE = 4
 PROBES_AT_ONCE = 8
 WAITING = 64
-"""Requests that wait for a thread; further ones get 503."""
+"""Maximum number of requests that wait for a thread; further ones get 503."""
 BUSY: Response = (503, "Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")], b"too many requests\n")
-BROKEN: Response = (400, "Bad Request", [("Content-Type", "text/plain; charset=utf-8")], b"not a request\n")
+BROKEN: Response = (400, "Bad Request", [("Content-Type", "text/plain; charset=utf-8")], b"invalid request\n")
 
 
 def say(line: str) -> None:
-    """Write one line of narration."""
+    """Write one line to stderr."""
     narrate(f"dataops-exporter: {line}")
 
 
 class Server:
-    """Serves an application until it is stopped.
+    """The HTTP server of a WSGI application.
 
     Args:
         host: Address to listen on.
-        port: Port to listen on; 0 takes a free one, see `server_port`.
-        app: The WSGI application; it finds its access under `ACCESS`.
-        web: TLS, and who may read.
+        port: Port to listen on; 0 for a free port, see `server_port`.
+        app: The WSGI application.
+        web: TLS and access.
 
     Raises:
         ConfigError: The address is in use or not available.
@@ -96,12 +96,12 @@ class Server:
             self._stopped.set()
 
     def stop(self, within: float) -> None:
-        """Take no further request, and let those that run finish.
+        """Stop accepting requests, and wait for the running ones.
 
         Args:
-            within: Seconds after which those that still run are cut off.
+            within: Seconds after which running requests are aborted.
         """
-        if self._stop is None:  # it has not begun
+        if self._stop is None:  # it has not started
             self._socket.close()
             return
         with suppress(RuntimeError):  # it has ended
@@ -118,7 +118,7 @@ class Server:
             loop.call_soon_threadsafe(_set, stopping, within)
 
         self._stop = stop
-        if self._socket.fileno() < 0:  # it was stopped before it began
+        if self._socket.fileno() < 0:  # it was stopped before it started
             return
         http = _Http(_Front(self._app, self._web), self._web)
         http.add_sockets([self._socket])
@@ -130,7 +130,7 @@ class Server:
 
 
 class _Front(WSGIContainer):
-    """Answers requests: credentials first, then the application in a thread."""
+    """Checks the credentials of requests, then calls the application in a thread."""
 
     def __init__(self, app: Application, web: WebConfigFile) -> None:
         super().__init__(app)
@@ -146,7 +146,7 @@ class _Front(WSGIContainer):
             return BROKEN
         path = environ["PATH_INFO"]
         try:
-            if path in OPEN:  # it only reads a few variables, and has to answer whatever else is going on
+            if path in OPEN:  # it only reads a few variables, and must respond under any load
                 return self._call(environ)
             environ[ACCESS] = await self._doorkeeper.check(request.headers.get("Authorization", ""))
             workers = self._probes if path == "/probe" and environ[ACCESS] is Access.ADMITTED else self._pages
@@ -168,10 +168,10 @@ class _Front(WSGIContainer):
 
 
 class _Http(HTTPServer):
-    """Tornado's server with TLS that is read again, a limit on connections, and one request for each."""
+    """Tornado's server with reloaded TLS, a limit of connections, and one request per connection."""
 
     def initialize(self, front: _Front, web: WebConfigFile) -> None:  # type: ignore[override]
-        """Set up; Tornado calls it in place of `__init__`."""
+        """Initialize the server; Tornado calls it in place of `__init__`."""
         self._web = web
         self._front = front
         self._waiting: dict[IOStream, None] = {}
@@ -189,14 +189,14 @@ class _Http(HTTPServer):
 
     @property
     def ssl_options(self) -> ssl.SSLContext | None:
-        """The TLS in force, which Tornado asks for at each connection."""
+        """The current TLS context; Tornado reads it at each connection."""
         return self._web.current().tls
 
     @ssl_options.setter
     def ssl_options(self, _: object) -> None: ...
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Take a new connection, if need be in place of that which has waited longest for its request."""
+        """Accept a connection; at the limit, close the one that has waited longest without a request."""
         if len(self._waiting) + len(self._answering) >= self._most:
             oldest = next(iter(self._waiting), stream)
             self._waiting.pop(oldest, None)
@@ -207,17 +207,17 @@ class _Http(HTTPServer):
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: Any) -> None:  # noqa: ANN401 - Tornado's own class
-        """Forget a connection."""
+        """Remove a closed connection."""
         self._waiting.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
     async def until_answered(self) -> None:
-        """Wait until each request that has begun has its response."""
+        """Wait until all running requests have their response."""
         while self._answering:
             await asyncio.wait(self._answering)
 
     def close_all(self) -> None:
-        """Cut off what is left."""
+        """Abort the remaining requests and connections."""
         for task in self._answering:
             task.cancel()
         for connection in list(self._connections):
@@ -240,18 +240,18 @@ class _Http(HTTPServer):
             written = connection.write_headers(ResponseStartLine("HTTP/1.1", code, reason), sent, body)
             await asyncio.wait_for(written, WRITTEN_WITHIN)
             if isinstance(stream.socket, ssl.SSLSocket):
-                with suppress(OSError, ValueError):  # it has closed first, or does not say goodbye at once
+                with suppress(OSError, ValueError):  # the client closed first, or sends no close_notify
                     stream.socket.unwrap()
             connection.finish()
         except (StreamClosedError, TimeoutError):
             stream.close()
-        except Exception as error:  # noqa: BLE001 - a request with a bug must not end the others
+        except Exception as error:  # noqa: BLE001 - a bug in one request must not stop the others
             say(log_error(error, "a request"))
             stream.close()
 
 
 class _Log(logging.Handler):
-    """What Tornado logs: nothing of clients that go away or speak no HTTP or TLS, and one line of a bug."""
+    """Logs bugs in one line, and ignores clients that disconnect or send invalid HTTP or TLS."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None

@@ -1,4 +1,4 @@
-"""The running exporter: a monitor and its cluster scans, their newest results, and their settings."""
+"""The running exporter: its monitor, cluster scans, newest results and settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Watch:
 
     Args:
         settings: The settings.
-        context: Context to watch; the default one where not given.
+        context: Context to watch; `None`: the default context.
 
     Raises:
         ConfigError: There is no such context.
@@ -51,14 +51,13 @@ class Watch:
         }
 
     def start(self, latest: NewestSnapshot, previous: Watch | None) -> None:
-        """Begin to watch.
+        """Start the monitor and the scans.
 
-        The first snapshot is put forward once each probe has had its say, so that after a reload nothing is unknown
-        for a while that was known before.
+        The first snapshot is published after each probe has run, so that a reload makes no known state unknown.
 
         Args:
-            latest: Where snapshots go.
-            previous: What has watched until now; its history goes on.
+            latest: Receives the snapshots.
+            previous: The watch before the reload; this one continues its history.
         """
         if previous is not None:
             self.monitor.latest = previous.monitor.latest
@@ -75,20 +74,20 @@ class Watch:
             scan.start()
 
     def stop(self) -> None:
-        """Stop to watch; what hangs is left to end by itself."""
+        """Stop the monitor and the scans, without waiting for those that hang."""
         self._stopped.set()
         self.monitor.stop()
         for each in self.scans.values():
             each.stop()
 
     def served(self, snapshot: HealthSnapshot) -> ServedSnapshot:
-        """Return a snapshot with what it was made with."""
+        """Return a snapshot with its settings."""
         settings = self.settings
         max_age = timedelta(seconds=max(30.0, 3 * settings.refresh + settings.probe_timeout))
         return ServedSnapshot(snapshot, self.monitor.pipelines, settings.exporter, max_age)
 
     def probe(self, pipeline: str, within: float | None) -> ServedSnapshot:
-        """Probe one pipeline now; raises KeyError where there is none of that name."""
+        """Return a snapshot of one pipeline, probed now; raise KeyError if there is no such pipeline."""
         return self.served(self._probes[pipeline].snapshot(within))
 
     @property
@@ -117,12 +116,12 @@ class Watch:
 
 
 def _naming(ask: Callable[[], ScanResult], component: str | None) -> Callable[[], ScanResult]:
-    """Return a question whose answer names its component, where there are several."""
+    """Return a scan whose samples have the component as a label, if there are several components."""
     return ask if component is None else lambda: with_component(ask(), component)
 
 
 class _OnePipeline:
-    """Probes one pipeline on demand, once for all who ask at the same time."""
+    """Probes one pipeline on demand; concurrent requests share one probe run."""
 
     def __init__(self, settings: Settings, context: str) -> None:
         self._settings = settings
@@ -132,12 +131,12 @@ class _OnePipeline:
         self._finished = 0.0
 
     def snapshot(self, within: float | None) -> HealthSnapshot:
-        asked = time.monotonic()
+        requested = time.monotonic()
         with self._lock:
             if self._monitor is None:
                 self._monitor = Monitor(self._settings, self._context)
             latest = self._monitor.latest
-            if latest is None or self._finished < asked:
+            if latest is None or self._finished < requested:
                 latest = self._monitor.once(within)
                 self._finished = time.monotonic()
             return latest
@@ -149,8 +148,8 @@ class Service:
 
     Args:
         load: Reads the settings; raises DataopsError.
-        context: Context to watch; the default one where not given.
-        web: Whether the web configuration is in force.
+        context: Context to watch; `None`: the default context.
+        web: The web configuration.
         latest: The newest snapshot.
     """
 
@@ -171,16 +170,16 @@ class Service:
 
     @property
     def watch(self) -> Watch:
-        """What watches now."""
+        """The current monitor and scans."""
         return self._watch
 
     @property
     def parts(self) -> tuple[ExpositionPart, ...]:
-        """What is rendered once for many scrapes."""
+        """The parts of the exposition that are rendered in advance."""
         return tuple(each.part for each in self._watch.scans.values())
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the monitor and the scans."""
         self._watch.start(self.latest, None)
 
     def reload(self) -> str | None:
@@ -197,7 +196,7 @@ class Service:
         return None
 
     def stop(self) -> None:
-        """Stop to watch."""
+        """Stop the monitor and the scans."""
         self._watch.stop()
 
     def count(self, handler: str, code: str) -> None:

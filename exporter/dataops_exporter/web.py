@@ -1,4 +1,4 @@
-"""Who may read, and over what: TLS, basic auth and bearer tokens from a file like that of Prometheus' exporters."""
+"""TLS, basic auth and bearer tokens, from a web configuration file like that of Prometheus' exporters."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-"""The policies that Python's TLS has; to ask for a certificate without looking at it is none of them."""
+"""The policies that Python supports; it cannot request a certificate without verifying it."""
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-"""Version, cost, salt and hash; bcrypt itself refuses any other form, and would do so at each request."""
+"""Version, cost, salt and hash; bcrypt rejects any other form only at a request."""
 NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NOWHERE = re.compile("[\0\ud800-\udfff]")
-"""What neither the name of a file nor a user's name can have, though YAML can write it (`"\\0"`)."""
+"""Characters that YAML can hold (`"\\0"`) but file and user names cannot."""
 
 
 def _bcrypt_hash(text: str) -> str:
@@ -43,7 +43,7 @@ BcryptHash = Annotated[str, AfterValidator(_bcrypt_hash)]
 
 
 class TlsServerConfig(Section):
-    """The certificate that is shown to clients, and what is asked of theirs."""
+    """The server certificate, and the policy for client certificates."""
 
     cert_file: str
     key_file: str
@@ -62,7 +62,7 @@ class TlsServerConfig(Section):
 
 
 class WebConfig(Section):
-    """The web configuration file. All but `bearer_token_files` is as Prometheus' exporter-toolkit has it."""
+    """The web configuration file. All keys except `bearer_token_files` are those of Prometheus' exporter-toolkit."""
 
     tls_server_config: TlsServerConfig | None = None
     basic_auth_users: dict[str, BcryptHash] = Field(default={}, repr=False)
@@ -70,11 +70,11 @@ class WebConfig(Section):
 
 
 class Guard:
-    """One reading of a web configuration file: the TLS context, and who may read.
+    """One loaded version of a web configuration file: the TLS context and the credentials.
 
     Args:
-        config: What the file says.
-        folder: Where relative paths start.
+        config: Content of the file.
+        folder: Base of relative paths.
 
     Raises:
         ConfigError: A certificate, key or token cannot be read.
@@ -95,11 +95,11 @@ class Guard:
         """bcrypt hashes by user."""
         self._tokens = tuple(_token(folder / name) for name in config.bearer_token_files)
         if self.users:
-            _bcrypt()  # it is missing now, or never
+            _bcrypt()  # fails now if it is not installed
 
     @property
     def challenge(self) -> str | None:
-        """The header `WWW-Authenticate` of a refusal; `None` if everybody may read."""
+        """The header `WWW-Authenticate` of a 401 response; `None` without access control."""
         kinds = [kind for kind, known in (("Basic", self.users), ("Bearer", self._tokens)) if known]
         return ", ".join(f'{kind} realm="dataops-exporter"' for kind in kinds) or None
 
@@ -109,21 +109,21 @@ class Guard:
         return any(hmac.compare_digest(digest, known) for known in self._tokens)
 
     def has_hash(self, password: bytes, hashed: str) -> bool:
-        """Return whether a password has a bcrypt hash; this takes a while, and one core."""
+        """Return whether a password has a bcrypt hash; this is slow and uses one core."""
         return bool(_bcrypt().checkpw(password, hashed.encode()))
 
 
 class WebConfigFile:
-    """A web configuration file that is read again when it, or a file that it names, has changed.
+    """A web configuration file that is reloaded when it, or a file that it names, has changed.
 
-    A broken one is refused, and the one before goes on.
+    An invalid version is rejected, and the previous one stays active.
 
     Args:
-        path: The file; `None` for plain HTTP that everybody may read.
-        say: Called with one line when a change is refused.
+        path: The file; `None` for plain HTTP without access control.
+        say: Called with one line when a change is rejected.
 
     Raises:
-        ConfigError: The file is broken.
+        ConfigError: The file is invalid.
     """
 
     def __init__(self, path: Path | None, say: Callable[[str], None] = lambda _line: None) -> None:
@@ -135,7 +135,7 @@ class WebConfigFile:
         self._seen = self._state()
 
     def current(self) -> Guard:
-        """Return what is in force now."""
+        """Return the current version."""
         if self._path is None:
             return self._guard
         with self._lock:
@@ -156,7 +156,7 @@ class WebConfigFile:
 
 
 def load(path: Path) -> Guard:
-    """Return what a web configuration file says; raises ConfigError."""
+    """Return a loaded web configuration file; raise ConfigError."""
     return Guard(_parse(path), path.absolute().parent)
 
 
@@ -177,13 +177,13 @@ def _parse(path: Path) -> WebConfig:
     except Malformed as error:
         raise ConfigError(f"{path}: {error}") from error
     except strictyaml.YAMLError as error:
-        # without its cause: that shows the line, and so may show a hash
+        # without its cause, which shows the line and so may show a hash
         raise ConfigError(f"{path}: line {error.problem_mark.line + 1}: {error.problem}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must be a mapping with {', '.join(WebConfig.model_fields)}")
-    for place, text in _texts(content):
+    for key, text in _texts(content):
         if strange := NOWHERE.search(text):
-            raise ConfigError(f"{path}: {place}: has a U+{ord(strange[0]):04X}, which is not allowed here")
+            raise ConfigError(f"{path}: {key}: has a U+{ord(strange[0]):04X}, which is not allowed here")
     try:
         return WebConfig.model_validate(_without_empty(content))
     except ValidationError as error:
@@ -191,33 +191,33 @@ def _parse(path: Path) -> WebConfig:
         raise ConfigError(f"{path}: {_problem(first['loc'], first['type'], first['msg'])}") from None
 
 
-def _texts(value: object, place: str = "top level") -> Iterator[tuple[str, str]]:
-    """Yield each text and key of YAML, with the key that it stands under."""
+def _texts(value: object, at: str = "top level") -> Iterator[tuple[str, str]]:
+    """Yield each text and key of YAML with its parent key."""
     match value:
         case str():
-            yield place, value
+            yield at, value
         case dict():
             for key, inner in value.items():
-                yield place, key
+                yield at, key
                 yield from _texts(inner, key)
         case list():
             for inner in value:
-                yield from _texts(inner, place)
+                yield from _texts(inner, at)
 
 
 def _without_empty(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out keys without a value, as YAML's other readers do."""
+    """Return the content without keys that have no value, as other YAML parsers do."""
     return {key: value for key, value in content.items() if value != ""}
 
 
 def _problem(at: tuple[str | int, ...], kind: str, message: str) -> str:
-    place = ".".join(map(str, at)) or "top level"
+    key = ".".join(map(str, at)) or "top level"
     if kind == "missing":
-        return f"{place}: missing"
+        return f"{key}: missing"
     if kind == "extra_forbidden":
         model = TlsServerConfig if len(at) > 1 else WebConfig
-        return f"{place}: unknown or not supported here; known are {', '.join(model.model_fields)}"
-    return f"{place}: {message.removeprefix('Value error, ').replace('Input should be', 'must be')}"
+        return f"{key}: unknown or not supported here; known are {', '.join(model.model_fields)}"
+    return f"{key}: {message.removeprefix('Value error, ').replace('Input should be', 'must be')}"
 
 
 def _tls_context(config: TlsServerConfig, folder: Path) -> ssl.SSLContext:
@@ -238,7 +238,7 @@ def _tls_context(config: TlsServerConfig, folder: Path) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Refuse an encrypted key, which OpenSSL would otherwise ask the terminal about."""
+    """Reject an encrypted key; OpenSSL would otherwise prompt in the terminal."""
     raise ValueError("the key is encrypted; use one without a password")
 
 
@@ -266,7 +266,7 @@ def _digest(secret: str) -> bytes:
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     try:
-        stat = path.stat()  # through links: a mounted Secret changes by its link
+        stat = path.stat()  # follows links: Kubernetes updates a mounted Secret by its link
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,4 +1,4 @@
-"""Blocking work of an event loop in threads that keep no process from its end."""
+"""Run blocking work of an event loop in daemon threads."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import TypeVar
 
 T = TypeVar("T")
 NICER = 10
-"""By how much less a thread's work matters than that of the others; see nice(2)."""
+"""Niceness of low-priority threads; see nice(2)."""
 
 
 class Busy(Exception):
-    """Too much waits already."""
+    """Too many functions are waiting."""
 
 
 class Workers:
-    """Runs functions in daemon threads, some at once.
+    """Runs functions in daemon threads, with a limit of concurrency.
 
     Args:
         name: Name of the threads.
-        at_once: How many run at once.
-        waiting: How many may wait for their turn.
-        nice: Whether they give way to other threads of the process.
+        at_once: Maximum number of running functions.
+        waiting: Maximum number of waiting functions.
+        nice: Whether the threads have low priority.
     """
 
     def __init__(self, name: str, *, at_once: int, waiting: int, nice: bool = False) -> None:
@@ -36,7 +36,7 @@ class Workers:
         self._taken = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what a function returns, in its turn; raises what it raises, or Busy."""
+        """Return the result of a function; raise its error, or Busy."""
         if self._taken >= self._most:
             raise Busy
         self._taken += 1
@@ -56,7 +56,7 @@ class Workers:
             if error is not None:
                 done.set_exception(error)
             else:
-                done.set_result(result)  # type: ignore[arg-type] # it is one where there is no error
+                done.set_result(result)  # type: ignore[arg-type] # a result without an error
 
         def run() -> None:
             if self._nice:
@@ -64,7 +64,7 @@ class Workers:
                     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICER)
             try:
                 result, error = work(), None
-            except Exception as raised:  # noqa: BLE001 - it is raised where the result is awaited
+            except Exception as raised:  # noqa: BLE001 - it is raised in the awaiting task
                 result, error = None, raised
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(finish, result, error)

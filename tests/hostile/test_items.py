@@ -43,7 +43,7 @@ def test_a_wrong_alert_is_listed_and_hides_no_other(odd: Any) -> None:
         _, seen = observe_alerts(SimpleNamespace(alerts=lambda found=found: found), "prometheus")  # type: ignore[arg-type]
         assert seen.measurement("alerts_firing") == 3
         assert sum("cannot be read" in note for note in seen.notes) == 2
-    with pytest.raises(Malformed, match="has no alert that can be read"):
+    with pytest.raises(Malformed, match="has no readable alert"):
         read_active([odd])
 
 
@@ -52,7 +52,7 @@ def test_a_wrong_query_is_listed_and_hides_no_other(odd: Any) -> None:
     found = read_queries([odd, QUERY, {**QUERY, "queryId": "q", "queryStats": None}])
     assert sorted(query.query_id for query in found) == ["#1", QUERY["queryId"], "q"]
     assert sum(query.unreadable is not None for query in found) == 2
-    with pytest.raises(Malformed, match="has no query that can be read"):
+    with pytest.raises(Malformed, match="has no readable query"):
         read_queries([odd])
 
 

@@ -426,7 +426,7 @@ CASES = [
         "trino",
         {"facts": {"workers": "none"}},
         Status.WARNING,
-        "it has fewer workers than it requires: all queries wait",
+        "it has fewer workers than it requires, so all queries wait",
         figures(nodes_active=1),
     ),
     Case(

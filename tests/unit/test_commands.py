@@ -267,7 +267,11 @@ def test_the_doctor_says_how_long_it_ran_and_what_it_finds(tmp_path: Path) -> No
     ("before", "after", "problem"),
     [
         ('progress_time = "at"', 'progress_time = "at["', ".progress_time: is not a JMESPath expression"),
-        ('lag_records = "waiting"', 'labels = { exit_code = "a" }', '.labels: "exit_code": the stage has a value'),
+        (
+            'lag_records = "waiting"',
+            'labels = { exit_code = "a" }',
+            '.labels: "exit_code": the stage already has a value',
+        ),
         ("command = [", "command = []\nx = [", "at least 1 item"),
     ],
 )

@@ -116,7 +116,7 @@ def test_the_file_is_found_by_flag_variable_or_place(
         (
             "[pipelines.orders]",
             '[contexts.prod.trino]\nurl = "http://t"\ntoken = "t"\n[pipelines.orders]',
-            "trino.token: Trino takes a token over https:// only",
+            "trino.token: Trino accepts a token over https:// only",
         ),
         (
             "[pipelines.orders]",

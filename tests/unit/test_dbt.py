@@ -164,7 +164,7 @@ def test_success_of_a_command_that_runs_no_model_is_no_run(target: Path, command
     assert (seen.progress_time, seen.attribute("status"), seen.measurement("tests_failed")) == (None, None, None)
     assert MODEL.why_unknown(None, seen) == "the results have no successful run of it"
     title = "run --empty" if command == "run_empty" else command
-    assert seen.notes[0] == f"the newest results are of dbt {title}, which did not run it"
+    assert seen.notes[0] == f"the newest results are from dbt {title}, which did not run it"
 
 
 def test_what_another_command_overwrites_is_remembered(client: DbtClient, target: Path) -> None:
@@ -172,7 +172,7 @@ def test_what_another_command_overwrites_is_remembered(client: DbtClient, target
     left_by("test", target)
     seen = model(client, "by_logger")
     assert (seen.progress_time, seen.measurement("tests")) == (built.progress_time, 2)
-    assert seen.notes[-1] == "the newest results are of dbt test, which did not run it"
+    assert seen.notes[-1] == "the newest results are from dbt test, which did not run it"
     left_by("run", target)
     assert model(client, "by_logger").progress_time == datetime(2026, 11, 27, 21, 27, 57, 680555, UTC)
     left_by("build", target)  # an older file that was copied back changes nothing
@@ -209,9 +209,7 @@ def test_a_later_command_without_results_is_named(client: DbtClient, target: Pat
     left_by("parse", target)
     (finding,) = found_in(model(client, "by_logger"))
     assert (finding.check, finding.severity, finding.explains) == ("results-missing", Severity.NOTE, True)
-    assert finding.sentence.startswith(
-        "the project was parsed by a later command at 21:31:01Z, which has left no results"
-    )
+    assert finding.sentence.startswith("a later command parsed the project at 21:31:01Z without leaving results")
 
 
 def test_a_freshness_check_is_no_later_command_without_results(client: DbtClient, target: Path) -> None:
@@ -248,7 +246,7 @@ def test_names_are_found_and_their_absence_is_one_line(client: DbtClient, target
         model(client, "orders")
     other = {"name": "inc", "resource_type": "model", "unique_id": "model.other.inc"}
     changed(target, "manifest.json", lambda m: m["nodes"].update({"model.other.inc": other}))
-    with pytest.raises(BadAnswer, match=r"several nodes are called inc: model\.dbt_try\.inc, model\.other\.inc"):
+    with pytest.raises(BadAnswer, match=r"several nodes have the name inc: model\.dbt_try\.inc, model\.other\.inc"):
         model(client, "inc")
 
 
@@ -295,7 +293,7 @@ def test_the_project_names_what_failed(client: DbtClient, target: Path) -> None:
         1,
     )
     assert (seen.measurement("tests"), seen.measurement("tests_failed"), seen.measurement("sources_stale")) == (3, 1, 0)
-    assert sentences == ["models and tests that failed: 2 (broken, accepted_values_inc_logger_id__nobody)"]
+    assert sentences == ["failed models and tests: 2 (broken, accepted_values_inc_logger_id__nobody)"]
     for file in target.iterdir():
         file.unlink()
     empty = DbtClient("dbt", DbtSettings(location=str(target)), 5.0)

@@ -222,7 +222,7 @@ def test_an_expression_that_fails_on_the_document_is_one_line(server: JsonServer
         ('status_ok = ["UP"]', "", "`status` and `status_ok` come together"),
         ('path = "/', 'path = "@', ".path: must begin with /"),
         ("version = ", "Version = ", '.labels: "Version": a name may hold lower-case letters, digits and _ only'),
-        ("version = ", "status = ", '.labels: "status": the stage has a value of this name already'),
+        ("version = ", "status = ", '.labels: "status": the stage already has a value of this name'),
         ("progress_time", "pending_since", None),
         ("X-Team", "authorization", ".headers: give `Authorization` as `token`"),
     ],

@@ -128,7 +128,7 @@ def test_the_folder_of_the_day_before_is_read_as_well() -> None:
 def test_a_listing_is_bounded(root: Path, tmp_path: Path) -> None:
     with pytest.raises(BadAnswer, match="more than 4 objects below orders") as caught:
         observed(written(tmp_path, root, "objects_max = 4"))
-    assert "name a narrower prefix" in str(caught.value)
+    assert "set a narrower prefix" in str(caught.value)
 
 
 @pytest.fixture

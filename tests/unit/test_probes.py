@@ -194,9 +194,9 @@ def test_a_row_of_the_future_does_not_hide_a_late_view() -> None:
     [
         (Columns(error="COLUMN_NOT_FOUND: line 1"), NotFound, "lake.s.o has no such column"),
         (Columns(error="FUNCTION_NOT_FOUND: to_unixtime(bigint)"), BadAnswer, "is not a date or a timestamp: cast it"),
-        (Columns("soon", None), BadAnswer, "the answer has a time that is not one"),
-        (Columns(1e300, None), BadAnswer, "the answer has a time that is not one"),
-        (Columns(float("nan"), None), BadAnswer, "the answer has a time that is not one"),
+        (Columns("soon", None), BadAnswer, "the response has an invalid time"),
+        (Columns(1e300, None), BadAnswer, "the response has an invalid time"),
+        (Columns(float("nan"), None), BadAnswer, "the response has an invalid time"),
         (Columns(error="EXCEEDED_MEMORY: too much"), QueryFailed, "EXCEEDED_MEMORY"),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_row_is_read_by_its_columns(shop: Path, tmp_path: Path) -> None:
         ("SELECT 1 AS a, 2 AS A", "or two of one name"),
         ("SELECT 'soon' AS progress_time", "the value of progress_time is not a time"),
         ("SELECT 1", "a name may hold lower-case letters, digits and _ only"),
-        ("SELECT " + ", ".join(f"1 AS c{n}" for n in range(21)), "has 21 labels; 20 are possible"),
+        ("SELECT " + ", ".join(f"1 AS c{n}" for n in range(21)), "has 21 labels; the maximum is 20"),
     ],
 )
 def test_another_row_is_one_line(shop: Path, tmp_path: Path, query: str, error: str) -> None:

@@ -1,4 +1,4 @@
-"""Stages that are observed by a program that prints JSON, or is a Nagios plug-in."""
+"""Stages that a program observes: one that prints JSON, or a Nagios plug-in."""
 
 from __future__ import annotations
 

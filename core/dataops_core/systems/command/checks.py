@@ -1,4 +1,4 @@
-"""Checks of stages that are observed by a program."""
+"""Checks of stages that a program observes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CHECKS = (
         "plugin-critical",
         Severity.CRITICAL,
         "The Nagios plug-in of the stage ended with exit code 2.",
-        "Follow the text of the plug-in; run it by hand for its further lines.",
+        "Follow the plug-in's text. Run the plug-in manually to see its other lines.",
         _critical,
     ),
     Check(
         "plugin-warning",
         Severity.WARNING,
         "The Nagios plug-in of the stage ended with exit code 1.",
-        "Follow the text of the plug-in; run it by hand for its further lines.",
+        "Follow the plug-in's text. Run the plug-in manually to see its other lines.",
         _warning,
     ),
     *checks.CHECKS,

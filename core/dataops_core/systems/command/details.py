@@ -1,4 +1,4 @@
-"""What probes observe of a stage that is observed by a program."""
+"""Details of observations by a program."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from dataops_core.systems.measured.details import MeasuredDetails
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandDetails(MeasuredDetails):
-    """A stage that is observed by a program.
+    """A stage that a program observes.
 
     Attributes:
-        exit_code: Exit code of the program.
-        plugin_state: `OK`, `WARNING` or `CRITICAL`, as a Nagios plug-in reports it.
-        plugin_text: The first line that it reports.
-        run_duration: For how long the program ran.
+        plugin_state: State of a Nagios plug-in: `OK`, `WARNING` or `CRITICAL`.
+        plugin_text: First line of its output.
+        run_duration: Duration of the program.
     """
 
     exit_code: int | None = value()

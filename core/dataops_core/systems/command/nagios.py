@@ -1,4 +1,4 @@
-"""The output of a Nagios plug-in: `TEXT | 'label'=value[unit];warn;crit;min;max …`, by the plug-ins' guidelines."""
+"""Parse the output of a Nagios plug-in: `TEXT | 'label'=value[unit];warn;crit;min;max …` (plug-in guidelines)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataops_core.bounded import Malformed
 from dataops_core.transport.fields import as_number
 
 STATES = {0: "OK", 1: "WARNING", 2: "CRITICAL"}
-"""Exit codes that say something of what is watched; 3 and others say that it is unknown."""
+"""States by exit code; 3 and others mean unknown."""
 ITEMS = 1000
-"""Values of perfdata that are read."""
+"""Maximum number of perfdata values."""
 _ITEM = re.compile(
     r"\s*(?:'(?P<quoted>(?:[^']|'')*)'|(?P<plain>[^\s='|]+))=(?P<value>[^\s;]*)(?P<limits>(?:;[^\s;]*){0,4})"
 )
@@ -22,12 +22,12 @@ _LIMITS = ("warn", "crit", "min", "max")
 
 
 def read_plugin(code: int, output: str) -> dict[str, Any]:
-    """Return what a plug-in reports, as a document: `state`, `exit_code`, `text` and `perfdata` by label.
+    """Return a plug-in's output as a document: `state`, `exit_code`, `text`, `long_text` and `perfdata` by label.
 
-    Times are in seconds; an item without a number has the value `None`.
+    Times are in seconds; the value of an item without a number is `None`.
 
     Raises:
-        Malformed: The perfdata cannot be read.
+        Malformed: The perfdata is invalid.
     """
     first, _, rest = output.partition("\n")
     text, _, perfdata = first.partition("|")

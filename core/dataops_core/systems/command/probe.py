@@ -1,4 +1,4 @@
-"""Observe a stage by a program."""
+"""Probe a stage with a program."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def observe_command(stage: CommandStage, clients: Clients) -> Observation:
 
 
 def read(stage: CommandStage) -> tuple[Done, Any]:
-    """Run the program of a stage, and return how it ended and the document that it gives.
+    """Run the program of a stage; return its end and the document in its output.
 
     Raises:
         ConfigError: It cannot be started.
-        ClientError: It does not end, fails, or writes something else than the settings say.
+        ClientError: It does not end in time, fails, or its output has another format than `output`.
     """
     where = _where(stage)
     environment = {

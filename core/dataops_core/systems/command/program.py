@@ -1,4 +1,4 @@
-"""Run a program: no shell, a deadline that ends its whole process group, and a bounded output."""
+"""Run a program without a shell, with a deadline for its process group and a bounded output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dataops_core.transport.deadlines import Deadline
 from dataops_core.units import duration
 
 INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE")
-"""Variables of our environment that the program gets, besides `LC_…`; the others may be secrets."""
+"""Environment variables that the program inherits, in addition to `LC_…`; others may be secrets."""
 SECRET_FROM = 4
-"""Characters from which on the value of a variable is masked in what is shown of the program."""
-_PIECE = 1 << 16
+"""Minimum length of a variable's value that is masked in the program's output."""
+_CHUNK = 1 << 16
 _POLL = 0.01
 
 
@@ -31,10 +31,10 @@ class Done:
     """A program that has ended.
 
     Attributes:
-        code: Its exit code; negative for the signal that ended it.
-        output: What it wrote, its errors left out.
-        errors: What it wrote as errors.
-        duration: Seconds that it ran.
+        code: Exit code; the negative number of a signal that ended it.
+        output: Its standard output.
+        errors: Its standard error.
+        duration: Seconds.
     """
 
     code: int
@@ -46,19 +46,19 @@ class Done:
 def run(
     command: Sequence[str], *, folder: str | None, environment: Mapping[str, str], deadline: float, most_bytes: int
 ) -> Done:
-    """Run a program and return what it wrote.
+    """Run a program and return its output.
 
     Args:
         command: Program and arguments.
-        folder: Where it runs.
-        environment: Its further variables.
-        deadline: Seconds after which it is killed, with all processes of its group.
-        most_bytes: Bytes that it may write.
+        folder: Working directory; `None`: that of this process.
+        environment: Additional environment variables.
+        deadline: Seconds after which it is killed, with its process group.
+        most_bytes: Maximum size of its output.
 
     Raises:
         ConfigError: It cannot be started.
-        TimedOut: It has not ended, or a child of it still holds its output.
-        BadAnswer: It writes too much.
+        TimedOut: It has not ended, or a child process keeps its output open.
+        BadAnswer: Its output is too large.
     """
     inherited = {name: text for name, text in os.environ.items() if name in INHERITED or name.startswith("LC_")}
     name, began, end = Path(command[0]).name, time.monotonic(), Deadline(deadline)
@@ -84,7 +84,7 @@ def run(
 
 
 def _read(process: subprocess.Popen[bytes], name: str, end: Deadline, most_bytes: int) -> tuple[bytes, bytes]:
-    pieces = {"output": bytearray(), "errors": bytearray()}
+    chunks = {"output": bytearray(), "errors": bytearray()}
     with selectors.DefaultSelector() as selector:
         for key, pipe in (("output", process.stdout), ("errors", process.stderr)):
             if pipe is not None:
@@ -94,17 +94,17 @@ def _read(process: subprocess.Popen[bytes], name: str, end: Deadline, most_bytes
             if end.passed:
                 raise _late(name, end)
             for found, _ in ready:
-                piece = os.read(found.fd, _PIECE)
-                if not piece:
+                chunk = os.read(found.fd, _CHUNK)
+                if not chunk:
                     selector.unregister(found.fileobj)
-                pieces[found.data] += piece
-            if sum(map(len, pieces.values())) > most_bytes:
+                chunks[found.data] += chunk
+            if sum(map(len, chunks.values())) > most_bytes:
                 raise BadAnswer(f"command {name}: writes more than {most_bytes:,} bytes")
-    return bytes(pieces["output"]), bytes(pieces["errors"])
+    return bytes(chunks["output"]), bytes(chunks["errors"])
 
 
 def _wait(pid: int, name: str, end: Deadline) -> None:
-    """Wait for the end of a process that is not reaped yet, so that its group's number stays its own."""
+    """Wait for the end of a process without reaping it, so that the id of its group is not reused."""
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if end.passed:
             raise _late(name, end)
@@ -116,8 +116,8 @@ def _late(name: str, end: Deadline) -> TimedOut:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process with its group, and reap it."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS refuses a group of zombies
+    """Kill a process and its group, and reap it."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS rejects a group of zombies
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdout, process.stderr):

@@ -1,4 +1,4 @@
-"""dbt: projects by their artifacts, and models and sources as stages."""
+"""dbt: projects by their artifacts, with models and sources as stages."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
 
     project, now = client.project(), datetime.now(UTC)
     for problem in project.unreadable.values():
-        yield DoctorStep(
-            ok=False, detail=problem, remedy="Run a dbt version that is supported, or copy the file again."
-        )
+        yield DoctorStep(ok=False, detail=problem, remedy="Use a supported dbt version, or copy the file again.")
     if project.manifest is not None:
         yield DoctorStep(ok=True, detail=f"manifest.json: {len(project.manifest.nodes)} nodes")
     elif "manifest.json" not in project.unreadable:
@@ -72,7 +70,7 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
         yield DoctorStep(
             ok=True if ran else None,
             detail=f"newest results: dbt {newest.title}, {clock(newest.written.at, now)}, models and tests run: {ran}",
-            remedy=None if ran else "Run `dbt build`: these results are from a command that runs no model and no test.",
+            remedy=None if ran else "Run `dbt build`. These results are from a command that runs no models or tests.",
         )
     else:
         yield DoctorStep(

@@ -75,8 +75,8 @@ def _no_results(_: DbtModelStage, given: CheckInput[DbtModelDetails]) -> Problem
     if started is None:
         return None
     return Problem(
-        f"the project was parsed by a later command at {clock(started, given.now)}, which has left no results: it runs,"
-        " was killed, or is one without results"
+        f"a later command parsed the project at {clock(started, given.now)} without leaving results: it is running,"
+        " was killed, or is a command without results"
     )
 
 
@@ -111,7 +111,7 @@ def _check_failed(_: DbtSourceStage, given: CheckInput[DbtSourceDetails]) -> Pro
 def _nodes_failed(_: object, given: CheckInput[DbtDetails]) -> Problem | None:
     details = given.details
     number = (details.models_failed or 0) + (details.tests_failed or 0)
-    return Problem(f"models and tests that failed: {number} ({details.failed})") if number else None
+    return Problem(f"failed models and tests: {number} ({details.failed})") if number else None
 
 
 def _unreadable(_: object, given: CheckInput[DbtDetails]) -> Problem | None:
@@ -124,14 +124,14 @@ DBT_CHECKS = (
         "artifact-unreadable",
         Severity.WARNING,
         "An artifact of the project is not JSON of a supported schema version, so states that need it are unknown.",
-        "Run a dbt version that is supported, or repair the job that copies the artifact.",
+        "Use a supported dbt version, or fix the job that copies the artifact.",
         _unreadable,
     ),
     Check(
         "nodes-failed",
         Severity.NOTE,
-        "Models or tests of the project failed in their newest run; those of stages are findings of the stages.",
-        "Read dbt's log for the named models and tests, correct the cause, and run `dbt retry`.",
+        "Models or tests of the project failed in their newest run. Failures of stages are findings of the stages.",
+        "Read dbt's log for the named models and tests, fix the cause, and run `dbt retry`.",
         _nodes_failed,
     ),
 )
@@ -146,8 +146,8 @@ MODEL_CHECKS = (
     Check(
         "test-failed",
         Severity.CRITICAL,
-        "A test of the model failed in its newest run: its data violates a rule of the project.",
-        "Check the rows that the test returns, correct them at their source, then build the model again.",
+        "A test of the model failed in its newest run, so its data violates a rule of the project.",
+        "Check the rows that the test returns, fix them at their source, then build the model again.",
         _tests_failed,
     ),
     Check(
@@ -169,15 +169,15 @@ MODEL_CHECKS = (
     Check(
         "test-warned",
         Severity.ADVICE,
-        "A test of the model whose severity is `warn` found rows.",
+        "A test of the model with severity `warn` returned rows.",
         "Check the rows that the test returns.",
         _tests_warned,
     ),
     Check(
         "results-missing",
         Severity.NOTE,
-        "The manifest is from a later command than all results. A killed command leaves no results of its own.",
-        "Check whether a command is running or was killed; `dbt parse` and `dbt ls` leave no results either.",
+        "The manifest is from a later command than all results. A killed command leaves no results.",
+        "Check whether a command is running or was killed. `dbt parse` and `dbt ls` do not leave results either.",
         _no_results,
         explains=True,
     ),

@@ -1,4 +1,4 @@
-"""The artifacts of a dbt project: each is read when it has changed, and the newest result of each node is kept."""
+"""Read the artifacts of a dbt project when they change, and keep the newest result of each node."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from dataops_core.systems.object_prefix.store import Content, ObjectStore, Stamp
 
 MANIFEST, SOURCES = "manifest.json", "sources.json"
 SHARED = 2.0
-"""Seconds for which the stages of one refresh share what was read."""
+"""Seconds for which stages share one read."""
 WRITING = 5.0
-"""Seconds within which an artifact that cannot be read may still be being written: dbt does not replace it at once."""
+"""Seconds within which an unreadable artifact may be incomplete, because dbt does not write it atomically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A result, and the command that it is of."""
+    """A result, and the command that wrote it."""
 
     result: Result
     by: Written
@@ -44,14 +44,14 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What is known of a project.
+    """The artifacts of a project, and the newest result of each node.
 
     Attributes:
-        where: Whose artifacts these are, for errors.
-        manifest: `None` if there is none, or it cannot be read.
+        where: Name of the project, for errors.
+        manifest: `None` if it is missing or unreadable.
         sources: As `manifest`.
-        runs: The results that are there, the newest first.
-        ran: Newest result of each node that ran; also of earlier commands whose file has been overwritten since.
+        runs: Current results files, newest first.
+        ran: Newest result of each node; also of earlier commands whose file has been overwritten since.
         succeeded: Newest success of each model, seed and snapshot that ran.
         unreadable: Why an artifact cannot be read, by its path.
     """
@@ -68,12 +68,12 @@ class Project:
         """Return the node of a name or unique id.
 
         Args:
-            name: It.
-            kinds: Kinds of nodes that are looked through.
+            name: Name or unique id.
+            kinds: Kinds of nodes to search.
 
         Raises:
-            NotFound: The project has none.
-            BadAnswer: Several packages have one of that name, or the manifest cannot be read.
+            NotFound: The project has no such node.
+            BadAnswer: Several packages have a node of this name, or the manifest is unreadable.
         """
         if self.manifest is None:
             if MANIFEST in self.unreadable:
@@ -83,13 +83,13 @@ class Project:
         found = [each for each in nodes if name in (each.name, each.unique_id)]
         if len(found) > 1:
             ids = ", ".join(sorted(each.unique_id for each in found)[:5])
-            raise BadAnswer(f"{self.where}: several nodes are called {name}: {ids}", hint="name the unique id")
+            raise BadAnswer(f"{self.where}: several nodes have the name {name}: {ids}", hint="use the unique id")
         if not found:
             raise NotFound(f"{self.where}: the project has no {'/'.join(kinds)} {name}")
         return found[0]
 
     def later_command(self) -> Written | None:
-        """Return what wrote the manifest, where that is a later command which has left no results."""
+        """Return the command that wrote the manifest, if it is later than all results, or `None`."""
         if self.manifest is None or not self.runs:
             return None
         wrote = self.manifest.written
@@ -102,7 +102,7 @@ class Project:
 
 @dataclass(slots=True)
 class _Artifact:
-    """What was read at a path: a value, or why there is none."""
+    """The artifact at a path: its value, or why it is missing."""
 
     read: Callable[[Any], Any]
     stamp: Stamp | None = None
@@ -141,8 +141,8 @@ class DbtClient:
 
     Args:
         name: The component's name.
-        settings: Where they are.
-        timeout: Deadline of a reading, in seconds.
+        settings: Location and credentials.
+        timeout: Deadline of a read, in seconds.
     """
 
     def __init__(self, name: str, settings: DbtSettings, timeout: float = 8.0) -> None:
@@ -162,7 +162,7 @@ class DbtClient:
         self._store.ping()
 
     def project(self) -> Project:
-        """Return what is known of the project now."""
+        """Return the current project."""
         if not self._lock.acquire(timeout=self._timeout):
             raise TimedOut(f"{self._where}: an earlier read is still running")
         try:
@@ -207,13 +207,13 @@ def _take(path: str, artifact: _Artifact, content: Content) -> None:
     except Malformed as error:
         at = content.stamp.at
         if artifact.value is not None and at is not None and (datetime.now(UTC) - at).total_seconds() < WRITING:
-            return  # it is read again: its stamp is not known yet
+            return  # without a new stamp, the next refresh reads it again
         artifact.value, artifact.problem = None, f"{path} {error}"
     artifact.stamp = content.stamp
 
 
 def upstream_failed(project: Project, node: str) -> tuple[str, ...]:
-    """Return the nodes nearest upstream of a skipped one that failed in the same command."""
+    """Return the nearest upstream nodes of a skipped node that failed in the same command."""
     of = project.ran.get(node)
     if project.manifest is None or of is None:
         return ()
@@ -228,7 +228,7 @@ def upstream_failed(project: Project, node: str) -> tuple[str, ...]:
 
 
 def _blocking(project: Project, level: Iterable[str], invocation: str | None, visited: set[str]) -> Iterator[str]:
-    """Yield what the nodes of a level read, with the tests of these: `dbt build` waits for them."""
+    """Yield the parents of a level's nodes and the tests of the parents; `dbt build` waits for both."""
     nodes = project.manifest.nodes if project.manifest is not None else {}
     for each in level:
         for parent in nodes[each].parents if each in nodes else ():

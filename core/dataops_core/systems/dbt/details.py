@@ -1,4 +1,4 @@
-"""What probes observe of dbt projects, models and sources."""
+"""Details of observations of dbt projects, models and sources."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataops_core.health.details import ComponentDetails, Details, value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DbtDetails(ComponentDetails):
-    """A dbt project: the newest command that left results, and what is known to have failed.
+    """A dbt project: the newest command with results, and the known failures.
 
     Attributes:
-        command: The newest command that left results, such as `build`.
-        command_ended: When it wrote them.
+        command: The newest command with results, such as `build`.
+        command_ended: Time at which it wrote them.
         models: Models, seeds and snapshots with a result.
         tests: Tests with a result.
-        failed: The first few models and tests that failed.
-        unreadable: Why artifacts cannot be read.
+        failed: Names of the first failed models and tests.
+        unreadable: Why artifacts are unreadable.
     """
 
     dbt_version: str | None = value()
@@ -42,17 +42,17 @@ class DbtModelDetails(Details):
     Attributes:
         relation: Its name in the database.
         status: Of its newest run: `success`, `error`, `skipped`, `partial success`.
-        cause: What dbt says of a run that failed.
+        cause: dbt's message of a failed run.
         command: The command of that run, such as `build`.
-        command_ended: When that command wrote its results.
-        skipped_for: What failed upstream, where it was skipped.
+        command_ended: Time at which that command wrote its results.
+        skipped_for: Failed upstream nodes of a skipped run.
         query_id: The engine's id of the query of its newest run, such as Trino's.
-        run_duration: Seconds that the newest successful run took.
+        run_duration: Duration of the newest successful run.
         tests: Its tests with a result.
-        failed_tests: The first few of its tests that failed, each with what dbt says.
-        warned_tests: Likewise those whose severity is `warn`.
-        stale_source: The sources that it reads whose freshness is beyond `error_after`.
-        later_command: When a later command started that has left no results.
+        failed_tests: Its first failed tests, with dbt's messages.
+        warned_tests: Its first tests that warned, likewise.
+        stale_source: Sources that it reads and whose freshness is beyond `error_after`.
+        later_command: Start of a later command without results.
     """
 
     relation: str | None = value()
@@ -80,8 +80,8 @@ class DbtSourceDetails(Details):
 
     Attributes:
         status: Of the newest freshness check: `pass`, `warn`, `error`, `runtime error`.
-        checked_at: When that was.
-        newest_row: Time of the newest row then.
+        checked_at: Time of that check.
+        newest_row: Time of the newest row at that check.
         cause: Why the check failed.
     """
 

@@ -1,4 +1,4 @@
-"""Models and sources of dbt for `config init`, linked by what the manifest says that they read."""
+"""Propose models and sources of dbt for `config init`, linked by the manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataops_core.systems.draft import Draft, ProposedStage
 
 
 def discover(draft: Draft, clients: Clients) -> None:
-    """Add the models of all projects that have a relation, and the sources whose freshness is checked."""
+    """Add the models with a relation of all projects, and the sources with a freshness check."""
     found = clients.all("dbt")
     for name, client in found.items():
         _project(draft, client, name if len(found) > 1 else None)
@@ -26,7 +26,7 @@ def _project(draft: Draft, client: DbtClient, on: str | None) -> None:
     for problem in project.unreadable.values():
         draft.note(f"{project.where}: {problem}")
     if project.manifest is None:
-        draft.note(f"{project.where}: there is no manifest, so no model is proposed")
+        draft.note(f"{project.where}: there is no manifest.json, so no model is proposed")
         return
     tables = list(draft.stages())
     names = Counter(node.name for node in project.manifest.nodes.values() if node.kind in MODEL_KINDS)
@@ -47,7 +47,7 @@ def _models(manifest: Manifest) -> Iterator[Node]:
 
 
 def _read(manifest: Manifest, node: Node) -> Iterator[Node]:
-    """Yield what a model reads; through models without a relation, which are part of its query."""
+    """Yield the nodes that a model reads, also through models without a relation, which are part of its query."""
     left, seen = list(node.parents), set[str]()
     while left:
         name = left.pop(0)
@@ -67,7 +67,7 @@ def _model(draft: Draft, project: Project, node: Node, names: Counter[str], on: 
     stage = draft.add(f"{on or ''}/{node.unique_id}", {"name": node.name, "kind": "dbt_model", "model": model, **own})
     ran = project.ran.get(node.unique_id)
     if ran is None:
-        stage.remarks.append("No run of it is in the results: set lag_ok and stall_after to match its schedule.")
+        stage.remarks.append("The results have no run of it. Set lag_ok and stall_after to match its schedule.")
     else:
         stage.remarks.append(
             f"Status of its newest run: {ran.result.status}. Set lag_ok and stall_after to match its schedule."
@@ -78,7 +78,7 @@ def _model(draft: Draft, project: Project, node: Node, names: Counter[str], on: 
 def _source(
     draft: Draft, project: Project, node: Node, tables: list[ProposedStage], on: str | None
 ) -> ProposedStage | None:
-    """Return the stage of a source: of another system that observes the same table, else one of its freshness."""
+    """Return the stage of a source: that of another system for the same table, or one of its freshness check."""
     if node.kind != "source":
         return None
     same = next((table for table in tables if _shows(table, node)), None)
@@ -92,7 +92,7 @@ def _source(
 
 
 def _shows(stage: ProposedStage, node: Node) -> bool:
-    """Return whether a stage observes the relation of a node: an Iceberg table by namespace and name, a view by all."""
+    """Return whether a stage observes a node's relation; Iceberg tables compare namespace and name, views all parts."""
     settings = stage.settings
     if stage.kind == "iceberg_table":
         return len(node.relation) > 1 and str(settings["table"]) == ".".join(node.relation[1:])

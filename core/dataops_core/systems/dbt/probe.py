@@ -1,4 +1,4 @@
-"""dbt: a project's newest results, and models and sources as stages."""
+"""Probe the newest results of a dbt project, and its models and sources."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataops_core.systems.dbt.responses import Node
 from dataops_core.systems.dbt.settings import DbtModelStage, DbtSourceStage
 
 SHOWN = 5
-"""Models and tests that are named; the others are counted."""
+"""Maximum number of models and tests that are named."""
 MODEL_KINDS = ("model", "seed", "snapshot")
 FAILED = ("error", "partial success", "runtime error")
 TEST_FAILED = ("fail", "error", "runtime error")
 
 
 def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
-    """Return one line about a project, and what was observed of it."""
+    """Return one line about a project, and its observation."""
     now = datetime.now(UTC)
     client.ping()
     project = client.project()
@@ -48,9 +48,9 @@ def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
 
 
 def observe_model(stage: DbtModelStage, client: DbtClient) -> Observation:
-    """Observe a model: what its newest successful run took in, which is all that was there when it started.
+    """Return an observation of a model; its progress time is the start of its newest successful run.
 
-    A view takes in nothing: it shows what its inputs hold now.
+    The progress time of a view is now, because it reads the current data of its inputs.
     """
     now = datetime.now(UTC)
     project = client.project()
@@ -74,7 +74,7 @@ def _require_results(project: Project) -> None:
     if wrong:
         raise BadAnswer(f"{project.where}: {wrong[0]}")
     if not project.runs and not project.ran:
-        raise NotFound(f"{project.where}: there are no run results yet", hint="run `dbt build`, or name `run_results`")
+        raise NotFound(f"{project.where}: there are no run results yet", hint="run `dbt build`, or set `run_results`")
 
 
 def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) -> DbtModelDetails:
@@ -128,14 +128,14 @@ def _notes(project: Project, ran: Ran | None, done: Ran | None) -> tuple[str, ..
     if ran is not None:
         notes.append(f"its newest run, by dbt {ran.command}, has the status {ran.result.status}")
     if newest is not None and (ran is None or ran.by.invocation != newest.written.invocation):
-        notes.append(f"the newest results are of dbt {newest.title}, which did not run it")
+        notes.append(f"the newest results are from dbt {newest.title}, which did not run it")
     if done is None:
         notes.append("no successful run of it is known")
     return tuple(notes)
 
 
 def observe_source(stage: DbtSourceStage, client: DbtClient) -> Observation:
-    """Observe a source: the time of its newest row at the newest freshness check."""
+    """Return an observation of a source; its progress time is that of its newest row at the newest freshness check."""
     now = datetime.now(UTC)
     project = client.project()
     if SOURCES in project.unreadable:
@@ -147,7 +147,7 @@ def observe_source(stage: DbtSourceStage, client: DbtClient) -> Observation:
     if found is None:
         raise NotFound(
             f"{project.where}: the newest `dbt source freshness` did not check {node.name}",
-            hint="give the source `loaded_at_field` and `freshness`",
+            hint="set `loaded_at_field` and `freshness` of the source",
         )
     checked = found.checked_at or project.sources.written.at
     current = (now - checked).total_seconds() <= stage.checked_within

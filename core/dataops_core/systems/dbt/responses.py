@@ -1,6 +1,6 @@
-"""The artifacts of dbt as typed values; a wrong one makes the artifact invalid.
+"""Read the artifacts of dbt as typed values. A wrong type makes an artifact invalid.
 
-Of `args` only the command and `--empty` are kept, and of `metadata` no `env`: variables may be secret.
+Only the command and `--empty` of `args` are kept, and not `env` of `metadata`, because variables may be secret.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataops_core.redaction import redacted
 from dataops_core.transport.fields import Fields
 
 SUPPORTED: Mapping[str, tuple[int, ...]] = {"run-results": (5, 6), "sources": (3,), "manifest": (11, 12)}
-"""Versions of the artifacts' schemas: those of dbt 1.7 to 1.11."""
+"""Supported schema versions of the artifacts: dbt 1.7 to 1.11."""
 RUNS = ("run", "build", "seed", "snapshot", "retry")
-"""Commands whose results are of models that ran. `compile`, `docs generate` and `show` report success, too."""
+"""Commands that run models. `compile`, `docs generate` and `show` also report success, without running them."""
 TESTS = ("test", "build", "retry")
-"""Commands whose results are of tests that ran."""
+"""Commands that run tests."""
 _SCHEMA = re.compile(r"/dbt/([a-z-]{1,30})/v(\d{1,4})\.json$")
 _QUERY = re.compile(r"query_id=([\w-]{1,100})")
 _PART = re.compile(r'"((?:[^"]|"")*)"|`([^`]*)`|\[([^]]*)\]|([^."`\[\]]+)')
@@ -28,10 +28,10 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|`([^`]*)`|\[([^]]*)\]|([^."`\[\]]+)')
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Which command wrote an artifact, and when.
+    """The command that wrote an artifact, and the time.
 
     Attributes:
-        invocation: Id of the command's run; `None` if dbt did not say.
+        invocation: Id of the command's run; `None` if dbt does not report it.
     """
 
     dbt_version: str | None
@@ -41,14 +41,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one node went in one run of a command.
+    """The result of one node in one run of a command.
 
     Attributes:
         status: `success`, `error`, `skipped`, `partial success` of models; `pass`, `fail`, `warn`, `error` of tests.
-        message: What dbt says of it, in one line without secrets.
-        failures: Rows that a test found.
-        query_id: The engine's id of its query, where the adapter gives one.
-        started_at: When it was executed; `None` for one that was skipped.
+        message: dbt's message in one line, without secrets.
+        failures: Rows that a test returned.
+        query_id: The engine's id of its query, if the adapter reports it.
+        started_at: Start of its execution; `None` for a skipped node.
     """
 
     node: str
@@ -65,7 +65,7 @@ class RunResults:
     """A `run_results.json`.
 
     Attributes:
-        command: Such as `build`; `None` if dbt did not say.
+        command: Such as `build`; `None` if dbt does not report it.
         empty: Whether it ran with `--empty`, so that models were built without rows.
     """
 
@@ -76,7 +76,7 @@ class RunResults:
 
     @property
     def title(self) -> str:
-        """The command in words."""
+        """The command with its relevant option."""
         return f"{self.command or 'command'}{' --empty' if self.empty else ''}"
 
     def of_models(self) -> tuple[Result, ...]:
@@ -94,13 +94,13 @@ class RunResults:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What `dbt source freshness` found of one source.
+    """The result of `dbt source freshness` for one source.
 
     Attributes:
         status: `pass`, `warn`, `error` or `runtime error`.
         newest: Time of its newest row.
-        checked_at: When that was read.
-        error: Why it could not be, in one line without secrets.
+        checked_at: Time of the check.
+        error: Why the check failed, in one line without secrets.
     """
 
     source: str
@@ -123,11 +123,11 @@ class Node:
     """A node of the project: a model, seed, snapshot, test or source.
 
     Attributes:
-        name: Its name; of a source `source.table`.
-        relation: The parts of its relation's name in the database; nothing where it has none.
+        name: Its name; `source.table` for a source.
+        relation: Parts of its relation's name in the database; empty without a relation.
         parents: Unique ids of the nodes that it reads.
         materialized: Such as `table`, `incremental` or `view`.
-        attached: The node that a generic test is declared at.
+        attached: The node that a generic test is declared for.
     """
 
     unique_id: str
@@ -145,7 +145,7 @@ class Manifest:
 
     Attributes:
         nodes: By their unique ids.
-        tests: The tests of each node that has some: those declared at it, and those declared nowhere that read it.
+        tests: Tests of each node: those declared for it, and undeclared ones that read it.
     """
 
     written: Written
@@ -218,7 +218,7 @@ def _result(fields: Fields) -> Result:
     return Result(
         node=fields.require_text("unique_id"),
         status=fields.require_text("status"),
-        message=_said(message),
+        message=_message(message),
         failures=fields.count("failures"),
         query_id=query,
         started_at=executed.time("started_at") if executed is not None else None,
@@ -232,7 +232,7 @@ def _freshness(fields: Fields) -> Freshness:
         status=fields.require_text("status"),
         newest=fields.time("max_loaded_at"),
         checked_at=fields.time("snapshotted_at"),
-        error=_said(fields.text("error")),
+        error=_message(fields.text("error")),
     )
 
 
@@ -250,10 +250,10 @@ def _node(unique_id: str, fields: Fields) -> Node:
     )
 
 
-def _said(text: str | None) -> str | None:
+def _message(text: str | None) -> str | None:
     return redacted(line(text), strict=True) if text is not None and text.strip() else None
 
 
 def relation_parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a relation's name, as the adapter quotes it: `"lake"."shop"."orders"`."""
+    """Return the parts of a relation's name in the adapter's quotes: `"lake"."shop"."orders"`."""
     return tuple(next(filter(None, found), "").replace('""', '"') for found in _PART.findall(name))

@@ -1,4 +1,4 @@
-"""Settings of dbt: where a project's artifacts are, and stages that are its models and sources."""
+"""Settings of dbt projects, and of stages for their models and sources."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dataops_core.systems.object_prefix.settings import StoreSettings
 
 
 class DbtSettings(ComponentSettings, StoreSettings):
-    """The artifacts of a dbt project, as its commands leave them in `target`."""
+    """The artifacts of a dbt project, which dbt writes to `target`."""
 
     component: ClassVar[str] = "dbt"
     location: LocalPath
     """Folder with `manifest.json`, `run_results.json` and `sources.json`: `s3://bucket/path`, `gs://bucket/path`,
-    `abfs://container/path`, or a path of this machine."""
+    `abfs://container/path`, or a local path."""
     run_results: tuple[str, ...] = Field(default=("run_results.json",), min_length=1, max_length=20)
-    """Paths of results below the location. Each dbt command overwrites its file: name several where the project keeps
-    the results of `dbt build` and of `dbt test` apart. The newest result of each node counts."""
+    """Paths of results below the location. Each dbt command overwrites its file. Set several paths if the project keeps
+    the results of `dbt build` and `dbt test` in separate files. The newest result of each node counts."""
 
 
 class DbtStage(StageSettings):
-    """What stages of dbt have in common."""
+    """Common settings of dbt stages."""
 
     every: float = Field(default=30.0, gt=0)
-    """Seconds between two readings."""
+    """Seconds between two reads."""
 
 
 class DbtModelStage(DbtStage):
@@ -35,7 +35,7 @@ class DbtModelStage(DbtStage):
     kind: Literal["dbt_model"]
     """Always `dbt_model`."""
     model: str
-    """Its name, or its unique id such as `model.shop.orders` where several packages have the name."""
+    """Its name, or its unique id such as `model.shop.orders` if several packages have this name."""
 
 
 class DbtSourceStage(DbtStage):
@@ -46,4 +46,4 @@ class DbtSourceStage(DbtStage):
     source: str
     """`source.table`, or its unique id such as `source.shop.raw.orders`."""
     checked_within: float = Field(default=86_400.0, gt=0)
-    """Seconds after which the newest freshness check is too old: the stage is unknown then."""
+    """Maximum age in seconds of the newest freshness check. If it is older, the stage is unknown."""

@@ -1,4 +1,4 @@
-"""An Iceberg catalog and the store of its tables."""
+"""Client of an Iceberg catalog and of the store of its tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CatalogClient:
         self.target = without_user_info(uri) if isinstance(uri, str) and "${" not in uri else name
         warehouse = settings.properties.get("warehouse")
         self.warehouse = warehouse if isinstance(warehouse, str) and "://" in warehouse else None
-        """Where the tables lie, if the settings name a place of an object store or file system."""
+        """Location of the tables, if the settings name an object store or file system."""
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()
@@ -50,14 +50,14 @@ class CatalogClient:
         self._watches: dict[str, FileWatch] = {}
 
     def ping(self) -> int:
-        """Return the number of namespaces; raises ClientError."""
+        """Return the number of namespaces; raise ClientError."""
         return self._call(lambda catalog: len(catalog.list_namespaces()))
 
     def store(self) -> None:
-        """Ask the object store, or file system, for the warehouse.
+        """Check that the warehouse exists in the object store or file system.
 
         Raises:
-            NotFound: It answers, and there is no such place.
+            NotFound: The warehouse does not exist.
             ClientError: It does not respond, or denies access.
         """
         if self.warehouse is None:
@@ -76,7 +76,7 @@ class CatalogClient:
             )
 
     def filesystem(self, location: str) -> tuple[FileSystem, str]:
-        """Return the file system that a location lies in, with the catalog's credentials for it, and the path there.
+        """Return the file system of a location, with the catalog's credentials, and the path in it.
 
         Raises:
             ConfigError: A secret cannot be read, or there is no file system for such a location.
@@ -93,13 +93,13 @@ class CatalogClient:
     def table(
         self, identifier: str, progress_column: str | None = None, *, small: float = 0.0, check: int = 0
     ) -> TableState:
-        """Return a table's state; raises NotFound or another ClientError.
+        """Return a table's state; raise NotFound or another ClientError.
 
         Args:
             identifier: `namespace.table`.
-            progress_column: Timestamp column whose upper bound to read where the commits carry no stamp.
+            progress_column: Timestamp column whose upper bound is read if the commits have no stamp.
             small: Bytes below which a data file is small.
-            check: Data files to ask the store for; other ones each time.
+            check: Number of data files to check in the store, in rotation.
         """
         watch = self._watches.setdefault(identifier, iceberg_files.FileWatch())
 
@@ -111,22 +111,22 @@ class CatalogClient:
         return self._call(state)
 
     def records_added(self, identifier: str) -> int:
-        """Return the rows that were added to a table within `RECENT`; raises NotFound or another ClientError."""
+        """Return the rows added to a table within `RECENT`; raise NotFound or another ClientError."""
         return self._call(lambda catalog: iceberg_table.records_added(catalog.load_table(identifier)))
 
     def ask(self, question: Callable[[Catalog], T]) -> T:
-        """Ask something further; raises ClientError."""
+        """Return the result of a function of the catalog; raise ClientError."""
         return self._call(question)
 
     def holds(self, identifier: str, where: str) -> bool:
-        """Return whether a table has a row; only files whose statistics allow for it are read.
+        """Return whether a table has a row. Files are skipped if their statistics exclude it.
 
         Args:
             identifier: `namespace.table`.
-            where: A condition as PyIceberg reads it, e.g. `id = 'x'`.
+            where: A condition in PyIceberg's syntax, such as `id = 'x'`.
 
         Raises:
-            QueryFailed: The condition cannot be read, or does not fit the table.
+            QueryFailed: The condition is invalid, or does not fit the table.
             ClientError: The catalog or the store is unavailable, or returns an invalid response.
         """
         condition = iceberg_table.condition(where)
@@ -137,7 +137,7 @@ class CatalogClient:
             try:
                 return ask(self._open())
             except sdk.LOGGED_OUT:
-                # The token has run out, or the catalog was started anew: log in again, with the secret as it is now.
+                # the token has expired, or the catalog has restarted: log in again with the current secret
                 with self._lock:
                     self._catalog = None
                 return ask(self._open())
@@ -157,10 +157,10 @@ class CatalogClient:
             return self._catalog
 
     def _tls(self) -> dict[str, Any] | None:
-        """Return the certificates as PyIceberg's property `ssl` has them."""
+        """Return the certificates in the form of PyIceberg's property `ssl`."""
         if (tls := self._settings.tls) is None:
             return None
-        tls_context(tls, f"catalog {self.name}")  # PyIceberg would say less
+        tls_context(tls, f"catalog {self.name}")  # with a clearer error than PyIceberg's
         key = tls.key_file or tls.cert_file
         return {
             **({"cabundle": tls.ca_file} if tls.ca_file else {}),

@@ -15,13 +15,13 @@ from dataops_core.systems.iceberg.settings import IcebergTableStage
 from dataops_core.units import UNKNOWN, count, duration, size
 
 WRITER_CHANGE_FOR = timedelta(days=1)
-"""How long a lost checkpoint is reported: the next person on call must still see it."""
+"""How long a lost checkpoint is reported, so that the next person on call still sees it."""
 COMMIT_UNKNOWN_AFTER = timedelta(seconds=30)
-"""How long the checkpoint may lack a batch that is in the table: Spark commits it right after."""
+"""Maximum time between the commit of a batch to the table and its commit to the checkpoint."""
 EXPIRY_SLACK = 2.0
 """Multiple of the configured snapshot age from which expiry counts as not running."""
 REJECTS_FROM = 20
-"""Rejected records from which their share is reported; fewer are not significant."""
+"""Minimum number of rejected records for a finding; fewer are not significant."""
 
 
 def _missing_files(stage: IcebergTableStage, given: CheckInput[TableDetails]) -> Problem | None:
@@ -136,10 +136,10 @@ def _metadata_large(stage: IcebergTableStage, given: CheckInput[TableDetails]) -
     held = given.details.metadata_bytes
     if (
         held is None or held <= stage.metadata_bytes_max or _expiry(stage, given) is not None
-    ):  # the snapshots are what is in it
+    ):  # the snapshots make up its size
         return None
     return Problem(
-        f"its metadata file has {size(held)}: every commit and every query reads it",
+        f"its metadata file has {size(held)}, and every commit and every query reads it",
         evidence=(f"snapshots: {_count(given.details.snapshots)}",),
         command=_sql(f"ALTER TABLE {_relation(stage)} EXECUTE expire_snapshots(retention_threshold => '7d')"),
     )
@@ -170,31 +170,27 @@ CHECKS = (
     Check(
         "missing-files",
         Severity.CRITICAL,
-        "Data files of the current snapshot are missing in the store: queries that read them fail.",
-        "Restore the files from object versions or a backup, or roll back to a complete snapshot. Find out who"
-        " deleted them"
-        " (a lifecycle rule, orphan file removal with a short retention).",
+        "Data files of the current snapshot are missing in the store, so queries that read them fail.",
+        "Restore the files from object versions or a backup, or roll back to a complete snapshot. Find out which"
+        " process deleted them (a lifecycle rule, orphan file removal with a short retention).",
         _missing_files,
     ),
     Check(
         "checkpoint-lost",
         Severity.WARNING,
-        "A different streaming query writes to the table: the checkpoint of the previous one was lost or replaced,"
-        " and its"
-        " records may have been written twice (reported for 1 day).",
-        "Compare the table's count of (partition, offset) with its count of distinct pairs: a difference means"
-        " duplicates."
-        " Store checkpoints on durable storage.",
+        "A different streaming query writes to the table. The checkpoint of the previous one was lost or replaced,"
+        " and its records may have been written twice (reported for 1 day).",
+        "Compare the table's count of (partition, offset) with its count of distinct pairs. A difference means"
+        " duplicates. Store checkpoints on durable storage.",
         _checkpoint_lost,
     ),
     Check(
         "commit-state-unknown",
         Severity.WARNING,
-        "A batch is committed in the table, but not in the checkpoint of its query: the query stopped between the two"
+        "A batch is committed to the table but not to the checkpoint of its query. The query stopped between the two"
         " commits, and will run the batch again.",
         "Restart the query with the same checkpoint. An idempotent sink skips the batch. For other sinks, compare"
-        " the count of"
-        " (partition, offset) with the count of distinct pairs.",
+        " the count of (partition, offset) with the count of distinct pairs.",
         _commit_unknown,
     ),
     Check(
@@ -207,7 +203,7 @@ CHECKS = (
     Check(
         "expiry-not-running",
         Severity.ADVICE,
-        "The table retains too many or too old snapshots: old data is not deleted, and metadata grows.",
+        "The table retains too many or too old snapshots, so old data is not deleted and metadata grows.",
         "Expire snapshots, and schedule the expiry.",
         _expiry,
     ),
@@ -215,20 +211,20 @@ CHECKS = (
         "compaction-not-running",
         Severity.ADVICE,
         "The table has too many small data files and has not been compacted for too long.",
-        "Compact the table. Check why its maintenance job does not run, or loses its commits to conflicts.",
+        "Compact the table. Check why its maintenance job does not run, or why conflicts abort its commits.",
         lambda stage, given: _compaction(stage, given, runs=False),
     ),
     Check(
         "small-files",
         Severity.ADVICE,
-        "The table has too many small data files although it is compacted: queries open many files.",
+        "The table has too many small data files although it is compacted, so queries open many files.",
         "Compact more often, or commit less often.",
         lambda stage, given: _compaction(stage, given, runs=True),
     ),
     Check(
         "delete-files",
         Severity.ADVICE,
-        "The table has too many delete files: every query reads them in addition to the data.",
+        "The table has too many delete files, and every query reads them in addition to the data.",
         "Compact the table.",
         _delete_files,
     ),

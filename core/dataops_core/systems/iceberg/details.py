@@ -1,4 +1,4 @@
-"""What probes observe of tables, catalogs and their stores."""
+"""Details of observations of tables, catalogs and their stores."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class TableDetails(Details):
 
     Attributes:
         table: `namespace.table`.
-        snapshot_id: The current snapshot, as text: it has more digits than JSON numbers keep.
-        query_id: The streaming query that has written the newest epoch.
+        snapshot_id: The current snapshot as text, because it exceeds the precision of JSON numbers.
+        query_id: The streaming query that wrote the newest epoch.
         epoch: Number of the newest batch of a streaming query in the table.
         epoch_committed_at: When it was committed.
         small_files: Data files below the stage's `small_file_bytes`.
-        files_checked: Data files that the newest probe run asked the store for.
-        missing_files: Files that the store does not have.
-        missing: The first of them.
-        snapshot_age_setting: The table's own limit of the age of snapshots.
-        oldest_unneeded_snapshot: Time of the oldest snapshot that no branch or tag needs.
-        compacted: When the table was compacted last, by the snapshots that are kept.
-        records_added_recent: Records that were added within the last hour.
-        records_rejected_recent: Records that the table of rejects got within the last hour.
+        files_checked: Data files that the newest probe run checked in the store.
+        missing_files: Number of files that are missing in the store.
+        missing: The first missing file.
+        snapshot_age_setting: Maximum snapshot age in the table's properties.
+        oldest_unneeded_snapshot: Time of the oldest snapshot that no branch or tag references.
+        compacted: Time of the last compaction, from the retained snapshots.
+        records_added_recent: Records added within the last hour.
+        records_rejected_recent: Records added to the rejects table within the last hour.
     """
 
     table: str | None = value()

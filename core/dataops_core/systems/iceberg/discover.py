@@ -1,4 +1,4 @@
-"""Tables for `config init`, and which streaming query writes which."""
+"""Propose tables for `config init`, and link them to the streaming queries that write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.catalog import CatalogClient
 
 BEST_COLUMNS = ("kafka_timestamp", "_kafka_timestamp", "ingested_at", "ingest_time", "received_at", "created_at")
-"""Names of columns that mostly say when a row came in, the best first."""
+"""Usual names of columns with the ingestion time of a row, best first."""
 
 
 def discover(draft: Draft, clients: Clients) -> None:
@@ -28,7 +28,7 @@ def _catalog(draft: Draft, name: str, client: CatalogClient) -> None:
             stage.reads.append(writer.name)
         elif state.writers:
             query = state.writers[-1].query_id
-            stage.remarks.append(f"The streaming query {query} writes it: give its checkpoint with --checkpoint.")
+            stage.remarks.append(f"The streaming query {query} writes it: pass its checkpoint with --checkpoint.")
         if not state.commits:
             _progress_column(draft, stage, client, summary.name)
 

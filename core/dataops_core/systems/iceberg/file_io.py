@@ -1,4 +1,4 @@
-"""Read PyIceberg's files over connections that are kept between refreshes."""
+"""Read PyIceberg's files over connections that stay open between refreshes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
 STORES = ("s3.", "client.", "gcs.", "adls.", "hdfs.")
-"""How the properties begin that make a file system; a table's own have no part in it."""
+"""Prefixes of the properties of a file system; properties of a table do not matter."""
 KEPT = 32
-"""File systems that are kept: one for each store and its credentials. A catalog may change credentials every hour."""
+"""Maximum number of cached file systems, one per store and credentials. A catalog may rotate credentials every hour."""
 
 
 class KeptFileIO(PyArrowFileIO):
-    """Arrow's file systems, one for all tables of a store.
+    """File IO with one Arrow file system for all tables of a store.
 
-    PyIceberg's own is new for each loaded table, and part of a reference cycle: so each refresh opened
-    new connections, and left them and their buffers (16 KiB and more each) until the next garbage collection.
+    PyIceberg creates one for each loaded table, as part of a reference cycle. Each refresh then opens new connections,
+    and keeps them and their buffers (16 KiB and more each) until the next garbage collection.
     """
 
     def __init__(self, properties: Properties = EMPTY_DICT) -> None:

@@ -1,7 +1,7 @@
-"""The files of an Iceberg table: how many, how large, and whether they are there; never a scan.
+"""Read number, size and existence of an Iceberg table's files, without a scan.
 
-What a manifest says is remembered by its path, because a manifest never changes: after a commit only the manifest list
-and what is new in it are read.
+Manifests never change, so their content is cached by path. After a commit only the manifest list and new manifests are
+read.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from pyiceberg.utils.schema_conversion import AvroSchemaConversion
 from dataops_core.bounded import loads
 
 MANIFESTS_KEPT = 4096
-"""Manifests of which the files' sizes are remembered, 8 bytes each."""
+"""Maximum number of manifests whose file sizes are cached, 8 bytes each."""
 PATHS_KEPT = 8
-"""Manifests of which the files' paths are remembered."""
+"""Maximum number of manifests whose file paths are cached."""
 _DECODING = Lock()
-"""One manifest is decoded at a time: threads that decode take turns anyhow, and half of the time goes into that."""
+"""Decodes one manifest at a time: concurrent threads would spend half of their time on switching."""
 STATUS, DATA_FILE = 0, 2
 PATH, RECORDS, SIZE, UPPER_BOUNDS, CONTENT = 100, 103, 104, 128, 134
 
 AVRO_SCHEMA = "avro.schema"
-"""Where an Avro file keeps its schema in its header (Avro spec, object container files)."""
+"""Header key of an Avro file's schema (Avro spec, object container files)."""
 
 
 @lru_cache(maxsize=1024)
@@ -59,8 +59,8 @@ def _schema(header: AvroFileHeader) -> Schema:
     return _parsed(found)
 
 
-# PyIceberg 0.12 keeps each reader that it makes for ever, by what it was made of. That includes the schema of the file,
-# and two maps of the same types have not the same hash: each manifest that was read stayed. So a schema is parsed once.
+# PyIceberg 0.12 caches each reader forever, by its schema. Equal map types have different hashes, so the cache grows
+# with each manifest. Each schema is therefore parsed only once.
 AvroFileHeader.get_schema = _schema  # type: ignore[assignment,method-assign]
 
 
@@ -69,12 +69,10 @@ class TableFiles:
     """The live data files of a snapshot.
 
     Attributes:
-        manifests: Manifests in its manifest list.
-        data_files: Data files.
-        held: Bytes that they take.
-        small: Those that are smaller than asked for.
-        records: Rows in them, delete files not counted off.
-        upper_bound: Largest value of the column that was asked for, as Iceberg writes it in a manifest.
+        held: Bytes of the data files.
+        small: Number of small data files.
+        records: Rows in them, without subtracting deleted rows.
+        upper_bound: Largest value of the requested column, in the encoding of a manifest.
     """
 
     manifests: int
@@ -87,7 +85,7 @@ class TableFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """What one manifest says of its live files."""
+    """Sizes, rows and upper bound of the live files of one manifest."""
 
     sizes: array[int]
     records: int
@@ -95,17 +93,17 @@ class _Summary:
 
 
 class ByPath:
-    """The means to read a file that never changes; all are equal, so that a cache goes by the path beside it.
+    """The file IO for a file that never changes. All instances are equal, so a cache uses only the path as key.
 
-    A cache keeps it as part of its key for as long as it keeps the answer. The means themselves hold connections, so
-    they are handed out once, and kept no longer.
+    A cache keeps its keys as long as its values. File IO holds connections, so it can be taken only once and is not
+    kept.
     """
 
     def __init__(self, io: FileIO) -> None:
         self._io = [io]
 
     def take(self) -> FileIO:
-        """Return the means; they can be taken once."""
+        """Return the file IO; it can be taken only once."""
         return self._io.pop()
 
     def __eq__(self, other: object) -> bool:
@@ -116,7 +114,7 @@ class ByPath:
 
 
 class _List(ByPath):
-    """A snapshot with the means to read its manifest list."""
+    """A snapshot with the file IO for its manifest list."""
 
     def __init__(self, snapshot: Snapshot, io: FileIO) -> None:
         super().__init__(io)
@@ -124,7 +122,7 @@ class _List(ByPath):
 
 
 def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | None = None) -> TableFiles:
-    """Return what the manifests of a snapshot say.
+    """Return the files of a snapshot, from its manifests.
 
     Args:
         table: The table.
@@ -151,13 +149,13 @@ def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | 
 
 @dataclass(frozen=True, slots=True)
 class LiveFiles:
-    """The live files of a snapshot, one by one.
+    """The live files of a snapshot.
 
     Attributes:
         data: Bytes and rows of each data file.
         deletes: Kind of each delete file.
-        manifests: Manifests of the snapshot.
-        read: Those that were read.
+        manifests: Number of manifests of the snapshot.
+        read: Number of manifests that were read.
     """
 
     data: tuple[tuple[int, int], ...]
@@ -167,7 +165,7 @@ class LiveFiles:
 
 
 def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
-    """Return the live files of a snapshot, from so many of its manifests."""
+    """Return the live files of a snapshot, from at most `most` manifests."""
     listed = _manifest_list(snapshot.manifest_list, _List(snapshot, table.io))
     some = listed[:most]
 
@@ -187,7 +185,7 @@ def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
 
 
 class FileWatch:
-    """Asks the store for a few data files of a table at each refresh, going round; remembers which were not there."""
+    """Checks a few data files of a table in the store at each refresh, in rotation, and keeps the missing ones."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -195,16 +193,16 @@ class FileWatch:
         self._missing: dict[str, str] = {}
 
     def check(self, table: Table, snapshot: Snapshot, number: int) -> tuple[str, ...]:
-        """Look for so many files of the snapshot; return the paths of all that are known to be missing."""
+        """Check `number` files of the snapshot; return the paths of all known missing files."""
         manifests = _data_manifests(table, snapshot)
         with self._lock:
             live = {m.manifest_path for m in manifests}
             again = {path: at for path, at in self._missing.items() if at in live}
             due = {path: at for at, path in self._due(manifests, table.io, number)}
-            asked = {**due, **again}
-            there = ExecutorFactory.get_or_create().map(lambda path: table.io.new_input(path).exists(), asked)
+            checked = {**due, **again}
+            there = ExecutorFactory.get_or_create().map(lambda path: table.io.new_input(path).exists(), checked)
             self._missing = {
-                path: at for (path, at), is_there in zip(asked.items(), there, strict=True) if not is_there
+                path: at for (path, at), is_there in zip(checked.items(), there, strict=True) if not is_there
             }
             return tuple(self._missing)
 
@@ -264,9 +262,9 @@ def _paths(path: str, source: ByPath) -> tuple[str, ...]:
 
 
 def _live(path: str, io: FileIO, fields: tuple[int, ...]) -> Iterator[Record]:
-    """Yield these fields of each live entry's data file; what is not asked for is skipped, not decoded."""
-    with AvroFile[Record](io.new_input(path)) as entries, _DECODING:  # by now it is read
-        entries.reader = visit_with_partner(  # type: ignore[misc] # as PyIceberg itself calls it
+    """Yield these fields of each live entry's data file; other fields are skipped without decoding."""
+    with AvroFile[Record](io.new_input(path)) as entries, _DECODING:  # the file has been read here
+        entries.reader = visit_with_partner(  # type: ignore[misc] # PyIceberg calls it like this
             entries.schema, _projection(fields), ReadSchemaResolver({}), _Accessor()
         )
         for entry in entries:
@@ -275,7 +273,7 @@ def _live(path: str, io: FileIO, fields: tuple[int, ...]) -> Iterator[Record]:
 
 
 class _Accessor(SchemaPartnerAccessor):
-    """Lets what has parts (struct, map, list) be left out of what is read; PyIceberg's own refuses to."""
+    """Allows a projection without structs, maps and lists, which PyIceberg's accessor rejects."""
 
     def field_partner(self, partner: IcebergType | None, field_id: int, field_name: str) -> IcebergType | None:
         return None if partner is None else super().field_partner(partner, field_id, field_name)
@@ -300,5 +298,5 @@ def _projection(fields: tuple[int, ...]) -> Schema:
 
 
 def signed(bound: bytes) -> int:
-    """Return a bound of a timestamp: microseconds, 8 bytes, little endian, signed (Iceberg spec, appendix D)."""
+    """Return a timestamp bound as a number: microseconds, 8 bytes, little endian, signed (Iceberg spec, appendix D)."""
     return int.from_bytes(bound, "little", signed=True)

@@ -1,4 +1,4 @@
-"""What is in an Iceberg catalog, for people: tables, their snapshots, references, schema and files; without a scan."""
+"""Read tables, snapshots, references, schemas and files of a catalog for display, without a scan."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ OF_THE_CATALOG = (*sdk.LOGGED_OUT, requests.exceptions.ConnectionError, requests
 MAX_TABLES = 200
 """Maximum number of tables whose metadata a list reads; further tables only have their name."""
 AT_ONCE = 8
-"""Tables whose metadata is read at the same time."""
+"""Number of tables whose metadata is read concurrently."""
 MAX_MANIFESTS = 500
-"""Manifests that are read for the sizes of the files."""
+"""Maximum number of manifests that are read for file sizes."""
 KIB = 1024
 BUCKETS = (64 * KIB, 1024 * KIB, 8 * KIB**2, 32 * KIB**2, 128 * KIB**2, 512 * KIB**2)
-"""Sizes in bytes up to which the files of each bar of the histogram go; the last bar has what is larger."""
+"""Upper file sizes in bytes of the histogram's bars; the last bar holds larger files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class TableSummary:
     """A table in a list of all.
 
     Attributes:
-        committed_at: When the current snapshot was committed; `None` if there is none or it was not read.
-        records: Rows, delete files not counted off.
+        committed_at: Time of the current snapshot; `None` without one, or if the metadata was not read.
+        records: Rows, without subtracting deleted rows.
         size: Bytes of the data files.
-        files: Data files.
-        snapshots: Snapshots that are kept.
-        read: Whether the metadata was read; without it only the name is known.
-        unreadable: Why it cannot be read; `None` if it can, or was not tried.
+        files: Number of data files.
+        snapshots: Number of retained snapshots.
+        read: Whether the metadata was read. Otherwise only the name is known.
+        unreadable: Why it cannot be read; `None` if it can be read, or was not read.
     """
 
     name: str
@@ -66,7 +66,7 @@ class TableSnapshot:
 
     Attributes:
         operation: `append`, `overwrite`, `replace` or `delete`.
-        current: Whether it is the one that readers see.
+        current: Whether it is the current snapshot.
         on_branch: Whether it belongs to the history of the main branch.
         refs: Names of the branches and tags that point to it.
     """
@@ -82,11 +82,11 @@ class TableSnapshot:
 
     @property
     def by(self) -> str | None:
-        """The Spark application or the Trino query that committed it, where the summary says."""
+        """The Spark application or Trino query that committed it, if the summary has it."""
         return self.summary.get("spark.app.id") or self.summary.get("trino_query_id")
 
     def count(self, name: str) -> int | None:
-        """Return a number of its summary, e.g. `added-records`; `None` if it has none."""
+        """Return a number of its summary, such as `added-records`, or `None`."""
         return count_of(self.summary.get(name))
 
 
@@ -106,8 +106,8 @@ class Column:
     """A column of the current schema.
 
     Attributes:
-        partitioned: How the table is partitioned by it, e.g. `day`; `None` if it is not.
-        sorted: How files are sorted by it, e.g. `asc`; `None` if they are not.
+        partitioned: Partition transform, such as `day`; `None` without one.
+        sorted: Sort direction, such as `asc`; `None` without one.
     """
 
     field_id: int
@@ -121,11 +121,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableDetail:
-    """Everything that a table's metadata says.
+    """The metadata of a table.
 
     Attributes:
         snapshots: Newest first.
-        schemas: Schemas that the table has had, the present one with them.
+        schemas: Number of schemas in its history, including the current one.
     """
 
     name: str
@@ -145,12 +145,12 @@ class FileSizes:
 
     Attributes:
         files: Data files in each of `BUCKETS`, and those larger than all of them.
-        sizes: Bytes of them.
-        records: Rows of them.
-        position_deletes: Files with deleted positions.
-        equality_deletes: Files with deleted values.
-        manifests: Manifests of the snapshot.
-        read: Manifests that were read for this: at the most `MAX_MANIFESTS`.
+        sizes: Bytes per bucket.
+        records: Rows per bucket.
+        position_deletes: Number of position delete files.
+        equality_deletes: Number of equality delete files.
+        manifests: Number of manifests of the snapshot.
+        read: Number of manifests that were read, at most `MAX_MANIFESTS`.
     """
 
     files: tuple[int, ...]
@@ -163,17 +163,17 @@ class FileSizes:
 
 
 def tables(client: CatalogClient) -> tuple[TableSummary, ...]:
-    """Return all tables, by name; raises ClientError."""
+    """Return all tables by name; raise ClientError."""
     return client.ask(_tables)
 
 
 def table(client: CatalogClient, name: str) -> TableDetail:
-    """Return what a table's metadata says; raises NotFound or another ClientError."""
+    """Return a table's metadata; raise NotFound or another ClientError."""
     return client.ask(lambda catalog: _detail(catalog.load_table(name), name))
 
 
 def file_sizes(client: CatalogClient, name: str) -> FileSizes:
-    """Return the files of a table's current snapshot by size; raises NotFound or another ClientError."""
+    """Return the files of a table's current snapshot by size; raise NotFound or another ClientError."""
     return client.ask(lambda catalog: _sizes(catalog.load_table(name)))
 
 
@@ -185,7 +185,7 @@ def _tables(catalog: Catalog) -> tuple[TableSummary, ...]:
             names += [".".join(table) for table in catalog.list_tables(namespace)]
         except OF_THE_CATALOG:
             raise
-        except Exception as error:  # noqa: BLE001 - one namespace that cannot be listed must not hide the others
+        except Exception as error:  # noqa: BLE001 - an unreadable namespace must not hide the others
             closed.append(TableSummary(f"{'.'.join(namespace)}.*", unreadable=why(error)))
     names.sort()
 
@@ -196,7 +196,7 @@ def _tables(catalog: Catalog) -> tuple[TableSummary, ...]:
             return TableSummary(name)
         except OF_THE_CATALOG:
             raise
-        except Exception as error:  # noqa: BLE001 - nor one table the others
+        except Exception as error:  # noqa: BLE001 - an unreadable table must not hide the others
             return TableSummary(name, unreadable=why(error))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,4 +1,4 @@
-"""Iceberg tables."""
+"""Probe Iceberg catalogs, their stores and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observation:
-    """Observe a table: its progress is what its writer stamped, or else the upper bound of its progress column."""
+    """Return an observation of a table; its progress time is the writer's stamp, or the column's bound."""
     now = datetime.now(UTC)
     table = client.table(stage.table, stage.progress_column, small=stage.small_file_bytes, check=stage.files_checked)
     rejected = client.records_added(stage.rejects) if stage.rejects is not None else None
@@ -31,7 +31,7 @@ def observe_table(stage: IcebergTableStage, client: CatalogClient) -> Observatio
         progress_time=progress,
         progress_source=source if progress else None,
         position=table.records,
-        # A commit of maintenance is no progress.
+        # a commit of a maintenance job is not progress
         advanced_at=stamped.at if stamped else table.committed_at,
         advances=tuple(Advance(c.at, c.progress_time, c.oldest, c.first) for c in table.commits),
         writer_change=_writer_change(table.writers),
@@ -77,7 +77,7 @@ def _writer_change(writers: tuple[Writer, ...]) -> WriterChange | None:
 
 
 def observe_catalog(client: CatalogClient) -> tuple[str, Observation]:
-    """Return one line about the catalog, and what was seen of it."""
+    """Return one line about the catalog, and its observation."""
     now = datetime.now(UTC)
     namespaces = client.ping()
     detail = f"{namespaces} namespace{'s' if namespaces != 1 else ''}"
@@ -85,7 +85,7 @@ def observe_catalog(client: CatalogClient) -> tuple[str, Observation]:
 
 
 def observe_store(client: CatalogClient) -> tuple[str, Observation]:
-    """Return one line about the object store in which the tables lie, and what was seen of it."""
+    """Return one line about the tables' object store, and its observation."""
     now = datetime.now(UTC)
     client.store()
     return "the warehouse exists", Observation(stage=store_of(client.name), observed_at=now, details=ComponentDetails())

@@ -1,6 +1,6 @@
-"""PyIceberg and Arrow, as far as a catalog and its store are asked with them: deadlines, and our own errors.
+"""Use PyIceberg and Arrow with deadlines, and translate their errors.
 
-To import them takes longer than most answers, so this module is hollow until it is used (`lazy_imports`).
+Their import takes longer than most requests, so this module is loaded at its first use (`lazy_imports`).
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ __all__ = [
 ]
 
 METADATA_BYTES = 128 * 2**20
-"""Bytes that an answer may have: it holds the metadata of a table, which a check reports from 64 MiB on."""
+"""Maximum bytes of a response. It holds the metadata of a table, which a check reports from 64 MiB on."""
 _GONE = "Restore the file in the store, or register the table again with metadata that exists."
 LOGGED_OUT = (UnauthorizedError, OAuthError)
-"""What is raised where a token has run out, or where the credentials are wrong."""
+"""Errors for an expired token or wrong credentials."""
 
 
 class _GuardedCatalog(RestCatalog):
-    """A REST catalog whose requests go to the configured origins only, and have a deadline."""
+    """A REST catalog that sends requests to the configured origins only, with a deadline."""
 
     def __init__(self, name: str, timeout: float, properties: Mapping[str, Any]) -> None:
         self._timeout = timeout
@@ -72,14 +72,14 @@ class _GuardedCatalog(RestCatalog):
         super().__init__(name, **properties)
 
     def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> AuthManager:
-        self._guard(session)  # before the first token is asked for, which happens here
+        self._guard(session)  # before the first token request, which happens here
         return super()._create_legacy_oauth2_auth_manager(session)
 
     def _create_session(self) -> requests.Session:
         session = super()._create_session()
         signers = [adapter for prefix, adapter in session.adapters.items() if prefix not in ("http://", "https://")]
         adapter = self._guard(session)
-        if signers:  # SigV4, which PyIceberg does in an adapter
+        if signers:  # PyIceberg implements SigV4 in an adapter
             adapter.add_headers = signers[0].add_headers  # type: ignore[attr-defined, method-assign]
         return session
 
@@ -94,7 +94,7 @@ class _GuardedCatalog(RestCatalog):
 
 
 def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Catalog:
-    """Return a catalog; each request to one that speaks REST has the deadline, in seconds."""
+    """Return a catalog; each request to a REST catalog has a deadline in seconds."""
     catalog: Catalog
     if properties.get("type") == "rest":
         catalog = _GuardedCatalog(name, timeout, properties)
@@ -108,12 +108,12 @@ def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Ca
             merged[AUTH_MANAGER] = manager
         return load_file_io(merged, location)
 
-    catalog._load_file_io = load_files  # type: ignore[method-assign, assignment] # noqa: SLF001 - the only place for all catalogs
+    catalog._load_file_io = load_files  # type: ignore[method-assign, assignment] # noqa: SLF001 - the only hook for all catalogs
     return catalog
 
 
 def _refusal(where: str, error: Exception) -> ClientError:
-    """Return our own error for an answer with a status that is none of success."""
+    """Return the ClientError for a response with an error status."""
     response = getattr(error.__cause__, "response", None)
     if isinstance(response, requests.Response):
         found = refusal(where, response.status_code, response.content)
@@ -126,7 +126,7 @@ def _refusal(where: str, error: Exception) -> ClientError:
 
 @contextmanager
 def errors(where: str) -> Iterator[None]:
-    """Raise our own errors for those of PyIceberg; `where` begins their line."""
+    """Translate PyIceberg's errors; `where` starts the message."""
     try:
         yield
     except DataopsError:
@@ -145,7 +145,7 @@ def errors(where: str) -> Iterator[None]:
         raise NotFound(f"{where}: a file of the table is missing: {line(error)}", hint=_GONE) from error
     except OSError as error:
         raise store_error(f"{where}: a file of the table cannot be read", error) from error
-    except Exception as error:  # a metadata file that is none makes PyIceberg and Arrow fail in any way
+    except Exception as error:  # PyIceberg and Arrow raise any type for an invalid metadata file
         raise BadAnswer(
             f"{where}: the response is not from a catalog: {type(error).__name__}: {line(error)}"
         ) from error

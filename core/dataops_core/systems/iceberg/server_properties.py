@@ -1,7 +1,7 @@
-"""What a catalog may change of our properties: nothing that sends our credentials elsewhere or loads code.
+"""Restrict the properties that a catalog may override: none that redirects our credentials or loads code.
 
-A REST catalog offers properties in its config and with each table, and the properties of a table's metadata are offered
-by whoever writes the table. PyIceberg lets all of them outrank the settings.
+A REST catalog sends properties in its config and with each table, and any writer of a table can set properties in its
+metadata. In PyIceberg all of them override the settings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEVER = re.compile(
     r"|.*profile-name|.*role-arn|.*role-session-name|.*proxy-uri|gcs\.session-kwargs|.*-timeout|default_(scheme|netloc)",
     re.IGNORECASE,
 )
-"""Properties that only the settings may have: they load code, sign for others, or choose whom we authenticate as."""
+"""Properties that only the settings may set: they load code, sign for others, or select the identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Store:
     """A kind of object store or file system.
 
     Attributes:
-        address: Properties that say where it is.
-        identity: Properties that say who we are there.
-        enough: Sets of properties, each of which is credentials of its own.
+        address: Properties with its address.
+        identity: Properties with credentials.
+        enough: Sets of properties, each of which is a complete credential.
     """
 
     name: str
@@ -64,19 +64,19 @@ STORES = (
     Store("Hugging Face", re.compile(r"hf\.endpoint"), re.compile(r"hf\.token"), _sets("hf.token")),
 )
 REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
-"""A region; it becomes part of a host's name."""
+"""Valid regions; a region becomes part of a host name."""
 
 
 def catalog_properties(where: str, ours: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a catalog's properties after its config was read.
+    """Return a catalog's properties, restricted after its config was read.
 
     Args:
-        where: Which catalog, for errors.
-        ours: The properties that the settings have.
-        merged: The same with what the catalog's config offers.
+        where: Name of the catalog, for errors.
+        ours: Properties of the settings.
+        merged: The same, merged with the catalog's config.
 
     Raises:
-        BadAnswer: The catalog names another origin for itself or for its tokens.
+        BadAnswer: The catalog redirects itself or its token requests to another origin.
     """
     kept = _without_never(ours, merged)
     own = str(ours["uri"])
@@ -89,17 +89,17 @@ def catalog_properties(where: str, ours: Mapping[str, Any], merged: Mapping[str,
 
 
 def store_properties(where: str, ours: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties to open a table's files with.
+    """Return the properties for opening a table's files.
 
-    A store elsewhere is opened with the credentials that are offered along with it, and with none of ours.
+    Another store than the configured one is opened only with the credentials that the catalog sends for it.
 
     Args:
-        where: Which catalog, for errors.
-        ours: The properties that the settings have.
-        merged: The same with what the catalog and the table's metadata offer.
+        where: Name of the catalog, for errors.
+        ours: Properties of the settings.
+        merged: The same, merged with those of the catalog and of the table's metadata.
 
     Raises:
-        BadAnswer: A store elsewhere is named without credentials for it.
+        BadAnswer: The catalog names another store without credentials for it.
     """
     kept = _without_never(ours, merged)
     for name in ("s3.region", "client.region"):
@@ -137,7 +137,7 @@ def _same(offered: object, ours: object) -> bool:
 
 
 def _named(address: object) -> str:
-    """Return an address for an error, without what may be secret in it."""
+    """Return an address for an error, without possible secrets."""
     try:
         return str(Origin.of(str(address)))
     except ValueError:

@@ -10,7 +10,7 @@ from dataops_core.config.base import ComponentSettings, Secret, StageSettings, T
 
 
 class CatalogSettings(ComponentSettings):
-    """An Iceberg catalog, as PyIceberg reads it."""
+    """An Iceberg catalog, in PyIceberg's configuration."""
 
     component: ClassVar[str] = "iceberg"
     properties: dict[str, Secret] = Field(repr=False)
@@ -43,11 +43,11 @@ class IcebergTableStage(StageSettings):
     snapshots_max: int = Field(default=20_000, ge=1)
     """Maximum number of snapshots."""
     snapshot_age_max: float | None = Field(default=None, gt=0)
-    """Seconds that a snapshot may be kept which no branch or tag needs; twice the table's
-    `history.expire.max-snapshot-age-ms` where not given."""
+    """Maximum age in seconds of snapshots that no branch or tag references. Default: twice the table's
+    `history.expire.max-snapshot-age-ms`."""
     delete_files_max: int = Field(default=1000, ge=0)
     """Maximum number of delete files."""
     metadata_bytes_max: float = Field(default=64 * 2.0**20, gt=0)
     """Maximum size of the table's metadata file, in bytes."""
     files_checked: int = Field(default=8, ge=0)
-    """Data files that each refresh checks in the object store, in rotation; 0 for none."""
+    """Number of data files that each refresh checks in the object store, in rotation; 0 to check none."""

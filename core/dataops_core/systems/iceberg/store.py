@@ -34,7 +34,7 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (("NETWORK_CONNECTION", "curlCode"), Unreachable, "cannot be reached"),
     (("NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is no such bucket"),
 )
-"""What Arrow says of an object store's error, and what it is."""
+"""Words in Arrow's error texts, with the error class and message for them."""
 
 
 _RIGHTS = "Grant read permission to the account that runs this program."
@@ -42,7 +42,7 @@ _STORE = "Check the store's log, its disk and its network."
 
 
 def store_error(where: str, error: OSError) -> ClientError:
-    """Return our own error for what Arrow raises; `where` begins its line."""
+    """Return the ClientError for an error of Arrow; `where` starts the message."""
     text = line(error)
     if isinstance(error, FileNotFoundError):
         return NotFound(f"{where}: no such file: {text}")
@@ -50,7 +50,7 @@ def store_error(where: str, error: OSError) -> ClientError:
         return NotFound(f"{where}: {text}")
     if isinstance(error, PermissionError):
         return PermissionDenied(f"{where}: {text}", hint=_RIGHTS)
-    for words, kind, said in _WORDS:
+    for words, kind, message in _WORDS:
         if any(word in text for word in words):
-            return kind(f"{where}: {said}")
+            return kind(f"{where}: {message}")
     return BadAnswer(f"{where}: {text}", hint=_STORE)

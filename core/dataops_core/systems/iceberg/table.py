@@ -1,4 +1,4 @@
-"""The state of an Iceberg table, from its metadata and manifests; never a scan of its rows."""
+"""Read the state of an Iceberg table from its metadata and manifests, without a scan."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from dataops_core.transport.fields import as_count
 from dataops_core.values import instant
 
 PROGRESS_PROPERTY = "dataops.progress-time"
-"""Commit property in which a job says up to when it has taken data in."""
+"""Commit property with the time up to which a job has ingested data."""
 OLDEST_PROPERTY = "dataops.oldest-time"
-"""Commit property in which a job says how old the oldest record of the commit is."""
+"""Commit property with the time of the oldest record of the commit."""
 QUERY_PROPERTIES = ("spark.sql.streaming.queryId", "dataops.query-id")
-"""Commit properties in which a streaming query says who it is: Iceberg's own sink, and a job that commits by itself."""
+"""Commit properties with the id of a streaming query: from Iceberg's sink, and from a job with its own commits."""
 EPOCH_PROPERTIES = ("spark.sql.streaming.epochId", "dataops.epoch-id")
-"""Commit properties in which a streaming query says which batch it is, in the same order."""
+"""Commit properties with the batch number of a streaming query, in the same order."""
 SNAPSHOT_AGE, SNAPSHOT_AGE_DEFAULT = "history.expire.max-snapshot-age-ms", 5 * 86_400_000
-"""Table property that says how long expiry leaves a snapshot, and Iceberg's own value for it."""
+"""Table property with the maximum snapshot age for expiry, and Iceberg's default."""
 HISTORY = 1000
 """Number of snapshots to read for a table's advances and writers."""
 _COUNT = re.compile(r"[0-9]{1,19}")
 RECENT = timedelta(hours=1)
-"""How far back records count as recent."""
+"""Window of recent records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit that carries a stamp.
+    """One commit with a stamp.
 
     Attributes:
-        at: When it was committed.
-        progress_time: Up to when the table has taken data in since then.
-        oldest: How old the oldest record of the commit is.
-        first: Whether the table is known to have had none before it.
+        at: Time of the commit.
+        progress_time: Time up to which the table has ingested data.
+        oldest: Time of the oldest record of the commit.
+        first: Whether it is known to be the first stamped commit.
     """
 
     at: datetime
@@ -58,8 +58,8 @@ class Writer:
     """A streaming query that writes, or wrote, to a table.
 
     Attributes:
-        query_id: Its id, which lives as long as its checkpoint.
-        since: Its first commit after another query's, as far back as the history goes.
+        query_id: Its id, which changes with its checkpoint.
+        since: Its first commit after another query's, within the retained history.
     """
 
     query_id: str
@@ -71,9 +71,8 @@ class Epoch:
     """A batch of a streaming query that is committed in a table.
 
     Attributes:
-        query_id: The query's id.
-        number: The batch's number.
-        at: When it was committed; `None` if that is outside the calendar.
+        number: Number of the batch.
+        at: Time of the commit; `None` if it is out of range.
     """
 
     query_id: str
@@ -87,27 +86,25 @@ class TableState:
 
     Attributes:
         snapshot_id: The current snapshot; `None` for a table without one.
-        committed_at: When it was committed.
+        committed_at: Time of its commit.
         summary: Its summary.
-        commits: Stamped commits of its history, oldest first.
-        writers: Streaming queries that have written to it one after the other, oldest first.
-        upper_bound: Largest value of the progress column; `None` if not asked for or unknown.
-        records: Rows, delete files not counted off.
-        data_files: Data files.
-        data_bytes: What they take.
-        delete_files: Delete files.
-        snapshots: Snapshots that are kept.
-        refs: Branches and tags.
-        oldest_snapshot: When the oldest snapshot that is kept was committed.
-        oldest_unneeded: The same of the oldest that no branch or tag names.
-        snapshot_age: Seconds that expiry leaves a snapshot, by the table's own properties.
-        compacted_at: When a compaction was committed last, as far back as snapshots are kept.
-        records_added_recent: Rows that were added within `RECENT`; compaction adds none.
-        epoch: The newest batch of a streaming query that is committed in it.
-        files: What the manifests of the current snapshot say; `None` without a snapshot, or where they cannot be read.
+        commits: Stamped commits of the history, oldest first.
+        writers: Successive streaming queries that wrote to it, oldest first.
+        upper_bound: Largest value of the progress column; `None` if not requested or unknown.
+        records: Rows, without subtracting deleted rows.
+        data_bytes: Bytes of the data files.
+        snapshots: Number of retained snapshots.
+        refs: Number of branches and tags.
+        oldest_snapshot: Time of the oldest retained snapshot.
+        oldest_unneeded: Time of the oldest snapshot that no branch or tag references.
+        snapshot_age: Maximum snapshot age for expiry in seconds, from the table's properties.
+        compacted_at: Time of the last compaction, from the retained snapshots.
+        records_added_recent: Rows added within `RECENT`, without compaction.
+        epoch: The newest committed batch of a streaming query.
+        files: Files from the manifests of the current snapshot; `None` without a snapshot, or if unreadable.
         metadata_bytes: Size of the metadata file; `None` if the store does not report it.
-        missing: Paths of data files of the current snapshot that were looked for and are not there.
-        store_error: Why the files could not be looked at; `None` if they could.
+        missing: Paths of checked data files of the current snapshot that are missing.
+        store_error: Why the files could not be checked; `None` if they could.
     """
 
     identifier: str
@@ -136,7 +133,7 @@ class TableState:
 
 
 def condition(where: str) -> BooleanExpression:
-    """Return a condition that is text, e.g. `id = 'x'`; raises QueryFailed."""
+    """Return a condition parsed from text such as `id = 'x'`; raise QueryFailed."""
     from pyparsing import ParseBaseException  # noqa: PLC0415 - a tenth of a second, for canaries only
 
     try:
@@ -151,7 +148,7 @@ def holds(table: Table, wanted: BooleanExpression) -> bool:
 
 
 def records_added(table: Table) -> int:
-    """Return the rows that were added to a table within `RECENT`."""
+    """Return the rows added to a table within `RECENT`."""
     return _added(_history(table, table.current_snapshot()))
 
 
@@ -173,10 +170,10 @@ def table_state(
             files = table_files(table, snapshot, small, bound_of)
             missing = watch.check(table, snapshot, check) if check else ()
         held = _length(table.metadata_location, ByPath(table.io))
-    except FileNotFoundError as raised:  # a manifest, or the list of them
+    except FileNotFoundError as raised:  # a manifest or the manifest list
         missing = (line(raised),)
     except OSError as raised:
-        if bound_of is not None:  # without the bound there is no progress
+        if bound_of is not None:  # the progress time needs the bound
             raise
         error = line(raised)
     named = {ref.snapshot_id for ref in table.metadata.refs.values()}
@@ -211,7 +208,7 @@ def table_state(
 
 def _snapshot_age(table: Table) -> float:
     millis = count_of(table.properties.get(SNAPSHOT_AGE))
-    return (SNAPSHOT_AGE_DEFAULT if millis is None else millis) / 1000  # as Iceberg does where it is none
+    return (SNAPSHOT_AGE_DEFAULT if millis is None else millis) / 1000  # as Iceberg does for an invalid number
 
 
 @lru_cache(maxsize=256)
@@ -251,8 +248,8 @@ def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
 
 
 def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
-    """Yield the stamped commits; maintenance (compaction …) carries no stamp."""
-    first = bool(history) and history[0].sequence_number == 1  # who expires snapshots may forget parents
+    """Yield the stamped commits; maintenance jobs (compaction …) write no stamp."""
+    first = bool(history) and history[0].sequence_number == 1  # expiry of snapshots may remove parents
     for snapshot in history:
         summary = _summary(snapshot)
         stamp, at = instant(summary.get(PROGRESS_PROPERTY)), _millis(snapshot.timestamp_ms)
@@ -262,7 +259,7 @@ def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:
 
 
 def _writers(history: Iterable[Snapshot]) -> Iterator[Writer]:
-    """Yield each streaming query at its first commit after another one's."""
+    """Yield each streaming query with its first commit after another query's."""
     last = None
     for snapshot in history:
         summary = _summary(snapshot)
@@ -293,7 +290,7 @@ def _count(summary: dict[str, str], name: str) -> int | None:
 
 
 def count_of(text: str | None) -> int | None:
-    """Return a whole number of a summary or property, which are texts; `None` if it is none of 64 bits."""
+    """Return the integer in a text of a summary or property, or `None` if it is not a 64-bit number."""
     return as_count(int(text)) if text is not None and _COUNT.fullmatch(text) else None
 
 

@@ -1,1 +1,1 @@
-"""Stages whose progress and backlog come as plain values: of a document, a program's output, or a query's row."""
+"""Stages with progress and backlog as plain values, from a document, a program's output, or a query's row."""

@@ -9,7 +9,7 @@ from dataops_core.systems.measured.settings import MeasuredStage
 from dataops_core.units import count, duration
 
 AHEAD_MAX = 60.0
-"""Seconds that clocks may differ."""
+"""Maximum clock difference in seconds."""
 
 
 def _status(stage: MeasuredStage, given: CheckInput[MeasuredDetails]) -> Problem | None:
@@ -37,7 +37,7 @@ CHECKS = (
     Check(
         "status-not-ok",
         Severity.CRITICAL,
-        "The system reports a status that is not one of `status_ok`.",
+        "The system reports a status that is not in `status_ok`.",
         "Check the log of the system that reports it, and fix the cause.",
         _status,
     ),
@@ -52,8 +52,8 @@ CHECKS = (
         "backlog-large",
         Severity.WARNING,
         "The lag in records is above `lag_records_max`.",
-        "Find out why the stage processes less than its input; add capacity, or raise `lag_records_max`.",
+        "Find out why the stage processes less than its input. Add capacity, or raise `lag_records_max`.",
         _backlog,
     ),
 )
-"""Those of all kinds that are observed by values."""
+"""Checks of all kinds of stages that are observed by values."""

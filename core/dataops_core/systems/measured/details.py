@@ -1,4 +1,4 @@
-"""What probes observe of stages that are observed by values."""
+"""Details of observations by values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ class MeasuredDetails(Details):
     """A stage that is observed by values.
 
     Attributes:
-        status: The status that the system reports.
-        progress_ahead: How far the progress time lies in the future.
-        labels: Further texts and numbers by name.
+        progress_ahead: Distance of the progress time from now, if it is in the future.
+        labels: Additional texts and numbers by name.
     """
 
     status: str | None = value()
@@ -23,11 +22,11 @@ class MeasuredDetails(Details):
     labels: tuple[tuple[str, str | float], ...] | None = value()
 
     def measurements(self) -> Iterator[Measurement]:
-        """Yield the numbers that are known, those among the labels last."""
+        """Yield the known numbers, labels last."""
         yield from Details.measurements(self)
         yield from (Measurement(name, found) for name, found in self.labels or () if not isinstance(found, str))
 
     def attributes(self) -> Iterator[Attribute]:
-        """Yield the texts that are known, those among the labels last."""
+        """Yield the known texts, labels last."""
         yield from Details.attributes(self)
         yield from (Attribute(name, found) for name, found in self.labels or () if isinstance(found, str))

@@ -1,4 +1,4 @@
-"""Values of a JSON document, found by JMESPath expressions."""
+"""Evaluate the JMESPath expressions of a stage on a JSON document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataops_core.systems.measured.settings import DocumentStage, expressions
 
 
 def values(stage: DocumentStage, document: object, where: str) -> dict[str, object]:
-    """Return the values of a document by the keys of a stage's expressions; `None` if one finds nothing.
+    """Return the values of a document by the keys of a stage's expressions; `None` for no match.
 
     Raises:
         BadAnswer: An expression cannot be evaluated on this document.
@@ -30,6 +30,6 @@ def values(stage: DocumentStage, document: object, where: str) -> dict[str, obje
 
 
 def steps(stage: DocumentStage, document: object, where: str) -> Iterator[DoctorStep]:
-    """Return what each expression finds, for the doctor."""
+    """Return the result of each expression, for the doctor."""
     found = values(stage, document, where)
     return value_steps(found, "the expression matches nothing", "Compare the expression of {key} with the document.")

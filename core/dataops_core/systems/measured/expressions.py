@@ -1,4 +1,4 @@
-"""JMESPath expressions, compiled once."""
+"""Compile JMESPath expressions, cached."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jmespath.exceptions import JMESPathError
 from dataops_core.reasons import line
 
 EXPRESSION_MAX = 2000
-"""Characters of an expression."""
+"""Maximum number of characters of an expression."""
 
 
 @lru_cache(maxsize=256)
 def compiled(text: str) -> Any:  # noqa: ANN401 - jmespath has no types
-    """Return an expression as it is searched with; raises JMESPathError, RecursionError or ValueError."""
+    """Return a compiled expression; raise JMESPathError, RecursionError or ValueError."""
     return jmespath.compile(text)
 
 
 def expression_problem(text: str) -> str | None:
-    """Return what is wrong with an expression; `None` for nothing."""
+    """Return the problem of an expression, or `None`."""
     if len(text) > EXPRESSION_MAX:
         return f"has more than {EXPRESSION_MAX} characters"
     try:

@@ -1,4 +1,4 @@
-"""Make an observation of plain values: each is read by type, and what is missing is unknown."""
+"""Create an observation from plain values: each is checked by type, and a missing one is unknown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_PROGRESS = "the progress time is missing"
 
 
 class LastChange:
-    """When a stage's progress last changed, for systems that do not report it."""
+    """The time of the last change of a stage's progress, for systems that do not report it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -34,7 +34,7 @@ class LastChange:
     def observe(self, value: object, now: datetime) -> tuple[datetime | None, bool]:
         """Return the time of the last change, and whether the change itself was observed.
 
-        Without an observed change it is the first observation: the last advance was not after it. `None` until then.
+        Without an observed change this is the time of the first observation. At the first observation it is `None`.
         """
         with self._lock:
             if self._since is None:
@@ -50,9 +50,9 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
 
     Args:
         stage: The stage.
-        found: The values by the keys of `settings.VALUES`, and labels as `labels.NAME`; `None` for a missing one.
-        where: What they come from; begins the line of an error.
-        clients: Keep when the stage last advanced.
+        found: Values by the keys of `settings.VALUES`, and labels as `labels.NAME`; `None` for a missing one.
+        where: Source of the values; starts error messages.
+        clients: Caches the time of the last change.
 
     Raises:
         BadAnswer: A value has another type than its key, or a status is missing.
@@ -63,9 +63,9 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     lag, position, status = reader.count("lag_records"), reader.count("position"), reader.text("status")
     if "status" in found and status is None:
         raise BadAnswer(f"{where}: the status is missing")
-    reported = progress is not None and found.get("data_age") is None  # an age gives another instant each time
+    reported = progress is not None and found.get("data_age") is None  # a time derived from an age always changes
     if progress is None and lag == 0:
-        progress = now  # nothing waits: everything that has entered has passed
+        progress = now  # without lag, all records have been processed
     elif progress is None and lag is not None:
         progress = pending
     change: LastChange = clients.keep(("last change", repr(stage)), LastChange)
@@ -94,12 +94,12 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
 
 
 def value_steps(found: Mapping[str, object], missing: str, remedy: str) -> Iterator[DoctorStep]:
-    """Yield which values were found, for the doctor.
+    """Yield a step for each value, found or missing, for the doctor.
 
     Args:
-        found: The values by their keys; `None` for a missing one.
-        missing: Why one is missing.
-        remedy: What to do then, with `{key}`.
+        found: Values by key; `None` for a missing one.
+        missing: Reason for a missing value.
+        remedy: Fix for a missing value, with `{key}`.
     """
     for key, value in found.items():
         if value is None:
@@ -114,7 +114,7 @@ def why_unknown(_stage: MeasuredStage, observation: Observation) -> str | None:
 
 
 class _Reader:
-    """Reads values by type; raises BadAnswer, which names the key and not the value."""
+    """Reads values by type; raises BadAnswer with the key but not the value."""
 
     def __init__(self, found: Mapping[str, object], where: str, unit: Unit) -> None:
         self._found = found
@@ -138,7 +138,7 @@ class _Reader:
         return at
 
     def before(self, now: datetime, key: str) -> datetime | None:
-        """Return the time that lies a number of seconds before now."""
+        """Return the time that is a number of seconds before now."""
         value = self._found.get(key)
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Checks of prefixes."""
+"""Checks of prefixes in object stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECKS = (
         "objects-waiting",
         Severity.WARNING,
         "More objects are waiting below the prefix than `waiting_max` allows.",
-        "Check that the reader of the prefix runs; add capacity, or raise `waiting_max`.",
+        "Check that the reader of the prefix runs. Add capacity, or raise `waiting_max`.",
         _waiting,
     ),
 )

@@ -1,4 +1,4 @@
-"""What probes observe of object stores and prefixes."""
+"""Details of observations of object stores and prefixes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class PrefixDetails(Details):
     """The objects below a prefix.
 
     Attributes:
-        prefix: The prefix, with the time in place of its codes.
+        prefix: The prefix, with its `strftime` codes resolved.
         objects: Objects that count as data.
-        newest_object: Name of the newest one.
-        objects_waiting: Those that wait.
-        folders_unmarked: Folders with data and without their marker.
+        newest_object: Path of the newest object.
+        objects_waiting: Unread objects, or objects in folders without the marker.
+        folders_unmarked: Folders with data but without the marker.
     """
 
     prefix: str | None = value()

@@ -1,4 +1,4 @@
-"""Observe a prefix: its newest object, what waits, and folders that are not complete."""
+"""Probe a prefix: its newest object, waiting objects, and incomplete folders."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dataops_core.times import EPOCH
 
 
 def observe_prefix(stage: ObjectPrefixStage, store: ObjectStore) -> Observation:
-    """Observe a prefix.
+    """Return an observation of a prefix.
 
-    Where the objects wait, all that was delivered before the oldest of them has been read. Else the time of the newest
-    object is the progress. With a marker that of the newest marker is, and data in a folder without one waits.
+    With `waits`, all objects older than the oldest one have been read. With a marker, the progress time is that of the
+    newest marker, and data in a folder without one waits. Otherwise it is the time of the newest object.
     """
     now = datetime.now(UTC)
     prefixes = prefixes_at(stage.prefix, now)
@@ -58,13 +58,13 @@ def observe_prefix(stage: ObjectPrefixStage, store: ObjectStore) -> Observation:
 
 
 def prefixes_at(pattern: str, now: datetime) -> tuple[str, ...]:
-    """Return the prefix of a time and the one before, an hour or a day ago: the newest may not be there yet."""
+    """Return the prefixes of a time and of an hour or a day before, because the newest may not exist yet."""
     step = timedelta(hours=1) if "%H" in pattern else timedelta(days=1)
     return tuple(dict.fromkeys(at.strftime(pattern).strip("/") for at in (now, now - step)))
 
 
 def _listed(store: ObjectStore, prefixes: Sequence[str], most: int) -> list[StoredObject]:
-    """Return the objects below prefixes of which at least one is there; raises NotFound where none is."""
+    """Return the objects below the existing prefixes; raise NotFound if none exists."""
     listed: list[StoredObject] = []
     missing: list[NotFound] = []
     for prefix in prefixes:

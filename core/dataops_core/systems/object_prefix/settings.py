@@ -12,23 +12,23 @@ from dataops_core.config.base import ComponentSettings, Secret, Section, StageSe
 
 
 class StoreSettings(Section):
-    """A location in an object store, or a folder of this machine, as Arrow reads it."""
+    """A location in an object store, or a local folder, in Arrow's configuration."""
 
     location: str
-    """Where prefixes begin: `s3://bucket`, `gs://bucket`, `abfs://container`, or an absolute path."""
+    """Root of the prefixes: `s3://bucket`, `gs://bucket`, `abfs://container`, or an absolute path."""
     properties: dict[str, Secret] = Field(default={}, repr=False)
     """Arguments of Arrow's file system: `endpoint_override`, `region`, `access_key`, `secret_key`, `scheme` for S3,
-    `account_name`, `account_key` for Azure. Where no key is given, the provider's own chain finds credentials."""
+    `account_name`, `account_key` for Azure. Without a key, the provider's default chain supplies credentials."""
 
 
 class ObjectStoreSettings(ComponentSettings, StoreSettings):
-    """An object store, or a folder of this machine, as Arrow reads it."""
+    """An object store, or a local folder, in Arrow's configuration."""
 
     component: ClassVar[str] = "object_store"
 
 
 def location_problems(settings: StoreSettings) -> Iterator[str]:
-    """Yield what is wrong with a location, each line beginning with the key."""
+    """Yield the problems of a location; each line begins with the key."""
     parts = urlsplit(settings.location)
     if parts.scheme not in ("s3", "gs", "abfs", "file", ""):
         yield ".location: must begin with s3://, gs://, abfs://, file:// or /"
@@ -45,16 +45,16 @@ class ObjectPrefixStage(StageSettings):
     """Always `object_prefix`."""
     prefix: str
     """Folder below the store's location. `strftime` codes stand for the current UTC time: `orders/dt=%Y-%m-%d`. The
-    folder of the day before, or of the hour before where it has `%H`, is read as well."""
+    folder of the previous day, or with `%H` of the previous hour, is also read."""
     match: str = "*"
-    """Pattern of the names of objects, such as `*.parquet`; names that begin with `_` or `.` are no data."""
+    """Pattern of the names of objects, such as `*.parquet`; names that begin with `_` or `.` are not data."""
     marker: str | None = None
     """Name of a marker such as `_SUCCESS`. Only folders with it count as loaded, and data without it waits."""
     waits: bool = False
-    """Whether the objects are those that wait, because what reads them moves or deletes them."""
+    """Whether all objects are unread, because their reader moves or deletes them."""
     objects_max: int = Field(default=20_000, gt=0)
-    """Objects after which the listing is given up."""
+    """Maximum number of objects; a longer listing fails."""
     waiting_max: int | None = Field(default=None, ge=0)
-    """Objects that may wait; no limit where not given."""
+    """Maximum number of waiting objects. Default: no limit."""
     every: float = Field(default=60.0, gt=0)
     """Seconds between two listings."""

@@ -1,4 +1,4 @@
-"""An object store through Arrow's file systems: a bounded listing of the objects below a prefix."""
+"""List and read objects through Arrow's file systems, with bounds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _WORDS: tuple[tuple[tuple[str, ...], type[ClientError], str], ...] = (
     (("NETWORK_CONNECTION", "curlCode", "Couldn't connect"), Unreachable, "cannot be reached"),
     (("does not exist", "NO_SUCH_BUCKET", "NoSuchBucket"), NotFound, "there is nothing at this location"),
 )
-"""What Arrow says of an error, and what it is."""
+"""Words in Arrow's error texts, with the error class and message for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class StoredObject:
 
     Attributes:
         path: Below the store's location.
-        at: When it was last written; `None` if the store does not say.
+        at: Time of the last write; `None` if the store does not report it.
     """
 
     path: str
@@ -67,7 +67,7 @@ class StoredObject:
 
     @property
     def folder(self) -> str:
-        """The folder that it lies in."""
+        """Its folder."""
         return self.path.rpartition("/")[0]
 
     @property
@@ -97,11 +97,11 @@ class Content:
 
 
 class ObjectStore:
-    """An object store; safe to share between threads, one listing or reading at a time. Methods raise DataopsError.
+    """An object store; safe to share between threads, one listing or read at a time. Methods raise DataopsError.
 
     Args:
         name: The component's name.
-        settings: Where it is.
+        settings: Location and credentials.
         timeout: Deadline of a listing, in seconds.
     """
 
@@ -115,41 +115,41 @@ class ObjectStore:
     def ping(self) -> None:
         """Check that the location exists."""
 
-        def asked(_: Deadline) -> None:
+        def check(_: Deadline) -> None:
             from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
 
             system, base = self._opened
             if system.get_file_info(base).type == FileType.NotFound:
                 raise NotFound(f"{self.where}: there is nothing at this location")
 
-        self._within(asked, self._pinging)
+        self._within(check, self._pinging)
 
     def objects(self, prefix: str, most: int) -> tuple[StoredObject, ...]:
-        """Return the objects below a prefix, folder by folder; NotFound where there is no such prefix.
+        """Return the objects below a prefix, folder by folder; raise NotFound if it does not exist.
 
         Args:
-            prefix: It.
-            most: Objects and folders after which the listing is given up with BadAnswer.
+            prefix: Folder below the location.
+            most: Maximum number of objects and folders; a longer listing raises BadAnswer.
         """
         return self._within(lambda deadline: self._listed(prefix.strip("/"), most, deadline), self._listing)
 
     def folders_with(self, name: str, most: int, levels: int) -> tuple[str, ...]:
-        """Return the paths of the folders that contain a folder of a name; what is below such a folder is not listed.
+        """Return the paths of folders that contain a folder of a name; folders below them are not listed.
 
         Args:
             name: Name of the inner folder.
-            most: Objects and folders after which the listing is given up with BadAnswer.
-            levels: Levels of folders below the location that are listed.
+            most: Maximum number of objects and folders; a longer listing raises BadAnswer.
+            levels: Maximum depth of the listing below the location.
         """
         return self._within(lambda deadline: self._with(name, most, levels, deadline), self._listing)
 
     def read(self, known: Mapping[str, Stamp | None], most: int, *, cut: bool = False) -> dict[str, Content | None]:
-        """Return the contents of objects by their paths; `None` for one that is as it was, nothing for one not there.
+        """Return the contents of objects by path: `None` for an unchanged one, without missing ones.
 
         Args:
-            known: Paths below the store's location, each with the stamp of the content that is known already.
-            most: Bytes of one object; a larger one is BadAnswer.
-            cut: Whether the first `most + 1` bytes of a larger one are returned instead.
+            known: Paths below the location, each with the stamp of its known content.
+            most: Maximum bytes of an object; a larger one raises BadAnswer.
+            cut: Whether to return the first `most + 1` bytes of a larger object instead.
         """
         return self._within(lambda deadline: self._contents(known, most, cut, deadline), self._listing)
 
@@ -211,7 +211,7 @@ class ObjectStore:
                 if seen > most:
                     raise BadAnswer(
                         f"{self.where}: more than {most:,} objects below {prefix or '/'}",
-                        hint="name a narrower prefix, such as one of a day, or raise objects_max",
+                        hint="set a narrower prefix, such as one of a day, or raise objects_max",
                     )
                 if info.type == FileType.Directory:
                     folders.append(info.path)
@@ -221,7 +221,7 @@ class ObjectStore:
         return tuple(found)
 
     def _within(self, ask: Callable[[Deadline], T], busy: threading.Lock) -> T:
-        """Ask in a thread of its own: Arrow keeps no deadline, and lists a folder as a whole."""
+        """Run a function in a thread, because Arrow has no deadline and lists a folder as a whole."""
         try:
             return call_within(lambda: ask(Deadline(self._timeout)), self._timeout, busy, self.where)
         except StillRunning:
@@ -242,9 +242,9 @@ class ObjectStore:
         if not isinstance(error, OSError):
             return error
         text = line(error)
-        for words, kind, said in _WORDS:
+        for words, kind, message in _WORDS:
             if any(word in text for word in words):
-                return kind(f"{self.where}: {said}")
+                return kind(f"{self.where}: {message}")
         return BadAnswer(f"{self.where}: {text}")
 
     @cached_property
@@ -268,12 +268,12 @@ class ObjectStore:
 
 
 def _is_settled(stamp: Stamp) -> bool:
-    """Return whether an object is older than what two writes within one tick of the store's clock can be."""
+    """Return whether an object is too old for a second write with the same modification time."""
     return stamp.at is not None and (datetime.now(UTC) - stamp.at).total_seconds() > SETTLED
 
 
 def _value(name: str, text: str) -> object:
-    """Return an argument of Arrow's: numbers and truth values are texts in the settings."""
+    """Return an argument for Arrow; numbers and booleans are texts in the settings."""
     if text in ("true", "false"):
         return text == "true"
     return float(text) if name.endswith("_timeout") else text

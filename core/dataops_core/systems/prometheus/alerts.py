@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager: the alerts that are active, read only."""
+"""Read the active alerts of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class AlertsClient:
         self._timeout = timeout
 
     def metrics(self) -> PrometheusClient:
-        """Return a client of the metrics of the same server; only a Prometheus has some."""
+        """Return a client for the metrics of the same server; requires Prometheus."""
         return PrometheusClient(self._settings, self._timeout)
 
     def alerts(self) -> tuple[Alert, ...]:
-        """Return the alerts that fire, the oldest first; raises ClientError."""
+        """Return the firing alerts, oldest first; raise ClientError."""
         where = f"{self.name} {self.target}"
         found = get_json(where, self._settings, PATHS[self.name], self._timeout)
         try:

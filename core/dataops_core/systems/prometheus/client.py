@@ -1,6 +1,6 @@
-"""Prometheus and Alertmanager as those see them who bring something: targets, rules, and the way of an alert.
+"""Clients of Prometheus and Alertmanager: queries, targets, rules, and the routing of an alert.
 
-Active alerts are in `alerts`.
+`alerts` reads active alerts.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 
 class PrometheusClient:
-    """A Prometheus, or what answers like one; safe to share between threads.
+    """A Prometheus or compatible server; safe to share between threads.
 
-    Each method raises ClientError; NotFound where this one does not have that part of the API.
+    Each method raises ClientError, or NotFound if the server does not have that part of the API.
 
     Args:
         settings: Address and credentials.
@@ -56,28 +56,28 @@ class PrometheusClient:
         return self._read("/api/v1/status/buildinfo", read_version)
 
     def query(self, expression: str) -> tuple[Sample, ...]:
-        """Return what an expression that yields a vector has now."""
+        """Return the current vector of an expression."""
         path = f"/api/v1/query?{urlencode({'query': expression})}"
         return self._read(path, read_vector)
 
     def query_range(self, expression: str, start: datetime, end: datetime, step: float) -> tuple[Series, ...]:
-        """Return what it had from time to time."""
-        asked = {"query": expression, "start": start.timestamp(), "end": end.timestamp(), "step": step}
-        path = f"/api/v1/query_range?{urlencode(asked)}"
+        """Return the matrix of an expression over time; `step` is in seconds."""
+        parameters = {"query": expression, "start": start.timestamp(), "end": end.timestamp(), "step": step}
+        path = f"/api/v1/query_range?{urlencode(parameters)}"
         return self._read(path, read_matrix)
 
     def scrape_errors(self) -> dict[str, str]:
-        """Return what the newest scrape of each target failed with, by its label `instance`."""
+        """Return the errors of the newest scrapes of failed targets, by label `instance`."""
         return self._read("/api/v1/targets?state=active", read_scrape_errors)
 
     def rules(self, names: Collection[str]) -> tuple[Rule, ...]:
-        """Return the rules of these names, one for each time that it is loaded."""
-        # An older one does not know this filter and tells of all its rules.
+        """Return the rules with these names; a rule that is loaded several times occurs several times."""
+        # older versions ignore this filter and return all rules
         path = "/api/v1/rules?" + urlencode([("rule_name[]", name) for name in sorted(names)])
         return self._read(path, partial(read_rules, names=names))
 
     def alertmanagers(self) -> tuple[str, ...]:
-        """Return the addresses of the Alertmanagers that it sends to."""
+        """Return the addresses of the Alertmanagers that it sends alerts to."""
         return self._read("/api/v1/alertmanagers", read_alertmanagers)
 
     def _read(self, path: str, read: Callable[[Fields], T]) -> T:
@@ -103,7 +103,7 @@ class AlertmanagerClient:
         self._where = f"alertmanager {self.target}"
 
     def post(self, labels: Mapping[str, str], annotations: Mapping[str, str], ends_at: datetime) -> None:
-        """Raise an alert that ends by itself."""
+        """Send an alert that resolves itself at `ends_at`."""
         alert = {"labels": dict(labels), "annotations": dict(annotations), "endsAt": ends_at.isoformat()}
         body = post_json(self._where, self._settings, "/api/v2/alerts", [alert], self.timeout)
         try:
@@ -115,14 +115,14 @@ class AlertmanagerClient:
             ) from error
 
     def alerts(self, labels: Mapping[str, str]) -> tuple[Routed, ...]:
-        """Return the alerts with these labels, muted ones as well."""
+        """Return the alerts with these labels, including muted ones."""
         matchers = [("filter", f'{name}="{_escaped(value)}"') for name, value in labels.items()]
         found = get_json(self._where, self._settings, f"/api/v2/alerts?{urlencode(matchers)}", self.timeout)
         try:
             routed = read_routed(found)
         except Malformed as error:
             raise BadAnswer(f"{self._where}: the response is not from Alertmanager: it {error}") from error
-        # What does not know the filter may answer with all.
+        # a server may ignore the filter and return all alerts
         return tuple(alert for alert in routed if labels.items() <= alert.labels.items())
 
 

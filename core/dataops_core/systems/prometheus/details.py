@@ -1,4 +1,4 @@
-"""What probes observe of Prometheus and Alertmanager."""
+"""Details of observations of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class AlertsDetails(ComponentDetails):
     """Active alerts.
 
     Attributes:
-        oldest_alert: Since when the oldest one is active.
+        oldest_alert: Start of the oldest active alert.
     """
 
     alerts_firing: int | None = value()

@@ -1,4 +1,4 @@
-"""Values of a stage, found by PromQL expressions: all of them in one query, each series marked with its key."""
+"""Evaluate the PromQL expressions of a stage in one query; a label of each series holds its key."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from dataops_core.systems.prometheus.responses import Sample
 from dataops_core.systems.prometheus.settings import PrometheusQueryStage
 
 EXPRESSION_MAX = 2000
-"""Characters of an expression."""
+"""Maximum number of characters of an expression."""
 _KEY = "dataops_key"
 _ROUNDED = {"lag_records": math.ceil, "position": math.floor}
-"""Counts; what functions such as `increase` estimate has fractions."""
+"""Rounding of counts; functions such as `increase` return fractions."""
 
 
 def expression_problem(text: str) -> str | None:
-    """Return what is wrong with an expression; Prometheus itself finds the rest."""
+    """Return the problem of an expression, or `None`. Prometheus checks its syntax."""
     if not text.strip():
         return "is empty"
     return f"has more than {EXPRESSION_MAX} characters" if len(text) > EXPRESSION_MAX else None
 
 
 def values(stage: PrometheusQueryStage, client: PrometheusClient) -> dict[str, object]:
-    """Return the values by the keys of a stage's expressions; `None` if one has no series, or is not a number.
+    """Return the values by the keys of a stage's expressions; `None` for no series, or not a number.
 
     Raises:
-        BadAnswer: An expression is refused, or yields several series.
+        BadAnswer: Prometheus rejects an expression, or one yields several series.
     """
-    asked = expressions(stage)
+    texts = expressions(stage)
     try:
-        samples = client.query(_joined(asked))
+        samples = client.query(_joined(texts))
     except RequestRefused:
-        _find_refused(asked, client)
+        _find_refused(texts, client)
         raise
-    by_key: dict[str, list[Sample]] = {key: [] for key in asked}
+    by_key: dict[str, list[Sample]] = {key: [] for key in texts}
     for sample in samples:
         by_key.get(sample.labels.get(_KEY, ""), []).append(sample)
     return {key: _value(key, found, client.where) for key, found in by_key.items()}
 
 
 def steps(stage: PrometheusQueryStage, client: PrometheusClient) -> Iterator[DoctorStep]:
-    """Return what each expression finds, for the doctor."""
-    remedy = "Run the expression of {key} in Prometheus, and check that the exporter is scraped."
+    """Return the result of each expression, for the doctor."""
+    remedy = "Run the expression of {key} in Prometheus, and check that Prometheus scrapes the exporter."
     return value_steps(values(stage, client), "the expression has no series", remedy)
 
 
-def _joined(asked: Mapping[str, str]) -> str:
-    """Return one expression; each of its parts ends with a line break, since it may end with a comment."""
-    return "\nor ".join(f'label_replace((\n{text}\n), "{_KEY}", "{key}", "", "")' for key, text in asked.items())
+def _joined(texts: Mapping[str, str]) -> str:
+    """Return one expression; a line break ends each part, because it may end with a comment."""
+    return "\nor ".join(f'label_replace((\n{text}\n), "{_KEY}", "{key}", "", "")' for key, text in texts.items())
 
 
-def _find_refused(asked: Mapping[str, str], client: PrometheusClient) -> None:
-    """Raise BadAnswer that names the expression which is refused."""
-    for key, text in asked.items():
+def _find_refused(texts: Mapping[str, str], client: PrometheusClient) -> None:
+    """Raise BadAnswer with the key of the rejected expression."""
+    for key, text in texts.items():
         try:
             client.query(_joined({key: text}))
         except RequestRefused as error:
@@ -73,5 +73,5 @@ def _value(key: str, found: Sequence[Sample], where: str) -> float | int | None:
         )
     number = found[0].value if found else math.nan
     if not math.isfinite(number):
-        return None  # 0/0, or no value at all
+        return None  # 0/0, or no series
     return _ROUNDED[key](number) if key in _ROUNDED else number

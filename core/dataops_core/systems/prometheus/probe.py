@@ -1,4 +1,4 @@
-"""Active alerts of Prometheus and Alertmanager."""
+"""Probe the active alerts of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataops_core.systems.prometheus.details import AlertsDetails
 from dataops_core.systems.prometheus.responses import Alert
 
 SHOWN = 50
-"""Alerts that are listed."""
+"""Maximum number of listed alerts."""
 
 
 def _since(alert: Alert) -> str:
@@ -20,7 +20,7 @@ def _since(alert: Alert) -> str:
 
 
 def observe_alerts(client: AlertsClient, name: str) -> tuple[str, Observation]:
-    """Return one line about the alerts, and what was seen of them."""
+    """Return one line about the alerts, and their observation."""
     now = datetime.now(UTC)
     alerts = client.alerts()
     lines = [f"{alert.name} {_since(alert)}" + (f": {alert.summary}" if alert.summary else "") for alert in alerts]

@@ -1,4 +1,4 @@
-"""What the APIs of Prometheus and Alertmanager answer, as typed values; a wrong one makes the answer invalid."""
+"""Read the responses of Prometheus and Alertmanager as typed values. A wrong type makes a response invalid."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Alert:
     """An alert that is firing.
 
     Attributes:
-        labels: Its labels without its name.
-        summary: Its annotation `summary`, else `description`, else nothing.
-        since: Since when it is firing, or pending before that; `None` if that cannot be read.
-        unreadable: Why it cannot be read; `None` if it can.
+        labels: Its labels without `alertname`.
+        summary: Its annotation `summary`, or `description`, or an empty text.
+        since: Start of its pending or firing state; `None` if unreadable.
+        unreadable: Why it cannot be read; `None` if it can be read.
     """
 
     name: str
@@ -54,11 +54,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that is loaded.
+    """A loaded rule.
 
     Attributes:
-        health: `ok`, `err`, or `unknown` before it is evaluated for the first time.
-        error: What its newest evaluation failed with; empty where it did not.
+        health: `ok`, `err`, or `unknown` before the first evaluation.
+        error: Error of its newest evaluation, or an empty text.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """An alert as Alertmanager has it.
+    """An alert in Alertmanager, with its routing.
 
     Attributes:
-        receivers: Names of those that its routes lead to.
-        muted_by: Ids of silences, fingerprints of alerts and names of times that keep it from them.
+        receivers: Names of the receivers of its routes.
+        muted_by: Ids of silences, fingerprints of inhibiting alerts and names of mute times.
     """
 
     labels: Mapping[str, str]
@@ -81,7 +81,7 @@ class Routed:
 
 
 def read_data(found: object) -> Fields:
-    """Return the data of an answer of Prometheus; raises Malformed."""
+    """Return the data of a response of Prometheus; raise Malformed."""
     fields = Fields(found)
     if fields.require_text("status") != "success":
         raise Malformed("reports no success")
@@ -89,17 +89,17 @@ def read_data(found: object) -> Fields:
 
 
 def read_version(data: Fields) -> str:
-    """Return the version of `/api/v1/status/buildinfo`."""
+    """Return the version from `/api/v1/status/buildinfo`."""
     return data.require_text("version")
 
 
 def read_firing(data: Fields) -> tuple[Alert, ...]:
-    """Return the alerts of `/api/v1/alerts` that fire, the oldest first."""
+    """Return the firing alerts from `/api/v1/alerts`, oldest first."""
     return _alerts(data.require_list("alerts"), _firing)
 
 
 def read_active(found: object) -> tuple[Alert, ...]:
-    """Return the alerts of Alertmanager's `/api/v2/alerts`, the oldest first."""
+    """Return the alerts from Alertmanager's `/api/v2/alerts`, oldest first."""
     if not isinstance(found, list):
         raise Malformed("is not a list")
     return _alerts(found, lambda alert: _alert(alert, "startsAt"))
@@ -123,13 +123,13 @@ def read_matrix(data: Fields) -> tuple[Series, ...]:
 
 
 def read_scrape_errors(data: Fields) -> dict[str, str]:
-    """Return what the newest scrape of each target failed with, by its label `instance`."""
+    """Return the errors of the newest scrapes of failed targets, by label `instance`."""
     failed = [(target, target.text("lastError")) for target in data.require_objects("activeTargets")]
     return {target.require_inner("labels").text("instance") or "": line(error) for target, error in failed if error}
 
 
 def read_rules(data: Fields, names: Collection[str]) -> tuple[Rule, ...]:
-    """Return the rules of these names."""
+    """Return the rules with these names."""
     rules = [rule for group in data.require_objects("groups") for rule in group.require_objects("rules")]
     return tuple(
         Rule(name, rule.require_text("health"), line(error) if (error := rule.text("lastError")) else "")
@@ -139,18 +139,18 @@ def read_rules(data: Fields, names: Collection[str]) -> tuple[Rule, ...]:
 
 
 def read_alertmanagers(data: Fields) -> tuple[str, ...]:
-    """Return the addresses of the Alertmanagers that a Prometheus sends to."""
+    """Return the addresses of the Alertmanagers that a Prometheus sends alerts to."""
     found = data.require_objects("activeAlertmanagers")
     return tuple(without_user_info(alertmanager.require_text("url")) for alertmanager in found)
 
 
 def read_routed(found: object) -> tuple[Routed, ...]:
-    """Return the alerts of Alertmanager with those that they are routed to, muted ones as well."""
+    """Return the alerts of Alertmanager with their receivers, including muted ones."""
     return tuple(_routed(alert) for alert in objects(found))
 
 
 def check_taken(body: bytes) -> None:
-    """Raise Malformed where the answer to a post is not Alertmanager's, which has no body; a sign-in page has one."""
+    """Raise Malformed if the response to a post has a body: Alertmanager sends none, a sign-in page does."""
     if body.strip():
         raise Malformed("has a body")
 
@@ -169,7 +169,7 @@ def _routed(alert: Fields) -> Routed:
 
 
 def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> tuple[Alert, ...]:
-    """Return alerts, the oldest first, those that cannot be read first of all; raises Malformed where none can be."""
+    """Return alerts, unreadable ones first, then oldest first; raise Malformed if none is readable."""
     found = []
     for number, item in enumerate(items, 1):
         try:
@@ -179,7 +179,7 @@ def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> 
             found.append(Alert(name or f"#{number}", {}, "", None, unreadable=f"it {error}"))
     firing = [alert for alert in found if alert is not None]
     if found and all(alert is not None and alert.unreadable is not None for alert in found):
-        raise Malformed(f"has no alert that can be read: the first {str(firing[0].unreadable).removeprefix('it ')}")
+        raise Malformed(f"has no readable alert: the first {str(firing[0].unreadable).removeprefix('it ')}")
     return tuple(sorted(firing, key=lambda alert: (alert.since is not None, alert.since or _NEVER)))
 
 
@@ -204,7 +204,7 @@ def _point(found: object) -> tuple[datetime, float]:
     seconds = as_number(found[0])
     at = known(moment(seconds, "s")) if seconds is not None else None
     if at is None:
-        raise Malformed("has a point whose time is none")
+        raise Malformed("has a point with an invalid time")
     try:
         return at, float(found[1])
     except ValueError:

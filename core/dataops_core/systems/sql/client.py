@@ -1,4 +1,4 @@
-"""A database through SQLAlchemy: one row of one query, in a read-only transaction, within a deadline."""
+"""Query a database through SQLAlchemy: one row, in a read-only transaction, within a deadline."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from dataops_core.units import duration
 T = TypeVar("T")
 
 COLUMNS = 50
-"""Columns of a row."""
+"""Maximum number of columns."""
 CANCEL = 1.0
-"""Seconds that a query has to end after it was cancelled."""
+"""Seconds to wait for the end of a cancelled query."""
 _WORDS: tuple[tuple[tuple[str, ...], type[ClientError]], ...] = (
     (("password authentication failed", "access denied for user", "no password supplied"), AuthenticationFailed),
     (("permission denied", "command denied", "insufficient privilege"), PermissionDenied),
     (("statement timeout", "maximum statement execution time", "interrupted"), TimedOut),
 )
-"""What drivers say of an error, and what it is."""
+"""Words in drivers' error texts, with the error class for them."""
 
 
 class DatabaseClient:
@@ -44,8 +44,8 @@ class DatabaseClient:
 
     Args:
         name: The component's name.
-        settings: Where it is.
-        timeout: Deadline of connecting and of the query together, in seconds.
+        settings: URL of the database.
+        timeout: Deadline of connection and query together, in seconds.
     """
 
     def __init__(self, name: str, settings: DatabaseSettings, timeout: float = 8.0) -> None:
@@ -59,19 +59,19 @@ class DatabaseClient:
     def ping(self) -> tuple[str, str]:
         """Return dialect and version of the server."""
 
-        def asked(connection: Any) -> tuple[str, str]:  # noqa: ANN401 - SQLAlchemy is imported when it is used
+        def version_of(connection: Any) -> tuple[str, str]:  # noqa: ANN401 - SQLAlchemy is imported at its first use
             self._rows(connection, "SELECT 1")
             version = connection.dialect.server_version_info or ()
             return str(connection.dialect.name), ".".join(map(str, version))
 
-        return self._within(asked, self._pinging)
+        return self._within(version_of, self._pinging)
 
     def row(self, query: str) -> dict[str, object]:
-        """Return the only row of a query by the names of its columns, in small letters."""
+        """Return the only row of a query by lower-case column names."""
         return self._within(lambda connection: self._rows(connection, query), self._querying)
 
     def _within(self, ask: Callable[[Any], T], busy: threading.Lock) -> T:
-        """Ask in a thread of its own, as no driver keeps a deadline by itself; a query that is late is cancelled."""
+        """Run a function in a thread, because drivers have no deadline; cancel a query that is late."""
         if not busy.acquire(timeout=self._timeout):
             raise TimedOut(f"{self.where}: an earlier query is still running")
         done: list[T] = []
@@ -81,8 +81,8 @@ class DatabaseClient:
 
         def work() -> None:
             try:
-                done.append(self._asked(ask, opened))
-            except BaseException as error:  # noqa: BLE001 - raised where it was asked
+                done.append(self._connected(ask, opened))
+            except BaseException as error:  # noqa: BLE001 - raised in the calling thread
                 failed.append(error)
             finally:
                 busy.release()
@@ -98,7 +98,7 @@ class DatabaseClient:
             raise failed[0]
         return done[0]
 
-    def _asked(self, ask: Callable[[Any], T], opened: list[Any]) -> T:
+    def _connected(self, ask: Callable[[Any], T], opened: list[Any]) -> T:
         try:
             from sqlalchemy import create_engine, exc, make_url  # noqa: PLC0415 - an extra, and heavy
             from sqlalchemy.pool import NullPool  # noqa: PLC0415 - as above
@@ -118,7 +118,7 @@ class DatabaseClient:
             ) from None
         except ModuleNotFoundError as error:
             raise ConfigError(f"{self.where}: the driver {error.name} is not installed", hint="install it") from None
-        except (exc.ArgumentError, ValueError):  # their text has the URL
+        except (exc.ArgumentError, ValueError):  # the error text contains the URL
             raise ConfigError(f"{self.where}: url is not a SQLAlchemy URL") from None
         secret = url.password or ""
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
@@ -141,7 +141,7 @@ class DatabaseClient:
             engine.dispose()
 
     def _rows(self, connection: Any, query: str) -> dict[str, object]:  # noqa: ANN401 - as above
-        # without parameters, a `%` of the query is no placeholder
+        # without parameters, a `%` in the query is not a placeholder
         result = connection.exec_driver_sql(query, execution_options={"no_parameters": True})
         names = [str(name).lower() for name in result.keys()]  # noqa: SIM118 - no mapping
         rows = result.fetchmany(2)
@@ -158,7 +158,7 @@ class DatabaseClient:
 
 
 def _read_only(connection: Any, timeout: float) -> None:  # noqa: ANN401 - a connection of SQLAlchemy
-    """Have the database refuse changes, and end the statement in time, where it can."""
+    """Make the connection read-only and set a statement timeout, if the database supports it."""
     milliseconds = max(1, int(timeout * 1000))
     statements = {
         "postgresql": ("SET TRANSACTION READ ONLY", f"SET LOCAL statement_timeout = {milliseconds}"),
@@ -171,7 +171,7 @@ def _read_only(connection: Any, timeout: float) -> None:  # noqa: ANN401 - a con
 
 
 def _cancel(connection: Any) -> None:  # noqa: ANN401 - as above
-    """Cancel what a connection runs, where its driver can do so from another thread."""
+    """Cancel the query of a connection, if its driver can do it from another thread."""
     with suppress(Exception):  # the deadline is reported anyway
         raw = connection.connection.dbapi_connection
         for name in ("interrupt", "cancel"):

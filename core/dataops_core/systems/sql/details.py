@@ -1,4 +1,4 @@
-"""What probes observe of databases."""
+"""Details of observations of databases."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Does a statement only read? A check of its words, on top of the read-only transaction that most databases have."""
+"""Check the words of a statement for changes, in addition to the read-only transaction that most databases have."""
 
 from __future__ import annotations
 
 import re
 
 QUERY_MAX = 20_000
-"""Characters of a query."""
+"""Maximum number of characters of a query."""
 _HIDDEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _FIRST = ("select", "with", "values", "table")
 _CHANGES = frozenset(
@@ -19,7 +19,7 @@ _CHANGES = frozenset(
 
 
 def query_problem(query: str) -> str | None:
-    """Return why a query is refused; `None` if it is one statement that only reads."""
+    """Return why a query is rejected, or `None` for one read-only statement."""
     if len(query) > QUERY_MAX:
         return f"has more than {QUERY_MAX:,} characters"
     text = _HIDDEN.sub(" '' ", query).strip().removesuffix(";").rstrip()

@@ -11,7 +11,7 @@ from dataops_core.systems.measured.settings import MeasuredStage
 
 
 class DatabaseSettings(ComponentSettings):
-    """A database that SQLAlchemy has a dialect for."""
+    """A database with a SQLAlchemy dialect."""
 
     component: ClassVar[str] = "database"
     url: Secret = Field(repr=False)
@@ -24,7 +24,7 @@ class SqlQueryStage(MeasuredStage):
     kind: Literal["sql_query"]
     """Always `sql_query`."""
     query: str
-    """One statement that only reads and returns one row. Its columns are named `progress_time`, `data_age`,
-    `pending_since`, `lag_records`, `position` or `status`; any other one is a label."""
+    """One read-only statement that returns one row. Columns named `progress_time`, `data_age`, `pending_since`,
+    `lag_records`, `position` or `status` are values of the stage; any other column is a label."""
     every: float = Field(default=60.0, gt=0)
     """Seconds between two queries."""

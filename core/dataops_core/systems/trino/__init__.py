@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.trino.client import TrinoClient
 
 CANARY_SECONDS = 20.0
-"""Seconds that Trino may take to look for a canary."""
+"""Deadline in seconds of the query for a canary."""
 
 
 def _connect(_name: str, settings: TrinoSettings, timeout: float) -> TrinoClient:
@@ -49,7 +49,7 @@ def _problems(settings: TrinoSettings) -> Iterator[str]:
     yield from tls_problems("", settings.url, settings.tls)
     for key in ("password", "token"):
         if getattr(settings, key) is not None and not settings.url.startswith("https://"):
-            yield f".{key}: Trino takes a {key} over https:// only; change the url, or drop the {key}"
+            yield f".{key}: Trino accepts a {key} over https:// only; change the url, or remove the {key}"
     if settings.password is not None and settings.token is not None:
         yield ": has a token and a password; keep one of the two"
 
@@ -78,7 +78,7 @@ def _why_unknown(stage: TrinoViewStage, observation: Observation) -> str | None:
     if observation.position == 0:
         return None
     if stage.progress_column is not None:
-        return f"it is up, but no row has a time up to now in {stage.progress_column}"
+        return f"it is up, but no row has a time in the past in {stage.progress_column}"
     return "it is up, but its data age is unknown: set `progress_column`, or stamp its commits"
 
 

@@ -1,4 +1,4 @@
-"""Checks of what Trino serves, and of Trino itself."""
+"""Checks of Trino, and of its tables and views."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _stale(stage: TrinoViewStage, given: CheckInput[ViewDetails]) -> Problem | N
         same = given.details.relation == newest.attribute("table")
         if not same or current in (None, served) or committed is None:
             continue
-        # Trino was queried before the catalog: a commit after that query does not count.
+        # a commit after the query of Trino does not count
         late = given.observation.observed_at.timestamp() - committed
         if late > stage.lag_ok:
             return Problem(
@@ -36,7 +36,7 @@ def _starting(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> P
 def _no_workers(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
     if given.details.workers != "none":
         return None
-    return Problem("it has fewer workers than it requires: all queries wait")
+    return Problem("it has fewer workers than it requires, so all queries wait")
 
 
 def _nodes_lost(thresholds: TrinoThresholds, given: CheckInput[TrinoDetails]) -> Problem | None:
@@ -110,7 +110,7 @@ TRINO_CHECKS = (
     Check(
         "no-workers",
         Severity.CRITICAL,
-        "Trino has no workers, or fewer than it requires: it accepts queries, but they wait.",
+        "Trino has no workers, or fewer than it requires. It accepts queries, but they wait.",
         "Start workers. Check their log, discovery.uri and query-manager.required-workers.",
         _no_workers,
         explains=True,
@@ -136,11 +136,10 @@ TRINO_CHECKS = (
     Check(
         "commit-conflicts",
         Severity.WARNING,
-        "Writes are aborted because other writes change the same files at the same time: their rows are not in the"
+        "Trino aborts writes because other writes change the same files at the same time. Their rows are not in the"
         " table.",
         "Serialize the writers (a pool with one slot in Airflow), or let each write to separate partitions. Compact"
-        " when"
-        " nothing else writes. Then run the aborted writes again (`:queries`).",
+        " when nothing else writes. Then run the aborted writes again (`:queries`).",
         _conflicts,
         explains=True,
     ),

@@ -1,4 +1,4 @@
-"""Trino: is it there, and SQL with live progress and cancel."""
+"""Client of a Trino coordinator: its state, and SQL with live progress and cancel."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ from dataops_core.transport.session import WebSession
 from dataops_core.units import duration
 
 SOURCE = "dataops"
-"""What we call ourselves to Trino."""
+"""Source name of our queries."""
 BEHIND_A_PROXY = (
     "behind a proxy, set http-server.process-forwarded=true in Trino; or put the final address in trino.url"
 )
 RESPONSE_BYTES = 64 * 2**20
-"""Bytes that one answer may have: Trino fills one with about 1 MiB, and a row is never divided."""
+"""Maximum bytes of one response. Trino fills a response with about 1 MiB and never splits a row."""
 FETCHED_BYTES = 64 * 2**20
-"""Bytes that all answers to a small statement may have together."""
+"""Maximum bytes of all responses to a small statement."""
 STATE_WITHIN = 2.0
-"""Seconds to find out why a statement is late, and to cancel it."""
+"""Deadline in seconds to find out why a statement is late, and to cancel it."""
 WORKERS_WITHIN = 2.0
-"""Seconds in which a statement without a table has to end, else there are no workers."""
+"""Seconds within which a statement without a table must end. Otherwise there are no workers."""
 BATCH = 500
-"""Rows that are handed over at once."""
+"""Rows per batch."""
 
 
 class _Connection(trino.dbapi.Connection):
-    """A connection whose results come from the coordinator itself, and from no address that it names."""
+    """A connection that reads results from the coordinator only, not from addresses that it names."""
 
     def _create_request(self) -> trino.client.TrinoRequest:
         request: trino.client.TrinoRequest = super()._create_request()  # type: ignore[no-untyped-call]
@@ -76,12 +76,12 @@ class _Connection(trino.dbapi.Connection):
 
 
 def _no_segments() -> trino.client.TrinoRequest:
-    # We name no encoding, so by the protocol no result is spooled.
-    raise ValueError("it holds spooled segments, which were not asked for")
+    # we request no encoding, so by the protocol Trino spools no result
+    raise ValueError("it holds spooled segments, which were not requested")
 
 
 class QueryHandle:
-    """A statement that runs: read it from one thread, watch and cancel it from others."""
+    """A running statement: one thread reads it, others watch and cancel it."""
 
     def __init__(self, client: TrinoClient, connection: trino.dbapi.Connection, statement: str) -> None:
         self.statement = statement
@@ -89,7 +89,7 @@ class QueryHandle:
         self._connection = connection
         self._cursor = connection.cursor()
         self.columns: tuple[tuple[str, str], ...] = ()
-        """Names and types of the columns; filled when `batches()` yields its first batch, or ends."""
+        """Names and types of the columns; set when `batches()` yields its first batch, or ends."""
         self.cancelled = False
         self._ended = Event()
 
@@ -101,13 +101,13 @@ class QueryHandle:
 
     @property
     def update_type(self) -> str | None:
-        """What a statement without rows did, e.g. `INSERT`, `CREATE TABLE`."""
+        """Type of a statement without rows, such as `INSERT` or `CREATE TABLE`."""
         update_type: str | None = self._cursor.update_type
         return update_type
 
     @property
     def update_count(self) -> int | None:
-        """How many rows a statement has changed, where Trino says so."""
+        """Number of changed rows, or `None` if Trino does not report it."""
         count = self._cursor.rowcount
         return count if isinstance(count, int) and count >= 0 else None
 
@@ -115,7 +115,7 @@ class QueryHandle:
         """Run the statement and yield its rows, a few hundred at a time.
 
         Raises:
-            QueryFailed: Trino refused or failed it; the line says where in the statement.
+            QueryFailed: Trino rejected it or it failed; the message has the position in the statement.
             ClientError: Trino does not respond.
         """
         with self._client.errors():
@@ -138,20 +138,20 @@ class QueryHandle:
                 self._connection.close()  # type: ignore[no-untyped-call]
 
     def progress(self) -> QueryProgress | None:
-        """Return how far it is; `None` before Trino has said anything."""
+        """Return its progress; `None` before the first response."""
         return read_progress(self._cursor.stats)
 
     def cancel(self) -> None:
-        """Cancel it in the server; raises ClientError."""
+        """Cancel it in the server; raise ClientError."""
         self.cancelled = True
         with self._client.errors():
             self._cursor.cancel()
 
     def stop(self, within: float = 3.0) -> None:
-        """Cancel it until its reader has ended; one try comes too early while it is being submitted.
+        """Cancel it repeatedly until its reader has ended; one cancel fails while it is being submitted.
 
         Args:
-            within: Seconds after which we go without.
+            within: Deadline in seconds.
 
         Raises:
             TimedOut: It may still run in the server.
@@ -176,7 +176,7 @@ class TrinoClient:
 
     Args:
         settings: Address and credentials.
-        timeout: Deadline of each HTTP request, in seconds; a query may take longer.
+        timeout: Deadline of each HTTP request, in seconds; a query may run longer.
     """
 
     def __init__(self, settings: TrinoSettings, timeout: float = 8.0) -> None:
@@ -184,14 +184,14 @@ class TrinoClient:
         self._settings = settings
         self._timeout = timeout
         self.running: set[QueryHandle] = set()
-        """The statements whose rows are being read."""
+        """Statements whose rows are being read."""
         self.closed = False
 
     def close(self, within: float) -> list[str]:
-        """Cancel every statement that runs, and start no other one.
+        """Cancel all running statements, and start no further ones.
 
         Args:
-            within: Seconds after which we go without.
+            within: Deadline in seconds.
 
         Returns:
             One line for each statement that may still run in the server.
@@ -200,7 +200,7 @@ class TrinoClient:
         return stop_all(list(self.running), within)
 
     def info(self) -> TrinoInfo:
-        """Return what the coordinator says of itself; raises ClientError."""
+        """Return version and state of the coordinator; raise ClientError."""
         with self.errors():
             with self._session() as session:
                 answer = session.get(f"{self.target}/v1/info", timeout=self._timeout)
@@ -210,13 +210,13 @@ class TrinoClient:
             return read_info(answer.json())
 
     def nodes(self, within: float) -> tuple[Node, ...]:
-        """Return the nodes that Trino knows; raises ClientError."""
+        """Return the registered nodes; raise ClientError."""
         rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)
         with self.errors():
             return read_nodes(rows)
 
     def query(self, statement: str) -> QueryHandle:
-        """Return a statement ready to run; nothing is sent before its rows are asked for."""
+        """Return a statement ready to run; it is sent when its rows are read."""
         url = urlsplit(self.target)
         secure = url.scheme == "https"
         connection = _Connection(
@@ -235,15 +235,15 @@ class TrinoClient:
         return QueryHandle(self, connection, statement.strip().rstrip(";"))
 
     def queries(self) -> tuple[ServerQuery, ...]:
-        """Return the queries that Trino knows of and lets us see, newest first; raises ClientError.
+        """Return the queries that Trino keeps and that we may view, newest first; raise ClientError.
 
-        This asks the coordinator itself and is no query: it is answered also while the queue is full.
+        This is a request to the coordinator and not a query, so it works even if the queue is full.
         """
         with self.errors():
             return read_queries(self._ask("GET", "/v1/query").json())
 
     def query_detail(self, query_id: str) -> QueryDetail:
-        """Return one query in full; raises NotFound if Trino has forgotten it, or another ClientError."""
+        """Return one query in full; raise NotFound if Trino no longer keeps it, or another ClientError."""
         with self.errors():
             return read_detail(self._ask("GET", f"/v1/query/{quote(query_id)}?pruned=true").json())
 
@@ -251,13 +251,13 @@ class TrinoClient:
         """Kill a query, with a message for its user.
 
         Raises:
-            NotFound: Trino does not know it any more.
-            QueryFailed: It has ended before.
-            ClientError: Trino does not respond, or denies it.
+            NotFound: Trino no longer keeps it.
+            QueryFailed: It has already ended.
+            ClientError: Trino does not respond, or denies permission.
         """
         with self.errors():
             answer = self._ask("PUT", f"/v1/query/{quote(query_id)}/killed", message)
-            if answer.content.strip():  # Trino's has no body; a sign-in page has one
+            if answer.content.strip():  # Trino's response has no body; a sign-in page has one
                 raise BadAnswer(f"trino {self.target}: the response is not from Trino, so the query may still run")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
@@ -275,7 +275,7 @@ class TrinoClient:
             case 403:
                 raise PermissionDenied(f"trino {self.target}: {self._settings.user} has no permission to do that")
             case 404 | 410:
-                raise NotFound(f"trino {self.target}: the query is no longer known there")
+                raise NotFound(f"trino {self.target}: Trino no longer keeps the query")
             case 409:
                 raise QueryFailed("the query has already ended")
             case status:
@@ -301,12 +301,12 @@ class TrinoClient:
         """Run a small statement and return its rows.
 
         Args:
-            statement: One that gives few rows.
+            statement: A statement with few rows.
             within: Seconds after which it is cancelled.
 
         Raises:
-            TimedOut: It did not finish; it has been cancelled in the server.
-            NoWorkers: The same, and no other statement gets workers either.
+            TimedOut: It did not finish; it was cancelled in the server.
+            NoWorkers: The same, and no other statement gets workers.
             ClientError: It failed.
         """
         fetching = _Fetching(self, statement, within)
@@ -316,7 +316,7 @@ class TrinoClient:
         state, workers = None, True
         with deadlines.within(min(STATE_WITHIN, self._timeout)), suppress(ClientError):
             state = self._state(fetching.handle)
-            # Trino is in this state also while it analyses a statement, which reads from the catalog.
+            # Trino is also in this state while it analyses a statement with the catalog
             if state == "WAITING_FOR_RESOURCES":
                 workers = _Fetching(self, "SELECT 1", spare).ended(spare)
         if fetching.ended(0.0 if state == "WAITING_FOR_RESOURCES" else spare):
@@ -332,14 +332,14 @@ class TrinoClient:
         progress = handle.progress()
         if progress is None or progress.state != "QUEUED" or handle.query_id is None:
             return progress.state if progress else None
-        try:  # the statement's own answers say so of all that has not begun; the coordinator tells what it waits for
+        try:  # the responses of a statement report QUEUED until it starts; the coordinator reports the exact state
             return self.query_detail(handle.query_id).query.state
         except ClientError:
             return progress.state
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise our own errors in place of the driver's."""
+        """Translate the driver's errors."""
         where = f"trino {self.target}"
         try:
             yield
@@ -355,7 +355,7 @@ class TrinoClient:
         except (AttributeError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
             reason = f"it {error}" if isinstance(error, Malformed) else line(error)
             raise BadAnswer(f"{where}: the response is not from Trino: {reason}") from error
-        except ArithmeticError as error:  # the driver rounds: a time at the end of its calendar goes beyond it
+        except ArithmeticError as error:  # the driver rounds the last valid timestamp beyond the range
             raise BadAnswer(f"{where}: a value of the response cannot be stored: {line(error)}") from error
 
 
@@ -372,7 +372,7 @@ class _Fetching:
         Thread(target=self._run, name="trino-fetch", daemon=True).start()
 
     def ended(self, within: float) -> bool:
-        """Wait for its end; cancel it in the server where that does not come in time."""
+        """Return whether it ended in time; otherwise cancel it in the server."""
         if not self.done.wait(within):
             with deadlines.within(STATE_WITHIN), suppress(ClientError):
                 self.handle.cancel()
@@ -380,20 +380,20 @@ class _Fetching:
         return True
 
     def result(self) -> list[tuple[Any, ...]]:
-        """Return the rows; raises ClientError."""
+        """Return the rows; raise ClientError."""
         if self._failed is not None:
             raise self._failed
         return self._rows
 
     def _run(self) -> None:
         try:
-            # A server that does not take our cancel must not be asked for ever.
+            # stop polling a server that ignores our cancel
             with deadlines.within(self._within + 2 * STATE_WITHIN, FETCHED_BYTES):
                 for batch in self.handle.batches():
                     self._rows.extend(batch)
         except ClientError as error:
             self._failed = error
-        except Exception as error:  # noqa: BLE001 - an answer that was not read whole must not look empty
+        except Exception as error:  # noqa: BLE001 - a partly read response must not look empty
             self._failed = BadAnswer(f"trino {self._target}: {type(error).__name__}: {line(error)}")
         finally:
             self.done.set()

@@ -1,4 +1,4 @@
-"""The progress of views, and of tables whose commits have no stamp: the highest time in a column."""
+"""Derive the progress time of views, and of tables without stamps, from the highest time in a column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dataops_core.times import known, moment
 from dataops_core.transport.fields import as_number
 
 AHEAD_MAX = timedelta(minutes=1)
-"""How much clocks may differ."""
+"""Maximum clock difference."""
 
 
 def with_column_progress(
@@ -25,20 +25,20 @@ def with_column_progress(
     """Return an observation with the highest time in a column up to now as its progress time.
 
     Args:
-        observation: What is known without the column.
+        observation: The observation without the column.
         table: `catalog.schema.name` of the table or view.
         column: A column of type `date` or `timestamp`.
         client: Trino.
-        change: When that time last changed; kept from probe to probe.
-        within: Seconds that the query may take.
+        change: Time of the last change of that value; kept between probes.
+        within: Deadline of the query in seconds.
 
     Raises:
         NotFound: There is no such column.
-        BadAnswer: The column holds something else than times.
+        BadAnswer: The column does not hold times.
         ClientError: The query fails.
     """
     where, seconds = f"trino {client.target}: progress_column {column}", f"to_unixtime({relation(column)})"
-    now = datetime.now(UTC)  # rows that were written since the probe began are not in the future
+    now = datetime.now(UTC)  # rows written since the start of the probe are not in the future
     statement = (
         f"SELECT max({seconds}), max({seconds}) FILTER (WHERE {seconds} <= {now.timestamp():f})"
         f" FROM {relation(*table.split('.'))}"
@@ -52,7 +52,7 @@ def with_column_progress(
             raise BadAnswer(f"{where} is not a date or a timestamp", hint="cast it in a view") from error
         raise
     except Malformed as error:
-        raise BadAnswer(f"{where}: the answer {error}") from error
+        raise BadAnswer(f"{where}: the response {error}") from error
     if progress is None:
         note = f"no row has a time in {column}" if highest is None else f"all rows have a future {column}"
         return replace(observation, notes=(note,))
@@ -67,7 +67,7 @@ def with_column_progress(
 
 
 def _times(rows: Sequence[Sequence[object]]) -> list[datetime | None]:
-    """Return the two times of the only row, given in seconds since 1970; raises Malformed."""
+    """Return the two times of the only row, from seconds since 1970; raise Malformed."""
     if len(rows) != 1 or len(rows[0]) != 2:
         raise Malformed("is not one row of two times")
     return [None if value is None else _time(value) for value in rows[0]]
@@ -77,5 +77,5 @@ def _time(value: object) -> datetime:
     number = as_number(value)
     at = known(moment(number, "s")) if number is not None else None
     if at is None:
-        raise Malformed("has a time that is not one")
+        raise Malformed("has an invalid time")
     return at

@@ -1,4 +1,4 @@
-"""What probes observe of Trino and of what it serves."""
+"""Details of observations of Trino, and of its tables and views."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class ViewDetails(Details):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrinoDetails(ComponentDetails):
-    """A coordinator, its nodes and the queries of others.
+    """A coordinator, its nodes and its queries except ours.
 
     Attributes:
-        workers: `none` where Trino has fewer workers than it requires.
-        inactive_nodes: Names of nodes that are not active, the first few.
-        queued: The query that waits longest, in words.
-        queued_longest: For how long it has waited.
-        planning: The query that is planned longest, in words.
-        failed: Why queries failed lately, by their number.
-        conflict: The newest write that was given up.
+        workers: `none` if Trino has fewer workers than it requires.
+        inactive_nodes: Names of the first nodes that are not active.
+        queued: Description of the query with the longest wait.
+        queued_longest: Its waiting time.
+        planning: Description of the query with the longest planning time.
+        failed: Most frequent errors of recent failures, with their number.
+        conflict: The newest write that was aborted because of a conflict.
     """
 
     starting: bool | None = value()

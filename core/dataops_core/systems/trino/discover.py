@@ -1,4 +1,4 @@
-"""What Trino shows of the tables at the ends of pipelines, for `config init`."""
+"""Propose Trino views of the last tables of pipelines for `config init`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataops_core.systems.draft import Draft
 from dataops_core.systems.trino.client import TrinoClient
 
 WITHIN = 30.0
-"""Seconds that Trino may take to list its tables."""
+"""Deadline in seconds of the list of tables."""
 OWN_CATALOGS = ("system", "jmx", "tpch", "tpcds", "memory")
-"""Catalogs of Trino that hold no tables of a pipeline."""
+"""Catalogs of Trino without tables of pipelines."""
 
 
 def discover(draft: Draft, clients: Clients) -> None:
@@ -21,7 +21,7 @@ def discover(draft: Draft, clients: Clients) -> None:
 
 
 def _coordinator(draft: Draft, client: TrinoClient, on: str | None) -> None:
-    """Add what Trino shows of each table that nothing else reads."""
+    """Add the Trino view of each table that no other stage reads."""
     read = draft.read()
     last = [stage for stage in draft.stages() if "table" in stage.settings and stage.reads and stage.name not in read]
     catalogs = draft.ask(lambda: client.fetch("SHOW CATALOGS", WITHIN)) if last else None

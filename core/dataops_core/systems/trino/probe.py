@@ -1,4 +1,4 @@
-"""What Trino serves."""
+"""Probe Trino, and the tables and views that it serves."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from dataops_core.systems.trino.settings import TrinoViewStage
 from dataops_core.values import instant
 
 WITHIN = 8.0
-"""Seconds that a probing query may take."""
+"""Deadline in seconds of a query of a probe."""
 LOAD_EVERY = timedelta(seconds=30)
-"""How seldom nodes and queries are asked for."""
+"""Minimum interval between requests for nodes and queries."""
 FAILED_WITHIN = timedelta(minutes=5)
-"""How far back failed queries count."""
+"""Window of recent failures."""
 WAITING = ("QUEUED", "WAITING_FOR_RESOURCES", "DISPATCHING")
 RUNNING = ("PLANNING", "STARTING", "RUNNING", "FINISHING")
 CONFLICTS = ("ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT")
-"""Trino's names for a write that was given up because another one had changed the same files or rows."""
+"""Trino's error names of a write that was aborted because another one changed the same files or rows."""
 NOT_THERE = ("TABLE_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND", "NOT_FOUND", "COLUMN_NOT_FOUND")
 
 
 def observe_view(stage: TrinoViewStage, client: TrinoClient, change: LastChange) -> Observation:
-    """Observe a table or view through Trino: that it answers, and how fresh the data is that Trino serves.
+    """Return an observation of a table or view: whether a query on it succeeds, and its progress time.
 
     Args:
         stage: The stage.
         client: Trino.
-        change: When the highest value of `progress_column` last changed; kept from probe to probe.
+        change: Time of the last change of the highest value of `progress_column`; kept between probes.
     """
     now = datetime.now(UTC)
     *prefix, name = stage.relation.split(".")
     try:
         client.fetch(f"SELECT 1 FROM {relation(*prefix, name)} LIMIT 1", WITHIN)
-    except (QueryFailed, NoWorkers) as error:  # without workers nobody can read it; where it is slow we do not know
+    except (QueryFailed, NoWorkers) as error:  # without workers no query can read it; a timeout alone is not a failure
         if str(error).startswith(NOT_THERE):
             raise NotFound(str(error)) from error
         return Observation(stage=stage.name, observed_at=now, failure=str(error))
     try:
         observation = _observe_snapshot(stage, client, now)
-    except QueryFailed:  # some connectors do not expect a name with `$snapshots`
+    except QueryFailed:  # some connectors reject a name with `$snapshots`
         if stage.progress_column is None:
             raise
         observation = Observation(stage=stage.name, observed_at=now)
@@ -68,7 +68,7 @@ def _observe_snapshot(stage: TrinoViewStage, client: TrinoClient, now: datetime)
         rows = client.fetch(
             "SELECT committed_at, element_at(summary, 'dataops.progress-time'), CAST(snapshot_id AS varchar)"
             f" FROM {snapshots}"
-            # A branch has snapshots too, which a query on the table does not see: what waits for its audit.
+            # exclude snapshots of branches, which a query on the table does not read
             f" WHERE snapshot_id IN (SELECT snapshot_id FROM {history} WHERE is_current_ancestor)"
             " ORDER BY committed_at DESC LIMIT 20",
             WITHIN,
@@ -102,7 +102,7 @@ def _observe_snapshot(stage: TrinoViewStage, client: TrinoClient, now: datetime)
 
 
 def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple[str, Observation]:
-    """Return one line about the cluster, and what was seen of it; nodes and queries are asked for seldom."""
+    """Return one line about the cluster, and its observation; nodes and queries are cached."""
     now = datetime.now(UTC)
     info = client.info()
     details = TrinoDetails(starting=True) if info.starting else load.details(client, now)
@@ -111,28 +111,28 @@ def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple
 
 
 class Load:
-    """What Trino has to do, asked for seldom, because asking costs it real work."""
+    """Nodes and queries of Trino, requested rarely because the request is expensive."""
 
     def __init__(self) -> None:
-        self._asked: datetime | None = None
+        self._requested: datetime | None = None
         self._seen = TrinoDetails()
 
     def details(self, client: TrinoClient, now: datetime) -> TrinoDetails:
-        """Return details that are not older than `LOAD_EVERY`; nothing where we may not know."""
-        if self._asked is None or now - self._asked >= LOAD_EVERY:
-            self._asked = now
+        """Return details, cached for `LOAD_EVERY`; all unknown if access is denied."""
+        if self._requested is None or now - self._requested >= LOAD_EVERY:
+            self._requested = now
             nodes: Sequence[Node] | None = None
             try:
-                queries = client.queries()  # no query itself: answered also while the queue is full
+                queries = client.queries()  # not a query, so it works even if the queue is full
                 workers = True
-                try:  # this one is a query, and waits with the others
+                try:  # a query, which waits in the queue
                     nodes = client.nodes(WITHIN / 2)
                 except NoWorkers:
                     workers = False
                 except ClientError:
                     pass
                 self._seen = replace(_load(nodes, queries, now), workers=None if workers else "none")
-            except ClientError:  # it answers `/v1/info`, and what it cannot do is seen at the views
+            except ClientError:  # `/v1/info` responded; the views show other failures
                 self._seen = TrinoDetails()
         return self._seen
 
@@ -164,7 +164,7 @@ def _load(nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: dat
 
 
 def _oldest(name: str, queries: Sequence[ServerQuery], now: datetime) -> dict[str, Any]:
-    """Return the fields of the query that waits, or is planned, longest."""
+    """Return the fields of the query with the longest waiting or planning time."""
     if not queries:
         return {}
     oldest = queries[0]
@@ -183,16 +183,16 @@ def _conflict(query: ServerQuery) -> str:
 
 
 def _waits(query: ServerQuery) -> float | None:
-    """Return for how long a query has been waiting, or planned, in seconds; `None` if Trino does not report it."""
+    """Return the waiting or planning time of a query in seconds, or `None` if Trino does not report it."""
     if query.state != "PLANNING" or query.elapsed is None or query.queued is None:
         return query.elapsed
     return max(0.0, query.elapsed - query.queued)
 
 
 def _failed_lately(query: ServerQuery, now: datetime) -> datetime | None:
-    """Return when a query failed, where that was lately and not its user's fault."""
-    its_fault = query.error_type == "USER_ERROR" and query.error not in CONFLICTS
-    if query.state != "FAILED" or its_fault or query.created is None or query.elapsed is None:
+    """Return the time of a recent failure of a query that is not a user error, or `None`."""
+    user_error = query.error_type == "USER_ERROR" and query.error not in CONFLICTS
+    if query.state != "FAILED" or user_error or query.created is None or query.elapsed is None:
         return None
     age = (now - query.created).total_seconds() - query.elapsed
     return now - timedelta(seconds=max(0.0, age)) if age <= FAILED_WITHIN.total_seconds() else None

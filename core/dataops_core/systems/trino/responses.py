@@ -1,4 +1,4 @@
-"""What Trino's REST API answers, as typed values: a wrong one is unknown if it is shown, an error if it is needed."""
+"""Read the responses of Trino's REST API as typed values. A wrong value is unknown, or an error if required."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dataops_core.reasons import line
 from dataops_core.transport.fields import MAX_COUNT, Fields, as_utc
 from dataops_core.units import count
 
-if TYPE_CHECKING:  # the console reads these types before the SDK is there
+if TYPE_CHECKING:  # the console imports these types before the SDK is loaded
     import requests
     from trino.client import TrinoStatus
 
 MAX_STAGES = 1_000
-"""Stages of a query that are shown."""
+"""Maximum number of stages of a query."""
 MAX_SECONDS = 1e10
-"""Three centuries: a longer duration is a defect of the server."""
+"""Maximum duration, about 300 years; a longer one is an invalid response."""
 LITERAL = 100_000
-"""Characters of an error's body, as the driver writes it, that are read."""
+"""Maximum characters of an error body in the driver's text that are parsed."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -32,8 +32,8 @@ class TrinoInfo:
     """A coordinator.
 
     Attributes:
-        starting: Whether it has not finished to start.
-        uptime: As Trino writes it, e.g. `3.25m`.
+        starting: Whether it is still starting.
+        uptime: In Trino's format, such as `3.25m`.
     """
 
     version: str
@@ -43,16 +43,16 @@ class TrinoInfo:
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """One stage of a query that runs.
+    """One stage of a running query.
 
     Attributes:
-        number: Trino's number of the stage; 0 gives the result.
-        depth: How many stages lie between it and the result.
-        state: Trino's word.
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were processed.
-        bytes: Bytes that were processed.
+        number: Trino's number of the stage; 0 returns the result.
+        depth: Distance from the stage that returns the result.
+        state: As Trino reports it.
+        splits_done: Completed splits.
+        splits_total: Known splits.
+        rows: Processed rows.
+        bytes: Processed bytes.
         cpu: Seconds of CPU time.
     """
 
@@ -68,19 +68,19 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class QueryProgress:
-    """How far a query is.
+    """The progress of a query.
 
     Attributes:
-        state: Trino's word: QUEUED, PLANNING, RUNNING, FINISHED, FAILED …
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were processed.
-        bytes: Bytes that were processed.
+        state: As Trino reports it: QUEUED, PLANNING, RUNNING, FINISHED, FAILED …
+        splits_done: Completed splits.
+        splits_total: Known splits.
+        rows: Processed rows.
+        bytes: Processed bytes.
         elapsed: Seconds since it was submitted, by Trino's clock.
-        queued: Seconds that it waited in the queue.
+        queued: Seconds in the queue.
         cpu: Seconds of CPU time.
-        peak_memory: Bytes of memory that it held at most.
-        stages: Its stages, the one that gives the result first, each before those that it reads from.
+        peak_memory: Peak memory in bytes.
+        stages: Its stages, starting with the one that returns the result, each before the stages that it reads.
     """
 
     state: str
@@ -97,28 +97,26 @@ class QueryProgress:
 
 @dataclass(frozen=True, slots=True)
 class ServerQuery:
-    """A query that Trino knows of, whoever has sent it.
+    """A query in Trino, of any user.
 
     Attributes:
-        query_id: Trino's id.
-        state: Trino's word.
-        user: Who runs it.
-        source: The program that has sent it; empty if it does not say.
-        statement: Its text; Trino cuts long ones short in a list.
-        resource_group: Where it queues and runs, e.g. `global.adhoc`; empty if it is in none yet.
-        created: When it was submitted.
-        elapsed: Seconds since then, until its end.
-        queued: Seconds that it waited in the queue.
+        state: As Trino reports it.
+        source: The program that sent it; empty if unknown.
+        statement: Its text; Trino truncates long ones in a list.
+        resource_group: Such as `global.adhoc`; empty before it is assigned.
+        created: Time of submission.
+        elapsed: Seconds from submission until now or its end.
+        queued: Seconds in the queue.
         cpu: Seconds of CPU time.
-        splits_done: Splits that are complete.
-        splits_total: Splits that are known.
-        rows: Rows that were read.
-        bytes: Bytes that were read.
-        memory: Bytes that it holds now.
-        blocked: What all of its splits wait for, in Trino's words; empty if some of them can go on.
-        error: Trino's name of the error, where it has failed, e.g. `EXCEEDED_TIME_LIMIT`.
-        error_type: Who is to blame for it: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES`, `EXTERNAL`.
-        unreadable: Why it cannot be read; `None` if it can.
+        splits_done: Completed splits.
+        splits_total: Known splits.
+        rows: Rows read.
+        bytes: Bytes read.
+        memory: Current memory in bytes.
+        blocked: Trino's reasons why all of its splits wait; empty if some can run.
+        error: Trino's error name, such as `EXCEEDED_TIME_LIMIT`; empty if it has not failed.
+        error_type: `USER_ERROR`, `INTERNAL_ERROR`, `INSUFFICIENT_RESOURCES` or `EXTERNAL`.
+        unreadable: Why it cannot be read; `None` if it can be read.
     """
 
     query_id: str
@@ -143,11 +141,11 @@ class ServerQuery:
 
     @property
     def ended(self) -> bool:
-        """Whether it is over."""
+        """Whether it has ended."""
         return self.state in ("FINISHED", "FAILED")
 
     def why_waiting(self, others: Iterable[ServerQuery]) -> str:
-        """Return why it does not run, in words; empty if it does, or is over."""
+        """Return why it does not run; empty if it runs or has ended."""
         if self.state == "QUEUED":
             group = [q for q in others if q.resource_group == self.resource_group and q.query_id != self.query_id]
             running = sum(not q.ended and q.state != "QUEUED" for q in group)
@@ -187,12 +185,12 @@ class Node:
 
 
 def splits(of: StageProgress | QueryProgress | ServerQuery) -> str:
-    """Return how many of the known splits are complete, e.g. `3/8`."""
+    """Return completed and known splits, such as `3/8`."""
     return f"{count(of.splits_done)}/{count(of.splits_total)}"
 
 
 def read_info(found: object) -> TrinoInfo:
-    """Return what `/v1/info` answers; raises Malformed."""
+    """Return the coordinator from `/v1/info`; raise Malformed."""
     fields = Fields(found)
     return TrinoInfo(
         version=fields.require_inner("nodeVersion").require_text("version"),
@@ -202,7 +200,7 @@ def read_info(found: object) -> TrinoInfo:
 
 
 def read_progress(stats: object) -> QueryProgress | None:
-    """Return what the statistics of a statement say; `None` if there are none yet, or they are not an object."""
+    """Return the progress from a statement's statistics, or `None` if they are missing or not an object."""
     if not isinstance(stats, Mapping) or not stats:
         return None
     fields = Fields(stats)
@@ -221,13 +219,13 @@ def read_progress(stats: object) -> QueryProgress | None:
 
 
 def read_nodes(rows: Iterable[tuple[object, ...]]) -> tuple[Node, ...]:
-    """Return the nodes of the cluster from rows of `node_id, coordinator, state`; raises Malformed."""
+    """Return the nodes of the cluster from rows of `node_id, coordinator, state`; raise Malformed."""
     nodes = [Fields({"node_id": row[0], "coordinator": row[1], "state": row[2]}) for row in rows]
     return tuple(Node(n.require_text("node_id"), n.require_flag("coordinator"), n.require_text("state")) for n in nodes)
 
 
 def read_commits(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[datetime, str | None, str], ...]:
-    """Return time, stamp and id of commits from rows of these; raises Malformed where a type is another."""
+    """Return time, stamp and snapshot id of commits from rows; raise Malformed for another type."""
     found = []
     for at, stamp, snapshot_id in rows:
         if not isinstance(at, datetime) or not isinstance(stamp, str | None) or not isinstance(snapshot_id, str):
@@ -237,30 +235,30 @@ def read_commits(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[datetime, st
 
 
 def read_queries(found: object) -> tuple[ServerQuery, ...]:
-    """Return the queries of `/v1/query`, newest first; raises Malformed where it is no list, or none can be read."""
+    """Return the queries from `/v1/query`, newest first; raise Malformed if it is not a list, or none is readable."""
     if not isinstance(found, list):
         raise Malformed("is not a list")
     queries = [_query_or_why(item, number) for number, item in enumerate(found, 1)]
     if queries and all(query.unreadable for query in queries):
-        raise Malformed(f"has no query that can be read: the first {str(queries[0].unreadable).removeprefix('it ')}")
+        raise Malformed(f"has no readable query: the first {str(queries[0].unreadable).removeprefix('it ')}")
     return tuple(sorted(queries, key=lambda q: (q.created or _NEVER, q.query_id), reverse=True))
 
 
 def read_detail(found: object) -> QueryDetail:
-    """Return a query of `/v1/query/ID`; raises Malformed."""
+    """Return a query from `/v1/query/ID`; raise Malformed."""
     fields = Fields(found)
     return QueryDetail(_query(fields), fields.require_text("query"), fields.inner("failureInfo").text("message") or "")
 
 
 def read_failure(error: object) -> str:
-    """Return what a statement failed with, in one line, from the error of an answer."""
+    """Return the error name and message of a failed statement, in one line."""
     fields = Fields(error) if isinstance(error, Mapping) else Fields({})
     name = fields.text("errorName") or "an error without a name"
     return f"{line(name)}: {line(fields.text('message') or 'Trino gives no reason')}"
 
 
 def read_http_error(error: Exception) -> tuple[int, bytes | str]:
-    """Return status and body of an answer, which the driver puts into a text: `error 500: b'...'`."""
+    """Return status and body of a response from the driver's text `error 500: b'...'`."""
     found = re.fullmatch(r"error (\d{3})(?:: (.*))?", str(error), re.DOTALL)
     if found is None:
         return 0, str(error)
@@ -273,14 +271,14 @@ def read_http_error(error: Exception) -> tuple[int, bytes | str]:
 
 
 def read_status(process: Callable[[requests.Response], TrinoStatus], response: requests.Response) -> TrinoStatus:
-    """Return what the driver makes of an answer to a statement; raises Malformed where its types are not Trino's."""
-    check_json(response.content)  # the driver reads it without bounds
+    """Return the driver's status of a response; raise Malformed for types that Trino does not send."""
+    check_json(response.content)  # the driver parses it without bounds
     status = process(response)
     fields = Fields(vars(status))
     fields.require_text("id")
     fields.require_inner("stats")
     if isinstance(status.rows, dict):
-        raise Malformed("holds spooled segments, which were not asked for")
+        raise Malformed("holds spooled segments, which were not requested")
     fields.require_list("rows")
     for name in ("next_uri", "update_type"):
         if getattr(status, name) is not None:
@@ -294,7 +292,7 @@ def read_status(process: Callable[[requests.Response], TrinoStatus], response: r
 
 
 def _stages(root: Fields) -> Iterator[StageProgress]:
-    """Yield the stages, each before those that it reads from."""
+    """Yield the stages, each before the stages that it reads."""
     waiting = [(root, 0)] if root else []
     for _ in range(MAX_STAGES):
         if not waiting:
@@ -314,7 +312,7 @@ def _stages(root: Fields) -> Iterator[StageProgress]:
 
 
 def _query_or_why(item: object, number: int) -> ServerQuery:
-    """Return a query; one that cannot be read says why."""
+    """Return a query; an unreadable one has the reason."""
     try:
         return _query(Fields(item))
     except Malformed as error:
@@ -378,7 +376,7 @@ def _millis(fields: Fields, name: str) -> float | None:
 
 
 def _quantity(text: str | None, units: Mapping[str, float]) -> float | None:
-    """Return a number that Trino writes with its unit, e.g. `3.25m`, `12.5kB`; `None` if it is none."""
+    """Return a number from Trino's text with a unit, such as `3.25m` or `12.5kB`, or `None` for another text."""
     found = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?) ?([a-zA-Z]+)", text or "", re.ASCII)
     if found is None or found[2] not in units:
         return None

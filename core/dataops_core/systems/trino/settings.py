@@ -20,7 +20,7 @@ class TrinoSettings(ComponentSettings):
     password: Secret | None = Field(default=None, repr=False)
     """Password for `user` (needs HTTPS)."""
     token: Secret | None = Field(default=None, repr=False)
-    """A JSON web token, instead of a password (needs HTTPS)."""
+    """JSON Web Token instead of a password (needs HTTPS)."""
     tls: TlsSettings | None = None
     """Certificates, for an `https://` address."""
     catalog: str | None = None
@@ -30,7 +30,8 @@ class TrinoSettings(ComponentSettings):
     saved_queries: tuple[LocalPath, ...] = ()
     """Folders whose `*.sql` files the SQL screen offers in addition to your saved queries; they are only read."""
     reading_table_functions: tuple[str, ...] = ()
-    """Table functions that count as reading although they pass text to another database, e.g. `pg.system.query`."""
+    """Table functions that count as read-only although they pass text to another database, such as
+    `pg.system.query`."""
 
 
 class TrinoThresholds(Section):
@@ -54,7 +55,7 @@ class TrinoViewStage(StageSettings):
     relation: str
     """`catalog.schema.name` of the table or view."""
     progress_column: str | None = None
-    """Column with the time of each row (`date` or `timestamp`; UTC where it names no zone): its highest value up to now
-    is the progress time of a view, or of a table whose commits have no stamp. Each probe scans this column."""
+    """Column with the time of each row (`date` or `timestamp`; UTC without a time zone). Its highest value up to now is
+    the progress time of a view, or of a table whose commits have no stamp. Each probe scans this column."""
     every: float = Field(default=60.0, gt=0)
     """Seconds between two probes, which run a query in Trino. A failed view is probed at every refresh."""

@@ -1,4 +1,4 @@
-"""Cancelling several statements of Trino at once."""
+"""Cancel several statements of Trino concurrently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def stop_all(running: Sequence[QueryHandle], within: float) -> list[str]:
-    """Cancel statements at once; return one line for each that may still run in the server.
+    """Cancel statements concurrently; return one line for each that may still run in the server.
 
     Args:
         running: The statements.
