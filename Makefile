@@ -165,7 +165,7 @@ install: .local/installed ## create the environments: the project's (.venv) and 
 	@$(PYTHON) -m venv .local/uv
 	@.local/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 .local/installed: $(UV) requirements/dev.txt requirements/airflow.txt pyproject.toml
-	@echo "installing Python packages (about 900 MB the first time) …"
+	@echo "installing Python packages (about 950 MB the first time) …"
 	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --require-hashes --python $(PY) requirements/dev.txt
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
