@@ -24,7 +24,7 @@ class DataopsError(Exception):
     """Base of all errors that a user may see; `str()` is one line without secrets.
 
     Args:
-        message: What is wrong and where, in one line.
+        message: The problem and its location, in one line.
         hint: The fix, in one line, if known.
     """
 

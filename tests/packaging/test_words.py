@@ -128,6 +128,12 @@ IDENTIFIERS = {
     "survey_every": "a settings key",
 }
 """Identifiers that hold such a word because they are an interface, and what of."""
+NAMING = tuple(
+    f"core/dataops_core/{part}"
+    for part in ("actions", "cli", "config", "diagnostics", "health", "recorder", "sql", "transport")
+)
+"""Folders whose docstrings begin with a noun or an imperative."""
+VAGUE_BEGINNING = re.compile(r"(What|Whatever|Who|Whoever|Let|Have|Say|Tell)\b")
 LONGEST = 40
 """Words in a sentence of the docs."""
 
@@ -342,6 +348,11 @@ def test_each_exception_is_still_needed_and_there_are_few() -> None:
     assert len(ALLOWED) <= 20
     texts = "\n".join(text for scope in SCOPES.values() for _, text in scope())
     assert [allowed for allowed in ALLOWED if allowed not in texts] == []
+
+
+def test_docstrings_of_the_core_name_their_subject() -> None:
+    found = [f"{where}: {text[:60]}" for where, text in _docstrings(*NAMING) if VAGUE_BEGINNING.match(text)]
+    assert found == []
 
 
 def test_identifiers_use_the_terms_of_the_field() -> None:
