@@ -1,6 +1,6 @@
-"""Write what is brought to a central Prometheus, and the list of rules that `dataops monitoring verify` goes by.
+"""Write the manifest for a central Prometheus, and the list of rules for `dataops monitoring verify`.
 
-Both come from dashboards/alerts; `make onboarding` writes them anew.
+Both come from dashboards/alerts; `make onboarding` writes them.
 """
 
 from __future__ import annotations
@@ -22,33 +22,34 @@ NAMES = ROOT / "core/dataops_core/shipped_rules.json"
 NAMESPACE, TEAM = "dataops", "data-platform"
 EXPORTER = {"app.kubernetes.io/name": "dataops-exporter"}
 HEAD = """\
-# What a central Prometheus with an operator needs of DataOps where the exporter is not installed by its Helm chart,
-# which makes the first two itself. Written by `make onboarding` from dashboards/alerts: change it there.
+# Resources for a central Prometheus with an operator, if the exporter is not installed by its Helm chart, which creates
+# the first two. `make onboarding` writes this file from dashboards/alerts: change it there.
 #
-# Yours to replace, here or with kustomize:
-# - `pandora: onboarded` is the label by which the platform selects monitors and rules, `pulse: onboarded` that by which
-#   it selects routes; `namespace: dataops` is where the exporter runs, `team: data-platform` whom the platform calls.
-# - `app.kubernetes.io/name: dataops-exporter` and the port `http` are those of the exporter's Service.
-# - The Secret dataops-receivers has the addresses of the receivers page, ticket and watchdog under these keys.
-# - https://runbooks.example.com/dataops is where dashboards/runbooks are published.
+# Replace these values, here or with kustomize:
+# - `pandora: onboarded`: the label by which the platform selects monitors and rules.
+# - `pulse: onboarded`: the label by which the platform selects routes.
+# - `namespace: dataops`: the namespace of the exporter; `team: data-platform`: the team on call.
+# - `app.kubernetes.io/name: dataops-exporter` and the port `http`: those of the exporter's Service.
+# - The Secret dataops-receivers: the addresses of the receivers page, ticket and watchdog under these keys.
+# - https://runbooks.example.com/dataops: the address at which dashboards/runbooks are published.
 #
-# The operator routes by namespace, so each alert carries it, also those that are about no target.
+# The operator routes by namespace, so every alert carries that label, also an alert without a target.
 # Then: dataops monitoring verify --url PROMETHEUS --alertmanager ALERTMANAGER
 """
 
 
 def rule_names(groups: list[dict[str, Any]]) -> dict[str, int]:
-    """Return the names of the rules, each with how many have it."""
+    """Return the number of rules by name."""
     return dict(Counter(rule.get("alert") or rule["record"] for group in groups for rule in group["rules"]))
 
 
 def manifest(rules: dict[str, Any], alertmanager: dict[str, Any], values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the three resources.
+    """Return the three resources of the manifest.
 
     Args:
-        rules: Those for Prometheus.
+        rules: The rules of Prometheus.
         alertmanager: The example of routing.
-        values: The chart's values, for how to scrape.
+        values: The chart's values, for the scrape settings.
     """
     return [
         _resource("v1", "ServiceMonitor", "pandora", _monitor(values["serviceMonitor"])),
@@ -119,7 +120,7 @@ def _matcher(text: str) -> dict[str, str]:
 
 def _receiver(found: dict[str, Any]) -> dict[str, Any]:
     name = found["name"]
-    # An address is a secret as often as not.
+    # Addresses of webhooks often contain a secret.
     hooks = [
         {"urlSecret": {"name": "dataops-receivers", "key": name}, "sendResolved": hook["send_resolved"]}
         for hook in found.get("webhook_configs", [])
@@ -133,9 +134,9 @@ def _camel(key: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such, and nothing by reference."""
+    """A YAML dumper with block style for multi-line texts, and without aliases."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - as the base class has it
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's signature
         return True
 
 
@@ -147,7 +148,7 @@ _Dumper.add_representer(str, _text)
 
 
 def written() -> dict[Path, str]:
-    """Return the files with what is to be in them."""
+    """Return the contents of the generated files."""
     rules, alertmanager = (yaml.safe_load((ALERTS / name).read_text()) for name in ("rules.yml", "alertmanager.yml"))
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     resources = manifest(rules, alertmanager, values)

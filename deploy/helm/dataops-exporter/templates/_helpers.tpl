@@ -48,7 +48,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- ternary "HTTPS" "HTTP" .Values.web.tls -}}
 {{- end }}
 
-{{/* Name of the ConfigMap with the authorities; empty where none is wanted. */}}
+{{/* Name of the ConfigMap with the CA certificates; empty if none is configured. */}}
 {{- define "dataops.caConfigMap" -}}
 {{- if .Values.ca.injectOpenShift -}}
 {{- printf "%s-trusted-ca" (include "dataops.fullname" .) -}}
@@ -57,7 +57,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end }}
 
-{{/* What changes when a Secret that is read as environment changes; constant where it cannot be read. */}}
+{{/* Hash of the Secrets that are used as environment; constant if they cannot be read. */}}
 {{- define "dataops.secretChecksum" -}}
 {{- $found := list -}}
 {{- range .Values.secrets.env -}}
@@ -66,7 +66,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toJson $found | sha256sum -}}
 {{- end }}
 
-{{/* What is wrong with the values and no schema can say. */}}
+{{/* Validation of the values beyond the schema. */}}
 {{- define "dataops.check" -}}
 {{- $name := include "dataops.fullname" . -}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
