@@ -348,7 +348,7 @@ async def test_of_several_clusters_the_chosen_one_is_shown(kafka: FakeKafka, tmp
             assert "kafka on edge" in text.splitlines()[0]
             assert "core-topic" not in text
             await command(pilot, "component nowhere")
-            await until_shown(console.app, lambda text: "there is kafka, edge" in text, "which components there are")
+            await until_shown(console.app, lambda text: "available: kafka, edge" in text, "which components there are")
 
 
 async def test_where_a_system_has_one_component_there_is_no_choice(console: Console, kafka: FakeKafka) -> None:

@@ -107,7 +107,7 @@ def test_a_server_without_ranges_is_asked_for_all_of_it(repository: Repository, 
 
 
 def test_a_file_that_is_not_the_pinned_one_is_removed(repository: Repository, tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match=r"a.jar is not the file that is pinned \(SHA-256\)"):
+    with pytest.raises(LocalError, match=r"a.jar does not have the pinned SHA-256"):
         download(repository.url, [wanted(tmp_path, sha256="0" * 64)], lambda _: None)
     assert not list(tmp_path.rglob("*.jar*"))
 
@@ -192,7 +192,7 @@ def test_what_ivy_brings_is_checked_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
         return work
 
     monkeypatch.setattr(ivy, "retrieve", retrieve)
-    with pytest.raises(LocalError, match=r"a-1.jar is not the file that is pinned \(SHA-256\)"):
+    with pytest.raises(LocalError, match=r"a-1.jar does not have the pinned SHA-256"):
         fetch.fetch(lambda _: None)
     assert not list(tmp_path.rglob("*.jar"))
 

@@ -1,4 +1,4 @@
-"""`python -m dataops_local`: the local stack's commands."""
+"""`python -m dataops_local`: commands of the local stack."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def common(
         int, typer.Option(help="First port; the others follow it.", min=1024, max=65000, envvar="DATAOPS_PORT_BASE")
     ] = DEFAULT_PORT_BASE,
 ) -> None:
-    """Name the stack."""
+    """Select the stack by its folder and ports."""
     context.obj = Stack(Layout(state.absolute(), port_base), console)
 
 
 @app.command()
 def fetch() -> None:
-    """Download what is missing."""
+    """Download missing components."""
     downloads.fetch(console.print)
 
 
@@ -90,7 +90,7 @@ def logs(
     found = sorted(stack.layout.log_dir.glob(f"{name or '*'}.log"))
     if not found:
         have = ", ".join(p.stem for p in sorted(stack.layout.log_dir.glob("*.log")))
-        raise LocalError(f"no log of {name or 'any program'}: there is {have or 'nothing yet'}")
+        raise LocalError(f"no log of {name or 'any program'}; available: {have or 'none yet'}")
     for path in found:
         console.rule(path.stem, align="left")
         for line in path.read_text(errors="replace").splitlines()[-lines:]:
@@ -99,22 +99,22 @@ def logs(
 
 @app.command()
 def start(context: typer.Context, names: list[str]) -> None:
-    """Start single programs again."""
+    """Start programs by name."""
     for name in _known(context.obj, names):
         started = context.obj.supervisor.start(name)
-        console.print(f"{name} is started" if started else f"{name} runs already")
+        console.print(f"started {name}" if started else f"{name} is already running")
 
 
 @app.command()
 def stop(context: typer.Context, names: list[str]) -> None:
-    """Stop single programs; the others go on."""
+    """Stop programs by name; the others keep running."""
     for name in _known(context.obj, names):
         context.obj.supervisor.stop(name)
 
 
 @app.command()
 def demo(context: typer.Context) -> None:
-    """Start the stack, open the console on it, and stop the stack when the console is left."""
+    """Start the stack and open the console on it; quitting the console stops the stack."""
     stack: Stack = context.obj
     attached = stack.supervisor.is_running()
     if not attached:
@@ -132,8 +132,8 @@ def demo(context: typer.Context) -> None:
 
 @app.command()
 def incident(context: typer.Context, target: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
-    """Record a real incident: start the stack, stop land_readings for two minutes, and see it catch up."""
-    from dataops_local.incident import record  # noqa: PLC0415 - reads recordings, which the other commands need not
+    """Record a real incident: start the stack, stop land_readings for two minutes, and wait until it catches up."""
+    from dataops_local.incident import record  # noqa: PLC0415 - only this command imports the recorder
 
     record(context.obj, target, console.print)
 
@@ -144,13 +144,13 @@ def _known(stack: Stack, names: list[str]) -> list[str]:
         raise LocalError(f"the stack in {stack.layout.state} is not running: start it with `make up`")
     unknown = [name for name in names if name not in states]
     if unknown:
-        raise LocalError(f"no such program: {', '.join(unknown)}: there is {', '.join(states)}")
+        raise LocalError(f"no such program: {', '.join(unknown)}; available: {', '.join(states)}")
     return names
 
 
 def main() -> None:
-    """Run a command; what is wrong is one line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    """Run a command; print an error as one line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # run the `finally` blocks, which stop the stack
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
         app()

@@ -1,4 +1,4 @@
-"""The programs of the stack: how each is started, and when it counts as ready."""
+"""The programs of the stack: how to start each, and when it is ready."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from dataops_local.supervisor import Program
 SPEED_UP = 60
 """Simulated seconds per second."""
 STATE_HOURS = 3
-"""How long `detect_excursions` remembers a logger that is silent: 180 hours of simulated time."""
+"""How long `detect_excursions` keeps the state of a silent logger; 180 hours of simulated time."""
 AIRFLOW_USER = "operator"
 TOOLS = ROOT / ".local" / "tools" / "bin"
-"""Where `make monitoring-tools` puts Prometheus where it is not installed."""
+"""Folder into which `make monitoring-tools` unpacks Prometheus."""
 AIRFLOW_PARTS = {
     "airflow-api": ("api-server",),
     "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
@@ -36,7 +36,7 @@ AIRFLOW_HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def programs(layout: Layout) -> tuple[Program, ...]:
-    """Return all programs, in the order in which they stop; what is written to their folders is written now."""
+    """Return all programs, in the order in which they stop, and write their configuration files."""
     found = [
         Program("simulator", _simulator(layout), job_env(layout), cwd=ROOT, restart=False),
         Program("land_readings", _job("land_readings"), job_env(layout), cwd=layout.state),
@@ -60,7 +60,7 @@ def programs(layout: Layout) -> tuple[Program, ...]:
 
 
 def job_env(layout: Layout) -> dict[str, str]:
-    """Return what the jobs of Boreal Bridge read from their environment."""
+    """Return the environment variables of Boreal Bridge's jobs."""
     return {
         "BOREAL_KAFKA": f"127.0.0.1:{layout.port('kafka')}",
         "BOREAL_CATALOG_URI": layout.url("catalog"),
@@ -132,7 +132,7 @@ def _store(layout: Layout) -> Program:
         "mini",
         f"-dir={folder}",
         "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",  # without it, it listens everywhere
+        "-ip.bind=127.0.0.1",  # the default is all interfaces
         "-master.telemetry=false",
         "-admin.ui=false",
         "-webdav=false",
@@ -149,7 +149,7 @@ def _store(layout: Layout) -> Program:
 
 
 def store_ready(layout: Layout) -> bool:
-    """Tell whether the S3 store answers and the catalog knows its table bucket."""
+    """Return whether the S3 store responds and the catalog accepts its credentials."""
     body = (
         f"grant_type=client_credentials&client_id={layout.secret('s3-key')}&client_secret={layout.secret('s3-secret')}"
     )
@@ -158,7 +158,7 @@ def store_ready(layout: Layout) -> bool:
 
 
 def upload_reference(layout: Layout) -> None:
-    """Put the raw reference files into the object store."""
+    """Write the raw reference files to the object store."""
     run_to_end((*_SIMULATOR, "reference"), job_env(layout), layout.log_dir / "reference.log")
 
 
@@ -166,7 +166,7 @@ def upload_reference(layout: Layout) -> None:
 
 
 _TRINO_MAIN = f"""\
-// Trino publishes the class that starts it in its server archive alone.
+// Trino publishes its main class only in its server archive.
 public final class TrinoServer {{
     public static void main(String[] arguments) {{
         new io.trino.server.Server().start("{fetch.trino_version()}");
@@ -211,9 +211,9 @@ def _trino(layout: Layout) -> Program:
             "iceberg.rest-catalog.oauth2.server-uri": layout.url("catalog") + "/v1/oauth/tokens",
             "iceberg.rest-catalog.vended-credentials-enabled": "false",
             "iceberg.unique-table-location": "true",
-            # Trino refuses to expire what is younger than 7 days; this stack lives for minutes or hours. Expiry is safe
-            # at any age, since maintenance keeps what a job still needs. An orphan is another matter: what a job has
-            # written and not committed yet looks like one, so the floor is longer than any job may take.
+            # Trino's minimum is 7 days, but this stack runs for minutes or hours. Expiry is safe at any age, because
+            # maintenance keeps the snapshots that jobs need. The minimum for orphan files is longer than any job may
+            # take, because uncommitted files of a running job are orphans, too.
             "iceberg.expire-snapshots.min-retention": "0s",
             "iceberg.remove-orphan-files.min-retention": "1h",
             "fs.native-s3.enabled": "true",
@@ -255,7 +255,7 @@ def _trino(layout: Layout) -> Program:
 
 
 def trino_ready(layout: Layout) -> bool:
-    """Tell whether Trino has finished to start."""
+    """Return whether Trino has finished starting."""
     return _json(layout.url("trino") + "/v1/info").get("starting") is False
 
 
@@ -263,7 +263,7 @@ def trino_ready(layout: Layout) -> bool:
 
 
 def airflow_env(layout: Layout) -> dict[str, str]:
-    """Return Airflow's settings, all by environment."""
+    """Return Airflow's settings as environment variables."""
     home = layout.dir("airflow")
     passwords = layout.dir("secrets") / "airflow-passwords.json"
     passwords.touch(0o600)
@@ -272,7 +272,7 @@ def airflow_env(layout: Layout) -> dict[str, str]:
         "CORE__DAGS_FOLDER": ROOT / "pipeline" / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 1,  # one Spark job at a time beside the stream
+        "CORE__PARALLELISM": 1,  # one Spark job at a time, in addition to the streams
         "CORE__EXECUTION_API_SERVER_URL": layout.url("airflow") + "/execution/",
         "CORE__INTERNAL_API_SECRET_KEY": layout.secret("airflow-internal"),
         "CORE__FERNET_KEY": "",
@@ -301,7 +301,7 @@ def _airflow(layout: Layout, name: str, arguments: tuple[str, ...]) -> Program:
 
 
 def migrate_airflow(layout: Layout) -> None:
-    """Make or update Airflow's database."""
+    """Create or migrate Airflow's database."""
     program = AIRFLOW_VENV / "bin" / "airflow"
     if not program.exists():
         raise LocalError(f"Airflow is not installed in {AIRFLOW_VENV}: run `make install`")
@@ -309,7 +309,7 @@ def migrate_airflow(layout: Layout) -> None:
 
 
 def make_pool(layout: Layout) -> None:
-    """Make the pool in which the DAGs write `silver.readings` one after the other."""
+    """Create the pool that serialises the writers of `silver.readings`."""
     arguments = ("pools", "set", "silver_readings", "1", "one writer at a time")
     run_to_end(
         (str(AIRFLOW_VENV / "bin" / "airflow"), *arguments), airflow_env(layout), layout.log_dir / "airflow-pools.log"
@@ -317,7 +317,7 @@ def make_pool(layout: Layout) -> None:
 
 
 def airflow_ready(layout: Layout) -> bool:
-    """Tell whether all four parts of Airflow have a heartbeat."""
+    """Return whether all four components of Airflow have a heartbeat."""
     health = _json(layout.url("airflow") + "/api/v2/monitor/health")
     return all(health.get(part, {}).get("status") == "healthy" for part in AIRFLOW_HEALTH)
 
@@ -343,7 +343,7 @@ def _prometheus(layout: Layout, program: str) -> Program:
 
 
 def http_ready(url: str) -> bool:
-    """Tell whether a web server answers with success."""
+    """Return whether a web server responds with HTTP 200."""
     with _open(url) as answer:
         return bool(answer.status == 200)
 

@@ -1,4 +1,4 @@
-"""The settings that the console, the command line and the exporter read for this stack."""
+"""The settings file for console, command line and exporter on this stack."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ CANARY = json.dumps(
         "received_at": "$now",
     }
 )
-"""The canary, as a logger's gateway would send it."""
+"""The canary record, in the format of a logger's gateway."""
 
 
 def write_config(layout: Layout, without: Collection[str] = ()) -> Path:
-    """Write `dataops.toml`; secrets stay in files of their own.
+    """Write `dataops.toml`, with secrets in separate files; return its path.
 
     Args:
         layout: The stack.
-        without: Programs that the stack leaves out: what only they would write is no stage.
+        without: Programs that do not run; stages that only they write are omitted.
     """
     secret = {name: json.dumps(str(layout.secret_file(name))) for name in ("s3-key", "s3-secret", "airflow-password")}
     credential = layout.dir("secrets") / "catalog-credential"
     credential.touch(0o600)
     credential.write_text(f"{layout.secret('s3-key')}:{layout.secret('s3-secret')}")
     text = f"""\
-# Written by the local stack each time that it starts.
+# The local stack writes this file at every start.
 default_context = "local"
 refresh = 5
 
@@ -73,7 +73,7 @@ context = "local"
 title = "Boreal Bridge: vaccine boxes on New York flights"
 objective = 1200
 
-# A reading of a logger that there is not: it ends in bronze, and counts nowhere.
+# A reading of a logger that does not exist: it stays in bronze, and downstream tables do not contain it.
 [pipelines.boreal-bridge.canary]
 topic = "{TOPIC}"
 mark = "CANARY-"
@@ -164,7 +164,7 @@ every = 20
 
 
 def _excursions(layout: Layout) -> str:
-    """Return the stages of the branch that looks for excursions."""
+    """Return the stages of the branch that detects excursions."""
     return f"""\
 
 [[pipelines.boreal-bridge.stages]]
@@ -175,7 +175,7 @@ reads = ["{TOPIC}"]
 stall_after = 45  # its first batch on a busy machine; its alert must come within a minute
 remedy = {json.dumps(_make(layout, "start NAME=detect_excursions"))}
 
-# It is stamped at least every 30 seconds, also where there is no excursion.
+# It has a commit at least every 30 seconds, also without an excursion.
 [[pipelines.boreal-bridge.stages]]
 name = "silver.excursions"
 kind = "iceberg_table"
@@ -188,6 +188,6 @@ stall_after = 90
 
 
 def _make(layout: Layout, command: str) -> str:
-    """Return a command of the Makefile, as it is typed in the project's folder."""
+    """Return a `make` command for this stack, to run in the project's folder."""
     elsewhere = f" STATE={shlex.quote(str(layout.state))} PORT_BASE={layout.port_base}"
     return f"make {command}" + ("" if layout == Layout(DEFAULT_STATE, DEFAULT_PORT_BASE) else elsewhere)

@@ -1,4 +1,4 @@
-"""What starts, what it waits for, and how long that usually takes: a live table on a terminal, else plain lines."""
+"""The progress of the start, with usual durations: a live table on a terminal, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dataops_core.units import duration
 
 GLYPHS = {"waiting": "·", "starting": "…", "ready": "✓", "failed": "✗"}
 REMIND_SECONDS = 10.0
-"""Seconds after which plain lines say again what is waited for."""
+"""Seconds after which plain lines repeat the pending steps."""
 STYLES = {"waiting": "dim", "starting": "yellow", "ready": "green", "failed": "red"}
 
 
@@ -37,7 +37,7 @@ class Display:
 
     console: Console
     usual: Callable[[str], float | None] = lambda _: None
-    """Returns the seconds that a step usually takes."""
+    """Returns the usual duration of a step in seconds."""
     rows: dict[str, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class Display:
         return time.monotonic() - self._start
 
     def update(self, name: str, state: str, detail: str = "") -> None:
-        """Set what a step does."""
+        """Set the state of a step."""
         with self._lock:
             row = self.rows.setdefault(name, Row())
             changed = (row.state, row.detail) != (state, detail)
@@ -81,7 +81,7 @@ class Display:
                 self._say(self.waiting_for())
 
     def waiting_for(self) -> str:
-        """Say what is started and not ready, for how long, and how long that usually takes."""
+        """Return the steps that are starting, with their elapsed and usual durations."""
         now = time.monotonic()
         parts = [
             f"{name} for {duration(now - row.began)}{self._usually(name)}"
@@ -106,7 +106,7 @@ class Display:
         with self._lock:
             title = f"local stack · {duration(self.elapsed)} · {self.waiting_for()}"
             table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-            for heading in ("", "what", "state", "time", "usually", ""):
+            for heading in ("", "step", "state", "time", "usually", ""):
                 table.add_column(heading, justify="right" if heading in ("time", "usually") else "left")
             for name, row in self.rows.items():
                 seconds = row.took if row.took is not None else (time.monotonic() - row.began if row.began else None)

@@ -1,4 +1,4 @@
-"""Download files over HTTP: several at once, each checked, and each going on where a broken download stopped."""
+"""Parallel downloads over HTTP, with checksums and resumption."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from dataops_local.errors import LocalError
 from dataops_local.ivy import ca_bundle
 
 AT_ONCE = 6
-"""Files that are downloaded at the same time."""
+"""Number of parallel downloads."""
 TRIES = 4
-"""How often one file is tried; each time it goes on where it stopped."""
+"""Attempts for one file; each resumes the previous one."""
 PAUSES = (1, 3, 10)
-"""Seconds before a file is tried again."""
+"""Pauses in seconds between the attempts."""
 TIMEOUT = (10, 30)
-"""Seconds until a connection stands, and between two pieces of an answer."""
+"""Timeouts in seconds for connecting, and for reading a part of the response."""
 CHUNK = 1 << 18
 REPORT_SECONDS = 2.0
 
 Progress = Callable[[str], None]
-"""Called with one line, now and then."""
+"""Called with a progress line."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """The file's name, as it is published."""
+        """The published name of the file."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass
 class _Counter:
-    """Bytes that have arrived, counted by several threads."""
+    """Number of received bytes; thread-safe."""
 
     bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -60,7 +60,7 @@ class _Counter:
 
 
 def download(root: str, files: Iterable[Wanted], progress: Progress) -> None:
-    """Download all files from below an address; raises LocalError. What is there whole is left as it is."""
+    """Download files from a root address, except complete ones; raises LocalError."""
     missing = [wanted for wanted in files if not is_whole(wanted)]
     if not missing:
         return
@@ -68,7 +68,7 @@ def download(root: str, files: Iterable[Wanted], progress: Progress) -> None:
     counter, stop = _Counter(), threading.Event()
     progress(f"downloading {len(missing)} files, {total / 1e6:.0f} MB")
     with ThreadPoolExecutor(AT_ONCE) as pool, _session() as session:
-        # The largest first, so that none of them is left alone at the end.
+        # The largest first, so that the downloads end at about the same time.
         pending = {
             pool.submit(_fetch, session, root, wanted, counter, stop)
             for wanted in sorted(missing, key=lambda wanted: -wanted.size)
@@ -86,7 +86,7 @@ def download(root: str, files: Iterable[Wanted], progress: Progress) -> None:
 
 
 def is_whole(wanted: Wanted) -> bool:
-    """Tell whether a file is there with the right content."""
+    """Return whether a file exists with the right content."""
     return wanted.target.exists() and sha256(wanted.target) == wanted.sha256
 
 
@@ -134,14 +134,14 @@ def _fetch(session: requests.Session, root: str, wanted: Wanted, counter: _Count
         return
     if sha256(part) != wanted.sha256:
         part.unlink()
-        raise LocalError(f"{wanted.name} is not the file that is pinned (SHA-256): removed; run it again")
+        raise LocalError(f"{wanted.name} does not have the pinned SHA-256: removed; run it again")
     part.replace(wanted.target)
 
 
 def _continue(
     session: requests.Session, url: str, part: Path, wanted: Wanted, counter: _Counter, stop: threading.Event
 ) -> None:
-    """Download what is missing of a file, to its end; the server may not know ranges, then all of it again."""
+    """Download the missing part of a file, or all of it if the server does not support ranges."""
     have = part.stat().st_size if part.exists() else 0
     if have > wanted.size:
         part.unlink()
@@ -153,14 +153,14 @@ def _continue(
     headers = {"Accept-Encoding": "identity", **ranged}
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         answer.raise_for_status()
-        goes_on = answer.status_code == requests.codes.partial_content
-        if have and not goes_on:
+        resumes = answer.status_code == requests.codes.partial_content
+        if have and not resumes:
             counter.add(-have)
-        with part.open("ab" if goes_on else "wb") as out:
-            # Not `iter_content`: it drops what has arrived of a piece when the connection breaks.
-            while piece := answer.raw.read1(CHUNK):
-                out.write(piece)
-                counter.add(len(piece))
+        with part.open("ab" if resumes else "wb") as out:
+            # Not `iter_content`, which drops an incomplete chunk when the connection breaks.
+            while chunk := answer.raw.read1(CHUNK):
+                out.write(chunk)
+                counter.add(len(chunk))
                 if stop.is_set():
                     return
     if part.stat().st_size < wanted.size:

@@ -1,7 +1,7 @@
-"""Download what no Python package carries: the jars of Kafka, Spark and Trino.
+"""Download of components that are not in Python packages: the jars of Kafka, Spark and Trino.
 
-Ivy, which PySpark ships, names the repository, so no server is named here and a mirror that is set up for Ivy is used.
-Each file is checked against its pinned SHA-256. A broken download goes on where it stopped, also within a file.
+Ivy, which PySpark ships, selects the repository, so a mirror that is configured for Ivy is used. Each file is checked
+against its pinned SHA-256. An interrupted download resumes, also within a file.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ TRINO_PLUGINS = {
     "memory": "io.trino.plugin.memory.MemoryPlugin",
     "tpch": "io.trino.plugin.tpch.TpchPlugin",
 }
-"""The plugins that are kept of Trino's fifty, and the class by which Trino loads each."""
+"""The Trino plugins that the stack uses, and the class of each."""
 MARKS = 40
-"""Digits of a checksum that a downloaded file is kept under."""
+"""Number of digits of the checksum in the name of a downloaded file."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Download:
     Attributes:
         size: Bytes.
         sha256: Hexadecimal.
-        folders: Where it is put below the home of its kind, several where several of Trino's plugins need it.
+        folders: Folders below the home of its kind; several if several Trino plugins need it.
     """
 
     kind: str
@@ -50,12 +50,12 @@ class Download:
     folders: tuple[str, ...] = (".",)
 
     def wanted(self, folder: Path) -> Wanted:
-        """Return what is to be downloaded, into a folder of files by checksum."""
+        """Return the file to download, into a folder of files named by checksum."""
         return Wanted(self.coordinates.path, folder / self.sha256[:MARKS], self.size, self.sha256)
 
 
 def downloads() -> tuple[Download, ...]:
-    """Return the pinned list."""
+    """Return the pinned list of downloads."""
     lines = Path(__file__).with_name("downloads.txt").read_text().splitlines()
     return tuple(_parsed(line) for line in lines if line and not line.startswith("#"))
 
@@ -78,22 +78,22 @@ def trino_home() -> Path:
 
 
 def trino_version() -> str:
-    """Return Trino's version, which all of its own jars have."""
+    """Return Trino's version, which all its jars share."""
     return next(d.coordinates.revision for d in downloads() if d.coordinates.name == "trino-main")
 
 
 def java_compiler() -> tuple[Path, ...]:
-    """Return the jars of Janino, which PySpark ships: it compiles a class when it is started."""
+    """Return the jars of Janino, which PySpark ships and which compiles a class at its start."""
     return tuple(ivy.pyspark_jar(pattern) for pattern in ("janino-*.jar", "commons-compiler-*.jar"))
 
 
 def missing() -> tuple[str, ...]:
-    """Return the kinds that are not there yet."""
+    """Return the kinds that are not downloaded yet."""
     return tuple(kind for kind in KINDS if not _home(kind).exists())
 
 
 def fetch(progress: Progress) -> None:
-    """Download all that is missing and lay it out; raises LocalError."""
+    """Download and install the missing kinds; raises LocalError."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     with _lock(cache_dir() / "lock", progress):
         kinds = missing()
@@ -108,7 +108,7 @@ def fetch(progress: Progress) -> None:
 
 
 def bring(files: list[Download], work: Path, progress: Progress) -> None:
-    """Download files into a folder, by checksum; raises LocalError."""
+    """Download files into a folder, named by checksum; raises LocalError."""
     wanted = {each.wanted(work): each for each in files}
     left = [each for each in wanted if not is_whole(each)]
     if not left:
@@ -126,11 +126,11 @@ def bring(files: list[Download], work: Path, progress: Progress) -> None:
             path.replace(each.target)
         if not is_whole(each):
             each.target.unlink(missing_ok=True)
-            raise LocalError(f"{path.name} is not the file that is pinned (SHA-256): removed; run it again")
+            raise LocalError(f"{path.name} does not have the pinned SHA-256: removed; run it again")
 
 
 def lay_out(files: list[Download], work: Path, home: Path) -> None:
-    """Put downloaded files where their kind wants them; all of them are there at once, or none."""
+    """Link downloaded files into the home of their kind, atomically."""
     whole = home.with_name(f"{home.name}.part")
     shutil.rmtree(whole, ignore_errors=True)
     for each in files:
@@ -140,7 +140,7 @@ def lay_out(files: list[Download], work: Path, home: Path) -> None:
             os.link(each.wanted(work).target, path)
     for plugin, name in TRINO_PLUGINS.items():
         if (whole / "plugin" / plugin).exists():
-            # Trino's build makes this jar, and publishes it in its server archive alone.
+            # Trino publishes this jar only in its server archive.
             with zipfile.ZipFile(whole / "plugin" / plugin / "services.jar", "w") as services:
                 services.writestr("META-INF/services/io.trino.spi.Plugin", name)
     whole.rename(home)
@@ -161,6 +161,6 @@ def _lock(path: Path, progress: Progress) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("another download is under way; waiting for it")
+            progress("waiting for another download")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,8 +1,8 @@
-"""Start a program that dies with its parent; run as a script: `python guard.py FILE.json`.
+"""Start a program that ends with its parent; run as a script: `python guard.py FILE.json`.
 
-The file holds `argv`, `env`, `cwd` and `pid_file`. A supervisor that is killed cannot stop its programs, so the kernel
-does: PR_SET_PDEATHSIG (Linux, prctl(2)) sends SIGTERM to the program when the process that started it ends. The setting
-survives execve(2). Imports the standard library only, so that starting costs nothing.
+The file holds `argv`, `env`, `cwd` and `pid_file`. A killed supervisor cannot stop its programs, so the kernel stops
+them: PR_SET_PDEATHSIG (Linux, prctl(2)) sends SIGTERM to the program when its parent process ends. The setting survives
+execve(2). The module imports only the standard library, to start fast.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent ends; raises OSError where it refuses."""
+    """Request SIGTERM from the kernel when the parent ends; raises OSError if the kernel refuses."""
     parent = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it ended before the kernel knew
+    if os.getppid() != parent:  # the parent ended before the call
         sys.exit(1)
 
 
 def command(folder: Path, name: str, argv: Sequence[str]) -> list[str]:
-    """Return the command that runs a program which dies with whoever starts it; its settings are put into a folder."""
+    """Return the command for a program that ends with its parent, and write its settings into a folder."""
     path = folder / f"{name}.guard.json"
     path.touch(0o600)
     program = {
@@ -43,12 +43,12 @@ def command(folder: Path, name: str, argv: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Replace this process by the program."""
+    """Replace this process with the program."""
     program = json.loads(Path(sys.argv[1]).read_text())
     die_with_parent()
     Path(program["pid_file"]).write_text(str(os.getpid()))
     os.chdir(program["cwd"])
-    os.execvpe(program["argv"][0], program["argv"], program["env"])  # noqa: S606 - that is what it is for
+    os.execvpe(program["argv"][0], program["argv"], program["env"])  # noqa: S606 - the purpose of this script
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real incident, recorded: `land_readings` stands still for two minutes, and catches up."""
+"""Recording of a real incident: `land_readings` stops for two minutes, and catches up."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dataops_local.stack import Stack
 
 VICTIM = "land_readings"
 STANDS_STILL = 120
-"""Seconds that it is kept from working."""
+"""Duration of the outage in seconds."""
 WELL_BEFORE, WELL_AFTER = 60, 30
-"""Seconds in which all is well, before and after."""
+"""Seconds with status ok, before and after the incident."""
 START_WITHIN, RECOVER_WITHIN = 900, 600
-"""Seconds after which we give up."""
+"""Timeouts in seconds."""
 
 Notify = Callable[[str], object]
 
@@ -84,7 +84,7 @@ def _until_well(path: Path, lasting: float, within: float) -> None:
             return
         if time.monotonic() > deadline:
             raise LocalError(
-                f"the pipeline was not well for {duration(lasting)} within {duration(within)}: {status.value}"
+                f"the pipeline was not ok for {duration(lasting)} within {duration(within)}: {status.value}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Ivy, which PySpark ships: it finds the repository of jars, so that no server is named here."""
+"""Access to Ivy, which PySpark ships: it selects the repository of jars."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Coordinates(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The file's path below the repository's root, as Maven 2 lays it out."""
+        """The file's path below the repository's root, in Maven 2's layout."""
         return f"{self.organisation.replace('.', '/')}/{self.name}/{self.revision}/{self.file}"
 
 
 def retrieve(jars: Iterable[Coordinates], work: Path) -> Path:
-    """Fetch these jars with Ivy, and return the folder that has them; raises LocalError."""
+    """Fetch jars with Ivy; return their folder; raises LocalError."""
     work.mkdir(parents=True, exist_ok=True)
     wanted = tuple(jars)
     module, log, target = work / "ivy.xml", work / "ivy.log", work / "retrieved"
@@ -69,7 +69,7 @@ def retrieve(jars: Iterable[Coordinates], work: Path) -> Path:
 
 
 def repository(jar: Coordinates, work: Path) -> str | None:
-    """Return the address of the repository that Ivy gets a jar from; `None` where it is not laid out as Maven 2.
+    """Return the address of the repository that Ivy gets a jar from; `None` if it does not have Maven 2's layout.
 
     Raises:
         LocalError: The jar could not be fetched.
@@ -85,7 +85,7 @@ def repository(jar: Coordinates, work: Path) -> str | None:
 
 
 def pyspark_jar(pattern: str) -> Path:
-    """Return the one jar of this pattern that PySpark ships; raises LocalError."""
+    """Return the jar of PySpark that matches a pattern; raises LocalError."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise LocalError("PySpark is missing: run `make install`")
@@ -112,7 +112,7 @@ def _module(jars: Iterable[Coordinates]) -> str:
 
 
 def ca_bundle() -> Path | None:
-    """Return the file of CA certificates that this machine trusts, where there is one."""
+    """Return the machine's bundle of CA certificates; `None` if it has none."""
     named = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     return Path(named) if named and Path(named).exists() else None
 

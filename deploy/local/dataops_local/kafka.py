@@ -1,4 +1,4 @@
-"""The Kafka broker of the stack: how it is started, its topics, and when it counts as ready."""
+"""The Kafka broker of the stack: start, topics, and readiness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTITIONS = {TOPIC: 4, EXCURSIONS: 1}
 
 
 def kafka(layout: Layout) -> Program:
-    """Return the broker; what it reads is written now."""
+    """Return the broker, and write its configuration files."""
     folder = layout.dir("kafka")
     broker, controller = layout.port("kafka"), layout.port("kafka controller")
     properties = {
@@ -31,7 +31,7 @@ def kafka(layout: Layout) -> Program:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": folder / "data",
         "auto.create.topics.enable": "false",
-        # One broker: nothing can be replicated.
+        # A single broker cannot replicate.
         "offsets.topic.num.partitions": 4,
         "offsets.topic.replication.factor": 1,
         "transaction.state.log.num.partitions": 4,
@@ -42,7 +42,7 @@ def kafka(layout: Layout) -> Program:
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
         "log.cleaner.dedupe.buffer.size": 16 << 20,
-        # After a kill the new broker waits until the old one's session ends: 3 s instead of 9.
+        # After a kill, the new broker waits for the end of the old one's session: 3 s instead of 9.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
     }
@@ -61,11 +61,11 @@ def _kafka_java(layout: Layout) -> tuple[str, ...]:
 
 
 def format_kafka(layout: Layout) -> None:
-    """Make Kafka's empty storage, once."""
+    """Format Kafka's storage unless it exists."""
     folder = layout.dir("kafka")
     if (folder / "data" / "meta.properties").exists():
         return
-    # `=` because an id may start with `-`.
+    # With `=`, because an id may start with `-`.
     identity = f"--cluster-id={layout.secret('kafka-cluster-id')}"
     tool = ("kafka.tools.StorageTool", "format", "--standalone", identity)
     run_to_end(
@@ -74,7 +74,7 @@ def format_kafka(layout: Layout) -> None:
 
 
 def kafka_ready(layout: Layout) -> bool:
-    """Tell whether our broker, and not another one on its port, answers."""
+    """Return whether the broker responds; raises LocalError if another cluster's broker uses its port."""
     admin = _admin(layout)
     try:
         cluster = admin.describe_cluster(request_timeout=3).result()
@@ -87,14 +87,14 @@ def kafka_ready(layout: Layout) -> bool:
 
 
 def create_topics(layout: Layout) -> None:
-    """Make the topics that are missing. The broker's clock stamps each record: the time at which it enters."""
+    """Create missing topics; their records get the broker's time, which is the time of entry."""
     admin = _admin(layout)
     known = admin.list_topics(timeout=10).topics
     config = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * 24 * 3600 * 1000)}
     missing = [NewTopic(name, count, 1, config=config) for name, count in PARTITIONS.items() if name not in known]
     if missing:
-        for made in admin.create_topics(missing).values():
-            made.result(timeout=10)
+        for created in admin.create_topics(missing).values():
+            created.result(timeout=10)
 
 
 def _admin(layout: Layout) -> AdminClient:

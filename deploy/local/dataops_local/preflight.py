@@ -1,4 +1,4 @@
-"""What can be wrong with the machine, found before anything is started; one line for each."""
+"""Checks of the machine before the start, each with an error in one line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataops_local.errors import LocalError
 from dataops_local.layout import OFFSETS, Layout
 
 MEMORY = 6_000_000_000
-"""Bytes that the whole stack takes: measured after half an hour of the demo, with room for a second Spark driver."""
+"""Memory of the whole stack in bytes, measured after 30 minutes of the demo, plus a second Spark driver."""
 DISK = 2_000_000_000
-"""Bytes that a day of the demo takes, with room to spare."""
+"""Disk space of a day of the demo in bytes, with a reserve."""
 
 
 def check(layout: Layout) -> None:
-    """Raise LocalError for the first thing that would keep the stack from running."""
+    """Raise LocalError for the first problem that would prevent the stack from running."""
     if not sys.platform.startswith("linux"):
         raise LocalError(
             f"the local stack runs on Linux only, and this is {sys.platform}: the object store has no build for it;"
@@ -71,5 +71,5 @@ def _holder(port: int) -> str:
             None,
         )
         return f" by {psutil.Process(found.pid).name()} (pid {found.pid})" if found and found.pid else ""
-    except psutil.Error:  # other users' processes may not be looked at
+    except psutil.Error:  # no permission for other users' processes
         return ""

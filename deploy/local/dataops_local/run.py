@@ -1,4 +1,4 @@
-"""Running a program of the stack to its end, and the options of its small Java machines."""
+"""Execution of short programs of the stack, and the JVM options of small programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 def run_to_end(argv: tuple[str, ...], env: dict[str, str], log: Path) -> None:
-    """Run a program to its end; raises LocalError with its last line."""
+    """Run a program and wait for it; raises LocalError with the last line of its output."""
     with log.open("w") as out:
         code = subprocess.run(
             argv,

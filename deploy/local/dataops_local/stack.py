@@ -1,4 +1,4 @@
-"""Start and stop the whole stack: all at once, as far as one thing does not need another."""
+"""Start and stop of the whole stack; independent steps run in parallel."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from dataops_local.step_durations import StepDurations
 from dataops_local.supervisor import ALIVE, Program, Supervisor
 
 NOT_YET = (OSError, urllib.error.URLError, KafkaException, json.JSONDecodeError, KeyError)
-"""What a component that has not started yet answers with."""
+"""Errors of a component that is still starting."""
 POLL = 0.2
-"""Seconds between two looks at a component that starts."""
+"""Seconds between two readiness checks."""
 
 
 class Cancelled(Exception):
-    """Another step has failed."""
+    """The start was cancelled, because another step has failed."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do on the way up.
+    """One step of the start.
 
     Attributes:
-        name: What the display calls it.
-        after: Names of the steps that come first.
-        act: Does it; returns when the program is started or the work done.
-        ready: Tells whether it is ready; `None` where `act` does all.
-        program: Name of the program that is started, to notice that it ends.
-        within: Seconds until it counts as failed.
+        name: Name in the display.
+        after: Names of the steps that have to finish first.
+        act: Starts the program or does the work.
+        ready: Returns whether the step is ready; `None` if it is ready once `act` returns.
+        program: Name of the program that the step starts, to detect its exit.
+        within: Timeout in seconds.
     """
 
     name: str
@@ -69,24 +69,24 @@ class Stack:
         self._began = datetime.now(UTC)
 
     def up(self, *, without: Collection[str] = (), tied: bool = False) -> subprocess.Popen[bytes] | None:
-        """Start everything and wait until it is ready.
+        """Start all programs and wait until they are ready.
 
         Args:
-            without: Names of programs to leave out.
-            tied: Whether the stack ends with this process.
+            without: Names of programs to omit.
+            tied: Whether the stack stops with this process.
 
         Returns:
-            The supervisor's process, where it is tied to this one; `None` where the stack ran already.
+            The supervisor's process if it is tied to this one; `None` if the stack was already running.
 
         Raises:
-            LocalError: Something did not start; everything has been stopped again.
+            LocalError: A step failed; all programs have been stopped.
         """
         layout = self.layout
         layout.state.mkdir(parents=True, exist_ok=True)
         if self.supervisor.is_running():
             return None
         for name in self.supervisor.sweep():
-            self.console.print(f"stopped {name}, which a crash had left running")
+            self.console.print(f"stopped {name}, which was left running by a crash")
         preflight.check(layout)
         fetch.fetch(self.console.print)
         programs = components.programs(layout)
@@ -101,13 +101,13 @@ class Stack:
         try:
             self._run(self._steps([p for p in programs if p.name not in without]))
         except BaseException:
-            self.console.print("stopping what was started …")
+            self.console.print("stopping the started programs …")
             self.supervisor.shutdown()
             raise
         return process
 
     def down(self) -> bool:
-        """Stop everything; tell whether there was something to stop."""
+        """Stop all programs; return whether the stack was running."""
         if not self.layout.state.exists():
             return False
         running = self.supervisor.is_running()
@@ -163,7 +163,7 @@ class Stack:
                 lambda: None,
                 self._first_record if "simulator" in names else None,
             ),
-            # Not before: it would take a core from what the eye waits for.
+            # Not earlier: it would take a core from the first record, which the user waits for.
             Step(
                 "detect_excursions",
                 ("first record through trino", "topics", "store"),
@@ -184,7 +184,7 @@ class Stack:
                 lambda: components.http_ready(layout.url("airflow") + "/api/v2/version"),
                 "airflow-api",
             ),
-            # The others talk to the API server, and a task that cannot reach it fails.
+            # The others connect to the API server, and a task that cannot reach it fails.
             *(
                 Step(name, ("airflow-api",), start(name), lambda name=name: self._runs(name), name)  # type: ignore[misc]
                 for name in list(components.AIRFLOW_PARTS)[1:]
@@ -217,12 +217,12 @@ class Stack:
         return self.supervisor.state(name) == "RUNNING"
 
     def _has_landed(self) -> bool:
-        """Tell whether a batch has been committed since the start."""
+        """Return whether a batch has been committed since the start."""
         commits = (self.layout.checkpoints / "land_readings" / "commits").glob("[0-9]*")
         return any(path.stat().st_mtime >= self._began.timestamp() for path in commits)
 
     def _first_record(self) -> bool:
-        """Tell whether Trino reads a record that has been landed since the start."""
+        """Return whether Trino returns a record that was landed since the start."""
         connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
             host="127.0.0.1", port=self.layout.port("trino"), user="local", request_timeout=10, max_attempts=1
         )
@@ -303,13 +303,13 @@ class Stack:
             return False
 
     def _check_alive(self, step: Step) -> str:
-        """Return a remark on a program that had to be started again; raises LocalError when it has ended for good."""
+        """Return a note if the program is being restarted; raises LocalError if it has exited permanently."""
         if step.program is None:
             return ""
         state = self.supervisor.state(step.program)
         if state in ("FATAL", "EXITED", "STOPPED"):
-            raise LocalError(f"{step.name} ended while it started: {self._last_line(step)}: see {self._log(step)}")
-        return "it ended and is started again" if state == "BACKOFF" else ""
+            raise LocalError(f"{step.name} exited during its start: {self._last_line(step)}: see {self._log(step)}")
+        return "exited; restarting" if state == "BACKOFF" else ""
 
     def _log(self, step: Step) -> Path:
         return self.layout.log_dir / (f"{step.program}.log" if step.program else "")
@@ -320,7 +320,7 @@ class Stack:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
 
     def status(self) -> tuple[Table, bool]:
-        """Return a table of the programs, and whether all of them run."""
+        """Return a table of the programs, and whether all of them are running."""
         states = self.supervisor.states()
         table = Table(box=None, pad_edge=False)
         for heading in ("program", "state", "pid", "up", "memory MB", "port"):
@@ -346,18 +346,18 @@ class Stack:
 
 
 def waits_for(step: Step, events: dict[str, threading.Event]) -> str:
-    """Say which steps a step waits for."""
+    """Return which steps a step waits for."""
     open_ = [name for name in step.after if name in events and not events[name].is_set()]
     return f"waits for {', '.join(open_)}" if open_ else ""
 
 
 def _memory(pid: int) -> float:
-    """Return megabytes that a process and its children take; pages that several share are counted once."""
+    """Return the memory of a process and its children in MB, with shared pages counted once."""
     total = 0.0
     try:
         process = psutil.Process(pid)
         for member in [process, *process.children(recursive=True)]:
             total += member.memory_full_info().pss / 1e6
-    except psutil.Error:  # it ended while we looked
+    except psutil.Error:  # the process ended meanwhile
         return total
     return total

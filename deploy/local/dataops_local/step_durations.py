@@ -1,4 +1,4 @@
-"""How long each step of a start usually takes: from this stack's last starts, else as measured on two cores."""
+"""Usual durations of the steps of a start: from this stack's last starts, or as measured on two cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 KEPT = 5
-"""Starts that are remembered."""
+"""Number of starts that are kept."""
 TYPICAL = {
     "kafka": 4.0,
     "store": 2.0,
@@ -29,23 +29,23 @@ TYPICAL = {
     "exporter": 3.0,
     "prometheus": 1.0,
 }
-"""Seconds of each step on two cores."""
+"""Durations on two cores in seconds."""
 
 
 class StepDurations:
-    """The seconds that each step took at the last starts, kept in a file."""
+    """The durations of each step at the last starts, kept in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._took = _read(path)
 
     def seconds(self, step: str) -> float | None:
-        """Return how long a step usually takes; `None` where nobody has measured it."""
+        """Return the usual duration of a step in seconds; `None` if it is unknown."""
         took = self._took.get(step)
         return median(took) if took else TYPICAL.get(step)
 
     def remember(self, took: Mapping[str, float]) -> None:
-        """Add one start."""
+        """Add the durations of one start."""
         for step, seconds in took.items():
             self._took[step] = [*self._took.get(step, []), round(seconds, 1)][-KEPT:]
         self._path.write_text(json.dumps(self._took))
@@ -55,5 +55,5 @@ def _read(path: Path) -> dict[str, list[float]]:
     try:
         found = json.loads(path.read_text())
         return {str(step): [float(seconds) for seconds in took] for step, took in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):  # the first start, or a file that was cut short
+    except (OSError, ValueError, AttributeError, TypeError):  # the first start, or a truncated file
         return {}

@@ -1,4 +1,4 @@
-"""supervisord: its settings, its life, and what it says of the programs."""
+"""supervisord: configuration, start, stop, and the states of its programs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dataops_local.errors import LocalError
 from dataops_local.layout import Layout
 
 STOP_SECONDS = 25
-"""How long a program may take to stop before it is killed."""
+"""Seconds until a program that does not stop is killed."""
 SPARE_SECONDS = 10
-"""How much longer supervisord may take."""
+"""Additional seconds for supervisord itself."""
 GONE = (OSError, xmlrpc.client.Error)
-"""What is raised when no supervisord answers."""
+"""Errors if supervisord is unavailable."""
 ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
 
@@ -37,12 +37,12 @@ class Program:
     """A process that supervisord keeps running.
 
     Attributes:
-        name: Its name, also of its log.
+        name: Name of the program and of its log.
         argv: Program and arguments.
-        env: Further environment variables.
-        cwd: Where it runs; the state folder where not given.
+        env: Additional environment variables.
+        cwd: Working folder; `None` is the state folder.
         port: Name of the port that it listens on, for display.
-        restart: Whether it is started again when it ends.
+        restart: Whether it is restarted when it exits.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Program:
 
 
 class Supervisor:
-    """One supervisord, with its programs, for one stack."""
+    """The supervisord of one stack."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.pid_file = layout.state / "supervisor.pid"
 
     def configure(self, programs: Iterable[Program]) -> Path:
-        """Write the settings; return their path."""
+        """Write the configuration; return its path."""
         folder = self.layout.dir("programs")
         pids = self.layout.dir("pids")
         sections = [
@@ -114,18 +114,18 @@ class Supervisor:
         """Start supervisord.
 
         Args:
-            conf: Its settings.
-            tied: Whether it ends when this process ends; otherwise it goes on in the background.
+            conf: Path of the configuration.
+            tied: Whether it ends with this process; otherwise it runs in the background.
 
         Returns:
-            The process, where it is tied to this one.
+            The process if it is tied to this one; otherwise `None`.
         """
         argv = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(conf)]
         process = None
         if tied:
             program = self.layout.state / "supervisor.json"
             program.touch(0o600)
-            program.chmod(0o600)  # also one that an earlier start has left: the whole environment is in it
+            program.chmod(0o600)  # also for a file of an earlier start: it contains the whole environment
             program.write_text(
                 json.dumps(
                     {
@@ -158,7 +158,7 @@ class Supervisor:
             yield server.supervisor
 
     def is_running(self) -> bool:
-        """Tell whether supervisord answers."""
+        """Return whether supervisord responds."""
         try:
             with self._rpc() as rpc:
                 return bool(rpc.getState()["statename"] == "RUNNING")
@@ -166,7 +166,7 @@ class Supervisor:
             return False
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Return supervisord's word on each program (`statename`, `pid`, `start`, `now`, …); empty when it is down."""
+        """Return supervisord's information by program (`statename`, `pid`, `start`, `now`, …); empty if it is down."""
         try:
             with self._rpc() as rpc:
                 return {info["name"]: info for info in rpc.getAllProcessInfo()}
@@ -174,12 +174,12 @@ class Supervisor:
             return {}
 
     def state(self, name: str) -> str:
-        """Return supervisord's word for a program's state, e.g. `RUNNING`; raises OSError when it is down."""
+        """Return the state of a program, e.g. `RUNNING`; raises OSError if supervisord is down."""
         with self._rpc() as rpc:
             return str(rpc.getProcessInfo(name)["statename"])
 
     def start(self, name: str) -> bool:
-        """Start a program, and return whether it did not run already."""
+        """Start a program; return False if it was already running."""
         if self.state(name) in ALIVE:
             return False
         with self._rpc() as rpc:
@@ -187,18 +187,18 @@ class Supervisor:
         return True
 
     def stop(self, name: str) -> None:
-        """Stop a program and wait until it has ended; nothing happens when it does not run."""
+        """Stop a program and wait until it has exited; do nothing if it is not running."""
         if self.state(name) in ALIVE:
             with self._rpc() as rpc:
                 rpc.stopProcess(name, True)  # wait
 
     def shutdown(self) -> None:
-        """Stop supervisord with all its programs, and whatever a crashed one, or one that does not stop, has left."""
+        """Stop supervisord and all programs, including programs that a crashed supervisord has left running."""
         try:
             with self._rpc() as rpc:
                 rpc.shutdown()
         except xmlrpc.client.Fault:
-            self._await_end()  # it is stopping already
+            self._await_end()  # it is already stopping
         except GONE:
             pass
         else:
@@ -209,12 +209,12 @@ class Supervisor:
         try:
             supervisord = psutil.Process(int(self.pid_file.read_text()))
             psutil.wait_procs([supervisord], timeout=STOP_SECONDS + SPARE_SECONDS)
-            _signal(supervisord, signal.SIGKILL)  # a machine that is too busy; its programs end with it
+            _signal(supervisord, signal.SIGKILL)  # the machine is too busy; its programs end with it
         except (psutil.NoSuchProcess, OSError, ValueError):
-            pass  # it has ended
+            pass  # it has exited
 
     def sweep(self) -> list[str]:
-        """End what is left of programs whose supervisor is gone; return their names."""
+        """Stop programs whose supervisor has exited; return their names."""
         left = []
         for path in self.layout.dir("pids").iterdir():
             process = self._ours(path)
@@ -230,11 +230,11 @@ class Supervisor:
         return left
 
     def _ours(self, path: Path) -> psutil.Process | None:
-        """Return the process of a pid file, unless the number has gone to another: ours began before the file."""
+        """Return the process of a pid file; `None` if another process has the number, which started after the file."""
         try:
             process = psutil.Process(int(path.read_text()))
             began = process.create_time()
-            if process.status() == psutil.STATUS_ZOMBIE:  # ended, and nobody has asked how
+            if process.status() == psutil.STATUS_ZOMBIE:
                 return None
         except (psutil.Error, OSError, ValueError):
             return None
