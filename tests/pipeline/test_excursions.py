@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from dataops_pipeline.transforms.excursions import MINUTE, Event, Limits, Logger, Place, Reading, find_runs, place
+from dataops_pipeline.transforms.excursions import MINUTE, Event, Limits, Logger, Reading, Zone, find_runs, zone
 
 FRIDGE = Limits(2.0, 8.0, 0.5, 15)
 """An excursion opens after 15 minutes: with readings every 5 minutes, with the fourth one that is out."""
@@ -44,24 +44,24 @@ def order(temperatures: str, *sequences: int) -> list[Reading]:
 @pytest.mark.parametrize(
     ("celsius", "where"),
     [
-        (2.0, Place.BACK),
-        (8.0, Place.BACK),
-        (8.01, Place.BETWEEN),
-        (8.5, Place.BETWEEN),
-        (8.51, Place.OUT),
-        (1.99, Place.BETWEEN),
-        (1.5, Place.BETWEEN),
-        (1.49, Place.OUT),
-        (-40.0, Place.OUT),
+        (2.0, Zone.BACK),
+        (8.0, Zone.BACK),
+        (8.01, Zone.BETWEEN),
+        (8.5, Zone.BETWEEN),
+        (8.51, Zone.OUT),
+        (1.99, Zone.BETWEEN),
+        (1.5, Zone.BETWEEN),
+        (1.49, Zone.OUT),
+        (-40.0, Zone.OUT),
     ],
 )
-def test_the_limits_are_in_range_and_the_tolerance_is_not_out(celsius: float, where: Place) -> None:
-    assert place(celsius, FRIDGE) is where
+def test_the_limits_are_in_range_and_the_tolerance_is_not_out(celsius: float, where: Zone) -> None:
+    assert zone(celsius, FRIDGE) is where
 
 
 def test_the_tolerance_holds_where_binary_fractions_do_not() -> None:
     assert 8.3 - 8.0 > 0.3
-    assert place(8.3, Limits(2.0, 8.0, 0.3, 15)) is Place.BETWEEN
+    assert zone(8.3, Limits(2.0, 8.0, 0.3, 15)) is Zone.BETWEEN
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def batch(readings: Iterable[Reading], limits: Limits) -> list[Event]:
     known = [unique[n] for n in sorted(unique)]
     position = 0
     while position < len(known):
-        if place(known[position].temperature_c, limits) is not Place.OUT:
+        if zone(known[position].temperature_c, limits) is not Zone.OUT:
             position += 1
             continue
         begin = position
-        while position < len(known) and place(known[position].temperature_c, limits) is not Place.BACK:
+        while position < len(known) and zone(known[position].temperature_c, limits) is not Zone.BACK:
             position += 1
         long = [one for one in known[begin:position] if one.at - known[begin].at >= limits.excursion_minutes * MINUTE]
         if long:

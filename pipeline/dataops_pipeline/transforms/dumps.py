@@ -1,6 +1,6 @@
-"""From the bytes of a logger's dump to its readings. Four makers' exports are known; each looks different.
+"""Parser of logger dumps, in the export formats of four makers.
 
-A file is read whole or not at all: what is in doubt raises DumpError, and nothing of it is used.
+A file is accepted as a whole or not at all: any doubt raises DumpError.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from dataops_pipeline.transforms.dump_formats import DATE_ORDERS, MAKERS, NO_REA
 from dataops_pipeline.transforms.readings import SENSOR_MAX_C, SENSOR_MIN_C
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
-"""How far a logger's clock may be off before it counts as wrong; `transforms.readings` has the same."""
+"""Maximum error of a logger's clock before it counts as wrong; `transforms.readings` has the same limit."""
 MAX_OFFSET = timedelta(hours=14)
-"""No place on earth is further from UTC."""
+"""Largest UTC offset in use."""
 LONGEST_NUMBER = 18
-"""Digits of a whole number that fits into a table."""
+"""Maximum number of digits of an integer that fits into a table."""
 
 
 class DumpError(Exception):
-    """Why a dump cannot be read, in one line: `kind: details`."""
+    """A dump cannot be parsed; the message is one line: `kind: details`."""
 
 
 @dataclass(frozen=True)
 class DumpRow:
-    """One line of a logger's memory.
+    """One reading of a logger's memory.
 
     Attributes:
-        sequence: Its number.
-        reported_at: When it was measured by the logger's clock, in UTC.
-        measured_at: When it was really measured: the logger's clock corrected where it was wrong.
-        celsius: Degrees Celsius; `None` where the logger could measure none.
+        sequence: Sequence number.
+        reported_at: Time of measurement by the logger's clock, in UTC.
+        measured_at: Time of measurement, corrected if the logger's clock was wrong.
+        celsius: Degrees Celsius; `None` if the logger could not measure it.
     """
 
     sequence: int
@@ -50,11 +50,11 @@ class Dump:
     """A logger's memory.
 
     Attributes:
-        logger_id: Which logger.
-        maker: Whose export format.
-        unit: In which the logger measures, `C` or `F`.
-        skew: How far the logger's clock was ahead of the host's at the download; negative when it was behind.
-        downloaded_at: By the host's clock, in UTC.
+        logger_id: Id of the logger.
+        maker: Maker of the export format.
+        unit: Unit of the logger, `C` or `F`.
+        skew: Time by which the logger's clock was ahead of the host's at the download; negative if it was behind.
+        downloaded_at: Time of the download by the host's clock, in UTC.
         rows: In the order of their sequence numbers.
     """
 
@@ -80,14 +80,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]|\r(?!\n)")
 
 
 def parse_dump(content: bytes, name: str) -> Dump:
-    """Return what a dump holds.
+    """Return the contents of a dump.
 
     Args:
         content: The whole file.
-        name: Its path or name, whose stem is the logger's id.
+        name: Path or name of the file, whose stem is the logger's id.
 
     Raises:
-        DumpError: It cannot be read, or something in it contradicts something else.
+        DumpError: The file cannot be parsed, or contradicts itself.
     """
     lines = _lines(content)
     maker = next((maker for maker in MAKERS if lines[0].strip('"').startswith(maker.title)), None)
@@ -122,12 +122,12 @@ def parse_dump(content: bytes, name: str) -> Dump:
 
 
 def is_wrong(skew: timedelta) -> bool:
-    """Tell whether a clock counts as wrong."""
+    """Return whether a clock counts as wrong."""
     return abs(skew) > CLOCK_TOLERANCE
 
 
 def _lines(content: bytes) -> list[str]:
-    """Return the lines of a text file, without their ends and without empty ones at the end."""
+    """Return the lines of a text file, without line ends and without trailing empty lines."""
     if not content:
         raise DumpError("empty: the file has no bytes")
     try:
@@ -142,7 +142,7 @@ def _lines(content: bytes) -> list[str]:
         raise DumpError(f"not-text: character {found.start()} is {found.group()!r}")
     if not text.endswith("\n"):
         raise DumpError("truncated: the last line has no end")
-    # splitlines() would split at characters that are none of a CSV file's
+    # not splitlines(), which also splits at other characters
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     while lines and not lines[-1].strip():
         lines.pop()
@@ -171,7 +171,7 @@ def _column_line(cells: Sequence[Sequence[str]], maker: Maker) -> int:
 
 
 def _header(rows: Sequence[Sequence[str]], maker: Maker) -> dict[str, str]:
-    """Return what is known of the header; other lines are the maker's own business."""
+    """Return the values of the header by role; other lines of the header are ignored."""
     header: dict[str, str] = {}
     for row in rows:
         key = maker.labels.get(row[0])
@@ -264,7 +264,7 @@ def _rows(
 
 
 def _number(stated: str, decimal: str, where: str) -> float:
-    """Return a number that is written plainly; one with the other decimal sign, an exponent or a unit is none."""
+    """Return a number in plain notation; raises DumpError for another decimal sign, an exponent or a unit."""
     if not re.fullmatch(rf"[+-]?[0-9]+({re.escape(decimal)}[0-9]+)?", stated):
         raise DumpError(f"bad-number: {where}: {stated[:20]!r}")
     return float(stated.replace(decimal, "."))
@@ -283,35 +283,35 @@ def _celsius(stated: str, decimal: str, unit: str, where: str) -> float | None:
 def _check_totals(
     footer: Sequence[Sequence[str]], maker: Maker, lines: Sequence[str], rows: Sequence[DumpRow], unit: str
 ) -> None:
-    """Compare the data with what the footer states of it; one that states nothing is no fault."""
+    """Compare the data with the totals of the footer; missing totals are not an error."""
     for row in footer:
         if len(row) == len(maker.roles):
             raise DumpError(f"contradiction: there are data after their end: {maker.delimiter.join(row)[:60]!r}")
         key = maker.totals.get(row[0])
-        told: str | float | None
+        total: str | float | None
         found: str | float | None
         stated = row[1] if len(row) > 1 else ""
         if key is None or not stated:
             continue
         if key == "crc32":
-            told, found = stated.upper(), f"{checksum(lines):08X}"
+            total, found = stated.upper(), f"{checksum(lines):08X}"
         elif key == "rows":
-            told, found = stated, str(len(rows))
+            total, found = stated, str(len(rows))
         else:
-            told, found = _extreme(key, stated, maker.decimal, rows, unit)
-        if told != found:  # 0 and -0 are the same number
+            total, found = _extreme(key, stated, maker.decimal, rows, unit)
+        if total != found:  # 0 equals -0
             raise DumpError(f"wrong-total: {row[0]} is {stated[:20]}, the data has {found}")
 
 
 def _extreme(
     key: str, stated: str, decimal: str, rows: Sequence[DumpRow], unit: str
 ) -> tuple[float | None, float | None]:
-    """Return the smallest or largest temperature as it is stated and as it is found."""
+    """Return the smallest or largest temperature, as stated and as in the data."""
     measured = [row.celsius for row in rows if row.celsius is not None]
     found = (min if key == "min" else max)(measured) if measured else None
     return _celsius(stated, decimal, unit, "the statistics"), found
 
 
 def checksum(lines: Sequence[str]) -> int:
-    """Return the CRC-32 of lines, each ended by a line feed, as UTF-8."""
+    """Return the CRC-32 of lines in UTF-8, each with a line feed."""
     return zlib.crc32("".join(f"{line}\n" for line in lines).encode())

@@ -1,13 +1,13 @@
-"""From one logger's readings, in whatever order they arrive, to the excursions that are announced once.
+"""Detection of excursions in one logger's readings, which may arrive in any order; each is announced once.
 
-A reading is *out* when it is beyond the product's range by more than the tolerance, and *back* when it is within the
-range; between the two it changes nothing. A *run* goes, in the order of the logger's sequence numbers, from an out
-reading up to the next back reading, which is no part of it. A run that has lasted for the product's minutes, from its
-first reading to its newest, is an *excursion*: it opens. It closes with the back reading.
+A reading is *out* if it is beyond the product's range by more than the tolerance, and *back* if it is within the range.
+A reading between the two changes nothing. A *run* goes, in the order of the logger's sequence numbers, from an out
+reading to the next back reading, which is not part of it. A run becomes an *excursion* once it has lasted for the
+product's minutes, from its first reading to its newest: the excursion opens. It closes with the back reading.
 
-Readings that come late extend runs, end them earlier and split them. A run that overlaps, in sequence numbers, what was
-announced before is that excursion, so each one opens once and closes once. Plain Python: no Spark, no clock, no I/O.
-The events depend on the order of arrival only, not on how it is cut into batches.
+Late readings extend runs, end them earlier and split them. A run that overlaps an announced excursion in sequence
+numbers belongs to it, so each excursion opens once and closes once. The module is plain Python: no Spark, no clock, no
+I/O. The events depend on the order of arrival only, not on the batches.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Literal, NamedTuple, Self
 MINUTE = 60_000
 """Milliseconds."""
 LEAST_C = 1e-6
-"""Far less than any logger tells: 8.3 - 8.0 is a tolerance of 0.3, whatever binary fractions make of it."""
+"""Tolerance for rounding errors, far below a logger's resolution: 8.3 - 8.0 equals 0.3 within it."""
 
 
 class Limits(NamedTuple):
-    """When a product's temperature counts as an excursion.
+    """A product's limits for excursions.
 
     Attributes:
-        min_c: Lower end of the range, degrees Celsius; the ends are allowed.
-        max_c: Upper end of the range.
-        tolerance_c: How far beyond the range is not out yet, in kelvins.
-        excursion_minutes: How long a run has to last.
+        min_c: Lower end of the range, inclusive, in degrees Celsius.
+        max_c: Upper end of the range, inclusive.
+        tolerance_c: Maximum distance from the range that is not out, in kelvins.
+        excursion_minutes: Minimum duration of an excursion.
     """
 
     min_c: float
@@ -45,8 +45,8 @@ class Reading(NamedTuple):
     """One reading.
 
     Attributes:
-        sequence: Its number, counted by the logger.
-        at: When it was measured, milliseconds since the epoch.
+        sequence: Sequence number of the logger.
+        at: Time of measurement, milliseconds since the epoch.
         temperature_c: Degrees Celsius.
     """
 
@@ -56,14 +56,14 @@ class Reading(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What is to be told of an excursion.
+    """The start or the end of an excursion.
 
     Attributes:
-        event: Whether it has opened or closed.
-        first: Sequence number of its first out reading, as it was first announced: its identity beside the logger.
-        since: When that reading was measured, milliseconds since the epoch.
-        reading: The one that meets the definition: the newest of the run where it opens, the back one where it closes.
-            Where older readings come late, that is not the one that has just arrived.
+        event: Whether the excursion opens or closes.
+        first: Sequence number of its first out reading when it was announced; with the logger, its identity.
+        since: Time of that reading, milliseconds since the epoch.
+        reading: The newest reading of the run if it opens, the back reading if it closes. After a late reading, this is
+            not the reading that has just arrived.
     """
 
     event: Literal["opened", "closed"]
@@ -72,8 +72,8 @@ class Event(NamedTuple):
     reading: Reading
 
 
-class Place(Enum):
-    """Where a temperature is."""
+class Zone(Enum):
+    """The position of a temperature relative to the limits."""
 
     OUT = 1
     BETWEEN = 2
@@ -81,7 +81,7 @@ class Place(Enum):
 
 
 class Run(NamedTuple):
-    """A run of readings, with the back reading that ends it; `None` while it goes on."""
+    """A run of readings, with the back reading that ends it; `None` while it continues."""
 
     first: Reading
     newest: Reading
@@ -90,14 +90,14 @@ class Run(NamedTuple):
 
 @dataclass(slots=True)
 class Announced:
-    """An excursion that has opened.
+    """An excursion that was announced as open.
 
     Attributes:
-        first: Its identity beside the logger.
-        since: When its first reading was measured, as announced.
-        low: Lowest sequence number of its runs, as far as they have arrived.
-        high: Highest sequence number of its runs, as far as they have arrived.
-        closed: Whether that has been told as well.
+        first: Its identity, together with the logger.
+        since: Time of its first reading, as announced.
+        low: Lowest sequence number of its runs so far.
+        high: Highest sequence number of its runs so far.
+        closed: Whether its end was announced as well.
     """
 
     first: int
@@ -107,28 +107,28 @@ class Announced:
     closed: bool = False
 
     def overlaps(self, run: Run) -> bool:
-        """Tell whether a run is this excursion."""
+        """Return whether a run belongs to this excursion."""
         return run.first.sequence <= self.high and self.low <= run.newest.sequence
 
 
-def place(temperature_c: float, limits: Limits) -> Place:
-    """Return where a temperature is."""
+def zone(temperature_c: float, limits: Limits) -> Zone:
+    """Return the zone of a temperature."""
     if limits.min_c <= temperature_c <= limits.max_c:
-        return Place.BACK
+        return Zone.BACK
     beyond = max(limits.min_c - temperature_c, temperature_c - limits.max_c)
-    return Place.OUT if beyond > limits.tolerance_c + LEAST_C else Place.BETWEEN
+    return Zone.OUT if beyond > limits.tolerance_c + LEAST_C else Zone.BETWEEN
 
 
 def find_runs(readings: Iterable[Reading], limits: Limits) -> list[Run]:
-    """Return the runs among readings that are in the order of their sequence numbers."""
+    """Return the runs among readings, which must be in the order of their sequence numbers."""
     runs = []
     first = newest = None
     for reading in readings:
-        where = place(reading.temperature_c, limits)
+        where = zone(reading.temperature_c, limits)
         if first is None or newest is None:
-            if where is Place.OUT:
+            if where is Zone.OUT:
                 first = newest = reading
-        elif where is Place.BACK:
+        elif where is Zone.BACK:
             runs.append(Run(first, newest, reading))
             first = newest = None
         else:
@@ -140,12 +140,12 @@ def find_runs(readings: Iterable[Reading], limits: Limits) -> list[Run]:
 
 @dataclass(slots=True)
 class Logger:
-    """What is known of one logger: its readings so far, in the order of their numbers, and what was announced.
+    """The state of one logger: its readings, in the order of their sequence numbers, and its excursions.
 
     Attributes:
-        readings: One for each sequence number, as it was delivered first.
-        announced: The excursions that have opened.
-        limits: By which the readings were judged last; `None` before the product was known.
+        readings: The first delivery of each sequence number.
+        announced: The excursions that were announced.
+        limits: The limits of the last evaluation; `None` before the product was known.
     """
 
     readings: list[Reading] = field(default_factory=list)
@@ -153,11 +153,11 @@ class Logger:
     limits: Limits | None = None
 
     def take(self, reading: Reading, limits: Limits | None) -> list[Event]:
-        """Take the next reading that has arrived; return what is to be told now.
+        """Add a reading that has arrived; return the new events.
 
         Args:
-            reading: A repeat changes nothing.
-            limits: Of the product in the box; while it is not known (`None`), readings are kept and judged later.
+            reading: The reading; a duplicate changes nothing.
+            limits: Limits of the product in the box; `None` while it is unknown, to evaluate the readings later.
         """
         index = len(self.readings)
         if index and reading.sequence <= self.readings[-1].sequence:
@@ -172,13 +172,13 @@ class Logger:
         return self._open(runs, limits) + self._close(runs, limits)
 
     def _matters(self, index: int, limits: Limits) -> bool:
-        """Tell whether the reading at this index can change a run: it is out, or it is right behind one."""
+        """Return whether the reading at an index can change a run: it is out, or it follows a run."""
         while index >= 0:
-            where = place(self.readings[index].temperature_c, limits)
-            if where is Place.OUT:
+            where = zone(self.readings[index].temperature_c, limits)
+            if where is Zone.OUT:
                 return True
             index -= 1
-            if index < 0 or place(self.readings[index].temperature_c, limits) is Place.BACK:
+            if index < 0 or zone(self.readings[index].temperature_c, limits) is Zone.BACK:
                 return False
         return False
 
@@ -187,7 +187,7 @@ class Logger:
         for excursion in self.announced:
             mine = [run for run in runs if excursion.overlaps(run)]
             if mine:
-                # Smaller, too: what an earlier end has cut off may begin a run of its own, which must be told.
+                # It may shrink: readings after an earlier end may form another run, which must be announced.
                 excursion.low, excursion.high = mine[0].first.sequence, mine[-1].newest.sequence
         for run in runs:
             if (
@@ -211,34 +211,34 @@ class Logger:
         return events
 
     def _end(self, excursion: Announced, runs: Iterable[Run], limits: Limits) -> Reading | None:
-        """Return the back reading with which the last run of an excursion ends; `None` while one goes on."""
+        """Return the back reading that ends the last run of an excursion; `None` while it continues."""
         ends = [run.end for run in runs if excursion.overlaps(run)]
         if ends:
             return ends[-1]
-        # The product's range was corrected, and what was out is not any more.
+        # The product's range was corrected, and its readings are no longer out.
         later = (reading for reading in self.readings if reading.sequence >= excursion.low)
-        return next((reading for reading in later if place(reading.temperature_c, limits) is Place.BACK), None)
+        return next((reading for reading in later if zone(reading.temperature_c, limits) is Zone.BACK), None)
 
     def to_bytes(self) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         """Return the state in five compact columns: sequences, times, temperatures, announced, limits."""
-        told = [(e.first, e.since, e.low, e.high, int(e.closed)) for e in self.announced]
+        announced = [(e.first, e.since, e.low, e.high, int(e.closed)) for e in self.announced]
         return (
             array("q", [reading.sequence for reading in self.readings]).tobytes(),
             array("q", [reading.at for reading in self.readings]).tobytes(),
             array("d", [reading.temperature_c for reading in self.readings]).tobytes(),
-            array("q", [number for excursion in told for number in excursion]).tobytes(),
+            array("q", [number for excursion in announced for number in excursion]).tobytes(),
             array("d", self.limits or ()).tobytes(),
         )
 
     @classmethod
     def from_bytes(cls, columns: tuple[bytes, bytes, bytes, bytes, bytes]) -> Self:
-        """Return the state that `to_bytes` gave."""
-        sequences, times, temperatures, told, limits = (
+        """Return the state from the columns of `to_bytes`."""
+        sequences, times, temperatures, numbers, limits = (
             array(code, column) for code, column in zip("qqdqd", map(bytes, columns), strict=True)
         )
         announced = [
             Announced(first, since, low, high, bool(closed))
-            for first, since, low, high, closed in (told[n : n + 5] for n in range(0, len(told), 5))
+            for first, since, low, high, closed in (numbers[n : n + 5] for n in range(0, len(numbers), 5))
         ]
         readings = list(map(Reading, sequences, times, temperatures))
         return cls(readings, announced, Limits(*limits) if limits else None)

@@ -1,4 +1,4 @@
-"""From readings to what a shipment was exposed to."""
+"""Computation of a shipment's exposure from its readings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ GAS_CONSTANT = 8.3144e-3
 KELVIN = 273.15
 
 MAX_GAP_MINUTES = 30.0
-"""Longest time between two readings for which they are evidence of what lies between them.
+"""Maximum time between two readings for which they are evidence of the temperature in between.
 
-Six readings at one each 5 minutes: single readings do get lost on the way, six in a row mean that something was wrong.
-What happened in a longer gap is not "in range" but not known.
+It covers six readings at one every 5 minutes: single readings do get lost, but six in a row indicate a fault. The
+temperature in a longer gap is unknown, not "in range".
 """
 SETTLED = "INTERVAL 6 HOURS"
-"""How long after a delivery its readings are waited for; gateways hold readings back for up to 3 hours."""
+"""How long after a delivery its readings may still arrive; gateways delay readings by up to 3 hours."""
 NEARLY = "INTERVAL 10 MINUTES"
-"""How long before the delivery the last reading may be: two steps of the logger."""
+"""Maximum time from the last reading to the delivery: two intervals of the logger."""
 
 
 def mean_kinetic_temperature(temperature_c: Column, weight: Column) -> Column:
@@ -28,7 +28,7 @@ def mean_kinetic_temperature(temperature_c: Column, weight: Column) -> Column:
 
     Args:
         temperature_c: Degrees Celsius.
-        weight: For how long each temperature stands, in any unit.
+        weight: Duration of each temperature, in any unit.
     """
     ratio = ACTIVATION_ENERGY / GAS_CONSTANT
     share = F.sum(weight * F.exp(-ratio / (temperature_c + KELVIN))) / F.sum(weight)
@@ -36,10 +36,10 @@ def mean_kinetic_temperature(temperature_c: Column, weight: Column) -> Column:
 
 
 def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, products: DataFrame) -> DataFrame:
-    """Return the rows of `gold.shipment_exposure`: one for each shipment that has readings of its trip.
+    """Return the rows of `gold.shipment_exposure`, one for each shipment with readings of its trip.
 
-    Time out of range leads the verdict; what is not known (gaps, contradictions, readings without a certificate) makes
-    a release an investigation. The mean kinetic temperature is not defined for frozen products.
+    The verdict depends on the time out of range. Uncertainty (gaps, contradictions, readings without a certificate)
+    turns a release into an investigation. The mean kinetic temperature is undefined for frozen products.
 
     Args:
         readings: `silver.readings`.
@@ -69,7 +69,7 @@ def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, prod
     joined = readings.join(F.broadcast(known), "logger_id", how="inner").where(trip)
     now = _now(readings)
     outside = ~F.col("temperature_c").between(F.col("min_c"), F.col("max_c"))
-    # A single reading may stand for no time at all: count it, and let its temperature be the mean.
+    # A single reading may represent no time at all: count it, and use its temperature as the mean.
     weight = F.when(F.col("minutes") > 0, F.col("minutes")).otherwise(F.lit(1e-9))
     summed = (
         weigh(joined.crossJoin(F.broadcast(now)))
@@ -123,9 +123,9 @@ def assess(readings: DataFrame, conflicts: DataFrame, shipments: DataFrame, prod
 
 
 def _now(readings: DataFrame) -> DataFrame:
-    """Return in one row the time of the pipeline: how far the gateways' clocks have come, the fastest one left out.
+    """Return one row with the pipeline's time: the newest time of the gateways' clocks, except the fastest one.
 
-    One clock that is ahead must not end trips that go on. Dumps come in whenever somebody reads them out.
+    A single fast clock must not end trips that continue. Dumps do not count, because they are uploaded at any time.
     """
     clocks = readings.where(F.col("source") == "stream").groupBy("gateway_id").agg(F.max("received_at").alias("at"))
     fastest = F.sort_array(F.collect_list("at"), asc=False)
@@ -135,19 +135,19 @@ def _now(readings: DataFrame) -> DataFrame:
 
 
 def weigh(readings: DataFrame) -> DataFrame:
-    """Return the readings of trips with the minutes that each stands for, and those next to it that none stands for.
+    """Return the readings of trips with the minutes that each represents, and the adjacent minutes without evidence.
 
-    Each stands for half of the time to each of its neighbours (the trapezoid rule, for unequal spacing as Tong and Lock
-    2015), but on each side for half of `MAX_GAP_MINUTES` at the most. Before the first one the trip goes back to the
-    packing, and after the last one, once it is over, on to the delivery; so `minutes` and `unknown_minutes` of all
-    readings together are exactly the trip.
+    Each reading represents half of the time to each neighbour (the trapezoid rule, for unequal spacing as in Tong and
+    Lock 2015), but at most half of `MAX_GAP_MINUTES` on each side. The first reading also covers the time since the
+    packing, and the last one the time until the delivery once the trip is over. The sum of `minutes` and
+    `unknown_minutes` of all readings therefore equals the duration of the trip.
 
     Args:
-        readings: With shipment_id, sequence, measured_at, packed_at, delivered_at and now (of the pipeline); what else
-            they have is kept.
+        readings: With shipment_id, sequence, measured_at, packed_at, delivered_at and now (of the pipeline); other
+            columns are kept.
 
     Returns:
-        Also over (whether the trip is), minutes and unknown_minutes.
+        Also over (whether the trip is over), minutes and unknown_minutes.
     """
     all_of_it = Window.partitionBy("shipment_id")
     trip = all_of_it.orderBy("measured_at", "sequence")
@@ -159,7 +159,7 @@ def weigh(readings: DataFrame) -> DataFrame:
     end = F.when(F.col("over"), _minutes("delivered_at")).otherwise(at)
     return (
         readings.withColumn("over", F.coalesce(over, F.lit(False)))
-        # a neighbour shares the time between the two; what is between a trip's end and a reading is the reading's alone
+        # neighbours share the time between them; the first and last reading cover the ends of the trip alone
         .withColumn("before", F.coalesce((at - previous) / 2, at))
         .withColumn("after", F.coalesce((following - at) / 2, end - at))
         .withColumn("minutes", F.least("before", half) + F.least("after", half))
@@ -169,12 +169,12 @@ def weigh(readings: DataFrame) -> DataFrame:
 
 
 def _minutes(name: str) -> Column:
-    """Return the minutes since the packing, from whole microseconds, which can be subtracted without an error."""
+    """Return the minutes since the packing, from integer microseconds, to avoid rounding errors."""
     return (F.unix_micros(name) - F.unix_micros("packed_at")) / 60e6
 
 
 def _total(minutes: Column) -> Column:
-    """Return the sum to a tenth of a minute; the sum's own error, far below a second, must not decide how it rounds."""
+    """Return the sum rounded to a tenth of a minute; round twice, so that floating-point errors have no effect."""
     return F.round(F.round(F.sum(minutes), 6), 1)
 
 
@@ -206,14 +206,14 @@ def _in_doubt() -> Column:
 
 
 def _outside_limits() -> Column:
-    """Tell whether a reading was out of range, also one that stands for no time: the middle of three at once."""
+    """Return whether a reading was out of range, even one that represents no time: the middle of three at once."""
     return (F.col("min_seen") < F.col("min_c")) | (F.col("max_seen") > F.col("max_c"))
 
 
 def _reasons() -> Column:
-    """Return all reasons, the worst first, each in words and numbers."""
+    """Return all reasons, the worst first, each as text with numbers."""
     out, allowed = F.col("minutes_out_of_range"), F.col("alarm_delay_minutes")
-    told = (
+    cases = (
         (out > allowed, (_number(out), " min out of range, more than the ", _number(allowed), " allowed")),
         ((out > 0) & (out <= allowed), (_number(out), " min out of range, ", _number(allowed), " allowed")),
         ((out == 0) & _outside_limits(), ("a reading out of range that stands for no time",)),
@@ -230,11 +230,11 @@ def _reasons() -> Column:
     )
     parts = [
         F.when(applies, F.concat(*(F.lit(part) if isinstance(part, str) else part for part in text)))
-        for applies, text in told
+        for applies, text in cases
     ]
     return F.array_compact(F.array(*parts))
 
 
 def _number(value: Column) -> Column:
-    """Return a number as text, with a decimal only where it has one."""
+    """Return a number as text, without a decimal that is 0."""
     return F.regexp_replace(F.format_string("%.1f", value.cast("double")), r"\.0$", "")

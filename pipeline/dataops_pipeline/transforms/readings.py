@@ -1,4 +1,4 @@
-"""From Kafka records to readings."""
+"""Transformation of Kafka records to readings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name that everybody uses
 
 SENSOR_MIN_C, SENSOR_MAX_C = -100.0, 100.0
-"""What the loggers' sensor can measure."""
+"""Measuring range of the loggers' sensor."""
 ROUNDED_C, ROUNDED_MICROS = 0.06, 1_000_000
-"""By how much what a dump shows may differ from what its logger sent: tenths of a degree, whole seconds."""
+"""Maximum difference of a reading between dump and stream, as dumps are rounded to 0.1 degrees and whole seconds."""
 CANARY = "CANARY-"
-"""What the id of a logger begins with that is none: its reading was sent to see how long one takes."""
+"""Prefix of the logger id in canary records."""
 GATEWAY_TOLERANCE = "INTERVAL 1 DAY"
-"""How far ahead of the broker's clock a gateway's may be: by it the pipeline knows how late it is."""
+"""Maximum lead of a gateway's clock over the broker's clock, because the pipeline's time depends on the gateways."""
 CLOCK_TOLERANCE = "INTERVAL 2 MINUTES"
-"""How far ahead of the gateway's clock a logger's may be before it counts as wrong."""
+"""Maximum lead of a logger's clock over the gateway's before it counts as wrong."""
 
 _FIELDS = {
     "logger_id": "string",
@@ -29,14 +29,14 @@ _FIELDS = {
     "received_at": "string",
 }
 _OPTIONAL = {"battery_percent": "int"}
-"""Fields that only newer loggers send; whatever they hold, the reading counts."""
+"""Fields that only newer loggers send; they do not affect the validity of a reading."""
 _QUOTED = ("logger_id", "measured_at", "gateway_id", "received_at")
 _TIMES = ("measured_at", "received_at")
 _INTEGER = r"-?(0|[1-9][0-9]*)"
 _NUMBERS = {"sequence": _INTEGER, "temperature_c": _INTEGER + r"(\.[0-9]+)?([eE][+-]?[0-9]+)?"}
-"""The fields that are numbers, and how JSON writes them."""
+"""Numeric fields, with the pattern of a JSON number."""
 _INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
-"""An instant of ISO 8601: date, time and zone. Spark by itself takes "12:00" as well, and years of six digits."""
+"""Pattern of an ISO 8601 instant with date, time and zone. Spark alone also accepts "12:00" and six-digit years."""
 _PLAIN = {
     **dict.fromkeys(_QUOTED, r'"[ !#-\[\]-~]*"'),
     **dict.fromkeys(_TIMES, f'"{_INSTANT}"'),
@@ -46,7 +46,7 @@ _PLAIN = {
 _CANONICAL = (
     r"\A\{" + ", ?".join(f'"{name}": ?{_PLAIN[name]}' for name in _FIELDS) + r'(, ?"battery_percent": ?[0-9]{1,3})?\}\z'
 )
-"""How nearly all loggers write a reading: each field once, in order, of its type, in plain ASCII."""
+"""Pattern of nearly all readings: each field once, in order, of its type, in ASCII."""
 _PIECES = {
     "logger_id": 3,
     "sequence": 6,
@@ -56,24 +56,24 @@ _PIECES = {
     "received_at": 19,
     "battery_percent": 22,
 }
-"""Where the fields of a canonical record are once it is cut at its quotes."""
+"""Positions of the fields of a canonical record after splitting it at its quotes."""
 
 
 def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
-    """Return Kafka's records with the reading in columns and the reason why one is no reading.
+    """Return Kafka's records with the fields of the reading, and the reason if a record is not a valid reading.
 
     Args:
-        records: As Spark's Kafka source gives them: value (binary), topic, partition, offset, timestamp.
-        quoted_numbers: Whether a number that was sent as a text, such as "4.5", counts.
+        records: Records of Spark's Kafka source: value (binary), topic, partition, offset, timestamp.
+        quoted_numbers: Whether a number that was sent as text, such as "4.5", is valid.
 
     Returns:
-        payload, reason (null for a good one), the fields of a reading, topic, partition, offset, kafka_timestamp.
+        payload, reason (null for a valid one), the fields of a reading, topic, partition, offset, kafka_timestamp.
     """
     text = F.col("value").cast("string")
     canonical = F.col("canonical")
     typed = F.from_json(text, ", ".join(f"{name} {kind}" for name, kind in {**_FIELDS, **_OPTIONAL}.items()))
     return (
-        # JSON's parser costs three times what all else does; Spark calls it for the few records only that need it.
+        # The JSON parser costs three times as much as the rest; Spark calls it only for records that are not canonical.
         records.withColumn("canonical", F.coalesce(text.rlike(_CANONICAL), F.lit(False)))
         .withColumn("pieces", F.when(canonical, F.split(text, '"')))
         .withColumn("typed", F.when(~canonical, typed))
@@ -93,7 +93,7 @@ def parse(records: DataFrame, quoted_numbers: bool = False) -> DataFrame:
 
 
 def _field(name: str, text: Column, quoted_numbers: bool) -> Column:
-    """Return the value of a field as its type; null where it is none."""
+    """Return the value of a field in its type; null if it has another type."""
     kind = {**_FIELDS, **_OPTIONAL}[name]
     piece = F.try_element_at("pieces", F.lit(_PIECES[name] + 1))
     if kind != "string":
@@ -107,12 +107,12 @@ def _field(name: str, text: Column, quoted_numbers: bool) -> Column:
 
 
 def _instant(name: str) -> Column:
-    is_one = F.col("canonical") | F.col(name).rlike(f"\\A{_INSTANT}\\z")  # the canonical form has seen to it
-    return F.when(is_one, F.try_to_timestamp(F.col(name)))
+    valid = F.col("canonical") | F.col(name).rlike(f"\\A{_INSTANT}\\z")  # the canonical pattern includes the check
+    return F.when(valid, F.try_to_timestamp(F.col(name)))
 
 
 def _tokens(text: Column) -> Column:
-    """Return the fields as they were sent: a parser that is told the types turns "4.2" into 4.2."""
+    """Return the fields as text, as they were sent: a parser with types would convert "4.2" to 4.2."""
     return F.from_json(text, "map<string,string>", {"allowUnquotedFieldNames": "false"})
 
 
@@ -121,7 +121,7 @@ def _is_quoted(name: str, text: Column) -> Column:
 
 
 def _reason(text: Column, quoted_numbers: bool) -> Column:
-    """Return why a record is no reading; null for a good one."""
+    """Return why a record is not a valid reading; null for a valid one."""
     times = [F.when(F.col(name).isNull(), f"wrong-type: {name}") for name in _TIMES]
     in_range = F.col("temperature_c").between(SENSOR_MIN_C, SENSOR_MAX_C)
     return F.coalesce(
@@ -133,7 +133,7 @@ def _reason(text: Column, quoted_numbers: bool) -> Column:
 
 
 def _malformed(text: Column, quoted_numbers: bool) -> Column:
-    """Return why a record is no JSON object with a reading's fields of the right types; null where it is one."""
+    """Return why a record is not a JSON object with a reading's fields and types; null if it is one."""
     reason = F.when(F.col("value").isNull(), "empty: the record has no value")
     reason = reason.when(
         ~F.is_valid_utf8(F.col("value")) | F.get_json_object(text, "$").isNull() | ~F.trim(text).startswith("{"),
@@ -182,23 +182,23 @@ def rejected(parsed: DataFrame, ingested_at: Column) -> DataFrame:
 
 
 def beyond(rows: DataFrame, ends: Mapping[int, int]) -> DataFrame:
-    """Return the rows whose offset is at or after the end of what there is of their partition.
+    """Return the rows that are not landed yet: their offset is at or after the end of their partition.
 
     Args:
         rows: With partition and offset.
-        ends: Offsets (exclusive) by partition; of others nothing is there.
+        ends: End offsets (exclusive) by partition; other partitions are empty.
     """
     behind = [(F.col("partition") == partition) & (F.col("offset") < end) for partition, end in ends.items()]
     return rows.where(~reduce(or_, behind, F.lit(False)))
 
 
 def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> DataFrame:
-    """Return the records of `bronze.rejected_readings` that are readings when they are parsed again, as parse() does.
+    """Return the records of `bronze.rejected_readings` that are valid now, in the columns of `parse`.
 
     Args:
         rejected: `bronze.rejected_readings`.
-        quoted_numbers: Whether a number that was sent as a text counts.
-        reason: Only records whose reason starts so.
+        quoted_numbers: Whether a number that was sent as text is valid.
+        reason: Only records whose reason starts with this text.
     """
     records = rejected.where(F.col("reason").startswith(reason)).select(
         F.col("payload").alias("value"), "topic", "partition", "offset", F.col("kafka_timestamp").alias("timestamp")
@@ -207,25 +207,25 @@ def now_good(rejected: DataFrame, quoted_numbers: bool, reason: str = "") -> Dat
 
 
 def not_among(records: DataFrame, landed: DataFrame) -> DataFrame:
-    """Return the records that are not there yet, by place and time: a topic made anew begins at offset 0 again."""
+    """Return the records that are not landed yet, by offset and time, as a re-created topic restarts at offset 0."""
     return records.join(landed, ["topic", "partition", "offset", "kafka_timestamp"], how="left_anti")
 
 
 def without_canaries(rows: DataFrame) -> DataFrame:
-    """Return the readings that loggers have sent."""
+    """Return the readings without canaries."""
     return rows.where(~F.col("logger_id").startswith(CANARY))
 
 
 def clock_is_ahead(measured_at: Column, received_at: Column) -> Column:
-    """Tell whether a logger's clock was ahead of the gateway's."""
+    """Return whether a logger's clock was ahead of the gateway's."""
     return measured_at > received_at + F.expr(CLOCK_TOLERANCE)
 
 
 def conform(bronze: DataFrame, certificates: DataFrame) -> DataFrame:
     """Return the rows of `silver.readings`.
 
-    The first delivery of each reading, a clock that is ahead replaced by the gateway's, the temperature corrected.
-    Readings of one logger are in one partition, so the lowest offset is the first delivery.
+    A row is the first delivery of a reading, with the temperature corrected, and with the gateway's time if the
+    logger's clock is ahead. All readings of a logger are in one partition, so the lowest offset is the first delivery.
 
     Args:
         bronze: `bronze.readings`.
@@ -260,13 +260,13 @@ def conform(bronze: DataFrame, certificates: DataFrame) -> DataFrame:
 
 
 def calibrate(readings: DataFrame, certificates: DataFrame) -> DataFrame:
-    """Return readings with temperature_c and calibration_id by the certificate that was valid when they were measured.
+    """Return readings with temperature_c and calibration_id by the certificate that was valid at the measurement.
 
-    Where several were, the one that was issued last counts; where none was, the temperature stays as it was reported,
-    and `calibration_id` is null.
+    If several were valid, the one that was issued last applies. If none was, the temperature is not corrected, and
+    `calibration_id` is null.
 
     Args:
-        readings: With logger_id, sequence, measured_at and raw_temperature_c; what else they have is kept.
+        readings: With logger_id, sequence, measured_at and raw_temperature_c; other columns are kept.
         certificates: `bronze.calibrations`.
     """
     valid = certificates.select(
@@ -297,10 +297,10 @@ def calibrate(readings: DataFrame, certificates: DataFrame) -> DataFrame:
 
 
 def restated(silver: DataFrame, certificates: DataFrame) -> DataFrame:
-    """Return the readings that the certificates state otherwise than they stand.
+    """Return the readings whose values change with the certificates.
 
     Args:
-        silver: `silver.readings`, or those of some loggers.
+        silver: `silver.readings`, or the rows of some loggers.
         certificates: All certificates.
 
     Returns:
@@ -320,15 +320,15 @@ def restated(silver: DataFrame, certificates: DataFrame) -> DataFrame:
 
 
 def conflicting(bronze: DataFrame, silver: DataFrame) -> DataFrame:
-    """Return the rows of `silver.conflicting_readings`: deliveries that contradict the one that stands.
+    """Return the rows of `silver.conflicting_readings`: deliveries that contradict the first one.
 
-    The first delivery of a reading stands; a later one that tells another temperature or another time is evidence that
-    something is wrong, and is kept beside it. What was filled from a dump is rounded: there, only what rounding does
-    not explain is a contradiction.
+    The first delivery of a reading is kept. A later one with another temperature or time is evidence of a fault, and is
+    kept separately. Readings that were filled from a dump are rounded, so that only larger differences are
+    contradictions.
 
     Args:
-        bronze: `bronze.readings`, or what of it is new.
-        silver: `silver.readings`, without what is new in bronze or with it.
+        bronze: `bronze.readings`, or its new rows.
+        silver: `silver.readings`, with or without the new rows.
     """
     delivery = Window.partitionBy("logger_id", "sequence").orderBy("offset")
     standing = silver.select(
