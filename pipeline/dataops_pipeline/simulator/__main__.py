@@ -1,4 +1,4 @@
-"""`python -m dataops_pipeline.simulator`: replay Boreal Bridge's loggers, or write its raw files."""
+"""`python -m dataops_pipeline.simulator`: replay Boreal Bridge's loggers, or write its reference files and dumps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dataops_pipeline.simulator.replay import Position, Replay, Truth
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Share = Annotated[float, typer.Option(min=0.0, max=0.5)]
-Seed = Annotated[int, typer.Option(min=0, help="Another seed gives other boxes, temperatures and faults.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random boxes, temperatures and faults.")]
 Boxes = Annotated[int, typer.Option(min=1, max=100_000, help="Boxes that depart every day.")]
 DEFAULTS = Settings()
 
@@ -89,7 +89,7 @@ def write_dumps(
     broken_dumps: Share = DEFAULTS.broken_dumps,
     to: Annotated[Path | None, typer.Option(help="A local folder, instead of $BOREAL_RAW/dumps.")] = None,
 ) -> None:
-    """Write the dumps of all loggers in the boxes that depart on some days."""
+    """Write the dumps of all loggers in the boxes that depart on the given days."""
     _check(start)
     settings = Settings(seed, boxes_per_day, clock_ahead=clock_ahead, broken_dumps=broken_dumps)
     if to is not None:
@@ -110,7 +110,7 @@ def reference(
     boxes_per_day: Boxes = DEFAULTS.boxes_per_day,
     to: Annotated[Path | None, typer.Option(help="A local folder, instead of $BOREAL_RAW/reference.")] = None,
 ) -> None:
-    """Write flights, weather, airports, products and shipments as CSV."""
+    """Write flights, weather, airports, products, shipments and calibrations as CSV."""
     settings = Settings(seed=seed, boxes_per_day=boxes_per_day)
     if to is not None:
         rows = reference_files.write(settings, fs.LocalFileSystem(), str(to))
@@ -131,7 +131,7 @@ def _check(start: datetime) -> None:
 
 
 def _store(endpoint: str, *, patient: bool = True) -> fs.S3FileSystem:
-    """Return the object store; an impatient one gives up soon, for the end of the process waits for its requests."""
+    """Return the object store; `patient` sets longer timeouts, for which the end of the process may have to wait."""
     return fs.S3FileSystem(
         access_key=_required("BOREAL_S3_ACCESS_KEY"),
         secret_key=_required("BOREAL_S3_SECRET_KEY"),

@@ -1,4 +1,4 @@
-"""Boxes: which flight each takes, and how warm it gets on the way. Pure functions of the settings and the day."""
+"""Simulation of the boxes, their flights and temperatures, as pure functions of the settings and the day."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ RETURNED_AFTER = pd.Timedelta(hours=3)
 """After the scheduled departure of a cancelled flight."""
 
 DEPOT_C, HOLD_C, ARRIVAL_C = 18.0, 12.0, 22.0
-"""Temperatures around the box: in the depot, in the hold, and after arrival (the source has no weather there)."""
+"""Temperatures around the box in the depot, in the hold, and after arrival, where the source has no weather."""
 SUN_C = 8.0
-"""What the sun adds on the apron at noon."""
+"""Temperature that the sun adds on the apron at noon."""
 TAU_HOURS = 2.5
-"""Time constant of the box: hours in which two thirds of a difference to the outside are gone."""
+"""Time constant of the box: hours in which it loses two thirds of a difference to the outside."""
 LEAK = 0.06
-"""Share of the outside's difference that gets through while the coolant lasts."""
+"""Share of the difference to the outside that reaches the box while the coolant lasts."""
 DESIGN_DIFFERENCE_C = 15.0
-"""Difference to the outside, at the least, for which coolant is packed."""
+"""Minimum difference to the outside that the coolant is packed for."""
 COOLANT_HOURS, COOLANT_SPREAD = 15.0, 2.5
-"""How long the coolant lasts at the difference that it is packed for: mean and standard deviation over the boxes."""
+"""Hours that the coolant lasts at the difference that it is packed for: mean and standard deviation."""
 
 CERTIFIED_BEFORE = pd.Timedelta(days=30)
-"""How long before a trip its logger was calibrated."""
+"""Time between the calibration of a logger and its trip."""
 RECALIBRATED, RECALIBRATED_AFTER = 0.03, pd.Timedelta(hours=4)
-"""Share of loggers whose calibration is replaced on the way, and when, counted from packing."""
+"""Share of loggers whose calibration is replaced during the trip, and the time after packing."""
 
 PRODUCTS = pd.DataFrame(
     [
@@ -58,25 +58,25 @@ PRODUCTS = pd.DataFrame(
         "setpoint_c",
     ],
 )
-"""What is shipped; `setpoint_c` is the simulator's own and stays out of the reference data.
+"""The shipped products; the reference data does not contain `setpoint_c`, which only the simulator uses.
 
-An excursion is worth an alert once the temperature has been beyond the range by more than `tolerance_c` for
-`excursion_minutes`; `alarm_delay_minutes` is the time out of range that a whole trip may sum up to.
+An excursion is a temperature beyond the range by more than `tolerance_c` for `excursion_minutes`.
+`alarm_delay_minutes` is the maximum total time out of range over a trip.
 """
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the simulated part depends on; the same settings give the same records.
+    """Settings of the simulation; the same settings give the same records.
 
     Attributes:
-        seed: Any whole number.
-        boxes_per_day: How many boxes depart on each day.
+        seed: Seed of the random numbers.
+        boxes_per_day: Number of boxes that depart every day.
         duplicates: Share of readings that are sent a second time.
         conflicts: Share of readings that are sent a second time with another temperature.
-        lost: Share of readings that no gateway ever passes on; only the logger's own memory has them.
-        garbage: Share of readings beside which a garbled copy is sent.
-        late: Share of readings that are held back for minutes to hours.
+        lost: Share of readings that no gateway forwards; only the logger's memory has them.
+        garbage: Share of readings that are followed by a malformed copy.
+        late: Share of readings that are delayed by minutes to hours.
         clock_ahead: Share of loggers whose clock is hours to days ahead.
         broken_dumps: Share of dumps that cannot be read.
     """
@@ -95,7 +95,7 @@ class Settings:
 def shipments(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     """Return the boxes that depart on a day, one row each; see `docs/boreal-bridge.md` for the columns.
 
-    `coolant_hours` is the simulator's own and stays out of the reference data.
+    The reference data does not contain `coolant_hours`, which only the simulator uses.
     """
     rng = np.random.default_rng([settings.seed, day.toordinal()])
     today = source.flights_on(day)
@@ -134,9 +134,8 @@ def shipments(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
 def calibrations(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     """Return the calibration certificates of the loggers in the boxes that depart on a day, one row each.
 
-    Columns: calibration_id, logger_id, issued_at, valid_from, valid_until (exclusive; NaT while it stands) and
-    correction_c, which is added to what the logger reports. A logger has one, or two that follow each other without a
-    gap.
+    Columns: calibration_id, logger_id, issued_at, valid_from, valid_until (exclusive; NaT without an end) and
+    correction_c, which is added to the logger's values. A logger has one certificate, or two without a gap in between.
     """
     boxes = shipments(settings, day)
     if boxes.empty:
@@ -170,9 +169,8 @@ def temperatures(boxes: pd.DataFrame) -> pd.DataFrame:
     """Return the true temperature in each box, every 5 minutes from packed to delivered.
 
     Columns: box (row number in `boxes`), sequence (from 0), at (UTC), place (depot, apron, flight, arrival) and
-    temperature_c. The box relaxes towards a mix of its set point and what is around it (Newton's law of cooling); the
-    mix lets little
-    through until the coolant has taken all that it can.
+    temperature_c. The box relaxes towards a mix of its set point and the outside temperature (Newton's law of cooling).
+    The share of the outside temperature is small until the coolant is used up.
     """
     packed = boxes["packed_at"].to_numpy(dtype="datetime64[s]")
     steps = ((boxes["delivered_at"].to_numpy(dtype="datetime64[s]") - packed) // STEP + 1).astype(int)
@@ -197,18 +195,18 @@ def temperatures(boxes: pd.DataFrame) -> pd.DataFrame:
 
 
 def cool(setpoint: Numbers, outside: Numbers, coolant: Numbers, hours: float) -> Numbers:
-    """Return the temperature in each box (rows) at each step (columns), which starts at its set point.
+    """Return the temperature in each box (rows) at each step (columns), starting at its set point.
 
     Args:
         setpoint: Degrees Celsius, one for each box.
         outside: Degrees Celsius around each box at each step.
-        coolant: Degree-hours that each box's coolant can take.
+        coolant: Capacity of each box's coolant in degree-hours.
         hours: Hours between two steps.
     """
     inside = np.empty_like(outside)
     inside[:, 0] = setpoint
     taken = np.zeros(len(setpoint))
-    decay = np.exp(-hours / TAU_HOURS)  # the exact solution of Newton's law over a step of constant surroundings
+    decay = np.exp(-hours / TAU_HOURS)  # the exact solution of Newton's law for a constant outside temperature
     for step in range(1, outside.shape[1]):
         difference = outside[:, step - 1] - setpoint
         target = setpoint + np.where(taken < coolant, LEAK, 1.0) * difference

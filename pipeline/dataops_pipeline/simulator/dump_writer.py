@@ -1,4 +1,4 @@
-"""Writing the dumps of loggers to a store: all of some days at once, or each as the replay reaches its delivery."""
+"""Writers of logger dumps to a store: for whole days, or one by one as the replay reaches each delivery."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dataops_pipeline.simulator.boxes import Settings
 from dataops_pipeline.simulator.dumps import DumpFile, dumps
 
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Pauses while the store is away; the last one repeats."""
+"""Pauses between attempts while the store is unavailable; the last one repeats."""
 POLL = 0.2
-"""Seconds between two looks at how far the replay is."""
+"""Seconds between two checks of the replay's progress."""
 PATIENCE = 2.0
-"""Seconds for which the end of the replay waits for a store that does not answer."""
+"""Seconds that the end of the replay waits for a store without a response."""
 UPLOADS = 8
-"""Files that are written at the same time, where a whole day is."""
+"""Number of parallel uploads for whole days."""
 
 log = logging.getLogger("simulator")
 
 
 def write_days(settings: Settings, start: pd.Timestamp, days: int, store: fs.FileSystem, folder: str) -> int:
-    """Write all dumps of some days below a folder; return how many. Raises OSError where the store takes none."""
+    """Write all dumps of some days below a folder; return their number. Raises OSError if the store rejects them."""
     written = 0
     for day in pd.date_range(start, periods=days):
         store.create_dir(f"{folder}/{day:%Y-%m-%d}", recursive=True)
@@ -48,16 +48,16 @@ def write(store: fs.FileSystem, folder: str, file: DumpFile) -> int:
 
 
 class DumpWriter:
-    """Writes each dump once the replay has passed its landing, in a thread of its own.
+    """A thread that writes each dump once the replay has passed its landing time.
 
-    A store that is away holds up this thread only: it tries again until it is stopped.
+    If the store is unavailable, the thread retries until it is stopped; the replay continues.
 
     Args:
-        settings: Which loggers.
-        start: First day whose boxes the replay sends from their packing on.
-        store: The object store; asked for in the thread, for the first attempt may take long.
-        folder: Where the dumps go.
-        since: What landed before is in the store already; `None` to begin with the first day.
+        settings: Settings of the simulation.
+        start: First day of the replay.
+        store: Returns the object store; called in the thread, because the first connection may take long.
+        folder: Folder of the dumps.
+        since: Dumps that landed before this time are in the store already; `None` to begin with the first day.
     """
 
     def __init__(
@@ -75,24 +75,24 @@ class DumpWriter:
         earliest = pd.Timestamp(self._since).normalize() - pd.Timedelta(days=records.DAYS_BEFORE)
         self._day = max(start, earliest)
         self._held: list[DumpFile] = []
-        self._made: set[str] = set()
-        self._asked: float | None = None
+        self._folders: set[str] = set()
+        self._requested: float | None = None
         self._stop = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dumps", daemon=True)
         self.passed = self._since
-        """How far the replay is, in simulated time; set by the replay."""
+        """Progress of the replay in simulated time; set by the replay."""
         self.done = self._since
-        """All that landed before is in the store."""
+        """All dumps that landed before this time are in the store."""
         self.written = 0
         self.away = False
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def finish(self, stop: threading.Event) -> None:
-        """Write what is due, and end; at once if the store is unavailable, or when stopped."""
+        """Write the due dumps and end the thread; at once if the store is unavailable, or when stopped."""
         self._ending.set()
         while self._thread.is_alive() and not (stop.is_set() or self.away or self._hangs()):
             self._thread.join(POLL)
@@ -105,8 +105,8 @@ class DumpWriter:
             )
 
     def _hangs(self) -> bool:
-        asked = self._asked
-        return asked is not None and time.monotonic() - asked > PATIENCE
+        requested = self._requested
+        return requested is not None and time.monotonic() - requested > PATIENCE
 
     def _run(self) -> None:
         store: fs.FileSystem | None = None
@@ -120,27 +120,27 @@ class DumpWriter:
                     return
                 self._stop.wait(POLL)
                 continue
-            self._asked = time.monotonic()
+            self._requested = time.monotonic()
             try:
                 store = store or self._open()
                 folder = f"{self._folder}/{file.day}"
-                if folder not in self._made:
+                if folder not in self._folders:
                     store.create_dir(folder, recursive=True)
-                    self._made.add(folder)
+                    self._folders.add(folder)
                 write(store, self._folder, file)
             except pa.ArrowInvalid:
-                if self._stop.is_set():  # the process ends, and Arrow has let go of the store
+                if self._stop.is_set():  # the process ends, and Arrow has closed the store
                     return
                 raise
             except OSError as error:
-                self._asked = None
+                self._requested = None
                 if not self.away:
                     log.warning("the object store rejects the dumps (%s): retrying", str(error)[:200])
                 self.away = True
                 self._stop.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 continue
-            self._asked = None
+            self._requested = None
             if self.away:
                 log.warning("the object store accepts the dumps again")
             self.away, failures = False, 0
@@ -149,8 +149,8 @@ class DumpWriter:
             self.done = file.landed_at
 
     def _next(self, passed: np.datetime64) -> DumpFile | None:
-        """Return the file that landed first of those that are due."""
-        # a box is packed and delivered after the day in New York has begun, so no day before it has a file of it
+        """Return the due file that landed first; `None` if no file is due."""
+        # A box is packed and delivered after the start of its day in New York, so earlier days have no file of it.
         while self._day <= source.LAST_DAY and self._day.to_datetime64() <= passed and not self._stop.is_set():
             began = time.monotonic()
             fresh = [file for file in dumps(self._settings, self._day) if file.landed_at >= self._since]

@@ -1,6 +1,6 @@
-"""The dump of each delivered logger: its whole memory as a CSV file, as four makers' software writes it.
+"""Simulation of the dumps of delivered loggers: the whole memory as a CSV file, in the formats of four makers.
 
-Nothing here is shared with the parser of the pipeline, so that a mistake in one of them shows.
+The module shares no code with the pipeline's parser, so that a mistake in one of them is detected.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MAKERS = ("tempsure", "kuehlwacht", "polartrace", "frigolog")
 
 @dataclass(frozen=True, order=True)
 class DumpFile:
-    """One file.
+    """One dump file.
 
     Attributes:
-        landed_at: When the host writes it, in UTC, some minutes after the delivery.
-        logger_id: The logger.
-        day: On which its box departed, ISO 8601.
-        content: The file.
-        broken: Which way it is broken; `None` for a good one.
+        landed_at: Time at which the host writes the file, in UTC, some minutes after the delivery.
+        logger_id: Id of the logger.
+        day: Departure day of its box, ISO 8601.
+        content: Contents of the file.
+        broken: Kind of the defect; `None` for a valid file.
     """
 
     landed_at: np.datetime64
@@ -43,22 +43,22 @@ class DumpFile:
 
     @property
     def path(self) -> str:
-        """Where it lies below the folder of dumps."""
+        """Path below the folder of dumps."""
         return f"{self.day}/{self.logger_id}.csv"
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a logger's export is written from; times are the local ones of its setting.
+    """The memory of a logger; times are in the local time of its setting.
 
     Attributes:
-        logger_id: The logger.
-        offset: Of its setting from UTC.
-        device: Its clock at the download.
+        logger_id: Id of the logger.
+        offset: UTC offset of its setting.
+        device: The logger's clock at the download.
         host: The host's clock at the download.
-        first: When the first reading was taken, by its clock.
-        celsius: The readings, 5 minutes apart, as it measured them.
-        without: Readings at the end that it could not measure: the sensor was unplugged already.
+        first: Time of the first reading by the logger's clock.
+        celsius: The readings, 5 minutes apart, uncorrected.
+        without: Number of readings at the end without a temperature, because the sensor was unplugged.
     """
 
     logger_id: str
@@ -71,7 +71,7 @@ class Memory:
 
     @property
     def times(self) -> list[datetime]:
-        """When each reading was taken, by the logger's clock."""
+        """Time of each reading by the logger's clock."""
         return [self.first + number * STEP for number in range(len(self.celsius) + self.without)]
 
 
@@ -80,12 +80,12 @@ class Sheet:
     """A file before it is encoded.
 
     Attributes:
-        header: Its lines up to the column line.
+        header: Lines before the column line.
         columns: The column line.
-        rows: The data.
-        footer: What follows the data.
-        newline: How a line ends.
-        encoding: Of the whole file.
+        rows: Lines of data.
+        footer: Lines after the data.
+        newline: Line end.
+        encoding: Encoding of the file.
     """
 
     header: tuple[str, ...]
@@ -96,13 +96,13 @@ class Sheet:
     encoding: str
 
     def encode(self) -> bytes:
-        """Return the file."""
+        """Return the contents of the file."""
         lines = (*self.header, self.columns, *self.rows, *self.footer)
         return "".join(line + self.newline for line in lines).encode(self.encoding)
 
 
 def maker_of(logger_id: str) -> str:
-    """Return who made a logger."""
+    """Return the maker of a logger."""
     return MAKERS[zlib.crc32(logger_id.encode()) % len(MAKERS)]
 
 
@@ -140,11 +140,11 @@ def _naive(at: pd.Timestamp) -> datetime:
 
 
 def _local(zone: str, at: pd.Timestamp) -> timedelta:
-    """Return a zone's offset when the logger was set; it does not follow the change to winter time."""
+    """Return a zone's offset at the time of the logger's setting; the logger ignores daylight-saving changes."""
     return at.to_pydatetime().astimezone(ZoneInfo(zone)).utcoffset() or timedelta(0)
 
 
-# How each maker writes
+# Formats of the makers
 
 
 def _tempsure(memory: Memory) -> Sheet:
@@ -250,7 +250,7 @@ WRITERS: dict[str, Callable[[Memory], Sheet]] = {
 }
 
 
-# How a file is broken
+# Defects
 
 
 def _without_offset(sheet: Sheet) -> Sheet:
@@ -263,7 +263,7 @@ def _in_kelvin(sheet: Sheet) -> Sheet:
 
 
 def _with_another(sheet: Sheet) -> bytes:
-    """Return the file with that of another logger behind it."""
+    """Return the file with the file of another logger appended."""
     return sheet.encode() + sheet.encode().replace(b"BL-", b"XL-")
 
 
@@ -277,7 +277,4 @@ BREAKERS: dict[str, Callable[[Sheet], bytes]] = {
     "wrong-total": lambda sheet: replace(sheet, rows=(*sheet.rows[:7], *sheet.rows[8:])).encode(),
     "not-text": lambda sheet: b"\x1f\x8b\x08\x00" + sheet.encode()[::-1],
 }
-"""Ways in which a file is broken, by the reason for which the pipeline must refuse it."""
-
-
-# Into the object store
+"""Functions that break a file, by the reason for which the pipeline must reject it."""

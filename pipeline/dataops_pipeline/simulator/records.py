@@ -1,4 +1,4 @@
-"""What the loggers send: readings with their faults, in the order in which gateways receive them."""
+"""Simulation of the loggers' records: readings with their faults, in the order in which gateways receive them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from dataops_pipeline.simulator.boxes import Settings, Times, calibrations, ship
 READING, DUPLICATE, MALFORMED, CONFLICT = 0, 1, 2, 3
 """Kinds of record."""
 CLOCK_TOLERANCE = np.timedelta64(2 * 60 * 1000, "ms")
-"""How far ahead of the gateway's clock a logger's may be before it counts as wrong; `silver.readings` has the same."""
+"""Maximum lead of a logger's clock over the gateway's before it counts as wrong; the pipeline has the same limit."""
 DAYS_BEFORE, DAYS_AFTER = 3, 1
-"""Days around a window whose boxes can send in it: packed the evening before, delayed, held back."""
+"""Days around a window whose boxes can send records in it, because of early packing and delays."""
 SENSOR_NOISE_C = 0.08
 NEWER_FIRMWARE = 0.2
-"""Share of loggers that send their battery's charge as well: a field that older ones do not know."""
+"""Share of loggers that also send their battery's charge, a field that older ones lack."""
 GATEWAYS_IN_THE_AIR = ("DL", "UA", "B6", "AA")
-"""Carriers whose aircraft carry a gateway; from the others' a burst arrives after landing."""
+"""Carriers whose aircraft have a gateway; loggers on other aircraft send a burst after landing."""
 
 
 def window(settings: Settings, day: pd.Timestamp, since: pd.Timestamp | None = None) -> pd.DataFrame:
-    """Return all records that gateways receive on a UTC day, in that order.
+    """Return all records that gateways receive on a UTC day, in the order of arrival.
 
-    Columns: those of `memory`, kind, garble (which way a garbage record is broken), and first_at (when the reading was
-    received for the first time).
+    Columns: those of `memory`, kind, garble (the defect of a malformed record), and first_at (the time at which the
+    reading was first received).
 
     Args:
-        settings: What to simulate.
+        settings: Settings of the simulation.
         day: The day.
-        since: Where the replay begins; what would be sent again of what was received before is left out.
+        since: Start of the replay; duplicates of readings from before are omitted.
     """
     days = pd.date_range(day - pd.Timedelta(days=DAYS_BEFORE), day + pd.Timedelta(days=DAYS_AFTER))
     found = [_sent(settings, d) for d in days]
@@ -50,12 +50,12 @@ def window(settings: Settings, day: pd.Timestamp, since: pd.Timestamp | None = N
 
 
 def memory(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
-    """Return what the loggers in the boxes that depart on a day have in their memory when they are delivered.
+    """Return the memories, at their delivery, of the loggers in the boxes that depart on a day.
 
-    Columns: logger_id, sequence, measured_at (the logger's clock), temperature_c (as the logger measures, not
-    corrected), battery_percent (-1 for an older logger, which does not tell), gateway_id, received_at (the gateway's
-    clock), calibration_id and correction_c (of the certificate that is valid then), and lost (whether no gateway passes
-    it on). Times are `datetime64[ms]` in UTC.
+    Columns: logger_id, sequence, measured_at (the logger's clock), temperature_c (uncorrected), battery_percent (-1 for
+    an older logger, which does not send it), gateway_id, received_at (the gateway's clock), calibration_id and
+    correction_c (of the certificate that is valid then), and lost (whether no gateway forwards it). Times are
+    `datetime64[ms]` in UTC.
     """
     boxes = shipments(settings, day)
     if boxes.empty:
@@ -74,8 +74,8 @@ def memory(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
     flight = (boxes["carrier"] + boxes["flight"].astype(str)).to_numpy()[box]
     where = np.select([place == "flight", place == "arrival"], [flight, dest], origin)
     noise = rng.normal(0, SENSOR_NOISE_C, len(true))
-    tells = rng.random(len(boxes)) < NEWER_FIRMWARE
-    battery = np.where(tells[box], np.round(100 - true["sequence"].to_numpy() / 20), -1).astype(int)
+    sends_battery = rng.random(len(boxes)) < NEWER_FIRMWARE
+    battery = np.where(sends_battery[box], np.round(100 - true["sequence"].to_numpy() / 20), -1).astype(int)
     return pd.DataFrame(
         {
             "logger_id": boxes["logger_id"].to_numpy()[box],
@@ -93,7 +93,7 @@ def memory(settings: Settings, day: pd.Timestamp) -> pd.DataFrame:
 
 
 def conformed_time(reported: Times, received: Times) -> Times:
-    """Return when readings were really measured: a clock that is ahead counts as the gateway's."""
+    """Return the corrected times of readings: the gateway's time if the logger's clock is ahead."""
     return cast("Times", np.where(reported > received + CLOCK_TOLERANCE, received, reported))
 
 
@@ -151,9 +151,9 @@ def _received(
 
 
 def truth(readings: pd.DataFrame) -> pd.DataFrame:
-    """Return what `silver.readings` must hold of these records.
+    """Return the expected rows of `silver.readings` for these records.
 
-    Each reading once, as it was delivered first; a wrong clock replaced, the temperature corrected.
+    A row is the first delivery of a reading, with clock and temperature corrected.
     """
     first = readings[readings["kind"] == READING]
     reported, received = first["measured_at"], first["received_at"]
@@ -174,7 +174,7 @@ def truth(readings: pd.DataFrame) -> pd.DataFrame:
 
 
 def payloads(records: pd.DataFrame) -> list[bytes]:
-    """Return the records as they go over the wire."""
+    """Return the serialised records."""
     measured = np.datetime_as_string(records["measured_at"].to_numpy().astype("datetime64[ms]"))
     received = np.datetime_as_string(records["received_at"].to_numpy().astype("datetime64[ms]"))
     rows = zip(
@@ -212,4 +212,4 @@ _GARBLERS = (
         payload.split(b'"temperature_c":')[0] + b'"temperature_c":999.0' + payload[payload.index(b',"gateway_id"') :]
     ),
 )
-"""Ways in which a record is broken; each is one that `land_readings` rejects."""
+"""Functions that break a record, each in a way that `land_readings` rejects."""

@@ -1,4 +1,4 @@
-"""The raw reference files: what planners and registries deliver beside the readings."""
+"""The raw reference files, which planners and registries deliver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tables(settings: Settings) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def write(settings: Settings, filesystem: fs.FileSystem, folder: str) -> int:
-    """Write all files as CSV below a folder; return how many rows."""
+    """Write all files as CSV below a folder; return the number of rows."""
     rows = 0
     filesystem.create_dir(folder, recursive=True)
     for name, frame in tables(settings):

