@@ -36,12 +36,12 @@ class DeltaSettings(ComponentSettings, StoreSettings):
 
     component: ClassVar[str] = "delta"
     location: LocalPath
-    """Folder of the tables: `s3://bucket/path`, `gs://bucket/path`, `abfs://container/path`, or a path of this
-    machine."""
+    """Folder of the tables: `s3://bucket/path`, `gs://bucket/path`, `abfs://container/path`, or a local
+    path."""
     properties: dict[str, Secret] = Field(default={}, repr=False)
     """`endpoint_override`, `scheme`, `region`, `access_key`, `secret_key`, `session_token`, `anonymous` and
-    `force_virtual_addressing` for S3; `account_name`, `account_key` and `sas_token` for Azure. Where no key is given,
-    the provider's own chain finds credentials."""
+    `force_virtual_addressing` for S3; `account_name`, `account_key` and `sas_token` for Azure. Without a key, the
+    provider's default chain supplies credentials."""
 
 
 class DeltaTableStage(StageSettings):
@@ -52,8 +52,8 @@ class DeltaTableStage(StageSettings):
     table: str = Field(min_length=1)
     """Path of the table below the location, such as `sales/orders`."""
     progress_column: str | None = None
-    """Timestamp column whose newest value in the statistics is the progress of tables without a stamp. Where neither is
-    given, the time of the newest commit that added data is the progress."""
+    """Timestamp column whose newest value in the statistics is the progress time of tables without a stamp. Without
+    both, the progress time is that of the newest commit that added data."""
     progress_key: str = "dataops.progress-time"
     """Key of the commit metadata whose ISO 8601 time is the progress of that commit: its stamp."""
     small_file_bytes: float = Field(default=16 * 2.0**20, gt=0)
