@@ -204,6 +204,7 @@ PLACES = {
     "alerts": "Alerts, beside those of lists",
     "ask": "One line is asked for",
     "command": "Command line (`:`)",
+    "connect": "Kafka Connect, beside those of lists",
     "dags": "DAGs, beside those of lists",
     "dialog": "Confirmation",
     "editor": "SQL: editor",

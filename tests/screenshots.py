@@ -31,6 +31,7 @@ from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.systems.airflow.responses import Dag, DagRun
 from dataops_core.systems.clients import Clients
+from dataops_core.systems.connect.responses import Connector, Task
 from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary
 from dataops_core.systems.kafka import cluster as kafka_cluster
@@ -86,6 +87,7 @@ SHOTS: Mapping[str, Shot] = {
     "peek": Shot(command("peek orders"), "schema 7", ("j",)),
     "groups": Shot(command("groups"), "billing"),
     "dags": Shot(command("dags"), "reconcile", ("j",)),
+    "connect": Shot(command("connect"), "orders-sink", ("j",)),
     "tables": Shot(command("tables"), "gold.revenue"),
     "sql": Shot(command("sql SELECT * FROM revenue"), "3 rows in", ("f6",)),
     "queries": Shot(command("queries"), "queued in"),
@@ -124,6 +126,22 @@ def groups(client: object) -> tuple[ConsumerGroup, ...]:
             (GroupLag("refunds", 0, 1_000, 1_204), GroupLag("refunds", 1, 1_000, 1_187)),
         ),
     )
+
+
+class FakeConnect:
+    """Answers from memory."""
+
+    target = "http://connect"
+
+    def connectors(self) -> tuple[Connector, ...]:
+        cause = "org.apache.iceberg.exceptions.RESTException: Error occurred while processing GET request"
+        up, down = Task(0, "RUNNING", "connect-1:8083", None), Task(1, "FAILED", "connect-2:8083", cause)
+        return (
+            Connector("customers-source", "source", "PAUSED", "connect-1:8083", None, (replace(up, state="PAUSED"),)),
+            Connector("orders-sink", "sink", "RUNNING", "connect-1:8083", None, (up, down)),
+            Connector("orders-source", "source", "RUNNING", "connect-2:8083", None, (up,)),
+            Connector("refunds-source", "source", "RUNNING", "connect-2:8083", None, ()),
+        )
 
 
 def peek(
@@ -187,7 +205,7 @@ def dressed(folder: Path, **look: object) -> Console:
         {"catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}}}
     )
     others = {name: clients.get(name) for name in ("kafka", "airflow", "trino")}
-    console.monitor.clients = Clients(context, lake=object(), **others)
+    console.monitor.clients = Clients(context, lake=object(), connect=FakeConnect(), **others)
     dag = Dag("conform", paused=False, schedule="*/5 * * * *", owners=("data",), tags=("silver",), import_errors=False)
     console.airflow.dags = lambda: (  # type: ignore[method-assign]
         replace(dag, dag_id="backfill_refunds", paused=True, schedule=None, tags=("repair",)),

@@ -37,6 +37,7 @@ def settings(**context: Any) -> Settings:
                 "test": {
                     "kafka": {"bootstrap_servers": "kafka:1"},
                     "airflow": {"url": "http://airflow"},
+                    "connect": {"url": "http://connect"},
                     "trino": {"url": "http://trino", "catalog": "lake", "schema": "gold"},
                     "catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}},
                     **context,

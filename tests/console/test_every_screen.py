@@ -79,6 +79,7 @@ SCREENS: Mapping[str, View] = {
     "clear": View("Clear load[3]", keys=("j", "x"), leave=("escape",)),
     "log": View("end of log", keys=("l",), leave=("escape",)),
     "trigger": View("a number of days", "trigger conform", leave=("escape",)),
+    "connect": View("connect-2:8083", "connect", keys=("j",)),
     "tables": View("gold.revenue", "tables"),
     "snapshots": View("● current", "tables lake.silver.orders"),
     "refs": View("released", keys=("2",)),

@@ -165,6 +165,8 @@ ANSWERS: dict[str, Any] = {
     "GET /jobs/j/exceptions": {"exceptionHistory": {"entries": [{"timestamp": 1, "stacktrace": "E: x"}]}},
     "GET /jobs/j/metrics": [{"id": "numRestarts", "value": "0"}],
     "GET /jobs/j/vertices/v/subtasks/metrics": FLINK_METRICS,
+    "POST /connectors/c/restart": CONNECTOR,
+    "PUT /connectors/c/pause": None,
     "GET /connectors/c/topics": {"c": {"topics": ["t"]}},
     "GET /connectors/c/config": {"connector.class": "a.B"},
     "GET /connectors/c/offsets": {"offsets": [{"partition": {}, "offset": {"ts_usec": 1}}]},

@@ -12,7 +12,7 @@ def _body(name: str, body: bytes, *headers: str, tidy: tuple[str, ...] = ()) -> 
 
 
 LISTS = ("alertmanager alerts", "alertmanager routed", "trino queries")
-CONSENTS = ("alertmanager post", "trino kill")
+CONSENTS = ("alertmanager post", "connect pause", "connect restart", "trino kill")
 HTML = b"<!doctype html><html><body><form>Sign in</form></body></html>"
 _body("empty", b"", tidy=CONSENTS)
 _body("blank", b" \n", tidy=CONSENTS)

@@ -19,6 +19,7 @@ from dataops_core.systems.airflow.client import AirflowClient
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect.client import ConnectClient
+from dataops_core.systems.connect.requests import Change
 from dataops_core.systems.connect.settings import ConnectSettings
 from dataops_core.systems.flink.client import FlinkClient
 from dataops_core.systems.flink.responses import Job
@@ -197,6 +198,8 @@ QUESTIONS: dict[str, Question] = {
     "connect status": lambda url, t: connect(url, t).connector("c"),
     "connect topics": lambda url, t: connect(url, t).topics("c"),
     "connect config": lambda url, t: connect(url, t).config("c"),
+    "connect restart": lambda url, t: connect(url, t).change("c", Change.RESTART_FAILED),
+    "connect pause": lambda url, t: connect(url, t).change("c", Change.PAUSE),
     "connect offsets": lambda url, t: connect(url, t).source_time("c"),
     "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
 }

@@ -278,7 +278,9 @@ for code in (
     *("501 Not", "502 Bad Gateway", "503 Unavailable", "504 Late", "507 Full", "511 Sign in", "600 Odd", "999 Odd"),
 ):
     _status(code)
-WAYS["status 204 No Content"] = replace(WAYS["status 204 No Content"], tidy=frozenset({"trino kill"}))
+WAYS["status 204 No Content"] = replace(
+    WAYS["status 204 No Content"], tidy=frozenset({"connect pause", "connect restart", "trino kill"})
+)
 _status("429 Slow down", "Retry-After: 1000000000")
 _status("503 Unavailable", "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT")
 _status("401 Who", 'WWW-Authenticate: Basic realm="x", Bearer, Negotiate, Digest nonce="x"')

@@ -33,6 +33,8 @@ nightly = { system = "airflow", url = "http://nightly" }
 hourly = { system = "airflow", url = "http://hourly" }
 adhoc = { system = "trino", url = "http://adhoc" }
 etl = { system = "trino", url = "http://etl" }
+left = { system = "connect", url = "http://left" }
+right = { system = "connect", url = "http://right" }
 lake = { system = "iceberg", properties = { type = "rest", uri = "http://lake" } }
 vault = { system = "iceberg", properties = { type = "rest", uri = "http://vault" } }
 east = { system = "prometheus", url = "http://127.0.0.1:1" }
@@ -59,9 +61,21 @@ COMMANDS = {
         ("dag", "trigger", "d", "--yes"),
         ("dag", "backfill", "d", "--from", "2026-01-01", "--to", "2026-01-02", "--yes"),
     ),
+    "connect": (
+        ("connect", "list"),
+        ("connect", "restart", "c", "--yes"),
+        ("connect", "pause", "c", "--yes"),
+        ("connect", "resume", "c", "--yes"),
+    ),
     "trino": (("sql", "SELECT 1"),),
 }
-NAMES = {"kafka": ("edge", "core"), "airflow": ("nightly", "hourly"), "trino": ("adhoc", "etl")}
+NOUNS = {"connect": "Kafka Connect"}
+NAMES = {
+    "kafka": ("edge", "core"),
+    "airflow": ("nightly", "hourly"),
+    "trino": ("adhoc", "etl"),
+    "connect": ("left", "right"),
+}
 EACH = [(kind, command) for kind, commands in COMMANDS.items() for command in commands]
 TABLES = (("list",), ("health",), ("snapshots", "a.b"), ("files", "a.b"))
 
@@ -98,15 +112,14 @@ def test_a_command_works_on_the_component_that_is_named(
     config: Path, capsys: pytest.CaptureFixture[str], kind: str, command: tuple[str, ...]
 ) -> None:
     first, second = NAMES[kind]
+    noun = NOUNS.get(kind, kind.capitalize())
     for name in (first, second):
         assert said(config, capsys, *command, "--component", name, code=3) == f"dataops: asked: {kind} {name}\n"
     assert said(config, capsys, *command, code=2) == (
-        f'dataops: the context "several" has several {kind.capitalize()} components: {first}, {second}: '
-        "name one with --component\n"
+        f'dataops: the context "several" has several {noun} components: {first}, {second}: name one with --component\n'
     )
     assert said(config, capsys, *command, "--component", f"{first}x", code=2) == (
-        f'dataops: there is no {kind.capitalize()} component "{first}x"; did you mean "{first}"? '
-        '(in the context "several")\n'
+        f'dataops: there is no {noun} component "{first}x"; did you mean "{first}"? (in the context "several")\n'
     )
     assert "there is no" in said(config, capsys, *command, "--component", "lake", code=2), "of another system"
 

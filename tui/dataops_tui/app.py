@@ -42,6 +42,7 @@ from dataops_tui.palette import ConsoleCommands
 from dataops_tui.resource import ResourceScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.audit import AuditScreen
+from dataops_tui.screens.connect import ConnectScreen
 from dataops_tui.screens.dags import DagsScreen
 from dataops_tui.screens.events import EventsScreen
 from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
@@ -89,6 +90,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         "sql": sql_screen,
         "kafka": TopicsScreen,
         "groups": GroupsScreen,
+        "connect": ConnectScreen,
         "tables": TablesScreen,
         "alerts": AlertsScreen,
         "events": EventsScreen,

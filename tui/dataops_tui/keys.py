@@ -20,6 +20,8 @@ ACTING = frozenset(
     (
         "alerts.trigger",
         "app.quit",
+        "connect.pause",
+        "connect.restart",
         "dags.backfill",
         "dags.pause",
         "dags.trigger",

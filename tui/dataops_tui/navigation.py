@@ -49,6 +49,7 @@ DESTINATIONS: Mapping[str, Destination] = {
     "kafka": Destination("kafka", "Kafka topics; kafka TOPIC lists the partitions of one", "topic", TopicScreen),
     "peek": Destination("kafka", "records of a topic; peek TOPIC 15m starts 15m ago", "topic", PeekScreen, False),
     "groups": Destination("groups", "Kafka consumer groups and their lag", "group", GroupScreen),
+    "connect": Destination("connect", "Kafka Connect connectors and their tasks"),
     "tables": Destination("tables", "Iceberg tables; tables CATALOG.TABLE opens one", "table", TableDetailScreen),
     "queries": Destination("queries", "Trino queries of all users, and why they wait"),
     "alerts": Destination("alerts", "current findings and alerts"),

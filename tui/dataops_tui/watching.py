@@ -16,13 +16,14 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.recorder.recording import Recording
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.clients import Clients
+    from dataops_core.systems.connect.client import ConnectClient
     from dataops_core.systems.iceberg.catalog import CatalogClient
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.schema_registry import SchemaRegistry
     from dataops_core.systems.trino.client import TrinoClient
 
 CONNECTING = "still connecting; try again in a moment"
-ONE_AT_A_TIME = ("airflow", "kafka", "trino")
+ONE_AT_A_TIME = ("airflow", "kafka", "trino", "connect")
 """Kinds of components that the screens show one at a time."""
 
 
@@ -133,6 +134,14 @@ class ConnectedClients:
         return catalogs[name]
 
     @property
+    def connect(self) -> ConnectClient:
+        """The client of Kafka Connect; raises ClientError where there is none."""
+        client: ConnectClient | None = self._client("connect")
+        if client is None:
+            raise ClientError(self.why_not("Kafka Connect"))
+        return client
+
+    @property
     def kafka(self) -> KafkaClient:
         """The client of Kafka; raises ClientError if there is none."""
         found: KafkaClient | None = self._client("kafka")
@@ -147,11 +156,11 @@ class ConnectedClients:
         wanted = self.context.of(KafkaSettings)[kafka].schema_registry if kafka is not None else None
         return self.monitor.clients.get("schema_registry", wanted) if self.monitor is not None else None
 
-    def why_not(self, name: Literal["Airflow", "Kafka", "Trino", "catalogs"]) -> str:
+    def why_not(self, name: Literal["Airflow", "Kafka", "Kafka Connect", "Trino", "catalogs"]) -> str:
         """Return why a client is missing."""
         if self.monitor is not None and self.monitor.replays:
             return f"no {name} in a replay: it has the recorded data only"
-        if not self.names("iceberg" if name == "catalogs" else name.lower()):
+        if not self.names({"catalogs": "iceberg", "Kafka Connect": "connect"}.get(name, name.lower())):
             return f"this context has no {name}"
         return CONNECTING
 

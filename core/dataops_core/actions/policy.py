@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the clients import their vendors' SDKs, which takes a secon
     from dataops_core.systems.airflow.client import AirflowClient
     from dataops_core.systems.airflow.responses import DagRun
     from dataops_core.systems.airflow.runs import TaskInstance
+    from dataops_core.systems.connect.client import ConnectClient
+    from dataops_core.systems.connect.requests import Change
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.model import Sent
     from dataops_core.systems.prometheus.client import AlertmanagerClient
@@ -271,6 +273,22 @@ class ActionPolicy:
         entry = {"action": "backfill_dag", "target": client.target, **wanted.body}
         what = f"a backfill of {wanted.dag_id} starts runs"
         return self._do(entry, what, confirmed, partial(_backfill, client, wanted))
+
+    def change_connector(self, client: ConnectClient, name: str, change: Change, confirmed: str | None = None) -> None:
+        """Restart, pause or resume a connector.
+
+        Args:
+            client: Its Connect cluster.
+            name: The connector.
+            change: The request.
+            confirmed: What the user typed to confirm, if anything.
+
+        Raises:
+            ActionRefused: The context forbids it, or it is not confirmed.
+            ClientError: Connect rejected it or did not respond.
+        """
+        entry = {"action": f"{change.verb}_connector", "target": client.target, "connector": name}
+        self._do(entry, change.effect(name), confirmed, lambda: client.change(name, change))
 
     def _do(self, entry: Mapping[str, object], what: str, confirmed: str | None, do: Callable[[], T]) -> T:
         """Run an action if the policy allows it, and audit its outcome."""

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dataops_core.cli import audit, config, dag, kafka, monitoring, tables
+from dataops_core.cli import audit, config, connect, dag, kafka, monitoring, tables
 from dataops_core.cli.canary import canary
 from dataops_core.cli.doctor import doctor
 from dataops_core.cli.invocation import Invocation, TyperContext
@@ -43,6 +43,7 @@ app.command()(report)
 app.command()(canary)
 app.command()(doctor)
 app.add_typer(kafka.app, name="kafka")
+app.add_typer(connect.app, name="connect")
 app.add_typer(tables.app, name="tables")
 app.add_typer(dag.app, name="dag")
 app.add_typer(monitoring.app, name="monitoring")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import requests
@@ -101,6 +101,15 @@ def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: 
     return _ask("POST", where, settings, path, timeout, body)
 
 
+def send_command(method: str, where: str, settings: WebSettings, path: str, timeout: float) -> bytes:
+    """Send a request without a body that changes something, and return the body of its response.
+
+    Raises:
+        As `post_json`.
+    """
+    return _ask(method, where, settings, path, timeout, accepted=(200, 202, 204))
+
+
 def _ask(
     method: str,
     where: str,
@@ -111,6 +120,7 @@ def _ask(
     *,
     headers: Mapping[str, Secret] | None = None,
     most_bytes: int = BODY_BYTES,
+    accepted: Collection[int] = (200,),
 ) -> bytes:
     url = settings.url.rstrip("/") + path
     further = {name: resolve_secret(value, f"headers.{name}") for name, value in (headers or {}).items()}
@@ -120,7 +130,7 @@ def _ask(
             answer = session.request(method, url, json=body, headers=sent, auth=user, timeout=timeout)
         except requests.exceptions.RequestException as error:  # errors outside of a connection
             raise BadAnswer(f"{where}: the response is not HTTP") from error
-    if answer.status_code != 200:  # these services return no other success code
+    if answer.status_code not in accepted:
         raise refusal(where, answer.status_code, answer.content) or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content
 

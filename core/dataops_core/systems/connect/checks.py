@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from urllib.parse import quote
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.text import clock
 from dataops_core.systems.connect.details import ConnectDetails, ConnectorDetails
+from dataops_core.systems.connect.requests import Change
 from dataops_core.systems.connect.settings import ConnectorStage
 from dataops_core.units import duration, size
 
@@ -16,22 +16,20 @@ HEARTBEATS = 3
 """Heartbeat intervals without a heartbeat after which the check fires."""
 
 
-def _restart(stage: ConnectorStage, details: ConnectorDetails) -> str | None:
-    return _request(stage, details, "POST", "restart?includeTasks=true&onlyFailed=true")
-
-
-def _request(stage: ConnectorStage, details: ConnectorDetails, method: str, action: str) -> str | None:
+def _request(stage: ConnectorStage, details: ConnectorDetails, change: Change) -> str | None:
     if stage.remedy is not None or details.connect_url is None:
         return stage.remedy
-    url = f"{details.connect_url}/connectors/{quote(stage.connector, safe='')}/{action}"
-    return f"curl -X {method} {shlex.quote(url)}"
+    return f"curl -X {change.method} {shlex.quote(details.connect_url + change.path(stage.connector))}"
 
 
 def _connector_failed(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
     details = given.details
     if details.connector_state != "FAILED":
         return None
-    return Problem(f"the connector is FAILED: {details.cause or 'no trace'}", command=_restart(stage, details))
+    return Problem(
+        f"the connector is FAILED: {details.cause or 'no trace'}",
+        command=_request(stage, details, Change.RESTART_FAILED),
+    )
 
 
 def _task_failed(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
@@ -42,7 +40,7 @@ def _task_failed(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> 
         f"the connector is {details.connector_state}, and {details.tasks_failed} of {details.tasks} tasks FAILED:"
         f" {details.cause or 'no trace'}",
         evidence=(f"failed tasks: {details.failed_tasks}",),
-        command=_restart(stage, details),
+        command=_request(stage, details, Change.RESTART_FAILED),
     )
 
 
@@ -51,7 +49,8 @@ def _no_tasks(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Pro
     if details.connector_state != "RUNNING" or details.tasks != 0:
         return None
     return Problem(
-        "the connector is RUNNING but has no tasks: it reads and writes nothing", command=_restart(stage, details)
+        "the connector is RUNNING but has no tasks: it reads and writes nothing",
+        command=_request(stage, details, Change.RESTART),
     )
 
 
@@ -91,7 +90,7 @@ def _paused(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Probl
     state = given.details.connector_state
     if state not in ("PAUSED", "STOPPED"):
         return None
-    return Problem(f"the connector is {state}", command=_request(stage, given.details, "PUT", "resume"))
+    return Problem(f"the connector is {state}", command=_request(stage, given.details, Change.RESUME))
 
 
 def _slot_lost(_: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Problem | None:
@@ -124,7 +123,7 @@ def _slot_held(stage: ConnectorStage, given: CheckInput[ConnectorDetails]) -> Pr
         f"the connector is {details.connector_state}, and its replication slot {details.slot} retains"
         f" {size(details.slot_kept)} of the database's log",
         evidence=_slot_evidence(details),
-        command=_request(stage, details, "PUT", "resume"),
+        command=_request(stage, details, Change.RESUME),
     )
 
 

@@ -1,4 +1,4 @@
-"""Kafka Connect's REST API, read only."""
+"""Kafka Connect's REST API."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
-from urllib.parse import quote
 
 from dataops_core.bounded import Malformed
 from dataops_core.config import without_user_info
 from dataops_core.errors import BadAnswer, NotFound
+from dataops_core.systems.connect.requests import Change, connector_path
 from dataops_core.systems.connect.responses import (
     Config,
     Connector,
@@ -23,7 +23,7 @@ from dataops_core.systems.connect.responses import (
 )
 from dataops_core.systems.connect.settings import ConnectSettings
 from dataops_core.transport.fields import Fields
-from dataops_core.transport.http import get_json
+from dataops_core.transport.http import get_json, parse_json, send_command
 
 T = TypeVar("T")
 
@@ -57,32 +57,39 @@ class ConnectClient:
     def connector(self, name: str) -> Connector:
         """Return a connector with its tasks; raise NotFound if there is none of this name."""
         try:
-            return self._read(f"{_path(name)}/status", lambda found: read_connector(Fields(found)))
+            return self._read(f"{connector_path(name)}/status", lambda found: read_connector(Fields(found)))
         except NotFound as error:
             raise NotFound(f"{self._where}: there is no connector {name}, or it has no status yet") from error
 
     def topics(self, name: str) -> tuple[str, ...]:
         """Return the topics that a connector has read or written since it was created or reset."""
-        return self._read(f"{_path(name)}/topics", partial(read_topics, name=name))
+        return self._read(f"{connector_path(name)}/topics", partial(read_topics, name=name))
 
     def config(self, name: str) -> Config:
         """Return the checked keys of a connector's configuration."""
-        return self._read(f"{_path(name)}/config", read_config)
+        return self._read(f"{connector_path(name)}/config", read_config)
 
     def source_time(self, name: str) -> datetime | None:
         """Return the source time that a source connector has read up to, or `None` if its offsets hold no time.
 
         Kafka Connect before 3.6 raises NotFound.
         """
-        return self._read(f"{_path(name)}/offsets", read_source_time)
+        return self._read(f"{connector_path(name)}/offsets", read_source_time)
+
+    def change(self, name: str, change: Change) -> None:
+        """Request a change, which Connect applies later; raise NotFound if there is no connector of this name."""
+        try:
+            body = send_command(change.method, self._where, self._settings, change.path(name), self._timeout)
+        except NotFound as error:
+            raise NotFound(f"{self._where}: there is no connector {name}") from error
+        if body.strip():  # a restart returns the connector's state; anything else is not from Connect
+            self._parse(parse_json(self._where, body), lambda answer: Fields(answer).require_text("name"))
 
     def _read(self, path: str, read: Callable[[object], T]) -> T:
-        answer = get_json(self._where, self._settings, path, self._timeout)
+        return self._parse(get_json(self._where, self._settings, path, self._timeout), read)
+
+    def _parse(self, answer: object, read: Callable[[object], T]) -> T:
         try:
             return read(answer)
         except Malformed as error:
             raise BadAnswer(f"{self._where}: the response is not from Kafka Connect: it {error}") from error
-
-
-def _path(name: str) -> str:
-    return f"/connectors/{quote(name, safe='')}"

@@ -49,6 +49,12 @@ class Connector:
     cause: str | None
     tasks: tuple[Task, ...]
 
+    @property
+    def first_cause(self) -> str | None:
+        """The cause of the connector's own failure, else of its first task that has one."""
+        causes = (self.cause, *(task.cause for task in self.tasks))
+        return next((cause for cause in causes if cause is not None), None)
+
     def of_state(self, *states: str) -> tuple[Task, ...]:
         """Return the tasks that are in one of these states."""
         return tuple(task for task in self.tasks if task.state in states)
