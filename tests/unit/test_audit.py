@@ -160,7 +160,7 @@ def received(address: Any, family: int, into: list[bytes]) -> Iterator[socket.so
     with socket.socket(family, socket.SOCK_DGRAM) as server:
         server.bind(address)
         server.settimeout(30)
-        taker = threading.Thread(target=lambda: into.extend(server.recv(65536) for _ in range(4)))
+        taker = threading.Thread(target=lambda: into.extend(server.recv(65536) for _ in range(4)), daemon=True)
         taker.start()
         yield server
         taker.join(60)

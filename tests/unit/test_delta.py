@@ -752,7 +752,7 @@ def test_a_store_that_hangs_ends_at_the_deadline_and_blocks_no_other_thread(sile
         while not over.wait(0.02):
             ticks.append(1)
 
-    ticking = threading.Thread(target=tick)
+    ticking = threading.Thread(target=tick, daemon=True)
     client = s3(silent, 1.0)
     began = time.monotonic()
     ticking.start()

@@ -308,10 +308,10 @@ def test_a_request_that_runs_is_finished_when_the_server_stops(exporter: Exporte
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=30) as answer:
             answered.append(answer.read())
 
-    scraper = threading.Thread(target=scrape)
+    scraper = threading.Thread(target=scrape, daemon=True)
     scraper.start()
     assert began.wait(30)
-    stopper = threading.Thread(target=server.stop, args=(30,))
+    stopper = threading.Thread(target=server.stop, args=(30,), daemon=True)
     stopper.start()
     go_on.set()
     stopper.join(30)

@@ -164,7 +164,7 @@ def test_a_slow_query_does_not_make_the_database_look_down(shop: Path) -> None:
         except TimedOut as error:
             failed.append(error)
 
-    thread = threading.Thread(target=slow)
+    thread = threading.Thread(target=slow, daemon=True)
     thread.start()
     time.sleep(0.5)
     assert client.ping()[0] == "sqlite"

@@ -115,14 +115,14 @@ def test_a_query_that_is_stopped_while_it_streams_is_cancelled_in_the_server(
         except ClientError as error:
             failures.append(error)
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    assert first.wait(10)
+    assert first.wait(60)
     progress = handle.progress()
     assert progress is not None
     assert (progress.splits_done, progress.splits_total) == (3, 8)
     handle.stop()
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive()
     assert set(server.cancelled) == {"q_1"}
 

@@ -116,20 +116,20 @@ def resume(
 
 
 def _change(invocation: Invocation, component: str | None, name: str, change: Change, confirmed: str | None) -> int:
-    place, policy, client = _open(invocation, component)
+    where, policy, client = _open(invocation, component)
     word = policy.confirmation()
     if word is not None and confirmed is None and can_ask():
-        confirmed = ask_word(f"This {change.verb}s the connector {name} {place}.", word)
+        confirmed = ask_word(f"This {change.verb}s the connector {name} {where}.", word)
     policy.change_connector(client, name, change, confirmed)
     say(f"dataops: {change.verb} of {name} requested; dataops connect list shows its state")
     return Exit.OK
 
 
 def _open(invocation: Invocation, component: str | None) -> tuple[str, ActionPolicy, ConnectClient]:
-    """Return where the command works, what allows its actions, and the client."""
+    """Return the component and context in words for a question, the policy for actions, and the client."""
     chosen = invocation.chosen()
     name = chosen.component("connect", "Kafka Connect", component)
-    return chosen.place("connect", name), chosen.policy, chosen.clients.need("connect", name)
+    return chosen.where("connect", name), chosen.policy, chosen.clients.need("connect", name)
 
 
 def _row(connector: Connector) -> tuple[Any, ...]:
