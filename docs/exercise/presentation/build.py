@@ -27,7 +27,7 @@ from slides import SECTIONS, furnish
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 DECK = HERE / "dataops-tui.pptx"
-SCREEN, PICTURE = ROOT / "docs/images/stuck.svg", HERE / "console.png"
+SCREEN, PICTURE = ROOT / "docs/images/console/pipelines.svg", HERE / "console.png"
 DATED = datetime(2026, 11, 24)  # noqa: DTZ001 - python-pptx takes no time zones, and zip files have none
 _SECTIONS = "http://schemas.microsoft.com/office/powerpoint/2010/main"
 

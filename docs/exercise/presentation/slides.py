@@ -849,7 +849,8 @@ def responsibilities(slide: Slide) -> None:
 def demo_console(slide: Slide) -> None:
     """The console's home screen."""
     slide.title("Live: break it, and let the console name the cause")
-    slide.picture(CONSOLE, MARGIN + 0.62, 1.5, 10.9, "The console's home screen: land_readings is stuck with its lag in seconds and records, the stages below it are affected, and the remedy is a command")
+    slide.picture(CONSOLE, MARGIN + 0.92, 1.45, 10.3, "The console's home screen with test data: land is stuck with its lag in time and records, the stages below it are affected, and the remedy is a command")
+    slide.text(MARGIN, 7.05, 10.6, 0.24, "The console with test data; the live demo shows the real pipeline.", size=11, colour="muted", name="caption")
     slide.notes(0.5, """
         You will see this live in a moment. The first line shows the permitted actions, the worst status and its age. Then comes
         the verdict in one sentence, and the chain of stages, each with its lag. One is red; arrows mark the affected stages below
