@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.console.conftest import SIZES, Console, FakeMonitor, make_console, settings, trino_down, well
@@ -15,6 +17,7 @@ from tests.settings import RULES, THRESHOLDS
 from dataops_core.errors import ConfigError
 from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import Sample
+from dataops_core.times import show_times_in
 from dataops_tui.app import DataopsApp
 from dataops_tui.dialogs.command import CommandPrompt
 from dataops_tui.dialogs.confirm import TriggerDialog
@@ -37,6 +40,28 @@ async def test_every_stage_is_on_the_screen_with_its_state_in_words(console: Con
     assert "data age 1m 4" in text
 
 
+async def test_times_are_in_the_zone_of_the_settings(console: Console) -> None:
+    """Columns show local times, the top line their offset, and sentences both."""
+    show_times_in("Asia/Kolkata")
+    try:
+        async with console.app.run_test(size=(160, 48), notifications=True) as pilot:
+            snapshot = stuck()
+            console.monitor.push(snapshot)
+            await pilot.pause()
+            text = shown(console.app)
+    finally:
+        show_times_in("utc")
+    first, *rest = text.split("\n")
+    assert first.endswith("+05:30")
+    since = snapshot.pipeline("p").stage("land").since
+    assert since is not None
+    local = f"{since.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M:%S}"
+    row = next(line for line in rest if "■ stuck" in line)
+    assert local in row
+    assert f"{local} +05:30" not in row
+    assert re.search(rf"land is stuck since .*{local} \+05:30", text)
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
     console: Console, size: tuple[int, int]
@@ -50,7 +75,7 @@ async def test_the_stuck_stage_is_named_and_the_others_are_affected_not_blamed(
     assert "12,345" in text
     assert text.count("↳ affected") == 4
     assert text.count("● caught up") == 1
-    assert "2m  2m" in text, "the data age stands beside the hop lag"
+    assert re.search("2m +2m", text), "the data age stands beside the hop lag"
     assert "$ start land" in text
     assert "● ok" not in text
 

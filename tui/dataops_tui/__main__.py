@@ -18,6 +18,7 @@ from dataops_core.gc_tuning import exclude_modules, tune_for_console
 from dataops_core.narration import guard_stderr, narrate
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.registry import load_settings
+from dataops_core.times import show_times_in
 from dataops_core.version import version
 from dataops_tui.charset import has_utf8
 from dataops_tui.keys import check_keys
@@ -93,6 +94,7 @@ def console(
         settings = load_settings(find_config(config))
         name, _ = context_of(settings, context)
         check_keys(settings.console.keys)
+    show_times_in(settings.console.time_zone)
     if web:
         mode = [] if writable and not read_only else ["--read-only"]
         source = ["--replay", str(file)] if file else ["--replay"] if replay else ["--config", str(find_config(config))]

@@ -73,7 +73,8 @@ def when(at: Moment | None, now: datetime, style: str = "dim") -> SortableText:
 
 def at(time: Moment | None, now: datetime, style: str = "") -> SortableText:
     """Return a time of day, with the date unless it is today."""
-    return SortableText(UNKNOWN if time is None else clock(time, now), epoch(time) if time else None, style)
+    text = UNKNOWN if time is None else clock(time, now, offset=False)
+    return SortableText(text, epoch(time) if time else None, style)
 
 
 def abbreviated(names: Sequence[str], most: int = 3) -> str:

@@ -78,8 +78,11 @@ def _probe(invocation: Invocation, selection: Selection, *, watch: bool, every: 
     """
     from dataops_core.cli.selection import choose
     from dataops_core.monitor import Monitor
+    from dataops_core.times import show_times_in
 
     chosen = invocation.chosen()
+    if not as_json:
+        show_times_in(chosen.settings.console.time_zone)
     every = every or chosen.settings.refresh
     monitor = Monitor(choose(chosen, selection).model_copy(update={"refresh": every}), chosen.name)
     code = _run(monitor, selection, watch=watch, as_json=as_json)

@@ -35,8 +35,11 @@ def _why(invocation: Invocation, name: str, *, as_json: bool) -> int:
     from dataops_core.health.as_json import plain
     from dataops_core.health.model import SCHEMA_VERSION
     from dataops_core.monitor import Monitor
+    from dataops_core.times import show_times_in
 
     chosen = invocation.chosen()
+    if not as_json:
+        show_times_in(chosen.settings.console.time_zone)
     snapshot = Monitor(choose(chosen, Selection([name], [], [])), chosen.name).once()
     pipeline = snapshot.pipeline(name)
     verdict = pipeline.verdict

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, SerializeAsAny
+from pydantic import AfterValidator, Field, SerializeAsAny
 
 from dataops_core.config.base import ComponentSettings, LocalPath, Secret, Section, StageSettings
+from dataops_core.times import zone_of
 
 C = TypeVar("C", bound=ComponentSettings)
 
@@ -147,6 +148,12 @@ class AuditSettings(Section):
     """Syslog that gets the SHA-256 of each line before it is written: a socket (`/dev/log`) or `udp://HOST:PORT`."""
 
 
+def _known_zone(name: str) -> str:
+    """Return the name of a time zone; raises ValueError for an unknown one."""
+    zone_of(name)
+    return name
+
+
 class ConsoleSettings(Section):
     """Appearance and keys of the console."""
 
@@ -154,6 +161,9 @@ class ConsoleSettings(Section):
     """Colour theme. `NO_COLOR` in the environment disables colours."""
     ascii: bool = False
     """Use only ASCII characters."""
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "local"
+    """Zone of times in the console and in the text of `dataops probe` and `dataops why`: `local`, `utc` or a name such
+    as `Europe/Oslo`. JSON is always in UTC."""
     keys: dict[str, str] = Field(default={})
     """Other keys, by the ids in docs/console.md: `"home.trigger" = "f6"`; several are separated by commas."""
 

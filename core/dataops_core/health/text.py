@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dataops_core.health.model import ComponentHealth, StageHealth, StageState, Status
-from dataops_core.times import Moment, RawTime
+from dataops_core.times import Moment, RawTime, in_shown_zone, offset_text
 from dataops_core.units import duration
 
 STATE_GLYPHS = {
@@ -51,13 +51,21 @@ def words(state: StageState | Status) -> str:
     return state.value.replace("_", " ")
 
 
-def clock(at: Moment, now: datetime) -> str:
-    """Return a time in UTC, with the date unless it is today: `10:02:11Z`; a `RawTime` as its number."""
+def clock(at: Moment, now: datetime, *, offset: bool = True) -> str:
+    """Return a time in the shown zone, with the date unless it is today: `10:02:11Z`, `12:02:11 +02:00`.
+
+    Args:
+        at: The time; a `RawTime` is returned as its number.
+        now: The time now.
+        offset: Also show an offset that is the one of now. Columns omit it: the top line shows it.
+    """
     if isinstance(at, RawTime):
         return str(at)
-    at = at.astimezone(UTC)
-    pattern = "%H:%M:%SZ" if at.date() == now.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ"
-    return at.strftime(pattern)
+    shown, today = in_shown_zone(at), in_shown_zone(now)
+    text = shown.strftime("%H:%M:%S" if shown.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+    if not shown.utcoffset():
+        return f"{text}Z"
+    return f"{text} {offset_text(at)}" if offset or shown.utcoffset() != today.utcoffset() else text
 
 
 def ago(at: Moment | None, now: datetime) -> str:

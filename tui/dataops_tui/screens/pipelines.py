@@ -280,7 +280,7 @@ def _stage(stage: StageHealth, now: datetime, headings: tuple[str, ...]) -> list
         "BACKLOG": styled.number(observation.lag_records if observation and not stale else None),
         "RATE": styled.number(stage.rate, "/s"),
         TREND: _trend(stage),
-        "SINCE": clock(stage.since, now) if stage.since else styled.UNKNOWN,
+        "SINCE": clock(stage.since, now, offset=False) if stage.since else styled.UNKNOWN,
         "CHECKED": styled.right(ago(stage.observed_at, now), "red" if stale else "dim"),
         "WHY": styled.plain(reason(stage), dim),
     }

@@ -14,6 +14,7 @@ from dataops_core.errors import DataopsError
 from dataops_core.plain import visible
 from dataops_core.sql.library import History, SavedQueries
 from dataops_core.sql.names import Names
+from dataops_core.times import in_shown_zone, offset_text
 from dataops_core.units import count
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.pick import Choice, PickDialog
@@ -237,9 +238,10 @@ class SqlScreen(ConsoleScreen):
         choices = []
         for entry in entries:
             glyph, colour = _OUTCOMES.get(entry.outcome, ("?", "magenta"))
+            at = f"{in_shown_zone(entry.when):%Y-%m-%d %H:%M}{offset_text(entry.when) or 'Z'}"
             label = Text.assemble(
                 (f"{glyph} {entry.outcome:<9}", colour),
-                (f"  {entry.when:%Y-%m-%d %H:%M}Z  {visible(entry.context)}  {count(entry.rows)} rows  ", "dim"),
+                (f"  {at}  {visible(entry.context)}  {count(entry.rows)} rows  ", "dim"),
                 visible(" ".join(entry.statement.split())),
                 no_wrap=True,
                 overflow="ellipsis",

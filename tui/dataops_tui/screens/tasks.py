@@ -310,7 +310,7 @@ def _bar(task: TaskInstance, begin: datetime, end: datetime) -> Text:
 
 
 def _lines(line: LogLine, now: datetime) -> Iterator[Line]:
-    at = f"{clock(line.at, now)} " if line.at else ""
+    at = f"{clock(line.at, now, offset=False)} " if line.at else ""
     colour = LEVELS.get((line.level or "").lower(), "")
     first, *others = line.text.splitlines() or [""]
     level = f"{line.level.upper()} " if line.level else ""

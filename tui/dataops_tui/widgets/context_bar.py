@@ -12,6 +12,7 @@ from textual.widgets import Static
 from dataops_core.config import ContextSettings
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.health.text import ago, clock
+from dataops_core.times import offset_text
 from dataops_core.units import duration
 from dataops_tui import styled
 
@@ -73,6 +74,8 @@ class ContextBar(Static):
             right = Text.assemble(styled.status(snapshot.status), "  ", (note, "red bold" if stale else "dim"), " ")
             if not stale:
                 right = Text.assemble(("LIVE", "bold green"), "  ", right)
+        if offset := offset_text(now):
+            right.append(f" {offset} ", "dim")
         bar = Table.grid(expand=True)
         bar.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         bar.add_column(no_wrap=True, justify="right")
