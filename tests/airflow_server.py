@@ -45,7 +45,7 @@ DAG = {
 }  # fmt: skip
 
 
-PAGE = b"<!DOCTYPE html><html><head><title>Airflow 404 = lots of circles</title></head></html>"
+PAGE = b"<!DOCTYPE html><html><head><title>Airflow 404</title></head></html>"
 
 
 class Airflow:

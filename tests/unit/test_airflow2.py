@@ -1,4 +1,4 @@
-"""Airflow 2 behind the client of Airflow 3: which version it is, and its answers."""
+"""Airflow 2 behind the client of Airflow 3: which version it is, and what a real 2.11.0 has answered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from dataops_core.systems.airflow.runs import (
 from dataops_core.systems.airflow.settings import AirflowSettings, DagStage
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "airflow2" / "answers.json").read_text())
-"""Answers in the form of Airflow 2.11.0: `orders` succeeded, `fails` failed, `broken.py` does not load."""
+"""Answers of Airflow 2.11.0 with the DAGs of tests/systems: `orders` succeeded, `fails` failed, `broken.py` does not
+load."""
 VERSION = {"version": "2.11.0", "git_version": None}
 RUN = {"dag_id": "d", "state": "success", "run_type": "manual"}
 
