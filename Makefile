@@ -19,7 +19,7 @@ PYTEST := $(PY) -m pytest --no-loadscope-reorder --max-worker-restart 0 $(if $(C
 COMPILE := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 # The tests that `make test` leaves to other targets.
-SHORT := not long and not maintenance and not helm and not kube and not soak
+SHORT := not long and not maintenance and not helm and not kube and not soak and not systems
 
 .PHONY: help
 help: ## list the targets
@@ -38,7 +38,7 @@ test: quick fetch monitoring-tools ## run the tests of CI: the quick tests, then
 
 ##### Longer runs
 
-.PHONY: chaos monkey soak fuzz test-long test-maintenance helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos monkey soak fuzz test-long test-maintenance test-systems helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## test the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## test the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -56,6 +56,12 @@ test-long: install fetch monitoring-tools ## test outages, kills, alerts and det
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
+test-systems: install .local/airflow2-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2; some minutes
+	$(PY) -m pytest -m systems
+.local/airflow2-venv/installed: $(UV) requirements/airflow2.txt
+	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python requirements/airflow2.txt
+	@touch $@
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## run all benchmarks: ratios within one run
 bench-pipeline: install fetch ## compare landing and conforming with plain reading and writing; measure the time until Trino shows a record
 	$(BENCH).pipeline
@@ -195,6 +201,7 @@ lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) --universal --extra exporter pyproject.toml -o requirements/exporter.txt
 	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
+	$(COMPILE) requirements/airflow2.in -o requirements/airflow2.txt
 
 distclean: clean ## remove everything that make has created here
 	rm -rf .local .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -74,6 +74,7 @@ GROUPS = {
     "stack": "tests/e2e/",
     "spark": "tests/pipeline/",
     "packaging": "tests/packaging/test_packaging",
+    "systems": "tests/systems/",
 }
 """Beginnings of the paths of tests that run in one worker, by the group's name."""
 LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3}

@@ -71,7 +71,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="airflow",
-    tested="Apache Airflow 3.3.2",
+    tested="Apache Airflow 3.3.2 and 2.11.0",
     discover=_discover,
     discovery_turn=3,
     components=(
