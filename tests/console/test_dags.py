@@ -33,7 +33,7 @@ async def test_dags_and_runs_are_shown_and_text_from_outside_steers_nothing(
         assert "● active" in text
         assert "✖ import errors" in text
         assert "[bold]odd␛[31m" in text
-        assert re.search(r"updated \d s ago", text)
+        assert re.search(r"updated \ds ago", text)
         await pilot.press("j")
         runs = ("run__1", "run__2", "run__3")
         text = await until_shown(console.app, lambda text: all(run in text for run in runs), "the DAG's runs")

@@ -67,7 +67,7 @@ async def test_queries_are_shown_with_why_they_wait(console: Console, size: tupl
         assert "failed" in lines[-1]
         await pilot.press("a")
         await until_shown(console.app, lambda text: "q_done" not in text, "only what goes on")
-        assert re.search(r"updated \d s ago", shown(console.app))
+        assert re.search(r"updated \ds ago", shown(console.app))
 
 
 async def test_a_filter_looks_at_the_whole_statement(console: Console) -> None:

@@ -163,7 +163,7 @@ async def test_a_command_goes_to_another_context_and_back(console: Console) -> N
         await pilot.pause()
         assert app.snapshot is None, "what the other context's monitor still says is not shown"
         await command(pilot, "context nowhere")
-        assert "there is test, prod" in shown(app)
+        assert "available: test, prod" in shown(app)
         await command(pilot, "context test")
         await until_shown(app, lambda text: "read-write" in text, "the first context again")
 
