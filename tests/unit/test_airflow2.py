@@ -166,7 +166,7 @@ def test_dags_parameters_and_datasets(airflow: Airflow) -> None:
     [
         (None, "Never, external triggers only", None),
         ({"__type": "CronExpression", "value": "0 3 * * *"}, "At 03:00", "0 3 * * *"),
-        ({"__type": "TimeDelta", "days": 1, "seconds": 7200, "microseconds": 0}, "", "1 d 02 h"),
+        ({"__type": "TimeDelta", "days": 1, "seconds": 7200, "microseconds": 0}, "", "1d 2h"),
         ({"__type": "TimeDelta", "days": 1e308, "seconds": "x"}, "", "TimeDelta"),
         ({"__type": "RelativeDelta", "months": 1}, "Every month", "Every month"),
         ({"__type": "RelativeDelta", "months": 1}, None, "RelativeDelta"),

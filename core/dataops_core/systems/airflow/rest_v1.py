@@ -73,10 +73,10 @@ class Endpoint:
     """A path of v2.
 
     Attributes:
-        path: It, below `/api/v2`.
-        renamed: Its path in v1 where that is another one.
-        body: Returns the body of v1 for one of v2.
-        answer: Returns the answer of v2 for one of v1.
+        path: Below `/api/v2`, as a regular expression.
+        renamed: Path below `/api/v1`; `None` if it is the same.
+        body: Returns the body for v1 of a body for v2.
+        answer: Returns the response of v2 for a response of v1.
     """
 
     path: str
