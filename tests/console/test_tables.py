@@ -42,7 +42,7 @@ async def test_a_table_in_all_its_sections(console_of_lake: Console, size: tuple
         assert "+2" in text
         await pilot.press("2")
         text = await until_shown(console.app, lambda text: "released-1" in text, "the references")
-        assert "max age 1h" in text
+        assert "  1h  " in text, "the maximum age of the branch's snapshots"
         await pilot.press("3")
         text = await until_shown(console.app, lambda text: "identity" in text, "the schema")
         assert "where it goes" in text
