@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from dataops_core.health.details import Measurement
+from dataops_core.health.stage_values import measurement_text
 from dataops_core.units import duration, size
 
 
@@ -34,3 +38,11 @@ def test_a_measured_time_keeps_its_fraction_below_a_minute(seconds: float | None
 )
 def test_a_size_has_binary_units(number: float, text: str) -> None:
     assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(1_536.0, "bytes", "1.5 KiB"), (270.0, "s", "4m 30s"), (12_345.0, "rows", "12,345 rows")],
+)
+def test_a_measurement_is_shown_in_its_unit(value: float, unit: str, text: str) -> None:
+    assert measurement_text(Measurement("size", value, unit), datetime(2026, 1, 5, tzinfo=UTC)) == text

@@ -10,7 +10,7 @@ from dataops_core.health.model import StageHealth
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.health.text import ago, clock
 from dataops_core.times import moment
-from dataops_core.units import UNKNOWN, count, duration
+from dataops_core.units import UNKNOWN, count, duration, size
 
 SOURCES = {
     ProgressSource.STAMPED: "from the stamp in the commit",
@@ -60,13 +60,16 @@ def stage_values(stage: StageHealth, now: datetime) -> Iterator[tuple[str, str]]
 def further_values(observation: Observation, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield the further values of an observation, as `stage_values` does."""
     for measurement in observation.figures:
-        yield measurement.name.replace("_", " "), _text(measurement, now)
+        yield measurement.name.replace("_", " "), measurement_text(measurement, now)
 
 
-def _text(measurement: Measurement, now: datetime) -> str:
+def measurement_text(measurement: Measurement, now: datetime) -> str:
+    """Return a measurement with its unit: `4m 30s`, `1.5 KiB`, `12,345 rows`."""
     match measurement.unit:
         case "s":
             return duration(measurement.value)
+        case "bytes":
+            return size(measurement.value)
         case "timestamp":
             return clock(moment(measurement.value, "s"), now)
         case _:
