@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 from tests.ports import free_port
 
@@ -93,15 +94,20 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run("users", "create", "-u", "admin", "-p", "admin", "-r", "Admin", *person)
         for arguments in (("webserver", "-p", str(port), "--workers", "1"), ("scheduler", "--skip-serve-logs")):
             program = [str(AIRFLOW), *arguments]
-            started.append(subprocess.Popen(program, env=env, stdout=out, stderr=out, start_new_session=True))
+            started.append(subprocess.Popen(program, env=env, stdout=out, stderr=out))
         try:
             address = f"http://127.0.0.1:{port}"
             until(lambda: healthy(address), STARTS)
             yield address
         finally:
             for each in started:
-                os.killpg(each.pid, signal.SIGKILL)  # its children ignore or outlive a SIGTERM
+                # Its children ignore or outlive a SIGTERM, and some are in a process group of their own.
+                children = psutil.Process(each.pid).children(recursive=True)
+                each.kill()
                 each.wait()
+                for child in children:
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
 
 
 @pytest.fixture
