@@ -407,7 +407,7 @@ def test_why_says_all_about_the_stage_to_blame(
     text = capsys.readouterr().out
     for said in (
         "CRITICAL", "land is stuck since", "(2m ago)", "lag in records: 12,345", "affected: bronze, conform",
-        "$ start land", "hop lag", "state bytes", "4,096 bytes", "7f␛[31m", "land/state-large: it is large",
+        "$ start land", "hop lag", "state bytes", "4.0 KiB", "7f␛[31m", "land/state-large: it is large",
         "$ trim",
     ):  # fmt: skip
         assert said in text
