@@ -118,7 +118,7 @@ def load_yaml(text: str, load: Callable[[str], T], *, depth: int = SETTINGS_DEPT
         size: Maximum characters.
     """
     _check_size(text, size)
-    indented = max((len(found[0]) for found in _BLOCK.finditer(text)), default=0)
+    indented = max((len(result[0]) for result in _BLOCK.finditer(text)), default=0)
     if _opened_at_most(text) > depth or indented > 4 * depth:
         raise Malformed(f"is nested deeper than {depth} levels")
     return load(text)
@@ -135,8 +135,8 @@ def read_text(path: Path, size: int = SIZE) -> str:
 def _opened_at_most(text: str) -> int:
     """Return the maximum number of brackets that are open at once, including brackets in strings."""
     opened = most = 0
-    for found in re.finditer(r"[\[\]{}]", text):
-        if found[0] in "[{":
+    for result in re.finditer(r"[\[\]{}]", text):
+        if result[0] in "[{":
             opened += 1
             most = max(most, opened)
         else:

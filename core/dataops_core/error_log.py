@@ -110,7 +110,7 @@ def _traceback(error: BaseException) -> str:
 def _location(error: BaseException) -> str:
     """Return the file and line of an error, if possible in our code: `dataops_core/systems/trino/client.py:312`."""
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [found for found in frames if "/dataops_" in found[0]] or frames
+    own = [result for result in frames if "/dataops_" in result[0]] or frames
     if not own:
         return "an unknown line"
     name, line = own[-1]

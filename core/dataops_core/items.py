@@ -37,9 +37,9 @@ def unreadable(items: Iterable[Item]) -> tuple[str, ...]:
 
 def how_many(items: Iterable[Item], nouns: str) -> str | None:
     """Return how many items cannot be read, in one line: `2 of 14 tables cannot be read`; `None` if all can."""
-    found = list(items)
-    number = len(unreadable(found))
-    return f"{number:,} of {len(found):,} {nouns} cannot be read" if number else None
+    results = list(items)
+    number = len(unreadable(results))
+    return f"{number:,} of {len(results):,} {nouns} cannot be read" if number else None
 
 
 def why(error: BaseException) -> str:

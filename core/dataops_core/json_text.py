@@ -76,10 +76,10 @@ def readable(text: str) -> str:
     return _ESCAPE.sub(_character, text) if "\\u" in text else text
 
 
-def _character(found: re.Match[str]) -> str:
-    high, low, code = found.groups()
+def _character(match: re.Match[str]) -> str:
+    high, low, code = match.groups()
     character = bytes.fromhex(high + low).decode("utf-16-be") if high else chr(int(code, 16)) if code else ""
-    return character if character > "\x7f" and character.isprintable() else found[0]
+    return character if character > "\x7f" and character.isprintable() else match[0]
 
 
 def dumps(value: object, indent: int | None = None, level: int = 0) -> str:
@@ -132,4 +132,4 @@ def _plain(value: object, indent: int | None, level: int) -> str:
 
 def escape_halves(text: str) -> str:
     """Return JSON with lone surrogates escaped, because UTF-8 cannot encode them."""
-    return text if text.isprintable() else _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text if text.isprintable() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -228,12 +228,12 @@ class Monitor:
 
     def _probes(self, refresh: float) -> list[Probe]:
         never = datetime.fromtimestamp(0, UTC)
-        found = []
+        results = []
         for name, probe in self.clients.probes().items():
             template = ProbeResult(
                 probe=probe.kind, target=probe.target, component=name, started_at=never, duration=0.0, success=False
             )
-            found.append(Probe(template, probe.ask, 0.0, self.clients.kind_of(name)))
+            results.append(Probe(template, probe.ask, 0.0, self.clients.kind_of(name)))
         for pipeline, settings in self.pipelines.items():
             for stage in settings.stages:
                 template = ProbeResult(
@@ -250,8 +250,10 @@ class Monitor:
                 )
                 kind = self.registry.stage_kind(stage.kind)
                 pause = kind.min_interval(stage) if kind is not None else 0.0
-                found.append(Probe(template, partial(self.clients.observe, stage), max(0.0, pause - refresh / 2), kind))
-        return found
+                results.append(
+                    Probe(template, partial(self.clients.observe, stage), max(0.0, pause - refresh / 2), kind)
+                )
+        return results
 
 
 def _import_turn(runner: _Runner) -> int:

@@ -41,12 +41,12 @@ class Pattern:
     def matches(self, texts: Sequence[str], within: float = WITHIN) -> list[bool]:
         """Return for each text whether the pattern occurs in it; raises BadPattern if the search takes too long."""
         end = time.monotonic() + within
-        found: list[bool] = []
+        results: list[bool] = []
         for chunk in _chunks(texts):
-            found += self._find(chunk)
-            if len(found) < len(texts) and time.monotonic() > end:
+            results += self._find(chunk)
+            if len(results) < len(texts) and time.monotonic() > end:
                 raise BadPattern(f"the pattern was stopped after {duration(within, precise=True)}: use a simpler one")
-        return found
+        return results
 
     def _word(self, word: str) -> Callable[[Sequence[str]], list[bool]]:
         if self._ignore_case:
@@ -64,8 +64,8 @@ class Pattern:
 
         def find(texts: Sequence[str]) -> list[bool]:
             given = pa.array([_unicode(text) for text in texts], pa.string())
-            found: list[bool] = pc.match_substring_regex(given, pattern, ignore_case=self._ignore_case).to_pylist()
-            return found
+            results: list[bool] = pc.match_substring_regex(given, pattern, ignore_case=self._ignore_case).to_pylist()
+            return results
 
         try:
             find([""])

@@ -68,7 +68,7 @@ def json_line(value: object) -> str:
     A lone surrogate, as in an argument that is not UTF-8, has no JSON form and becomes the text of its escape.
     """
     text = json.dumps(value, ensure_ascii=False)
-    return escaped(_SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text))
+    return escaped(_SURROGATE.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text))
 
 
 def _has(encoding: str | None, character: str) -> bool:

@@ -33,7 +33,7 @@ def redacted(text: str, *, strict: bool = False) -> str:
     if "-----" in text:
         text = _PEM.sub(MASK, text)
     if ":" in text:
-        text = _ADDRESS.sub(lambda found: found["scheme"] + _rest(found["rest"]), text)
+        text = _ADDRESS.sub(lambda match: match["scheme"] + _rest(match["rest"]), text)
         text = _JDBC.sub(rf"\1{MASK}@", text)
     if "=" in text:
         text = _PAIR.sub(_masked, text)
@@ -42,12 +42,12 @@ def redacted(text: str, *, strict: bool = False) -> str:
         text = _SPOKEN.sub(_masked, text) if strict else text
     lowered = text.casefold()
     if any(scheme in lowered for scheme in ("bearer", "basic", "negotiate")):
-        text = _HEADER.sub(lambda found: f"{found['kind']} {MASK}", text)
+        text = _HEADER.sub(lambda match: f"{match['kind']} {MASK}", text)
     return _TOKEN.sub(MASK, text) if "eyJ" in text else text
 
 
-def _masked(found: re.Match[str]) -> str:
-    return f"{found['name']}{MASK}"
+def _masked(match: re.Match[str]) -> str:
+    return f"{match['name']}{MASK}"
 
 
 def _rest(rest: str) -> str:

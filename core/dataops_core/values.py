@@ -36,20 +36,20 @@ def plain(value: object) -> object:
     """Return a value as JSON-ready data, as text if JSON has no exact form for it."""
     match value:
         case None | bool() | int() | str():
-            found: object = value
+            results: object = value
         case float():
-            found = value if math.isfinite(value) else str(value)
+            results = value if math.isfinite(value) else str(value)
         case datetime() | date() | time():
-            found = value.isoformat()
+            results = value.isoformat()
         case bytes() | bytearray():
-            found = value.hex()
+            results = value.hex()
         case dict():
-            found = {key if isinstance(key, str) else as_text(key): plain(inner) for key, inner in value.items()}
+            results = {key if isinstance(key, str) else as_text(key): plain(inner) for key, inner in value.items()}
         case list() | tuple() | set():
-            found = [plain(inner) for inner in value]
+            results = [plain(inner) for inner in value]
         case _:
-            found = str(value)
-    return found
+            results = str(value)
+    return results
 
 
 def as_text(value: object) -> str:

@@ -84,24 +84,24 @@ def _group(group: dict[str, Any]) -> dict[str, Any]:
     return {**group, "rules": rules}
 
 
-def _routing(found: dict[str, Any]) -> dict[str, Any]:
+def _routing(results: dict[str, Any]) -> dict[str, Any]:
     return {
-        "route": _route(found["route"]),
+        "route": _route(results["route"]),
         "inhibitRules": [
             {
                 "sourceMatch": [_matcher(text) for text in rule["source_matchers"]],
                 "targetMatch": [_matcher(text) for text in rule["target_matchers"]],
                 "equal": rule["equal"],
             }
-            for rule in found["inhibit_rules"]
+            for rule in results["inhibit_rules"]
         ],
-        "receivers": [_receiver(receiver) for receiver in found["receivers"]],
+        "receivers": [_receiver(receiver) for receiver in results["receivers"]],
     }
 
 
-def _route(found: dict[str, Any]) -> dict[str, Any]:
+def _route(results: dict[str, Any]) -> dict[str, Any]:
     route: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in results.items():
         if key == "matchers":
             route["matchers"] = [_matcher(text) for text in value]
         elif key == "routes":
@@ -112,18 +112,18 @@ def _route(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matcher(text: str) -> dict[str, str]:
-    found = re.fullmatch(r'(\w+)\s*(=~|!~|!=|=)\s*"?([^"]*)"?', text)
-    if found is None:
+    match = re.fullmatch(r'(\w+)\s*(=~|!~|!=|=)\s*"?([^"]*)"?', text)
+    if match is None:
         raise ValueError(f"no matcher: {text}")
-    return {"name": found[1], "matchType": found[2], "value": found[3]}
+    return {"name": match[1], "matchType": match[2], "value": match[3]}
 
 
-def _receiver(found: dict[str, Any]) -> dict[str, Any]:
-    name = found["name"]
+def _receiver(results: dict[str, Any]) -> dict[str, Any]:
+    name = results["name"]
     # Addresses of webhooks often contain a secret.
     hooks = [
         {"urlSecret": {"name": "dataops-receivers", "key": name}, "sendResolved": hook["send_resolved"]}
-        for hook in found.get("webhook_configs", [])
+        for hook in results.get("webhook_configs", [])
     ]
     return {"name": name, **({"webhookConfigs": hooks} if hooks else {})}
 

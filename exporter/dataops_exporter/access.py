@@ -146,10 +146,10 @@ class _Recent:
             self._keys.popitem(last=False)
 
     def __contains__(self, key: bytes) -> bool:
-        found = key in self._keys
-        if found:
+        result = key in self._keys
+        if result:
             self._keys.move_to_end(key)
-        return found
+        return result
 
 
 class _Budget:

@@ -133,7 +133,7 @@ def kafka_samples(snapshot: ClusterSnapshot, settings: ExporterSettings, context
     """
     topics = Picker("topics", settings.topics, settings.max_series, denied=snapshot.denied_topics)
     groups = Picker("groups", settings.groups, settings.max_series, denied=snapshot.denied_groups)
-    found: list[Sample] = [
+    results: list[Sample] = [
         (metrics.KAFKA_BROKERS, (), float(len(snapshot.brokers))),
         (metrics.SCAN_FAILURES, (), float(len(snapshot.failures))),
         *compatibility.cluster(snapshot, settings.dialects),
@@ -141,14 +141,14 @@ def kafka_samples(snapshot: ClusterSnapshot, settings: ExporterSettings, context
     each = settings.topics.granularity == "partition"
     for name, topic in sorted(snapshot.topics.items()):
         own = _topic(topic, each=each)
-        found += topics.pick(name, (*own, *compatibility.topic(topic, context, settings.dialects, each=each)))
+        results += topics.pick(name, (*own, *compatibility.topic(topic, context, settings.dialects, each=each)))
     for name, group in sorted(snapshot.groups.items()):
         lags = _lags(group)
         own = _group(name, group, lags, settings.groups.granularity)
         foreign = compatibility.group(name, group, lags, context, settings.dialects, settings.groups.granularity)
-        found += groups.pick(name, (*own, *foreign))
+        results += groups.pick(name, (*own, *foreign))
     taken: Sample = (metrics.SCAN_TIME, ("kafka",), seconds(snapshot.taken_at))
-    return ScanResult(found, (taken, *picker_samples(topics), *picker_samples(groups)))
+    return ScanResult(results, (taken, *picker_samples(topics), *picker_samples(groups)))
 
 
 def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
@@ -166,10 +166,10 @@ def _topic(topic: Topic, *, each: bool) -> Iterator[Sample]:
 
 def _lags(group: ConsumerGroup) -> compatibility.Lags:
     """Return the lags of a group by topic and partition."""
-    found: dict[str, dict[int, GroupLag]] = {}
+    results: dict[str, dict[int, GroupLag]] = {}
     for lag in group.lags or ():
-        found.setdefault(lag.topic, {})[lag.partition] = lag
-    return found
+        results.setdefault(lag.topic, {})[lag.partition] = lag
+    return results
 
 
 def _group(name: str, group: ConsumerGroup, lags: compatibility.Lags, granularity: str) -> Iterator[Sample]:
@@ -195,15 +195,15 @@ def airflow_samples(dags: Iterable[Dag], taken_at: datetime, settings: ExporterS
     rules: DagSelection = settings.dags
     picker = Picker("dags", rules, settings.max_series)
     counts = dict.fromkeys(DAG_STATES, 0)
-    found: list[Sample] = []
+    results: list[Sample] = []
     for dag in sorted(dags, key=lambda dag: dag.dag_id):
         state = "broken" if dag.import_errors else "paused" if dag.paused else "active"
         if rules.admits(dag.dag_id):
             counts[state] += 1
         each = DAG_STATES if rules.granularity == "dag" else ()
-        found += picker.pick(
+        results += picker.pick(
             dag.dag_id, ((metrics.AIRFLOW_DAG_STATE, (dag.dag_id, other), float(state == other)) for other in each)
         )
-    found += [(metrics.AIRFLOW_DAGS, (state,), float(count)) for state, count in counts.items()]
+    results += [(metrics.AIRFLOW_DAGS, (state,), float(count)) for state, count in counts.items()]
     taken: Sample = (metrics.SCAN_TIME, ("airflow",), seconds(taken_at))
-    return ScanResult(found, (taken, *picker_samples(picker)))
+    return ScanResult(results, (taken, *picker_samples(picker)))

@@ -81,8 +81,8 @@ def snapshot_samples(served: ServedSnapshot) -> Iterator[Sample]:
         if component.reachable is not None:
             up = component.reachable and component.error is None
             yield metrics.COMPONENT_UP, (component.name,), float(up)
-        for found in component.findings:
-            yield metrics.COMPONENT_FINDING, (component.name, found.check_id, found.severity.value), 1.0
+        for result in component.findings:
+            yield metrics.COMPONENT_FINDING, (component.name, result.check_id, result.severity.value), 1.0
         if component.reachable and component.observation is not None:
             for measurement in component.observation.figures:
                 yield metrics.COMPONENT_VALUE, (component.name, measurement.name, measurement.unit), measurement.value
@@ -116,8 +116,12 @@ def _pipeline(pipeline: PipelineHealth) -> Iterator[Sample]:
         for status in Status:
             if status is not Status.STARTING:
                 yield metrics.PIPELINE_STATUS, (pipeline.name, status.value), float(pipeline.verdict.status is status)
-    if (found := pipeline.verdict).check_id is not None:
-        yield metrics.PIPELINE_FINDING, (pipeline.name, found.check_id, found.stage or "", found.component or ""), 1.0
+    if (result := pipeline.verdict).check_id is not None:
+        yield (
+            metrics.PIPELINE_FINDING,
+            (pipeline.name, result.check_id, result.stage or "", result.component or ""),
+            1.0,
+        )
     for stage in pipeline.stages:
         yield from _stage(stage, (pipeline.name, stage.name, stage.system))
 
@@ -129,8 +133,8 @@ def _stage(stage: StageHealth, labels: tuple[str, str, str]) -> Iterator[Sample]
         if state is not StageState.STARTING:
             yield metrics.STAGE_STATE, (*labels, state.value), float(stage.state is state)
     yield metrics.STAGE_OBSERVATION, labels, seconds(stage.observed_at)
-    for found in stage.findings:  # empty if the probe failed
-        yield metrics.STAGE_FINDING, (*labels, found.check_id, found.severity.value), 1.0
+    for result in stage.findings:  # empty if the probe failed
+        yield metrics.STAGE_FINDING, (*labels, result.check_id, result.severity.value), 1.0
     if stage.observation is not None and stage.error is None:
         for measurement in stage.observation.figures:
             yield metrics.STAGE_VALUE, (*labels, measurement.name, measurement.unit), measurement.value
@@ -147,10 +151,10 @@ def _objects(served: ServedSnapshot) -> Iterator[Sample]:
     settings = served.exporter
     tables = Picker("tables", settings.tables, settings.max_series)
     picked: list[Sample] = []
-    for found, observation in sorted(_observed(served).items(), key=_by_name):
-        match found:
+    for result, observation in sorted(_observed(served).items(), key=_by_name):
+        match result:
             case StageObject("iceberg_table", (catalog, namespace, table)):
-                picked += tables.pick(found.name, _table(observation, (catalog, namespace, table)))
+                picked += tables.pick(result.name, _table(observation, (catalog, namespace, table)))
             case StageObject("airflow_dag", (dag_id,)):
                 if settings.dags.granularity == "dag" and settings.dags.admits(dag_id):
                     yield from _dag(dag_id, observation)
@@ -162,19 +166,19 @@ def _objects(served: ServedSnapshot) -> Iterator[Sample]:
 
 def _observed(served: ServedSnapshot) -> Mapping[StageObject, Observation]:
     """Return each object of a stage once, with a current observation."""
-    found: dict[StageObject, Observation] = {}
+    results: dict[StageObject, Observation] = {}
     for pipeline in served.snapshot.pipelines:
         settings = {stage.name: stage for stage in served.pipelines[pipeline.name].stages}
         for health in pipeline.stages:
             if health.observation is not None and health.error is None:
                 observed = registry().object_of(settings[health.name])
                 if observed is not None:
-                    found.setdefault(observed, health.observation)
-    return found
+                    results.setdefault(observed, health.observation)
+    return results
 
 
-def _by_name(found: tuple[StageObject, Observation]) -> tuple[str, str]:
-    return found[0].kind, found[0].name
+def _by_name(results: tuple[StageObject, Observation]) -> tuple[str, str]:
+    return results[0].kind, results[0].name
 
 
 def _table(observation: Observation, labels: tuple[str, str, str]) -> Iterator[Sample]:

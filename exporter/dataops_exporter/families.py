@@ -24,9 +24,9 @@ def families(samples: Iterable[Sample]) -> Iterator[Family]:
     for metric, labels, value in samples:
         if value is not None:
             by_metric.setdefault(metric, {}).setdefault(labels, value)
-    for metric, found in sorted(by_metric.items(), key=lambda item: ORDER.get(item[0].name, len(ORDER))):
+    for metric, result in sorted(by_metric.items(), key=lambda item: ORDER.get(item[0].name, len(ORDER))):
         family = empty(metric)
-        for labels, value in found.items():
+        for labels, value in result.items():
             if isinstance(family, InfoMetricFamily):
                 family.add_metric([], dict(zip(metric.labels, labels, strict=True)))
             else:
@@ -68,8 +68,8 @@ class SamplesCollector(Collector):
 
 def total(values: Iterable[int | None]) -> float | None:
     """Return the sum; `None` unless all are known."""
-    found = list(values)
-    return None if None in found else float(sum(value for value in found if value is not None))
+    results = list(values)
+    return None if None in results else float(sum(value for value in results if value is not None))
 
 
 @dataclass
@@ -103,11 +103,11 @@ class Picker:
         if not self.rules.admits(name):
             self.denied += 1
             return []
-        found = [sample for sample in samples if sample[2] is not None]
-        if len(found) > self._left:
+        results = [sample for sample in samples if sample[2] is not None]
+        if len(results) > self._left:
             self.dropped += 1
-            self.dropped_series += len(found)
+            self.dropped_series += len(results)
             return []
-        self._left -= len(found)
+        self._left -= len(results)
         self.exported += 1
-        return found
+        return results

@@ -101,8 +101,8 @@ class Watch:
         instances: dict[str, AirflowClient] = clients.all("airflow")
 
         def scan_kafka(client: KafkaClient) -> ScanResult:
-            found = scan(client, exporter.topics.admits, exporter.groups.admits)
-            return kafka_samples(found, exporter, context)
+            result = scan(client, exporter.topics.admits, exporter.groups.admits)
+            return kafka_samples(result, exporter, context)
 
         def scan_airflow(client: AirflowClient) -> ScanResult:
             return airflow_samples(client.dags(), datetime.now(UTC), exporter)

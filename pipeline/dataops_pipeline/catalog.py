@@ -56,15 +56,15 @@ def oldest_since(table: Table, snapshot_id: int) -> str | None:
     `None` if there are no such records, or if the snapshot is no longer an ancestor of the current one, so that later
     commits cannot be listed.
     """
-    found: list[str] = []
+    results: list[str] = []
     snapshot = table.current_snapshot()
     while snapshot is not None and snapshot.snapshot_id != snapshot_id:
         value = snapshot.summary.additional_properties.get(OLDEST) if snapshot.summary else None
         if value is not None:
-            found.append(value)
+            results.append(value)
         parent = snapshot.parent_snapshot_id
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
-    return min(found, default=None) if snapshot is not None else None
+    return min(results, default=None) if snapshot is not None else None
 
 
 def iso(millis: int) -> str:

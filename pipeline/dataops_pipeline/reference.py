@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 def current(catalog: Catalog) -> Snapshots:
     """Return the current snapshots of the tables; raises NotYet if they have not been loaded."""
-    found = []
+    results = []
     for name in (SHIPMENTS, PRODUCTS):
         try:
             snapshot = catalog.load_table(name).current_snapshot()
@@ -42,8 +42,8 @@ def current(catalog: Catalog) -> Snapshots:
             snapshot = None
         if snapshot is None:
             raise NotYet(f"{name} has not been loaded: run load_reference_data")
-        found.append(snapshot.snapshot_id)
-    return found[0], found[1]
+        results.append(snapshot.snapshot_id)
+    return results[0], results[1]
 
 
 def write(catalog: Catalog, snapshots: Snapshots, folder: Path) -> Path:

@@ -67,18 +67,18 @@ class JobSettings:
         missing = [name for name in needed if not env.get(name)]
         if missing:
             raise JobError(f"not set: {', '.join(missing)}: source the `env` file of the local stack")
-        found: dict[str, Any] = {field: env[name] for field, name in names.items() if env.get(name)}
-        if "state_hours" in found:
-            found["state_hours"] = _number(names["state_hours"], found["state_hours"], "hours", 24 * 365, "a year")
-        if "trigger_seconds" in found:
-            found["trigger_seconds"] = _number(
-                names["trigger_seconds"], found["trigger_seconds"], "seconds", 3600, "an hour"
+        results: dict[str, Any] = {field: env[name] for field, name in names.items() if env.get(name)}
+        if "state_hours" in results:
+            results["state_hours"] = _number(names["state_hours"], results["state_hours"], "hours", 24 * 365, "a year")
+        if "trigger_seconds" in results:
+            results["trigger_seconds"] = _number(
+                names["trigger_seconds"], results["trigger_seconds"], "seconds", 3600, "an hour"
             )
-        if "batch_records" in found:
-            found["batch_records"] = int(
-                _number(names["batch_records"], found["batch_records"], "records", 10**9, "a billion")
+        if "batch_records" in results:
+            results["batch_records"] = int(
+                _number(names["batch_records"], results["batch_records"], "records", 10**9, "a billion")
             )
-        return cls(**found)
+        return cls(**results)
 
     def s3_properties(self) -> dict[str, Any]:
         """Return the object store's settings, with the names that Iceberg's Spark and Python libraries share."""

@@ -82,8 +82,8 @@ def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
         StatementFailed: A view is invalid.
         JobError: Trino is unavailable, or there are no files.
     """
-    found = list(queries(folder))
-    if not found:
+    results = list(queries(folder))
+    if not results:
         raise JobError(f"no SQL in {folder}: creating views needs a clone of the project")
     execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     catalog, schema = SCHEMA.split(".")
@@ -94,7 +94,7 @@ def create_all(execute: Execute, folder: Path = FOLDER) -> Created:
         )
     )
     created, unchanged, waiting = [], [], {}
-    for query in found:
+    for query in results:
         if not query.is_view:
             continue
         if known.get(query.name) == query.comment:

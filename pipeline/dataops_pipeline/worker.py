@@ -61,16 +61,16 @@ class Detector:
         limits = box.limits if box else None
         # In the order of arrival, which the shuffle does not keep.
         arrivals = sorted(_arrival(text) for frame in frames for text in frame["reading"])
-        found: list[tuple[Any, ...]] = []
+        results: list[tuple[Any, ...]] = []
         for entered, _, _, sequence, at, temperature_c in arrivals:
             events = logger.take(Reading(sequence, at, temperature_c), limits)
             if box is not None:
-                found += [_row(len(found) + n, logger_id, box, event, entered) for n, event in enumerate(events)]
+                results += [_row(len(results) + n, logger_id, box, event, entered) for n, event in enumerate(events)]
         state.update(logger.to_bytes())
         # The watermark is `state_hours` behind, so the state expires after that time without a record.
         state.setTimeoutTimestamp(max(arrivals[-1][0], state.getCurrentWatermarkMs()) + 1)
-        if found:
-            yield pd.DataFrame(found, columns=NAMES)
+        if results:
+            yield pd.DataFrame(results, columns=NAMES)
 
 
 def _arrival(text: str) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ from dataops_core.systems.clients import Clients
 from dataops_tui.app import DataopsApp
 from dataops_tui.background import in_background
 from dataops_tui.base import TICK
-from dataops_tui.messages import DagFound
+from dataops_tui.messages import DagChecked
 from dataops_tui.resource import Row, TableScreen
 from dataops_tui.screens.alerts import AlertsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
@@ -239,7 +239,7 @@ async def test_a_dag_that_airflow_does_not_have_opens_no_form(
             assert len(console.app.screen_stack) == 1
         await command(pilot, "trigger hourly")
         await until_shown(console.app, lambda text: "Trigger hourly in the context" in text, "the form")
-        console.app.post_message(DagFound("nope", console.app.screen_stack[0]))
+        console.app.post_message(DagChecked("nope", console.app.screen_stack[0]))
         await until_shown(console.app, lambda text: "nope was not triggered: another screen" in text, "why not")
 
 

@@ -62,7 +62,7 @@ async def test_rows_made_in_the_background_for_another_section_are_not_shown(con
         await until_shown(console.app, lambda text: "● current" in text, "the snapshots")
         screen = console.app.screen
         assert isinstance(screen, TableDetailScreen)
-        found = screen.found
+        found = screen.result
         assert found is not None
         now = datetime.now(UTC)
         late = Fetched((console.app.context_name, None), found, now, screen.rows(found, now), screen._filling)

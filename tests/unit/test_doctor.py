@@ -121,7 +121,7 @@ def test_tls_where_there_is_none_and_none_where_there_is(
     [
         (401, b"{}", Layer.AUTHENTICATION, "Renew the credentials of airflow"),
         (403, b"{}", Layer.PERMISSION, "Grant read access to the user"),
-        (404, b"{}", Layer.PROTOCOL, "API v2 is required"),
+        (404, b"{}", Layer.PROTOCOL, "Airflow 2 or 3 is required"),
         (200, b"<html>Sign in</html>", Layer.PROTOCOL, "manually: a proxy or another service"),
     ],
 )

@@ -106,7 +106,7 @@ def console(
     from dataops_tui.app import DataopsApp  # noqa: PLC0415 - report invalid settings before the import of Textual
 
     if read_only:
-        contexts = {key: found.model_copy(update={"read_only": True}) for key, found in settings.contexts.items()}
+        contexts = {key: result.model_copy(update={"read_only": True}) for key, result in settings.contexts.items()}
         settings = settings.model_copy(update={"contexts": contexts})
 
     def watch(context: str) -> Watching:

@@ -31,7 +31,7 @@ from dataops_tui.messages import (
     BackfillPlanned,
     Changed,
     Connected,
-    DagFound,
+    DagChecked,
     DagTriggered,
     SnapshotArrived,
     WorkFailed,
@@ -55,7 +55,7 @@ from dataops_tui.time_travel import TimeTravel
 from dataops_tui.watching import ConnectedClients, Watching
 from dataops_tui.workflows.backfill import backfill_planned
 from dataops_tui.workflows.change import changed
-from dataops_tui.workflows.trigger import dag_found, dag_of_stage, dag_triggered, trigger_typed_dag
+from dataops_tui.workflows.trigger import dag_checked, dag_of_stage, dag_triggered, trigger_typed_dag
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
     from dataops_core.systems.trino.client import TrinoClient
@@ -270,7 +270,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def commands(self) -> list[Command]:
         """Return all commands that are available now."""
-        found = [
+        results = [
             *self.destination_commands(),
             Command(*SQL),
             Command("refresh", "refresh now"),
@@ -279,16 +279,16 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         ]
         here = {name: p for name, p in self.settings.pipelines.items() if p.context == self.context_name}
         for name, pipeline in here.items():
-            found.append(Command(f"pipeline {name}", pipeline.title))
-            found += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
+            results.append(Command(f"pipeline {name}", pipeline.title))
+            results += [Command(f"stage {stage.name}", f"a stage of {name}") for stage in pipeline.stages]
         dags = {dag_id for p in here.values() for s in p.stages if (dag_id := dag_of_stage(s)) is not None}
-        found += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
+        results += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
         for kind, names in self.clients.choices().items():
-            found += [Command(f"component {name}", f"show this {kind.capitalize()} on the screens") for name in names]
-        found += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
+            results += [Command(f"component {name}", f"show this {kind.capitalize()} on the screens") for name in names]
+        results += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
         if self._watch_other is not None:
-            found += [Command(f"context {name}", "switch to another context") for name in self.settings.contexts]
-        return found
+            results += [Command(f"context {name}", "switch to another context") for name in self.settings.contexts]
+        return results
 
     def _run_typed(self, typed: str | None) -> None:
         if typed is not None:
@@ -383,9 +383,9 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
     def _changed(self, message: Changed) -> None:
         changed(self, message)
 
-    @on(DagFound)
-    def _dag_found(self, message: DagFound) -> None:
-        dag_found(self, message)
+    @on(DagChecked)
+    def _dag_checked(self, message: DagChecked) -> None:
+        dag_checked(self, message)
 
     @on(DagTriggered)
     def _dag_triggered(self, message: DagTriggered) -> None:

@@ -88,8 +88,8 @@ class ConsoleScreen(Screen[None]):
 
     def key_of(self, binding_id: str) -> str:
         """Return the configured key of a binding; empty if the binding is not active now."""
-        found = (active.binding for active in self.active_bindings.values() if active.binding.id == binding_id)
-        return next((self.app.get_key_display(binding) for binding in found), "")
+        results = (active.binding for active in self.active_bindings.values() if active.binding.id == binding_id)
+        return next((self.app.get_key_display(binding) for binding in results), "")
 
     def crumb(self) -> str:
         """Return the screen's part of the path in the context bar."""

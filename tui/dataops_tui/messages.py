@@ -109,7 +109,7 @@ class LogGrown(Message):
 
 
 @dataclass
-class DagFound(Message):
+class DagChecked(Message):
     """Airflow has confirmed that the DAG exists whose name the user typed on that screen."""
 
     dag_id: str

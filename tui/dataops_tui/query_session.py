@@ -162,16 +162,16 @@ class QuerySession:
         self.busy, self.query = True, None
         return self._waiting.popleft()
 
-    def accepts(self, statement: str, found: Classification, *, confirmable: bool) -> bool:
+    def accepts(self, statement: str, result: Classification, *, confirmable: bool) -> bool:
         """Return whether a classified statement may run; otherwise drop all statements, as it has a syntax error.
 
         Args:
             statement: The statement.
-            found: Its classification.
+            result: Its classification.
             confirmable: Whether the user can confirm it as a change. Running it a second time then sends it anyway.
         """
-        self._risk = found.risk
-        if found.problem is None or (confirmable and self._unparsed == statement):
+        self._risk = result.risk
+        if result.problem is None or (confirmable and self._unparsed == statement):
             return True
         self._unparsed = statement
         self.leave_off()

@@ -104,7 +104,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     @property
     @abstractmethod
-    def found(self) -> T | None:
+    def result(self) -> T | None:
         """The data that the table shows; `None` before the first fetch."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
         """Return the headings for the current width."""
 
     @abstractmethod
-    def rows(self, found: T, now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: T, now: datetime) -> Mapping[str, Row]:
         """Return the rows of `found` by key; it also runs in the background, so it must not use widgets."""
 
     def open(self, key: str) -> None:
@@ -127,7 +127,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
     def status_line(self, now: datetime) -> Text:  # noqa: ARG002 - subclasses use the time
         """Return the text of the status line."""
         shown, known = self.table.row_count, len(self._rows)
-        if self.found is None:
+        if self.result is None:
             text = Text("", "dim")
         elif not known:
             text = Text(self.EMPTY, "dim")
@@ -182,7 +182,7 @@ class TableScreen(ConsoleScreen, Generic[T]):
 
     def fill(self) -> None:
         """Fill the table with the rows of `found`."""
-        self._fill_with(self.rows(self.found, self.moment) if self.found is not None else {})
+        self._fill_with(self.rows(self.result, self.moment) if self.result is not None else {})
 
     def _fill_with(self, rows: Mapping[str, Row]) -> None:
         self._filling += 1
@@ -280,7 +280,7 @@ class ResourceScreen(TableScreen[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: T | None = None
+        self._result: T | None = None
         self._at: datetime | None = None
         self._of: Source | None = None
         self._failed: str | None = None
@@ -292,9 +292,9 @@ class ResourceScreen(TableScreen[T]):
         """Return the data; runs in the background, and raises DataopsError."""
 
     @property
-    def found(self) -> T | None:
+    def result(self) -> T | None:
         """The data of the last successful fetch."""
-        return self._found
+        return self._result
 
     def on_mount(self) -> None:
         """Fetch now, and then periodically."""
@@ -317,7 +317,7 @@ class ResourceScreen(TableScreen[T]):
         """Fetch now, unless a fetch is running or the screen is not shown."""
         source = self._source
         if self._of != source:  # drop the data of another context or component
-            self._of, self._found, self._failed, self._requested_at = source, None, None, None
+            self._of, self._result, self._failed, self._requested_at = source, None, None, None
             self.fill()
         if self._requested_at is not None or not self.is_current:
             return
@@ -326,8 +326,8 @@ class ResourceScreen(TableScreen[T]):
         def work() -> None:
             began = time.process_time()
             try:
-                found, at, filling = self.fetch(), datetime.now(UTC), self._filling
-                self.post_message(Fetched(source, found, at, self.rows(found, at), filling))
+                result, at, filling = self.fetch(), datetime.now(UTC), self._filling
+                self.post_message(Fetched(source, result, at, self.rows(result, at), filling))
             finally:
                 self._rested = time.monotonic() + REST * (time.process_time() - began)
 
@@ -337,7 +337,7 @@ class ResourceScreen(TableScreen[T]):
     @on(Fetched)
     def _fetched(self, message: Fetched) -> None:
         if message.source == self._of:
-            self._requested_at, self._failed, self._found, self._at = None, None, message.value, message.at
+            self._requested_at, self._failed, self._result, self._at = None, None, message.value, message.at
             if message.filling == self._filling:
                 self._fill_with(message.rows)
             else:  # the section or the width has changed, and so have the rows
@@ -355,11 +355,11 @@ class ResourceScreen(TableScreen[T]):
     def status_line(self, now: datetime) -> Text:
         """Return the number of rows, their age, and the state of the fetch."""
         text = super().status_line(now)
-        if self.found is not None:
+        if self.result is not None:
             text.append(f"  updated {ago(self._at, now)}")
         if self._requested_at is not None:
             waited = (now - self._requested_at).total_seconds()
-            if self.found is None or waited > SLOW:
+            if self.result is None or waited > SLOW:
                 text.append("  loading …")
             if waited > SLOW:
                 text.append(f" for {duration(waited)}", "not dim yellow")
@@ -375,5 +375,5 @@ def _fetching(source: Source) -> str:
 
 def as_json(about: Any) -> str:  # noqa: ANN401 - whatever a row is made of
     """Return all values of a row as indented JSON."""
-    found = dataclasses.asdict(about) if dataclasses.is_dataclass(about) and not isinstance(about, type) else about
-    return dumps(plain(found), indent=2)
+    result = dataclasses.asdict(about) if dataclasses.is_dataclass(about) and not isinstance(about, type) else about
+    return dumps(plain(result), indent=2)

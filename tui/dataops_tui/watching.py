@@ -93,14 +93,14 @@ class ConnectedClients:
 
     def airflow_named(self, name: str | None) -> AirflowClient | None:
         """Return the client of a named Airflow, or of the one that the screens show; `None` if there is none."""
-        found: AirflowClient | None = self._client("airflow", name)
-        return found
+        result: AirflowClient | None = self._client("airflow", name)
+        return result
 
     @property
     def trino(self) -> TrinoClient | None:
         """The client of Trino; `None` as `why_not` explains."""
-        found: TrinoClient | None = self._client("trino")
-        return found
+        result: TrinoClient | None = self._client("trino")
+        return result
 
     @property
     def trino_settings(self) -> TrinoSettings | None:
@@ -144,10 +144,10 @@ class ConnectedClients:
     @property
     def kafka(self) -> KafkaClient:
         """The client of Kafka; raises ClientError if there is none."""
-        found: KafkaClient | None = self._client("kafka")
-        if found is None:
+        result: KafkaClient | None = self._client("kafka")
+        if result is None:
             raise ClientError(self.why_not("Kafka"))
-        return found
+        return result
 
     @property
     def schema_registry(self) -> SchemaRegistry | None:

@@ -233,10 +233,10 @@ def _cut(value: object) -> object:
 
 def _entry(line: bytes) -> Mapping[str, Any] | None:
     try:
-        found = load_object(line, size=LINE)
+        result = load_object(line, size=LINE)
     except Malformed:
         return None
-    return found if "previous" in found else None
+    return result if "previous" in result else None
 
 
 def _problem(entry: Mapping[str, Any] | None, raw: bytes, expected: str) -> str | None:
@@ -251,8 +251,8 @@ def _problem(entry: Mapping[str, Any] | None, raw: bytes, expected: str) -> str 
     return None
 
 
-def _broken(head: Head, found: str) -> str:
-    return f"line {head.lines} had the SHA-256 {head.sha256}, the newest line now has {found}"
+def _broken(head: Head, result: str) -> str:
+    return f"line {head.lines} had the SHA-256 {head.sha256}, the newest line now has {result}"
 
 
 def _stamp() -> dict[str, str]:

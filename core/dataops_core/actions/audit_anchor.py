@@ -64,11 +64,11 @@ def is_signed(line: bytes) -> bool:
 
 def has_valid_signature(line: bytes, key: bytes) -> bool:
     """Return whether a line was signed with this key."""
-    found = _SIGNATURE.search(line)
-    if found is None:
+    match = _SIGNATURE.search(line)
+    if match is None:
         return False
-    unsigned = line[: found.start()] + b"}"
-    return hmac.compare_digest(hmac.digest(key, unsigned, "sha256").hex(), found[1].decode())
+    unsigned = line[: match.start()] + b"}"
+    return hmac.compare_digest(hmac.digest(key, unsigned, "sha256").hex(), match[1].decode())
 
 
 def read_head(path: Path, key: bytes | None) -> Head | None:
@@ -122,9 +122,9 @@ def send_syslog(address: str, line: bytes) -> None:
     try:
         parts = urlsplit(address)
         if parts.scheme == "udp":
-            found = getaddrinfo(parts.hostname, parts.port or SYSLOG_PORT, type=SOCK_DGRAM)
-            family: int = found[0][0]
-            target: Any = found[0][4]
+            result = getaddrinfo(parts.hostname, parts.port or SYSLOG_PORT, type=SOCK_DGRAM)
+            family: int = result[0][0]
+            target: Any = result[0][4]
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             message = f"<{PRIORITY}>1 {stamp} {os.uname().nodename} dataops-audit - - - ".encode() + line
         else:

@@ -30,8 +30,8 @@ def kinds(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 def choices(schema: Mapping[str, Any]) -> list[object] | None:
     """Return the values that a schema allows; `None` if it does not list them."""
-    found = schema.get("enum")
-    return found if isinstance(found, list) else None
+    result = schema.get("enum")
+    return result if isinstance(result, list) else None
 
 
 def expected(schema: Mapping[str, Any]) -> str:
@@ -54,10 +54,10 @@ def _limit(schema: Mapping[str, Any], name: str) -> float | str | None:
     fields = Fields(schema)
     if name == "pattern":
         return fields.text(name)
-    found = schema.get(name)
+    result = schema.get(name)
     if name in ("minLength", "maxLength"):
         return fields.count(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) else fields.number(name)
+    return result if isinstance(result, int) and not isinstance(result, bool) else fields.number(name)
 
 
 _LIMITS = {

@@ -95,14 +95,14 @@ def _assess(statement: str, allowed: frozenset[str], *, nested: bool) -> Classif
         return _unsure(f"it has more than {MAX_TOKENS:,} words and marks")
     while tokens and tokens[-1].kind == ";":
         tokens.pop()
-    found = _by_tokens(statement, tokens, allowed, nested=nested)
+    result = _by_tokens(statement, tokens, allowed, nested=nested)
     try:
         problem = check_syntax(statement, tokens)
     except NotChecked as limit:
-        return _unsure(str(limit)) if found.risk is SqlRisk.READ else found
+        return _unsure(str(limit)) if result.risk is SqlRisk.READ else result
     if problem is None:
-        return found
-    risk = SqlRisk.UNKNOWN if found.risk is SqlRisk.READ else found.risk
+        return result
+    risk = SqlRisk.UNKNOWN if result.risk is SqlRisk.READ else result.risk
     return Classification(risk, f"the statement does not parse ({problem}), so it may change data", problem)
 
 
@@ -114,19 +114,19 @@ def _by_tokens(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[st
     """Return the risk of a text by its tokens, without a check of its syntax."""
     inner, runs = _inner_statement(tokens)
     if _kind(tokens, inner) == "EXECUTE":
-        found = _executed(statement, tokens[inner:], allowed, nested=nested)
+        result = _executed(statement, tokens[inner:], allowed, nested=nested)
     else:
         risk = _risk(tokens, inner)
         why = _OF_THE_SESSION.get(_kind(tokens, inner), _WHY[risk]) if risk is SqlRisk.UNKNOWN else _WHY[risk]
-        found = Classification(risk, why)
-    if not runs and found.risk in (SqlRisk.WRITE, SqlRisk.DDL):
-        found = Classification(SqlRisk.READ, "the statement shows a plan")
-    if found.risk is SqlRisk.READ:
+        result = Classification(risk, why)
+    if not runs and result.risk in (SqlRisk.WRITE, SqlRisk.DDL):
+        result = Classification(SqlRisk.READ, "the statement shows a plan")
+    if result.risk is SqlRisk.READ:
         for name in _table_functions(statement, tokens):
             if name not in allowed and name.rpartition(".")[2] not in READING_TABLE_FUNCTIONS:
                 why = f"the table function {name} may pass text to another database, so it may change data there"
                 return Classification(SqlRisk.UNKNOWN, why)
-    return found
+    return result
 
 
 def _inner_statement(tokens: Sequence[SqlToken]) -> tuple[int, bool]:
@@ -166,10 +166,10 @@ def _executed(statement: str, tokens: Sequence[SqlToken], allowed: frozenset[str
     if _kind(tokens, 1) != "IMMEDIATE" or _kind(tokens, 2) != STRING or nested:
         return Classification(SqlRisk.UNKNOWN, "the statement that EXECUTE runs is unknown, so it may change data")
     text = statement[tokens[2].start + 1 : tokens[2].end - 1].replace("''", "'")
-    found = _assess(text, allowed, nested=True)
-    if found.problem is None:
-        return found
-    return Classification(found.risk, f"the text of EXECUTE IMMEDIATE does not parse ({found.problem})")
+    result = _assess(text, allowed, nested=True)
+    if result.problem is None:
+        return result
+    return Classification(result.risk, f"the text of EXECUTE IMMEDIATE does not parse ({result.problem})")
 
 
 def _table_functions(statement: str, tokens: Sequence[SqlToken]) -> Iterator[str]:

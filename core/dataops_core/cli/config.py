@@ -121,10 +121,10 @@ def _schema() -> int:
 
     tree = registry().settings_type()
     describe(tree)
-    found = tree.model_json_schema()
-    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    found["title"] = "dataops.toml"
-    write_json(found)
+    result = tree.model_json_schema()
+    result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    result["title"] = "dataops.toml"
+    write_json(result)
     return Exit.OK
 
 

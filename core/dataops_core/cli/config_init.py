@@ -50,18 +50,18 @@ def init(
         path = find_config(invocation.config)
         base = load_settings(path)
         name, _ = context_of(base, invocation.context)
-    found = propose(
+    result = propose(
         Clients(base.contexts[name], base.probe_timeout),
         [c if "://" in c else str(Path(c).absolute()) for c in checkpoints],
     )
     head = _context_lines(name, tables) if given else [f"# For {path}: append the parts that you need."]
-    text = "\n".join([*head, *_lines(found, name)]) + "\n"
+    text = "\n".join([*head, *_lines(result, name)]) + "\n"
     settings = _checked(tomllib.loads(text), base, name)
     if output is None:
         write(text)
     else:
         output.write_text(text, encoding="utf-8")
-    _report(found, settings, name, output)
+    _report(result, settings, name, output)
     return Exit.OK
 
 
@@ -105,8 +105,8 @@ def _table(header: str, values: Mapping[str, Any]) -> Iterator[str]:
             yield from _table(f"{header}.{toml_key(key)}", value)
 
 
-def _lines(found: Proposal, context: str) -> Iterator[str]:
-    for name, stages in found.pipelines.items():
+def _lines(result: Proposal, context: str) -> Iterator[str]:
+    for name, stages in result.pipelines.items():
         header = f"pipelines.{toml_key(name)}"
         yield from (
             "",
@@ -116,11 +116,11 @@ def _lines(found: Proposal, context: str) -> Iterator[str]:
         )
         for stage in stages:
             yield from _stage_lines(header, stage)
-    if found.unlinked:
-        more = len(found.unlinked) - SHOWN
+    if result.unlinked:
+        more = len(result.unlinked) - SHOWN
         yield ""
         yield "# No reader or writer is known for these:"
-        yield from (f"# - {' '.join(one.split())}" for one in found.unlinked[:SHOWN])
+        yield from (f"# - {' '.join(one.split())}" for one in result.unlinked[:SHOWN])
         if more > 0:
             yield f"# - and {more} more"
 
@@ -134,14 +134,14 @@ def _stage_lines(header: str, stage: ProposedStage) -> Iterator[str]:
         yield f"reads = {toml_value(stage.reads)}"
 
 
-def _report(found: Proposal, settings: Settings, context: str, output: Path | None) -> None:
+def _report(result: Proposal, settings: Settings, context: str, output: Path | None) -> None:
     """Write to standard error the proposed pipelines, and how many of their stages can be observed."""
-    for step in found.report.steps:
+    for step in result.report.steps:
         if step.name is Question.COMPONENT:
             say(f"dataops: not queried: {step.detail}")
-    pipelines = next(step for step in found.report.steps if step.name is Question.PIPELINES)
+    pipelines = next(step for step in result.report.steps if step.name is Question.PIPELINES)
     if pipelines.status is not Status.OK:
         say(f"dataops: {pipelines.detail}")
         return
     next_step = f"; next: dataops --config {output} doctor" if output is not None else ""
-    say(f"dataops: {pipelines.detail}; {observe(found, settings, context).detail}{next_step}")
+    say(f"dataops: {pipelines.detail}; {observe(result, settings, context).detail}{next_step}")

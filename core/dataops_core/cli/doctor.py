@@ -42,17 +42,17 @@ def _diagnose(invocation: Invocation, components: list[str], *, as_json: bool) -
     from dataops_core.diagnostics.doctor import as_dict, diagnose
 
     chosen = invocation.chosen()
-    found = diagnose(chosen.context, chosen.pipelines, chosen.settings.probe_timeout, components)
+    result = diagnose(chosen.context, chosen.pipelines, chosen.settings.probe_timeout, components)
     if as_json:
-        write_json(as_dict(found))
+        write_json(as_dict(result))
     else:
-        show([_components(found), "", *_problems(found), _summary(found)])
-    if not found:
+        show([_components(result), "", *_problems(result), _summary(result)])
+    if not result:
         say(f'dataops: the context "{chosen.name}" has no components')
-    return Exit.FAILED if any(each.status is Status.FAILED for each in found) else Exit.OK
+    return Exit.FAILED if any(each.status is Status.FAILED for each in result) else Exit.OK
 
 
-def _components(found: Sequence[Diagnosis]) -> Table:
+def _components(results: Sequence[Diagnosis]) -> Table:
     from dataops_core.cli.printing import safe, table
     from dataops_core.cli.steps import marked
     from dataops_core.diagnostics.base import Status
@@ -60,7 +60,7 @@ def _components(found: Sequence[Diagnosis]) -> Table:
 
     layers = (Layer.NAME, Layer.TCP, Layer.TLS, Layer.PROTOCOL, Layer.AUTHENTICATION, Layer.PERMISSION)
     rows = table("COMPONENT", *(layer.value.upper() for layer in layers), "ABOUT")
-    for each in found:
+    for each in results:
         if each.kind == "component":
             by_layer = {step.name: step for step in reversed(each.steps)}
             answered = by_layer.get(Layer.PROTOCOL)
@@ -73,19 +73,19 @@ def _components(found: Sequence[Diagnosis]) -> Table:
     return rows
 
 
-def _problems(found: Sequence[Diagnosis]) -> Iterator[str]:
+def _problems(results: Sequence[Diagnosis]) -> Iterator[str]:
     from dataops_core.cli.printing import safe
     from dataops_core.cli.steps import marked
     from dataops_core.diagnostics.base import Status
 
-    for each in found:
+    for each in results:
         for step in each.steps:
             if step.status in (Status.FAILED, Status.WARNING):
                 yield f"{marked(step.status)} [bold]{safe(each.name)}[/] {step.name.value}: {safe(step.detail)}"
                 if step.remedy:
                     yield f"    fix: {safe(step.remedy)}"
     unknown: dict[str, list[str]] = {}
-    for each in found:
+    for each in results:
         for step in each.steps:
             if step.status is Status.UNKNOWN:
                 unknown.setdefault(step.detail, []).append(each.name)
@@ -93,12 +93,12 @@ def _problems(found: Sequence[Diagnosis]) -> Iterator[str]:
         yield f"{marked(Status.UNKNOWN)} {safe(detail)}: {safe(', '.join(names))}"
 
 
-def _summary(found: Sequence[Diagnosis]) -> str:
+def _summary(results: Sequence[Diagnosis]) -> str:
     from dataops_core.diagnostics.base import Status
 
     words = []
     for kind, plural in (("component", "components up"), ("stage", "stages found")):
-        of_kind = [each for each in found if each.kind == kind]
+        of_kind = [each for each in results if each.kind == kind]
         if of_kind:
             healthy = sum(each.status in (Status.OK, Status.WARNING) for each in of_kind)
             words.append(f"{healthy} of {len(of_kind)} {plural}")

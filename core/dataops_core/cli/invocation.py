@@ -117,9 +117,9 @@ class Chosen:
         Raises:
             ConfigError: There is none, none of that name, or several and `wanted` is not given.
         """
-        found = self.context.named(kind, wanted)
-        if found is not None:
-            return found
+        result = self.context.named(kind, wanted)
+        if result is not None:
+            return result
         known = self.components(kind)
         where = f'the context "{self.name}"'
         if not known:

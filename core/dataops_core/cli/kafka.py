@@ -154,9 +154,9 @@ def _list_topics(invocation: Invocation, component: str | None, wanted: str | No
     except BadPattern as error:
         raise typer.BadParameter(f"--filter: {error}") from None
     topics = cluster.topics(_client(invocation, component))
-    found = list(compress(topics, pattern.matches([topic.name for topic in topics])))
-    write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in found])
-    say_unreadable(found, "topics")
+    results = list(compress(topics, pattern.matches([topic.name for topic in topics])))
+    write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in results])
+    say_unreadable(results, "topics")
     return Exit.OK
 
 
@@ -180,7 +180,7 @@ def _list_groups(invocation: Invocation, component: str | None, output: str) -> 
     from dataops_core.cli.listing import listed, say_unreadable, write_rows
     from dataops_core.systems.kafka import cluster
 
-    found = cluster.groups(_client(invocation, component))
+    result = cluster.groups(_client(invocation, component))
     rows = [
         (
             group.name,
@@ -191,10 +191,10 @@ def _list_groups(invocation: Invocation, component: str | None, output: str) -> 
             "; ".join(group.notes) or None,
             group.unreadable,
         )
-        for group in found
+        for group in result
     ]
     write_rows(output, GROUP_COLUMNS, rows)
-    say_unreadable(found, "consumer groups")
+    say_unreadable(result, "consumer groups")
     return Exit.OK
 
 
@@ -270,8 +270,8 @@ def _peek(
 
 def _newest(batches: Iterator[list[Record]], number: int) -> list[Record]:
     """Return the newest records of all partitions, oldest first."""
-    found = nlargest(number, (record for records in batches for record in records), key=_age)
-    return sorted(found, key=_age)
+    result = nlargest(number, (record for records in batches for record in records), key=_age)
+    return sorted(result, key=_age)
 
 
 def _age(record: Record) -> tuple[float, int, int]:

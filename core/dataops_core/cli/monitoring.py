@@ -152,7 +152,7 @@ def _verify(
     prometheus = PrometheusClient(source, timeout)
     alertmanager = None if alerts is None else AlertmanagerClient(alerts, timeout)
     if sending is None:
-        found = verify(prometheus, alertmanager, wanted)
+        result = verify(prometheus, alertmanager, wanted)
     elif alertmanager is None:
         raise ConfigError("a test alert needs an Alertmanager, but none is set", hint="add --alertmanager URL")
     else:
@@ -161,7 +161,7 @@ def _verify(
         word = policy.confirmation()
         if word is not None and confirmed is None and can_ask():
             confirmed = ask_word(f"This sends an alert to {alertmanager.target}: somebody may be paged.", word)
-        found = verify(
+        result = verify(
             prometheus,
             alertmanager,
             wanted,
@@ -169,11 +169,11 @@ def _verify(
             lambda client, sent: policy.send_alert(client, sent.labels, sent.annotations, sent.ends_at, confirmed),
         )
     if as_json:
-        document = as_dict(found, prometheus.target, None if alertmanager is None else alertmanager.target)
+        document = as_dict(result, prometheus.target, None if alertmanager is None else alertmanager.target)
         write_json(document)
     else:
-        show([_table(found), "", *_remedies(found)])
-    return _exit_code(found)
+        show([_table(result), "", *_remedies(result)])
+    return _exit_code(result)
 
 
 def _platform(
@@ -260,12 +260,12 @@ def _labels(typed: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _table(found: Report[Check]) -> Table:
+def _table(result: Report[Check]) -> Table:
     from dataops_core.cli.printing import safe, table
     from dataops_core.cli.steps import marked
 
     rows = table("CHECK", "RESULT", "WHY")
-    for step in found.steps:
+    for step in result.steps:
         words = step.status.value.replace("_", " ")
         rows.add_row(
             step.name.value.replace("_", " "),
@@ -275,21 +275,21 @@ def _table(found: Report[Check]) -> Table:
     return rows
 
 
-def _remedies(found: Report[Check]) -> Iterator[str]:
+def _remedies(result: Report[Check]) -> Iterator[str]:
     from dataops_core.cli.printing import safe
     from dataops_core.cli.steps import marked
 
     def named(step: Step[Check]) -> str:
         return step.name.value.replace("_", " ")
 
-    for step in found.steps:
+    for step in result.steps:
         if step.remedy:
             yield f"{marked(step.status)} [bold]{named(step)}[/] fix: {safe(step.remedy)}"
 
 
-def _exit_code(found: Report[Check]) -> Exit:
+def _exit_code(result: Report[Check]) -> Exit:
     from dataops_core.diagnostics.base import Status
 
-    if found.status is Status.FAILED:
+    if result.status is Status.FAILED:
         return Exit.FAILED
-    return Exit.CONNECTION if found.status is Status.UNKNOWN else Exit.OK
+    return Exit.CONNECTION if result.status is Status.UNKNOWN else Exit.OK

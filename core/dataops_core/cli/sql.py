@@ -120,22 +120,22 @@ class _Reader:
         self._thread.start()
         while True:
             try:
-                found = self._queue.get(timeout=0.1)
+                results = self._queue.get(timeout=0.1)
             except Empty:
                 self._narrate()
-                found = []
-            if isinstance(found, ClientError):
+                results = []
+            if isinstance(results, ClientError):
                 self._clear_narration()
-                raise found
-            if found is None:
+                raise results
+            if results is None:
                 self._clear_narration()
                 return
             if self._timeout is not None and time.monotonic() - began > self._timeout:
                 self._clear_narration()
                 raise TimedOut(f"the statement did not finish within {duration(self._timeout)}", hint="it is cancelled")
-            if found:
+            if results:
                 self._clear_narration()
-                yield found
+                yield results
 
     def close(self) -> None:
         """Cancel the query in the server if it has not ended; report if that fails."""

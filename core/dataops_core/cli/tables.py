@@ -117,20 +117,21 @@ def _list_tables(invocation: Invocation, component: str | None, output: str) -> 
     from dataops_core.systems.iceberg import inspect
 
     catalogs, code = _open(invocation, component)[1], Exit.OK
-    found: list[tuple[str, inspect.TableSummary]] = []
+    results: list[tuple[str, inspect.TableSummary]] = []
     for name, client in catalogs.items():
         try:
-            found += [(name, table) for table in inspect.tables(client)]
+            results += [(name, table) for table in inspect.tables(client)]
         except ClientError as error:  # an unavailable catalog does not hide the others
             if len(catalogs) == 1:
                 raise
-            found.append((name, inspect.TableSummary("*", unreadable=str(error))))
+            results.append((name, inspect.TableSummary("*", unreadable=str(error))))
             code = exit_code(error)
     rows = [
-        (f"{name}.{t.name}", t.committed_at, t.records, t.files, t.size, t.snapshots, t.unreadable) for name, t in found
+        (f"{name}.{t.name}", t.committed_at, t.records, t.files, t.size, t.snapshots, t.unreadable)
+        for name, t in results
     ]
     write_rows(output, TABLE_COLUMNS, rows)
-    say_unreadable([table for _, table in found], "tables")
+    say_unreadable([table for _, table in results], "tables")
     return code
 
 
@@ -146,17 +147,17 @@ def _list_health(invocation: Invocation, component: str | None, name: str | None
     if name is not None:
         rows = [_health(*_find(catalogs, name), settings, output)]
     else:
-        found = []
+        results = []
         for client in catalogs.values():
             try:
-                found += [(client, table.name) for table in inspect.tables(client)]
+                results += [(client, table.name) for table in inspect.tables(client)]
             except ClientError as error:  # an unavailable catalog does not hide the others
                 if len(catalogs) == 1:
                     raise
                 say(f"dataops: {error}")
                 code = exit_code(error)
         with ThreadPoolExecutor(inspect.AT_ONCE) as pool:
-            rows = list(pool.map(partial(_health_or_error, settings, output), found))
+            rows = list(pool.map(partial(_health_or_error, settings, output), results))
     write_rows(output, HEALTH_COLUMNS, rows)
     return code
 
@@ -184,15 +185,15 @@ def _health(client: CatalogClient, name: str, settings: Settings, output: str) -
     now = datetime.now(UTC)
     rules = registry().stage(stage.kind)
     given = CheckInput(stage.name, observation.details, observation, None, (), (), now)
-    found = findings(rules.checks, rules.details, stage, given)
+    result = findings(rules.checks, rules.details, stage, given)
     times = (observation.measurement(time) for time in TIMES)
     measurements = (observation.measurement(name) for name in MEASUREMENTS)
     return (
         f"{client.name}.{name}",
-        found[0].severity.value if found else "ok",
+        result[0].severity.value if result else "ok",
         *(None if value is None else round(value) for value in measurements),
         *(None if value is None else moment(value, "s") for value in times),
-        plain(found) if output in ("json", "jsonl") else "; ".join(map(_sentence, found)),
+        plain(result) if output in ("json", "jsonl") else "; ".join(map(_sentence, result)),
     )
 
 

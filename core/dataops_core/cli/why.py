@@ -46,7 +46,7 @@ def _why(invocation: Invocation, name: str, *, as_json: bool) -> int:
     stage = next((s for s in pipeline.stages if s.name == verdict.stage), None)
     component = next((c for c in snapshot.components if c.name == verdict.component), None)
     if as_json:
-        found = {
+        results = {
             "schema_version": SCHEMA_VERSION,
             "taken_at": plain(snapshot.taken_at),
             "context": chosen.name,
@@ -57,7 +57,7 @@ def _why(invocation: Invocation, name: str, *, as_json: bool) -> int:
             "stage": plain(stage),
             "component": plain(component),
         }
-        write_json(found)
+        write_json(results)
     else:
         show(why_text(pipeline, stage, component, snapshot.taken_at))
     return verdict.status.exit_code

@@ -156,11 +156,11 @@ def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 def _informative(error: ValidationError) -> list[ErrorDetails]:
     """Return the errors without consequences of others: a list is reported as empty if all its items are invalid."""
-    found = error.errors(include_input=False)
-    locations = [details["loc"] for details in found]
+    result = error.errors(include_input=False)
+    locations = [details["loc"] for details in result]
     return [
         details
-        for details in found
+        for details in result
         if details["type"] != "too_short"
         or not any(len(at) > len(details["loc"]) and at[: len(details["loc"])] == details["loc"] for at in locations)
     ]

@@ -33,13 +33,13 @@ class ContextSettings(Section):
 
     def configured(self) -> dict[str, ComponentSettings]:
         """Return the components by name, in the order of the settings."""
-        found: dict[str, ComponentSettings] = {}
+        results: dict[str, ComponentSettings] = {}
         for field, value in vars(self).items():
             if isinstance(value, ComponentSettings):
-                found[field] = value
+                results[field] = value
             elif isinstance(value, dict):
-                found |= value
-        return found
+                results |= value
+        return results
 
     def only(self, names: Collection[str | None]) -> Self:
         """Return the context with only the named components."""

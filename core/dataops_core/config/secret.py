@@ -62,10 +62,10 @@ def resolve_secret(secret: Secret, where: str = "secret", *, timeout: float = CO
 
 
 def _interpolate(text: str, where: str) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found[0] == "$${":
+    def value(match: re.Match[str]) -> str:
+        if match[0] == "$${":
             return "${"
-        name = found["name"]
+        name = match["name"]
         if name is None:
             raise ConfigError(
                 f"{where}: a ${{…}} is not closed or has no variable name", hint="write $${ for a literal ${"

@@ -24,8 +24,8 @@ class Status(StrEnum):
 
 def worst(statuses: Iterable[Status]) -> Status:
     """Return the worst status; `NOT_USED` counts as `OK`."""
-    found = set(statuses)
-    return next((s for s in (Status.FAILED, Status.UNKNOWN, Status.WARNING) if s in found), Status.OK)
+    results = set(statuses)
+    return next((s for s in (Status.FAILED, Status.UNKNOWN, Status.WARNING) if s in results), Status.OK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ def observe(proposal: Proposal, settings: Settings, context: str) -> Step[Questi
 
 
 def _noun(clients: Clients, kind: str) -> str:
-    found = clients.registry.stage_kind(kind)
-    return found.noun if found is not None and found.noun else kind
+    result = clients.registry.stage_kind(kind)
+    return result.noun if result is not None and result.noun else kind
 
 
 def connected(by_name: Mapping[str, ProposedStage]) -> Iterable[set[str]]:

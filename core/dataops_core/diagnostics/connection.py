@@ -62,12 +62,12 @@ def network(endpoint: Endpoint, timeout: float) -> Iterator[Step[Layer]]:
         yield Step(Layer.TCP, Status.NOT_USED, f"through the proxy {endpoint.proxy}, as set in the environment")
         return
     try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        result = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except OSError as error:
         remedy = "Correct the name in the settings, or add it to DNS or /etc/hosts."
         yield Step(Layer.NAME, Status.FAILED, f"{endpoint.host}: {(error.strerror or line(error)).lower()}", remedy)
         return
-    yield Step(Layer.NAME, Status.OK, ", ".join(dict.fromkeys(str(at[4][0]) for at in found)))
+    yield Step(Layer.NAME, Status.OK, ", ".join(dict.fromkeys(str(at[4][0]) for at in result)))
     began = time.monotonic()
     try:
         connection = socket.create_connection((endpoint.host, endpoint.port), timeout)

@@ -130,7 +130,7 @@ def _in_parallel(
         thread.start()
         threads.append(thread)
     deadline = Deadline(3 * timeout)
-    found = []
+    results = []
     for (diagnosis, _), thread in zip(jobs, threads, strict=True):
         thread.join(deadline.left)
         copied = replace(diagnosis, steps=list(diagnosis.steps))  # a late thread may still add steps to its diagnosis
@@ -139,15 +139,15 @@ def _in_parallel(
             layer = Layer.OBJECT if copied.kind == "stage" else Layer.PROTOCOL if copied.steps else Layer.NAME
             remedy = hung.remedy.format(name=copied.name, target=copied.target)
             copied.add(layer, Status.FAILED, f"no response within {duration(3 * timeout)}", remedy)
-        found.append(copied)
-    return tuple(found)
+        results.append(copied)
+    return tuple(results)
 
 
-def _without_echoes(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+def _without_echoes(results: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """Return the diagnoses with the failure of a component reported only there, not again for its stages."""
-    failed = {each.name for each in found if each.kind == "component" and each.status is Status.FAILED}
+    failed = {each.name for each in results if each.kind == "component" and each.status is Status.FAILED}
     diagnoses = []
-    for each in found:
+    for each in results:
         down = failed.intersection(each.needs)
         if each.kind == "stage" and each.status is Status.FAILED and down:
             unknown = Step(Layer.OBJECT, Status.UNKNOWN, f"not checked, because {min(down)} failed")

@@ -44,12 +44,12 @@ class Components:
 def explained(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
     """Return the unavailable or unhealthy component that is the cause, by name of each failed or lagging stage."""
     by_name = {c.name: c for c in components.known if c.error is not None}
-    found = {}
+    results = {}
     for stage in stages:
         because = tuple(_explanations(stage, stages, by_name, components.rules))
         if because:
-            found[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
-    return found
+            results[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
+    return results
 
 
 def _explanations(
@@ -83,12 +83,12 @@ def _was_bad_before(stage: StageHealth, component: ComponentHealth) -> bool:
 def unseen(stages: Sequence[StageHealth], components: Components) -> dict[str, ComponentHealth]:
     """Return the unavailable component by name of each stage that cannot be probed because of it."""
     down = {c.name: c for c in components.known if c.reachable is False}
-    found = {}
+    results = {}
     for stage in stages:
         because = [down[name] for name in needs_of(stage) if name in down]
         if because and stage.own_state is StageState.UNKNOWN and stage.error is not None:
-            found[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
-    return found
+            results[stage.name] = next((c for c in because if c.name == components.blamed), because[0])
+    return results
 
 
 @dataclass(frozen=True, slots=True)

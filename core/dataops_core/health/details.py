@@ -61,19 +61,19 @@ class Details:
     def measurements(self) -> Iterator[Measurement]:
         """Yield the known numbers and times."""
         for each in fields(self):
-            found, name = getattr(self, each.name), each.metadata.get("name") or each.name
-            if isinstance(found, datetime):
-                yield Measurement(name, found.timestamp(), "timestamp")
-            elif isinstance(found, int | float) and not isinstance(found, bool):
-                yield Measurement(name, found, each.metadata.get("unit", ""))
+            result, name = getattr(self, each.name), each.metadata.get("name") or each.name
+            if isinstance(result, datetime):
+                yield Measurement(name, result.timestamp(), "timestamp")
+            elif isinstance(result, int | float) and not isinstance(result, bool):
+                yield Measurement(name, result, each.metadata.get("unit", ""))
 
     def attributes(self) -> Iterator[Attribute]:
         """Yield the known texts, and the flags that are set."""
         for each in fields(self):
-            found, name = getattr(self, each.name), each.metadata.get("name") or each.name
-            if isinstance(found, str) and found:
-                yield Attribute(name, found)
-            elif found is True:
+            result, name = getattr(self, each.name), each.metadata.get("name") or each.name
+            if isinstance(result, str) and result:
+                yield Attribute(name, result)
+            elif result is True:
                 yield Attribute(name, "yes")
 
 

@@ -91,7 +91,7 @@ def _components(
 def _component(
     result: ProbeResult, last: ComponentHealth | None, rules: Rules, thresholds: Section, now: datetime
 ) -> ComponentHealth:
-    found: tuple[Finding, ...] = ()
+    results: tuple[Finding, ...] = ()
     if result.success and result.observation is not None:
         given = CheckInput(
             subject=result.component,
@@ -103,8 +103,8 @@ def _component(
             now=now,
         )
         details, checks = rules.component_checks(result.probe)
-        found = findings(checks, details, thresholds, given)
-    critical = next((f.sentence for f in found if f.severity is Severity.CRITICAL), None)
+        results = findings(checks, details, thresholds, given)
+    critical = next((f.sentence for f in results if f.severity is Severity.CRITICAL), None)
     error = critical if result.success else result.error
     return ComponentHealth(
         name=result.component,
@@ -120,7 +120,7 @@ def _component(
         since=last.since if last and (last.error is None) == (error is None) else now,
         well_at=result.started_at if error is None else last.well_at if last else None,
         observation=result.observation or (last.observation if last else None),
-        findings=found,
+        findings=results,
     )
 
 
@@ -197,14 +197,14 @@ def _stage(
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
     record_trend = slope([(s.at, s.lag_records) for s in recent if s.lag_records is not None])
     rate = mean_rate([(s.at, s.position) for s in recent if s.position is not None])
-    found: tuple[Finding, ...] = ()
+    results: tuple[Finding, ...] = ()
     last_findings = last.last_findings if last else ()
     if observation is not None and error is None:
         previous_observation = last.observation if last else None
         given = CheckInput(
             stage.name, observation.details, observation, previous_observation, tuple(upstream), last_findings, now
         )
-        last_findings = found = findings(kind.checks, kind.details, stage, given)
+        last_findings = results = findings(kind.checks, kind.details, stage, given)
     reading = Reading(
         stage=stage,
         observation=observation,
@@ -216,7 +216,7 @@ def _stage(
         lag_trend=lag_trend,
         waiting_since=passed_on_at,
         previous=last,
-        findings=found,
+        findings=results,
     )
     state, reason, since = evaluate_state(reading, rules, now)
     before = own_before(last)
@@ -244,7 +244,7 @@ def _stage(
         eta=_eta(recent) if lagging else None,
         own=OwnState(state, since, noticed_at),
         samples=samples,
-        findings=found,
+        findings=results,
         last_findings=last_findings,
         system=result.system if result else "",
         needs=result.needs if result else (),

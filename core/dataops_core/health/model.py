@@ -334,5 +334,5 @@ class HealthSnapshot:
     @property
     def status(self) -> Status:
         """The worst status of all pipelines."""
-        found = {p.verdict.status for p in self.pipelines}
-        return next((s for s in WORST_FIRST if s in found), Status.UNKNOWN)
+        results = {p.verdict.status for p in self.pipelines}
+        return next((s for s in WORST_FIRST if s in results), Status.UNKNOWN)

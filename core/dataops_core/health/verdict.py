@@ -96,18 +96,18 @@ def _lesser(
     now: datetime,
 ) -> Verdict | None:
     """Return the verdict on a problem that does not stop the data; `None` if there is none."""
-    found = findings(stages, components.known)
-    risk = next((f for f in found if f.severity in (Severity.CRITICAL, Severity.WARNING)), None)
+    result = findings(stages, components.known)
+    risk = next((f for f in result if f.severity in (Severity.CRITICAL, Severity.WARNING)), None)
     if risk is not None:
-        return _warn(settings, risk, found, stages)
+        return _warn(settings, risk, result, stages)
     behind = next((s for s in stages if s.state is StageState.BEHIND), None)
     if behind is not None:
         return _blame(settings, behind, stages, components, now)
     late = _too_old(settings, stages, previous, now)
     if late is not None:
         return late
-    maintenance = next((f for f in found if f.severity is Severity.ADVICE), None)
-    return _warn(settings, maintenance, found, stages) if maintenance is not None else None
+    maintenance = next((f for f in result if f.severity is Severity.ADVICE), None)
+    return _warn(settings, maintenance, result, stages) if maintenance is not None else None
 
 
 def _down(stages: tuple[StageHealth, ...], components: Components) -> ComponentHealth | None:
@@ -133,8 +133,8 @@ def _cause(health: StageHealth, components: tuple[ComponentHealth, ...]) -> Find
     if health.state not in LAGGING:
         return None
     # An unhealthy component is blamed in place of the stage, unless the stage was stuck before.
-    found = [f for f in findings((health,), components) if f.subject == health.name or not _is_critical(f)]
-    return next((f for f in found if f.explains), None)
+    results = [f for f in findings((health,), components) if f.subject == health.name or not _is_critical(f)]
+    return next((f for f in results if f.explains), None)
 
 
 def _is_critical(finding: Finding) -> bool:
@@ -144,7 +144,7 @@ def _is_critical(finding: Finding) -> bool:
 def _warn(
     settings: PipelineSettings,
     finding: Finding,
-    found: Sequence[Finding],
+    results: Sequence[Finding],
     stages: tuple[StageHealth, ...],
 ) -> Verdict:
     stage = next((s for s in stages if s.name == finding.subject), None)
@@ -163,7 +163,7 @@ def _warn(
             *finding.evidence,
             *(
                 f"also: {f.subject}: {f.sentence}"
-                for f in found
+                for f in results
                 if f is not finding and f.severity is not Severity.NOTE
             ),
         ),

@@ -128,15 +128,15 @@ def default_path(settings: RecorderSettings, context: str) -> Path:
 
 def conditions(snapshot: HealthSnapshot) -> dict[tuple[Subject, str, str], str]:
     """Return the state of each object in one word, by subject, pipeline and name."""
-    found: dict[tuple[Subject, str, str], str] = {}
+    results: dict[tuple[Subject, str, str], str] = {}
     for pipeline in snapshot.pipelines:
         verdict = pipeline.verdict
-        found[Subject.VERDICT, pipeline.name, pipeline.name] = verdict.check_id or verdict.status.value
+        results[Subject.VERDICT, pipeline.name, pipeline.name] = verdict.check_id or verdict.status.value
         for stage in pipeline.stages:
-            found[Subject.STAGE, pipeline.name, stage.name] = stage.state.value
+            results[Subject.STAGE, pipeline.name, stage.name] = stage.state.value
     for component in snapshot.components:
-        found[Subject.COMPONENT, "", component.name] = availability(component)
-    return found
+        results[Subject.COMPONENT, "", component.name] = availability(component)
+    return results
 
 
 def to_bytes(snapshot: HealthSnapshot) -> bytes:
@@ -376,10 +376,10 @@ def _text(value: object) -> str:
 
 
 def _refresh(value: object) -> float:
-    found = as_number(value)
-    if found is None or found <= 0:
+    result = as_number(value)
+    if result is None or result <= 0:
         raise ValueError("the interval between two snapshots is not valid")
-    return found
+    return result
 
 
 def _condition(row: Sequence[object]) -> tuple[str, str, str | None, str]:

@@ -76,10 +76,10 @@ class _Offer:
 
     names: Mapping[ObjectPath, Listing]
     needs: list[ObjectPath] = field(default_factory=list)
-    found: dict[tuple[str, str], Candidate] = field(default_factory=dict)
+    candidates: dict[tuple[str, str], Candidate] = field(default_factory=dict)
 
     def put(self, text: str, kind: str, about: str = "") -> None:
-        self.found.setdefault((text, kind), Candidate(text, kind, about))
+        self.candidates.setdefault((text, kind), Candidate(text, kind, about))
 
     def put_names(self, parent: ObjectPath, kind: str, about: str = "") -> None:
         if parent not in self.needs:
@@ -126,7 +126,7 @@ def complete(
     else:
         _offer_expression(offer, _relations(code, session), typed)
     needle = unquoted(typed)
-    matching = [c for c in offer.found.values() if needle in c.text.lower() and c.text != typed]
+    matching = [c for c in offer.candidates.values() if needle in c.text.lower() and c.text != typed]
     matching.sort(key=lambda c: (not unquoted(c.text).startswith(needle), _ORDER.index(c.kind), c.text.strip('"')))
     return Completion(start, tuple(matching[:MOST]), tuple(offer.needs))
 
@@ -210,14 +210,14 @@ def _full(path: ObjectPath, session: ObjectPath) -> ObjectPath:
 def _relations(pieces: Sequence[Piece], session: ObjectPath) -> list[_Relation]:
     """Return the tables that a statement names after FROM, JOIN, INTO and UPDATE."""
     common = set(_common_tables(pieces))
-    found = []
+    results = []
     for at, piece in enumerate(pieces):
         if piece.kind is Kind.WORD and piece.text.upper() in ("FROM", "JOIN", "INTO", "UPDATE"):
             for path, alias in _named_from(pieces, at + 1):
                 full = _full(path, session)
                 if len(full) == 3 and path[0] not in common:
-                    found.append(_Relation(full, alias))
-    return found
+                    results.append(_Relation(full, alias))
+    return results
 
 
 def _named_from(pieces: Sequence[Piece], at: int) -> Iterator[tuple[ObjectPath, str]]:

@@ -166,8 +166,8 @@ def _arrow_type(kind: str) -> pa.DataType:
     }
     if kind in plain:
         return plain[kind]
-    if found := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", kind):
-        return pa.decimal128(int(found[1]), int(found[2]))
+    if match := re.fullmatch(r"decimal\((\d+), ?(\d+)\)", kind):
+        return pa.decimal128(int(match[1]), int(match[2]))
     if re.fullmatch(r"timestamp(\(\d+\))?", kind):
         return pa.timestamp("us")
     if re.fullmatch(r"timestamp(\(\d+\))? with time zone", kind):

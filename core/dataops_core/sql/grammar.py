@@ -117,10 +117,10 @@ class Grammar:
 
     def move(self, state: State, kind: str) -> Move:
         """Return the transitions of a state at a kind of token."""
-        found = state.moves.get(kind)
-        if found is None:
-            found = state.moves[kind] = self._find_move(state, self._bits.get(kind, 0))
-        return found
+        result = state.moves.get(kind)
+        if result is None:
+            result = state.moves[kind] = self._find_move(state, self._bits.get(kind, 0))
+        return result
 
     def _find_move(self, state: State, bit: int) -> Move:
         taken: list[_Node] = []
@@ -160,11 +160,11 @@ class Grammar:
         while changed:
             changed = False
             for rule, nodes in begins:
-                found = 0
+                result = 0
                 for node in nodes:
-                    found |= self._first_of(node)
-                changed |= found != rule.first
-                rule.first = found
+                    result |= self._first_of(node)
+                changed |= result != rule.first
+                rule.first = result
 
     def _find_follow(self, nets: list[tuple[Rule, list[_Node]]]) -> None:
         self.rules[next(iter(self.rules))].follow = self._bits[END]
@@ -250,27 +250,27 @@ def _split(source: str) -> dict[str, list[str]]:
 
 def _onward(nodes: Iterable[_Node]) -> list[_Node]:
     """Return all nodes that are reachable without a token."""
-    found = dict.fromkeys(nodes)
-    left = list(found)
+    result = dict.fromkeys(nodes)
+    left = list(result)
     while left:
         for node in left.pop().onward:
-            if node not in found:
-                found[node] = None
+            if node not in result:
+                result[node] = None
                 left.append(node)
-    return list(found)
+    return list(result)
 
 
 def _reached(begin: _Node) -> list[_Node]:
     """Return all nodes of a net."""
-    found = {begin: None}
+    results = {begin: None}
     left = [begin]
     while left:
         node = left.pop()
         for other in (*node.onward, *((node.target,) if node.target is not None else ())):
-            if other not in found:
-                found[other] = None
+            if other not in results:
+                results[other] = None
                 left.append(other)
-    return list(found)
+    return list(results)
 
 
 @cache

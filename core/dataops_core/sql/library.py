@@ -98,15 +98,15 @@ class History:
             return ()
         except (OSError, ValueError) as error:
             raise _failed(self._path, error) from error
-        found: dict[tuple[str, str], Ran] = {}
+        results: dict[tuple[str, str], Ran] = {}
         for line in reversed(lines[-MOST:]):
             try:
                 ran = _entry().validate_python(loads(line, size=LINE))
                 ran.when  # noqa: B018 - raises ValueError if it is not a time
             except ValueError:
                 continue  # truncated by a crash, or of another version
-            found.setdefault((ran.context, ran.statement), ran)
-        return tuple(found.values())
+            results.setdefault((ran.context, ran.statement), ran)
+        return tuple(results.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,14 @@ class SavedQueries:
 
     def all(self) -> tuple[Saved, ...]:
         """Return all queries, sorted by name; raises LibraryFailed."""
-        found: dict[str, Saved] = {}
+        results: dict[str, Saved] = {}
         for folder in self._folders:
             for path in sorted(folder.glob("*.sql")):
                 try:
-                    found[path.stem] = Saved(path.stem, path, read_text(path, LINE))
+                    results[path.stem] = Saved(path.stem, path, read_text(path, LINE))
                 except (OSError, ValueError) as error:
                     raise _failed(path, error) from error
-        return tuple(found[name] for name in sorted(found))
+        return tuple(results[name] for name in sorted(results))
 
     def path_of(self, name: str) -> Path:
         """Return the file of the user's query with a name; raises LibraryFailed if the name is not valid."""

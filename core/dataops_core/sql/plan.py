@@ -75,8 +75,8 @@ def read_plan(text: str) -> Plan:
         raise BadAnswer("this version cannot read the plan") from error
 
 
-def _estimated(found: Mapping[str, Any]) -> Plan:
-    fragments = {"": found} if "name" in found else dict(found)
+def _estimated(results: Mapping[str, Any]) -> Plan:
+    fragments = {"": results} if "name" in results else dict(results)
     nodes = {number: _from_json(root, number) for number, root in fragments.items()}
     root = _joined(nodes)
     costs = {id(node): node.share for node in root.walk()}
@@ -84,18 +84,18 @@ def _estimated(found: Mapping[str, Any]) -> Plan:
     return Plan(_shared(root, total), measured=False)
 
 
-def _from_json(found: Mapping[str, Any], fragment: str) -> PlanNode:
-    estimates = found.get("estimates") or [{}]
-    about = ", ".join(f"{name} = {value}" for name, value in (found.get("descriptor") or {}).items() if value)
+def _from_json(results: Mapping[str, Any], fragment: str) -> PlanNode:
+    estimates = results.get("estimates") or [{}]
+    about = ", ".join(f"{name} = {value}" for name, value in (results.get("descriptor") or {}).items() if value)
     return PlanNode(
-        name=str(found["name"]),
+        name=str(results["name"]),
         about=about,
         rows=_number(estimates[0].get("outputRowCount")),
         share=_number(estimates[0].get("cpuCost")),  # a cost, until the sum is known
         cpu=None,
         fragment=fragment,
-        notes=tuple(str(line) for line in found.get("details") or ()),
-        children=tuple(_from_json(child, fragment) for child in found.get("children") or ()),
+        notes=tuple(str(line) for line in results.get("details") or ()),
+        children=tuple(_from_json(child, fragment) for child in results.get("children") or ()),
     )
 
 
@@ -171,8 +171,8 @@ def _measured(text: str) -> Plan:
     roots: dict[str, _Lines] = {}
     path: list[_Lines] = []
     for line in text.splitlines():
-        if found := _FRAGMENT.match(line):
-            number, path = found[1], []
+        if match := _FRAGMENT.match(line):
+            number, path = match[1], []
         elif line.startswith("Queued:"):
             summary = line
         elif number and (node := _NODE.match(line)):

@@ -67,7 +67,7 @@ def scan(text: str) -> list[Piece]:
 
 def statements(text: str) -> list[Statement]:
     """Return the statements of a text, without empty ones."""
-    found: list[Statement] = []
+    results: list[Statement] = []
     current: list[Piece] = []
     depth, in_function = 0, False
     for piece in [*scan(text), Piece(Kind.END, "", len(text), len(text))]:
@@ -81,9 +81,9 @@ def statements(text: str) -> list[Statement]:
             continue
         if current:
             start, end = current[0].start, current[-1].end
-            found.append(Statement(text[start:end], start, end))
+            results.append(Statement(text[start:end], start, end))
         current, depth, in_function = [], 0, False
-    return found
+    return results
 
 
 def statement_at(text: str, offset: int) -> Statement | None:

@@ -118,11 +118,11 @@ def column_statistics(
         chunks: The rows in chunks.
         on_rows: Called after each chunk with the number of evaluated rows.
     """
-    found = [_Column(name, kind) for name, kind in columns]
+    results = [_Column(name, kind) for name, kind in columns]
     seen = 0
     for rows in chunks:
-        for column, values in zip(found, zip(*rows, strict=True), strict=True):
+        for column, values in zip(results, zip(*rows, strict=True), strict=True):
             column.add(values)
         seen += len(rows)
         on_rows(seen)
-    return tuple(column.end() for column in found)
+    return tuple(column.end() for column in results)

@@ -144,12 +144,12 @@ def _reason(text: str, tokens: Sequence[SqlToken], position: int) -> str:
     if position == len(tokens):
         return "the statement ends too early"
     token = tokens[position]
-    found = text[token.start : token.end]
-    if token.kind == UNKNOWN and found[0] in _UNCLOSED:
-        return f"this {_UNCLOSED[found[0]]} is not closed"
-    if len(found) == 1 and not found.isprintable():
-        return f"unexpected character U+{ord(found):04X}"
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in found[:_SHOWN])
+    result = text[token.start : token.end]
+    if token.kind == UNKNOWN and result[0] in _UNCLOSED:
+        return f"this {_UNCLOSED[result[0]]} is not closed"
+    if len(result) == 1 and not result.isprintable():
+        return f"unexpected character U+{ord(result):04X}"
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in result[:_SHOWN])
     return f'unexpected "{shown}"'
 
 

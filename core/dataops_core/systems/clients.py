@@ -49,8 +49,8 @@ class Clients:
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return the names of the components of a kind, in the order of the settings."""
-        found = [name for name, settings in self._components.items() if settings.component == kind]
-        return tuple(dict.fromkeys([*found, *(name for name in self._clients if name == kind)]))
+        results = [name for name, settings in self._components.items() if settings.component == kind]
+        return tuple(dict.fromkeys([*results, *(name for name in self._clients if name == kind)]))
 
     def get(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client
         """Return a client, or `None` if there is no such component.
@@ -99,14 +99,14 @@ class Clients:
         Args:
             all_of_them: Include probes that only the doctor runs.
         """
-        found: dict[str, ComponentProbe] = {}
+        results: dict[str, ComponentProbe] = {}
         for name, settings in self._components.items():
             kind = self.registry.component_kind(settings.component)
             if kind is not None:
-                found |= kind.probes(name, settings, self._client(name))
+                results |= kind.probes(name, settings, self._client(name))
         return {
             name: replace(probe, ask=_with_credentials(probe.ask, Credentials(probe.identity)))
-            for name, probe in found.items()
+            for name, probe in results.items()
             if probe.always or all_of_them
         }
 
@@ -145,12 +145,12 @@ class Clients:
     @cached_property
     def _owners(self) -> dict[str, str]:
         """The component of each probe."""
-        found: dict[str, str] = {}
+        results: dict[str, str] = {}
         for name, settings in self._components.items():
             kind = self.registry.component_kind(settings.component)
             if kind is not None:
-                found |= dict.fromkeys(kind.probes(name, settings, self._client(name)), name)
-        return found
+                results |= dict.fromkeys(kind.probes(name, settings, self._client(name)), name)
+        return results
 
     def _client(self, name: str) -> Any:  # noqa: ANN401 - the component's own client
         with self._lock:

@@ -78,8 +78,8 @@ class _HollowLoader(Loader):
     def _missed(self, module: ModuleType, name: str) -> Any:  # noqa: ANN401 - any attribute of a module
         if name.startswith("__"):
             raise AttributeError(name)
-        if module.__name__ in PACKAGES and (found := _in_modules_of(module.__name__, name)) is not None:
-            return found
+        if module.__name__ in PACKAGES and (result := _in_modules_of(module.__name__, name)) is not None:
+            return result
         with self._lock:
             if self._running:
                 raise AttributeError(name)  # the module's own code asks before the name exists

@@ -90,7 +90,7 @@ class Registry:
     def systems(self, names: Iterable[str] | None = None) -> tuple[System, ...]:
         """Return the named systems, or all of them, in the order of the registry."""
         wanted = set(self.names if names is None else names)
-        return tuple(found for name in self.names if name in wanted and (found := self.system(name)) is not None)
+        return tuple(result for name in self.names if name in wanted and (result := self.system(name)) is not None)
 
     def stage_kind(self, name: str) -> StageKind | None:
         """Return a kind of stage; load systems in the order of the registry until one offers it."""
@@ -111,8 +111,10 @@ class Registry:
 
     def component_checks(self, kind: str) -> tuple[type[Details], tuple[Check, ...]]:
         """Return the type of details of a kind of component, and its checks."""
-        found = self.component_kind(kind)
-        return (found.details, (*found.checks, *CREDENTIALS)) if found is not None else (ComponentDetails, CREDENTIALS)
+        result = self.component_kind(kind)
+        return (
+            (result.details, (*result.checks, *CREDENTIALS)) if result is not None else (ComponentDetails, CREDENTIALS)
+        )
 
     def checks(self) -> list[tuple[Check, tuple[str, ...]]]:
         """Return each check of all systems with the kinds of stages and components that it applies to."""
@@ -120,27 +122,27 @@ class Registry:
         for system in self.systems():
             kinds |= {kind.name: kind.checks for kind in system.stage_kinds}
             kinds |= {kind.name: self.component_checks(kind.name)[1] for kind in system.components}
-        found: dict[Check, list[str]] = {}
+        results: dict[Check, list[str]] = {}
         for kind, checks in kinds.items():
             for check in checks:
-                found.setdefault(check, []).append(kind)
-        return [(check, tuple(of)) for check, of in found.items()]
+                results.setdefault(check, []).append(kind)
+        return [(check, tuple(of)) for check, of in results.items()]
 
     def _load(self, name: str) -> System:
         if name in BUILT_IN:
-            found = import_module(f"dataops_core.systems.{name}").SYSTEM
+            result = import_module(f"dataops_core.systems.{name}").SYSTEM
         else:
-            found = self._plug_ins[name].load()
-        if not isinstance(found, System):
+            result = self._plug_ins[name].load()
+        if not isinstance(result, System):
             raise TypeError(f"the entry point {name} is not a System")
-        return found
+        return result
 
     def _by_load(self) -> Iterator[System]:
         loaded = tuple(self._systems)
         yield from (self._systems[name] for name in loaded)
         for name in self.names:
-            if name not in loaded and (found := self.system(name)) is not None:
-                yield found
+            if name not in loaded and (result := self.system(name)) is not None:
+                yield result
 
     def _stage_kinds(self) -> Iterator[StageKind]:
         return (kind for system in self._by_load() for kind in system.stage_kinds)
@@ -187,15 +189,15 @@ class Registry:
             tables |= {str(table.get("system")) for table in _tables(context.get("components"))}
         stages = [s for pipeline in _tables(raw.get("pipelines")) for s in _list(pipeline.get("stages"))]
         kinds = {str(stage.get("kind")) for stage in stages if isinstance(stage, Mapping)}
-        found: set[str] = set()
+        results: set[str] = set()
         for system in self._by_load():
             offered = {kind.name for kind in system.components} | {kind.plural for kind in system.components}
             own = {kind.name for kind in system.stage_kinds}
             if tables & offered or kinds & own:
-                found.add(system.name)
+                results.add(system.name)
             tables, kinds = tables - offered, kinds - own
             if not tables and not kinds:
-                return found, set(), set()
+                return results, set(), set()
         return set(self.names), tables, kinds
 
     def parse(self, raw: Mapping[str, Any], folder: Path | None = None) -> Settings:

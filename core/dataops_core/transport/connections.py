@@ -177,12 +177,12 @@ class _Connecting:
 def _addresses(connection: Any, host: str, port: int, deadline: Deadline) -> list[Any]:  # noqa: ANN401 - for errors
     """Return the addresses of a host within the deadline; the system's timeout for names is longer."""
     host = host.strip("[]")
-    found: list[Any] = []
+    results: list[Any] = []
     failed: list[OSError] = []
 
     def resolve() -> None:
         try:
-            found.extend(
+            results.extend(
                 socket.getaddrinfo(host, port, urllib3.util.connection.allowed_gai_family(), socket.SOCK_STREAM)
             )
         except (OSError, UnicodeError) as error:
@@ -201,7 +201,7 @@ def _addresses(connection: Any, host: str, port: int, deadline: Deadline) -> lis
     if failed:
         error = failed[0] if isinstance(failed[0], socket.gaierror) else socket.gaierror(str(failed[0]))
         raise NameResolutionError(host, connection, error) from failed[0]
-    return found
+    return results
 
 
 class WatchedConnection(_Connecting, urllib3.connection.HTTPConnection):  # type: ignore[misc]

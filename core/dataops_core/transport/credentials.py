@@ -82,10 +82,10 @@ class Credentials:
             kept = self._seen
         if kept is not None and now - kept[0] < CHECK_EVERY:
             return kept[1]
-        found = tuple(sorted((*shown_by(self._identity), *ours(self._identity)), key=_due))
+        results = tuple(sorted((*shown_by(self._identity), *ours(self._identity)), key=_due))
         with self._lock:
-            self._seen = now, found
-        return found
+            self._seen = now, results
+        return results
 
 
 def shown_by(identity: Identity) -> Iterator[Credential]:
@@ -132,8 +132,8 @@ def certificate(what: str, content: bytes) -> Credential:
     from cryptography import x509  # noqa: PLC0415 - heavy, and needed only for TLS
 
     pem = b"-----BEGIN" in content
-    found = x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
-    return Credential(what, found.not_valid_before_utc, found.not_valid_after_utc)
+    result = x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
+    return Credential(what, result.not_valid_before_utc, result.not_valid_after_utc)
 
 
 def web_token(token: str) -> Credential:

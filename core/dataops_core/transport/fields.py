@@ -24,67 +24,67 @@ class Fields:
     return `None` or an empty value for a field that is missing or of another type.
 
     Args:
-        found: The parsed value.
+        answer: The parsed value.
         path: Its path in the response, for errors.
 
     Raises:
         Malformed: It is not an object.
     """
 
-    def __init__(self, found: object, path: str = "") -> None:
-        if not isinstance(found, Mapping):
+    def __init__(self, answer: object, path: str = "") -> None:
+        if not isinstance(answer, Mapping):
             raise Malformed(f"is not an object{f' at {path}' if path else ''}")
-        self._found: Mapping[str, object] = found
+        self._fields: Mapping[str, object] = answer
         self._path = path
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._fields)
 
-    def found(self, name: str) -> object:
+    def raw(self, name: str) -> object:
         """Return the value of a field of any type; `None` if it is missing."""
-        return self._found.get(name)
+        return self._fields.get(name)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all fields."""
-        return tuple(self._found)
+        return tuple(self._fields)
 
     def text(self, name: str) -> str | None:
         """Return a text."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return value if isinstance(value, str) else None
 
     def count(self, name: str) -> int | None:
         """Return a non-negative integer of at most 64 bits."""
-        return as_count(self._found.get(name))
+        return as_count(self._fields.get(name))
 
     def number(self, name: str) -> float | None:
         """Return a finite number."""
-        return as_number(self._found.get(name))
+        return as_number(self._fields.get(name))
 
     def flag(self, name: str) -> bool | None:
         """Return a boolean."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return value if isinstance(value, bool) else None
 
     def time(self, name: str) -> datetime | None:
         """Return a time in ISO 8601 as UTC, which is also the default zone."""
-        return as_time(self._found.get(name))
+        return as_time(self._fields.get(name))
 
     def inner(self, name: str) -> Fields:
         """Return an object; an empty object if there is none."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return Fields(value if isinstance(value, Mapping) else {}, self._at(name))
 
     def objects(self, name: str) -> Iterator[Fields]:
         """Yield the objects of a list; other items are skipped."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         for number, item in enumerate(value if isinstance(value, list) else ()):
             if isinstance(item, Mapping):
                 yield Fields(item, f"{self._at(name)}[{number}]")
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list; other items are skipped."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
     def require_text(self, name: str) -> str:
@@ -105,7 +105,7 @@ class Fields:
 
     def require_inner(self, name: str) -> Fields:
         """Return an object."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return Fields(self._needed(value if isinstance(value, Mapping) else None, name, "an object"), self._at(name))
 
     def require_objects(self, name: str) -> Iterator[Fields]:
@@ -114,17 +114,17 @@ class Fields:
 
     def require_list(self, name: str) -> list[object]:
         """Return a list."""
-        value = self._found.get(name)
+        value = self._fields.get(name)
         return self._needed(value if isinstance(value, list) else None, name, "a list")
 
     def require_texts(self, name: str) -> dict[str, str]:
         """Return an object whose values are all texts, e.g. labels."""
-        found = self.require_inner(name)
-        return {key: found.require_text(key) for key in found._found}  # noqa: SLF001 - of the same class
+        result = self.require_inner(name)
+        return {key: result.require_text(key) for key in result._fields}
 
     def _needed(self, value: T | None, name: str, kind: str) -> T:
         if value is None:
-            fault = f"is not {kind}" if self._found.get(name) is not None else "is missing"
+            fault = f"is not {kind}" if self._fields.get(name) is not None else "is missing"
             raise Malformed(f"has a field that {fault}: {self._at(name)}")
         return value
 
@@ -133,11 +133,11 @@ class Fields:
         return path[-_NAMES:]
 
 
-def objects(found: object, path: str = "") -> Iterator[Fields]:
+def objects(answer: object, path: str = "") -> Iterator[Fields]:
     """Yield the objects of a parsed list; raises Malformed if it is not a list of objects."""
-    if not isinstance(found, list):
+    if not isinstance(answer, list):
         raise Malformed(f"is not a list{f' at {path}' if path else ''}")
-    for number, item in enumerate(found):
+    for number, item in enumerate(answer):
         yield Fields(item, f"{path}[{number}]")
 
 

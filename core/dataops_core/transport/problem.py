@@ -21,20 +21,20 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,1000})</title", re.IGNORECASE)
 def problem(body: bytes | str | None) -> str:
     """Return the reason in a JSON body, in one line; empty if it is not JSON, or has no reason."""
     try:
-        found = loads(body or b"", size=SIZE)
+        result = loads(body or b"", size=SIZE)
     except Malformed:
         return ""
-    reason = _reason(found)
+    reason = _reason(result)
     return line(reason) if reason.strip() else ""
 
 
 def has_field(body: bytes | str | None, name: str) -> bool:
     """Return whether a body is a JSON object with a field of that name."""
     try:
-        found = loads(body or b"", size=SIZE)
+        result = loads(body or b"", size=SIZE)
     except Malformed:
         return False
-    return isinstance(found, Mapping) and name in found
+    return isinstance(result, Mapping) and name in result
 
 
 def text_of(body: bytes | str | None) -> str:
@@ -51,19 +51,19 @@ def text_of(body: bytes | str | None) -> str:
     return line(first) if first else ""
 
 
-def _reason(found: object, depth: int = 3) -> str:
+def _reason(answer: object, depth: int = 3) -> str:
     """Return the reason in a JSON value: a text, or the first field of `_NAMES` with a reason."""
-    if isinstance(found, str):
-        return found
+    if isinstance(answer, str):
+        return answer
     if not depth:
         return ""
-    if isinstance(found, list):
-        parts = [reason for item in found[:PARTS] if (reason := _one(item, depth - 1))]
-        more = len(found) - PARTS
+    if isinstance(answer, list):
+        parts = [reason for item in answer[:PARTS] if (reason := _one(item, depth - 1))]
+        more = len(answer) - PARTS
         return "; ".join(parts) + (f"; and {more} more" if parts and more > 0 else "")
-    if isinstance(found, Mapping):
+    if isinstance(answer, Mapping):
         for name in _NAMES:
-            if reason := _reason(found.get(name), depth - 1):
+            if reason := _reason(answer.get(name), depth - 1):
                 return reason
     return ""
 

@@ -87,11 +87,11 @@ def logs(
 ) -> None:
     """Show the end of the logs."""
     stack: Stack = context.obj
-    found = sorted(stack.layout.log_dir.glob(f"{name or '*'}.log"))
-    if not found:
+    results = sorted(stack.layout.log_dir.glob(f"{name or '*'}.log"))
+    if not results:
         have = ", ".join(p.stem for p in sorted(stack.layout.log_dir.glob("*.log")))
         raise LocalError(f"no log of {name or 'any program'}; available: {have or 'none yet'}")
-    for path in found:
+    for path in results:
         console.rule(path.stem, align="left")
         for line in path.read_text(errors="replace").splitlines()[-lines:]:
             console.print(line, markup=False)

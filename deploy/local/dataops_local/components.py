@@ -37,7 +37,7 @@ AIRFLOW_HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 def programs(layout: Layout) -> tuple[Program, ...]:
     """Return all programs, in the order in which they stop, and write their configuration files."""
-    found = [
+    results = [
         Program("simulator", _simulator(layout), job_env(layout), cwd=ROOT, restart=False),
         Program("land_readings", _job("land_readings"), job_env(layout), cwd=layout.state),
         # A few hundred readings in each batch: a second core would only be taken from the others.
@@ -55,8 +55,8 @@ def programs(layout: Layout) -> tuple[Program, ...]:
     ]
     prometheus = shutil.which("prometheus", path=os.pathsep.join((os.environ["PATH"], str(TOOLS))))
     if prometheus:
-        found.insert(0, _prometheus(layout, prometheus))
-    return tuple(found)
+        results.insert(0, _prometheus(layout, prometheus))
+    return tuple(results)
 
 
 def job_env(layout: Layout) -> dict[str, str]:
@@ -363,8 +363,8 @@ def _open(url: str, body: bytes | None = None, token: str | None = None) -> Iter
 
 def _json(url: str, body: bytes | None = None, token: str | None = None) -> dict[str, Any]:
     with _open(url, body, token) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
+        results: dict[str, Any] = json.load(answer)
+        return results
 
 
 def _properties(path: Path, values: dict[str, object]) -> None:

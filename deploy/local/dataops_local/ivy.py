@@ -77,9 +77,9 @@ def repository(jar: Coordinates, work: Path) -> str | None:
     retrieve([jar], work)
     for known in (work / "ivy" / "cache").rglob(f"ivydata-{jar.revision}.properties"):
         for line in known.read_text().splitlines():
-            _, found, location = line.partition(".location=")
+            _, result, location = line.partition(".location=")
             address = location.replace("\\", "")
-            if found and address.startswith("http") and address.endswith(jar.path):
+            if result and address.startswith("http") and address.endswith(jar.path):
                 return address.removesuffix(jar.path)
     return None
 

@@ -66,10 +66,10 @@ def _port(layout: Layout, name: str) -> None:
 
 def _holder(port: int) -> str:
     try:
-        found = next(
+        result = next(
             (c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.status == "LISTEN"),
             None,
         )
-        return f" by {psutil.Process(found.pid).name()} (pid {found.pid})" if found and found.pid else ""
+        return f" by {psutil.Process(result.pid).name()} (pid {result.pid})" if result and result.pid else ""
     except psutil.Error:  # no permission for other users' processes
         return ""

@@ -53,7 +53,7 @@ class StepDurations:
 
 def _read(path: Path) -> dict[str, list[float]]:
     try:
-        found = json.loads(path.read_text())
-        return {str(step): [float(seconds) for seconds in took] for step, took in found.items()}
+        result = json.loads(path.read_text())
+        return {str(step): [float(seconds) for seconds in took] for step, took in result.items()}
     except (OSError, ValueError, AttributeError, TypeError):  # the first start, or a truncated file
         return {}

@@ -154,8 +154,8 @@ def release_lots(spark: SparkSession, catalog: Catalog, published: int) -> list[
 def _complete(spark: SparkSession, snapshot_id: int) -> dict[str, dict[str, Any]]:
     """Return the complete lots as of a snapshot, by tag."""
     exposure = spark.read.option("versionAsOf", snapshot_id).table(tables.EXPOSURE)
-    found = complete_lots(exposure, spark.table(SHIPMENTS)).collect()
-    return {f"lot_{row['lot'].lower()}": row.asDict() for row in sorted(found)}
+    result = complete_lots(exposure, spark.table(SHIPMENTS)).collect()
+    return {f"lot_{row['lot'].lower()}": row.asDict() for row in sorted(result)}
 
 
 def _release_of(gold: Table, snapshot_id: int) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def landed(catalog: Catalog, table: str, topic_id: str) -> dict[int, int]:
     It comes from the newest commit with END_OFFSETS, which maintenance keeps (`maintain_tables`). Offsets of an earlier
     topic of the same name do not count.
     """
-    found = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)
-    stamped = json.loads(found[1]) if found else {}
+    result = newest_with(catalog.load_table(table.removeprefix(f"{CATALOG}.")), END_OFFSETS)
+    stamped = json.loads(result[1]) if result else {}
     return (
         {int(partition): end for partition, end in stamped["ends"].items()}
         if stamped.get("topic_id") == topic_id

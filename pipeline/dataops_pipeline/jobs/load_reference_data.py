@@ -110,7 +110,7 @@ def read(store: fs.FileSystem, path: str, schema: pa.Schema) -> pa.Table:
     """Return the rows of a CSV file with a header, in the columns and types of the schema; raises JobError."""
     try:
         with store.open_input_stream(path) as source:
-            found = pc.read_csv(
+            result = pc.read_csv(
                 source,
                 convert_options=pc.ConvertOptions(
                     column_types=schema, include_columns=schema.names, strings_can_be_null=True
@@ -120,7 +120,7 @@ def read(store: fs.FileSystem, path: str, schema: pa.Schema) -> pa.Table:
         raise JobError(f"{path} is missing: write it with `python -m dataops_pipeline.simulator reference`") from error
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise JobError(f"{path} cannot be read: {error}") from error
-    return found.cast(schema)
+    return result.cast(schema)
 
 
 if __name__ == "__main__":

@@ -140,10 +140,10 @@ class Expiry:
 
 def needed(states: Iterable[State]) -> frozenset[int]:
     """Return the source snapshots of downstream tables, from the newest stamp of each table."""
-    found = (_newest(state, SOURCE_SNAPSHOT) for state in states)
+    results = (_newest(state, SOURCE_SNAPSHOT) for state in states)
     return frozenset(
         int(snapshot.stamps[SOURCE_SNAPSHOT])
-        for snapshot in found
+        for snapshot in results
         if snapshot is not None and snapshot.stamps[SOURCE_SNAPSHOT].isdecimal()
     )
 

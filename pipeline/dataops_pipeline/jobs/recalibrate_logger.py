@@ -71,37 +71,37 @@ class Certificate:
             name: _instant(name, given[name]) if given[name] else None
             for name in ("issued_at", "valid_from", "valid_until")
         }
-        found = cls(
+        result = cls(
             calibration_id=given["calibration_id"],
             logger_id=given["logger_id"],
             correction_c=_degrees(given["correction_c"]),
             **times,  # type: ignore[arg-type] # only valid_until may be None, by the check above
         )
-        if found.valid_until is not None and found.valid_until <= found.valid_from:
+        if result.valid_until is not None and result.valid_until <= result.valid_from:
             raise JobError(
-                f"valid_until {found.valid_until.isoformat()} is not after valid_from {found.valid_from.isoformat()}"
+                f"valid_until {result.valid_until.isoformat()} is not after valid_from {result.valid_from.isoformat()}"
             )
-        return found
+        return result
 
 
 def _instant(name: str, text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        result = datetime.fromisoformat(text)
     except ValueError as error:
         raise JobError(f"{name} {text!r} is not a time: write it as 2013-07-01T12:00:00Z") from error
-    if found.tzinfo is None:
+    if result.tzinfo is None:
         raise JobError(f"{name} {text!r} has no time zone: write it as 2013-07-01T12:00:00Z")
-    return found.astimezone(UTC)
+    return result.astimezone(UTC)
 
 
 def _degrees(text: str) -> float:
     try:
-        found = float(text)
+        result = float(text)
     except ValueError as error:
         raise JobError(f"correction_c {text!r} is not a number") from error
-    if not math.isfinite(found) or abs(found) > MAX_CORRECTION_C:
+    if not math.isfinite(result) or abs(result) > MAX_CORRECTION_C:
         raise JobError(f"correction_c {text} is beyond ±{MAX_CORRECTION_C:g} °C: the logger is defective")
-    return found
+    return result
 
 
 def recalibrate(settings: JobSettings) -> str:

@@ -81,7 +81,7 @@ def reconcile_new(settings: JobSettings) -> str:
         if not catalog.table_exists(name):
             raise NotYet(f"{CATALOG}.{name} does not exist: run {job} first")
     known = _known(catalog)
-    new = sorted((file for file in found(settings) if file not in known), key=lambda file: (file[2], file[0]))
+    new = sorted((file for file in dump_files(settings) if file not in known), key=lambda file: (file[2], file[0]))
     if not new:
         return "no new dumps"
     spark = spark_session(settings, "reconcile_logger_dumps")
@@ -102,7 +102,7 @@ def max_files(stated: str | None) -> int:
     return int(stated)
 
 
-def found(settings: JobSettings) -> list[DumpFile]:
+def dump_files(settings: JobSettings) -> list[DumpFile]:
     """Return all dumps in the object store."""
     folder = f"{settings.raw.removeprefix('s3://')}/dumps"
     listed = _store(settings).get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))

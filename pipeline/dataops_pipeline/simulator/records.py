@@ -36,10 +36,10 @@ def window(settings: Settings, day: pd.Timestamp, since: pd.Timestamp | None = N
         since: Start of the replay; duplicates of readings from before are omitted.
     """
     days = pd.date_range(day - pd.Timedelta(days=DAYS_BEFORE), day + pd.Timedelta(days=DAYS_AFTER))
-    found = [_sent(settings, d) for d in days]
+    results = [_sent(settings, d) for d in days]
     begin = day.to_datetime64().astype("datetime64[ms]")
     end = begin + np.timedelta64(1, "D")
-    parts = [p[(p["received_at"] >= begin) & (p["received_at"] < end)] for p in found if not p.empty]
+    parts = [p[(p["received_at"] >= begin) & (p["received_at"] < end)] for p in results if not p.empty]
     if not parts:
         return pd.DataFrame()
     together = pd.concat(parts, ignore_index=True)
@@ -187,7 +187,7 @@ def payloads(records: pd.DataFrame) -> list[bytes]:
         records["battery_percent"],
         strict=True,
     )
-    found = [
+    results = [
         (
             f'{{"logger_id":"{logger}","sequence":{sequence},"measured_at":"{at}Z","temperature_c":{celsius!r},'
             f'"gateway_id":"{gateway}","received_at":"{by}Z"'
@@ -196,8 +196,8 @@ def payloads(records: pd.DataFrame) -> list[bytes]:
         for logger, sequence, at, celsius, gateway, by, battery in rows
     ]
     for index in np.flatnonzero(records["kind"].to_numpy() == MALFORMED):
-        found[index] = _GARBLERS[int(records["garble"].iloc[index])](found[index])
-    return found
+        results[index] = _GARBLERS[int(records["garble"].iloc[index])](results[index])
+    return results
 
 
 _GARBLERS = (

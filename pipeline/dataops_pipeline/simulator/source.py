@@ -85,7 +85,7 @@ def flights() -> pd.DataFrame:
 
 @lru_cache(maxsize=1)
 def _by_day() -> dict[pd.Timestamp, pd.DataFrame]:
-    return {cast("pd.Timestamp", day): found for day, found in flights().groupby("day")}
+    return {cast("pd.Timestamp", day): result for day, result in flights().groupby("day")}
 
 
 def flights_on(day: pd.Timestamp) -> pd.DataFrame:
@@ -98,9 +98,9 @@ def _arrivals(raw: pd.DataFrame, day: pd.Series, departed: pd.Series) -> pd.Seri
     zones = raw["dest"].map(airports().set_index("faa")["tzone"])
     minutes = (raw["arr_time"] // 100) * 60 + raw["arr_time"] % 100
     local = day + pd.to_timedelta(minutes, unit="min")
-    found = pd.Series(pd.NaT, index=raw.index, dtype="datetime64[ns, UTC]")
+    result = pd.Series(pd.NaT, index=raw.index, dtype="datetime64[ns, UTC]")
     for zone, index in zones.dropna().groupby(zones).groups.items():
         times = local.loc[index].dt.tz_localize(str(zone), ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
         behind = ((departed.loc[index] - times) / pd.Timedelta(days=1)).apply(np.ceil).clip(lower=0)
-        found.loc[index] = times + pd.to_timedelta(behind, unit="D")
-    return found
+        result.loc[index] = times + pd.to_timedelta(behind, unit="D")
+    return result

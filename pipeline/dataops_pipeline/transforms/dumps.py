@@ -137,9 +137,9 @@ def _lines(content: bytes) -> list[str]:
             text = content.decode("cp1252")
         except UnicodeDecodeError as error:
             raise DumpError(f"not-text: byte {error.start} is in no known encoding") from error
-    found = _CONTROL.search(text)
-    if found:
-        raise DumpError(f"not-text: character {found.start()} is {found.group()!r}")
+    match = _CONTROL.search(text)
+    if match:
+        raise DumpError(f"not-text: character {match.start()} is {match.group()!r}")
     if not text.endswith("\n"):
         raise DumpError("truncated: the last line has no end")
     # not splitlines(), which also splits at other characters
@@ -164,10 +164,10 @@ def _is_column_line(row: Sequence[str], maker: Maker) -> bool:
 
 
 def _column_line(cells: Sequence[Sequence[str]], maker: Maker) -> int:
-    found = next((n for n, row in enumerate(cells) if _is_column_line(row, maker)), None)
-    if found is None:
+    result = next((n for n, row in enumerate(cells) if _is_column_line(row, maker)), None)
+    if result is None:
         raise DumpError(f"no-columns: no line {maker.delimiter.join(maker.columns)!r}")
-    return found
+    return result
 
 
 def _header(rows: Sequence[Sequence[str]], maker: Maker) -> dict[str, str]:
@@ -200,13 +200,13 @@ def _unit(stated: str, columns: Sequence[str], maker: Maker) -> str:
 def _zone(stated: str) -> timezone:
     if stated in ("UTC", "GMT", "Z"):
         return UTC
-    found = _OFFSET.fullmatch(stated)
-    if not found:
+    match = _OFFSET.fullmatch(stated)
+    if not match:
         raise DumpError(f"no-offset: {stated[:40]!r} is not a UTC offset")
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    if offset > MAX_OFFSET or int(found[3]) > 59:
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    if offset > MAX_OFFSET or int(match[3]) > 59:
         raise DumpError(f"no-offset: {stated[:40]!r} is not a UTC offset")
-    return timezone(-offset if found[1] == "-" else offset)
+    return timezone(-offset if match[1] == "-" else offset)
 
 
 def _time_format(header: Mapping[str, str], maker: Maker) -> str:
@@ -237,7 +237,7 @@ def _rows(
 ) -> tuple[DumpRow, ...]:
     """Return the data; `first` is the number of its first line in the file."""
     correction = skew if is_wrong(skew) else timedelta(0)
-    found: list[DumpRow] = []
+    results: list[DumpRow] = []
     for number, row in enumerate(cells, first):
         if len(row) != len(maker.roles):
             raise DumpError(f"truncated: line {number} has {len(row)} cells instead of {len(maker.roles)}")
@@ -249,18 +249,18 @@ def _rows(
         if len(cell["sequence"]) > LONGEST_NUMBER:
             raise DumpError(f"bad-sequence: line {number}: {cell['sequence'][:20]!r}")
         sequence = int(cell["sequence"])
-        if found and sequence <= found[-1].sequence:
-            raise DumpError(f"bad-sequence: line {number}: {sequence} comes after {found[-1].sequence}")
+        if results and sequence <= results[-1].sequence:
+            raise DumpError(f"bad-sequence: line {number}: {sequence} comes after {results[-1].sequence}")
         at = _time(cell.get("at") or f"{cell.get('date')} {cell.get('time')}", written, zone, f"line {number}")
         celsius = _celsius(cell["temperature"], maker.decimal, unit, f"line {number}")
         try:
             measured_at = at - correction
         except OverflowError as error:
             raise DumpError(f"bad-time: line {number}: its clock is off beyond all dates") from error
-        found.append(DumpRow(sequence, at, measured_at, celsius))
-    if not found:
+        results.append(DumpRow(sequence, at, measured_at, celsius))
+    if not results:
         raise DumpError("empty: there are no rows")
-    return tuple(found)
+    return tuple(results)
 
 
 def _number(stated: str, decimal: str, where: str) -> float:
@@ -289,18 +289,18 @@ def _check_totals(
             raise DumpError(f"contradiction: there are data after their end: {maker.delimiter.join(row)[:60]!r}")
         key = maker.totals.get(row[0])
         total: str | float | None
-        found: str | float | None
+        result: str | float | None
         stated = row[1] if len(row) > 1 else ""
         if key is None or not stated:
             continue
         if key == "crc32":
-            total, found = stated.upper(), f"{checksum(lines):08X}"
+            total, result = stated.upper(), f"{checksum(lines):08X}"
         elif key == "rows":
-            total, found = stated, str(len(rows))
+            total, result = stated, str(len(rows))
         else:
-            total, found = _extreme(key, stated, maker.decimal, rows, unit)
-        if total != found:  # 0 equals -0
-            raise DumpError(f"wrong-total: {row[0]} is {stated[:20]}, the data has {found}")
+            total, result = _extreme(key, stated, maker.decimal, rows, unit)
+        if total != result:  # 0 equals -0
+            raise DumpError(f"wrong-total: {row[0]} is {stated[:20]}, the data has {result}")
 
 
 def _extreme(
@@ -308,8 +308,8 @@ def _extreme(
 ) -> tuple[float | None, float | None]:
     """Return the smallest or largest temperature, as stated and as in the data."""
     measured = [row.celsius for row in rows if row.celsius is not None]
-    found = (min if key == "min" else max)(measured) if measured else None
-    return _celsius(stated, decimal, unit, "the statistics"), found
+    result = (min if key == "min" else max)(measured) if measured else None
+    return _celsius(stated, decimal, unit, "the statistics"), result
 
 
 def checksum(lines: Sequence[str]) -> int:

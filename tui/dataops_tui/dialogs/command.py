@@ -121,13 +121,13 @@ class CommandPrompt(ModalScreen[str | None]):
     def _options(self, typed: str) -> list[Option]:
         """Return the matching commands, those that start with the input first."""
         typed = typed.strip().lower()
-        found = [c for c in self._commands if typed in c.text.lower()]
-        found.sort(key=lambda c: not c.text.lower().startswith(typed))
-        shown = found[:MOST]
+        results = [c for c in self._commands if typed in c.text.lower()]
+        results.sort(key=lambda c: not c.text.lower().startswith(typed))
+        shown = results[:MOST]
         width = max((len(c.text) for c in shown), default=0)
         options = [Option(Text.assemble(f"{c.text:<{width}}  ", (c.about, "dim")), id=c.text) for c in shown]
-        if len(found) > MOST:
-            options.append(Option(Text(f"{len(found) - MOST:,} more: keep typing", "dim"), disabled=True))
+        if len(results) > MOST:
+            options.append(Option(Text(f"{len(results) - MOST:,} more: keep typing", "dim"), disabled=True))
         return options
 
 

@@ -53,7 +53,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
     BINDINGS = [Binding("t", "trigger", "Trigger", id="alerts.trigger", tooltip="Trigger the DAG of the remedy")]
 
     @property
-    def found(self) -> tuple[Alert, ...] | None:
+    def result(self) -> tuple[Alert, ...] | None:
         """The findings; `None` before the first refresh."""
         return tuple(alerts(self.snapshot)) if self.snapshot else None
 
@@ -66,10 +66,10 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
         """Return the headings."""
         return ("STATUS", "SINCE", "CHECK", "WHERE", "WHAT") if self.wide else ("STATUS", "SINCE", "CHECK", "WHAT")
 
-    def rows(self, found: tuple[Alert, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[Alert, ...], now: datetime) -> Mapping[str, Row]:
         """Return the findings."""
         return {
-            f"{finding.where} {finding.check_id}": Row(self._cells(finding, now), finding, True) for finding in found
+            f"{finding.where} {finding.check_id}": Row(self._cells(finding, now), finding, True) for finding in results
         }
 
     def _cells(self, finding: Alert, now: datetime) -> list[Text]:
@@ -85,7 +85,7 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
     def draw_more(self, now: datetime) -> None:
         """Draw the evidence and the remedy of the selected finding."""
         because = self.query_one("#because", Words)
-        if self.found == ():
+        if self.result == ():
             because.show(styled.plain("● no findings", "green"))
             return
         finding = self.finding
@@ -123,9 +123,9 @@ class AlertsScreen(SnapshotScreen["tuple[Alert, ...]"]):
 
 def alerts(snapshot: HealthSnapshot) -> Iterator[Alert]:
     """Yield the findings of a snapshot, the worst first."""
-    found = [f for p in snapshot.pipelines if (f := _of_pipeline(p)) is not None]
-    found += [f for c in snapshot.components if (f := _of_component(c)) is not None]
-    yield from sorted(found, key=lambda finding: ORDER.index(finding.status))
+    results = [f for p in snapshot.pipelines if (f := _of_pipeline(p)) is not None]
+    results += [f for c in snapshot.components if (f := _of_component(c)) is not None]
+    yield from sorted(results, key=lambda finding: ORDER.index(finding.status))
 
 
 def _of_pipeline(pipeline: PipelineHealth) -> Alert | None:

@@ -32,11 +32,11 @@ class AuditScreen(ResourceScreen[AuditTrail]):
         wide = ("AT", "OUTCOME", "ACTION", "WHAT", "CONTEXT", "USER", "REASON")
         return wide if self.wide else ("AT", "OUTCOME", "ACTION", "WHAT")
 
-    def rows(self, found: AuditTrail, now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: AuditTrail, now: datetime) -> Mapping[str, Row]:
         """Return the entries."""
         return {
             str(number): Row(self._cells(entry, now), entry, entry.get("outcome") in ("refused", "failed"))
-            for number, entry in reversed(found.entries)
+            for number, entry in reversed(result.entries)
         }
 
     def _cells(self, entry: Mapping[str, Any], now: datetime) -> list[Text]:
@@ -60,9 +60,9 @@ class AuditScreen(ResourceScreen[AuditTrail]):
     def status_line(self, now: datetime) -> Text:
         """Return the status line with the result of the check."""
         text = super().status_line(now)
-        if self.found is None:
+        if self.result is None:
             return text
-        report = self.found.report
+        report = self.result.report
         whole = (f"● the chain of {report.lines:,} lines is intact  ", "not dim green")
         broken = (f"✖ {report.problem}; {report.lines:,} lines before it are intact  ", "not dim red bold")
         return Text.assemble(broken if report.problem else whole, text)

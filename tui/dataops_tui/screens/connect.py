@@ -73,11 +73,11 @@ class ConnectScreen(ResourceScreen["tuple[Connector, ...]"]):
         """Return the headings."""
         return WIDE_HEADINGS if self.wide else HEADINGS
 
-    def rows(self, found: tuple[Connector, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[Connector, ...], now: datetime) -> Mapping[str, Row]:
         """Return the connectors."""
         return {
             connector.name: Row([_cells(connector)[name] for name in self.headings()], connector, _faulty(connector))
-            for connector in found
+            for connector in results
         }
 
     def draw_more(self, now: datetime) -> None:
@@ -118,7 +118,7 @@ class ConnectScreen(ResourceScreen["tuple[Connector, ...]"]):
         self.table.unmark()
 
     def _named(self, name: str | None) -> Connector | None:
-        return next((each for each in self.found or () if each.name == name), None)
+        return next((each for each in self.result or () if each.name == name), None)
 
     def _chosen(self) -> list[Connector]:
         return [each for name in self.table.chosen if (each := self._named(name)) is not None]

@@ -60,11 +60,11 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
             ("DAG", "STATE", "RUNS", "NEWEST", "SCHEDULE", "TAGS") if self.wide else ("DAG", "STATE", "RUNS", "NEWEST")
         )
 
-    def rows(self, found: tuple[tuple[Dag, ...], tuple[DagRun, ...]], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[tuple[Dag, ...], tuple[DagRun, ...]], now: datetime) -> Mapping[str, Row]:
         """Return the DAGs."""
         rows = {}
-        for dag in found[0]:
-            runs = _runs(found, dag.dag_id)
+        for dag in results[0]:
+            runs = _runs(results, dag.dag_id)
             faulty = dag.import_errors or (bool(runs) and runs[0].state == "failed")
             cells = _dag(dag, runs, now)[: len(self.headings())]
             missing = dag.unreadable is not None
@@ -76,7 +76,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         chosen = self.table.cursor_key
         title = f"newest runs of {chosen}" if chosen else ""
         self.query_one("#runs-title", Words).show(styled.plain(title, "bold"))
-        runs = _runs(self.found, chosen)[:STRIP] if chosen and self.found else []
+        runs = _runs(self.result, chosen)[:STRIP] if chosen and self.result else []
         self.query_one("#runs", LiveTable).show(RUN_HEADINGS, {run.run_id: _run(run, now) for run in runs})
 
     def open(self, key: str) -> None:
@@ -98,9 +98,9 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
     def action_pause(self) -> None:
         """Pause the selected DAGs, or unpause them if the first one is paused."""
         airflow, chosen = self.console.clients.airflow, self.table.chosen
-        if airflow is None or not chosen or self.found is None:
+        if airflow is None or not chosen or self.result is None:
             return
-        paused = not next(dag.paused for dag in self.found[0] if dag.dag_id == chosen[0])
+        paused = not next(dag.paused for dag in self.result[0] if dag.dag_id == chosen[0])
         word = "paused" if paused else "unpaused"
         calls = [f'PATCH {airflow.api_url}/dags/{dag_id} {{"is_paused": {str(paused).lower()}}}' for dag_id in chosen]
 
@@ -112,8 +112,8 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
         self.table.unmark()
 
 
-def _runs(found: tuple[tuple[Dag, ...], tuple[DagRun, ...]], dag_id: str) -> list[DagRun]:
-    return [run for run in found[1] if run.dag_id == dag_id]
+def _runs(results: tuple[tuple[Dag, ...], tuple[DagRun, ...]], dag_id: str) -> list[DagRun]:
+    return [run for run in results[1] if run.dag_id == dag_id]
 
 
 class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
@@ -149,9 +149,9 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
         """Return the headings."""
         return RUN_HEADINGS
 
-    def rows(self, found: tuple[DagRun, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[DagRun, ...], now: datetime) -> Mapping[str, Row]:
         """Return the runs."""
-        return {run.run_id: _run_row(run, now) for run in found}
+        return {run.run_id: _run_row(run, now) for run in results}
 
     def open(self, key: str) -> None:
         """Open the run's tasks."""

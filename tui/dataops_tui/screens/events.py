@@ -32,7 +32,7 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
     FOLLOWS_TIME = False
 
     @property
-    def found(self) -> deque[Event]:
+    def result(self) -> deque[Event]:
         """The state changes that are kept in memory."""
         return self.console.events
 
@@ -40,11 +40,11 @@ class EventsScreen(SnapshotScreen["deque[Event]"]):
         """Return the headings."""
         return ("AT", "PIPELINE", "WHAT", "WAS", "IS", "WHY") if self.wide else ("AT", "WHAT", "WAS", "IS", "WHY")
 
-    def rows(self, found: deque[Event], now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: deque[Event], now: datetime) -> Mapping[str, Row]:
         """Return the events."""
         return {
             f"{event.at.isoformat()} {event.pipeline} {event.what}": Row(self._cells(event, now), event, event.bad)
-            for event in reversed(found)
+            for event in reversed(result)
         }
 
     def _cells(self, event: Event, now: datetime) -> list[Text]:

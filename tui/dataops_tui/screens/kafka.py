@@ -39,17 +39,17 @@ class TopicsScreen(ResourceScreen["tuple[Topic, ...]"]):
         """Fetch the topics from Kafka."""
         from dataops_core.systems.kafka.cluster import topics  # noqa: PLC0415 - a slow import, after the first frame
 
-        found = topics(self.console.clients.kafka)
-        self.console.learn("topic", [topic.name for topic in found])
-        return found
+        result = topics(self.console.clients.kafka)
+        self.console.learn("topic", [topic.name for topic in result])
+        return result
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
         return ("TOPIC", "PARTITIONS", "RECORDS", "NEWEST", "REPLICAS")
 
-    def rows(self, found: tuple[Topic, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[Topic, ...], now: datetime) -> Mapping[str, Row]:
         """Return the topics, Kafka's internal ones last."""
-        ordered = sorted(found, key=lambda topic: topic.name.startswith(INTERNAL))
+        ordered = sorted(results, key=lambda topic: topic.name.startswith(INTERNAL))
         return {
             topic.name: Row(_topic(topic, now), topic, topic.faulty, unreadable=topic.unreadable is not None)
             for topic in ordered
@@ -101,22 +101,22 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         """Return the headings."""
         return ("PARTITION", "RECORDS", "LOW", "HIGH", "NEWEST", "LEADER", "ISR")
 
-    def rows(self, found: tuple[Topic, tuple[ConsumerGroup, ...]], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[Topic, tuple[ConsumerGroup, ...]], now: datetime) -> Mapping[str, Row]:
         """Return the partitions."""
         return {
             str(p.number): Row(_partition(p, now), p, p.faulty or bool(p.unreadable), unreadable=bool(p.unreadable))
-            for p in found[0].partitions
+            for p in results[0].partitions
         }
 
     def draw_more(self, now: datetime) -> None:
         """Draw the groups that have committed offsets of the topic."""
         reading = {
             group.name: lags
-            for group in (self.found[1] if self.found else ())
+            for group in (self.result[1] if self.result else ())
             if (lags := [lag for lag in group.lags or () if lag.topic == self._topic])
         }
-        states = {group.name: group for group in (self.found[1] if self.found else ())}
-        title = "consumer groups" if reading else "no consumer group has committed to this topic" if self.found else ""
+        states = {group.name: group for group in (self.result[1] if self.result else ())}
+        title = "consumer groups" if reading else "no consumer group has committed to this topic" if self.result else ""
         self.query_one("#groups-title", Words).show(Text(title, "bold" if reading else "dim"))
         self.query_one("#groups", LiveTable).show(
             ("GROUP", "STATE", "MEMBERS", "LAG", "LARGEST LAG"),
@@ -151,15 +151,15 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
         """Fetch the consumer groups from Kafka."""
         from dataops_core.systems.kafka.cluster import groups  # noqa: PLC0415 - as above
 
-        found = groups(self.console.clients.kafka)
-        self.console.learn("group", [group.name for group in found])
-        return found
+        result = groups(self.console.clients.kafka)
+        self.console.learn("group", [group.name for group in result])
+        return result
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
         return ("GROUP", "STATE", "MEMBERS", "LAG", "TOPICS", "NOTE")
 
-    def rows(self, found: tuple[ConsumerGroup, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[ConsumerGroup, ...], now: datetime) -> Mapping[str, Row]:
         """Return the groups; a group with lag and without members is faulty."""
         return {
             group.name: Row(
@@ -175,7 +175,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
                 bool(group.unreadable or group.notes) or (bool(group.lag) and not group.members),
                 unreadable=group.unreadable is not None,
             )
-            for group in found
+            for group in results
         }
 
     def open(self, key: str) -> None:
@@ -206,7 +206,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
         """Return the headings."""
         return ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "NOTE")
 
-    def rows(self, found: ConsumerGroup, now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: ConsumerGroup, now: datetime) -> Mapping[str, Row]:
         """Return the partitions with a committed offset."""
         return {
             f"{lag.topic}-{lag.partition}": Row(
@@ -221,7 +221,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
                 lag,
                 lag.lag != 0,
             )
-            for lag in found.lags or ()
+            for lag in result.lags or ()
         }
 
 

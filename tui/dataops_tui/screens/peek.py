@@ -98,7 +98,7 @@ class PeekScreen(TableScreen["deque[Record]"]):
         yield StartInput()
 
     @property
-    def found(self) -> deque[Record]:
+    def result(self) -> deque[Record]:
         """The records in memory."""
         return self._records
 
@@ -130,8 +130,8 @@ class PeekScreen(TableScreen["deque[Record]"]):
                 return keep([_searched(record)])[0]
 
             clients = self.console.clients
-            found = peek(clients.kafka, name, begin, stop, matches, clients.schema_registry, partition=partition)
-            for records, read in found:
+            result = peek(clients.kafka, name, begin, stop, matches, clients.schema_registry, partition=partition)
+            for records, read in result:
                 if read:  # the call waits for the event loop, so that a busy topic does not flood a slow terminal
                     self.app.call_from_thread(self._take, RecordsArrived(number, tuple(records), read))
 
@@ -153,9 +153,9 @@ class PeekScreen(TableScreen["deque[Record]"]):
         """Return the headings."""
         return ("TIME", "PART", "OFFSET", "KEY", "VALUE")
 
-    def rows(self, found: deque[Record], now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: deque[Record], now: datetime) -> Mapping[str, Row]:
         """Return the records, newest first."""
-        newest_first = sorted(found, key=lambda r: (epoch(r.time) if r.time else -inf, r.offset), reverse=True)
+        newest_first = sorted(result, key=lambda r: (epoch(r.time) if r.time else -inf, r.offset), reverse=True)
         return {
             f"{r.partition}-{r.offset}": Row(
                 self._record(r, now), partial(_about, r), bool(r.unreadable), unreadable=r.unreadable is not None
@@ -223,7 +223,9 @@ class PeekScreen(TableScreen["deque[Record]"]):
         cut = f", truncated to {count(MAX_BYTES)}" if (record.size or 0) > MAX_BYTES else ""
         kind_of = f"schema {record.decoded.schema_id}" if record.decoded and kind == "schema" else kind
         lines.append(Text.assemble(("value  ", "bold"), (f"{kind_of}{size}{cut}", "dim")))
-        reasons = [found.reason for found in (record.decoded_key, record.decoded) if found is not None and found.reason]
+        reasons = [
+            result.reason for result in (record.decoded_key, record.decoded) if result is not None and result.reason
+        ]
         lines += [styled.plain(f"not decoded: {reason}", "yellow") for reason in reasons]
         value = self._text(record.value, record.decoded)
         if kind in JSON and self._form == "auto":

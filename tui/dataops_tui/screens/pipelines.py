@@ -81,9 +81,9 @@ class PipelinesScreen(ConsoleScreen):
     @property
     def pipeline(self) -> PipelineHealth | None:
         """The current pipeline: the selected one, or the worst."""
-        found = self.snapshot.pipelines if self.snapshot else ()
-        worst = min(found, key=lambda p: WORST_FIRST.index(p.verdict.status), default=None)
-        return next((p for p in found if p.name == self._chosen), worst)
+        result = self.snapshot.pipelines if self.snapshot else ()
+        worst = min(result, key=lambda p: WORST_FIRST.index(p.verdict.status), default=None)
+        return next((p for p in result if p.name == self._chosen), worst)
 
     def choose(self, name: str) -> None:
         """Select a pipeline by its name."""
@@ -162,9 +162,9 @@ class PipelinesScreen(ConsoleScreen):
             lines += _named("affected", [", ".join(verdict.blast_radius)] if verdict.blast_radius else [])
             return Text("\n").join(lines)
         lines += _named("evidence", evidence(stage, now))
-        for found in stage.findings:
-            lines += _named("finding", [found.sentence, *found.evidence])
-            lines += _remedy(found.remedy)
+        for result in stage.findings:
+            lines += _named("finding", [result.sentence, *result.evidence])
+            lines += _remedy(result.remedy)
         return Text("\n").join(lines)
 
     @property

@@ -72,12 +72,12 @@ class QueriesScreen(ResourceScreen["Queries"]):
         """Return the headings."""
         return WIDE_HEADINGS if self.wide else HEADINGS
 
-    def rows(self, found: Queries, now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: Queries, now: datetime) -> Mapping[str, Row]:
         """Return the queries, active ones first."""
-        shown = sorted((q for q in found if self._with_ended or not q.ended), key=lambda q: q.ended)
+        shown = sorted((q for q in result if self._with_ended or not q.ended), key=lambda q: q.ended)
         return {
             query.query_id: Row(
-                self._cells(query, found, now),
+                self._cells(query, result, now),
                 query,
                 bool(query.error or query.unreadable),
                 query.statement,
@@ -86,9 +86,9 @@ class QueriesScreen(ResourceScreen["Queries"]):
             for query in shown
         }
 
-    def _cells(self, query: ServerQuery, found: Queries, now: datetime) -> list[Text]:
+    def _cells(self, query: ServerQuery, result: Queries, now: datetime) -> list[Text]:
         colour = _STATES.get(query.state, "cyan")
-        why = query.error or query.unreadable or query.why_waiting(found)
+        why = query.error or query.unreadable or query.why_waiting(result)
         cells = {
             "QUERY": styled.plain(query.query_id),
             "STATE": _state(query, colour),
@@ -141,7 +141,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
             return
         if self.app.screen is not self:  # pressing Enter twice opens one dialog
             return
-        why = query.why_waiting(self.found or ())
+        why = query.why_waiting(self.result or ())
         lines = [
             f"{query.state.lower()}  {query.user}  {query.source}  {query.resource_group}".rstrip(),
             *([f"{query.error}: {detail.failure}"] if detail.failure else []),
@@ -164,7 +164,7 @@ class QueriesScreen(ResourceScreen["Queries"]):
 
     def action_kill(self) -> None:
         """Kill the selected queries after confirmation."""
-        active = {query.query_id: query for query in self.found or () if not query.ended}
+        active = {query.query_id: query for query in self.result or () if not query.ended}
         chosen = [active[key] for key in self.table.chosen if key in active]
         trino = self._trino_or_notify()
         if trino is None:

@@ -51,10 +51,10 @@ class StageScreen(ConsoleScreen):
 
     def draw(self, now: datetime) -> None:
         """Draw the stage of the snapshot."""
-        found = self._find()
-        if found is None:
+        result = self._find()
+        if result is None:
             return
-        _, stage = found
+        _, stage = result
         self.query_one("#state", Static).update(
             Text.assemble(styled.state(stage.state), "  ", styled.plain(reason(stage)))
         )
@@ -75,9 +75,9 @@ class StageScreen(ConsoleScreen):
 
     def action_trigger(self) -> None:
         """Trigger the stage's DAG."""
-        found = self._find()
-        if found is not None:
-            trigger_dag(self.console, *suggested_dag(self.console.settings, found[0], self._stage))
+        result = self._find()
+        if result is not None:
+            trigger_dag(self.console, *suggested_dag(self.console.settings, result[0], self._stage))
 
     def action_rejected(self) -> None:
         """Show the records that the stage or a downstream stage has rejected, with their reasons."""

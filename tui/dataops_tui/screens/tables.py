@@ -36,16 +36,16 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
         """Fetch the tables of all catalogs."""
         from dataops_core.systems.iceberg.inspect import tables  # noqa: PLC0415 - a slow import, after the first frame
 
-        found = {name: tables(client) for name, client in self.console.clients.require_catalogs().items()}
-        self.console.learn("table", [f"{name}.{table.name}" for name, those in found.items() for table in those])
-        return found
+        results = {name: tables(client) for name, client in self.console.clients.require_catalogs().items()}
+        self.console.learn("table", [f"{name}.{table.name}" for name, those in results.items() for table in those])
+        return results
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
         narrow = ("TABLE", "COMMITTED", "ROWS", "FILES")
         return (*narrow, "SIZE", "PER FILE", "SNAPSHOTS") if self.wide else narrow
 
-    def rows(self, found: dict[str, tuple[TableSummary, ...]], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: dict[str, tuple[TableSummary, ...]], now: datetime) -> Mapping[str, Row]:
         """Return the tables."""
         return {
             f"{catalog}.{table.name}": Row(
@@ -64,7 +64,7 @@ class TablesScreen(ResourceScreen["dict[str, tuple[TableSummary, ...]]"]):
                 table.unreadable is not None,
                 unreadable=table.unreadable is not None,
             )
-            for catalog, tables in found.items()
+            for catalog, tables in results.items()
             for table in tables
         }
 
@@ -120,9 +120,9 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
             case _:
                 return ("PROPERTY", "VALUE")
 
-    def rows(self, found: tuple[TableDetail, FileSizes], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[TableDetail, FileSizes], now: datetime) -> Mapping[str, Row]:
         """Return the rows of the section."""
-        detail, sizes = found
+        detail, sizes = results
         match self._section:
             case "snapshots":
                 width = len(self.headings())
@@ -171,7 +171,7 @@ class TableDetailScreen(ResourceScreen["tuple[TableDetail, FileSizes]"]):
             Text(f"{number} {name}", "bold reverse" if name == self._section else "dim")
             for number, name in enumerate(SECTIONS, start=1)
         )
-        about = styled.plain(self._about(*self.found), "dim") if self.found else Text()
+        about = styled.plain(self._about(*self.result), "dim") if self.result else Text()
         self.query_one("#section", Words).show(Text.assemble(tabs, "\n", about))
 
     def _about(self, detail: TableDetail, sizes: FileSizes) -> str:

@@ -71,13 +71,13 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         narrow = ("STATE", "TASK", "TRY", "WAITED", "TOOK")
         return (*narrow, "QUEUED ░ RUNNING █", "OPERATOR") if self.wide else narrow
 
-    def rows(self, found: tuple[TaskInstance, ...], now: datetime) -> Mapping[str, Row]:
+    def rows(self, results: tuple[TaskInstance, ...], now: datetime) -> Mapping[str, Row]:
         """Return the tasks."""
-        times = [at for task in found for at in (task.queued_at, task.started_at, task.ended_at) if at is not None]
-        running = any(task.started_at is not None and task.ended_at is None for task in found)
+        times = [at for task in results for at in (task.queued_at, task.started_at, task.ended_at) if at is not None]
+        running = any(task.started_at is not None and task.ended_at is None for task in results)
         begin, end = min(times, default=now), now if running else max(times, default=now)
         rows = {}
-        for task in found:
+        for task in results:
             cells = [
                 styled.task_state(task.state or "none")
                 if task.unreadable is None
@@ -107,9 +107,9 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
     def action_clear(self) -> None:
         """Clear the selected tasks and their downstream tasks, so that they run again."""
         airflow, chosen = self.console.clients.airflow, self.table.chosen
-        if airflow is None or not chosen or self.found is None:
+        if airflow is None or not chosen or self.result is None:
             return
-        tasks = [task for task in self.found if task.key in chosen]
+        tasks = [task for task in self.result if task.key in chosen]
         preview = clear_call(airflow, self._dag_id, self._run_id, tasks)
         clear = partial(self.console.policy.clear_failed, airflow, self._dag_id, self._run_id, tasks)
 
@@ -224,8 +224,8 @@ class LogScreen(ConsoleScreen):
         if view.missing:
             status.append(f"  the first {count(view.missing)} lines are missing: the log is too long", "not dim yellow")
         if self.query_one(FilterLine).value:
-            found = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
-            status.append(f"  {found}", "not dim yellow")
+            result = f"{view.hit or 0} of {count(len(view.hits))} lines that match" if view.hits else "no line matches"
+            status.append(f"  {result}", "not dim yellow")
         status.append(f"  updated {ago(self._read_at, now)}" if self._read_at else "  loading …")
         if self._waits:
             status.append("  no log yet: the task has not started", "not dim yellow")

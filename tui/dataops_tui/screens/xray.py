@@ -36,7 +36,7 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
     CRUMB = "xray"
 
     @property
-    def found(self) -> HealthSnapshot | None:
+    def result(self) -> HealthSnapshot | None:
         """The newest health snapshot."""
         return self.snapshot
 
@@ -45,10 +45,10 @@ class XrayScreen(SnapshotScreen[HealthSnapshot]):
         narrow = ("LINEAGE", "STATE", "LAG", "DATA AGE")
         return ("LINEAGE", "KIND", *narrow[1:], "WHY") if self.wide else narrow
 
-    def rows(self, found: HealthSnapshot, now: datetime) -> Mapping[str, Row]:
+    def rows(self, result: HealthSnapshot, now: datetime) -> Mapping[str, Row]:
         """Return the lines of the tree."""
         rows: dict[str, Row] = {}
-        for pipeline in found.pipelines:
+        for pipeline in result.pipelines:
             title = Text.assemble(styled.status(pipeline.verdict.status), "  ", styled.plain(pipeline.name, "bold"))
             blank = [Text("")] * (len(self.headings()) - 1)
             rows[pipeline.name] = Row([title, *blank], pipeline.verdict, pipeline.verdict.check_id is not None)

@@ -31,7 +31,7 @@ def filter_of(typed: str) -> Filter:
         return lambda texts: [_has_in_order(text.casefold(), letters) for text in texts]
     pattern = Pattern(rest, ignore_case=True)
     if sign == "!":
-        return lambda texts: [not found for found in pattern.matches(texts)]
+        return lambda texts: [not result for result in pattern.matches(texts)]
     return pattern.matches
 
 

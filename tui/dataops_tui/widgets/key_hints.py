@@ -85,12 +85,12 @@ class KeyHints(Widget, can_focus=False):
     def _update(self, screen: Screen[object]) -> None:
         if not self.is_attached:
             return
-        found: dict[str, Hint] = {}
+        results: dict[str, Hint] = {}
         for _, binding, enabled, _ in screen.active_bindings.values():
-            if binding.show and binding.action not in found:
+            if binding.show and binding.action not in results:
                 text = self.app.get_key_display(binding)
-                found[binding.action] = Hint(binding.key, text, binding.description, enabled)
-        hints = tuple(found.values())
+                results[binding.action] = Hint(binding.key, text, binding.description, enabled)
+        hints = tuple(results.values())
         if hints != self._hints:
             self._hints = hints
             self.refresh()

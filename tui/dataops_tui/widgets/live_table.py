@@ -136,7 +136,7 @@ class LiveTable(DataTable[RenderableType]):
         if self._sort not in self._headings:
             return self._given
         column = self._headings.index(self._sort)
-        known = {key: found for key, cells in self._given.items() if (found := _value(cells[column])) is not None}
+        known = {key: result for key, cells in self._given.items() if (result := _value(cells[column])) is not None}
         keys = sorted(known, key=lambda key: known[key], reverse=self._descending)
         keys += [key for key in self._given if key not in known]
         return {key: self._given[key] for key in keys}

@@ -155,7 +155,7 @@ class LogView(ScrollView, can_focus=True):
         text, time = Text(part, end=""), max(0, line.time - begin)
         text.stylize("dim", 0, time)
         text.stylize(line.colour, time)
-        if self.hits and (found := bisect_left(self.hits, number)) < len(self.hits) and self.hits[found] == number:
+        if self.hits and (result := bisect_left(self.hits, number)) < len(self.hits) and self.hits[result] == number:
             text.stylize("reverse" if number == self._hit else "underline")
         strip = Strip(text.render(self.app.console)).adjust_cell_length(width)
         return strip.apply_style(self.rich_style)

@@ -56,7 +56,7 @@ class PlanTree(Tree[PlanNode]):
         self.move_cursor((following or nodes)[0])
 
     def _in_order(self, above: TreeNode[PlanNode]) -> list[TreeNode[PlanNode]]:
-        return [found for child in above.children for found in (child, *self._in_order(child))]
+        return [result for child in above.children for result in (child, *self._in_order(child))]
 
 
 def _label(node: PlanNode) -> Text:

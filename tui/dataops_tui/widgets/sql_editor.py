@@ -227,7 +227,7 @@ def _colours(text: str, newline: str) -> dict[int, list[tuple[int, int, Style]]]
     starts = [0]
     while (at := text.find(newline, starts[-1])) >= 0:
         starts.append(at + len(newline))
-    found: dict[int, list[tuple[int, int, Style]]] = {}
+    results: dict[int, list[tuple[int, int, Style]]] = {}
     line = 0
     for token in scan(text):
         style = _STYLES.get(token.kind)
@@ -242,5 +242,5 @@ def _colours(text: str, newline: str) -> dict[int, list[tuple[int, int, Style]]]
             last += 1
         for row in range(line, last + 1):
             start = max(0, token.start - starts[row])
-            found.setdefault(row, []).append((start, token.end - starts[row], style))
-    return found
+            results.setdefault(row, []).append((start, token.end - starts[row], style))
+    return results

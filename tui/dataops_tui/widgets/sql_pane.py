@@ -127,8 +127,8 @@ class SqlPane(Vertical):
 
     def run_current(self) -> None:
         """Run the selection, or the statement under the cursor."""
-        found = self.editor.to_run()
-        self._run([found] if found else [])
+        result = self.editor.to_run()
+        self._run([result] if result else [])
 
     def run_all(self) -> None:
         """Run all statements in order, until one does not finish."""
@@ -136,8 +136,8 @@ class SqlPane(Vertical):
 
     def run_explain(self, *, analyze: bool) -> None:
         """Show the plan of the statement under the cursor; `analyze` runs and measures it."""
-        found = self.editor.to_run()
-        self._run([replace(found, text=explain(found.text, analyze=analyze))] if found else [])
+        result = self.editor.to_run()
+        self._run([replace(result, text=explain(result.text, analyze=analyze))] if result else [])
 
     def close_completions(self) -> None:
         """Close the list of candidates until the user types again."""
@@ -178,19 +178,19 @@ class SqlPane(Vertical):
 
     @on(Classified)
     def _confirm(self, message: Classified) -> None:
-        trino, statement, found = self._same_trino(), message.statement.text, message.classification
+        trino, statement, result = self._same_trino(), message.statement.text, message.classification
         if trino is None:
             return
-        word = self.console.policy.confirmation(found.risk)
-        if not self.session.accepts(statement, found, confirmable=word is not None):
+        word = self.console.policy.confirmation(result.risk)
+        if not self.session.accepts(statement, result, confirmable=word is not None):
             self.sql.refresh_bindings()
-            if found.problem is not None:
-                self._show_problem(message.statement, found.problem, offer=word is not None)
+            if result.problem is not None:
+                self._show_problem(message.statement, result.problem, offer=word is not None)
             return
         if word is None:
             self._start(trino, statement, None)
             return
-        title = f'{found.why[:1].upper()}{found.why[1:]} in the context "{self.console.context_name}"'
+        title = f'{result.why[:1].upper()}{result.why[1:]} in the context "{self.console.context_name}"'
 
         def confirmed(typed: str | None) -> None:
             if typed is None:

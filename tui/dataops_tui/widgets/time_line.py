@@ -59,7 +59,7 @@ def _cell(at: datetime, start: datetime, end: datetime, cells: int) -> int:
 
 def _cells(history: History, start: datetime, end: datetime, cells: int) -> list[Status | None]:
     """Return the worst status in each cell of the bar; a snapshot counts until the next one or a gap."""
-    found: list[Status | None] = [None] * cells
+    results: list[Status | None] = [None] * cells
     first, last = history.index_at(start), history.index_at(end)
     ends = {gap.start for gap in history.gaps}
     for index in range(max(0, first - 1), min(last + 1, len(history.moments))):
@@ -71,9 +71,9 @@ def _cells(history: History, start: datetime, end: datetime, cells: int) -> list
         if moment.at < start and until == begin:
             continue
         for cell in range(begin, until + 1):
-            before = found[cell]
-            found[cell] = moment.status if before is None else min(before, moment.status, key=WORST_FIRST.index)
-    return found
+            before = results[cell]
+            results[cell] = moment.status if before is None else min(before, moment.status, key=WORST_FIRST.index)
+    return results
 
 
 def _changes(past: Past, width: int) -> Text:
@@ -101,9 +101,9 @@ def _changes_text(past: Past) -> Text:
 
 def _at(history: History, moment: Moment) -> list[Change]:
     """Return the changes at a moment: stages that cause the verdict, the verdict, affected stages."""
-    found = [change for change in history.changes if change.moment == moment.id]
+    results = [change for change in history.changes if change.moment == moment.id]
     affected = StageState.AFFECTED.value
-    return sorted(found, key=lambda change: (affected in (change.before, change.after), change.subject == "verdict"))
+    return sorted(results, key=lambda change: (affected in (change.before, change.after), change.subject == "verdict"))
 
 
 def _change(change: Change) -> str:

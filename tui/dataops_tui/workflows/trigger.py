@@ -12,7 +12,7 @@ from dataops_core.systems.registry import registry
 from dataops_tui.background import in_background
 from dataops_tui.console import Console
 from dataops_tui.dialogs.confirm import TriggerDialog
-from dataops_tui.messages import DagFound, DagTriggered
+from dataops_tui.messages import DagChecked, DagTriggered
 
 if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds to import
     from dataops_core.systems.airflow.client import AirflowClient
@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
 
 def dag_of_stage(stage: StageSettings) -> str | None:
     """Return the DAG that a stage observes; `None` if it observes none."""
-    found = registry().object_of(stage)
-    return found.name if found is not None and found.kind == "airflow_dag" else None
+    result = registry().object_of(stage)
+    return result.name if result is not None and result.kind == "airflow_dag" else None
 
 
 def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | None) -> tuple[str | None, str | None]:
@@ -44,11 +44,11 @@ def suggested_dag(settings: Settings, pipeline: PipelineHealth, stage: str | Non
 def airflow_of_stage(settings: Settings, pipeline: str, stage: str | None) -> str | None:
     """Return the name of the Airflow that runs a stage's DAG; `None` if the stage has no Airflow."""
     known = settings.pipelines.get(pipeline)
-    found = next((each for each in known.stages if each.name == stage), None) if known is not None else None
-    if known is None or found is None:
+    result = next((each for each in known.stages if each.name == stage), None) if known is not None else None
+    if known is None or result is None:
         return None
     _, context = context_of(settings, known.context)
-    name = registry().component_of(found, context)
+    name = registry().component_of(result, context)
     return name if name in context.of(AirflowSettings) else None
 
 
@@ -106,12 +106,12 @@ def trigger_typed_dag(console: Console, dag_id: str) -> None:
             params(airflow, dag_id)
         except NotFound:
             raise NotFound(f'no such DAG: "{dag_id}"') from None
-        console.post_message(DagFound(dag_id, screen))
+        console.post_message(DagChecked(dag_id, screen))
 
     in_background(console, "trigger", work)
 
 
-def dag_found(console: Console, message: DagFound) -> None:
+def dag_checked(console: Console, message: DagChecked) -> None:
     """Trigger the confirmed DAG, unless another screen was opened meanwhile."""
     if console.screen is message.screen:
         trigger_dag(console, message.dag_id)

@@ -49,12 +49,12 @@ def verify(
     return report
 
 
-def as_dict(found: Report[Check], prometheus: str, alertmanager: str | None) -> dict[str, object]:
+def as_dict(result: Report[Check], prometheus: str, alertmanager: str | None) -> dict[str, object]:
     """Return a report as JSON-ready data."""
     return {
         "schema_version": SCHEMA_VERSION,
         "prometheus": prometheus,
         "alertmanager": alertmanager,
-        "result": found.status.value,
-        "steps": [step.as_dict("check") for step in found.steps],
+        "result": result.status.value,
+        "steps": [step.as_dict("check") for step in result.steps],
     }

@@ -129,11 +129,11 @@ def _since(client: PrometheusClient, expression: str, up: Sequence[Sample]) -> s
     """Return since when all current targets have been up."""
     now, present = up[0].at, [sample.labels for sample in up]
     try:
-        found = client.query_range(expression, now - LOOKBACK, now, RESOLUTION)
+        result = client.query_range(expression, now - LOOKBACK, now, RESOLUTION)
     except ClientError:
         return "up"
     oldest = now - LOOKBACK + timedelta(seconds=1.5 * RESOLUTION)
-    began = max((_up_since(series, now) for series in found if series.labels in present), default=now)
+    began = max((_up_since(series, now) for series in result if series.labels in present), default=now)
     if began <= oldest:
         return f"up for more than {duration(LOOKBACK.total_seconds())}"
     return f"up since {began:%Y-%m-%d %H:%M}Z or slightly earlier"
@@ -187,15 +187,15 @@ def _rules(client: PrometheusClient, wanted: Wanted) -> Outcome:
         counts = client.query('count({__name__=~"pipeline:dataops_.+"}) or vector(0)')
         recorded = "some of the recorded series exist" if counts and counts[0].value else "no recorded series exists"
         return Status.UNKNOWN, f"the loaded rules are not readable ({error.message}); {recorded}", platform_remedy()
-    found = Counter(rule.name for rule in loaded)
+    result = Counter(rule.name for rule in loaded)
     total = sum(shipped.values())
     missing = [
-        f"{name} ({found[name]} of {number})" if found[name] else name
+        f"{name} ({result[name]} of {number})" if result[name] else name
         for name, number in shipped.items()
-        if found[name] < number
+        if result[name] < number
     ]
     if missing:
-        lost = sum(max(0, number - found[name]) for name, number in shipped.items())
+        lost = sum(max(0, number - result[name]) for name, number in shipped.items())
         remedy = (
             "Check that the PrometheusRule has the label that the platform selects, and is of this version; "
             "list rules that you omit on purpose with --left-out."

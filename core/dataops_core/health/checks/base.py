@@ -92,13 +92,13 @@ def findings(
     """
     if not isinstance(given.details, details):
         return ()
-    found = []
+    results = []
     for check in checks:
         problem = check.find(settings, given)
         if problem is None:
             continue
         before = next((f for f in given.previous_findings if f.check == check.name), None)
-        found.append(
+        results.append(
             Finding(
                 check=check.name,
                 subject=given.subject,
@@ -111,7 +111,7 @@ def findings(
             )
         )
     severities = list(Severity)
-    return tuple(sorted(found, key=lambda f: severities.index(f.severity)))
+    return tuple(sorted(results, key=lambda f: severities.index(f.severity)))
 
 
 def numbered(count: float, noun: str) -> str:

@@ -110,14 +110,14 @@ class AirflowClient:
             lambda api: sdk.ImportErrorApi(api).get_import_errors_without_preload_content(
                 limit=limit, order_by=["-timestamp"], _request_timeout=self._timeout
             ),
-            lambda found: read_all(found, "import_errors", read_failed_file),
+            lambda answer: read_all(answer, "import_errors", read_failed_file),
         )
 
     def pools(self, limit: int = 100) -> tuple[Pool, ...]:
         """Return the pools of task slots; raises ClientError."""
         return self._read(
             lambda api: sdk.PoolApi(api).get_pools_without_preload_content(limit=limit, _request_timeout=self._timeout),
-            lambda found: tuple(read_items(found, "pools", "name", read_pool, unreadable_pool)[0]),
+            lambda answer: tuple(read_items(answer, "pools", "name", read_pool, unreadable_pool)[0]),
         )
 
     def dags(self) -> tuple[Dag, ...]:
@@ -130,17 +130,17 @@ class AirflowClient:
 
     def _all(self, page_at: Callable[[int], tuple[list[T], int]], key: Callable[[T], object]) -> tuple[T, ...]:
         """Return a list that comes in pages; one that repeats itself would have no end."""
-        found: dict[object, T] = {}
+        results: dict[object, T] = {}
         with deadlines.within(deadlines.LISTING * self._timeout):
             while True:
-                page, total = page_at(len(found))
-                new = {key(entry): entry for entry in page if key(entry) not in found}
+                page, total = page_at(len(results))
+                new = {key(entry): entry for entry in page if key(entry) not in results}
                 if len(new) < len(page):
                     raise BadAnswer(f"airflow {self.target}: a page of its list repeats an entry")
-                found |= new
-                if not page or len(found) >= total:
-                    return tuple(found.values())
-                if len(found) > MOST:
+                results |= new
+                if not page or len(results) >= total:
+                    return tuple(results.values())
+                if len(results) > MOST:
                     raise BadAnswer(f"airflow {self.target}: its list has more than {MOST} entries")
 
     def _page_of_assets(self, offset: int) -> tuple[list[DagAsset], int]:
@@ -148,7 +148,7 @@ class AirflowClient:
             lambda api: sdk.AssetApi(api).get_assets_without_preload_content(
                 limit=PAGE, offset=offset, order_by=["name"], _request_timeout=self._timeout
             ),
-            lambda found: read_page(found, "assets", read_asset),
+            lambda answer: read_page(answer, "assets", read_asset),
         )
 
     def _page_of_dags(self, offset: int) -> tuple[list[Dag], int]:
@@ -156,7 +156,7 @@ class AirflowClient:
             lambda api: sdk.DAGApi(api).get_dags_without_preload_content(
                 limit=PAGE, offset=offset, order_by=["dag_id"], _request_timeout=self._timeout
             ),
-            lambda found: read_items(found, "dags", "dag_id", read_dag, unreadable_dag, offset),
+            lambda answer: read_items(answer, "dags", "dag_id", read_dag, unreadable_dag, offset),
         )
 
     def dag(self, dag_id: str) -> DagState:
@@ -164,7 +164,7 @@ class AirflowClient:
         with self.about(dag_id):
             dag = self._read(
                 lambda api: sdk.DAGApi(api).get_dag_without_preload_content(dag_id, _request_timeout=self._timeout),
-                lambda found: read_dag(Fields(found)),
+                lambda answer: read_dag(Fields(answer)),
             )
             return DagState(dag, self.runs(dag_id))
 
@@ -175,8 +175,8 @@ class AirflowClient:
                 lambda api: sdk.DagRunApi(api).get_dag_runs_without_preload_content(
                     dag_id, limit=limit, order_by=["-run_after"], _request_timeout=self._timeout
                 ),
-                lambda found: tuple(
-                    read_items(found, "dag_runs", "dag_run_id", read_run, partial(unreadable_run, dag_id))[0]
+                lambda answer: tuple(
+                    read_items(answer, "dag_runs", "dag_run_id", read_run, partial(unreadable_run, dag_id))[0]
                 ),
             )
 
@@ -186,7 +186,7 @@ class AirflowClient:
             lambda api: sdk.DagRunApi(api).get_dag_run_without_preload_content(
                 dag_id, run_id, _request_timeout=self._timeout
             ),
-            lambda found: read_run(Fields(found)),
+            lambda answer: read_run(Fields(answer)),
         )
 
     def tasks(self, dag_id: str, run_id: str, state: str, limit: int = 100) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ class AirflowClient:
             lambda api: sdk.TaskInstanceApi(api).get_task_instances_without_preload_content(
                 dag_id, run_id, state=[state], limit=limit, _request_timeout=self._timeout
             ),
-            lambda found: read_all(found, "task_instances", lambda task: task.require_text("task_id")),
+            lambda answer: read_all(answer, "task_instances", lambda task: task.require_text("task_id")),
         )
 
     def active_tasks(
@@ -211,7 +211,7 @@ class AirflowClient:
                 limit=limit,
                 _request_timeout=self._timeout,
             ),
-            lambda found: read_all(found, "task_instances", read_active_task),
+            lambda answer: read_all(answer, "task_instances", read_active_task),
         )
 
     def did_something(self, run: DagRun) -> bool:
@@ -232,7 +232,7 @@ class AirflowClient:
                 lambda api: sdk.DagRunApi(api).trigger_dag_run_without_preload_content(
                     dag_id, body, _request_timeout=self._timeout
                 ),
-                lambda found: read_run(Fields(found)),
+                lambda answer: read_run(Fields(answer)),
             )
 
     @contextmanager

@@ -16,9 +16,9 @@ AFTER_DAG = 60.0
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the DAGs of all instances that have a schedule."""
-    found = clients.all("airflow")
-    for name, client in found.items():
-        _instance(draft, client, name if len(found) > 1 else None)
+    result = clients.all("airflow")
+    for name, client in result.items():
+        _instance(draft, client, name if len(result) > 1 else None)
 
 
 def _instance(draft: Draft, client: AirflowClient, on: str | None) -> None:

@@ -165,9 +165,9 @@ class DagState:
     runs: tuple[DagRun, ...]
 
 
-def read_health(found: object) -> AirflowHealth:
+def read_health(answer: object) -> AirflowHealth:
     """Return what `/monitor/health` answers; raises Malformed."""
-    fields = Fields(found)
+    fields = Fields(answer)
     for part in ("metadatabase", "scheduler"):
         fields.require_inner(part).require_text("status")
     there = {part: info for part in PARTS if (info := fields.inner(part)).text("status")}
@@ -179,19 +179,19 @@ def read_health(found: object) -> AirflowHealth:
 
 
 def read_items(
-    found: object, name: str, key: str, read: Callable[[Fields], T], instead: Callable[[str, str], T], offset: int = 0
+    answer: object, name: str, key: str, read: Callable[[Fields], T], instead: Callable[[str, str], T], offset: int = 0
 ) -> tuple[list[T], int]:
     """Return the items of a page and how many items there are on all pages; raises Malformed where it is no page.
 
     Args:
-        found: The answer.
+        answer: The answer.
         name: Its field that has the items.
         key: The field of an item that names it.
         read: Reads one item; raises Malformed.
         instead: Returns an item that cannot be read, from its name and why.
         offset: Items of the pages before.
     """
-    page = Fields(found)
+    page = Fields(answer)
     items: list[T] = []
     for number, item in enumerate(page.require_list(name), offset + 1):
         try:
@@ -202,15 +202,15 @@ def read_items(
     return items, page.require_count("total_entries")
 
 
-def read_page(found: object, name: str, read: Callable[[Fields], T]) -> tuple[list[T], int]:
+def read_page(answer: object, name: str, read: Callable[[Fields], T]) -> tuple[list[T], int]:
     """Return the items of a page and how many items there are on all pages; raises Malformed."""
-    page = Fields(found)
+    page = Fields(answer)
     return [read(item) for item in page.require_objects(name)], page.require_count("total_entries")
 
 
-def read_all(found: object, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
+def read_all(answer: object, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
     """Return the items of a page; raises Malformed where one of them cannot be read."""
-    return tuple(read(item) for item in Fields(found).require_objects(name))
+    return tuple(read(item) for item in Fields(answer).require_objects(name))
 
 
 def read_dag(fields: Fields) -> Dag:
@@ -298,9 +298,9 @@ def read_failed_file(fields: Fields) -> FailedFile:
     return FailedFile(fields.require_text("filename"), _reason(trace), fields.time("timestamp"), trace[-TRACE:])
 
 
-def read_token(found: object) -> str:
+def read_token(answer: object) -> str:
     """Return the token that `/auth/token` issues; raises Malformed."""
-    return Fields(found).require_text("access_token")
+    return Fields(answer).require_text("access_token")
 
 
 def _reason(trace: str) -> str:
@@ -308,8 +308,8 @@ def _reason(trace: str) -> str:
     lines = [text for text in trace[-TRACE:].splitlines() if text.strip()]
     starts = [number for number, text in enumerate(lines) if text.startswith("Traceback (most recent call last)")]
     after = lines[starts[-1] + 1 :] if starts else []
-    found = next((text for text in after if not text[0].isspace()), lines[-1] if lines else "")
-    return line(found) if found else "no trace"
+    result = next((text for text in after if not text[0].isspace()), lines[-1] if lines else "")
+    return line(result) if result else "no trace"
 
 
 def not_loaded(dag_id: str, failed: Sequence[FailedFile]) -> tuple[str, str]:

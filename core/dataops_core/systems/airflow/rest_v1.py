@@ -64,8 +64,8 @@ class V1Pool(SessionPool):
         return replace(response, read=lambda data: asked.answer(loads(data)))
 
 
-def _same(found: Any) -> Any:  # noqa: ANN401 - JSON
-    return found
+def _same(result: Any) -> Any:  # noqa: ANN401 - JSON
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,15 @@ def _no_backfill(_body: object) -> object:
     )
 
 
-def _dag(found: object) -> object:
-    if not isinstance(found, Mapping):
-        return found
-    dag = Fields(found)
+def _dag(answer: object) -> object:
+    if not isinstance(answer, Mapping):
+        return answer
+    dag = Fields(answer)
     return {
-        **found,
+        **answer,
         "timetable_summary": _schedule(dag),
-        "relative_fileloc": found.get("fileloc"),  # as import errors name it
-        "next_dagrun_run_after": found.get("next_dagrun_create_after"),
+        "relative_fileloc": answer.get("fileloc"),  # as import errors name it
+        "next_dagrun_run_after": answer.get("next_dagrun_create_after"),
     }
 
 
@@ -133,10 +133,10 @@ def _schedule(dag: Fields) -> str | None:
     return interval.text("value") or dag.text("timetable_description") or interval.text("__type")
 
 
-def _asset(found: object) -> object:
-    if not isinstance(found, Mapping):
-        return found
-    return {**found, "name": found.get("uri"), "scheduled_dags": found.get("consuming_dags")}
+def _asset(answer: object) -> object:
+    if not isinstance(answer, Mapping):
+        return answer
+    return {**answer, "name": answer.get("uri"), "scheduled_dags": answer.get("consuming_dags")}
 
 
 def _run_after(run: object) -> datetime:
@@ -153,20 +153,20 @@ def _run_after(run: object) -> datetime:
 def _items(name: str, change: Callable[[object], object], renamed: str | None = None) -> Callable[[Any], Any]:
     """Return what changes each item of a list."""
 
-    def answer(found: Any) -> Any:  # noqa: ANN401 - JSON
-        items = found.get(name) if isinstance(found, Mapping) else None
-        return {**found, renamed or name: [change(item) for item in items]} if isinstance(items, list) else found
+    def answer(result: Any) -> Any:  # noqa: ANN401 - JSON
+        items = result.get(name) if isinstance(result, Mapping) else None
+        return {**result, renamed or name: [change(item) for item in items]} if isinstance(items, list) else result
 
     return answer
 
 
-def _runs(found: Any) -> Any:  # noqa: ANN401 - JSON
-    runs = found.get("dag_runs") if isinstance(found, Mapping) else None
-    return {**found, "dag_runs": sorted(runs, key=_run_after, reverse=True)} if isinstance(runs, list) else found
+def _runs(result: Any) -> Any:  # noqa: ANN401 - JSON
+    runs = result.get("dag_runs") if isinstance(result, Mapping) else None
+    return {**result, "dag_runs": sorted(runs, key=_run_after, reverse=True)} if isinstance(runs, list) else result
 
 
-def _log(found: object) -> object:
-    fields = Fields(found)
+def _log(answer: object) -> object:
+    fields = Fields(answer)
     lines = list(_lines(fields.require_text("content")))
     token = fields.text("continuation_token")
     ended = _ended(token)
@@ -186,11 +186,11 @@ def _lines(content: str) -> Iterator[object]:
     """Yield the lines of a log in the form of v2; one of another format as its text."""
     for text in _texts(content):
         for row in text.removesuffix("\n").split("\n") if text else ():
-            found = _LINE.fullmatch(row)
-            if found is None:
+            match = _LINE.fullmatch(row)
+            if match is None:
                 yield row
             else:
-                at, source, level, event = found.groups()
+                at, source, level, event = match.groups()
                 yield {"timestamp": at, "level": level.lower(), "event": event, "logger": source}
 
 

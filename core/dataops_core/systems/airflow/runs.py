@@ -95,10 +95,10 @@ class LogLine:
         details = self.more.get("error_detail")
         for detail in Fields({"details": details}).objects("details"):
             lines += [
-                f"  {frame.found('filename')}:{frame.found('lineno')} in {frame.found('name')}"
+                f"  {frame.raw('filename')}:{frame.raw('lineno')} in {frame.raw('name')}"
                 for frame in detail.objects("frames")
             ]
-            lines.append(f"{detail.found('exc_type')}: {detail.found('exc_value')}")
+            lines.append(f"{detail.raw('exc_type')}: {detail.raw('exc_value')}")
         return tuple(lines)
 
 
@@ -126,20 +126,20 @@ def params(client: AirflowClient, dag_id: str) -> tuple[Param, ...]:
 
 def task_instances(client: AirflowClient, dag_id: str, run_id: str) -> tuple[TaskInstance, ...]:
     """Return the tasks of a run, first started first; raises NotFound or another ClientError."""
-    found: list[TaskInstance] = []
+    results: list[TaskInstance] = []
 
     def page(api: ApiClient, timeout: float) -> object:
         return TaskInstanceApi(api).get_task_instances_without_preload_content(
-            dag_id, run_id, limit=PAGE, offset=len(found), _request_timeout=timeout
+            dag_id, run_id, limit=PAGE, offset=len(results), _request_timeout=timeout
         )
 
-    while len(found) < MAX_TASKS:
-        items, total = client.read(page, partial(_tasks, len(found)))
-        found += items
-        if not items or len(found) >= total:
+    while len(results) < MAX_TASKS:
+        items, total = client.read(page, partial(_tasks, len(results)))
+        results += items
+        if not items or len(results) >= total:
             break
     never = datetime.max.replace(tzinfo=UTC)
-    return tuple(sorted(found, key=lambda t: (t.started_at or never, t.queued_at or never, t.key)))
+    return tuple(sorted(results, key=lambda t: (t.started_at or never, t.queued_at or never, t.key)))
 
 
 def log(client: AirflowClient, dag_id: str, run_id: str, task: TaskInstance, token: str | None = None) -> LogPart:
@@ -170,21 +170,21 @@ def _log_part(
     )
 
 
-def _tasks(offset: int, found: object) -> tuple[list[TaskInstance], int]:
-    return read_items(found, "task_instances", "task_id", read_task, unreadable_task, offset)
+def _tasks(offset: int, answer: object) -> tuple[list[TaskInstance], int]:
+    return read_items(answer, "task_instances", "task_id", read_task, unreadable_task, offset)
 
 
-def read_log(found: object) -> LogPart:
+def read_log(answer: object) -> LogPart:
     """Return a part of a log; raises Malformed. A line of another form is its JSON."""
-    fields = Fields(found)
+    fields = Fields(answer)
     return LogPart(tuple(_line(each) for each in fields.require_list("content")), fields.text("continuation_token"))
 
 
-def read_params(found: object) -> tuple[Param, ...]:
+def read_params(answer: object) -> tuple[Param, ...]:
     """Return the parameters in a DAG's details; raises Malformed."""
-    details = Fields(found)
+    details = Fields(answer)
     details.require_text("dag_id")  # a DAG without parameters has none of the other fields that we read
-    declared = details.found("params")
+    declared = details.raw("params")
     if declared is None:
         return ()
     if not isinstance(declared, Mapping):
@@ -218,7 +218,7 @@ def set_paused(client: AirflowClient, dag_id: str, *, paused: bool) -> None:
     body = DAGPatchBody(is_paused=paused)
     client.read(
         lambda api, timeout: DAGApi(api).patch_dag_without_preload_content(dag_id, body, _request_timeout=timeout),
-        lambda found: Fields(found).require_text("dag_id"),
+        lambda answer: Fields(answer).require_text("dag_id"),
     )
 
 
@@ -258,7 +258,7 @@ def clear_failed(client: AirflowClient, dag_id: str, run_id: str, tasks: Sequenc
         lambda api, timeout: TaskInstanceApi(api).post_clear_task_instances_without_preload_content(
             dag_id, body, _request_timeout=timeout
         ),
-        lambda found: len(Fields(found).require_list("task_instances")),
+        lambda answer: len(Fields(answer).require_list("task_instances")),
     )
 
 
@@ -295,15 +295,15 @@ def _param(name: str, about: object) -> Param:
     if not isinstance(about, Mapping) or "value" not in about:
         return Param(name, about, {})
     fields = Fields(about)
-    schema = fields.found("schema")
+    schema = fields.raw("schema")
     return Param(name, about["value"], schema if isinstance(schema, Mapping) else {}, fields.text("description"))
 
 
-def _line(found: object) -> LogLine:
-    if not isinstance(found, Mapping):
-        return LogLine(None, None, found if isinstance(found, str) else as_text(found), {})
-    fields = Fields(found)
-    event = fields.found("event")
-    more = {str(name): value for name, value in found.items() if name not in ("timestamp", "level", "event")}
+def _line(answer: object) -> LogLine:
+    if not isinstance(answer, Mapping):
+        return LogLine(None, None, answer if isinstance(answer, str) else as_text(answer), {})
+    fields = Fields(answer)
+    event = fields.raw("event")
+    more = {str(name): value for name, value in answer.items() if name not in ("timestamp", "level", "event")}
     text = "" if event is None else event if isinstance(event, str) else as_text(event)
     return LogLine(fields.time("timestamp"), fields.text("level"), text, more)

@@ -48,23 +48,23 @@ def _items(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for _ in range(ITEMS):
         if at >= len(text):
             return
-        found = _ITEM.match(text, at)
-        if found is None:
+        match = _ITEM.match(text, at)
+        if match is None:
             raise Malformed("has perfdata that cannot be read")
-        at = found.end()
-        name = found["quoted"].replace("''", "'") if found["quoted"] is not None else found["plain"]
-        limits = found["limits"].split(";")[1:]
-        value, unit = _value(found["value"])
+        at = match.end()
+        name = match["quoted"].replace("''", "'") if match["quoted"] is not None else match["plain"]
+        limits = match["limits"].split(";")[1:]
+        value, unit = _value(match["value"])
         yield name, {"value": value, "unit": unit, **dict(zip(_LIMITS, limits, strict=False))}
     raise Malformed(f"has more than {ITEMS:,} values of perfdata")
 
 
 def _value(text: str) -> tuple[float | None, str]:
-    found = _VALUE.fullmatch(text)
-    if found is None:  # `U`: unknown
+    match = _VALUE.fullmatch(text)
+    if match is None:  # `U`: unknown
         return None, ""
-    number = as_number(float(found["number"].replace(",", ".")))
-    factor = _SECONDS.get(found["unit"])
+    number = as_number(float(match["number"].replace(",", ".")))
+    factor = _SECONDS.get(match["unit"])
     if number is None or factor is None:
-        return number, found["unit"]
+        return number, match["unit"]
     return number * factor, "s"

@@ -93,11 +93,11 @@ def _read(process: subprocess.Popen[bytes], name: str, end: Deadline, most_bytes
             ready = selector.select(end.left)
             if end.passed:
                 raise _late(name, end)
-            for found, _ in ready:
-                chunk = os.read(found.fd, _CHUNK)
+            for result, _ in ready:
+                chunk = os.read(result.fd, _CHUNK)
                 if not chunk:
-                    selector.unregister(found.fileobj)
-                chunks[found.data] += chunk
+                    selector.unregister(result.fileobj)
+                chunks[result.data] += chunk
             if sum(map(len, chunks.values())) > most_bytes:
                 raise BadAnswer(f"command {name}: writes more than {most_bytes:,} bytes")
     return bytes(chunks["output"]), bytes(chunks["errors"])

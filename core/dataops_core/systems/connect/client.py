@@ -57,7 +57,7 @@ class ConnectClient:
     def connector(self, name: str) -> Connector:
         """Return a connector with its tasks; raise NotFound if there is none of this name."""
         try:
-            return self._read(f"{connector_path(name)}/status", lambda found: read_connector(Fields(found)))
+            return self._read(f"{connector_path(name)}/status", lambda answer: read_connector(Fields(answer)))
         except NotFound as error:
             raise NotFound(f"{self._where}: there is no connector {name}, or it has no status yet") from error
 

@@ -12,11 +12,11 @@ from dataops_core.systems.draft import Draft, ProposedStage
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the connectors of all clusters, and remove their consumer groups and those internal to the Iceberg sink."""
-    found = clients.all("connect")
-    for name, client in found.items():
+    result = clients.all("connect")
+    for name, client in result.items():
         for connector in draft.ask(client.connectors) or ():
-            _connector(draft, client, connector, name if len(found) > 1 else None)
-    if found:
+            _connector(draft, client, connector, name if len(result) > 1 else None)
+    if result:
         for stage in list(draft.stages("consumer_group")):
             if is_internal(str(stage.settings["group"])):
                 draft.remove(stage)

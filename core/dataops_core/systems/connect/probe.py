@@ -72,25 +72,25 @@ def observe_connector(
     state = f"connector is {connector.state}; tasks: {_states(connector)}"
     try:
         if connector.kind == "sink":
-            found, more = _sink(stage, kafka, config, clients)
+            result, more = _sink(stage, kafka, config, clients)
         else:
-            found, more = _source(stage, client, kafka, config)
+            result, more = _source(stage, client, kafka, config)
     except ClientError as error:
         if not _has_failed(connector):
             raise
-        found, more = {"notes": (f"progress is unknown: {error}",)}, {}  # the failure is known without progress
+        result, more = {"notes": (f"progress is unknown: {error}",)}, {}  # the failure is known without progress
     more |= _slot(stage, config, clients)
     if more.get("slot_unknown"):  # changes may wait in a database that is down
-        found |= {"progress_time": None, "progress_source": None}
+        result |= {"progress_time": None, "progress_source": None}
     unknown = [f"{what} is unknown: {why}" for what in ("delivery", "slot") if (why := more.get(f"{what}_unknown"))]
-    notes = (state, *found.pop("notes", ()), *unknown)
+    notes = (state, *result.pop("notes", ()), *unknown)
     return Observation(
         stage=stage.name,
         observed_at=now,
         activity=activity,
         notes=notes,
         details=ConnectorDetails(**about, **more),
-        **found,
+        **result,
     )
 
 
@@ -153,9 +153,9 @@ def _sink(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields of a sink's observation, and those of its details."""
     group = stage.group or (config.group if config is not None else None) or f"connect-{stage.connector}"
-    found, more = read_by_group(kafka, group)
-    position = found.get("position")
-    return found, {**more, **_delivery(stage, position, clients)} if position is not None else more
+    result, more = read_by_group(kafka, group)
+    position = result.get("position")
+    return result, {**more, **_delivery(stage, position, clients)} if position is not None else more
 
 
 def _source(
@@ -171,7 +171,7 @@ def _source(
     with suppress(ClientError):  # offsets exist since 3.6, and access may be denied
         reached = client.source_time(stage.connector)
     progress = reached or newest
-    found = {
+    results = {
         "progress_time": progress,
         "progress_source": ProgressSource.DERIVED if progress is not None else None,
         "position": sum(partition.high or 0 for topic in topics for partition in topic.led) if topics else None,
@@ -179,7 +179,7 @@ def _source(
         "advanced_at": newest,
         "notes": () if topics else ("it has written to no topic yet",),
     }
-    return found, {"bootstrap_servers": kafka.target, **_heartbeat(kafka, config)}
+    return results, {"bootstrap_servers": kafka.target, **_heartbeat(kafka, config)}
 
 
 def _heartbeat(kafka: KafkaClient, config: Config | None) -> dict[str, Any]:

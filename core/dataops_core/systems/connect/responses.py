@@ -81,19 +81,19 @@ class Config:
     heartbeat_interval: float | None = None
 
 
-def read_version(found: object) -> str:
+def read_version(answer: object) -> str:
     """Return the version of `/`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     fields.require_text("kafka_cluster_id")  # otherwise any service with a version would be accepted
     return fields.require_text("version")
 
 
-def read_connectors(found: object) -> tuple[Connector, ...]:
+def read_connectors(answer: object) -> tuple[Connector, ...]:
     """Return the connectors of `/connectors?expand=status`, sorted by name."""
-    fields = Fields(found)
-    if not isinstance(found, Mapping):
+    fields = Fields(answer)
+    if not isinstance(answer, Mapping):
         raise Malformed("is not an object")
-    return tuple(read_connector(fields.require_inner(name).require_inner("status")) for name in sorted(found))
+    return tuple(read_connector(fields.require_inner(name).require_inner("status")) for name in sorted(answer))
 
 
 def read_connector(fields: Fields) -> Connector:
@@ -112,16 +112,16 @@ def read_connector(fields: Fields) -> Connector:
     )
 
 
-def read_topics(found: object, name: str) -> tuple[str, ...]:
+def read_topics(answer: object, name: str) -> tuple[str, ...]:
     """Return the topics of `/connectors/NAME/topics`."""
-    fields = Fields(found).require_inner(name)
+    fields = Fields(answer).require_inner(name)
     fields.require_list("topics")
     return tuple(sorted(fields.texts("topics")))
 
 
-def read_config(found: object) -> Config:
+def read_config(answer: object) -> Config:
     """Return the checked keys of `/connectors/NAME/config`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     tables = (fields.text("iceberg.tables") or "").split(",")
     tolerated = fields.text("errors.tolerance") == "all" and not fields.text("errors.deadletterqueue.topic.name")
     name = fields.require_text("connector.class")
@@ -147,12 +147,12 @@ def _heartbeat(fields: Fields) -> tuple[str | None, float | None]:
     return f"{fields.text('topic.heartbeat.prefix') or DEFAULT_HEARTBEAT}.{topics}", interval / 1000
 
 
-def read_source_time(found: object) -> datetime | None:
+def read_source_time(answer: object) -> datetime | None:
     """Return the source time that a source connector has read up to, from `/connectors/NAME/offsets`.
 
     Debezium writes it as `ts_usec` into the offset of each partition; other connectors write no time.
     """
-    stamps = [each.inner("offset").count("ts_usec") for each in Fields(found).require_objects("offsets")]
+    stamps = [each.inner("offset").count("ts_usec") for each in Fields(answer).require_objects("offsets")]
     times = [known(moment(stamp, "us")) for stamp in stamps if stamp is not None]
     found_times = [at for at in times if at is not None]
     return min(found_times) if found_times and len(found_times) == len(stamps) else None

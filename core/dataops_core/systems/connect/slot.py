@@ -39,6 +39,6 @@ def slot_details(name: str, client: DatabaseClient) -> dict[str, Any]:
     }
 
 
-def _bytes(found: object) -> int | None:
+def _bytes(answer: object) -> int | None:
     """Return a difference of log positions, at least 0: a slot may be ahead of the flushed position."""
-    return max(0, int(found)) if isinstance(found, int | Decimal) else None
+    return max(0, int(answer)) if isinstance(answer, int | Decimal) else None

@@ -80,13 +80,13 @@ class Project:
                 raise BadAnswer(f"{self.where}: {self.unreadable[MANIFEST]}")
             raise NotFound(f"{self.where}: there is no {MANIFEST}", hint="run `dbt build`, or correct the location")
         nodes = [each for each in self.manifest.nodes.values() if each.kind in kinds]
-        found = [each for each in nodes if name in (each.name, each.unique_id)]
-        if len(found) > 1:
-            ids = ", ".join(sorted(each.unique_id for each in found)[:5])
+        results = [each for each in nodes if name in (each.name, each.unique_id)]
+        if len(results) > 1:
+            ids = ", ".join(sorted(each.unique_id for each in results)[:5])
             raise BadAnswer(f"{self.where}: several nodes have the name {name}: {ids}", hint="use the unique id")
-        if not found:
+        if not results:
             raise NotFound(f"{self.where}: the project has no {'/'.join(kinds)} {name}")
-        return found[0]
+        return results[0]
 
     def later_command(self) -> Written | None:
         """Return the command that wrote the manifest, if it is later than all results, or `None`."""
@@ -233,11 +233,11 @@ def _blocking(project: Project, level: Iterable[str], invocation: str | None, vi
     for each in level:
         for parent in nodes[each].parents if each in nodes else ():
             tests = project.manifest.tests_of(parent) if project.manifest is not None else ()
-            for found in (parent, *tests):
-                ran = project.ran.get(found)
-                if found not in visited and ran is not None and ran.by.invocation == invocation:
-                    visited.add(found)
-                    yield found
+            for result in (parent, *tests):
+                ran = project.ran.get(result)
+                if result not in visited and ran is not None and ran.by.invocation == invocation:
+                    visited.add(result)
+                    yield result
 
 
 def _status(project: Project, node: str, of: Ran) -> str | None:

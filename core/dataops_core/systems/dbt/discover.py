@@ -14,9 +14,9 @@ from dataops_core.systems.draft import Draft, ProposedStage
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the models with a relation of all projects, and the sources with a freshness check."""
-    found = clients.all("dbt")
-    for name, client in found.items():
-        _project(draft, client, name if len(found) > 1 else None)
+    result = clients.all("dbt")
+    for name, client in result.items():
+        _project(draft, client, name if len(result) > 1 else None)
 
 
 def _project(draft: Draft, client: DbtClient, on: str | None) -> None:
@@ -85,7 +85,7 @@ def _source(
     key = f"{on or ''}/{node.unique_id}"
     if same is not None or (same := draft.stage("dbt_source", key)) is not None:
         return same
-    if project.sources is None or node.unique_id not in project.sources.found:
+    if project.sources is None or node.unique_id not in project.sources.freshness:
         return None
     own = {} if on is None else {"on": on}
     return draft.add(key, {"name": node.name, "kind": "dbt_source", "source": node.name, **own})

@@ -27,7 +27,7 @@ def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
     tests = {node: ran for node, ran in project.ran.items() if node not in models}
     failed = [node for node, ran in models.items() if ran.result.status in FAILED]
     failed_tests = [node for node, ran in tests.items() if ran.result.status in TEST_FAILED]
-    checked = project.sources.found.values() if project.sources is not None else None
+    checked = project.sources.freshness.values() if project.sources is not None else None
     newest = project.runs[0] if project.runs else None
     details = DbtDetails(
         dbt_version=newest.written.dbt_version if newest is not None else None,
@@ -78,8 +78,8 @@ def _require_results(project: Project) -> None:
 
 
 def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) -> DbtModelDetails:
-    found = project.manifest.tests_of(node.unique_id) if project.manifest is not None else ()
-    tests = [test for each in found if (test := project.ran.get(each)) is not None]
+    result = project.manifest.tests_of(node.unique_id) if project.manifest is not None else ()
+    tests = [test for each in result if (test := project.ran.get(each)) is not None]
     failed = [test for test in tests if test.result.status in TEST_FAILED]
     warned = [test for test in tests if test.result.status == "warn"]
     later = project.later_command()
@@ -97,7 +97,7 @@ def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) ->
         query_id=ran.result.query_id if ran is not None else None,
         run_started_at=done.result.started_at if done is not None else None,
         run_duration=took,
-        tests=len(tests) if tests or not found else None,
+        tests=len(tests) if tests or not result else None,
         tests_failed=len(failed) if tests else None,
         tests_warned=len(warned) if tests else None,
         failed_tests=_shown([_test(each) for each in failed]),
@@ -114,11 +114,11 @@ def _skipped_for(project: Project, ran: Ran | None) -> str | None:
 
 
 def _stale(project: Project, node: Node) -> list[str]:
-    known = project.sources.found if project.sources is not None else {}
+    known = project.sources.freshness if project.sources is not None else {}
     return [
         _short(parent)
         for parent in node.parents
-        if (found := known.get(parent)) is not None and found.status == "error"
+        if (result := known.get(parent)) is not None and result.status == "error"
     ]
 
 
@@ -143,26 +143,26 @@ def observe_source(stage: DbtSourceStage, client: DbtClient) -> Observation:
     if project.sources is None:
         raise NotFound(f"{project.where}: there is no {SOURCES}", hint="run `dbt source freshness`")
     node = project.node(stage.source, ("source",))
-    found = project.sources.found.get(node.unique_id)
-    if found is None:
+    result = project.sources.freshness.get(node.unique_id)
+    if result is None:
         raise NotFound(
             f"{project.where}: the newest `dbt source freshness` did not check {node.name}",
             hint="set `loaded_at_field` and `freshness` of the source",
         )
-    checked = found.checked_at or project.sources.written.at
+    checked = result.checked_at or project.sources.written.at
     current = (now - checked).total_seconds() <= stage.checked_within
     return Observation(
         stage=stage.name,
         observed_at=now,
-        progress_time=found.newest if current else None,
-        progress_source=ProgressSource.DERIVED if current and found.newest is not None else None,
-        advanced_at=found.newest,
+        progress_time=result.newest if current else None,
+        progress_source=ProgressSource.DERIVED if current and result.newest is not None else None,
+        advanced_at=result.newest,
         details=DbtSourceDetails(
             relation=".".join(node.relation) or None,
-            status=found.status,
+            status=result.status,
             checked_at=checked,
-            newest_row=found.newest,
-            cause=found.error,
+            newest_row=result.newest,
+            cause=result.error,
         ),
     )
 

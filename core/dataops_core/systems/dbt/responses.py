@@ -115,7 +115,7 @@ class Sources:
     """A `sources.json`."""
 
     written: Written
-    found: Mapping[str, Freshness]
+    freshness: Mapping[str, Freshness]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,9 @@ class Manifest:
         return self.tests.get(node, ())
 
 
-def read_run_results(found: object) -> RunResults:
+def read_run_results(answer: object) -> RunResults:
     """Return a `run_results.json`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     written, args = _written(fields, "run-results"), fields.inner("args")
     return RunResults(
         written=written,
@@ -169,17 +169,17 @@ def read_run_results(found: object) -> RunResults:
     )
 
 
-def read_sources(found: object) -> Sources:
+def read_sources(answer: object) -> Sources:
     """Return a `sources.json`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     written = _written(fields, "sources")
     read = [_freshness(each) for each in fields.require_objects("results")]
     return Sources(written, {each.source: each for each in read})
 
 
-def read_manifest(found: object) -> Manifest:
+def read_manifest(result: object) -> Manifest:
     """Return the nodes of a `manifest.json`; macros, documentation and code are left out."""
-    fields = Fields(found)
+    fields = Fields(result)
     written = _written(fields, "manifest")
     nodes: dict[str, Node] = {}
     for group in ("nodes", "sources", "unit_tests"):
@@ -191,7 +191,7 @@ def read_manifest(found: object) -> Manifest:
         if node.kind in ("test", "unit_test"):
             for tested in (node.attached,) if node.attached is not None else dict.fromkeys(node.parents):
                 tests.setdefault(tested, []).append(node.unique_id)
-    return Manifest(written, nodes, {tested: tuple(found) for tested, found in tests.items()})
+    return Manifest(written, nodes, {tested: tuple(result) for tested, result in tests.items()})
 
 
 def _written(fields: Fields, kind: str) -> Written:
@@ -256,4 +256,4 @@ def _message(text: str | None) -> str | None:
 
 def relation_parts(name: str) -> tuple[str, ...]:
     """Return the parts of a relation's name in the adapter's quotes: `"lake"."shop"."orders"`."""
-    return tuple(next(filter(None, found), "").replace('""', '"') for found in _PART.findall(name))
+    return tuple(next(filter(None, result), "").replace('""', '"') for result in _PART.findall(name))

@@ -171,10 +171,10 @@ class DeltaClient:
         newest = range(snapshot.version, max(-1, snapshot.version - VERSIONS), -1)
         wanted = {version: f"{folder}/{version:020}.json" for version in newest if version not in commits}
         pointer = f"{folder}/_last_checkpoint"
-        found = self.store.read(dict.fromkeys((pointer, *wanted.values())), COMMIT_BYTES, cut=True)
+        result = self.store.read(dict.fromkeys((pointer, *wanted.values())), COMMIT_BYTES, cut=True)
         unreadable = None
         for version, path in wanted.items():
-            content = found.get(path)
+            content = result.get(path)
             try:
                 if content is not None:
                     at = content.stamp.at
@@ -188,7 +188,7 @@ class DeltaClient:
         memory.data = next((each for each in reversed(kept) if each.adds_data), memory.data)
         memory.optimized = next((each for each in reversed(kept) if _compacts(each)), memory.optimized)
         older = {each for each in (memory.data, memory.optimized) if each is not None and each not in kept}
-        checkpoint, uncheckpointed = self._checkpoint(snapshot.version, found.get(pointer), folder)
+        checkpoint, uncheckpointed = self._checkpoint(snapshot.version, result.get(pointer), folder)
         return TableState(
             snapshot=snapshot,
             commits=(*sorted(older, key=lambda each: each.version), *kept),
@@ -268,15 +268,15 @@ def storage_options(scheme: str, given: Mapping[str, str], timeout: float) -> di
     """
     limit = f"{max(1, int(timeout * 1000))}ms"
     names = OPTIONS.get(scheme, {})
-    found = {"timeout": limit, "connect_timeout": limit, "max_retries": "1", "retry_timeout": limit}
-    found |= {names[name]: value for name, value in given.items() if names.get(name)}
-    endpoint = found.get("aws_endpoint")
+    results = {"timeout": limit, "connect_timeout": limit, "max_retries": "1", "retry_timeout": limit}
+    results |= {names[name]: value for name, value in given.items() if names.get(name)}
+    endpoint = results.get("aws_endpoint")
     if endpoint is not None and "://" not in endpoint:
         endpoint = f"{given.get('scheme', 'https')}://{endpoint}"
-        found["aws_endpoint"] = endpoint
+        results["aws_endpoint"] = endpoint
     if endpoint is not None and endpoint.startswith("http://"):
-        found["aws_allow_http"] = "true"
-    return found
+        results["aws_allow_http"] = "true"
+    return results
 
 
 class _Missing(Exception):
@@ -333,8 +333,8 @@ def _newest(files: Any, column: str, kinds: Mapping[str, str]) -> datetime | Non
     name = next((name for name in (f"max.{column}", f"partition.{column}") if name in files.column_names), None)
     if name is None or not pa.types.is_timestamp(files[name].type):
         return None
-    found = pc.max(files[name].cast(pa.timestamp("us", "UTC")))
-    return known(moment(found.value, "us")) if found.is_valid else None
+    result = pc.max(files[name].cast(pa.timestamp("us", "UTC")))
+    return known(moment(result.value, "us")) if result.is_valid else None
 
 
 def _compacts(commit: Commit) -> bool:

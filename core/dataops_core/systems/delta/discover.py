@@ -13,9 +13,9 @@ OBJECTS, LEVELS, TABLES = 20_000, 4, 100
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the tables below all locations."""
-    found = clients.all("delta")
-    for name, client in found.items():
-        _location(draft, client, name if len(found) > 1 else None)
+    result = clients.all("delta")
+    for name, client in result.items():
+        _location(draft, client, name if len(result) > 1 else None)
 
 
 def _location(draft: Draft, client: DeltaClient, on: str | None) -> None:

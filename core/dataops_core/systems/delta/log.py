@@ -107,8 +107,8 @@ def _adds_data(operation: str | None, added: bool, whole: bool) -> bool | None:
 
 def _stamp(info: Fields, key: str) -> datetime | None:
     """Return the stamp of a commit: a field of its own, as delta-rs writes it, or one of Spark's `userMetadata`."""
-    for found in _metadata(info):
-        at = as_time(found.found(key))
+    for result in _metadata(info):
+        at = as_time(result.raw(key))
         if at is not None:
             return at
     return None

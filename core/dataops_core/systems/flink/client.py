@@ -89,10 +89,10 @@ class FlinkClient:
     def job(self, name: str) -> Job:
         """Return the newest job of a name, or the job of an id; raise NotFound if there is none."""
         jobs = self.jobs()
-        found = next((job for job in jobs if name in (job.name, job.job_id)), None)
-        if found is None:
+        result = next((job for job in jobs if name in (job.name, job.job_id)), None)
+        if result is None:
             raise NotFound(f"{self.where}: there is no job {name} among {len(jobs)} jobs")
-        return found
+        return result
 
     def report(self, job: Job) -> JobReport:
         """Return the report of a job; all requests share one deadline."""
@@ -111,13 +111,13 @@ class FlinkClient:
 
     def topics(self, job: Job) -> tuple[str, ...]:
         """Return the topics that the Kafka sources of a job read."""
-        mark, found = ".KafkaSourceReader.topic.", set[str]()
+        mark, result = ".KafkaSourceReader.topic.", set[str]()
         with within(self._timeout):
             for vertex in self._read(_path(job.job_id), read_vertices)[:VERTICES]:
                 for name in self._read(_metrics_path(job.job_id, vertex), read_names):
                     if mark in name and ".partition." in name:
-                        found.add(name.partition(mark)[2].rpartition(".partition.")[0])
-        return tuple(sorted(found))
+                        result.add(name.partition(mark)[2].rpartition(".partition.")[0])
+        return tuple(sorted(result))
 
     def _checkpoints(self, job: str) -> Checkpoints | None:
         try:

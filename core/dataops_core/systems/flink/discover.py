@@ -12,12 +12,12 @@ ENDED = ("CANCELED", "FINISHED")
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the newest job of each name of all clusters, except those that were cancelled or have finished."""
-    found = clients.all("flink")
-    for name, client in found.items():
+    result = clients.all("flink")
+    for name, client in result.items():
         jobs = {job.name: job for job in reversed(draft.ask(client.jobs) or ())}
         for job in jobs.values():
             if job.state not in ENDED:
-                _job(draft, client, job, name if len(found) > 1 else None)
+                _job(draft, client, job, name if len(result) > 1 else None)
 
 
 def _job(draft: Draft, client: FlinkClient, job: Job, on: str | None) -> None:

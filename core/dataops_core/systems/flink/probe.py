@@ -55,9 +55,9 @@ def observe_job(stage: FlinkJobStage, client: FlinkClient, kafka: KafkaClient | 
         about["slots_free"] = client.overview().slots_free
     more: dict[str, Any] = {}
     if kafka is not None and stage.group is not None:
-        found, more = read_by_group(kafka, stage.group)
+        result, more = read_by_group(kafka, stage.group)
     else:
-        found = _progress(stage, about, report)
+        result = _progress(stage, about, report)
     checkpoint = report.checkpoints.completed_at if report.checkpoints is not None else None
     return Observation(
         stage=stage.name,
@@ -66,10 +66,10 @@ def observe_job(stage: FlinkJobStage, client: FlinkClient, kafka: KafkaClient | 
         advanced_at=checkpoint,
         notes=(
             f"the job is {job.state} with {job.tasks_running} of {job.tasks} tasks",
-            *found.pop("notes", ()),
+            *result.pop("notes", ()),
         ),
         details=FlinkJobDetails(**about, **more),
-        **found,
+        **result,
     )
 
 
@@ -115,12 +115,12 @@ def _about(job: Job, report: JobReport, now: datetime) -> dict[str, Any]:
 
 
 def _metrics(report: JobReport) -> dict[str, Any]:
-    sources = [found for _, found in _of(report, ".currentOutputWatermark")]
-    inputs = [found for _, found in _of(report, "currentInputWatermark")]
+    sources = [result for _, result in _of(report, ".currentOutputWatermark")]
+    inputs = [result for _, result in _of(report, "currentInputWatermark")]
     oldest, missing = watermark(each.least for each in sources)
     newest, _ = watermark(each.most for each in sources)
     least, unbegun = watermark(each.least for each in (*sources, *inputs))
-    pending = [found.total for _, found in _of(report, ".pendingRecords")]
+    pending = [result.total for _, result in _of(report, ".pendingRecords")]
     held, share = _most(report, "backPressuredTimeMsPerSecond")
     busiest, busy = _most(report, "busyTimeMsPerSecond")
     return {
@@ -139,15 +139,17 @@ def _metrics(report: JobReport) -> dict[str, Any]:
 def _of(report: JobReport, metric: str) -> Iterator[tuple[Vertex, Range]]:
     """Yield a metric of all vertices: a task metric, or with a leading dot an operator metric."""
     for vertex in report.vertices:
-        for name, found in report.metrics.get(vertex.vertex_id, {}).items():
+        for name, result in report.metrics.get(vertex.vertex_id, {}).items():
             if name == metric or (metric.startswith(".") and name.endswith(metric)):
-                yield vertex, found
+                yield vertex, result
 
 
 def _most(report: JobReport, metric: str) -> tuple[str | None, float | None]:
     """Return the vertex with the largest value of a metric in milliseconds per second, and that value as a share."""
     known: Iterable[tuple[str, float]] = (
-        (vertex.name, found.most) for vertex, found in _of(report, metric) if found.most is not None and found.most >= 0
+        (vertex.name, result.most)
+        for vertex, result in _of(report, metric)
+        if result.most is not None and result.most >= 0
     )
     name, most = max(known, key=lambda pair: pair[1], default=(None, None))
     return name, (min(1.0, most / 1000) if most is not None else None)

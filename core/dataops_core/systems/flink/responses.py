@@ -105,9 +105,9 @@ class Range:
     total: float | None
 
 
-def read_overview(found: object) -> Overview:
+def read_overview(answer: object) -> Overview:
     """Return the cluster from `/overview`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     return Overview(
         version=fields.require_text("flink-version"),
         task_managers=fields.require_count("taskmanagers"),
@@ -116,9 +116,9 @@ def read_overview(found: object) -> Overview:
     )
 
 
-def read_jobs(found: object) -> tuple[Job, ...]:
+def read_jobs(answer: object) -> tuple[Job, ...]:
     """Return the jobs from `/jobs/overview`, newest first."""
-    jobs = [_job(each) for each in Fields(found).require_objects("jobs")]
+    jobs = [_job(each) for each in Fields(answer).require_objects("jobs")]
     return tuple(sorted(jobs, key=lambda job: job.started_at.timestamp() if job.started_at else 0.0, reverse=True))
 
 
@@ -143,17 +143,17 @@ def _job(fields: Fields) -> Job:
     )
 
 
-def read_vertices(found: object) -> tuple[Vertex, ...]:
+def read_vertices(answer: object) -> tuple[Vertex, ...]:
     """Return the vertices from `/jobs/ID`, sources first."""
     return tuple(
         Vertex(line(each.require_text("id")), line(each.require_text("name")), each.require_count("parallelism"))
-        for each in Fields(found).require_objects("vertices")
+        for each in Fields(answer).require_objects("vertices")
     )
 
 
-def read_checkpoints(found: object) -> Checkpoints:
+def read_checkpoints(answer: object) -> Checkpoints:
     """Return the checkpoints from `/jobs/ID/checkpoints`."""
-    fields = Fields(found)
+    fields = Fields(answer)
     counts, latest = fields.require_inner("counts"), fields.require_inner("latest")
     done, failed = latest.inner("completed"), latest.inner("failed")
     took, why = done.number("end_to_end_duration"), failed.text("failure_message")
@@ -169,9 +169,9 @@ def read_checkpoints(found: object) -> Checkpoints:
     )
 
 
-def read_failures(found: object) -> tuple[Failure, ...]:
+def read_failures(answer: object) -> tuple[Failure, ...]:
     """Return the failures from `/jobs/ID/exceptions`, newest first."""
-    fields = Fields(found)
+    fields = Fields(answer)
     entries = fields.require_inner("exceptionHistory").require_objects("entries")
     failures = [
         Failure(at, _cause(each.text("stacktrace") or "", each.text("exceptionName") or "no reason"))
@@ -181,24 +181,24 @@ def read_failures(found: object) -> tuple[Failure, ...]:
     return tuple(sorted(failures, key=lambda each: each.at, reverse=True))
 
 
-def read_names(found: object) -> tuple[str, ...]:
+def read_names(answer: object) -> tuple[str, ...]:
     """Return the names of metrics."""
-    return tuple(each.require_text("id") for each in objects(found))
+    return tuple(each.require_text("id") for each in objects(answer))
 
 
-def read_ranges(found: object) -> Mapping[str, Range]:
+def read_ranges(answer: object) -> Mapping[str, Range]:
     """Return metrics over the subtasks of a vertex by name."""
     return {
         each.require_text("id"): Range(each.number("min"), each.number("max"), each.number("sum"))
-        for each in objects(found)
+        for each in objects(answer)
     }
 
 
-def read_values(found: object) -> Mapping[str, float]:
+def read_values(answer: object) -> Mapping[str, float]:
     """Return metrics by name, without those that are not numbers."""
     return {
         each.require_text("id"): number
-        for each in objects(found)
+        for each in objects(answer)
         if (number := _number(each.text("value"))) is not None
     }
 
@@ -212,15 +212,15 @@ def watermark(values: Iterable[float | None]) -> tuple[datetime | None, bool]:
 
 def _number(text: str | None) -> float | None:
     try:
-        found = float(text) if text is not None and len(text) < 400 else None
+        result = float(text) if text is not None and len(text) < 400 else None
     except ValueError:
         return None
-    return found if found is not None and abs(found) != float("inf") and found == found else None  # noqa: PLR0124 - NaN
+    return result if result is not None and abs(result) != float("inf") and result == result else None  # noqa: PLR0124 - NaN
 
 
 def _time(fields: Fields, name: str) -> datetime | None:
-    found = fields.number(name)
-    return known(moment(found, "ms")) if found is not None and found > 0 else None
+    result = fields.number(name)
+    return known(moment(result, "ms")) if result is not None and result > 0 else None
 
 
 def _cause(trace: str, name: str) -> str:

@@ -36,9 +36,9 @@ class HttpClient:
 
     def document(self, path: str, most_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
         """Return the document at a path; raise NotFound if there is none."""
-        found = get_json(
+        result = get_json(
             self.where, self._settings, path, self._timeout, headers=self._settings.headers, most_bytes=most_bytes
         )
-        if not isinstance(found, dict | list):
+        if not isinstance(result, dict | list):
             raise BadAnswer(f"{self.where}: the document at {path.partition('?')[0]} is not an object or a list")
-        return found
+        return result

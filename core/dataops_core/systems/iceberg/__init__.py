@@ -52,11 +52,11 @@ def _probes(name: str, settings: CatalogSettings, client: CatalogClient) -> Mapp
     ours = settings.tls.cert_file if settings.tls is not None else None
     identity = Identity(at("uri"), None if ours is None else ("tls.cert_file", ours), settings.properties.get("token"))
     ask = lambda: ComponentReport(*observe_catalog(client))  # noqa: E731 - short enough for a lambda
-    found = {name: ComponentProbe("iceberg", client.target, ask, identity)}
+    results = {name: ComponentProbe("iceberg", client.target, ask, identity)}
     if client.warehouse is not None:
         ask_store = lambda: ComponentReport(*observe_store(client))  # noqa: E731 - as above
-        found[store_of(name)] = ComponentProbe("store", client.warehouse, ask_store, Identity(at("s3.endpoint")))
-    return found
+        results[store_of(name)] = ComponentProbe("store", client.warehouse, ask_store, Identity(at("s3.endpoint")))
+    return results
 
 
 def _problems(settings: CatalogSettings) -> Iterator[str]:

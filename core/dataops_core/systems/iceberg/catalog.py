@@ -66,10 +66,10 @@ class CatalogClient:
         where = f"store {self.warehouse}" + (f" at {endpoint}" if isinstance(endpoint, str) else "")
         try:
             filesystem, path = self.filesystem(self.warehouse)
-            found = filesystem.get_file_info(path)
+            result = filesystem.get_file_info(path)
         except OSError as error:
             raise store_error(where, error) from error
-        if found.type is sdk.FileType.NotFound:
+        if result.type is sdk.FileType.NotFound:
             raise NotFound(
                 f"{where}: no such bucket or folder",
                 hint="Create the bucket or folder, or correct `warehouse` in the catalog's properties.",

@@ -53,10 +53,10 @@ def _parsed(schema: str) -> Schema:
 
 
 def _schema(header: AvroFileHeader) -> Schema:
-    found = header.meta.get(AVRO_SCHEMA)
-    if found is None:
+    result = header.meta.get(AVRO_SCHEMA)
+    if result is None:
         raise ValueError("no schema in the header of the Avro file")
-    return _parsed(found)
+    return _parsed(result)
 
 
 # PyIceberg 0.12 caches each reader forever, by its schema. Equal map types have different hashes, so the cache grows
@@ -135,14 +135,14 @@ def table_files(table: Table, snapshot: Snapshot, small: float, bound_of: int | 
     def summary(manifest: ManifestFile) -> _Summary:
         return _summary(manifest.manifest_path, bound_of, ByPath(table.io))
 
-    found = list(ExecutorFactory.get_or_create().map(summary, manifests))
-    bounds = [s.upper_bound for s in found if s.upper_bound is not None]
+    results = list(ExecutorFactory.get_or_create().map(summary, manifests))
+    bounds = [s.upper_bound for s in results if s.upper_bound is not None]
     return TableFiles(
         manifests=len(manifests),
-        data_files=sum(len(s.sizes) for s in found),
-        held=sum(sum(s.sizes) for s in found),
-        small=sum(sum(size < small for size in s.sizes) for s in found),
-        records=sum(s.records for s in found),
+        data_files=sum(len(s.sizes) for s in results),
+        held=sum(sum(s.sizes) for s in results),
+        small=sum(sum(size < small for size in s.sizes) for s in results),
+        records=sum(s.records for s in results),
         upper_bound=max(bounds, key=signed, default=None),
     )
 
@@ -173,9 +173,9 @@ def live_files(table: Table, snapshot: Snapshot, most: int) -> LiveFiles:
         fields = (SIZE, RECORDS) if manifest.content is ManifestContent.DATA else (CONTENT,)
         return _counts(manifest.manifest_path, fields, ByPath(table.io))
 
-    found = list(zip(some, ExecutorFactory.get_or_create().map(counts, some), strict=True))
-    data = (zip(*each, strict=True) for m, each in found if m.content is ManifestContent.DATA)
-    deletes = (kind for m, each in found if m.content is not ManifestContent.DATA for kind in each[0])
+    results = list(zip(some, ExecutorFactory.get_or_create().map(counts, some), strict=True))
+    data = (zip(*each, strict=True) for m, each in results if m.content is ManifestContent.DATA)
+    deletes = (kind for m, each in results if m.content is not ManifestContent.DATA for kind in each[0])
     return LiveFiles(
         tuple(chain.from_iterable(data)),
         tuple(map(DataFileContent, deletes)),
@@ -249,11 +249,11 @@ def _summary(path: str, bound_of: int | None, source: ByPath) -> _Summary:
 
 @lru_cache(maxsize=MANIFESTS_KEPT)
 def _counts(path: str, fields: tuple[int, ...], source: ByPath) -> tuple[array[int], ...]:
-    found = tuple(array("q") for _ in fields)
+    results = tuple(array("q") for _ in fields)
     for file in _live(path, source.take(), fields):
-        for column, number in zip(found, range(len(fields)), strict=True):
+        for column, number in zip(results, range(len(fields)), strict=True):
             column.append(file[number])
-    return found
+    return results
 
 
 @lru_cache(maxsize=PATHS_KEPT)

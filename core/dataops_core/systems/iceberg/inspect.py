@@ -200,8 +200,8 @@ def _tables(catalog: Catalog) -> tuple[TableSummary, ...]:
             return TableSummary(name, unreadable=why(error))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = tuple(pool.map(read, names[:MAX_TABLES]))
-    return (*found, *(TableSummary(name) for name in names[MAX_TABLES:]), *closed)
+        results = tuple(pool.map(read, names[:MAX_TABLES]))
+    return (*results, *(TableSummary(name) for name in names[MAX_TABLES:]), *closed)
 
 
 def _namespaces(catalog: Catalog, parent: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -238,7 +238,7 @@ def _detail(table: Table, name: str) -> TableDetail:
         refs.setdefault(ref.snapshot_id, []).append(ref_name)
     current = table.current_snapshot()
     history = {entry.snapshot_id for entry in _ancestors(table, current)}
-    found = [
+    results = [
         _of(
             s,
             refs,
@@ -247,12 +247,12 @@ def _detail(table: Table, name: str) -> TableDetail:
         )
         for s in metadata.snapshots
     ]
-    times = {snapshot.snapshot_id: snapshot.at for snapshot in found}
+    times = {snapshot.snapshot_id: snapshot.at for snapshot in results}
     return TableDetail(
         name=name,
         location=metadata.location,
         format_version=metadata.format_version,
-        snapshots=tuple(sorted(found, key=lambda snapshot: seconds(snapshot.at), reverse=True)),
+        snapshots=tuple(sorted(results, key=lambda snapshot: seconds(snapshot.at), reverse=True)),
         refs=tuple(
             Reference(
                 ref_name,
@@ -310,9 +310,9 @@ def _columns(table: Table) -> Iterator[Column]:
 
 def _sizes(table: Table) -> FileSizes:
     snapshot = table.current_snapshot()
-    found = live_files(table, snapshot, MAX_MANIFESTS) if snapshot is not None else LiveFiles((), (), 0, 0)
+    result = live_files(table, snapshot, MAX_MANIFESTS) if snapshot is not None else LiveFiles((), (), 0, 0)
     files, sizes, records = Counter[int](), Counter[int](), Counter[int]()
-    for size, rows in found.data:
+    for size, rows in result.data:
         bucket = bisect_left(BUCKETS, size)
         files[bucket] += 1
         sizes[bucket] += size
@@ -322,10 +322,10 @@ def _sizes(table: Table) -> FileSizes:
         files=tuple(files[bucket] for bucket in buckets),
         sizes=tuple(sizes[bucket] for bucket in buckets),
         records=tuple(records[bucket] for bucket in buckets),
-        position_deletes=found.deletes.count(DataFileContent.POSITION_DELETES),
-        equality_deletes=found.deletes.count(DataFileContent.EQUALITY_DELETES),
-        manifests=found.manifests,
-        read=found.read,
+        position_deletes=result.deletes.count(DataFileContent.POSITION_DELETES),
+        equality_deletes=result.deletes.count(DataFileContent.EQUALITY_DELETES),
+        manifests=result.manifests,
+        read=result.read,
     )
 
 

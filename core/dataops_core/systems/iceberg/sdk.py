@@ -116,9 +116,9 @@ def _refusal(where: str, error: Exception) -> ClientError:
     """Return the ClientError for a response with an error status."""
     response = getattr(error.__cause__, "response", None)
     if isinstance(response, requests.Response):
-        found = refusal(where, response.status_code, response.content)
-        if found is not None:
-            return found
+        result = refusal(where, response.status_code, response.content)
+        if result is not None:
+            return result
     if isinstance(error, ForbiddenError):
         return PermissionDenied(f"{where}: {line(error)}")
     return BadAnswer(f"{where}: {line(error)}")

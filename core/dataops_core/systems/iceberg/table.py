@@ -239,12 +239,12 @@ def _epoch(history: Sequence[Snapshot]) -> Epoch | None:
 
 def _history(table: Table, snapshot: Snapshot | None) -> tuple[Snapshot, ...]:
     """Return the snapshots of the current branch, oldest first."""
-    found: list[Snapshot] = []
-    while snapshot is not None and len(found) < HISTORY:
-        found.append(snapshot)
+    results: list[Snapshot] = []
+    while snapshot is not None and len(results) < HISTORY:
+        results.append(snapshot)
         parent = snapshot.parent_snapshot_id
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
-    return tuple(reversed(found))
+    return tuple(reversed(results))
 
 
 def _commits(history: Sequence[Snapshot]) -> Iterator[Commit]:

@@ -77,10 +77,10 @@ class KafkaClient(Connection):
 
     def first_records(self, starts: Mapping[PartitionKey, int]) -> FirstRecords:
         """Return the first record at or after an offset of each partition; raise ClientError."""
-        found = offsets.first_records(self, starts)
-        for (topic, number), error in found.failures.items():
+        result = offsets.first_records(self, starts)
+        for (topic, number), error in result.failures.items():
             raise self.translated(error, f"partition {number} of topic {topic}")
-        return found
+        return result
 
     def retention(self, topic: str) -> Retention:
         """Return a topic's retention, cached for 1 minute; raise ClientError."""
@@ -90,9 +90,9 @@ class KafkaClient(Connection):
         with self.admin(f"topic {topic}") as admin:
             resource = ConfigResource(ResourceType.TOPIC, topic)
             futures = admin.describe_configs([resource], request_timeout=self.timeout)
-            found = {name: entry.value for name, entry in futures[resource].result(self.timeout).items()}
-        deletes = "delete" in found.get("cleanup.policy", "delete")
-        millis, size = int(found.get("retention.ms", -1)), int(found.get("retention.bytes", -1))
+            results = {name: entry.value for name, entry in futures[resource].result(self.timeout).items()}
+        deletes = "delete" in results.get("cleanup.policy", "delete")
+        millis, size = int(results.get("retention.ms", -1)), int(results.get("retention.bytes", -1))
         retention = Retention(millis / 1000 if deletes and millis >= 0 else None, deletes and size >= 0)
         self._retention[topic] = (time.monotonic(), retention)
         return retention

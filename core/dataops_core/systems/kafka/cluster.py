@@ -36,15 +36,15 @@ UNLISTED = "(groups that were not listed)"
 def topics(connection: Connection) -> tuple[Topic, ...]:
     """Return all topics by name; raise ClientError."""
     with connection.admin() as admin:
-        found = admin.list_topics(timeout=connection.timeout).topics
-    read, _ = _read_topics(connection, found, times=True)
+        result = admin.list_topics(timeout=connection.timeout).topics
+    read, _ = _read_topics(connection, result, times=True)
     return tuple(read.values())
 
 
 def topic(connection: Connection, name: str) -> Topic:
     """Return one topic; raise NotFound or another ClientError."""
-    found = _metadata(connection, name).topics[name]
-    read, _ = _read_topics(connection, {name: found}, times=True)
+    result = _metadata(connection, name).topics[name]
+    read, _ = _read_topics(connection, {name: result}, times=True)
     return read[name]
 
 
@@ -72,15 +72,15 @@ def groups(connection: Connection) -> tuple[ConsumerGroup, ...]:
     with connection.admin() as admin:
         listed = admin.list_consumer_groups(request_timeout=connection.timeout).result(connection.timeout)
         requests = _ask_groups(admin, _names(listed), connection.timeout)
-        found = [_answer(name, futures, connection.timeout) for name, futures in requests.items()]
+        results = [_answer(name, futures, connection.timeout) for name, futures in requests.items()]
     missing = (ConsumerGroup(UNLISTED, None, None, None, unreadable=why) for why in _reasons(listed.errors))
-    return (*_with_lag(connection, found), *missing)
+    return (*_with_lag(connection, results), *missing)
 
 
 def group(connection: Connection, name: str) -> ConsumerGroup:
     """Return one consumer group with its lag; raise NotFound or another ClientError."""
-    (found,) = _with_lag(connection, [position(connection, name)])
-    return found
+    (result,) = _with_lag(connection, [position(connection, name)])
+    return result
 
 
 def position(connection: Connection, name: str) -> ConsumerGroup:
@@ -115,14 +115,14 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         names = _names(listed)
         requests = _ask_groups(admin, [name for name in names if want_group(name)], timeout)
         metadata = admin.list_topics(timeout=timeout).topics  # meanwhile
-        found = [_answer(name, futures, timeout) for name, futures in requests.items()]
+        results = [_answer(name, futures, timeout) for name, futures in requests.items()]
         about = describing.result(timeout)
-    wanted = {name: found for name, found in metadata.items() if want_topic(name) and found.error is None}
+    wanted = {name: results for name, results in metadata.items() if want_topic(name) and results.error is None}
     read, failures = _read_topics(connection, wanted)
-    found = _lagging(connection, found, read)
+    results = _lagging(connection, results, read)
     reasons = [
         *_reasons(listed.errors),
-        *(g.unreadable for g in found if g.unreadable is not None),
+        *(g.unreadable for g in results if g.unreadable is not None),
         *_reasons(failures.values()),
     ]
     return ClusterSnapshot(
@@ -131,7 +131,7 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         controller=about.controller.id if about.controller else None,
         brokers=tuple(Broker(n.id, n.host, n.port, n.rack) for n in sorted(about.nodes, key=lambda n: n.id)),
         topics=read,
-        groups={group.name: group for group in found},
+        groups={group.name: group for group in results},
         denied_topics=sum(not want_topic(name) for name in metadata),
         denied_groups=sum(not want_group(name) for name in names),
         failures=tuple(dict.fromkeys(reasons)),
@@ -147,19 +147,19 @@ def _metadata(connection: Connection, name: str) -> Any:  # noqa: ANN401 - the l
 
 
 def _read_topics(
-    connection: Connection, found: Mapping[str, Any], since: int | None = None, *, times: bool = False
+    connection: Connection, results: Mapping[str, Any], since: int | None = None, *, times: bool = False
 ) -> tuple[dict[str, Topic], Failures]:
     """Return topics with their offsets by name, and the failures of single partitions.
 
     Args:
         connection: The cluster.
-        found: The library's metadata by topic.
+        results: The library's metadata by topic.
         since: Milliseconds from which records count as recent; `None`: do not count them.
         times: Whether to ask for the newest timestamp of each partition.
     """
     leaders = {
         (name, number): partition.leader
-        for name, about in found.items()
+        for name, about in results.items()
         for number, partition in about.partitions.items()
         if partition.leader >= 0
     }
@@ -195,7 +195,7 @@ def _read_topics(
             tuple(partition(name, number, about.partitions[number]) for number in sorted(about.partitions)),
             error=reason(about.error) if about.error is not None else None,
         )
-        for name, about in sorted(found.items())
+        for name, about in sorted(results.items())
     }
     return topics, failures
 
@@ -218,13 +218,13 @@ def _ask_groups(admin: AdminClient, names: Sequence[str], timeout: float) -> dic
     if not names:
         return {}
     described = admin.describe_consumer_groups(list(names), request_timeout=timeout)
-    found = {}
+    results = {}
     for name in names:
         (commits,) = admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(name)], request_timeout=timeout
         ).values()
-        found[name] = described[name], commits
-    return found
+        results[name] = described[name], commits
+    return results
 
 
 def _answer(name: str, futures: Asked, timeout: float) -> ConsumerGroup:
@@ -267,7 +267,7 @@ def _with_lag(connection: Connection, groups: Sequence[ConsumerGroup]) -> list[C
         return _lagging(connection, groups, {})
     with connection.admin() as admin:
         metadata = admin.list_topics(timeout=connection.timeout).topics
-    read, _ = _read_topics(connection, {name: found for name, found in metadata.items() if name in wanted})
+    read, _ = _read_topics(connection, {name: result for name, result in metadata.items() if name in wanted})
     return _lagging(connection, groups, read)
 
 

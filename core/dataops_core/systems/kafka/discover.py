@@ -11,9 +11,9 @@ from dataops_core.systems.kafka.model import ClusterSnapshot
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the topics and groups of all clusters."""
-    found = clients.all("kafka")
-    for name, client in found.items():
-        _cluster(draft, client, name if len(found) > 1 else None)
+    result = clients.all("kafka")
+    for name, client in result.items():
+        _cluster(draft, client, name if len(result) > 1 else None)
 
 
 def topic_stage(draft: Draft, name: str, on: str | None = None) -> ProposedStage:
@@ -34,14 +34,14 @@ def _on(name: str | None) -> dict[str, str]:
 
 
 def _cluster(draft: Draft, client: KafkaClient, on: str | None) -> None:
-    found: ClusterSnapshot | None = draft.ask(
+    result: ClusterSnapshot | None = draft.ask(
         lambda: scan(client, lambda name: not name.startswith("__"), lambda _: True)
     )
-    for failure in found.failures if found else ():
+    for failure in result.failures if result else ():
         draft.note(f"kafka {client.target}: {failure}")
-    for name in found.topics if found else ():
+    for name in result.topics if result else ():
         topic_stage(draft, name, on)
-    for group, about in found.groups.items() if found else ():
+    for group, about in result.groups.items() if result else ():
         topics = sorted({topic for topic, _ in about.committed or () if not topic.startswith("__")})
         for topic in topics:
             name = group if len(topics) == 1 else f"{group} of {topic}"

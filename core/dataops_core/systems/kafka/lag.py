@@ -84,7 +84,7 @@ def _only_markers(
     # nearest to the end first: a record after one position is also after all earlier ones
     marked = [key for key in (*ends.ends, *ends.at) if key not in connection.plain]
     left = {key: sorted(behind[key]) for key in marked}
-    found: set[tuple[str, int, int]] = set()
+    results: set[tuple[str, int, int]] = set()
     for _ in range(ROUNDS):
         if not left:
             break
@@ -92,8 +92,8 @@ def _only_markers(
         further: dict[PartitionKey, list[int]] = {}
         for key, starts in left.items():
             if marked_to_the_end(first, key, highs[key]):
-                found.add((*key, starts[-1]))
+                results.add((*key, starts[-1]))
                 if starts[:-1]:
                     further[key] = starts[:-1]
         left = further
-    return found
+    return results

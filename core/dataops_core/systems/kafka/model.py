@@ -258,8 +258,8 @@ class ConsumerGroup:
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on unusual positions, one line per partition."""
-        found = ((lag, lag.note) for lag in self.lags or ())
-        return tuple(f"{lag.topic}-{lag.partition}: {note}" for lag, note in found if note is not None)
+        results = ((lag, lag.note) for lag in self.lags or ())
+        return tuple(f"{lag.topic}-{lag.partition}: {note}" for lag, note in results if note is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,10 @@ def offset_bounds(
     led: dict[int, list[PartitionKey]] = {}
     for key, leader in leaders.items():
         led.setdefault(leader, []).append(key)
-    found: list[dict[PartitionKey, int]] = [{} for _ in timestamps]
+    results: list[dict[PartitionKey, int]] = [{} for _ in timestamps]
     failures: Failures = {}
     if not led:
-        return found, failures
+        return results, failures
     # all written records count, not only committed ones
     with connection.consumer(**{"isolation.level": "read_uncommitted"}) as consumer:
         consumer.list_topics(timeout=connection.timeout)  # loads the leaders
@@ -76,11 +76,11 @@ def offset_bounds(
             asking = [
                 beside.submit(ask, keys, timestamp, offsets)
                 for keys in led.values()
-                for timestamp, offsets in zip(timestamps, found, strict=True)
+                for timestamp, offsets in zip(timestamps, results, strict=True)
             ]
         for each in asking:
             each.result()
-    return found, failures
+    return results, failures
 
 
 def newest(connection: Connection, keys: Iterable[PartitionKey]) -> tuple[dict[PartitionKey, Moment | None], Failures]:
@@ -88,7 +88,7 @@ def newest(connection: Connection, keys: Iterable[PartitionKey]) -> tuple[dict[P
 
     A broker before Kafka 3.0 does not support this request: its timestamps are unknown, without a failure.
     """
-    found: dict[PartitionKey, Moment | None] = {}
+    results: dict[PartitionKey, Moment | None] = {}
     failures: Failures = {}
     with connection.admin() as admin:
         spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
@@ -99,12 +99,12 @@ def newest(connection: Connection, keys: Iterable[PartitionKey]) -> tuple[dict[P
         for at, future in futures.items():
             key = (at.topic, at.partition)
             try:
-                found[key] = time_of(future.result(max(0.1, deadline.left)).timestamp)
+                results[key] = time_of(future.result(max(0.1, deadline.left)).timestamp)
             except (KafkaException, TimeoutError) as error:
                 failure = kafka_error(error)
                 if failure.code() not in TOO_OLD:
                     failures[key] = failure
-    return found, failures
+    return results, failures
 
 
 def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -> FirstRecords:
@@ -117,7 +117,7 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
     """
     if not offsets:
         return FirstRecords({}, {})
-    found: dict[PartitionKey, tuple[int, Moment | None]] = {}
+    results: dict[PartitionKey, tuple[int, Moment | None]] = {}
     ends: dict[PartitionKey, int] = {}
     failures: Failures = {}
     properties: dict[str, Any] = {
@@ -129,7 +129,7 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
     with connection.consumer(**properties) as consumer:
         consumer.assign([TopicPartition(*key, at) for key, at in offsets.items()])
         deadline = Deadline(connection.timeout)
-        while len(found) + len(ends) + len(failures) < len(offsets):
+        while len(results) + len(ends) + len(failures) < len(offsets):
             message = None if deadline.passed else consumer.poll(deadline.left)
             if message is None:
                 break
@@ -137,16 +137,16 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
             if error is not None and topic is None:
                 raise KafkaException(error)
             key = (cast("str", topic), cast("int", message.partition()))
-            if key in found or key in ends or key in failures:
+            if key in results or key in ends or key in failures:
                 continue
             if error is None:
-                found[key] = cast("int", message.offset()), time_of(message.timestamp()[1])
+                results[key] = cast("int", message.offset()), time_of(message.timestamp()[1])
             elif error.code() == PARTITION_END:
                 ends[key] = cast("int", message.offset())
             else:
                 failures[key] = error
             consumer.incremental_unassign([TopicPartition(*key)])
-    return FirstRecords(found, ends, failures)
+    return FirstRecords(results, ends, failures)
 
 
 def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:

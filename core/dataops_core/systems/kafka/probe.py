@@ -152,7 +152,7 @@ def read_by_group(client: KafkaClient, group: str) -> tuple[dict[str, Any], dict
     newest = max((wait.newest for wait in waits if wait.newest is not None), default=None)
     progress = since if any(wait.behind for wait in waits) else newest
     records = [wait.records for wait in waits]
-    found = {
+    results = {
         "progress_time": progress,
         "progress_source": ProgressSource.DERIVED if progress is not None else None,
         "position": sum(committed.values()),
@@ -161,7 +161,7 @@ def read_by_group(client: KafkaClient, group: str) -> tuple[dict[str, Any], dict
         "newest_passed": max((w.passed for w in waits if w.passed is not None), default=None),
         "notes": tuple(note for wait in waits for note in wait.notes),
     }
-    return found, reader_details(waits, client)
+    return results, reader_details(waits, client)
 
 
 def _nearest_retention(waits: Sequence[Waiting]) -> Waiting | None:

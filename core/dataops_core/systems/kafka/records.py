@@ -219,12 +219,12 @@ def _begin(consumer: Consumer, name: str, numbers: Sequence[int], start: Start, 
     if start.time is not None:
         millis = int(start.time.timestamp() * 1000)
         return consumer.offsets_for_times([TopicPartition(name, n, millis) for n in numbers], timeout)
-    found = []
+    results = []
     for number in numbers:
         low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout)
         wanted = high - start.tail if start.tail is not None else start.offset or 0
-        found.append(TopicPartition(name, number, min(max(low, wanted), high)))
-    return found
+        results.append(TopicPartition(name, number, min(max(low, wanted), high)))
+    return results
 
 
 def _record(message: Message, registry: SchemaRegistry | None) -> Record:

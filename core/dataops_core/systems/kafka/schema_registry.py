@@ -142,13 +142,13 @@ class SchemaRegistry:
 
     def _ask(self, schema_id: int) -> Schema:
         try:
-            found = self._get(f"/schemas/ids/{schema_id}")
+            result = self._get(f"/schemas/ids/{schema_id}")
         except NotFound:
             raise NotFound(f"{self._where}: has no schema {schema_id}") from None
-        if found.kind != "AVRO":
-            return found
+        if result.kind != "AVRO":
+            return result
         named: dict[str, Any] = {}
-        return replace(found, parsed=self._parsed(found, named, DEEPEST), named=named)
+        return replace(result, parsed=self._parsed(result, named, DEEPEST), named=named)
 
     def _parsed(self, schema: Schema, named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
         """Return a schema parsed by fastavro, and add the schemas that it refers to to `named`."""
@@ -166,19 +166,19 @@ class SchemaRegistry:
             raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
 
     def _get(self, path: str) -> Schema:
-        found = get_json(self._where, self._settings, path, self._timeout)
+        result = get_json(self._where, self._settings, path, self._timeout)
         try:
-            return read_schema(found)
+            return read_schema(result)
         except Malformed as error:
             raise BadAnswer(f"{self._where}: the response is not from a schema registry: it {error}") from error
 
 
-def read_schema(found: object) -> Schema:
+def read_schema(answer: object) -> Schema:
     """Return a schema from `/schemas/ids/ID` or from a subject's version; raise Malformed."""
-    fields = Fields(found)
-    missing = fields.found("references") is None
+    fields = Fields(answer)
+    missing = fields.raw("references") is None
     return Schema(
-        kind="AVRO" if fields.found("schemaType") is None else fields.require_text("schemaType"),
+        kind="AVRO" if fields.raw("schemaType") is None else fields.require_text("schemaType"),
         text=fields.require_text("schema"),
         references=()
         if missing

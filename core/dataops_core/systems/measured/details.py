@@ -24,9 +24,9 @@ class MeasuredDetails(Details):
     def measurements(self) -> Iterator[Measurement]:
         """Yield the known numbers, labels last."""
         yield from Details.measurements(self)
-        yield from (Measurement(name, found) for name, found in self.labels or () if not isinstance(found, str))
+        yield from (Measurement(name, result) for name, result in self.labels or () if not isinstance(result, str))
 
     def attributes(self) -> Iterator[Attribute]:
         """Yield the known texts, labels last."""
         yield from Details.attributes(self)
-        yield from (Attribute(name, found) for name, found in self.labels or () if isinstance(found, str))
+        yield from (Attribute(name, result) for name, result in self.labels or () if isinstance(result, str))

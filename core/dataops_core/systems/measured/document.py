@@ -20,16 +20,16 @@ def values(stage: DocumentStage, document: object, where: str) -> dict[str, obje
     Raises:
         BadAnswer: An expression cannot be evaluated on this document.
     """
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     for key, text in expressions(stage).items():
         try:
-            found[key] = compiled(text).search(document)
+            results[key] = compiled(text).search(document)
         except (JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise BadAnswer(f"{where}: the expression of {key} fails: {line(error)}") from error
-    return found
+    return results
 
 
 def steps(stage: DocumentStage, document: object, where: str) -> Iterator[DoctorStep]:
     """Return the result of each expression, for the doctor."""
-    found = values(stage, document, where)
-    return value_steps(found, "the expression matches nothing", "Compare the expression of {key} with the document.")
+    result = values(stage, document, where)
+    return value_steps(result, "the expression matches nothing", "Compare the expression of {key} with the document.")

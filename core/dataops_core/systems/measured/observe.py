@@ -45,12 +45,12 @@ class LastChange:
             return self._since, self._changed
 
 
-def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str, clients: Clients) -> Observation:
+def observe_values(stage: MeasuredStage, results: Mapping[str, object], where: str, clients: Clients) -> Observation:
     """Return an observation of values.
 
     Args:
         stage: The stage.
-        found: Values by the keys of `settings.VALUES`, and labels as `labels.NAME`; `None` for a missing one.
+        results: Values by the keys of `settings.VALUES`, and labels as `labels.NAME`; `None` for a missing one.
         where: Source of the values; starts error messages.
         clients: Caches the time of the last change.
 
@@ -58,12 +58,12 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
         BadAnswer: A value has another type than its key, or a status is missing.
     """
     now = datetime.now(UTC)
-    reader = _Reader(found, where, stage.time_unit)
+    reader = _Reader(results, where, stage.time_unit)
     progress, pending = reader.time("progress_time") or reader.before(now, "data_age"), reader.time("pending_since")
     lag, position, status = reader.count("lag_records"), reader.count("position"), reader.text("status")
-    if "status" in found and status is None:
+    if "status" in results and status is None:
         raise BadAnswer(f"{where}: the status is missing")
-    reported = progress is not None and found.get("data_age") is None  # a time derived from an age always changes
+    reported = progress is not None and results.get("data_age") is None  # a time derived from an age always changes
     if progress is None and lag == 0:
         progress = now  # without lag, all records have been processed
     elif progress is None and lag is not None:
@@ -93,15 +93,15 @@ def observe_values(stage: MeasuredStage, found: Mapping[str, object], where: str
     )
 
 
-def value_steps(found: Mapping[str, object], missing: str, remedy: str) -> Iterator[DoctorStep]:
+def value_steps(results: Mapping[str, object], missing: str, remedy: str) -> Iterator[DoctorStep]:
     """Yield a step for each value, found or missing, for the doctor.
 
     Args:
-        found: Values by key; `None` for a missing one.
+        results: Values by key; `None` for a missing one.
         missing: Reason for a missing value.
         remedy: Fix for a missing value, with `{key}`.
     """
-    for key, value in found.items():
+    for key, value in results.items():
         if value is None:
             yield DoctorStep(ok=None, detail=f"{key}: {missing}", remedy=remedy.format(key=key))
         else:
@@ -116,13 +116,13 @@ def why_unknown(_stage: MeasuredStage, observation: Observation) -> str | None:
 class _Reader:
     """Reads values by type; raises BadAnswer with the key but not the value."""
 
-    def __init__(self, found: Mapping[str, object], where: str, unit: Unit) -> None:
-        self._found = found
+    def __init__(self, results: Mapping[str, object], where: str, unit: Unit) -> None:
+        self._values = results
         self._where = where
         self._unit = unit
 
     def time(self, key: str) -> datetime | None:
-        value = self._found.get(key)
+        value = self._values.get(key)
         if value is None:
             return None
         number = _number(value)
@@ -139,7 +139,7 @@ class _Reader:
 
     def before(self, now: datetime, key: str) -> datetime | None:
         """Return the time that is a number of seconds before now."""
-        value = self._found.get(key)
+        value = self._values.get(key)
         if value is None:
             return None
         age = _number(value)
@@ -149,27 +149,27 @@ class _Reader:
         return at
 
     def count(self, key: str) -> int | None:
-        value = self._found.get(key)
+        value = self._values.get(key)
         if value is None:
             return None
         number = None if isinstance(value, int) else _number(value)  # a float holds whole numbers up to 2**53 only
-        found = as_count(int(number) if number is not None and number.is_integer() else value)
-        if found is None:
+        result = as_count(int(number) if number is not None and number.is_integer() else value)
+        if result is None:
             raise self._wrong(key, "a count")
-        return found
+        return result
 
     def text(self, key: str) -> str | None:
-        value = self._found.get(key)
+        value = self._values.get(key)
         if value is None:
             return None
-        found = _text(value)
-        if found is None:
+        result = _text(value)
+        if result is None:
             raise self._wrong(key, "a text")
-        return found
+        return result
 
     def labels(self) -> list[tuple[str, str | float]]:
         """Return the labels that are texts or numbers; others are unknown."""
-        named = ((key.partition(".")[2], value) for key, value in self._found.items() if key.startswith("labels."))
+        named = ((key.partition(".")[2], value) for key, value in self._values.items() if key.startswith("labels."))
         read = ((name, _number(value) if _number(value) is not None else _text(value)) for name, value in named)
         return [(name, value) for name, value in read if value is not None]
 

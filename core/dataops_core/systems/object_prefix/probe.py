@@ -81,9 +81,9 @@ def _is_data(name: str, stage: ObjectPrefixStage) -> bool:
     return not name.startswith(("_", ".")) and name != stage.marker and fnmatchcase(name, stage.match)
 
 
-def _oldest(found: Iterable[StoredObject]) -> datetime | None:
-    return min((each.at for each in found if each.at is not None), default=None)
+def _oldest(results: Iterable[StoredObject]) -> datetime | None:
+    return min((each.at for each in results if each.at is not None), default=None)
 
 
-def _newest(found: Iterable[StoredObject]) -> datetime | None:
-    return max((each.at for each in found if each.at is not None), default=None)
+def _newest(results: Iterable[StoredObject]) -> datetime | None:
+    return max((each.at for each in results if each.at is not None), default=None)

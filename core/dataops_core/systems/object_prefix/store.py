@@ -157,7 +157,7 @@ class ObjectStore:
         from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
 
         system, base = self._opened
-        found: list[str] = []
+        results: list[str] = []
         left, seen = [(base, 0)], 0
         while left:
             deadline.check()
@@ -168,10 +168,10 @@ class ObjectStore:
                 raise BadAnswer(f"{self.where}: more than {most:,} objects", hint="set a narrower location")
             inner = [info for info in entries if info.type == FileType.Directory]
             if any(info.base_name == name for info in inner):
-                found.append(folder.removeprefix(base).strip("/"))
+                results.append(folder.removeprefix(base).strip("/"))
             elif level < levels:
                 left += [(info.path, level + 1) for info in inner]
-        return tuple(sorted(found))
+        return tuple(sorted(results))
 
     def _contents(
         self, known: Mapping[str, Stamp | None], most: int, cut: bool, deadline: Deadline
@@ -179,7 +179,7 @@ class ObjectStore:
         from pyarrow.fs import FileType  # noqa: PLC0415 - heavy
 
         system, base = self._opened
-        found: dict[str, Content | None] = {}
+        results: dict[str, Content | None] = {}
         for (path, before), info in zip(
             known.items(), system.get_file_info([f"{base}/{path}" for path in known]), strict=True
         ):
@@ -188,21 +188,21 @@ class ObjectStore:
                 continue
             stamp = Stamp(info.mtime.astimezone(UTC) if info.mtime is not None else None, info.size or 0)
             if before is not None and stamp == before and _is_settled(stamp):
-                found[path] = None
+                results[path] = None
                 continue
             with system.open_input_stream(info.path) as stream:
                 data = stream.read(most + 1)
             if len(data) > most and not cut:
                 raise BadAnswer(f"{self.where}: {path} is larger than {most:,} bytes")
-            found[path] = Content(data, stamp)
-        return found
+            results[path] = Content(data, stamp)
+        return results
 
     def _listed(self, prefix: str, most: int, deadline: Deadline) -> tuple[StoredObject, ...]:
         from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415 - heavy
 
         system, base = self._opened
         root = f"{base}/{prefix}" if prefix else base
-        found: list[StoredObject] = []
+        results: list[StoredObject] = []
         folders, seen = [root], 0
         while folders:
             deadline.check()
@@ -217,8 +217,8 @@ class ObjectStore:
                     folders.append(info.path)
                 elif info.type == FileType.File and not info.path.endswith("/"):
                     at = info.mtime.astimezone(UTC) if info.mtime is not None else None
-                    found.append(StoredObject(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
-        return tuple(found)
+                    results.append(StoredObject(info.path.removeprefix(base).lstrip("/"), info.size or 0, at))
+        return tuple(results)
 
     def _within(self, ask: Callable[[Deadline], T], busy: threading.Lock) -> T:
         """Run a function in a thread, because Arrow has no deadline and lists a folder as a whole."""

@@ -34,8 +34,8 @@ class AlertsClient:
     def alerts(self) -> tuple[Alert, ...]:
         """Return the firing alerts, oldest first; raise ClientError."""
         where = f"{self.name} {self.target}"
-        found = get_json(where, self._settings, PATHS[self.name], self._timeout)
+        result = get_json(where, self._settings, PATHS[self.name], self._timeout)
         try:
-            return read_active(found) if self.name == "alertmanager" else read_firing(read_data(found))
+            return read_active(result) if self.name == "alertmanager" else read_firing(read_data(result))
         except Malformed as error:
             raise BadAnswer(f"{where}: the response is not from {self.name.title()}: it {error}") from error

@@ -117,9 +117,9 @@ class AlertmanagerClient:
     def alerts(self, labels: Mapping[str, str]) -> tuple[Routed, ...]:
         """Return the alerts with these labels, including muted ones."""
         matchers = [("filter", f'{name}="{_escaped(value)}"') for name, value in labels.items()]
-        found = get_json(self._where, self._settings, f"/api/v2/alerts?{urlencode(matchers)}", self.timeout)
+        result = get_json(self._where, self._settings, f"/api/v2/alerts?{urlencode(matchers)}", self.timeout)
         try:
-            routed = read_routed(found)
+            routed = read_routed(result)
         except Malformed as error:
             raise BadAnswer(f"{self._where}: the response is not from Alertmanager: it {error}") from error
         # a server may ignore the filter and return all alerts

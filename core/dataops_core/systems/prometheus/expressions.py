@@ -42,7 +42,7 @@ def values(stage: PrometheusQueryStage, client: PrometheusClient) -> dict[str, o
     by_key: dict[str, list[Sample]] = {key: [] for key in texts}
     for sample in samples:
         by_key.get(sample.labels.get(_KEY, ""), []).append(sample)
-    return {key: _value(key, found, client.where) for key, found in by_key.items()}
+    return {key: _value(key, result, client.where) for key, result in by_key.items()}
 
 
 def steps(stage: PrometheusQueryStage, client: PrometheusClient) -> Iterator[DoctorStep]:
@@ -65,13 +65,13 @@ def _find_refused(texts: Mapping[str, str], client: PrometheusClient) -> None:
             raise BadAnswer(f"the expression of {key}: {error}") from error
 
 
-def _value(key: str, found: Sequence[Sample], where: str) -> float | int | None:
-    if len(found) > 1:
+def _value(key: str, results: Sequence[Sample], where: str) -> float | int | None:
+    if len(results) > 1:
         raise BadAnswer(
-            f"{where}: the expression of {key} has {len(found)} series",
+            f"{where}: the expression of {key} has {len(results)} series",
             hint="aggregate them with min, max or sum",
         )
-    number = found[0].value if found else math.nan
+    number = results[0].value if results else math.nan
     if not math.isfinite(number):
         return None  # 0/0, or no series
     return _ROUNDED[key](number) if key in _ROUNDED else number

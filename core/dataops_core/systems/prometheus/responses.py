@@ -80,9 +80,9 @@ class Routed:
     muted_by: tuple[str, ...]
 
 
-def read_data(found: object) -> Fields:
+def read_data(answer: object) -> Fields:
     """Return the data of a response of Prometheus; raise Malformed."""
-    fields = Fields(found)
+    fields = Fields(answer)
     if fields.require_text("status") != "success":
         raise Malformed("reports no success")
     return fields.require_inner("data")
@@ -98,11 +98,11 @@ def read_firing(data: Fields) -> tuple[Alert, ...]:
     return _alerts(data.require_list("alerts"), _firing)
 
 
-def read_active(found: object) -> tuple[Alert, ...]:
+def read_active(answer: object) -> tuple[Alert, ...]:
     """Return the alerts from Alertmanager's `/api/v2/alerts`, oldest first."""
-    if not isinstance(found, list):
+    if not isinstance(answer, list):
         raise Malformed("is not a list")
-    return _alerts(found, lambda alert: _alert(alert, "startsAt"))
+    return _alerts(answer, lambda alert: _alert(alert, "startsAt"))
 
 
 def read_vector(data: Fields) -> tuple[Sample, ...]:
@@ -140,13 +140,13 @@ def read_rules(data: Fields, names: Collection[str]) -> tuple[Rule, ...]:
 
 def read_alertmanagers(data: Fields) -> tuple[str, ...]:
     """Return the addresses of the Alertmanagers that a Prometheus sends alerts to."""
-    found = data.require_objects("activeAlertmanagers")
-    return tuple(without_user_info(alertmanager.require_text("url")) for alertmanager in found)
+    result = data.require_objects("activeAlertmanagers")
+    return tuple(without_user_info(alertmanager.require_text("url")) for alertmanager in result)
 
 
-def read_routed(found: object) -> tuple[Routed, ...]:
+def read_routed(answer: object) -> tuple[Routed, ...]:
     """Return the alerts of Alertmanager with their receivers, including muted ones."""
-    return tuple(_routed(alert) for alert in objects(found))
+    return tuple(_routed(alert) for alert in objects(answer))
 
 
 def check_taken(body: bytes) -> None:
@@ -170,15 +170,15 @@ def _routed(alert: Fields) -> Routed:
 
 def _alerts(items: Sequence[object], read: Callable[[Fields], Alert | None]) -> tuple[Alert, ...]:
     """Return alerts, unreadable ones first, then oldest first; raise Malformed if none is readable."""
-    found = []
+    results = []
     for number, item in enumerate(items, 1):
         try:
-            found.append(read(Fields(item)))
+            results.append(read(Fields(item)))
         except Malformed as error:
             name = Fields(item).inner("labels").text("alertname") if isinstance(item, Mapping) else None
-            found.append(Alert(name or f"#{number}", {}, "", None, unreadable=f"it {error}"))
-    firing = [alert for alert in found if alert is not None]
-    if found and all(alert is not None and alert.unreadable is not None for alert in found):
+            results.append(Alert(name or f"#{number}", {}, "", None, unreadable=f"it {error}"))
+    firing = [alert for alert in results if alert is not None]
+    if results and all(alert is not None and alert.unreadable is not None for alert in results):
         raise Malformed(f"has no readable alert: the first {str(firing[0].unreadable).removeprefix('it ')}")
     return tuple(sorted(firing, key=lambda alert: (alert.since is not None, alert.since or _NEVER)))
 
@@ -197,15 +197,15 @@ def _alert(alert: Fields, since: str) -> Alert:
     return Alert(name, labels, notes.text("summary") or notes.text("description") or "", alert.require_time(since))
 
 
-def _point(found: object) -> tuple[datetime, float]:
+def _point(answer: object) -> tuple[datetime, float]:
     """Return time and value of a point, `[1700000000.5, "NaN"]`."""
-    if not isinstance(found, list) or len(found) != 2 or not isinstance(found[1], str):
+    if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[1], str):
         raise Malformed("has a point that is not a time and a value")
-    seconds = as_number(found[0])
+    seconds = as_number(answer[0])
     at = known(moment(seconds, "s")) if seconds is not None else None
     if at is None:
         raise Malformed("has a point with an invalid time")
     try:
-        return at, float(found[1])
+        return at, float(answer[1])
     except ValueError:
         raise Malformed("has a point whose value is not a number") from None

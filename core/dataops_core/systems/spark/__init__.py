@@ -35,11 +35,11 @@ def _find_canary(stage: SparkQueryStage, clients: Clients, _where: str) -> Calla
 
     store = clients.need("iceberg", stage.store) if stage.store is not None else None
 
-    def found(sent: Sent) -> bool:
+    def is_committed(sent: Sent) -> bool:
         committed = read_checkpoint(stage.checkpoint, store).committed
         return committed is not None and committed.offsets.get(sent.topic, {}).get(sent.partition, 0) > sent.offset
 
-    return found
+    return is_committed
 
 
 def _needs(stage: SparkQueryStage) -> tuple[Need, ...]:

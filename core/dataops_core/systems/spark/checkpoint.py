@@ -174,8 +174,8 @@ class _Folder:
 
     def _log(self, name: str) -> Log:
         """Return the batches of a log; the names of temporary files and checksums are not numbers."""
-        found = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
-        return {int(info.base_name): info.mtime for info in found if info.is_file and info.base_name.isdecimal()}
+        result = self._filesystem.get_file_info(sdk.FileSelector(f"{self._path}/{name}", allow_not_found=True))
+        return {int(info.base_name): info.mtime for info in result if info.is_file and info.base_name.isdecimal()}
 
     def _batch(self, number: int, plans: Log, log: Log, *, committed: bool) -> Batch:
         """Return a batch with the time at which it was written to a log."""
@@ -208,10 +208,10 @@ class _Folder:
 
 def _text(filesystem: sdk.FileSystem, path: str) -> str:
     with filesystem.open_input_stream(path) as stream:
-        found = bytes(stream.read(LARGEST + 1))
-    if len(found) > LARGEST:
+        result = bytes(stream.read(LARGEST + 1))
+    if len(result) > LARGEST:
         raise BadAnswer(f"{path} is larger than {LARGEST:,} bytes, which no Spark file is", hint=NOT_SPARK)
-    return found.decode(errors="replace")
+    return result.decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +248,8 @@ def _state(folder: _CachedPath) -> State | None:
             wholes[str(PurePosixPath(info.path).parent)].append((int(stem), info.size, info.mtime.timestamp()))
     if not total:
         return None
-    newest = [max(found) for found in wholes.values()]
-    oldest = [min(found) for found in wholes.values()]
+    newest = [max(result) for result in wholes.values()]
+    oldest = [min(result) for result in wholes.values()]
     return State(
         bytes=total,
         snapshot_bytes=sum(held for _, held, _ in newest) if newest else None,

@@ -102,13 +102,13 @@ def read_plan(text: str, where: str, *, committed: bool = False) -> Plan:
         if offset == NOTHING_YET:
             sources.append(Source(NONE))
             continue
-        found = _value(offset)
-        if found is None and offset.startswith(("{", "[")):
+        result = _value(offset)
+        if result is None and offset.startswith(("{", "[")):
             raise _incomplete(where, "it ends in the middle of an offset", committed=committed)
-        kafka = _kafka(found)
+        kafka = _kafka(result)
         for topic, partitions in (kafka or {}).items():
             offsets.setdefault(topic, {}).update(partitions)
-        sources.append(Source(KAFKA) if kafka is not None else _source(found))
+        sources.append(Source(KAFKA) if kafka is not None else _source(result))
     return Plan(offsets, tuple(sources), watermark)
 
 
@@ -127,10 +127,10 @@ def words(sources: tuple[Source, ...]) -> str:
 def _version(first: str, where: str, *, committed: bool) -> int:
     if not first.strip():
         raise _incomplete(where, "it is empty", committed=committed)
-    found = re.fullmatch(r"v([0-9]{1,9})", first.rstrip("\r"))
-    if found is None:
+    match = re.fullmatch(r"v([0-9]{1,9})", first.rstrip("\r"))
+    if match is None:
         raise BadAnswer(f"{where} is not a Spark log: its first line is {line(first)[:40]!r}", hint=NOT_SPARK)
-    number = int(found[1])
+    number = int(match[1])
     if number not in VERSIONS:
         known_ones = " and ".join(f"v{each}" for each in VERSIONS)
         raise BadAnswer(f"{where} has the format version v{number}, but Spark writes {known_ones}", hint=NEWER)
@@ -157,12 +157,12 @@ def _value(text: str) -> object:
         return None
 
 
-def _kafka(found: object) -> dict[str, dict[int, int]] | None:
+def _kafka(answer: object) -> dict[str, dict[int, int]] | None:
     """Return Kafka's offsets, `{"topic": {"0": 23}}`, or `None` for another source."""
-    if not isinstance(found, Mapping):
+    if not isinstance(answer, Mapping):
         return None
     offsets: dict[str, dict[int, int]] = {}
-    for topic, partitions in found.items():
+    for topic, partitions in answer.items():
         if not isinstance(partitions, Mapping) or not all(
             _NUMBER.fullmatch(str(number)) and type(end) is int and abs(end) <= MAX_COUNT
             for number, end in partitions.items()
@@ -176,17 +176,17 @@ _NAMED = (("file", "logOffset"), ("delta", "reservoirVersion"), ("rate", "offset
 """Sources whose offset is an object, with the relevant field."""
 
 
-def _source(found: object) -> Source:
-    if isinstance(found, bool):
+def _source(answer: object) -> Source:
+    if isinstance(answer, bool):
         return Source(UNKNOWN)
-    if isinstance(found, int):
-        return Source("number", found if abs(found) <= MAX_COUNT else None)
-    if isinstance(found, Mapping):
+    if isinstance(answer, int):
+        return Source("number", answer if abs(answer) <= MAX_COUNT else None)
+    if isinstance(answer, Mapping):
         for kind, name in _NAMED:
-            if (offset := as_count(found.get(name))) is not None:
+            if (offset := as_count(answer.get(name))) is not None:
                 return Source(kind, offset)
-        if "snapshot_id" in found and "position" in found:
+        if "snapshot_id" in answer and "position" in answer:
             return Source("iceberg")
-        if found and all(str(name).startswith(("shardId-", "metadata")) for name in found):
+        if answer and all(str(name).startswith(("shardId-", "metadata")) for name in answer):
             return Source("kinesis")
     return Source(UNKNOWN)

@@ -102,26 +102,26 @@ class SparkUi:
 
     def _get(self, path: str) -> object:
         left = max(0.1, self._deadline.left)
-        found: object = get_json(f"spark {self.target}", self._settings, _PATH + path, left)
-        return found
+        result: object = get_json(f"spark {self.target}", self._settings, _PATH + path, left)
+        return result
 
 
-def read_running(found: object) -> str:
+def read_running(answer: object) -> str:
     """Return the id of the running application from `/applications`; raise Malformed."""
-    for app in objects(found):
+    for app in objects(answer):
         attempts = [*app.require_objects("attempts")]
         if attempts and not attempts[-1].require_flag("completed"):
             return app.require_text("id")
     raise Malformed("has no running application")
 
 
-def read_ended(found: object, query_id: str) -> dict[int, datetime]:
+def read_ended(answer: object, query_id: str) -> dict[int, datetime]:
     """Return the end of each batch of a query by execution, from `/sql`; raise Malformed if it is not a list.
 
     Executions that are unreadable, still running or of another query are left out.
     """
     ended = {}
-    for execution in objects(found):
+    for execution in objects(answer):
         number, took = execution.count("id"), execution.count("duration")
         began = execution.text("submissionTime") or ""
         ours = f"id = {query_id}\n" in (execution.text("description") or "")
@@ -134,11 +134,11 @@ def read_ended(found: object, query_id: str) -> dict[int, datetime]:
     return ended
 
 
-def read_dropped(found: object) -> int | None:
+def read_dropped(answer: object) -> int | None:
     """Return the late rows that an execution dropped, from `/sql/ID`, or `None` if its plan does not show them."""
     dropped = [
         _digits(metric.require_text("value"))
-        for node in Fields(found).require_objects("nodes")
+        for node in Fields(answer).require_objects("nodes")
         for metric in node.require_objects("metrics")
         if metric.text("name") == DROPPED
     ]

@@ -15,9 +15,9 @@ OWN_CATALOGS = ("system", "jmx", "tpch", "tpcds", "memory")
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the views of all coordinators."""
-    found = clients.all("trino")
-    for name, client in found.items():
-        _coordinator(draft, client, name if len(found) > 1 else None)
+    result = clients.all("trino")
+    for name, client in result.items():
+        _coordinator(draft, client, name if len(result) > 1 else None)
 
 
 def _coordinator(draft: Draft, client: TrinoClient, on: str | None) -> None:

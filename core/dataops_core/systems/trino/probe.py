@@ -141,9 +141,9 @@ def _load(nodes: Sequence[Node] | None, queries: Sequence[ServerQuery], now: dat
     others = [q for q in queries if q.source != SOURCE and q.unreadable is None]
     waiting = sorted((q for q in others if q.state in WAITING), key=lambda q: -(_waits(q) or 0.0))
     planning = sorted((q for q in others if q.state == "PLANNING"), key=lambda q: -(_waits(q) or 0.0))
-    failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda found: found[0])
+    failed = sorted(((ended, q) for q in others if (ended := _failed_lately(q, now))), key=lambda result: result[0])
     conflicts = [(ended, q) for ended, q in failed if q.error in CONFLICTS]
-    failed = [found for found in failed if found not in conflicts]
+    failed = [result for result in failed if result not in conflicts]
     lost = [node.node_id for node in nodes or () if node.state != "active"]
     reasons = Counter(q.error or q.error_type for _, q in failed)
     return TrinoDetails(

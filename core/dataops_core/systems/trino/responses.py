@@ -189,9 +189,9 @@ def splits(of: StageProgress | QueryProgress | ServerQuery) -> str:
     return f"{count(of.splits_done)}/{count(of.splits_total)}"
 
 
-def read_info(found: object) -> TrinoInfo:
+def read_info(answer: object) -> TrinoInfo:
     """Return the coordinator from `/v1/info`; raise Malformed."""
-    fields = Fields(found)
+    fields = Fields(answer)
     return TrinoInfo(
         version=fields.require_inner("nodeVersion").require_text("version"),
         starting=fields.require_flag("starting"),
@@ -226,27 +226,27 @@ def read_nodes(rows: Iterable[tuple[object, ...]]) -> tuple[Node, ...]:
 
 def read_commits(rows: Iterable[tuple[object, ...]]) -> tuple[tuple[datetime, str | None, str], ...]:
     """Return time, stamp and snapshot id of commits from rows; raise Malformed for another type."""
-    found = []
+    results = []
     for at, stamp, snapshot_id in rows:
         if not isinstance(at, datetime) or not isinstance(stamp, str | None) or not isinstance(snapshot_id, str):
             raise Malformed("has a commit whose time, stamp or id is of another type")
-        found.append((as_utc(at), stamp, snapshot_id))
-    return tuple(found)
+        results.append((as_utc(at), stamp, snapshot_id))
+    return tuple(results)
 
 
-def read_queries(found: object) -> tuple[ServerQuery, ...]:
+def read_queries(answer: object) -> tuple[ServerQuery, ...]:
     """Return the queries from `/v1/query`, newest first; raise Malformed if it is not a list, or none is readable."""
-    if not isinstance(found, list):
+    if not isinstance(answer, list):
         raise Malformed("is not a list")
-    queries = [_query_or_why(item, number) for number, item in enumerate(found, 1)]
+    queries = [_query_or_why(item, number) for number, item in enumerate(answer, 1)]
     if queries and all(query.unreadable for query in queries):
         raise Malformed(f"has no readable query: the first {str(queries[0].unreadable).removeprefix('it ')}")
     return tuple(sorted(queries, key=lambda q: (q.created or _NEVER, q.query_id), reverse=True))
 
 
-def read_detail(found: object) -> QueryDetail:
+def read_detail(answer: object) -> QueryDetail:
     """Return a query from `/v1/query/ID`; raise Malformed."""
-    fields = Fields(found)
+    fields = Fields(answer)
     return QueryDetail(_query(fields), fields.require_text("query"), fields.inner("failureInfo").text("message") or "")
 
 
@@ -259,15 +259,15 @@ def read_failure(error: object) -> str:
 
 def read_http_error(error: Exception) -> tuple[int, bytes | str]:
     """Return status and body of a response from the driver's text `error 500: b'...'`."""
-    found = re.fullmatch(r"error (\d{3})(?:: (.*))?", str(error), re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"error (\d{3})(?:: (.*))?", str(error), re.DOTALL)
+    if match is None:
         return 0, str(error)
-    text = found[2] or ""
+    text = match[2] or ""
     try:
         body = literal_eval(text) if text.startswith(("b'", 'b"')) and len(text) <= LITERAL else text
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         body = text
-    return int(found[1]), body if isinstance(body, bytes) else text
+    return int(match[1]), body if isinstance(body, bytes) else text
 
 
 def read_status(process: Callable[[requests.Response], TrinoStatus], response: requests.Response) -> TrinoStatus:
@@ -371,25 +371,25 @@ def _first(one: int | None, other: int | None) -> int | None:
 
 
 def _millis(fields: Fields, name: str) -> float | None:
-    found = fields.number(name)
-    return found / 1000 if found is not None and 0 <= found <= 1000 * MAX_SECONDS else None
+    result = fields.number(name)
+    return result / 1000 if result is not None and 0 <= result <= 1000 * MAX_SECONDS else None
 
 
 def _quantity(text: str | None, units: Mapping[str, float]) -> float | None:
     """Return a number from Trino's text with a unit, such as `3.25m` or `12.5kB`, or `None` for another text."""
-    found = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?) ?([a-zA-Z]+)", text or "", re.ASCII)
-    if found is None or found[2] not in units:
+    match = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?) ?([a-zA-Z]+)", text or "", re.ASCII)
+    if match is None or match[2] not in units:
         return None
-    return float(found[1]) * units[found[2]]
+    return float(match[1]) * units[match[2]]
 
 
 def _seconds(text: str | None) -> float | None:
     units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    found = _quantity(text, units)
-    return found if found is not None and found <= MAX_SECONDS else None
+    result = _quantity(text, units)
+    return result if result is not None and result <= MAX_SECONDS else None
 
 
 def _bytes(text: str | None) -> int | None:
     units = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50, "EB": 2**60}
-    found = _quantity(text, units)
-    return round(found) if found is not None and found <= MAX_COUNT else None
+    result = _quantity(text, units)
+    return round(result) if result is not None and result <= MAX_COUNT else None
