@@ -286,7 +286,7 @@ def test_progress_names_rows_splits_and_why_it_waits(tab: Tab, monkeypatch: pyte
     monkeypatch.setattr(query_session, "ASK_WHY_EVERY", -1.0)
     assert session.asks_why() == (number, "q_1")
     session.waits(number, "it is queued behind 3 queries")
-    text = "queued  3/8 splits  1,000 rows, 0 bytes read  2s  (queued for 7s)  it is queued behind 3 queries"
+    text = "queued  3/8 splits  1,000 rows, 0 B read  2s  (queued for 7s)  it is queued behind 3 queries"
     assert session.progress_text(progress) == text
     result = Result(COLUMNS, 10, 10_000)
     result.append([(1, "a")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich import filesize
 from rich.text import Text
 
 from dataops_core.health.model import StageState, Status
@@ -14,6 +13,7 @@ from dataops_core.plain import visible
 from dataops_core.times import Moment
 from dataops_core.times import seconds as epoch
 from dataops_core.units import count, duration
+from dataops_core.units import size as size_text
 
 UNKNOWN = "-"
 
@@ -63,7 +63,7 @@ def number(value: float | None, unit: str = "") -> SortableText:
 
 def size(value: float | None) -> SortableText:
     """Return a size in bytes."""
-    return SortableText(UNKNOWN if value is None else filesize.decimal(round(value)), value)
+    return SortableText(UNKNOWN if value is None else size_text(value), value)
 
 
 def when(at: Moment | None, now: datetime, style: str = "dim") -> SortableText:
