@@ -215,7 +215,7 @@ async def test_a_recording_is_replayed_without_any_service(tmp_path: Path, size:
         await until_shown(app, lambda text: "only the recording is available" in text, "the notice")
         assert "REPLAY" in shown(app)
         await pilot.press("j", "j", "t")
-        await until_shown(app, lambda text: "this is a recording" in text, "the refusal")
+        await until_shown(app, lambda text: "not available in a replay" in text, "the refusal")
         await pilot.press("right_curly_bracket", "right_curly_bracket", "right_square_bracket")
         await until_shown(app, lambda text: "this is the end of the recording" in text, "the end")
         await pilot.press("q")

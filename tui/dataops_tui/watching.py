@@ -159,7 +159,7 @@ class ConnectedClients:
     def why_not(self, name: Literal["Airflow", "Kafka", "Kafka Connect", "Trino", "catalogs"]) -> str:
         """Return why a client is missing."""
         if self.monitor is not None and self.monitor.replays:
-            return f"no {name} in a replay: it has the recorded data only"
+            return f"{name}: not available in a replay"
         if not self.names({"catalogs": "iceberg", "Kafka Connect": "connect"}.get(name, name.lower())):
             return f"this context has no {name}"
         return CONNECTING
