@@ -113,7 +113,7 @@ fetch: install ## download what is not a Python package (Kafka's and Spark's jar
 	@$(LOCAL) fetch
 
 .PHONY: incident
-incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings is stuck for two minutes
+incident: install fetch ## record the incident that dataops-tui --replay shows: land_readings is stopped for two minutes
 	@rm -f tui/dataops_tui/incident.sqlite
 	@PYTHONPATH=deploy/local $(PY) -m dataops_local --state .local/incident --port-base $(PORT_BASE) incident tui/dataops_tui/incident.sqlite
 
