@@ -48,7 +48,7 @@ def list_(context: TyperContext, component: ConnectOption = None, output: RowsOp
 @app.command("restart")
 def restart(
     context: TyperContext,
-    name: ConnectorArgument,
+    connector: ConnectorArgument,
     everything: Annotated[
         bool, typer.Option("--all", help="Restart the connector and all its tasks, not only what has failed.")
     ] = False,
@@ -68,51 +68,35 @@ def restart(
     from dataops_core.systems.connect.requests import Change
 
     what = Change.RESTART if everything else Change.RESTART_FAILED
-    return _change(context.obj, component, name, what, confirmation(confirm, yes=yes))
+    return _change(context.obj, component, connector, what, confirmation(confirm, yes=yes))
 
 
-@app.command("pause")
-def pause(
-    context: TyperContext,
-    name: ConnectorArgument,
-    component: ConnectOption = None,
-    yes: YesOption = False,
-    confirm: ConfirmOption = None,
-) -> int:
-    """Pause a connector: its tasks stay, and read and write nothing.
+def _add_change_command(name: str, summary: str) -> None:
+    @app.command(
+        name,
+        help=f"""{summary}
 
-    It requires confirmation and is audited.
+It requires confirmation and is audited.
 
-    Example: dataops connect pause orders-sink --yes
+Example: dataops connect {name} orders-sink --yes
 
-    Exit codes: 0 requested, 1 no such connector, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
-    130 interrupted.
-    """
-    from dataops_core.systems.connect.requests import Change
+Exit codes: 0 requested, 1 no such connector, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
+130 interrupted.""",
+    )
+    def command(
+        context: TyperContext,
+        connector: ConnectorArgument,
+        component: ConnectOption = None,
+        yes: YesOption = False,
+        confirm: ConfirmOption = None,
+    ) -> int:
+        from dataops_core.systems.connect.requests import Change
 
-    return _change(context.obj, component, name, Change.PAUSE, confirmation(confirm, yes=yes))
+        return _change(context.obj, component, connector, Change[name.upper()], confirmation(confirm, yes=yes))
 
 
-@app.command("resume")
-def resume(
-    context: TyperContext,
-    name: ConnectorArgument,
-    component: ConnectOption = None,
-    yes: YesOption = False,
-    confirm: ConfirmOption = None,
-) -> int:
-    """Resume a paused or stopped connector.
-
-    It requires confirmation and is audited.
-
-    Example: dataops connect resume orders-sink --yes
-
-    Exit codes: 0 requested, 1 no such connector, 2 wrong use or settings or refused, 3 no connection, 4 timed out,
-    130 interrupted.
-    """
-    from dataops_core.systems.connect.requests import Change
-
-    return _change(context.obj, component, name, Change.RESUME, confirmation(confirm, yes=yes))
+_add_change_command("pause", "Pause a connector: its tasks stay, and read and write nothing.")
+_add_change_command("resume", "Resume a paused or stopped connector.")
 
 
 def _change(invocation: Invocation, component: str | None, name: str, change: Change, confirmed: str | None) -> int:

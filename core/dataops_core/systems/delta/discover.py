@@ -21,7 +21,7 @@ def discover(draft: Draft, clients: Clients) -> None:
 def _location(draft: Draft, client: DeltaClient, on: str | None) -> None:
     tables = [table for table in draft.ask(lambda: client.tables(OBJECTS, LEVELS)) or () if table]
     if len(tables) > TABLES:
-        draft.note(f"{client.store.where}: {len(tables)} tables, of which the first {TABLES} are proposed")
+        draft.note(f"{client.store.where}: {len(tables)} tables; the first {TABLES} are proposed")
     for table in tables[:TABLES]:
         own = {} if on is None else {"on": on}
         stage = draft.add(f"{on or ''}/{table}", {"name": table, "kind": "delta_table", "table": table, **own})

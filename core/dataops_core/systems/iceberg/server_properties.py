@@ -29,7 +29,7 @@ class Store:
     Attributes:
         address: Properties with its address.
         identity: Properties with credentials.
-        enough: Sets of properties, each of which is a complete credential.
+        enough: Sets of properties; each set is a complete credential.
     """
 
     name: str
