@@ -22,7 +22,7 @@ from dataops_core.monitor import Monitor
 from dataops_core.systems.kafka import cluster, offsets
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
-from dataops_core.systems.kafka.offsets import LATEST, offset_bounds
+from dataops_core.systems.kafka.offsets import LATEST, newest, offset_bounds
 from dataops_core.systems.kafka.records import Start, peek
 from dataops_core.systems.kafka.settings import KafkaSettings
 from dataops_local.layout import OFFSETS
@@ -371,14 +371,18 @@ def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> N
     kafka.topic("halved", replicas=[[1], [2]])
     kafka.produce("halved", 10, 0)
     kafka.produce("halved", 20, 1)
-    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers), timeout=3)
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers), timeout=6)
     leaders = {("halved", 0): 1, ("halved", 1): 2}
     assert offset_bounds(client, leaders, LATEST) == ([{("halved", 0): 10, ("halved", 1): 20}], {})
-    with kafka.hangs(2):
+    assert [partition.records for partition in cluster.topic(client, "halved").partitions] == [10, 20]
+    with kafka.hangs(2):  # the client has a connection to both brokers
         (high,), failures = offset_bounds(client, leaders, LATEST)
+        times, without_time = newest(client, leaders)
         there, hanging = cluster.topic(client, "halved").partitions
+    assert list(times) == [("halved", 0)]
+    assert list(without_time) == [("halved", 1)]
     assert high == {("halved", 0): 10}
-    assert (there.records, there.unreadable) == (10, None)
+    assert (there.records, there.newest is not None, there.unreadable) == (10, True, None)
     assert hanging.records is None
     assert hanging.unreadable or hanging.leader < 0, "the row says why"
     ((place, error),) = failures.items()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,9 +135,10 @@ class Admin:
         answers = [
             done(KafkaException(LOADING)),
             done(KafkaException(KafkaError(KafkaError.UNSUPPORTED_VERSION))),
-            done(SimpleNamespace(timestamp=2**63 - 1)),
-            done(SimpleNamespace(timestamp=-1)),
+            done(SimpleNamespace(offset=6, timestamp=2**63 - 1)),
+            done(SimpleNamespace(offset=-1, timestamp=-1)),
             done(TimeoutError()),
+            done(SimpleNamespace(offset=OFFSET_INVALID, timestamp=-1)),
         ]
         return dict(zip(asked, answers, strict=False))
 
@@ -194,8 +195,9 @@ def test_a_topic_that_may_not_be_read_is_a_row_that_says_why(client: KafkaClient
 
 
 def test_one_partition_that_fails_costs_its_own_time_alone(client: KafkaClient) -> None:
-    times, failures = newest(client, [("t", number) for number in range(5)])
-    assert {number for _, number in failures} == {0, 4}, "a broker that is too old for the question is no failure"
+    times, failures = newest(client, {("t", number): 1 for number in range(6)})
+    assert {number for _, number in failures} == {0, 4, 5}, "a broker that is too old for the question is no failure"
+    assert failures["t", 5].code() == KafkaError._TIMED_OUT, "the library has no error for a leader without a response"
     assert str(times["t", 2]) == f"unknown ({2**63 - 1} ms)"
     assert times["t", 3] is None
 

@@ -48,24 +48,22 @@ class KafkaClient(Connection):
 
     def cluster(self) -> Cluster:
         """Return the cluster's state; raise ClientError."""
-        with self.admin() as admin:
-            # not `describe_cluster`, which waits for the controller even if that is down
-            metadata = admin.list_topics(timeout=self.timeout)
-            parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
-            return Cluster(
-                cluster_id=str(metadata.cluster_id),
-                brokers=len(metadata.brokers),
-                controller=metadata.controller_id if metadata.controller_id >= 0 else None,
-                partitions=len(parts),
-                offline=tuple(name for name, p in parts if p.leader < 0),
-                under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
-            )
+        # not `describe_cluster`, which waits for the controller even if that is down
+        metadata = self.metadata()
+        parts = [(f"{t.topic}-{p.id}", p) for t in metadata.topics.values() for p in t.partitions.values()]
+        return Cluster(
+            cluster_id=str(metadata.cluster_id),
+            brokers=len(metadata.brokers),
+            controller=metadata.controller_id if metadata.controller_id >= 0 else None,
+            partitions=len(parts),
+            offline=tuple(name for name, p in parts if p.leader < 0),
+            under_replicated=tuple(name for name, p in parts if len(p.isrs) < len(p.replicas)),
+        )
 
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Return host and port that each broker advertises, ordered by node id; raise ClientError."""
-        with self.admin() as admin:
-            brokers = admin.list_topics(timeout=self.timeout).brokers
-            return tuple((str(brokers[node].host), brokers[node].port) for node in sorted(brokers))
+        brokers = self.metadata().brokers
+        return tuple((str(brokers[node].host), brokers[node].port) for node in sorted(brokers))
 
     def topic(self, name: str) -> Topic:
         """Return a topic's offsets, newest timestamps and replicas; raise NotFound or another ClientError."""
@@ -104,10 +102,8 @@ class KafkaClient(Connection):
             ClientError: Kafka did not confirm the record within the deadline. It may still have been appended.
         """
         answers: list[tuple[KafkaError | None, Message]] = []
-        with self.admin(f"topic {topic}") as admin:
-            about = admin.list_topics(topic, timeout=self.timeout).topics[topic]
-            if about.error is not None:  # otherwise a producer would create it
-                raise KafkaException(about.error)
+        self.metadata(topic)  # raises if there is none; a producer would create it
+        with self.errors(f"topic {topic}"):
             producer = Producer(
                 {
                     **self.properties(),

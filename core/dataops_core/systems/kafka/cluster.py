@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -35,16 +35,13 @@ UNLISTED = "(groups that were not listed)"
 
 def topics(connection: Connection) -> tuple[Topic, ...]:
     """Return all topics by name; raise ClientError."""
-    with connection.admin() as admin:
-        result = admin.list_topics(timeout=connection.timeout).topics
-    read, _ = _read_topics(connection, result, times=True)
+    read, _ = _read_topics(connection, connection.metadata().topics, times=True)
     return tuple(read.values())
 
 
 def topic(connection: Connection, name: str) -> Topic:
     """Return one topic; raise NotFound or another ClientError."""
-    result = _metadata(connection, name).topics[name]
-    read, _ = _read_topics(connection, {name: result}, times=True)
+    read, _ = _read_topics(connection, connection.metadata(name).topics, times=True)
     return read[name]
 
 
@@ -58,9 +55,9 @@ def observed_topic(connection: Connection, name: str) -> Topic:
     about = f"topic {name}"
     with connection.admin(about) as admin:
         described = admin.describe_topics(TopicCollection([name]), request_timeout=connection.timeout)
-        metadata = _metadata(connection, name)
+        metadata = connection.metadata(name)
         since = int((datetime.now(UTC) - RECENT).timestamp() * 1000)
-        read, failures = _read_topics(connection, {name: metadata.topics[name]}, since, times=True)
+        read, failures = _read_topics(connection, metadata.topics, since, times=True)
         for failure in failures.values():
             raise connection.translated(failure, about)
         topic_id = str(described[name].result(connection.timeout).topic_id)
@@ -114,7 +111,7 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         listed = admin.list_consumer_groups(request_timeout=timeout).result(timeout)
         names = _names(listed)
         requests = _ask_groups(admin, [name for name in names if want_group(name)], timeout)
-        metadata = admin.list_topics(timeout=timeout).topics  # meanwhile
+        metadata = connection.metadata().topics  # meanwhile
         results = [_answer(name, futures, timeout) for name, futures in requests.items()]
         about = describing.result(timeout)
     wanted = {name: results for name, results in metadata.items() if want_topic(name) and results.error is None}
@@ -138,14 +135,6 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
     )
 
 
-def _metadata(connection: Connection, name: str) -> Any:  # noqa: ANN401 - the library's own class
-    with connection.admin(f"topic {name}") as admin:
-        metadata = admin.list_topics(name, timeout=connection.timeout)
-        if metadata.topics[name].error is not None:
-            raise KafkaException(metadata.topics[name].error)
-        return metadata
-
-
 def _read_topics(
     connection: Connection, results: Mapping[str, Any], since: int | None = None, *, times: bool = False
 ) -> tuple[dict[str, Topic], Failures]:
@@ -163,10 +152,12 @@ def _read_topics(
         for number, partition in about.partitions.items()
         if partition.leader >= 0
     }
-    latest, failures = newest(connection, leaders) if times else ({}, {})
     timestamps = (EARLIEST, LATEST) if since is None else (EARLIEST, since, LATEST)
-    offsets, missing = offset_bounds(connection, leaders, *timestamps)
-    failures |= missing
+    with ThreadPoolExecutor(1) as beside:
+        reading_times = beside.submit(newest, connection, leaders) if times else None
+        offsets, failures = offset_bounds(connection, leaders, *timestamps)
+        latest, without_time = reading_times.result() if reading_times is not None else ({}, {})
+    failures = without_time | failures
     low, high = offsets[0], offsets[-1]
 
     def recent(key: PartitionKey) -> int | None:
@@ -265,8 +256,7 @@ def _with_lag(connection: Connection, groups: Sequence[ConsumerGroup]) -> list[C
     wanted = {topic for group in groups for topic in group.topics}
     if not wanted:
         return _lagging(connection, groups, {})
-    with connection.admin() as admin:
-        metadata = admin.list_topics(timeout=connection.timeout).topics
+    metadata = connection.metadata().topics
     read, _ = _read_topics(connection, {name: result for name, result in metadata.items() if name in wanted})
     return _lagging(connection, groups, read)
 

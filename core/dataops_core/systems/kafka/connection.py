@@ -8,7 +8,10 @@ from threading import Lock
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # it does not declare what it exports
+    AdminClient,
+    ClusterMetadata,
+)
 
 from dataops_core.config import resolve_secret
 from dataops_core.errors import (
@@ -32,6 +35,7 @@ from dataops_core.systems.kafka.errors import (
 )
 from dataops_core.systems.kafka.model import PartitionKey
 from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.transport.deadlines import Deadline
 from dataops_core.units import duration
 
 
@@ -92,6 +96,26 @@ class Connection:
             finally:
                 consumer.close()
 
+    def metadata(self, topic: str | None = None) -> ClusterMetadata:
+        """Return the metadata of one topic or of all; raise NotFound or another ClientError.
+
+        The library asks the broker that it used last. If that one hangs, the library drops it after
+        `socket.timeout.ms`, and the second request goes to another.
+        """
+        names = [topic] if topic is not None else []
+        with self.admin(f"topic {topic}" if topic is not None else None) as admin:
+            deadline = Deadline(self._timeout)
+            try:
+                metadata = admin.list_topics(*names, timeout=self._timeout)
+            except KafkaException as error:
+                if deadline.passed or kafka_error(error).code() not in TIMED_OUT:
+                    raise
+                metadata = admin.list_topics(*names, timeout=deadline.left)
+            for name in names:
+                if metadata.topics[name].error is not None:
+                    raise KafkaException(metadata.topics[name].error)
+            return metadata
+
     def properties(self) -> dict[str, Any]:
         """Return the properties of a client of the library."""
         further = {name: resolve_secret(value) for name, value in self._settings.properties.items()}
@@ -99,6 +123,7 @@ class Connection:
             "bootstrap.servers": self._settings.bootstrap_servers,
             "client.id": "dataops",
             "socket.connection.setup.timeout.ms": 5000,
+            "socket.timeout.ms": max(2000, int(self._timeout * 500)),  # time for a second broker if one hangs
             "reconnect.backoff.max.ms": 2000,
             "error_cb": self._on_error,
             "log_level": 0,  # the library would write to stderr, into the console's screen

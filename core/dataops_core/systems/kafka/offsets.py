@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # it does not declare what it exports
 
 from dataops_core.systems.kafka.connection import Connection
@@ -49,9 +49,7 @@ def offset_bounds(
     Raises:
         ClientError: The cluster does not respond.
     """
-    led: dict[int, list[PartitionKey]] = {}
-    for key, leader in leaders.items():
-        led.setdefault(leader, []).append(key)
+    led = _by_leader(leaders)
     results: list[dict[PartitionKey, int]] = [{} for _ in timestamps]
     failures: Failures = {}
     if not led:
@@ -83,27 +81,39 @@ def offset_bounds(
     return results, failures
 
 
-def newest(connection: Connection, keys: Iterable[PartitionKey]) -> tuple[dict[PartitionKey, Moment | None], Failures]:
+def newest(
+    connection: Connection, leaders: Mapping[PartitionKey, int]
+) -> tuple[dict[PartitionKey, Moment | None], Failures]:
     """Return the largest record timestamp of each partition, and the failures of single ones; raise ClientError.
 
     A broker before Kafka 3.0 does not support this request: its timestamps are unknown, without a failure.
+
+    Args:
+        connection: The cluster.
+        leaders: Node id of each partition's leader. A leader without a response affects only its own partitions.
     """
     results: dict[PartitionKey, Moment | None] = {}
     failures: Failures = {}
     with connection.admin() as admin:
         spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
         futures: dict[TopicPartition, Any] = {}
-        for some in in_calls([TopicPartition(*key) for key in keys]):
-            futures |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=connection.timeout)
+        for keys in _by_leader(leaders).values():  # a call returns when the slowest of its leaders does
+            for some in in_calls([TopicPartition(*key) for key in keys]):
+                futures |= admin.list_offsets(dict.fromkeys(some, spec), request_timeout=connection.timeout)
         deadline = Deadline(connection.timeout)
         for at, future in futures.items():
             key = (at.topic, at.partition)
             try:
-                results[key] = time_of(future.result(max(0.1, deadline.left)).timestamp)
+                answered = future.result(max(0.1, deadline.left))
             except (KafkaException, TimeoutError) as error:
                 failure = kafka_error(error)
                 if failure.code() not in TOO_OLD:
                     failures[key] = failure
+                continue
+            if answered.offset == OFFSET_INVALID:  # librdkafka's result for a leader that did not answer in time
+                failures[key] = kafka_error(TimeoutError())
+            else:
+                results[key] = time_of(answered.timestamp)
     return results, failures
 
 
@@ -147,6 +157,13 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
                 failures[key] = error
             consumer.incremental_unassign([TopicPartition(*key)])
     return FirstRecords(results, ends, failures)
+
+
+def _by_leader(leaders: Mapping[PartitionKey, int]) -> dict[int, list[PartitionKey]]:
+    led: dict[int, list[PartitionKey]] = {}
+    for key, leader in leaders.items():
+        led.setdefault(leader, []).append(key)
+    return led
 
 
 def in_calls(partitions: Sequence[T]) -> Iterator[Sequence[T]]:

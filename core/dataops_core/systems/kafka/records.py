@@ -176,10 +176,7 @@ def peek(
     limits = {"queued.max.messages.kbytes": 4096, "queued.min.messages": 1000, "fetch.max.bytes": 4_194_304}
     timeout = client.timeout
     about_topic = f"topic {name}"
-    with client.admin(about_topic) as admin:
-        about = admin.list_topics(name, timeout=timeout).topics[name]
-        if about.error is not None:
-            raise KafkaException(about.error)
+    about = client.metadata(name).topics[name]
     if partition is not None and partition not in about.partitions:
         raise NotFound(f"kafka {client.target}: the topic {name} has no partition {partition}")
     numbers = sorted(about.partitions) if partition is None else [partition]
