@@ -12,6 +12,8 @@ PY := .venv/bin/python
 UV := .local/uv/bin/uv
 # Otherwise each start of Python compiles every module that it imports if the folder is not writable.
 export UV_COMPILE_BYTECODE := 1
+# As above, for the project's own modules and tests. Empty means: write bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 TEAM := PYTHONPATH=docs/exercise/team $(PY) -m dataops_team
 BENCH := PYTHONPATH=deploy/local:. $(PY) -m tests.bench
 LOCAL := PYTHONPATH=deploy/local $(PY) -m dataops_local --state $(STATE) --port-base $(PORT_BASE)
@@ -33,7 +35,7 @@ demo: install ## start the local stack and open the console on it; quitting stop
 
 .PHONY: test
 test: quick fetch monitoring-tools ## run the tests of CI: the quick tests, then console, pipeline and packaging, then the real components
-	$(PYTEST) -n 2 --durations 10 -m "not quick and not stack and $(SHORT)"
+	$(PYTEST) -n 3 --durations 10 -m "not quick and not stack and $(SHORT)"
 	$(PYTEST) -n 2 --durations 10 -m "stack and $(SHORT)"
 
 ##### Longer runs
@@ -186,10 +188,10 @@ check: install ## run ruff, mypy --strict and the import contracts
 	.venv/bin/lint-imports
 	.venv/bin/lint-imports --config tests/packaging/acyclic.toml
 
-quick: install ## run before each commit, in about three minutes: lint, types, contracts, and the tests that start nothing
+quick: install ## run before each commit, in one to two minutes: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
-	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
+	$(PYTEST) -q -n 3 -m quick tests/unit tests/packaging/test_words.py
 
 fmt: install ## format, and apply the fixes of ruff
 	$(PY) -m ruff check --fix

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,10 +47,18 @@ def program(name: str) -> str:
     return found
 
 
+@cache
 def rules() -> list[dict[str, Any]]:
     """Return all rules, alerts and recordings alike."""
     groups = yaml.safe_load((ALERTS / "rules.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+@cache
+def rule_tests() -> list[dict[str, Any]]:
+    """Return the cases that promtool runs: an alert, a time, and whether it fires then."""
+    tests = yaml.safe_load((ALERTS / "tests.yml").read_text())["tests"]
+    return [case for test in tests for case in test.get("alert_rule_test", [])]
 
 
 def alerts() -> list[dict[str, Any]]:

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml
-from tests.monitoring import ALERTS, NAMES, ROOT, RUNBOOKS, alerts, program, rules, unknown_in
+from tests.monitoring import ALERTS, NAMES, ROOT, RUNBOOKS, alerts, program, rule_tests, rules, unknown_in
 
 from dataops_core.cli.app import app as dataops
 
@@ -41,12 +40,7 @@ def test_each_alert_fires_when_it_should_and_only_then() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(name: str) -> None:
-    cases = [
-        case
-        for test in yaml.safe_load((ALERTS / "tests.yml").read_text())["tests"]
-        for case in test.get("alert_rule_test", [])
-        if case["alertname"] == name
-    ]
+    cases = [case for case in rule_tests() if case["alertname"] == name]
     assert any(case["exp_alerts"] for case in cases)
     assert name == "DataopsWatchdog" or any(not case["exp_alerts"] for case in cases)
 
@@ -80,8 +74,9 @@ def test_a_runbook_has_its_four_parts_and_names_commands_that_exist(path: Path) 
     assert text.startswith(f"# {path.stem}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
     assert all(len(part.strip()) > 40 for part in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:])
+    root: Any = typer.main.get_command(dataops)
     for command in re.findall(r"`dataops ([^`]+)`", text):
-        group: Any = typer.main.get_command(dataops)
+        group = root
         for word in command.split():
             if not hasattr(group, "commands"):
                 break

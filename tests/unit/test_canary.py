@@ -175,6 +175,7 @@ def test_the_table_names_each_hop(config: Path, components: Components, capsys: 
     ]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("blind", "code", "said"),
     [
@@ -190,6 +191,7 @@ def test_a_hop_that_has_not_seen_it_is_named(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.programs
 def test_what_does_not_answer_is_unknown(
     config: Path, components: Components, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

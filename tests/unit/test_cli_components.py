@@ -106,6 +106,7 @@ def said(config: Path, capsys: pytest.CaptureFixture[str], *arguments: str, code
     return err
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("unreachable")
 @pytest.mark.parametrize(("kind", "command"), EACH, ids=lambda value: " ".join(value) if type(value) is tuple else "")
 def test_a_command_works_on_the_component_that_is_named(

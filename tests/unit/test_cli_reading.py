@@ -26,6 +26,8 @@ from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition,
 from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
 
+pytestmark = pytest.mark.programs
+
 AWAY = "127.0.0.1:1"
 BEYOND = "committed beyond the end at 3: the topic was re-created or truncated"
 NOTE = f"orders-1: {BEYOND}"
@@ -112,7 +114,6 @@ def one_line(capsys: Captured) -> str:
     return err
 
 
-@pytest.mark.programs
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -156,11 +156,13 @@ def test_a_server_that_is_down_is_unreachable(who: str, closed_port: int) -> Non
     assert str(closed_port) in line
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("who", ASK)
 def test_a_server_that_hangs_times_out(who: str, silent_port: int) -> None:
     assert "no response within 1s" in fails(lambda: ASK[who](f"http://127.0.0.1:{silent_port}", DEADLINE), TimedOut)
 
 
+@pytest.mark.programs
 def test_an_answer_that_trickles_is_given_up_at_the_deadline() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

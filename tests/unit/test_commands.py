@@ -27,6 +27,8 @@ from dataops_core.systems.command.nagios import read_plugin
 from dataops_core.systems.registry import find_problems, load_settings
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
+pytestmark = pytest.mark.programs
+
 SECRET = "S3CR3T-VALUE"
 CONFIG = """
 [contexts.here]
@@ -230,7 +232,6 @@ def test_perfdata_that_cannot_be_read_is_refused(text: str) -> None:
         read_plugin(0, text)
 
 
-@pytest.mark.programs
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_output_breaks_the_reader(text: str, perfdata: str) -> None:
     try:

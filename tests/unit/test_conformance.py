@@ -61,6 +61,7 @@ def examples(system: System, port: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_built_in_system_conforms(name: str, closed_port: int) -> None:
     system = registry().system(name)
@@ -98,6 +99,7 @@ class _Zero(Details):
     files: int = 0
 
 
+@pytest.mark.programs
 def test_each_problem_is_named(closed_port: int, tmp_path: Path) -> None:
     system = registry().system("kafka")
     assert system is not None

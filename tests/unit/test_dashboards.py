@@ -42,6 +42,7 @@ def test_they_are_current() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.programs
 @FOR_EACH
 def test_each_query_reads_what_the_exporter_serves(path: Path) -> None:
     assert expressions(path)

@@ -24,6 +24,8 @@ from dataops_core.systems.kafka.records import MAX_BYTES, Record, as_dict, decod
 from dataops_core.systems.kafka.records import _cut as cut
 from dataops_core.values import Columns, plain, shown, text_of
 
+pytestmark = pytest.mark.programs
+
 COLUMNS: Columns = (("value", "varchar"),)
 SPACE = st.sampled_from(["", " ", "\n", "\t", "\r\n"])
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
@@ -73,7 +75,6 @@ def tokens(text: str) -> object:
     return json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=list)
 
 
-@pytest.mark.programs
 @given(DOCUMENTS)
 @example('{"a": 12345678901234567.89, "b": 1.10, "c": 1e400, "d": -0, "a": 2}')
 @example('{"user":"bob \\ud83d"}')
@@ -101,7 +102,6 @@ def strings(value: object) -> object:
     return {True: "true", False: "false", None: "null"}.get(value, value) if not isinstance(value, str) else value
 
 
-@pytest.mark.programs
 @given(DOCUMENTS)
 def test_any_json_of_a_record_stands_in_a_table_as_one_line(text: str) -> None:
     row = written("table", JsonText(text)).split("\n")[2]

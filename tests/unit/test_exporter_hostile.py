@@ -25,6 +25,8 @@ from dataops_exporter.access import AT_ONCE, Access, Doorkeeper
 from dataops_exporter.server import Server
 from dataops_exporter.web import Guard, WebConfigFile
 
+pytestmark = pytest.mark.programs
+
 __all__ = ["folder"]
 WITHIN = 20.0
 """Seconds that nothing here comes near, on a busy machine too."""
@@ -241,7 +243,6 @@ def test_clients_that_close_early_leave_no_line(folder: Path, capfd: pytest.Capt
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.programs
 def test_wrong_passwords_by_many_at_once_hold_up_no_right_one(folder: Path) -> None:
     """Each is another one, for a user that exists and one that does not, at the cost that htpasswd is told to take."""
     with serving(folder, f"basic_auth_users: {{alice: {hashed('wonder', 10)}}}\n") as running:

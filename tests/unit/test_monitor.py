@@ -86,6 +86,7 @@ def test_a_view_that_has_failed_is_asked_again_at_each_look_and_one_that_is_well
     assert len(asked) == 2
 
 
+@pytest.mark.programs
 def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_live(
     steered: dict[str, Callable[[], Observation]],
 ) -> None:
@@ -149,6 +150,7 @@ def test_what_cannot_be_concluded_once_does_not_end_the_watching(
     assert [record.getMessage() for record in caplog.records] == ["evaluation failed: OverflowError: too far"]
 
 
+@pytest.mark.programs
 def test_it_watches_until_it_is_stopped_and_keeps_what_was_seen_with_its_age(
     steered: dict[str, Callable[[], Observation]],
 ) -> None:

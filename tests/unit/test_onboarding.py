@@ -232,6 +232,7 @@ def test_one_that_is_down_and_one_that_hangs(verify: Verify, closed_port: int, s
     assert results(steps)[-2:] == ["failed", "failed"]
 
 
+@pytest.mark.programs
 def test_one_that_hangs_on_the_way_is_not_waited_for_again(
     platform: Platform, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_one_that_hangs_on_the_way_is_not_waited_for_again(
     assert steps["watchdog"]["detail"] == "not checked, because prometheus failed"
 
 
+@pytest.mark.programs
 def test_a_platform_that_only_takes_queries_is_not_called_well(platform: Platform, verify: Verify) -> None:
     for path in ("status/buildinfo", "targets", "rules", "alertmanagers"):
         platform.paths[f"/api/v1/{path}"] = (404, b"404 page not found")

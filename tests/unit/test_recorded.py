@@ -23,6 +23,7 @@ def settings(folder: Path, *, enabled: bool = True) -> Settings:
     return SETTINGS.model_copy(update={"recorder": RecorderSettings(enabled=enabled, folder=str(folder))})
 
 
+@pytest.mark.programs
 def test_it_records_while_it_watches(steered: Answers, tmp_path: Path) -> None:
     came: list[HealthSnapshot] = []
     monitor = RecordedMonitor(settings(tmp_path))
@@ -53,6 +54,7 @@ def test_a_second_one_watches_too_and_says_why_it_does_not_record(steered: Answe
     assert "records into" in (second.not_recorded or "")
 
 
+@pytest.mark.programs
 def test_a_disk_that_fails_ends_the_recording_and_not_the_watching(
     steered: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +72,7 @@ def test_a_disk_that_fails_ends_the_recording_and_not_the_watching(
     assert monitor.not_recorded == "c.sqlite cannot be written: database or disk is full"
 
 
+@pytest.mark.programs
 def test_it_can_be_turned_off(steered: Answers, tmp_path: Path) -> None:
     came: list[HealthSnapshot] = []
     monitor = RecordedMonitor(settings(tmp_path, enabled=False))

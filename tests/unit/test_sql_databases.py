@@ -144,6 +144,7 @@ def test_without_the_extra_it_says_which(tmp_path: Path, monkeypatch: pytest.Mon
         observed(written(tmp_path, "sqlite:///a.db"))
 
 
+@pytest.mark.programs
 def test_a_query_without_an_end_is_cancelled_and_the_next_one_goes_on(shop: Path, tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, f"sqlite:///{shop}", ENDLESS))
     clients, stage = Clients(settings.contexts["here"], 1.0), settings.pipelines["invoices"].stages[0]
@@ -154,6 +155,7 @@ def test_a_query_without_an_end_is_cancelled_and_the_next_one_goes_on(shop: Path
     assert clients.need("database").ping()[0] == "sqlite"
 
 
+@pytest.mark.programs
 def test_a_slow_query_does_not_make_the_database_look_down(shop: Path) -> None:
     client = DatabaseClient("shop", DatabaseSettings(url=f"sqlite:///{shop}"), 5.0)
     failed: list[BaseException] = []

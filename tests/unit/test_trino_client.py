@@ -65,6 +65,7 @@ def test_an_answer_that_cannot_be_read_is_no_empty_answer(
         client.fetch("SELECT 1", 5)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("state", "workers", "kind", "message"),
     [

@@ -6,15 +6,17 @@ Each command is in the module of its name. It imports its dependencies when it r
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+import typer.main
 
 from dataops_core.cli import audit, config, connect, dag, kafka, monitoring, tables
 from dataops_core.cli.canary import canary
@@ -70,9 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else Exit.OK
 
 
+@functools.cache
+def command() -> Callable[..., object]:
+    """Return the whole tree of commands. `app()` would read every signature again at each call."""
+    return typer.main.get_command(app)
+
+
 def _called(arguments: Sequence[str] | None, invocation: Invocation) -> object:
     try:
-        return app(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
+        return command()(arguments, standalone_mode=False, obj=invocation, prog_name="dataops")
     except OSError as error:
         if error.errno in OUTPUT_ERRORS and error.filename is None:  # Typer writes the help itself
             raise output_failed(error) from error
