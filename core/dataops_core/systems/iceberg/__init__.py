@@ -103,7 +103,8 @@ def _object_of(stage: IcebergTableStage) -> StageObject:
 
 SYSTEM = System(
     name="iceberg",
-    tested="Iceberg 1.12.0; REST catalog and S3 of SeaweedFS 4.48; SQL catalog on SQLite",
+    tested="Iceberg 1.12.0; REST catalog and S3 of SeaweedFS 4.48; SQL catalog on SQLite and PostgreSQL 15; "
+    "Glue of moto 5.2.5, by hand",
     discover=_discover,
     discovery_turn=2,
     components=(

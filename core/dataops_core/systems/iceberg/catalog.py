@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataops_core.config import resolve_secret, without_user_info
-from dataops_core.errors import ConfigError, NotFound
+from dataops_core.errors import ConfigError, NotFound, TimedOut
 from dataops_core.reasons import line
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.iceberg import sdk
@@ -16,6 +17,8 @@ from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.iceberg.store import store_error
 from dataops_core.transport import deadlines
 from dataops_core.transport.tls import tls_context
+from dataops_core.transport.worker import StillRunning, call_within
+from dataops_core.units import duration
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.iceberg.table import TableState
 
 T = TypeVar("T")
+_SECRET = re.compile(r"secret|token|password|credential")
 
 
 class CatalogClient:
@@ -33,7 +37,7 @@ class CatalogClient:
     Args:
         name: The catalog's name.
         settings: PyIceberg's properties for it.
-        timeout: Deadline of each HTTP request, in seconds.
+        timeout: Deadline of each request, in seconds.
     """
 
     def __init__(self, name: str, settings: CatalogSettings, timeout: float = 8.0) -> None:
@@ -45,7 +49,7 @@ class CatalogClient:
         """Location of the tables, if the settings name an object store or file system."""
         self._settings = settings
         self._timeout = timeout
-        self._lock = Lock()
+        self._lock, self._busy = Lock(), Lock()
         self._catalog: Catalog | None = None
         self._watches: dict[str, FileWatch] = {}
 
@@ -133,7 +137,10 @@ class CatalogClient:
         return self._call(lambda catalog: iceberg_table.holds(catalog.load_table(identifier), condition))
 
     def _call(self, ask: Callable[[Catalog], T]) -> T:
-        with sdk.errors(f"catalog {self.name} {self.target}"), deadlines.within(deadlines.LISTING * self._timeout):
+        where = f"catalog {self.name}" + (f" {self.target}" if self.target != self.name else "")
+        if not self._is_rest():
+            return self._call_backend(where, ask)
+        with sdk.errors(where), deadlines.within(deadlines.LISTING * self._timeout):
             try:
                 return ask(self._open())
             except sdk.LOGGED_OUT:
@@ -141,6 +148,26 @@ class CatalogClient:
                 with self._lock:
                     self._catalog = None
                 return ask(self._open())
+
+    def _is_rest(self) -> bool:
+        properties = self._settings.properties
+        keys = ("type", "py-catalog-impl") if "type" in properties else ("uri", "py-catalog-impl")
+        return sdk.type_of({key: resolve_secret(properties[key]) for key in keys if key in properties}) == "rest"
+
+    def _call_backend(self, where: str, ask: Callable[[Catalog], T]) -> T:
+        """Call a function of a catalog whose library may keep no deadline by itself, in a thread of its own."""
+        seconds = deadlines.LISTING * self._timeout
+        with sdk.errors(where), sdk.backend_errors(where, self._timeout, self._secrets):
+            try:
+                return call_within(lambda: ask(self._open()), seconds, self._busy, where)
+            except StillRunning as error:
+                raise TimedOut(f"{where}: {line(error)}") from error
+            except TimeoutError as error:
+                raise TimedOut(f"{where}: no response within {duration(seconds, precise=True)}") from error
+
+    def _secrets(self) -> tuple[str, ...]:
+        given = self._settings.properties.items()
+        return tuple(resolve_secret(value) for key, value in given if _SECRET.search(key))
 
     def _open(self) -> Catalog:
         with self._lock:

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.rest.auth import AUTH_MANAGER, AuthManager
 from pyiceberg.exceptions import (
@@ -38,6 +38,7 @@ from dataops_core.errors import (
     PermissionDenied,
 )
 from dataops_core.reasons import line
+from dataops_core.systems.iceberg.backends import backend_errors, open_backend, type_of
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.server_properties import catalog_properties, store_properties
 from dataops_core.systems.iceberg.store import store_error
@@ -51,8 +52,10 @@ __all__ = [
     "FileType",
     "KeptFileIO",
     "LocalFileSystem",
+    "backend_errors",
     "errors",
     "open_catalog",
+    "type_of",
 ]
 
 METADATA_BYTES = 128 * 2**20
@@ -94,12 +97,12 @@ class _GuardedCatalog(RestCatalog):
 
 
 def open_catalog(name: str, timeout: float, properties: Mapping[str, Any]) -> Catalog:
-    """Return a catalog; each request to a REST catalog has a deadline in seconds."""
+    """Return a catalog; each of its requests has a deadline in seconds."""
     catalog: Catalog
-    if properties.get("type") == "rest":
+    if type_of(properties) == "rest" and "uri" in properties:
         catalog = _GuardedCatalog(name, timeout, properties)
     else:
-        catalog = load_catalog(name, **properties)
+        catalog = open_backend(name, f"catalog {name}", timeout, properties)
     ours = dict(properties)
 
     def load_files(offered: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
