@@ -30,11 +30,14 @@ from tests.e2e.conftest import until
 from tests.ports import free_base
 from tests.settings import Settings
 
+from dataops_core.config import SecretSource
 from dataops_core.diagnostics.base import Status as StepStatus
 from dataops_core.diagnostics.connection import Layer
 from dataops_core.diagnostics.doctor import Diagnosis, diagnose
+from dataops_core.errors import AuthenticationFailed
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
+from dataops_core.systems.kafka.client import KafkaClient
 from dataops_local.layout import OFFSETS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -284,6 +287,33 @@ def test_who_may_not_read_is_told_so(guarded: Guarded) -> None:
 def test_a_token_of_the_identity_provider_lets_in(guarded: Guarded) -> None:
     watch = guarded.oauth(guarded.tokens.secret)
     until("it is let in", watch.once, lambda seen: status(seen) is Status.OK, 30)
+
+
+def test_a_token_of_a_command_lets_in_and_is_renewed(guarded: Guarded) -> None:
+    source = guarded.folder / "token.json"
+    kafka = guarded.settings(OAUTH).contexts["test"].kafka
+    settings = kafka.model_copy(update={"token": SecretSource(command=("cat", str(source)))})
+
+    def write(token: str, seconds: float) -> None:
+        source.write_text(json.dumps({"access_token": token, "expires_in": seconds}))
+
+    write(guarded.tokens.token(), 300)
+    assert KafkaClient(settings, 8.0).topic(TOPIC).name == TOPIC
+    source.write_text(guarded.tokens.token())
+    assert KafkaClient(settings, 8.0).topic(TOPIC).name == TOPIC
+    write(guarded.tokens.token(), 3)
+    client = KafkaClient(settings, 8.0)
+    assert client.topic(TOPIC).name == TOPIC
+    before = guarded.tokens.token()
+    write(before, 300)
+    time.sleep(4)
+    assert client.topic(TOPIC).name == TOPIC, "renewed"
+    assert client.properties()["oauth_cb"]("")[0] == before
+    write("not-a-token-of-theirs", 300)
+    with pytest.raises(AuthenticationFailed) as refused:
+        KafkaClient(settings, 8.0).topic(TOPIC)
+    assert "\n" not in str(refused.value)
+    assert "not-a-token-of-theirs" not in str(refused.value)
 
 
 def test_without_a_token_nothing_is_known(guarded: Guarded) -> None:

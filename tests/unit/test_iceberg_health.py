@@ -23,14 +23,12 @@ from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 from pyiceberg.utils.singleton import Singleton
 from tests.settings import Settings
 
-from dataops_core.errors import ConfigError
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
 from dataops_core.systems.iceberg import files as iceberg_files
 from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.file_io import KeptFileIO
 from dataops_core.systems.iceberg.files import FileWatch, table_files
-from dataops_core.systems.iceberg.settings import CatalogSettings
 
 pytestmark = pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="needs the extra sql-catalog: make install")
 AT = datetime(2026, 1, 5, 3, tzinfo=UTC)
@@ -334,12 +332,6 @@ def test_a_store_that_lost_the_warehouse_is_named_beside_the_table(
 def test_what_is_remembered_of_manifests_is_bounded(append: Callable[..., Table]) -> None:
     for cache in (iceberg_files._summary, iceberg_files._paths, iceberg_files._manifest_list):
         assert cache.cache_parameters()["maxsize"] is not None
-
-
-def test_a_catalog_whose_library_is_missing_says_what_to_install() -> None:
-    client = CatalogClient("lake", CatalogSettings(properties={"type": "hive", "uri": "thrift://127.0.0.1:1"}))
-    with pytest.raises(ConfigError, match=r"pip install 'dataops-tui\[hive\]'"):
-        client.ping()
 
 
 def test_the_first_commit_of_all_is_known_as_such_until_it_has_expired(

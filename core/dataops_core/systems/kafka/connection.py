@@ -18,6 +18,7 @@ from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
     ClientError,
+    ConfigError,
     NotFound,
     PermissionDenied,
     TimedOut,
@@ -35,6 +36,7 @@ from dataops_core.systems.kafka.errors import (
 )
 from dataops_core.systems.kafka.model import PartitionKey
 from dataops_core.systems.kafka.settings import KafkaSettings
+from dataops_core.systems.kafka.token import Tokens
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.units import duration
 
@@ -56,6 +58,7 @@ class Connection:
         self._lock = Lock()
         self._admin: AdminClient | None = None
         self._refused: KafkaError | None = None
+        self._tokens = Tokens(settings.token, f"kafka {self.target}") if settings.token is not None else None
         self._no_broker: str | None = None
 
     @property
@@ -117,8 +120,17 @@ class Connection:
             return metadata
 
     def properties(self) -> dict[str, Any]:
-        """Return the properties of a client of the library."""
+        """Return the properties of a client of the library; raise DataopsError if there is no token."""
         further = {name: resolve_secret(value) for name, value in self._settings.properties.items()}
+        access: dict[str, Any] = {}
+        if self._tokens is not None:
+            if not further.get("security.protocol", "").upper().startswith("SASL_"):
+                raise ConfigError(
+                    f"kafka {self.target}: kafka.token needs SASL",
+                    hint='set kafka.properties."security.protocol" to SASL_SSL',
+                )
+            self._tokens.current()  # the library would wait for 10 seconds, and not pass on the reason
+            access = {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": self._tokens.callback}
         return {
             "bootstrap.servers": self._settings.bootstrap_servers,
             "client.id": "dataops",
@@ -127,6 +139,7 @@ class Connection:
             "reconnect.backoff.max.ms": 2000,
             "error_cb": self._on_error,
             "log_level": 0,  # the library would write to stderr, into the console's screen
+            **access,
             **further,
         }
 
@@ -156,7 +169,9 @@ class Connection:
         if code in AUTHENTICATION or (refused is not None and code in (*UNREACHABLE, *TIMED_OUT)):
             with self._lock:
                 self._admin = None  # a rotated secret is read again
-            return AuthenticationFailed(f"{where}: {reason(refused) if refused is not None else text}")
+            failure = self._tokens.forget() if self._tokens is not None else None
+            text = reason(refused) if refused is not None else text
+            return AuthenticationFailed(failure.message if failure is not None else f"{where}: {text}")
         if code in UNREACHABLE or (self._no_broker and code in TIMED_OUT):
             return Unreachable(f"{where}: no broker can be reached: {self._no_broker or text}")
         if code in TIMED_OUT:

@@ -17,6 +17,9 @@ class KafkaSettings(ComponentSettings):
     """Comma-separated `host:port`."""
     properties: dict[str, Secret] = Field(default={}, repr=False)
     """Additional librdkafka properties (TLS, SASL …), such as `security.protocol`."""
+    token: Secret | None = Field(default=None, repr=False)
+    """Token for SASL/OAUTHBEARER: a JSON Web Token with `exp`, or JSON with `access_token` and `expires_in` in seconds.
+    It is read again before it expires."""
     schema_registry: str | None = None
     """Name of the schema registry that decodes its records, needed only if the context has several."""
 
