@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.ports import free_port
+from tests.postgres import Postgres, initdb_program
 
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import (
@@ -234,27 +232,14 @@ def test_doctor_and_exporter_show_it(shop: Path, tmp_path: Path) -> None:
 def postgres() -> Iterator[str]:
     """A PostgreSQL of its own, on a port of its own; its URL without a user."""
     pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = shutil.which("initdb") or (str(programs[-1]) if programs else None)
+    initdb = initdb_program()
     if initdb is None:
         pytest.skip("PostgreSQL is not installed")
-    as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="dataops-postgres-"))  # pytest's own is closed to other users
-    folder.chmod(0o755)
-    data, port, password = folder / "data", free_port(), folder / "password"
-    data.mkdir()
-    password.write_text("own3r")
-    if as_user:
-        os.chown(data, 65534, 65534)
-    options = ["-D", str(data), "-U", "owner", "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "-N"]
-    subprocess.run([*as_user, initdb, *options], check=True, capture_output=True, cwd=folder)
-    server = Path(initdb).with_name("postgres")
-    arguments = ["-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*as_user, str(server), *arguments], stdout=log, stderr=log, cwd=folder)
+    server = Postgres(initdb)
+    with (server.folder / "log").open("wb") as log:
+        process = subprocess.Popen(server.argv, stdout=log, stderr=log, cwd=server.folder)
     try:
-        url = f"127.0.0.1:{port}/postgres"
-        client = DatabaseClient("shop", DatabaseSettings(url=f"postgresql+psycopg://owner:own3r@{url}"), 10.0)
+        client = DatabaseClient("shop", DatabaseSettings(url=server.url()), 10.0)
         for _ in range(200):
             try:
                 client.ping()
@@ -262,12 +247,12 @@ def postgres() -> Iterator[str]:
             except DataopsError:
                 time.sleep(0.2)
         else:
-            pytest.fail((folder / "log").read_text())
-        yield url
+            pytest.fail((server.folder / "log").read_text())
+        yield f"{server.address}/postgres"
     finally:
         process.terminate()
         process.wait(60)
-        shutil.rmtree(folder)
+        server.remove()
 
 
 @pytest.mark.programs

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,13 @@ class Download:
 
 
 def downloads() -> tuple[Download, ...]:
-    """Return the pinned list of downloads."""
-    lines = Path(__file__).with_name("downloads.txt").read_text().splitlines()
+    """Return the pinned list of the stack's downloads."""
+    return read_pinned(Path(__file__).with_name("downloads.txt"))
+
+
+def read_pinned(path: Path) -> tuple[Download, ...]:
+    """Return the downloads that a file lists."""
+    lines = path.read_text().splitlines()
     return tuple(_parsed(line) for line in lines if line and not line.startswith("#"))
 
 
@@ -93,18 +98,26 @@ def missing() -> tuple[str, ...]:
 
 
 def fetch(progress: Progress) -> None:
-    """Download and install the missing kinds; raises LocalError."""
+    """Download and install the missing kinds of the stack; raises LocalError."""
+    install([each for each in downloads() if each.kind in KINDS], progress)
+
+
+def install(files: Iterable[Download], progress: Progress) -> dict[str, Path]:
+    """Download and install the missing kinds of a list; return the folder of each kind; raises LocalError."""
+    kinds: dict[str, list[Download]] = {}
+    for each in files:
+        kinds.setdefault(each.kind, []).append(each)
+    homes = {kind: _folder(kind, of_kind) for kind, of_kind in kinds.items()}
     cache_dir().mkdir(parents=True, exist_ok=True)
     with _lock(cache_dir() / "lock", progress):
-        kinds = missing()
-        if not kinds:
-            return
-        work = cache_dir() / "part"
-        files = [each for each in downloads() if each.kind in kinds]
-        bring(files, work, progress)
-        for kind in kinds:
-            lay_out([each for each in files if each.kind == kind], work, _home(kind))
-        shutil.rmtree(work)
+        left = [kind for kind, home in homes.items() if not home.exists()]
+        if left:
+            work = cache_dir() / "part"
+            bring([each for kind in left for each in kinds[kind]], work, progress)
+            for kind in left:
+                lay_out(kinds[kind], work, homes[kind])
+            shutil.rmtree(work)
+    return homes
 
 
 def bring(files: list[Download], work: Path, progress: Progress) -> None:
@@ -147,12 +160,12 @@ def lay_out(files: list[Download], work: Path, home: Path) -> None:
 
 
 def _home(kind: str) -> Path:
-    return cache_dir() / f"{kind}-{_fingerprint(kind)}"
+    return _folder(kind, [each for each in downloads() if each.kind == kind])
 
 
-def _fingerprint(kind: str) -> str:
-    pinned = "".join(d.sha256 + ",".join(d.folders).lstrip(".") for d in downloads() if d.kind == kind)
-    return hashlib.sha256(pinned.encode()).hexdigest()[:12]
+def _folder(kind: str, files: Iterable[Download]) -> Path:
+    pinned = "".join(each.sha256 + ",".join(each.folders).lstrip(".") for each in files)
+    return cache_dir() / f"{kind}-{hashlib.sha256(pinned.encode()).hexdigest()[:12]}"
 
 
 @contextmanager

@@ -1,0 +1,217 @@
+"""PostgreSQL, Debezium and Kafka with a real Connect worker: the verdict on faults, and changes of connectors."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.postgres import initdb_program
+from tests.systems.foreign import Foreign, until
+
+from dataops_core.cli.app import main
+from dataops_core.health.model import PipelineHealth, Status, Verdict
+from dataops_core.monitor import Monitor
+from dataops_core.systems.connect.details import ConnectorDetails
+from dataops_core.systems.registry import load_settings
+
+pytestmark = [pytest.mark.systems, pytest.mark.timeout(900)]
+CAPTURE = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "database.hostname": "127.0.0.1",
+    "database.user": "debezium",
+    "database.password": "captur3",
+    "database.dbname": "shop",
+    "topic.prefix": "shop",
+    "plugin.name": "pgoutput",
+    "slot.name": "capture",
+    "publication.autocreate.mode": "filtered",
+    "table.include.list": "public.orders,public.heartbeat",
+    "heartbeat.interval.ms": "2000",
+    "heartbeat.action.query": "UPDATE heartbeat SET at = now()",
+    "errors.max.retries": "0",
+    "topic.creation.default.replication.factor": "1",
+    "topic.creation.default.partitions": "1",
+    "transforms": "row",
+    "transforms.row.type": "io.debezium.transforms.ExtractNewRecordState",
+}
+TABLES = (
+    "CREATE TABLE orders (id bigserial PRIMARY KEY, kind text, at timestamptz DEFAULT now(), note text)",
+    "CREATE TABLE heartbeat (id int PRIMARY KEY, at timestamptz)",
+    "INSERT INTO heartbeat VALUES (1, now())",
+)
+FILL = "INSERT INTO orders (kind, note) SELECT 'fill', repeat(md5(n::text), 40) FROM generate_series(1, 1000) AS n"
+CONTEXT = """
+[contexts.here]
+
+[contexts.here.kafka]
+bootstrap_servers = "{kafka}"
+[contexts.here.connect]
+url = "{connect}"
+[contexts.here.databases.shop]
+url = "{database}"
+"""
+PIPELINE = """
+[pipelines.orders]
+context = "here"
+[[pipelines.orders.stages]]
+name = "capture"
+kind = "connector"
+connector = "capture"
+database = "shop"
+slot = "capture"
+topics = ["shop.public.orders"]
+[[pipelines.orders.stages]]
+name = "orders topic"
+kind = "topic"
+topic = "shop.public.orders"
+reads = ["capture"]
+"""
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
+    """Start PostgreSQL, Kafka and the worker, and capture a table."""
+    initdb = initdb_program()
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed")
+    stack = Foreign(tmp_path_factory.mktemp("foreign"), initdb)
+    try:
+        stack.start("postgres", "kafka")
+        stack.start("connect")
+        stack.sql("CREATE ROLE debezium LOGIN REPLICATION PASSWORD 'captur3'", database="postgres")
+        stack.sql("CREATE DATABASE shop OWNER debezium", database="postgres")
+        stack.sql(*TABLES, user="debezium", password="captur3")
+        order(stack)
+        capture(stack)
+        until(lambda: stack.states("capture") == ("RUNNING", "RUNNING"))
+        yield stack
+    finally:
+        stack.stop()
+
+
+def order(foreign: Foreign, number: int = 10) -> None:
+    foreign.sql(f"INSERT INTO orders (kind) SELECT 'book' FROM generate_series(1, {number})")
+
+
+def capture(foreign: Foreign) -> None:
+    foreign.connector("capture", {**CAPTURE, "database.port": str(foreign.postgres.port)})
+
+
+@pytest.fixture
+def config(foreign: Foreign, tmp_path: Path) -> Path:
+    path = tmp_path / "dataops.toml"
+    addresses = {"kafka": foreign.kafka, "connect": foreign.connect, "database": foreign.postgres.url("shop")}
+    path.write_text(CONTEXT.format(**addresses) + PIPELINE)
+    return path
+
+
+class Observed:
+    """What a monitor shows, refresh by refresh."""
+
+    def __init__(self, config: Path) -> None:
+        self._monitor = Monitor(load_settings(config))
+
+    def pipeline(self) -> PipelineHealth:
+        return self._monitor.once().pipelines[0]
+
+    def verdict(self, expected: Callable[[Verdict], bool]) -> Verdict:
+        """Return the first verdict that is as expected."""
+        return until(lambda: expected(found := self.pipeline().verdict) and found)  # type: ignore[return-value]
+
+    def capture(self) -> ConnectorDetails:
+        details = self.pipeline().stage("capture").observation.details
+        assert isinstance(details, ConnectorDetails)
+        return details
+
+
+@pytest.fixture
+def observed(config: Path) -> Observed:
+    return Observed(config)
+
+
+def run(config: Path, *arguments: str) -> int:
+    return main(["--config", str(config), *arguments])
+
+
+def fine(verdict: Verdict) -> bool:
+    return verdict.status is Status.OK
+
+
+def test_a_source_that_runs(foreign: Foreign, observed: Observed) -> None:
+    order(foreign)
+    observed.verdict(fine)
+    details = observed.capture()
+    assert (details.connector_state, details.tasks, details.tasks_running) == ("RUNNING", 1, 1)
+    assert (details.connector_class, details.connector_type) == ("PostgresConnector", "source")
+    assert (details.slot, details.slot_active, details.slot_status) == ("capture", True, "reserved")
+    assert details.heartbeat is not None
+    assert details.heartbeat_interval == 2
+
+
+def test_a_paused_source_holds_its_slot(foreign: Foreign, observed: Observed, config: Path) -> None:
+    assert run(config, "connect", "pause", "capture", "--yes") == 0
+    until(lambda: foreign.states("capture") == ("PAUSED", "PAUSED"))
+    until(lambda: (observed.capture().slot_kept or 0) > 0)
+    before = observed.capture().slot_kept
+    foreign.sql(FILL)
+    verdict = observed.verdict(lambda found: found.check_id == "capture/slot-held")
+    kept = observed.capture().slot_kept
+    assert before is not None
+    assert kept is not None
+    assert kept - before > 1_000_000, "the log that the slot retains grows"
+    assert verdict.stage == "capture"
+    assert "the connector is PAUSED, and its replication slot capture retains" in verdict.sentence
+    assert verdict.blast_radius == ("orders topic",)
+    assert verdict.remedy is not None
+    assert verdict.remedy.command == f"curl -X PUT {foreign.connect}/connectors/capture/resume"
+    assert run(config, "connect", "resume", "capture", "--yes") == 0
+    until(lambda: foreign.states("capture") == ("RUNNING", "RUNNING"))
+    observed.verdict(fine)
+
+
+def test_a_failed_task_is_restarted(
+    foreign: Foreign, observed: Observed, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    observed.verdict(fine)
+    foreign.sql("ALTER ROLE debezium PASSWORD 'other'")
+    foreign.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'debezium'")
+    until(lambda: foreign.states("capture") == ("RUNNING", "FAILED"))
+    verdict = observed.verdict(lambda found: found.check_id == "capture/task-failed")
+    assert (verdict.status, verdict.stage, verdict.blast_radius) == (Status.CRITICAL, "capture", ("orders topic",))
+    assert "the connector is RUNNING, and 1 of 1 tasks FAILED" in verdict.sentence
+    foreign.sql("ALTER ROLE debezium PASSWORD 'captur3'")
+    capsys.readouterr()
+    assert run(config, "connect", "list", "-o", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["connector"], row["type"], row["state"]) == ("capture", "source", "RUNNING")
+    assert (row["tasks"], row["failed_tasks"]) == (1, 1), "Connect does not restart it"
+    assert row["cause"]
+    assert run(config, "connect", "restart", "capture", "--yes") == 0
+    until(lambda: foreign.states("capture") == ("RUNNING", "RUNNING"))
+    observed.verdict(fine)
+
+
+def test_a_deleted_source_leaves_its_slot(foreign: Foreign, observed: Observed) -> None:
+    foreign.ask("/connectors/capture", "DELETE")
+    verdict = observed.verdict(lambda found: found.check_id == "capture/slot-left")
+    assert verdict.stage == "capture"
+    capture(foreign)
+    until(lambda: foreign.states("capture") == ("RUNNING", "RUNNING"))
+    observed.verdict(fine)
+
+
+def test_the_commands(foreign: Foreign, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def text(*arguments: str) -> str:
+        assert run(config, *arguments) == 0
+        return capsys.readouterr().out
+
+    order(foreign)  # Connect forgets the topics of a connector that is deleted
+    until(lambda: "shop.public.orders" in foreign.ask("/connectors/capture/topics")["capture"]["topics"])
+    assert "3 of 3 components up, 2 of 2 stages found" in text("doctor")
+    pipelines = tomllib.loads(text("config", "init"))["pipelines"].values()
+    stages = {stage["name"]: stage for pipeline in pipelines for stage in pipeline["stages"]}
+    (source,) = stages["shop.public.orders"]["reads"]
+    assert (stages[source]["kind"], stages[source]["connector"]) == ("connector", "capture")
