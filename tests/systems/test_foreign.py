@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 from tests.postgres import initdb_program
+from tests.screen import until_shown
 from tests.systems.foreign import Foreign, until
 
+from dataops_core.actions import ActionPolicy
 from dataops_core.cli.app import main
+from dataops_core.config import context_of
 from dataops_core.health.model import PipelineHealth, Status, Verdict
 from dataops_core.monitor import Monitor
+from dataops_core.recorder.recorded import RecordedMonitor
 from dataops_core.systems.connect.details import ConnectorDetails
 from dataops_core.systems.registry import load_settings
+from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.systems, pytest.mark.timeout(900)]
 CAPTURE = {
@@ -192,6 +197,25 @@ def test_a_failed_task_is_restarted(
     assert run(config, "connect", "restart", "capture", "--yes") == 0
     until(lambda: foreign.states("capture") == ("RUNNING", "RUNNING"))
     observed.verdict(fine)
+
+
+async def test_the_console_pauses_and_resumes(foreign: Foreign, config: Path) -> None:
+    settings = load_settings(config)
+    policy = ActionPolicy(*context_of(settings), audit_path=config.with_name("audit.jsonl"))
+    recorder = settings.recorder.model_copy(update={"folder": config.with_name("recordings")})
+    settings = settings.model_copy(update={"recorder": recorder})
+    app = DataopsApp(settings, None, lambda: RecordedMonitor(settings), policy)
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until_shown(app, lambda text: "orders topic" in text and "starting" not in text, "the pipeline")
+        app.run_command("connect")
+        await until_shown(app, lambda text: "tasks of capture" in text and "1 running" in text, "the connector")
+        for what, after in (("Pause", "1 paused"), ("Resume", "1 running")):
+            await pilot.pause(2)  # a key right after a change of the screen is ignored
+            await pilot.press("p")
+            await until_shown(app, lambda text, what=what: f"{what} capture" in text, "the question")
+            await pilot.click("#go")
+            await until_shown(app, lambda text, after=after: after in text, after)
+    assert foreign.states("capture") == ("RUNNING", "RUNNING")
 
 
 def test_a_deleted_source_leaves_its_slot(foreign: Foreign, observed: Observed) -> None:
