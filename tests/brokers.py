@@ -98,7 +98,16 @@ class Brokers:
             else NewTopic(name, len(replicas), replica_assignment=replicas, config=settings)
         )
         self.admin.create_topics([new])[name].result(20)
-        self._wait(lambda: name in self.admin.list_topics(timeout=5).topics, self.layout.log_dir / "kafka-1.log")
+        self._wait(lambda: self.knowing(name) == set(self._running), self.layout.log_dir / "kafka-1.log")
+
+    def knowing(self, topic: str) -> set[int]:
+        """Return the brokers whose metadata has a topic. A client that knows one address asks that broker."""
+        addresses = {node: f"127.0.0.1:{self._port(node)}" for node in self._running}
+        clients = {node: AdminClient({"bootstrap.servers": at, "log_level": 0}) for node, at in addresses.items()}
+        return {node for node, client in clients.items() if topic in client.list_topics(timeout=5).topics}
+
+    def _port(self, node: int) -> int:
+        return self.layout.port("kafka") if node == 1 else self.layout.port("kafka controller") + SECOND
 
     def produce(self, topic: str, number: int, partition: int = 0, at: float | None = None) -> None:
         """Write records, with this time since the epoch where given."""
@@ -108,7 +117,7 @@ class Brokers:
         assert producer.flush(60) == 0
 
     def _second(self, node: int, first: Path) -> Path:
-        port = self.layout.port("kafka controller") + SECOND
+        port = self._port(node)
         changed = {
             "process.roles": "broker",
             "node.id": str(node),
