@@ -98,9 +98,9 @@ class Brokers:
             else NewTopic(name, len(replicas), replica_assignment=replicas, config=settings)
         )
         self.admin.create_topics([new])[name].result(20)
-        self._wait(lambda: self.knowing(name) == set(self._running), self.layout.log_dir / "kafka-1.log")
+        self._wait(lambda: self.brokers_with(name) == set(self._running), self.layout.log_dir / "kafka-1.log")
 
-    def knowing(self, topic: str) -> set[int]:
+    def brokers_with(self, topic: str) -> set[int]:
         """Return the brokers whose metadata has a topic. A client that knows one address asks that broker."""
         addresses = {node: f"127.0.0.1:{self._port(node)}" for node in self._running}
         clients = {node: AdminClient({"bootstrap.servers": at, "log_level": 0}) for node, at in addresses.items()}

@@ -161,7 +161,7 @@ def test_a_topic_that_was_made_anew_under_its_readers(kafka: Brokers, tmp_path: 
     watch = monitor(kafka, topic("anew"), query)
     assert seen(watch).verdict.status is Status.OK
     kafka.admin.delete_topics(["anew"])["anew"].result(20)
-    until("gone", lambda: kafka.knowing("anew"), lambda nodes: not nodes, 20)
+    until("the topic is deleted", lambda: kafka.brokers_with("anew"), lambda nodes: not nodes, 20)
     kafka.topic("anew")
     kafka.produce("anew", 3)
     verdict = seen(watch).verdict
