@@ -23,6 +23,8 @@ ON_BY_DEFAULT = {7, 25}
 _MODE = re.compile(rb"\x1b\[\?([\d;]+)([hl])")
 _QUERIES = {b"\x1b[?2026$p": b"\x1b[?2026;2$y", b"\x1b[?2048$p": b"\x1b[?2048;2$y"}
 """What a modern terminal answers: it knows synchronised output and resize reports."""
+_LAST = b"\x1b]0;the last output\x07"
+"""A title that the terminal gets after all that the program has written."""
 
 
 class RealTerminal:
@@ -120,7 +122,11 @@ class RealTerminal:
     def exit_code(self, within: float = 60) -> int:
         """Wait for the program to end."""
         code = self.process.wait(within)
-        time.sleep(0.2)  # for the reader to take in the last output
+        os.write(self._slave, _LAST)
+        deadline = time.monotonic() + within
+        while _LAST not in self.raw:
+            assert time.monotonic() < deadline, "the terminal's last output was not read"
+            time.sleep(0.01)
         return code
 
     def left_on(self) -> set[int]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import NoReturn
 
 from dataops_core.config import find_config
 from dataops_core.errors import DataopsError
 from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.narration import guard_stderr
+from dataops_core.process_exit import end_process
 from dataops_core.systems.registry import load_settings
 from dataops_core.version import version
 from dataops_exporter.pages import Pages
@@ -46,7 +47,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or ctrl+c; return 0, or 2 if the settings or the address are invalid."""
-    guard_stderr()
     arguments = parser().parse_args(argv)
     signals: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -71,5 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run() -> NoReturn:
+    """Run the exporter, and exit the process with its exit code."""
+    guard_stderr()
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -179,11 +179,12 @@ def test_wrong_use_and_refusals_end_with_2(
 
 
 @pytest.mark.programs
+@pytest.mark.parametrize("program", ["dataops_core.cli.app", "dataops_tui.__main__", "dataops_exporter.__main__"])
 @pytest.mark.parametrize(("hangs", "said"), [(True, "all told\n"), (False, "all told\ntaken down\n")])
-def test_a_thread_that_hangs_changes_nothing_of_the_end(hangs: bool, said: str) -> None:
+def test_a_thread_that_hangs_changes_nothing_of_the_end(program: str, hangs: bool, said: str) -> None:
     code = f"""
 import atexit, sys, threading
-from dataops_core.cli import app
+import {program} as app
 
 def main():
     if {hangs}:

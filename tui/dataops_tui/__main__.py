@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,6 +16,7 @@ from dataops_core.error_log import INTERNAL_ERROR, catch_unexpected, log_error
 from dataops_core.errors import DataopsError
 from dataops_core.gc_tuning import exclude_modules, tune_for_console
 from dataops_core.narration import guard_stderr, narrate
+from dataops_core.process_exit import end_process
 from dataops_core.recorder.recording import Recording
 from dataops_core.systems.registry import load_settings
 from dataops_core.times import show_times_in
@@ -151,8 +152,6 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console and return the exit code; print each error as one line on standard error."""
-    if arguments is None:  # in a separate process
-        guard_stderr()
     try:
         return int(app(arguments, standalone_mode=False, prog_name="dataops-tui") or 0)
     except typer.TyperException as error:
@@ -167,5 +166,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return USAGE
 
 
+def run() -> NoReturn:
+    """Run the console, and exit the process with its exit code."""
+    guard_stderr()
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

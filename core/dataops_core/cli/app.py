@@ -5,12 +5,8 @@ Each command is in the module of its name. It imports its dependencies when it r
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -35,6 +31,7 @@ from dataops_core.errors import DataopsError
 from dataops_core.gc_tuning import tune_for_probes
 from dataops_core.narration import guard_stderr
 from dataops_core.plain import visible_lines
+from dataops_core.process_exit import end_process
 
 app = typer.Typer(name="dataops", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=HELP)
 app.command()(probe)
@@ -88,11 +85,7 @@ def _called(arguments: Sequence[str] | None, invocation: Invocation) -> object:
 
 
 def run() -> NoReturn:
-    """Run the command line, and exit the process with its exit code.
-
-    A thread may still wait in a library for a component that hangs. If Python shuts down meanwhile, C++ code can abort
-    the process with SIGABRT, which loses the exit code. So the process exits without a shutdown.
-    """
+    """Run the command line, and exit the process with its exit code."""
     occupy_descriptors()
     guard_stderr()
     tune_for_probes()
@@ -100,13 +93,7 @@ def run() -> NoReturn:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     with catch_unexpected(lambda line: say(f"dataops: {line}")):
-        code = main()
-        if any(thread.daemon for thread in threading.enumerate()):
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or None
-                    stream.flush()
-            os._exit(code)
-        sys.exit(code)
+        end_process(main())
 
 
 def _show_version(wanted: bool) -> None:
@@ -150,4 +137,4 @@ def root(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
