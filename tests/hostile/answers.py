@@ -104,6 +104,7 @@ ANSWERS: dict[str, Any] = {
     f"GET /v1/query/{QUERY_ID}": QUERY,
     f"PUT /v1/query/{QUERY_ID}/killed": None,
     "POST /auth/token": {"access_token": "issued"},
+    "POST /oauth/token": {"access_token": "issued", "token_type": "Bearer", "expires_in": 60},
     "GET /api/v2/monitor/health": {
         "metadatabase": {"status": "healthy"}, "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": AT},
         "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": AT},

@@ -12,7 +12,7 @@ from typing import Any
 
 import trustme
 
-from dataops_core.config import TlsSettings, WebSettings
+from dataops_core.config import OauthSettings, TlsSettings, WebSettings
 from dataops_core.errors import BadAnswer
 from dataops_core.systems.airflow import runs
 from dataops_core.systems.airflow.client import AirflowClient
@@ -38,6 +38,7 @@ from dataops_core.systems.prometheus.settings import AlertsSettings, PrometheusQ
 from dataops_core.systems.spark.ui import SparkUi
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
+from dataops_core.transport.oauth import OauthToken
 
 SECRET = "S3CR3T"
 ACCESS_KEY = "OURKEYID"
@@ -67,6 +68,11 @@ def server_tls() -> ssl.SSLContext:
 def trino(url: str, timeout: float) -> TrinoClient:
     tls = TlsSettings(ca_file=authority()[1]) if url.startswith("https") else None
     return TrinoClient(TrinoSettings(url=url, token=SECRET, tls=tls), timeout)
+
+
+def oauth(url: str, timeout: float) -> OauthToken:
+    settings = OauthSettings(token_url=f"{url}/oauth/token", client_id="id", client_secret=SECRET)
+    return OauthToken(settings, "trino.oauth", timeout)
 
 
 def airflow(url: str, timeout: float) -> AirflowClient:
@@ -150,6 +156,7 @@ QUESTIONS: dict[str, Question] = {
     "trino queries": lambda url, t: trino(url, t).queries(),
     "trino detail": lambda url, t: trino(url, t).query_detail("20260105_000000_00000_aaaaa"),
     "trino kill": lambda url, t: trino(url, t).kill("20260105_000000_00000_aaaaa", "why"),
+    "oauth token": lambda url, t: oauth(url, t).current(),
     "airflow health": lambda url, t: airflow(url, t).health(),
     "airflow dags": lambda url, t: airflow(url, t).dags(),
     "airflow assets": lambda url, t: airflow(url, t).assets(),

@@ -26,7 +26,7 @@ TIMEOUT_ELSE = 15.0
 AT_ONCE = 48
 PLACES = (
     *("trino info", "trino query", "trino kill", "airflow dags", "airflow token", "airflow log", "airflow trigger"),
-    *("airflow 2 dags", "airflow 2 log", "airflow 2 trigger"),
+    *("oauth token", "airflow 2 dags", "airflow 2 log", "airflow 2 trigger"),
     *("catalog ping", "catalog table", "catalog oauth", "prometheus alerts", "prometheus query"),
     *("alertmanager alerts", "alertmanager post", "registry schema", "spark ui", "http document", "connect status"),
 )

@@ -187,7 +187,11 @@ def test_a_redirect_within_the_origin_is_followed_for_a_question(serve: Callable
 
 
 @pytest.mark.parametrize(
-    "name", ["alertmanager post", "airflow trigger", "airflow token", "airflow 2 clear", "trino kill", "trino query"]
+    "name",
+    [
+        *("alertmanager post", "airflow trigger", "airflow token", "airflow 2 clear", "trino kill", "trino query"),
+        "oauth token",
+    ],
 )
 def test_a_redirect_within_the_origin_is_not_followed_for_what_changes_something(
     name: str, serve: Callable[..., Server]

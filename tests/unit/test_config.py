@@ -15,6 +15,7 @@ from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.settings import TopicStage
 from dataops_core.systems.registry import find_problems, load_settings, settings_of
 
+OAUTH = '[contexts.prod.trino]\nurl = "{}"\noauth = {{ token_url = "{}", client_id = "i", client_secret = "s" }}\n'
 GOOD = """
 [contexts.prod.kafka]
 bootstrap_servers = "a:9092,b:9092"
@@ -121,7 +122,17 @@ def test_the_file_is_found_by_flag_variable_or_place(
         (
             "[pipelines.orders]",
             '[contexts.prod.trino]\nurl = "https://t"\ntoken = "t"\npassword = "p"\n[pipelines.orders]',
-            "trino: has a token and a password; keep one of the two",
+            "trino: has a token and a password; keep one of them",
+        ),
+        (
+            "[pipelines.orders]",
+            OAUTH.format("https://t", "http://idp/token") + "[pipelines.orders]",
+            "trino.oauth.token_url: a client secret is sent over https:// only",
+        ),
+        (
+            "[pipelines.orders]",
+            OAUTH.format("http://t", "https://idp/token") + "[pipelines.orders]",
+            "trino.oauth: Trino accepts a token over https:// only",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from dataops_core.config.base import (
     ComponentSettings,
     LocalPath,
+    OauthSettings,
     Secret,
     SecretSource,
     Section,
@@ -41,6 +42,7 @@ __all__ = [
     "ExporterSettings",
     "GroupSelection",
     "LocalPath",
+    "OauthSettings",
     "PipelineSettings",
     "RecorderSettings",
     "Secret",

@@ -87,6 +87,23 @@ class TlsSettings(Section):
         return self
 
 
+class OauthSettings(Section):
+    """OAuth 2 client credentials: a token from a token endpoint, renewed before it expires and after a 401."""
+
+    token_url: str
+    """Address of the token endpoint (needs HTTPS)."""
+    client_id: str
+    """Id of the client, sent with the secret by HTTP basic authentication."""
+    client_secret: Secret = Field(repr=False)
+    """Secret of the client."""
+    scope: str | None = None
+    """Scopes of the token, separated by spaces."""
+    audience: str | None = None
+    """Audience of the token, for servers that need one."""
+    tls: TlsSettings | None = None
+    """Certificates, for the token endpoint."""
+
+
 class ComponentSettings(Section):
     """A component of a context: a cluster, a server, a catalog."""
 

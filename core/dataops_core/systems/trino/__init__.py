@@ -47,11 +47,17 @@ def _probes(name: str, settings: TrinoSettings, client: TrinoClient) -> Mapping[
 def _problems(settings: TrinoSettings) -> Iterator[str]:
     yield from url_problems(".url", settings.url)
     yield from tls_problems("", settings.url, settings.tls)
-    for key in ("password", "token"):
+    if settings.oauth is not None:
+        yield from url_problems(".oauth.token_url", settings.oauth.token_url)
+        if not settings.oauth.token_url.startswith("https://"):
+            yield ".oauth.token_url: a client secret is sent over https:// only"
+    for key in ("password", "token", "oauth"):
         if getattr(settings, key) is not None and not settings.url.startswith("https://"):
-            yield f".{key}: Trino accepts a {key} over https:// only; change the url, or remove the {key}"
-    if settings.password is not None and settings.token is not None:
-        yield ": has a token and a password; keep one of the two"
+            name = "token" if key == "oauth" else key
+            yield f".{key}: Trino accepts a {name} over https:// only; change the url, or remove {key}"
+    given = [key for key in ("password", "token", "oauth") if getattr(settings, key) is not None]
+    if len(given) > 1:
+        yield f": has a {' and a '.join(reversed(given))}; keep one of them"
 
 
 def _observe(stage: TrinoViewStage, clients: Clients) -> Observation:

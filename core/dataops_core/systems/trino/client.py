@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 import trino
-from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
 
 from dataops_core.bounded import Malformed
-from dataops_core.config import resolve_secret
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -26,6 +23,7 @@ from dataops_core.errors import (
     TimedOut,
 )
 from dataops_core.reasons import line
+from dataops_core.systems.trino.driver import Connection, authentication
 from dataops_core.systems.trino.responses import (
     Node,
     QueryDetail,
@@ -39,12 +37,12 @@ from dataops_core.systems.trino.responses import (
     read_nodes,
     read_progress,
     read_queries,
-    read_status,
 )
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.systems.trino.stopping import stop_all
 from dataops_core.transport import deadlines
 from dataops_core.transport.http import refusal
+from dataops_core.transport.oauth import OauthToken
 from dataops_core.transport.session import WebSession
 from dataops_core.units import duration
 
@@ -63,21 +61,6 @@ WORKERS_WITHIN = 2.0
 """Seconds within which a statement without a table must end. Otherwise there are no workers."""
 BATCH = 500
 """Rows per batch."""
-
-
-class _Connection(trino.dbapi.Connection):
-    """A connection that reads results from the coordinator only, not from addresses that it names."""
-
-    def _create_request(self) -> trino.client.TrinoRequest:
-        request: trino.client.TrinoRequest = super()._create_request()  # type: ignore[no-untyped-call]
-        request.unauthenticated = _no_segments  # type: ignore[method-assign]
-        request.process = partial(read_status, request.process)  # type: ignore[method-assign]
-        return request
-
-
-def _no_segments() -> trino.client.TrinoRequest:
-    # we request no encoding, so by the protocol Trino spools no result
-    raise ValueError("it holds spooled segments, which were not requested")
 
 
 class QueryHandle:
@@ -183,6 +166,7 @@ class TrinoClient:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
+        self._oauth = None if settings.oauth is None else OauthToken(settings.oauth, "trino.oauth", timeout)
         self.running: set[QueryHandle] = set()
         """Statements whose rows are being read."""
         self.closed = False
@@ -219,12 +203,12 @@ class TrinoClient:
         """Return a statement ready to run; it is sent when its rows are read."""
         url = urlsplit(self.target)
         secure = url.scheme == "https"
-        connection = _Connection(
+        connection = Connection(
             host=url.hostname or "",
             port=url.port or (443 if secure else 80),
             http_scheme=url.scheme,
             user=self._settings.user,
-            auth=self._authentication(),
+            auth=authentication(self._settings, self._oauth),
             http_session=self._session(),
             source=SOURCE,
             catalog=self._settings.catalog,
@@ -262,8 +246,8 @@ class TrinoClient:
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
         with self._session() as session:
-            if (authentication := self._authentication()) is not None:
-                authentication.set_http_session(session)
+            if (auth := authentication(self._settings, self._oauth)) is not None:
+                auth.set_http_session(session)
             answer = session.request(
                 method,
                 self.target + path,
@@ -288,14 +272,6 @@ class TrinoClient:
         return WebSession(
             f"trino {self.target}", self.target, self._settings.tls, most_bytes=RESPONSE_BYTES, hint=BEHIND_A_PROXY
         )
-
-    def _authentication(self) -> Authentication | None:
-        settings = self._settings
-        if settings.token is not None:
-            return JWTAuthentication(resolve_secret(settings.token))
-        if settings.password is not None:
-            return BasicAuthentication(settings.user, resolve_secret(settings.password))
-        return None
 
     def fetch(self, statement: str, within: float) -> list[tuple[Any, ...]]:
         """Run a small statement and return its rows.

@@ -6,7 +6,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dataops_core.config.base import ComponentSettings, LocalPath, Secret, Section, StageSettings, TlsSettings
+from dataops_core.config.base import (
+    ComponentSettings,
+    LocalPath,
+    OauthSettings,
+    Secret,
+    Section,
+    StageSettings,
+    TlsSettings,
+)
 
 
 class TrinoSettings(ComponentSettings):
@@ -21,6 +29,8 @@ class TrinoSettings(ComponentSettings):
     """Password for `user` (needs HTTPS)."""
     token: Secret | None = Field(default=None, repr=False)
     """JSON Web Token instead of a password (needs HTTPS)."""
+    oauth: OauthSettings | None = None
+    """OAuth 2 client credentials instead of a password or a token (needs HTTPS)."""
     tls: TlsSettings | None = None
     """Certificates, for an `https://` address."""
     catalog: str | None = None

@@ -1,0 +1,59 @@
+"""The parts of Trino's driver that are adapted: authentication, and the addresses that results are read from."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import requests
+import trino
+from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
+
+from dataops_core.config import resolve_secret
+from dataops_core.systems.trino.responses import read_status
+from dataops_core.systems.trino.settings import TrinoSettings
+from dataops_core.transport.oauth import OauthToken
+
+
+class Connection(trino.dbapi.Connection):
+    """A connection that reads results from the coordinator only, not from addresses that it names."""
+
+    def _create_request(self) -> trino.client.TrinoRequest:
+        request: trino.client.TrinoRequest = super()._create_request()  # type: ignore[no-untyped-call]
+        request.unauthenticated = _no_segments  # type: ignore[method-assign]
+        request.process = partial(read_status, request.process)  # type: ignore[method-assign]
+        return request
+
+
+def _no_segments() -> trino.client.TrinoRequest:
+    # we request no encoding, so by the protocol Trino spools no result
+    raise ValueError("it holds spooled segments, which were not requested")
+
+
+class _OauthAuthentication(Authentication):
+    """The driver's form of a token that is renewed."""
+
+    def __init__(self, token: OauthToken) -> None:
+        self._token = token
+
+    def set_http_session(self, http_session: requests.Session) -> requests.Session:
+        http_session.auth = self._token
+        return http_session
+
+
+def authentication(settings: TrinoSettings, oauth: OauthToken | None) -> Authentication | None:
+    """Return the authentication of the settings; `None` if there is none.
+
+    Args:
+        settings: The coordinator, and our credentials.
+        oauth: The token of `settings.oauth`.
+
+    Raises:
+        ConfigError: A secret cannot be read.
+    """
+    if oauth is not None:
+        return _OauthAuthentication(oauth)
+    if settings.token is not None:
+        return JWTAuthentication(resolve_secret(settings.token))
+    if settings.password is not None:
+        return BasicAuthentication(settings.user, resolve_secret(settings.password))
+    return None
