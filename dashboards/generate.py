@@ -463,6 +463,12 @@ def kafka() -> list[Panel]:
             {"{{group}}": f"topk(10, max by (group) (dataops_kafka_group_lag_records{of()}))"},
             unit="short",
         ),
+        graph(
+            "Lag of consumer groups in time",
+            "Estimated age of each group's oldest unread record; the ten largest.",
+            {"{{group}}": f"topk(10, max by (group) (dataops_kafka_group_lag_seconds{of()}))"},
+            unit="s",
+        ),
         rows(
             "Consumer groups",
             "Lag by group and topic.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,16 @@ from dataops_core.systems.airflow.details import DagDetails
 from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.iceberg.details import TableDetails
 from dataops_core.systems.kafka import lag
-from dataops_core.systems.kafka.model import Broker, ClusterSnapshot, ConsumerGroup, Member, Partition, Topic
+from dataops_core.systems.kafka.model import (
+    Broker,
+    ClusterSnapshot,
+    ConsumerGroup,
+    GroupLag,
+    Member,
+    Partition,
+    PartitionKey,
+    Topic,
+)
 from dataops_core.systems.trino.details import TrinoDetails
 from dataops_core.version import version
 from dataops_exporter import metrics
@@ -72,6 +81,11 @@ BILLING = group("billing", p0=90, p1=50)
 UNTOLD = ConsumerGroup("untold", None, None, None, unreadable="Group authorization failed")
 
 
+def positions(committed: Mapping[PartitionKey, int], topics: Mapping[str, Topic]) -> tuple[GroupLag, ...]:
+    """Return positions whose first unread record waits for as many seconds as records wait."""
+    return tuple(replace(at, waits=float(at.lag) if at.lag else None) for at in lag.positions(committed, topics))
+
+
 def kafka(
     topics: tuple[Topic, ...] = (ORDERS, PAYMENTS), groups: tuple[ConsumerGroup, ...] = (BILLING, UNTOLD)
 ) -> ClusterSnapshot:
@@ -83,7 +97,7 @@ def kafka(
         brokers=(Broker(1, "kafka-1", 9092, "a"), Broker(2, "kafka-2", 9092, None)),
         topics=by_name,
         groups={
-            each.name: replace(each, lags=lag.positions(each.committed, by_name) if each.committed else None)
+            each.name: replace(each, lags=positions(each.committed, by_name) if each.committed else None)
             for each in groups
         },
         denied_topics=2,

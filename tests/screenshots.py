@@ -116,14 +116,22 @@ def topics(client: object) -> tuple[Topic, ...]:
 def groups(client: object) -> tuple[ConsumerGroup, ...]:
     return (
         consumer_group(
-            "billing", "STABLE", 3, tuple(GroupLag("payments", n, 220_000, 220_000 + 11 * n) for n in range(6))
+            "billing",
+            "STABLE",
+            3,
+            tuple(GroupLag("payments", n, 220_000, 220_000 + 11 * n, waits=n / 5) for n in range(6)),
         ),
-        consumer_group("fraud", "STABLE", 6, tuple(GroupLag("orders", n, 410_000, 410_000 + 37 * n) for n in range(6))),
+        consumer_group(
+            "fraud",
+            "STABLE",
+            6,
+            tuple(GroupLag("orders", n, 410_000, 410_000 + 37 * n, waits=n / 4) for n in range(6)),
+        ),
         consumer_group(
             "mailer",
             "EMPTY",
             0,
-            (GroupLag("refunds", 0, 1_000, 1_204), GroupLag("refunds", 1, 1_000, 1_187)),
+            (GroupLag("refunds", 0, 1_000, 1_204, waits=7_410.0), GroupLag("refunds", 1, 1_000, 1_187, waits=7_385.0)),
         ),
     )
 

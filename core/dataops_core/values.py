@@ -114,6 +114,12 @@ def sum_of(numbers: Iterable[int | None]) -> int | None:
     return total
 
 
+def largest_of(numbers: Iterable[float | None]) -> float | None:
+    """Return the largest number; `None` if there is none, or if one of them is unknown."""
+    known = list(numbers)
+    return None if None in known else max((number for number in known if number is not None), default=None)
+
+
 def is_number(kind: str) -> bool:
     """Return whether values of a Trino type are numbers."""
     return kind.partition("(")[0] in {"tinyint", "smallint", "integer", "bigint", "real", "double", "decimal"}

@@ -14,6 +14,7 @@ from dataops_core.errors import DataopsError
 from dataops_core.health.observation import ProbeResult
 from dataops_core.systems.airflow.responses import Dag
 from dataops_core.systems.kafka.model import ClusterSnapshot, ConsumerGroup, GroupLag, Topic
+from dataops_core.values import largest_of
 from dataops_exporter import compatibility, metrics
 from dataops_exporter.collector import picker_samples, probe_samples
 from dataops_exporter.exposition import ExpositionPart
@@ -179,14 +180,17 @@ def _group(name: str, group: ConsumerGroup, lags: compatibility.Lags, granularit
         yield metrics.GROUP_MEMBERS, (name,), float(len(group.members))
     if lags:
         yield metrics.GROUP_LAG, (name,), group.lag
+        yield metrics.GROUP_LAG_SECONDS, (name,), group.lag_seconds
     if granularity == "group":
         return
     for topic, of_topic in lags.items():
         yield metrics.GROUP_TOPIC_LAG, (name, topic), total(at.lag for at in of_topic.values())
+        yield metrics.GROUP_TOPIC_LAG_SECONDS, (name, topic), largest_of(at.lag_seconds for at in of_topic.values())
         yield metrics.GROUP_TOPIC_COMMITTED, (name, topic), compatibility.committed(of_topic)
         if granularity == "partition":
             for number, at in of_topic.items():
                 yield metrics.GROUP_PARTITION_LAG, (name, topic, str(number)), at.lag
+                yield metrics.GROUP_PARTITION_LAG_SECONDS, (name, topic, str(number)), at.lag_seconds
                 yield metrics.GROUP_PARTITION_COMMITTED, (name, topic, str(number)), at.committed
 
 

@@ -85,7 +85,13 @@ LE_LATEST = _lag_exporter("partition_latest_offset", "High watermark of the part
 LE_EARLIEST = _lag_exporter("partition_earliest_offset", "Low watermark of the partition.", *_TP)
 LE_OFFSET = _lag_exporter("consumergroup_group_offset", "Committed offset of the group.", *_GTP)
 LE_LAG = _lag_exporter("consumergroup_group_lag", "Lag of the group in the partition.", *_GTP)
+LE_LAG_SECONDS = _lag_exporter(
+    "consumergroup_group_lag_seconds", "Estimated age of the group's first unread record in the partition.", *_GTP
+)
 LE_MAX_LAG = _lag_exporter("consumergroup_group_max_lag", "Largest lag of the group's partitions.", "group")
+LE_MAX_LAG_SECONDS = _lag_exporter(
+    "consumergroup_group_max_lag_seconds", "Largest lag in seconds of the group's partitions.", "group"
+)
 LE_SUM_LAG = _lag_exporter("consumergroup_group_sum_lag", "Sum of the lags of the group.", "group")
 LE_TOPIC_LAG = _lag_exporter(
     "consumergroup_group_topic_sum_lag", "Sum of the lags of the group in the topic.", "group", "topic"
@@ -202,6 +208,7 @@ def _lag_exporter_group(
     if known and everything is not None:
         yield LE_SUM_LAG, (cluster_name, name), everything
         yield LE_MAX_LAG, (cluster_name, name), float(max(lag or 0 for lag in known))
+    yield LE_MAX_LAG_SECONDS, (cluster_name, name), about.lag_seconds
     for topic_name, of_topic in _topics(lags, granularity):
         yield LE_TOPIC_LAG, (cluster_name, name, topic_name), total(at.lag for at in of_topic.values())
     owners = {at: member for member in about.members or () for at in member.assigned}
@@ -211,6 +218,7 @@ def _lag_exporter_group(
         labels = (cluster_name, name, lag.topic, str(lag.partition), owner.host, owner.id, owner.client_id)
         yield LE_OFFSET, labels, lag.committed
         yield LE_LAG, labels, lag.lag
+        yield LE_LAG_SECONDS, labels, lag.lag_seconds
 
 
 def _topics(lags: Lags, granularity: str) -> Iterator[tuple[str, Mapping[int, GroupLag]]]:

@@ -197,9 +197,19 @@ GROUP_LAG = Metric(
     "Lag of the group over all topics with a committed offset; absent unless all are known.",
     ("group",),
 )
+GROUP_LAG_SECONDS = Metric(
+    "dataops_kafka_group_lag_seconds",
+    "Largest age of a first unread record over the group's partitions, estimated; absent unless all are known.",
+    ("group",),
+)
 GROUP_TOPIC_LAG = Metric(
     "dataops_kafka_group_topic_lag_records",
     "Lag of the group in the topic, over all partitions with a committed offset; absent unless all are known.",
+    ("group", "topic"),
+)
+GROUP_TOPIC_LAG_SECONDS = Metric(
+    "dataops_kafka_group_topic_lag_seconds",
+    "Largest age of a first unread record over the topic's partitions, estimated; absent unless all are known.",
     ("group", "topic"),
 )
 GROUP_TOPIC_COMMITTED = Metric(
@@ -210,6 +220,11 @@ GROUP_TOPIC_COMMITTED = Metric(
 GROUP_PARTITION_LAG = Metric(
     "dataops_kafka_group_partition_lag_records",
     "Lag of the group in the partition. Only with granularity partition.",
+    GROUP_PARTITION,
+)
+GROUP_PARTITION_LAG_SECONDS = Metric(
+    "dataops_kafka_group_partition_lag_seconds",
+    "Age of the group's first unread record in the partition, estimated. Only with granularity partition.",
     GROUP_PARTITION,
 )
 GROUP_PARTITION_COMMITTED = Metric(

@@ -19,7 +19,7 @@ from tests.settings import Settings
 from dataops_core.errors import NotFound
 from dataops_core.health.model import PipelineHealth, StageState, Status
 from dataops_core.monitor import Monitor
-from dataops_core.systems.kafka import cluster, offsets
+from dataops_core.systems.kafka import cluster, lag_time, offsets
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.cluster import scan
 from dataops_core.systems.kafka.offsets import LATEST, newest, offset_bounds
@@ -280,6 +280,40 @@ def test_all_have_one_lag_of_a_topic_without_transactions(kafka: Brokers) -> Non
     for future in deleted.values():
         future.result(20)
     assert lags(kafka, "plain-reader", "plain") == [12, 12, 12, 12], "what retention deleted waits no more"
+
+
+def test_all_have_one_lag_in_seconds(kafka: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka.topic("timed", 2)
+    kafka.produce("timed", 10, 0, at=time.time() - 3600)
+    kafka.produce("timed", 10, 0, at=time.time() - 600)
+    commit(kafka, "timed-reader", "timed", {0: 4, 1: 0})
+    commit(kafka, "timed-second", "timed", {0: 12, 1: 0})
+    commit(kafka, "timed-done", "timed", {0: 20, 1: 0})
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+
+    def listed(client: KafkaClient) -> dict[str, float | None]:
+        return {g.name: g.lag_seconds for g in cluster.groups(client) if g.name.startswith("timed-")}
+
+    expected = {"timed-reader": pytest.approx(3600, abs=60), "timed-second": pytest.approx(600, abs=60)}
+    assert listed(client) == {**expected, "timed-done": 0.0}
+    of_one = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    assert cluster.group(of_one, "timed-reader").lag_seconds == expected["timed-reader"]
+    stage = seen(monitor(kafka, topic("timed"), group("timed-reader", "timed"))).stage("timed-reader")
+    assert stage.observation is not None
+    assert stage.observation.pending_since is not None
+    assert time.time() - stage.observation.pending_since.timestamp() == expected["timed-reader"]
+
+    reads: list[object] = []
+    read = lag_time.first_records
+    monkeypatch.setattr(lag_time, "first_records", lambda c, offsets: reads.append(offsets) or read(c, offsets))
+    time.sleep(1.1)
+    kafka.produce("timed", 10, 0, at=time.time() - 86_400)  # producers send any time: the scans decide
+    scanned = scan(client, lambda _: True, lambda _: True).groups
+    assert {name: scanned[name].lag_seconds for name in expected} == expected
+    done = scanned["timed-done"].lag_seconds
+    assert done is not None
+    assert 0 < done < 30, "between the scan before its first unread record and this one"
+    assert not reads, "later scans read no records"
 
 
 def test_the_lag_behind_a_recreated_topic_is_unknown_everywhere_and_says_why(kafka: Brokers) -> None:

@@ -163,7 +163,7 @@ def test_topics_are_listed_and_filtered(dataops: Dataops, capsys: Captured, monk
 def test_groups_and_one_of_them_by_partition(
     dataops: Dataops, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lags = (GroupLag("orders", 0, 5, 7), GroupLag("orders", 1, 9, 3))
+    lags = (GroupLag("orders", 0, 5, 7, waits=61.25), GroupLag("orders", 1, 9, 3))
     groups = {"billing": consumer_group("billing", "STABLE", 2, lags), "idle": consumer_group("idle", "EMPTY", 0, ())}
 
     def group(client: object, name: str) -> ConsumerGroup:
@@ -180,18 +180,28 @@ def test_groups_and_one_of_them_by_partition(
             "state": "stable",
             "members": 2,
             "lag": None,
+            "lag_seconds": None,
             "topics": ["orders"],
             "note": NOTE,
             "error": None,
         },
-        {"group": "idle", "state": "empty", "members": 0, "lag": None, "topics": [], "note": None, "error": None},
+        {
+            "group": "idle",
+            "state": "empty",
+            "members": 0,
+            "lag": None,
+            "lag_seconds": None,
+            "topics": [],
+            "note": None,
+            "error": None,
+        },
     ]
     assert dataops("kafka", "groups", "billing", "-o", "csv") == 0
     out, err = capsys.readouterr()
     assert list(csv.reader(io.StringIO(out))) == [
-        ["topic", "partition", "committed", "end", "lag", "note"],
-        ["orders", "0", "5", "7", "2", ""],
-        ["orders", "1", "9", "3", "", BEYOND],
+        ["topic", "partition", "committed", "end", "lag", "lag_seconds", "note"],
+        ["orders", "0", "5", "7", "2", "61.2", ""],
+        ["orders", "1", "9", "3", "", "", BEYOND],
     ]
     assert err == "billing: stable, members: 2, lag unknown\n"
     assert dataops("kafka", "groups", "nope") == 1

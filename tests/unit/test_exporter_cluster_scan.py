@@ -41,6 +41,7 @@ def test_lags_are_sums_over_what_is_known() -> None:
     assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "0"] == 10
     assert of["dataops_kafka_group_topic_lag_records", "billing", "orders"] == 10
     assert of["dataops_kafka_group_lag_records", "billing"] == 10
+    assert of["dataops_kafka_group_lag_seconds", "billing"] == 10
     assert of["dataops_kafka_group_topic_committed_offset", "billing", "orders"] == 140
     assert of["dataops_kafka_topic_under_replicated_partitions", "orders"] == 1
 
@@ -48,6 +49,8 @@ def test_lags_are_sums_over_what_is_known() -> None:
 def test_the_lag_of_a_commit_beyond_the_end_is_unknown_and_not_0() -> None:
     of = told(kafka(groups=(group("billing", p0=120, p1=40),)), groups={"granularity": "partition"})
     assert ("dataops_kafka_group_lag_records", "billing") not in of
+    assert ("dataops_kafka_group_lag_seconds", "billing") not in of
+    assert ("dataops_kafka_group_topic_lag_seconds", "billing", "orders") not in of
     assert ("dataops_kafka_group_partition_lag_records", "billing", "orders", "0") not in of
     assert of["dataops_kafka_group_partition_lag_records", "billing", "orders", "1"] == 10
 

@@ -41,6 +41,7 @@ GROUP_COLUMNS = (
     ("state", "varchar"),
     ("members", "integer"),
     ("lag", "bigint"),
+    ("lag_seconds", "double"),
     ("topics", "varchar"),
     ("note", "varchar"),
     ("error", "varchar"),
@@ -51,6 +52,7 @@ LAG_COLUMNS = (
     ("committed", "bigint"),
     ("end", "bigint"),
     ("lag", "bigint"),
+    ("lag_seconds", "double"),
     ("note", "varchar"),
 )
 RECORD_COLUMNS = (
@@ -98,6 +100,8 @@ def groups(
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
     """List consumer groups with their lag; for a named group, each partition with a committed offset.
+
+    lag_seconds is the age of the oldest unread record, by its timestamp.
 
     Example: dataops kafka groups billing -o json
 
@@ -187,6 +191,7 @@ def _list_groups(invocation: Invocation, component: str | None, output: str) -> 
             group.state.lower() if group.state is not None else None,
             len(group.members) if group.members is not None else None,
             group.lag,
+            _rounded(group.lag_seconds),
             listed(group.topics, output),
             "; ".join(group.notes) or None,
             group.unreadable,
@@ -206,13 +211,18 @@ def _show_group(invocation: Invocation, component: str | None, name: str, output
 
     group = cluster.group(_client(invocation, component), name)
     lags = group.lags or ()
-    write_rows(output, LAG_COLUMNS, [(at.topic, at.partition, at.committed, at.high, at.lag, at.note) for at in lags])
+    rows = [(at.topic, at.partition, at.committed, at.high, at.lag, _rounded(at.lag_seconds), at.note) for at in lags]
+    write_rows(output, LAG_COLUMNS, rows)
     lag = "lag unknown" if lags else "no commit on a partition that can be read"
     if group.lag is not None:
         lag = f"lag {count(group.lag)}"
     state = (group.state or "unknown").lower()
     say(f"{name}: {state}, members: {len(group.members or ())}, {lag}")
     return Exit.OK
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _peek(

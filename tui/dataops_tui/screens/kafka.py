@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from dataops_core.values import sum_of
+from dataops_core.values import largest_of, sum_of
 from dataops_tui import styled
 from dataops_tui.resource import ResourceScreen, Row
 from dataops_tui.screens.peek import PeekScreen
@@ -119,13 +119,14 @@ class TopicScreen(ResourceScreen["tuple[Topic, tuple[ConsumerGroup, ...]]"]):
         title = "consumer groups" if reading else "no consumer group has committed to this topic" if self.result else ""
         self.query_one("#groups-title", Words).show(Text(title, "bold" if reading else "dim"))
         self.query_one("#groups", LiveTable).show(
-            ("GROUP", "STATE", "MEMBERS", "LAG", "LARGEST LAG"),
+            ("GROUP", "STATE", "MEMBERS", "LAG", "LAG TIME", "LARGEST LAG"),
             {
                 name: [
                     styled.plain(name),
                     _state(states[name]),
                     styled.number(_members(states[name])),
                     styled.number(sum_of([lag.lag for lag in lags])),
+                    styled.seconds(largest_of(lag.lag_seconds for lag in lags)),
                     styled.plain(_largest(lags)),
                 ]
                 for name, lags in reading.items()
@@ -157,7 +158,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
-        return ("GROUP", "STATE", "MEMBERS", "LAG", "TOPICS", "NOTE")
+        return ("GROUP", "STATE", "MEMBERS", "LAG", "LAG TIME", "TOPICS", "NOTE")
 
     def rows(self, results: tuple[ConsumerGroup, ...], now: datetime) -> Mapping[str, Row]:
         """Return the groups; a group with lag and without members is faulty."""
@@ -168,6 +169,7 @@ class GroupsScreen(ResourceScreen["tuple[ConsumerGroup, ...]"]):
                     _state(group) if group.unreadable is None else styled.unreadable(group.unreadable),
                     styled.number(_members(group)),
                     styled.number(group.lag),
+                    styled.seconds(group.lag_seconds),
                     styled.plain(styled.abbreviated(group.topics)),
                     styled.plain("; ".join(group.notes), "yellow"),
                 ],
@@ -204,7 +206,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
 
     def headings(self) -> tuple[str, ...]:
         """Return the headings."""
-        return ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "NOTE")
+        return ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "LAG TIME", "NOTE")
 
     def rows(self, result: ConsumerGroup, now: datetime) -> Mapping[str, Row]:
         """Return the partitions with a committed offset."""
@@ -216,6 +218,7 @@ class GroupScreen(ResourceScreen["ConsumerGroup"]):
                     styled.number(lag.committed),
                     styled.number(lag.high),
                     styled.number(lag.lag),
+                    styled.seconds(lag.lag_seconds),
                     styled.plain(lag.note or "", "yellow"),
                 ],
                 lag,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicC
 from confluent_kafka.admin import AdminClient
 
 from dataops_core.errors import NotFound
-from dataops_core.systems.kafka import lag
+from dataops_core.systems.kafka import lag, lag_time
 from dataops_core.systems.kafka.connection import Connection
 from dataops_core.systems.kafka.errors import reason
 from dataops_core.systems.kafka.model import (
@@ -115,8 +116,9 @@ def scan(connection: Connection, want_topic: Wanted, want_group: Wanted) -> Clus
         results = [_answer(name, futures, timeout) for name, futures in requests.items()]
         about = describing.result(timeout)
     wanted = {name: results for name, results in metadata.items() if want_topic(name) and results.error is None}
+    at = time.time()
     read, failures = _read_topics(connection, wanted)
-    results = _lagging(connection, results, read)
+    results = _lagging(connection, results, read, at)
     reasons = [
         *_reasons(listed.errors),
         *(g.unreadable for g in results if g.unreadable is not None),
@@ -254,17 +256,18 @@ def _group(name: str, about: Any, commits: Any, why: str | None) -> ConsumerGrou
 def _with_lag(connection: Connection, groups: Sequence[ConsumerGroup]) -> list[ConsumerGroup]:
     """Return groups with their lag; the offsets of topics are read after the commits."""
     wanted = {topic for group in groups for topic in group.topics}
-    if not wanted:
-        return _lagging(connection, groups, {})
-    metadata = connection.metadata().topics
+    metadata = connection.metadata().topics if wanted else {}
+    at = time.time()
     read, _ = _read_topics(connection, {name: result for name, result in metadata.items() if name in wanted})
-    return _lagging(connection, groups, read)
+    return _lagging(connection, groups, read, at)
 
 
 def _lagging(
-    connection: Connection, groups: Sequence[ConsumerGroup], topics: Mapping[str, Topic]
+    connection: Connection, groups: Sequence[ConsumerGroup], topics: Mapping[str, Topic], at: float
 ) -> list[ConsumerGroup]:
+    """Return groups with their lag; `at` is the time before the topics were read."""
     lags = lag.exact(connection, [lag.positions(group.committed or {}, topics) for group in groups])
+    lags = lag_time.timed(connection, lags, at)
     return [
         replace(group, lags=its if group.committed is not None else None)
         for group, its in zip(groups, lags, strict=True)

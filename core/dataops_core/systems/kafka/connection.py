@@ -24,6 +24,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
+from dataops_core.systems.kafka.end_history import EndHistory
 from dataops_core.systems.kafka.errors import (
     AUTHENTICATION,
     CONNECTION,
@@ -53,6 +54,9 @@ class Connection:
         self.target = settings.bootstrap_servers
         self.plain: dict[PartitionKey, float] = {}
         """Partitions whose last offset is a record and not a transaction marker, with the time of that result."""
+        self.ends: dict[PartitionKey, EndHistory] = {}
+        """End offsets over time of the partitions that groups read."""
+        self.ends_lock = Lock()
         self._settings = settings
         self._timeout = timeout
         self._lock = Lock()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dataops_core.times import Moment, latest
-from dataops_core.values import sum_of
+from dataops_core.values import largest_of, sum_of
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
@@ -177,6 +177,7 @@ class GroupLag:
         high: High watermark, the offset after the newest record; `None` if unknown.
         low: Low watermark, the first offset that is kept; `None` if unknown.
         read_all: Whether only transaction markers and aborted records lie between position and end.
+        waits: Seconds since the first unread record was appended; `None` if unknown, or without unread records.
     """
 
     topic: str
@@ -185,6 +186,7 @@ class GroupLag:
     high: int | None
     low: int | None = 0
     read_all: bool = False
+    waits: float | None = None
 
     @property
     def start(self) -> int | None:
@@ -199,6 +201,11 @@ class GroupLag:
         if self.high is None or self.start is None or self.beyond_end:
             return None
         return 0 if self.read_all else self.high - self.start
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """Age of the first unread record, 0 without unread records; `None` if unknown."""
+        return self.waits if self.lag else None if self.lag is None else 0.0
 
     @property
     def beyond_end(self) -> bool:
@@ -249,6 +256,11 @@ class ConsumerGroup:
     def lag(self) -> int | None:
         """Sum over the partitions; `None` for a group that has never committed, or if one of them is unknown."""
         return sum_of(lag.lag for lag in self.lags) if self.lags else None
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """Largest lag in seconds of the partitions; `None` as for `lag`."""
+        return largest_of(lag.lag_seconds for lag in self.lags or ())
 
     @property
     def topics(self) -> tuple[str, ...]:
