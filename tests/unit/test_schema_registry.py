@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import fastavro
 import pytest
 
+from dataops_core import cli
+from dataops_core.errors import BadAnswer, TimedOut
 from dataops_core.systems.kafka.records import decode
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 from dataops_core.systems.kafka.settings import SchemaRegistrySettings
+from dataops_core.systems.kafka.subjects import Subject, subjects
 
 TOWN = {"type": "record", "name": "Town", "namespace": "b", "fields": [{"name": "name", "type": "string"}]}
 READING = {
@@ -196,3 +200,94 @@ def test_no_secret_is_in_what_is_said() -> None:
     secret = "hunter2"
     ours = client("http://127.0.0.1:1", username="u", password=secret)
     assert secret not in why_not(ours, framed(1, b"x"))
+
+
+def test_subjects_have_their_level_or_that_of_the_registry(registry: Registry) -> None:
+    registry.answers["/subjects"] = ["b/c", "a"]
+    registry.answers["/config"] = {"compatibilityLevel": "BACKWARD"}
+    registry.answers["/subjects/a/versions/latest"] = {"version": 3, "id": 17, "schema": "{}"}
+    registry.answers["/subjects/b%2Fc/versions/latest"] = {"version": 1, "id": 2, "schemaType": "PROTOBUF"}
+    registry.answers["/config/b%2Fc"] = {"compatibilityLevel": "FULL"}
+    assert subjects(client(registry.url)) == [
+        Subject("a", 3, "AVRO", 17, "BACKWARD", inherited=True),
+        Subject("b/c", 1, "PROTOBUF", 2, "FULL", inherited=False),
+    ]
+    registry.asked.clear()
+    assert [found.name for found in subjects(client(registry.url), lambda names: names[1:])] == ["a"]
+    assert sorted(registry.asked) == ["/config", "/config/a", "/subjects", "/subjects/a/versions/latest"]
+
+
+def test_an_unreadable_subject_does_not_hide_the_others(registry: Registry) -> None:
+    registry.answers["/subjects"] = ["bad", "good", "gone", "level"]
+    for name in ("good", "level"):
+        registry.answers[f"/subjects/{name}/versions/latest"] = {"version": 1, "id": 2}
+    registry.answers["/subjects/bad/versions/latest"] = {"version": -1, "id": 2}
+    registry.answers["/config/good"] = {"compatibilityLevel": "NONE"}
+    registry.answers["/config/level"] = {"compatibilityLevel": 7}
+    where = f"schema registry {registry.url}"
+    bad, gone, good, level = subjects(client(registry.url))
+    assert bad.unreadable == (
+        f"{where}: the response to /subjects/bad/versions/latest has a field that is not a count: version"
+    )
+    assert good == Subject("good", 1, "AVRO", 2, "NONE", inherited=False)
+    assert gone.unreadable == f"{where}: ?"
+    assert (level.compatibility, level.inherited) == (None, None)
+    assert "compatibilityLevel" in (level.unreadable or "")
+
+
+def test_a_level_that_nobody_has_is_unknown(registry: Registry) -> None:
+    registry.answers["/subjects"] = ["a"]
+    registry.answers["/subjects/a/versions/latest"] = {"version": 1, "id": 2}
+    (found,) = subjects(client(registry.url))
+    assert found == Subject("a", 1, "AVRO", 2, None, inherited=True, unreadable=f"schema registry {registry.url}: ?")
+
+
+@pytest.mark.parametrize("answer", [{"a": 1}, ["a", 1], "a"])
+def test_a_list_of_subjects_that_is_none_is_one_error(registry: Registry, answer: object) -> None:
+    registry.answers["/subjects"] = answer
+    with pytest.raises(BadAnswer, match="the list of subjects is not a list of names"):
+        subjects(client(registry.url))
+
+
+def test_a_registry_that_is_lost_is_not_asked_for_each_subject(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.answers["/subjects"] = [f"s{n}" for n in range(100)]
+    lost = client(registry.url)
+    get, asked = lost.get, []
+
+    def hang(path: str) -> Any:
+        asked.append(path)
+        if path != "/subjects":
+            raise TimedOut("no response within 3s")
+        return get(path)
+
+    monkeypatch.setattr(lost, "get", hang)
+    assert {found.unreadable for found in subjects(lost)} == {"no response within 3s"}
+    assert len(asked) == 2
+
+
+def test_the_command_lists_subjects(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.answers["/subjects"] = ["orders-value", "orders-key"]
+    registry.answers["/config"] = {"compatibilityLevel": "BACKWARD"}
+    registry.answers["/subjects/orders-value/versions/latest"] = {"version": 3, "id": 17}
+    config = tmp_path / "dataops.toml"
+    config.write_text(
+        f'[contexts.c.schema_registry]\nurl = "{registry.url}"\n[contexts.none.trino]\nurl = "http://t"\n'
+    )
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["--config", str(config), "--context", *arguments])
+        return (code, *capsys.readouterr())
+
+    code, out, err = run("c", "kafka", "subjects", "-o", "json")
+    assert (code, err) == (0, "dataops: 1 of 2 subjects cannot be read\n")
+    assert [(row["subject"], row["version"], row["error"] is None) for row in json.loads(out)] == [
+        ("orders-key", None, False),
+        ("orders-value", 3, True),
+    ]
+    code, out, err = run("c", "kafka", "subjects", "--filter", "-value$")
+    assert (code, err) == (0, "")
+    assert "BACKWARD" in out
+    assert "orders-key" not in out
+    assert run("none", "kafka", "subjects")[::2] == (2, 'dataops: the context "none" has no schema registry\n')

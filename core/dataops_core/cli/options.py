@@ -100,6 +100,7 @@ def _component_option(noun: str, *kinds: str) -> Any:  # noqa: ANN401 - an optio
 
 
 KafkaOption = Annotated[str | None, _component_option("Kafka", "kafka")]
+RegistryOption = Annotated[str | None, _component_option("schema registry", "schema_registry")]
 AirflowOption = Annotated[str | None, _component_option("Airflow", "airflow")]
 ConnectOption = Annotated[str | None, _component_option("Kafka Connect", "connect")]
 TrinoOption = Annotated[str | None, _component_option("Trino", "trino")]

@@ -92,10 +92,14 @@ class SchemaRegistry:
 
     def ping(self) -> str:
         """Return the kinds of schemas that it supports; raise ClientError."""
-        kinds = get_json(self._where, self._settings, "/schemas/types", self._timeout)
+        kinds = self.get("/schemas/types")
         if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
             raise BadAnswer(f"{self._where}: the response is not from a schema registry")
         return ", ".join(line(kind) for kind in kinds)
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the JSON of a path; raise NotFound or another ClientError."""
+        return get_json(self._where, self._settings, path, self._timeout)
 
     def decode(self, data: bytes | None) -> Decoded | None:
         """Return bytes decoded by the schema that they name, or `None` if they name none."""
@@ -166,7 +170,7 @@ class SchemaRegistry:
             raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
 
     def _get(self, path: str) -> Schema:
-        result = get_json(self._where, self._settings, path, self._timeout)
+        result = self.get(path)
         try:
             return read_schema(result)
         except Malformed as error:
