@@ -22,6 +22,7 @@ from dataops_core.health.text import ago
 from dataops_core.plain import visible
 from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import rest_v1, runs
+from dataops_core.systems.connect import responses as connect
 from dataops_core.systems.dbt import responses as dbt
 from dataops_core.systems.delta import log as delta
 from dataops_core.systems.flink import responses as flink
@@ -31,6 +32,7 @@ from dataops_core.systems.spark import ui as spark_ui
 from dataops_core.systems.trino import responses as trino
 from dataops_core.systems.trino.probe import _load
 from dataops_core.transport.fields import Fields
+from dataops_core.transport.oauth import read_token
 from dataops_core.units import count, duration
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -195,6 +197,26 @@ def _ranges(found: Any) -> None:
     flink.watermark(each.least for each in ranges)
 
 
+def _connectors(found: Any) -> None:
+    for connector in connect.read_connectors(found):
+        visible(connector.first_cause or "")
+        connector.of_state("FAILED")
+
+
+TRACE = "org.apache.kafka.connect.errors.ConnectException: a\n\tat b.C(D.java:1)\nCaused by: java.io.IOException: e\n"
+CONNECTOR = {
+    "name": "c", "type": "sink", "connector": {"state": "RUNNING", "worker_id": "w:1"},
+    "tasks": [{"id": 0, "state": "FAILED", "worker_id": "w:1", "trace": TRACE}],
+}  # fmt: skip
+SINK = {
+    "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector", "iceberg.tables": "a.b, c.d",
+    "errors.tolerance": "all", "consumer.override.group.id": "g",
+}  # fmt: skip
+SOURCE = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "slot.name": "s",
+    "heartbeat.interval.ms": "2000", "topic.prefix": "shop", "topic.heartbeat.prefix": "beats",
+}  # fmt: skip
+WEB_TOKEN = "e30.eyJleHAiOjQwMDAwMDAwMDB9.s"
 DBT_MANIFEST = json.loads((_DBT / "manifest.json").read_text())
 DBT_MANIFEST["nodes"] = dict([*DBT_MANIFEST["nodes"].items()][3:5])
 DELTA_ACTIONS = (
@@ -287,6 +309,13 @@ PARSERS: dict[str, Parser] = {
         (_sample("/api/v1/applications/app-1/sql"),), lambda found: spark_ui.read_ended(found, "q")
     ),
     "spark execution": Parser((_sample("/api/v1/applications/app-1/sql/1"),), spark_ui.read_dropped),
+    "connect version": Parser((_sample("/"),), connect.read_version),
+    "connect connectors": Parser((_sample("/connectors"),), _connectors),
+    "connect connector": Parser((CONNECTOR,), lambda found: connect.read_connector(Fields(found))),
+    "connect topics": Parser((_sample("/connectors/c/topics"),), lambda found: connect.read_topics(found, "c")),
+    "connect config": Parser((SINK, SOURCE), connect.read_config),
+    "connect offsets": Parser((_sample("/connectors/c/offsets"),), connect.read_source_time),
+    "oauth token": Parser((_sample_post("/oauth/token"), {"access_token": WEB_TOKEN}), read_token),
     "flink overview": Parser((_sample("/overview"),), flink.read_overview),
     "flink jobs": Parser((_sample("/jobs/overview"),), flink.read_jobs),
     "flink vertices": Parser((_sample("/jobs/j"),), flink.read_vertices),

@@ -122,7 +122,7 @@ class OauthToken(AuthBase):
         if refused is not None:
             raise refused
         try:
-            return self._read(answer.content)
+            return read_token(loads(answer.content, size=LINE))
         except Malformed as malformed:
             raise BadAnswer(f"{self._where}: the response {malformed}") from malformed
 
@@ -136,18 +136,20 @@ class OauthToken(AuthBase):
                 return AuthenticationFailed(text, hint=_HINTS[code])
         return refusal(self._where, answer.status_code)
 
-    def _read(self, content: bytes) -> tuple[str, float]:
-        fields = Fields(loads(content, size=LINE))
-        token, kind = fields.require_text("access_token"), fields.text("token_type")
-        if not _TOKEN.fullmatch(token):
-            raise Malformed("has an access_token that is not a bearer token")
-        if kind is not None and kind.lower() != "bearer":
-            raise Malformed("has a token_type other than Bearer")
-        lifetime = fields.number("expires_in")
-        if lifetime is None:
-            lifetime = LIFETIME
-            with suppress(ValueError):  # not a JSON Web Token
-                lifetime = web_token(token).ends.timestamp() - time.time()
-        if lifetime <= 0:
-            raise Malformed("has a token that has expired")
-        return token, lifetime
+
+def read_token(answer: object) -> tuple[str, float]:
+    """Return the token of a token response (RFC 6749, 5.1) and its lifetime in seconds; raises Malformed."""
+    fields = Fields(answer)
+    token, kind = fields.require_text("access_token"), fields.text("token_type")
+    if not _TOKEN.fullmatch(token):
+        raise Malformed("has an access_token that is not a bearer token")
+    if kind is not None and kind.lower() != "bearer":
+        raise Malformed("has a token_type other than Bearer")
+    lifetime = fields.number("expires_in")
+    if lifetime is None:
+        lifetime = LIFETIME
+        with suppress(ValueError):  # not a JSON Web Token
+            lifetime = web_token(token).ends.timestamp() - time.time()
+    if lifetime <= 0:
+        raise Malformed("has a token that has expired")
+    return token, lifetime
