@@ -9,6 +9,7 @@ import pytest
 from tests.orders import T0, seconds
 
 from dataops_core.errors import (
+    AuthenticationFailed,
     BadAnswer,
     ClientError,
     ConfigError,
@@ -293,10 +294,15 @@ class Trino:
     running: tuple[ServerQuery, ...] = ()
     refuses: ClientError | None = None
     denies: ClientError | None = None
+    no_token: ClientError | None = None
     asked: int = 0
 
     def info(self) -> TrinoInfo:
         return TrinoInfo("476", starting=False, uptime="3m")
+
+    def sign_in(self) -> None:
+        if self.no_token is not None:
+            raise self.no_token
 
     def nodes(self, within: float) -> tuple[Node, ...]:
         self.asked += 1
@@ -379,6 +385,15 @@ def test_a_view_that_no_worker_can_read_has_failed_and_one_that_is_slow_is_unkno
 def test_trino_that_answers_and_does_not_tell_its_load_is_unknown_there_and_there_only() -> None:
     _, seen = trino.observe_trino(Trino(denies=PermissionDenied("no")), trino.Load())  # type: ignore[arg-type]
     assert seen.figures == ()
+
+
+def test_trino_that_rejects_our_credentials_is_not_up_though_it_reports_its_version() -> None:
+    load, cluster = trino.Load(), Trino(denies=AuthenticationFailed("no"))
+    for _ in range(2):
+        with pytest.raises(AuthenticationFailed):
+            trino.observe_trino(cluster, load)  # type: ignore[arg-type]
+    with pytest.raises(TimedOut):
+        trino.observe_trino(Trino(no_token=TimedOut("slow")), trino.Load())  # type: ignore[arg-type]
 
 
 def test_what_a_query_waited_in_the_queue_is_no_planning() -> None:

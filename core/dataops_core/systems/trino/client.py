@@ -193,6 +193,11 @@ class TrinoClient:
                 raise error
             return read_info(answer.json())
 
+    def sign_in(self) -> None:
+        """Fetch the token of OAuth 2, if it is used and not kept already; raise ClientError."""
+        if self._oauth is not None:
+            self._oauth.current()
+
     def nodes(self, within: float) -> tuple[Node, ...]:
         """Return the registered nodes; raise ClientError."""
         rows = self.fetch("SELECT node_id, coordinator, state FROM system.runtime.nodes", within)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dataops_core.bounded import Malformed
-from dataops_core.errors import BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
+from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, NoWorkers, QueryFailed
 from dataops_core.health.observation import Observation, ProgressSource
 from dataops_core.sql.scan import relation
 from dataops_core.systems.measured.observe import LastChange
@@ -105,7 +105,11 @@ def observe_trino(client: TrinoClient, load: Load, name: str = "trino") -> tuple
     """Return one line about the cluster, and its observation; nodes and queries are cached."""
     now = datetime.now(UTC)
     info = client.info()
-    details = TrinoDetails(starting=True) if info.starting else load.details(client, now)
+    if info.starting:
+        details = TrinoDetails(starting=True)
+    else:
+        client.sign_in()
+        details = load.details(client, now)
     detail = f"version {info.version}, up {info.uptime}"
     return detail, Observation(stage=name, observed_at=now, details=details)
 
@@ -118,7 +122,11 @@ class Load:
         self._seen = TrinoDetails()
 
     def details(self, client: TrinoClient, now: datetime) -> TrinoDetails:
-        """Return details, cached for `LOAD_EVERY`; all unknown if access is denied."""
+        """Return details, cached for `LOAD_EVERY`; all unknown if permission is denied.
+
+        Raises:
+            AuthenticationFailed: Trino rejected our credentials, which `/v1/info` does not need.
+        """
         if self._requested is None or now - self._requested >= LOAD_EVERY:
             self._requested = now
             nodes: Sequence[Node] | None = None
@@ -132,6 +140,9 @@ class Load:
                 except ClientError:
                     pass
                 self._seen = replace(_load(nodes, queries, now), workers=None if workers else "none")
+            except AuthenticationFailed:
+                self._requested = None
+                raise
             except ClientError:  # `/v1/info` responded; the views show other failures
                 self._seen = TrinoDetails()
         return self._seen
