@@ -58,7 +58,7 @@ test-long: install fetch monitoring-tools ## test outages, kills, alerts and det
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
-test-systems: install fetch .local/airflow2-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, Kafka Connect with Debezium; some minutes
+test-systems: install fetch .local/airflow2-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, Kafka Connect with Debezium, Trino with OAuth 2; some minutes
 	$(PY) -m pytest -m systems
 .local/airflow2-venv/installed: $(UV) requirements/airflow2.txt
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
