@@ -25,7 +25,7 @@ from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.discover import discover
 from dataops_core.systems.connect.responses import read_config
 from dataops_core.systems.connect.settings import ConnectorStage, ConnectSettings
-from dataops_core.systems.connect.slot import slot_details
+from dataops_core.systems.connect.slot import databases_with_slot, slot_details
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.kafka.model import Partition, Topic
 from dataops_core.systems.registry import registry, settings_of
@@ -52,6 +52,9 @@ class Database:
     def __init__(self, row: dict[str, object] | Exception) -> None:
         self.answer = row
         self.asked: list[str] = []
+
+    def ping(self) -> tuple[str, str]:
+        return "postgresql", "15"
 
     def row(self, query: str) -> dict[str, object]:
         self.asked.append(query)
@@ -252,6 +255,8 @@ def test_the_question_is_one_that_postgresql_answers(postgres: str) -> None:
     assert (found["slot_missing"], found["slot_active"], found["slot_status"]) == (False, False, "reserved")
     assert found["slot_lag"] is None, "a physical slot confirms nothing"
     assert found["slot_kept"] >= 0
+    assert databases_with_slot("dbz", {"shop": client}) == ("shop",)
+    assert databases_with_slot("other", {"shop": client}) == ()
 
 
 def test_a_slot_needs_its_database() -> None:
@@ -308,3 +313,36 @@ def test_a_quiet_table_makes_no_stage_of_its_pipeline_late(server: JsonServer) -
         (StageState.CAUGHT_UP, 0.0),
         (StageState.CAUGHT_UP, 0.0),
     ]
+
+
+HOLDER: dict[str, object] = {"slot_name": "dbz", "of_this_database": True}
+
+
+@pytest.mark.parametrize(
+    ("databases", "proposed", "remark"),
+    [
+        ({"shop": HOLDER}, ("shop", "dbz"), None),
+        ({"other": {**HOLDER, "of_this_database": False}, "shop": HOLDER}, ("shop", "dbz"), None),
+        ({"other": {"slot_name": None}}, None, "No database of this context has it."),
+        ({}, None, "No database of this context has it."),
+        ({"a": HOLDER, "b": HOLDER}, None, "Several have it: a, b."),
+        ({"shop": Unreachable("database shop: down")}, None, "Set `database` and `slot`"),
+    ],
+)
+def test_config_init_proposes_the_database_that_has_the_slot(
+    server: JsonServer,
+    databases: dict[str, dict[str, object] | Exception],
+    proposed: tuple[str, str] | None,
+    remark: str | None,
+) -> None:
+    server.answers["GET /connectors"] = {"dbz": {"status": server.answers["GET /connectors/dbz/status"]}}
+    urls = {name: {"url": "sqlite:////x.db"} for name in databases}
+    context = settings_of({"contexts": {"prod": {"databases": urls}}}, Path(), "the test").contexts["prod"]
+    known = {name: Database(row) for name, row in databases.items()}
+    client = ConnectClient("connect", ConnectSettings(url=server.url), 5.0)
+    draft = Draft()
+    discover(draft, Clients(context, connect=client, **known))
+    (stage,) = draft.stages("connector")
+    assert (stage.settings.get("database"), stage.settings.get("slot")) == (proposed or (None, None))
+    assert any(remark in each for each in stage.remarks) if remark is not None else not stage.remarks
+    assert bool(draft.failures) is ("shop: down" in str(databases.get("shop")))

@@ -105,6 +105,20 @@ def test_a_query_that_stops_after_a_quiet_hour_is_blamed_alone() -> None:
     assert see({**seen, "bronze": lacking}).pipeline("p").stage("bronze").state is StageState.STUCK
 
 
+def test_each_stage_below_a_quiet_topic_is_up_to_date() -> None:
+    hour_ago = T0 - seconds(3600)
+    seen = {
+        name: Observation(name, T0, progress_time=hour_ago, position=990, advanced_at=hour_ago) for name in healthy(T0)
+    }
+    seen["orders"] = Observation("orders", T0, progress_time=T0, newest_passed=hour_ago, advanced_at=hour_ago)
+    pipeline = see(seen).pipeline("p")
+    assert {stage.name: stage.hop_lag for stage in pipeline.stages} == dict.fromkeys(seen, 0.0)
+    assert pipeline.verdict.status is Status.OK
+
+    seen["bronze"] = replace(seen["bronze"], progress_time=hour_ago - seconds(1))
+    assert see(seen).pipeline("p").stage("bronze").state is StageState.STUCK, "it lacks a record"
+
+
 def test_a_query_that_stopped_just_now_is_not_stuck_yet() -> None:
     pipeline = see(stopped(T0, T0 - seconds(15))).pipeline("p")
     assert pipeline.stage("land").state is StageState.CAUGHT_UP

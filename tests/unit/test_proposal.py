@@ -14,7 +14,8 @@ from tests.unit.test_clients import checkpoint, closed_port
 from dataops_core.cli.app import main
 from dataops_core.diagnostics.config_init import connected, propose, upstream_first
 from dataops_core.systems.clients import Clients
-from dataops_core.systems.draft import ProposedStage
+from dataops_core.systems.draft import Draft, ProposedStage
+from dataops_core.systems.trino.discover import discover as discover_views
 
 __all__ = ["closed_port"]
 
@@ -73,6 +74,24 @@ def test_what_cannot_be_asked_is_said_and_the_rest_is_proposed(
     assert run("--config", file, "config", "init", "--checkpoint", folder) == 0
     again = tomllib.loads(capsys.readouterr().out)
     assert again == {"pipelines": written["pipelines"]}, "without addresses those of the settings are asked"
+
+
+class Coordinator:
+    """A Trino with one table."""
+
+    def fetch(self, statement: str, _within: float) -> list[tuple[str]]:
+        return [("system",), ("lake",)] if statement == "SHOW CATALOGS" else [("shop.orders",)]
+
+
+@pytest.mark.parametrize("column", [{}, {"progress_column": "kafka_timestamp"}])
+def test_a_view_has_the_progress_column_of_its_table(column: dict[str, str]) -> None:
+    draft = Draft()
+    table = {"name": "shop.orders", "kind": "iceberg_table", "catalog": "lake", "table": "shop.orders"}
+    draft.add("lake/shop.orders", {**table, **column}).reads.append("sink")
+    discover_views(draft, Clients(trino=Coordinator()))
+    (view,) = draft.stages("trino_view")
+    assert (view.settings["relation"], view.reads) == ("lake.shop.orders", ["shop.orders"])
+    assert {key: view.settings[key] for key in view.settings if key == "progress_column"} == column
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,10 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
         then = next((s for s in reversed(upstream.samples) if s.at <= at and s.progress_time is not None), None)
         if then is not None:
             return _Reached(then.progress_time, then.newest_passed, advances)
-    return _Reached(upstream.progress_time, observation.newest_passed if observation is not None else None, advances)
+    if observation is None:
+        return _Reached(upstream.progress_time, None, advances)
+    # its progress may count as that of a stage further up; a reader that has reached what it holds is up to date
+    return _Reached(upstream.progress_time, observation.newest_passed or observation.progress_time, advances)
 
 
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:

@@ -35,6 +35,8 @@ def _coordinator(draft: Draft, client: TrinoClient, on: str | None) -> None:
             table = stage.settings["table"]
             if table in shown and draft.stage("trino_view", table) is None:
                 settings = {"name": f"trino.{table}", "kind": "trino_view", "relation": f"{catalog}.{table}"}
+                if "progress_column" in stage.settings:  # without it, the view of a table without stamps is unknown
+                    settings["progress_column"] = stage.settings["progress_column"]
                 if on is not None:
                     settings["on"] = on
                 draft.add(table, settings).reads.append(stage.name)
