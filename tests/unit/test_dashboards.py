@@ -80,7 +80,9 @@ def test_each_metric_is_shown_somewhere() -> None:
         "dataops_kafka_partition_high_watermark",
         "dataops_kafka_group_state",
         "dataops_kafka_group_topic_committed_offset",
+        "dataops_kafka_group_topic_lag_seconds",
         "dataops_kafka_group_partition_lag_records",
+        "dataops_kafka_group_partition_lag_seconds",
         "dataops_kafka_group_partition_committed_offset",
     }
 
