@@ -58,11 +58,11 @@ test-long: install fetch monitoring-tools ## test outages, kills, alerts and det
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
-test-systems: install fetch .local/airflow2-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, Kafka Connect with Debezium, Trino with OAuth 2; some minutes
+test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, dbt, Kafka Connect with Debezium and the Iceberg sink, Trino with OAuth 2; some minutes
 	$(PY) -m pytest -m systems
-.local/airflow2-venv/installed: $(UV) requirements/airflow2.txt
+.local/%-venv/installed: requirements/%.txt $(UV)
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
-	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python requirements/airflow2.txt
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## run all benchmarks: ratios within one run
 bench-pipeline: install fetch ## compare landing and conforming with plain reading and writing; measure the time until Trino shows a record
@@ -206,6 +206,7 @@ lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
 	$(COMPILE) requirements/airflow2.in -o requirements/airflow2.txt
+	$(COMPILE) requirements/dbt.in -o requirements/dbt.txt
 
 distclean: clean ## remove everything that make has created here
 	rm -rf .local .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.postgres import initdb_program
 from tests.screen import until_shown
-from tests.systems.foreign import Foreign, until
+from tests.systems.foreign import FILL, Foreign, Observed, capture, fine, order, run, shop, until
 
 from dataops_core.actions import ActionPolicy
-from dataops_core.cli.app import main
 from dataops_core.config import context_of
-from dataops_core.health.model import PipelineHealth, Status, Verdict
-from dataops_core.monitor import Monitor
+from dataops_core.health.model import Status
 from dataops_core.recorder.recorded import RecordedMonitor
 from dataops_core.systems.connect.details import ConnectorDetails
 from dataops_core.systems.registry import load_settings
 from dataops_tui.app import DataopsApp
 
 pytestmark = [pytest.mark.systems, pytest.mark.timeout(900)]
-CAPTURE = {
-    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-    "database.hostname": "127.0.0.1",
-    "database.user": "debezium",
-    "database.password": "captur3",
-    "database.dbname": "shop",
-    "topic.prefix": "shop",
-    "plugin.name": "pgoutput",
-    "slot.name": "capture",
-    "publication.autocreate.mode": "filtered",
-    "table.include.list": "public.orders,public.heartbeat",
-    "heartbeat.interval.ms": "2000",
-    "heartbeat.action.query": "UPDATE heartbeat SET at = now()",
-    "errors.max.retries": "0",
-    "topic.creation.default.replication.factor": "1",
-    "topic.creation.default.partitions": "1",
-    "transforms": "row",
-    "transforms.row.type": "io.debezium.transforms.ExtractNewRecordState",
-}
-TABLES = (
-    "CREATE TABLE orders (id bigserial PRIMARY KEY, kind text, at timestamptz DEFAULT now(), note text)",
-    "CREATE TABLE heartbeat (id int PRIMARY KEY, at timestamptz)",
-    "INSERT INTO heartbeat VALUES (1, now())",
-)
-FILL = "INSERT INTO orders (kind, note) SELECT 'fill', repeat(md5(n::text), 40) FROM generate_series(1, 1000) AS n"
+
 CONTEXT = """
 [contexts.here]
 
@@ -86,23 +60,10 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
     try:
         stack.start("postgres", "kafka")
         stack.start("connect")
-        stack.sql("CREATE ROLE debezium LOGIN REPLICATION PASSWORD 'captur3'", database="postgres")
-        stack.sql("CREATE DATABASE shop OWNER debezium", database="postgres")
-        stack.sql(*TABLES, user="debezium", password="captur3")
-        order(stack)
-        capture(stack)
-        until(lambda: stack.states("capture") == ("RUNNING", "RUNNING"))
+        shop(stack)
         yield stack
     finally:
         stack.stop()
-
-
-def order(foreign: Foreign, number: int = 10) -> None:
-    foreign.sql(f"INSERT INTO orders (kind) SELECT 'book' FROM generate_series(1, {number})")
-
-
-def capture(foreign: Foreign) -> None:
-    foreign.connector("capture", {**CAPTURE, "database.port": str(foreign.postgres.port)})
 
 
 @pytest.fixture
@@ -113,42 +74,21 @@ def config(foreign: Foreign, tmp_path: Path) -> Path:
     return path
 
 
-class Observed:
-    """What a monitor shows, refresh by refresh."""
-
-    def __init__(self, config: Path) -> None:
-        self._monitor = Monitor(load_settings(config))
-
-    def pipeline(self) -> PipelineHealth:
-        return self._monitor.once().pipelines[0]
-
-    def verdict(self, expected: Callable[[Verdict], bool]) -> Verdict:
-        """Return the first verdict that is as expected."""
-        return until(lambda: expected(found := self.pipeline().verdict) and found)  # type: ignore[return-value]
-
-    def capture(self) -> ConnectorDetails:
-        details = self.pipeline().stage("capture").observation.details
-        assert isinstance(details, ConnectorDetails)
-        return details
-
-
 @pytest.fixture
 def observed(config: Path) -> Observed:
     return Observed(config)
 
 
-def run(config: Path, *arguments: str) -> int:
-    return main(["--config", str(config), *arguments])
-
-
-def fine(verdict: Verdict) -> bool:
-    return verdict.status is Status.OK
+def captured(observed: Observed) -> ConnectorDetails:
+    details = observed.pipeline().stage("capture").observation.details
+    assert isinstance(details, ConnectorDetails)
+    return details
 
 
 def test_a_source_that_runs(foreign: Foreign, observed: Observed) -> None:
     order(foreign)
     observed.verdict(fine)
-    details = observed.capture()
+    details = captured(observed)
     assert (details.connector_state, details.tasks, details.tasks_running) == ("RUNNING", 1, 1)
     assert (details.connector_class, details.connector_type) == ("PostgresConnector", "source")
     assert (details.slot, details.slot_active, details.slot_status) == ("capture", True, "reserved")
@@ -159,11 +99,11 @@ def test_a_source_that_runs(foreign: Foreign, observed: Observed) -> None:
 def test_a_paused_source_holds_its_slot(foreign: Foreign, observed: Observed, config: Path) -> None:
     assert run(config, "connect", "pause", "capture", "--yes") == 0
     until(lambda: foreign.states("capture") == ("PAUSED", "PAUSED"))
-    until(lambda: (observed.capture().slot_kept or 0) > 0)
-    before = observed.capture().slot_kept
+    until(lambda: (captured(observed).slot_kept or 0) > 0)
+    before = captured(observed).slot_kept
     foreign.sql(FILL)
     verdict = observed.verdict(lambda found: found.check_id == "capture/slot-held")
-    kept = observed.capture().slot_kept
+    kept = captured(observed).slot_kept
     assert before is not None
     assert kept is not None
     assert kept - before > 1_000_000, "the log that the slot retains grows"

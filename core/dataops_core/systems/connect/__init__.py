@@ -108,8 +108,8 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="connect",
-    tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with Debezium 3.6.1 (PostgreSQL 15), by `make test-systems`; the Iceberg"
-    " sink 1.12.0 by hand, its responses in tests",
+    tested="Kafka Connect 4.3.1 on Kafka 4.4.0 with Debezium 3.6.1 (PostgreSQL 15) and the Iceberg sink 1.12.0 (REST"
+    " catalog of SeaweedFS 4.48), by `make test-systems`",
     discover=_discover,
     discovery_turn=3,
     components=(

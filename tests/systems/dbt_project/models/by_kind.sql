@@ -1,0 +1,3 @@
+select kind, count(*) as orders, max(kafka_timestamp) as kafka_timestamp
+from {{ source('shop', 'orders') }}
+group by kind
