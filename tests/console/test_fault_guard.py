@@ -357,3 +357,13 @@ async def test_a_log_that_cannot_be_written_does_not_end_the_console(
         await pilot.pause()
         assert "cannot be written" in (await shown(app)).replace("\n", " ")
         await assert_alive(app, pilot)
+
+
+async def test_a_screen_that_is_asked_for_after_the_end_is_no_fault(console: Console) -> None:
+    """As seen with `:sql` and ctrl+q in one burst of keys: Textual has forgotten the modes by then."""
+    async with console.app.run_test():
+        await console.app._shutdown()
+        console.app.exit()
+        console.app.open_sql("SELECT 1")
+        await console.app._flush_next_callbacks()
+    assert not console.app.faults

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.console.conftest import SIZES, Console, looking, well
 from tests.orders import stuck
 from tests.screen import shown, until_shown
+from textual.command import CommandList
 
 from dataops_core.errors import ConfigError
 from dataops_tui.__main__ import main
@@ -93,6 +94,18 @@ def test_each_binding_has_an_id_of_its_own_and_says_what_it_does() -> None:
     assert all(binding.id and binding.tooltip for binding in found)
     ids = [binding.id for binding in found]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("key", ["pageup", "pagedown", "home", "end", "down", "up"])
+async def test_the_palette_takes_any_key_where_its_list_has_no_room(console: Console, key: str) -> None:
+    async with console.app.run_test(size=(30, 3)) as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        listed = console.app.screen.query_one(CommandList)
+        assert listed.option_count, "else the key does nothing"
+        assert not listed.scrollable_content_region
+        await pilot.press(key, "escape")
+    assert not console.app.faults
 
 
 async def test_the_palette_finds_a_command_by_a_few_letters(console: Console) -> None:

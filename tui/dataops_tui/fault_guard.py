@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from rich.segment import Segment
 from textual._callback import invoke
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, ModeError, ScreenError
 from textual.box_model import BoxModel
 from textual.content import Content
 from textual.dom import DOMNode
@@ -47,6 +47,8 @@ class FaultGuard(App[None]):
 
     def report_fault(self, error: BaseException, where: str = "the console") -> None:
         """Log an unexpected error, and show it if possible."""
+        if self._exit and isinstance(error, ModeError | ScreenError):
+            return  # a pending callback wanted to show a screen after Textual had closed all of them
         if isinstance(error, WorkerFailed):
             error = error.error
         self.show_fault(str(error) if isinstance(error, DataopsError) else log_error(error, where))

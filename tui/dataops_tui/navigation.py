@@ -8,11 +8,13 @@ from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.screen import Screen
 
 from dataops_core.config import Settings
 from dataops_tui.base import ConsoleScreen
 from dataops_tui.dialogs.command import Command
+from dataops_tui.palette import Palette
 from dataops_tui.screens.dags import RunsScreen
 from dataops_tui.screens.kafka import GroupScreen, TopicScreen
 from dataops_tui.screens.peek import PeekScreen
@@ -194,6 +196,11 @@ class Navigator(App[None]):
     def open_stage(self, pipeline: str, stage: str) -> None:
         """Show everything that is known about a stage."""
         self.open_once(StageScreen(pipeline, stage))
+
+    def action_command_palette(self) -> None:
+        """Search the commands."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_earlier(self) -> None:
         """Go back to the previous screen."""

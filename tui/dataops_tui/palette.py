@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from dataops_tui.dialogs.command import Command
 
@@ -41,3 +41,11 @@ class ConsoleCommands(Provider):
             if score > 0:
                 run = partial(self.console.run_command, command.text)
                 yield Hit(score, matcher.highlight(command.text), run, command.text, command.about)
+
+
+class Palette(CommandPalette):
+    """Textual's palette, whose list can get keys before it has room on the screen."""
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).scrollable_content_region:  # else Textual 8 raises KeyError for a page
+            super()._action_command_list(action)
