@@ -6,7 +6,6 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,25 +48,18 @@ Question = Callable[[str, float], Any]
 """Asks the server at an address, with a timeout in seconds."""
 
 
-@cache
-def authority() -> tuple[trustme.CA, str]:
-    """Return the CA of all servers here, and the file that it is in."""
-    ca = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    path = Path(tempfile.mkdtemp(prefix="hostile-")) / "ca.pem"
-    ca.cert_pem.write_to_path(str(path))
-    return ca, str(path)
-
-
-@cache
-def server_tls() -> ssl.SSLContext:
-    """Return the TLS of all servers here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority()[0].issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA).configure_cert(context)
-    return context
+# created by the import, not by the first caller: questions are asked by several threads
+_CA = trustme.CA(key_type=trustme.KeyType.ECDSA)
+CA_FILE = Path(tempfile.mkdtemp(prefix="hostile-")) / "ca.pem"
+"""The certificate authority of all servers here."""
+_CA.cert_pem.write_to_path(str(CA_FILE))
+SERVER_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+"""The TLS of all servers here."""
+_CA.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA).configure_cert(SERVER_TLS)
 
 
 def trino(url: str, timeout: float) -> TrinoClient:
-    tls = TlsSettings(ca_file=authority()[1]) if url.startswith("https") else None
+    tls = TlsSettings(ca_file=str(CA_FILE)) if url.startswith("https") else None
     return TrinoClient(TrinoSettings(url=url, token=SECRET, tls=tls), timeout)
 
 

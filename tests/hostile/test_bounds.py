@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tests.hostile.clients import QUESTIONS, over_tls, server_tls
+from tests.hostile.clients import QUESTIONS, SERVER_TLS, over_tls
 
 from dataops_core import bounded
 from dataops_core.actions import audit, params
@@ -215,7 +215,7 @@ def serving(body: bytes, encoding: str | None = None, *, tls: bool) -> Iterator[
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     if tls:
-        server.socket = server_tls().wrap_socket(server.socket, server_side=True)
+        server.socket = SERVER_TLS.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

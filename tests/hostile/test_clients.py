@@ -70,7 +70,7 @@ class Outcome:
 
 def ask(name: str, way: Way, witness: Witness, timeout: float, *, later: bool) -> Outcome:
     """Ask a question of a server that misbehaves."""
-    tls = clients.server_tls() if clients.over_tls(name) or way.tls else None
+    tls = clients.SERVER_TLS if clients.over_tls(name) or way.tls else None
     found: list[tuple[BaseException | None, object]] = []
     with Server(way.do, tls, handshake=not way.tls, later=later, elsewhere=witness.origin) as server:
 

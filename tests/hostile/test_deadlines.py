@@ -107,7 +107,7 @@ def test_a_query_without_an_end_is_asked_for_no_longer() -> None:
         answer = {"id": "q", "infoUri": "x", "nextUri": f"{talk.base}/v1/statement/1", "stats": stats}
         talk.reply(json.dumps(answer).encode(), status="500 No" if talk.method == "DELETE" else "200 OK")
 
-    with Server(misbehave, tls=clients.server_tls()) as server:
+    with Server(misbehave, tls=clients.SERVER_TLS) as server:
         with pytest.raises(TimedOut, match="did not finish within"):
             clients.trino(server.url, TIMEOUT).fetch("SELECT 1", TIMEOUT)
         time.sleep(5)

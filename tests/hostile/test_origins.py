@@ -14,11 +14,11 @@ import pytest
 from tests.hostile.clients import (
     QUESTIONS,
     SECRET,
+    SERVER_TLS,
     airflow,
     catalog,
     catalog_oauth,
     over_tls,
-    server_tls,
     trino,
     web,
 )
@@ -103,7 +103,7 @@ class Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if tls:
-            self._server.socket = server_tls().wrap_socket(self._server.socket, server_side=True)
+            self._server.socket = SERVER_TLS.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
