@@ -55,7 +55,8 @@ class RealTerminal:
         self._slave = slave  # held open: else the last output is lost when the program ends
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", **self._env}
 
-        leads = ["setsid", "--ctty", *self._argv]  # else it gets no signal when the terminal closes
+        # a session's leader gets a signal when the terminal closes; it would inherit what a shell's `&` has ignored
+        leads = ["setsid", "--ctty", "env", "--default-signal", *self._argv]
         self.process = subprocess.Popen(leads, stdin=slave, stdout=slave, stderr=slave, env=env)
         self._closing, self._closed = os.pipe()
         self._reader = threading.Thread(target=self._read, daemon=True)

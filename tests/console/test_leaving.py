@@ -109,3 +109,13 @@ def test_the_end_does_not_wait_for_a_trino_that_hangs(argv: list[str], trino: Tr
         assert terminal.exit_code() == 143
         assert terminal.restored() == ""
         assert "may still run in the server" in terminal.raw.decode()
+
+
+def test_a_terminal_hands_no_ignored_signal_down() -> None:
+    reports = "import signal; print('SIGINT is', signal.getsignal(signal.SIGINT))"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for `make monkey &`
+    try:
+        with RealTerminal([sys.executable, "-c", reports]) as terminal:
+            terminal.until(lambda text: "SIGINT is <built-in function default_int_handler>" in text, "the handler")
+    finally:
+        signal.signal(signal.SIGINT, before)
