@@ -14,9 +14,11 @@ from urllib.parse import parse_qs
 
 import pytest
 from tests.ports import free_port
+from tests.settings import ContextSettings
 
 from dataops_core.config import OauthSettings, SecretSource
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, Unreachable
+from dataops_core.systems.clients import Clients
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.transport.oauth import OauthToken
@@ -74,10 +76,10 @@ class Server:
         return OauthSettings.model_validate(given)
 
     def token(self, **more: Any) -> OauthToken:
-        return OauthToken(self.settings(**more), "trino.oauth", 10)
+        return OauthToken(self.settings(**more), "eu.oauth", 10)
 
     def trino(self) -> TrinoClient:
-        return TrinoClient(TrinoSettings(url=self.url, oauth=self.settings()), 10)
+        return TrinoClient(TrinoSettings(url=self.url, oauth=self.settings()), 10, "eu")
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_threads_share_a_token(server: Server) -> None:
     ("status", "answer", "error", "said"),
     [
         (401, {"error": "invalid_client", "error_description": SECRET}, AuthenticationFailed, "(401): invalid_client"),
-        (400, {"error": "invalid_scope"}, AuthenticationFailed, "(400): invalid_scope: check oauth.scope"),
+        (400, {"error": "invalid_scope"}, AuthenticationFailed, "(400): invalid_scope: check eu.oauth.scope"),
         (401, {"error": SECRET}, AuthenticationFailed, "rejected our credentials (401)"),
         (400, {"error": SECRET}, BadAnswer, "HTTP 400"),
         (500, SECRET, BadAnswer, "HTTP 500"),
@@ -180,9 +182,9 @@ def test_a_failure_is_one_line_without_a_secret(
 
 def test_an_unreachable_endpoint_and_an_unreadable_secret(server: Server, tmp_path: Path) -> None:
     port = free_port()
-    with pytest.raises(Unreachable, match=rf"oauth http://127\.0\.0\.1:{port}/t.*: check oauth\.token_url"):
+    with pytest.raises(Unreachable, match=rf"oauth http://127\.0\.0\.1:{port}/t.*: check eu\.oauth\.token_url"):
         server.token(token_url=f"http://127.0.0.1:{port}/t").current()
-    with pytest.raises(AuthenticationFailed, match=r"trino\.oauth\.client_secret: cannot read"):
+    with pytest.raises(AuthenticationFailed, match=r"eu\.oauth\.client_secret: cannot read"):
         server.token(client_secret=SecretSource(file=str(tmp_path / "none"))).current()
 
 
@@ -195,3 +197,13 @@ def test_a_renewal_that_fails_does_not_use_the_rejected_token(server: Server) ->
     server.valid, server.status = {"t3"}, 200
     assert client.queries() == ()
     assert server.asked == ["t1", "t1", "t3"]
+
+
+def test_an_error_names_the_component_of_the_settings(server: Server) -> None:
+    server.status, server.answer = 401, {"error": "invalid_client"}
+    oauth = {"token_url": f"{server.url}/token", "client_id": "us:er", "client_secret": SECRET}
+    eu = {"system": "trino", "url": server.url, "oauth": oauth}
+    context = ContextSettings.model_validate({"components": {"eu": eu}})
+    with pytest.raises(AuthenticationFailed) as caught:
+        Clients(context).need("trino", "eu").queries()
+    assert caught.value.hint == "check eu.oauth.client_id and eu.oauth.client_secret"

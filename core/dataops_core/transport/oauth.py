@@ -28,13 +28,13 @@ LIFETIME = 300.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token (RFC 6750, 2.1)."""
 _HINTS = {
-    "invalid_client": "check oauth.client_id and oauth.client_secret",
+    "invalid_client": "check {key}.client_id and {key}.client_secret",
     "unauthorized_client": "allow the grant type client_credentials for this client",
     "unsupported_grant_type": "the server needs the grant type client_credentials",
-    "invalid_scope": "check oauth.scope",
-    "invalid_target": "check oauth.audience",
-    "invalid_request": "check oauth.scope and oauth.audience",
-    "invalid_grant": "check oauth.client_id and oauth.client_secret",
+    "invalid_scope": "check {key}.scope",
+    "invalid_target": "check {key}.audience",
+    "invalid_request": "check {key}.scope and {key}.audience",
+    "invalid_grant": "check {key}.client_id and {key}.client_secret",
 }
 """The fix by error code (RFC 6749, 5.2). Other text of the server is not shown, because it may repeat the secret."""
 
@@ -44,7 +44,7 @@ class OauthToken(AuthBase):
 
     Args:
         settings: The token endpoint and the client.
-        key: Key of the settings in the context, for errors.
+        key: Key of the settings in the context, for errors: the component and `oauth`.
         timeout: Deadline of a request for a token, in seconds.
     """
 
@@ -81,7 +81,7 @@ class OauthToken(AuthBase):
                 self._token, lifetime = self._fetch()
                 self._renew_at = time.monotonic() + USED * lifetime
         except ClientError as error:  # otherwise the remedy of the service applies
-            error.hint = error.hint or "check oauth.token_url, and the server there"
+            error.hint = error.hint or f"check {self._key}.token_url, and the server there"
             raise
         else:
             return self._token
@@ -133,7 +133,7 @@ class OauthToken(AuthBase):
                 code = Fields(loads(answer.content, size=LINE)).text("error")
             if code in _HINTS:
                 text = f"{self._where}: rejected our client credentials ({answer.status_code}): {code}"
-                return AuthenticationFailed(text, hint=_HINTS[code])
+                return AuthenticationFailed(text, hint=_HINTS[code].format(key=self._key))
         return refusal(self._where, answer.status_code)
 
 

@@ -30,10 +30,10 @@ CANARY_SECONDS = 20.0
 """Deadline in seconds of the query for a canary."""
 
 
-def _connect(_name: str, settings: TrinoSettings, timeout: float) -> TrinoClient:
+def _connect(name: str, settings: TrinoSettings, timeout: float) -> TrinoClient:
     from dataops_core.systems.trino.client import TrinoClient
 
-    return TrinoClient(settings, timeout)
+    return TrinoClient(settings, timeout, name)
 
 
 def _probes(name: str, settings: TrinoSettings, client: TrinoClient) -> Mapping[str, ComponentProbe]:

@@ -160,13 +160,14 @@ class TrinoClient:
     Args:
         settings: Address and credentials.
         timeout: Deadline of each HTTP request, in seconds; a query may run longer.
+        name: The component's name, for errors.
     """
 
-    def __init__(self, settings: TrinoSettings, timeout: float = 8.0) -> None:
+    def __init__(self, settings: TrinoSettings, timeout: float = 8.0, name: str = "trino") -> None:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
-        self._oauth = None if settings.oauth is None else OauthToken(settings.oauth, "trino.oauth", timeout)
+        self._oauth = None if settings.oauth is None else OauthToken(settings.oauth, f"{name}.oauth", timeout)
         self.running: set[QueryHandle] = set()
         """Statements whose rows are being read."""
         self.closed = False
