@@ -15,7 +15,7 @@ import trustme
 from tests.settings import ContextSettings
 from tests.unit.test_clients import Answer, closed_port
 
-from dataops_core.config import SecretSource, TlsSettings
+from dataops_core.config import OauthSettings, SecretSource, TlsSettings
 from dataops_core.diagnostics.base import Status
 from dataops_core.diagnostics.connection import Layer
 from dataops_core.diagnostics.doctor import diagnose
@@ -125,6 +125,16 @@ def test_the_doctor_says_which_of_ours_is_to_be_renewed(server: tuple[Answer, Tl
     assert step.status is Status.WARNING
     assert step.detail.startswith("our certificate own.pem (tls.cert_file) expires at ")
     assert "Renew it" in (step.remedy or "")
+
+
+def test_the_token_endpoint_has_certificates_too(server: tuple[Answer, TlsSettings], closed_port: int) -> None:
+    answer, tls = server
+    oauth = OauthSettings(token_url=f"{answer.url}/token", client_id="i", client_secret="s", tls=tls)
+    trino = identity("trino", ContextSettings(trino=TrinoSettings(url=f"https://127.0.0.1:{closed_port}", oauth=oauth)))
+    (shown,) = shown_by(trino)
+    assert (shown.what, shown.ends) == (f"the certificate that {answer.url[8:]} shows", NOW + 10 * DAY)
+    (own,) = ours(trino)
+    assert (own.what, own.ends) == ("our certificate own.pem (oauth.tls.cert_file)", NOW + 3 * DAY)
 
 
 def test_where_nothing_tells_an_end_nothing_is_said(server: tuple[Answer, TlsSettings], closed_port: int) -> None:

@@ -15,7 +15,7 @@ from tests.settings import ContextSettings
 from tests.unit.test_clients import Answer, closed_port, silent_port
 
 from dataops_core.cli.app import main
-from dataops_core.config import TlsSettings
+from dataops_core.config import OauthSettings, TlsSettings
 from dataops_core.diagnostics.base import Status, Step
 from dataops_core.diagnostics.connection import Layer
 from dataops_core.diagnostics.doctor import Diagnosis, diagnose
@@ -105,6 +105,30 @@ def test_a_certificate_that_is_not_trusted_expired_or_of_another_name(
     soon = trino(secured(authority, ends=datetime.now(UTC) + timedelta(days=9)).url, tls)
     assert soon.status is Status.WARNING
     assert [step.name for step in soon.steps if step.status is Status.WARNING] == [Layer.TLS]
+
+
+def test_the_token_endpoint_is_tested_before_a_token_is_requested(
+    secured: Callable[..., Answer], answer: Callable[..., Answer], tmp_path: Path, closed_port: int
+) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = answer(200, INFO)
+
+    def tested(token_url: str, tls: TlsSettings | None = None) -> Diagnosis:
+        oauth = OauthSettings(token_url=token_url, client_id="i", client_secret="s", tls=tls)
+        (found,) = diagnose(ContextSettings(trino=TrinoSettings(url=server.url, oauth=oauth)), {}, 1.0)
+        return found
+
+    unknown = tested("https://no-such-idp.invalid/token")
+    broken(unknown, Layer.NAME, "token endpoint: no-such-idp.invalid: ", "Correct the name")
+    refused = f"token endpoint: 127.0.0.1:{closed_port}: connection refused"
+    broken(tested(f"https://127.0.0.1:{closed_port}/token"), Layer.TCP, refused, "Start it, or correct the port")
+    url = f"{secured(ca).url}/token"
+    broken(tested(url), Layer.TLS, "token endpoint: 127.0.0.1:", "the CA that signed it: trino.oauth.tls.ca_file")
+    steps = tested(url, TlsSettings(ca_file=str(tmp_path / "ca.pem"))).steps
+    layers = [Layer.NAME, Layer.TCP, Layer.TLS]
+    assert [step.name for step in steps[:6]] == layers * 2
+    assert [step.detail.startswith("token endpoint: ") for step in steps[:6]] == [False] * 3 + [True] * 3
 
 
 def test_tls_where_there_is_none_and_none_where_there_is(

@@ -43,9 +43,18 @@ class Layer(StrEnum):
     """The topic, group, checkpoint, table, DAG or relation of a stage exists and is readable."""
 
 
-def reach(report: Report[Layer], endpoints: Sequence[Endpoint], timeout: float) -> bool:
-    """Test DNS, TCP and TLS of each address, and return whether one of them works."""
-    tested = [list(network(endpoint, timeout)) for endpoint in endpoints]
+def reach(report: Report[Layer], endpoints: Sequence[Endpoint], timeout: float, prefix: str = "") -> bool:
+    """Test DNS, TCP and TLS of each address, and return whether one of them works.
+
+    Args:
+        report: The report to add the steps to.
+        endpoints: The addresses of one service.
+        timeout: Timeout of each step, in seconds.
+        prefix: Start of the detail of each step.
+    """
+    tested = [
+        [replace(step, detail=prefix + step.detail) for step in network(endpoint, timeout)] for endpoint in endpoints
+    ]
     usable = [steps for steps in tested if steps[-1].status is not Status.FAILED]
     # One of several servers is enough; the unavailable ones are warnings.
     report.steps += next(iter(usable), tested[0])

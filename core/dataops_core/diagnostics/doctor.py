@@ -173,6 +173,10 @@ def _component(
         endpoints = tuple(probe.identity.endpoints())
         if endpoints and not reach(diagnosis, endpoints, timeout):
             return
+        if probe.identity.token_endpoint is not None:
+            tokens = tuple(probe.identity.token_endpoint.endpoints())
+            if tokens and not reach(diagnosis, tokens, timeout, "token endpoint: "):
+                return
         works = _run_probe(diagnosis, probe.ask, endpoints, ours(probe.identity), timeout)
         if works and probe.further_addresses is not None:
             _brokers(diagnosis, probe.further_addresses, timeout)

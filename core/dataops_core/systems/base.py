@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from dataops_core.config.base import ComponentSettings, Secret, Section, StageSettings, TlsSettings
+from dataops_core.config.base import ComponentSettings, OauthSettings, Secret, Section, StageSettings, TlsSettings
 from dataops_core.health.checks.base import Check
 from dataops_core.health.details import ComponentDetails
 from dataops_core.health.observation import Observation
@@ -212,6 +212,20 @@ class System:
     discover: Callable[[Draft, Clients], None] | None = None
     discovery_turn: int = 1
     tested: str = ""
+
+
+def token_endpoint(key: str, settings: OauthSettings) -> Identity:
+    """Return the identity for a token endpoint.
+
+    Args:
+        key: Key of its settings in the context: the component and `oauth`.
+        settings: Its settings.
+    """
+    ours = settings.tls.cert_file if settings.tls is not None else None
+    return Identity(
+        lambda: url_endpoints(settings.token_url, settings.tls, key),
+        None if ours is None else ("oauth.tls.cert_file", ours),
+    )
 
 
 class _Web(Protocol):

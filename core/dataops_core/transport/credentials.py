@@ -61,11 +61,13 @@ class Identity:
         endpoints: Yields the component's endpoints; raises ConfigError if a secret in them cannot be read.
         certificate: Settings key and path of the client certificate, if there is one.
         token: The client's token, if there is one.
+        token_endpoint: The identity for the server that issues the client's tokens, if there is one.
     """
 
     endpoints: Callable[[], Iterator[Endpoint]]
     certificate: tuple[str, Secret] | None = None
     token: Secret | None = None
+    token_endpoint: Identity | None = None
 
 
 class Credentials:
@@ -88,14 +90,16 @@ class Credentials:
         return results
 
 
-def shown_by(identity: Identity) -> Iterator[Credential]:
-    """Yield the certificates that a component's servers present; none without TLS or without a response."""
-    deadline = Deadline(SHOWN_WITHIN)
+def shown_by(identity: Identity, deadline: Deadline | None = None) -> Iterator[Credential]:
+    """Yield the certificates of a component's servers and its token endpoint; none without TLS or a response."""
+    deadline = deadline or Deadline(SHOWN_WITHIN)
     with suppress(ConfigError, ValueError):  # its probe reports it
         for endpoint in identity.endpoints():
             if endpoint.tls is not None and endpoint.proxy is None and not deadline.passed:
                 with suppress(OSError, ValueError):
                     yield _shown(endpoint, endpoint.tls(), deadline.left)
+    if identity.token_endpoint is not None:
+        yield from shown_by(identity.token_endpoint, deadline)
 
 
 def _shown(endpoint: Endpoint, tls: ssl.SSLContext, timeout: float) -> Credential:
@@ -119,6 +123,8 @@ def ours(identity: Identity) -> Iterator[Credential]:
     if identity.token is not None:
         with suppress(ConfigError, ValueError):
             yield web_token(resolve_secret(identity.token))
+    if identity.token_endpoint is not None:
+        yield from ours(identity.token_endpoint)
 
 
 def certificate(what: str, content: bytes) -> Credential:

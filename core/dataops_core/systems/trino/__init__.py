@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dataops_core.config.check import has_parts, tls_problems, url_problems
@@ -16,6 +17,7 @@ from dataops_core.systems.base import (
     StageKind,
     StageObject,
     System,
+    token_endpoint,
     web_identity,
 )
 from dataops_core.systems.draft import Draft
@@ -41,7 +43,10 @@ def _probes(name: str, settings: TrinoSettings, client: TrinoClient) -> Mapping[
 
     load = Load()
     ask = lambda: ComponentReport(*observe_trino(client, load, name))  # noqa: E731 - short enough for a lambda
-    return {name: ComponentProbe("trino", client.target, ask, web_identity(name, settings))}
+    identity = web_identity(name, settings)
+    if settings.oauth is not None:
+        identity = replace(identity, token_endpoint=token_endpoint(f"{name}.oauth", settings.oauth))
+    return {name: ComponentProbe("trino", client.target, ask, identity)}
 
 
 def _problems(settings: TrinoSettings) -> Iterator[str]:
