@@ -34,7 +34,7 @@ class Server:
         self.answer: Any = {"token_type": "Bearer", "expires_in": 1000}
         self.valid: set[str] = {"t1", "t2", "t3"}
         self.forms: list[dict[str, list[str]]] = []
-        self.users: list[str] = []
+        self.users: list[str | None] = []
         self.asked: list[str] = []
         outer = self
 
@@ -47,7 +47,8 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 outer.forms.append(parse_qs(body))
-                outer.users.append(base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode())
+                basic = self.headers["Authorization"]
+                outer.users.append(basic and base64.b64decode(basic.removeprefix("Basic ")).decode())
                 answer = outer.answer
                 if outer.status == 200 and isinstance(answer, dict):
                     answer = {"access_token": f"t{len(outer.forms)}", **answer}
@@ -100,6 +101,13 @@ def test_the_client_authenticates_as_the_rfc_says(server: Server) -> None:
     assert server.users == ["us%3Aer:S3C%2FR3T+%2B%25"], "both are form-encoded (RFC 6749, 2.3.1)"
     server.token().current()
     assert server.forms[-1] == {"grant_type": ["client_credentials"]}
+
+
+def test_the_secret_is_sent_in_the_body_if_the_settings_say_so(server: Server) -> None:
+    assert server.token(token_endpoint_auth_method="client_secret_post").current() == "t1"
+    sent = {"grant_type": ["client_credentials"], "client_id": ["us:er"], "client_secret": [SECRET]}
+    assert server.forms == [sent]
+    assert server.users == [None], "two methods in one request are not allowed (RFC 6749, 2.3)"
 
 
 def test_a_token_is_used_until_shortly_before_its_expiry(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,4 +214,6 @@ def test_an_error_names_the_component_of_the_settings(server: Server) -> None:
     context = ContextSettings.model_validate({"components": {"eu": eu}})
     with pytest.raises(AuthenticationFailed) as caught:
         Clients(context).need("trino", "eu").queries()
-    assert caught.value.hint == "check eu.oauth.client_id and eu.oauth.client_secret"
+    assert (
+        caught.value.hint == "check eu.oauth.client_id, eu.oauth.client_secret and eu.oauth.token_endpoint_auth_method"
+    )

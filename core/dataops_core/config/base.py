@@ -7,7 +7,7 @@ A secret does not have to be in the file. It is a text in which `${VARIABLE}` is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -93,9 +93,11 @@ class OauthSettings(Section):
     token_url: str
     """Address of the token endpoint (needs HTTPS)."""
     client_id: str
-    """Id of the client, sent with the secret by HTTP basic authentication."""
+    """Id of the client."""
     client_secret: Secret = Field(repr=False)
     """Secret of the client."""
+    token_endpoint_auth_method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"  # noqa: S105 - a method
+    """Send id and secret by HTTP basic authentication, or in the body of the request (names of RFC 7591)."""
     scope: str | None = None
     """Scopes of the token, separated by spaces."""
     audience: str | None = None

@@ -28,7 +28,7 @@ LIFETIME = 300.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token (RFC 6750, 2.1)."""
 _HINTS = {
-    "invalid_client": "check {key}.client_id and {key}.client_secret",
+    "invalid_client": "check {key}.client_id, {key}.client_secret and {key}.token_endpoint_auth_method",
     "unauthorized_client": "allow the grant type client_credentials for this client",
     "unsupported_grant_type": "the server needs the grant type client_credentials",
     "invalid_scope": "check {key}.scope",
@@ -107,13 +107,18 @@ class OauthToken(AuthBase):
         except ConfigError as error:
             raise AuthenticationFailed(error.message, hint=error.hint) from error
         form = {"grant_type": "client_credentials", "scope": settings.scope, "audience": settings.audience}
+        basic = None
+        if settings.token_endpoint_auth_method == "client_secret_post":  # noqa: S105 - a method
+            form |= {"client_id": settings.client_id, "client_secret": secret}
+        else:
+            basic = HTTPBasicAuth(quote_plus(settings.client_id), quote_plus(secret))
         with session:
             try:
                 answer = session.post(
                     settings.token_url,
                     data={name: value for name, value in form.items() if value is not None},
                     headers={"Accept": "application/json"},
-                    auth=HTTPBasicAuth(quote_plus(settings.client_id), quote_plus(secret)),
+                    auth=basic,
                     timeout=self._timeout,
                 )
             except requests.exceptions.RequestException as error:  # errors outside of a connection
