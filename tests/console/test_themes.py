@@ -40,6 +40,20 @@ async def test_another_theme_by_command(console: Console) -> None:
         await until_shown(console.app, lambda text: "available: dark, light" in text, "which there are")
 
 
+async def test_the_style_sheet_is_parsed_once_for_each_theme(console: Console) -> None:
+    async with console.app.run_test(size=(120, 30), notifications=True) as pilot:
+        rules = []
+        for destination in ("kafka", "tables"):  # two screens of the same widgets
+            await pilot.press("colon", *destination, "enter")
+            await pilot.pause()
+            assert console.app.current_mode == destination
+            rules.append(list(console.app.stylesheet.rules))
+        assert [id(rule) for rule in rules[0]] == [id(rule) for rule in rules[1]]
+        await pilot.press("colon", *"theme", "space", *"light", "enter")
+        await pilot.pause()
+        assert not {id(rule) for rule in rules[0]} & {id(rule) for rule in console.app.stylesheet.rules}
+
+
 async def test_without_colour_nothing_is_told_by_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     console = looking(tmp_path)

@@ -50,7 +50,8 @@ from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.queries import QueriesScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
-from dataops_tui.themes import ANSI_DARK, ANSI_LIGHT, THEMES, AsciiOnly, NoControls
+from dataops_tui.themed import Themed
+from dataops_tui.themes import THEMES, AsciiOnly, NoControls
 from dataops_tui.time_travel import TimeTravel
 from dataops_tui.watching import ConnectedClients, Watching
 from dataops_tui.workflows.backfill import backfill_planned
@@ -69,7 +70,7 @@ CONTEXT_SUFFIX = re.compile(r"(?P<rest>.*?)\s*@(?P<context>\S+)")
 """`kafka orders @prod`: a command in another context."""
 
 
-class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
+class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Themed, Navigator):
     """The console.
 
     Args:
@@ -139,9 +140,6 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
         """The component that the user has selected, by kind."""
         self._watch = watch
         self._watch_other = watch_other
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         self.theme = settings.console.theme
         self._no_controls, self._ascii = NoControls(), AsciiOnly(settings.console.ascii, strict=not utf8)
         self.set_keymap(settings.console.keys)
@@ -309,7 +307,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
             "trigger": partial(trigger_typed_dag, self),
             "component": self._choose_component,
             "context": self.switch_context,
-            "theme": self._choose_theme,
+            "theme": self.choose_theme,
         }
         if typed_at is not None and verb != "sql":
             if self.switch_context(typed_at["context"]) and typed_at["rest"] and not self.go(typed_at["rest"]):
@@ -321,12 +319,6 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Navigator):
 
     def _refuse(self, typed: str) -> None:
         self.notify(refusal(typed), severity="error", markup=False)
-
-    def _choose_theme(self, name: str) -> None:
-        if name in (names := [theme.name for theme in THEMES]):
-            self.theme = name
-        else:
-            self.notify(f'no such theme: "{name}"; available: {", ".join(names)}', severity="error", markup=False)
 
     def _choose_component(self, name: str) -> None:
         choices = self.clients.choices()
