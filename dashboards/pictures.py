@@ -29,9 +29,16 @@ from matplotlib.figure import Figure
 GRAFANA = Path(__file__).parent / "grafana"
 UNIT_HEIGHT, WIDTH = 0.28, 18.0
 """Inches of one row of Grafana's grid, and of a picture."""
-COLOURS = {"green": "#56a64b", "yellow": "#e0b400", "orange": "#ff780a", "red": "#e02f44", "blue": "#3274d9"} | {
-    "dark-red": "#8f1d2c"
+COLOURS = {
+    "green": "#56a64b",
+    "yellow": "#f2cc0c",
+    "semi-dark-yellow": "#e0b400",
+    "orange": "#ff780a",
+    "red": "#e02f44",
+    "dark-red": "#8f1d2c",
+    "blue": "#3274d9",
 }
+"""Grafana's names of colours."""
 Series = tuple[Mapping[str, str], list[tuple[float, float]]]
 
 

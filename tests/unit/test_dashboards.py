@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dashboards.pictures import COLOURS
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -135,6 +136,12 @@ def test_a_panel_says_what_it_shows_and_is_found_again(path: Path) -> None:
         for target in panel.get("targets", []):
             assert 'job=~"$job"' in target["expr"] or "ALERTS" in target["expr"]
             assert target["refId"]
+
+
+@FOR_EACH
+def test_pictures_know_every_colour(path: Path) -> None:
+    names = set(re.findall(r'"(?:color|fixedColor)": "([^"#]+)"', path.read_text()))
+    assert names <= COLOURS.keys()
 
 
 def test_links_lead_to_dashboards_that_exist() -> None:
