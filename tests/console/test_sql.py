@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.text import Text
 from tests.console.conftest import SIZES, Console, FakeQuery, FakeTrino, make_console, settings
 from tests.screen import FREEZE, heartbeat, shown, type_at_once, until_shown
 
@@ -18,6 +19,7 @@ from dataops_core.errors import QueryFailed, Unreachable
 from dataops_core.systems.clients import Clients
 from dataops_tui import query_session
 from dataops_tui.dialogs.confirm import ConfirmDialog
+from dataops_tui.dialogs.pick import Choice, PickDialog
 from dataops_tui.screens.sql import SqlScreen
 from dataops_tui.widgets.sql_editor import Completions, SqlEditor
 
@@ -430,6 +432,19 @@ async def test_history_is_searched_and_shows_no_secret(console: Console, tmp_pat
         await until_shown(console.app, lambda text: "SELECT 'one'" in text, "the statement")
     history = (tmp_path / "state" / "dataops" / "sql-history.jsonl").read_text()
     assert "'x'" not in history
+
+
+async def test_an_event_of_a_list_that_was_narrowed_meanwhile_is_ignored(console: Console) -> None:
+    dialog = PickDialog("Pick", [Choice(Text(name), f"SELECT '{name}'") for name in ("one", "two")], "none")
+    async with console.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await console.app.push_screen(dialog)
+        await until_shown(console.app, lambda text: "SELECT 'one'" in text, "the first text")
+        dialog.action_mark(1)  # its event is handled after the next line
+        dialog._narrow("three")
+        await pilot.pause()
+        assert "SELECT" not in await until_shown(console.app, lambda text: "no matches" in text, "the empty list")
+        dialog._narrow("two")
+        await until_shown(console.app, lambda text: "SELECT 'two'" in text, "the second text")
 
 
 async def test_a_text_is_saved_found_again_and_replaced_only_when_asked_twice(console: Console, tmp_path: Path) -> None:

@@ -34,6 +34,14 @@ class Choice:
     text: str
 
 
+class _Entry(Option):
+    """A line of the list, and the choice that it stands for."""
+
+    def __init__(self, choice: Choice) -> None:
+        super().__init__(choice.label)
+        self.choice = choice
+
+
 class PickDialog(ModalScreen[str | None]):
     """A searchable list; returns the text of the picked entry, or `None`.
 
@@ -53,7 +61,6 @@ class PickDialog(ModalScreen[str | None]):
         super().__init__()
         self._title = title
         self._choices = choices
-        self._shown: list[Choice] = []
         self._none = none
 
     def compose(self) -> ComposeResult:
@@ -76,32 +83,35 @@ class PickDialog(ModalScreen[str | None]):
 
     def _narrow(self, typed: str) -> None:
         parts = typed.lower().split()
-        self._shown = [
+        found = [
             choice
             for choice in self._choices
             if all(part in choice.text.lower() or part in choice.label.plain.lower() for part in parts)
         ][:MOST]
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(choice.label) for choice in self._shown])
-        options.highlighted = 0 if self._shown else None
-        if not self._shown:
+        options.add_options([_Entry(choice) for choice in found])
+        options.highlighted = 0 if found else None
+        if not found:
             self.query_one("#preview", Static).update(styled.plain(self._none if not parts else "no matches", "dim"))
 
     @on(OptionList.OptionHighlighted)
     def _marked(self, event: OptionList.OptionHighlighted) -> None:
-        text = Text("\n").join(styled.plain(line) for line in self._shown[event.option_index].text.splitlines())
-        self.query_one("#preview", Static).update(text)
+        # the event may arrive after the list has changed
+        if isinstance(event.option, _Entry) and event.option is self.query_one(OptionList).highlighted_option:
+            text = Text("\n").join(styled.plain(line) for line in event.option.choice.text.splitlines())
+            self.query_one("#preview", Static).update(text)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._shown[event.option_index].text)
+        if isinstance(event.option, _Entry):
+            self.dismiss(event.option.choice.text)
 
     @on(Input.Submitted)
     def _chosen(self) -> None:
-        at = self.query_one(OptionList).highlighted
-        if at is not None and at < len(self._shown):
-            self.dismiss(self._shown[at].text)
+        option = self.query_one(OptionList).highlighted_option
+        if isinstance(option, _Entry):
+            self.dismiss(option.choice.text)
 
     def action_mark(self, by: int) -> None:
         """Highlight the next or the previous entry."""
