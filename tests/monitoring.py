@@ -22,6 +22,7 @@ from dataops_local import guard
 
 ROOT = Path(__file__).parents[1]
 ALERTS = ROOT / "dashboards/alerts"
+RULE_TESTS = ("tests.yml", "tests_days.yml")
 RUNBOOKS = ROOT / "dashboards/runbooks"
 CHART = ROOT / "deploy/helm/dataops-exporter"
 TOOLS = ROOT / ".local/tools/bin"
@@ -57,7 +58,7 @@ def rules() -> list[dict[str, Any]]:
 @cache
 def rule_tests() -> list[dict[str, Any]]:
     """Return the cases that promtool runs: an alert, a time, and whether it fires then."""
-    tests = yaml.safe_load((ALERTS / "tests.yml").read_text())["tests"]
+    tests = [test for name in RULE_TESTS for test in yaml.safe_load((ALERTS / name).read_text())["tests"]]
     return [case for test in tests for case in test.get("alert_rule_test", [])]
 
 

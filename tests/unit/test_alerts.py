@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from tests.monitoring import ALERTS, NAMES, ROOT, RUNBOOKS, alerts, program, rule_tests, rules, unknown_in
+from tests.monitoring import ALERTS, NAMES, ROOT, RULE_TESTS, RUNBOOKS, alerts, program, rule_tests, rules, unknown_in
 
 from dataops_core.cli.app import app as dataops
 
@@ -35,7 +35,7 @@ def test_prometheus_takes_the_rules() -> None:
 
 @pytest.mark.programs
 def test_each_alert_fires_when_it_should_and_only_then() -> None:
-    run(program("promtool"), "test", "rules", "tests.yml")
+    run(program("promtool"), "test", "rules", *RULE_TESTS)
 
 
 @pytest.mark.parametrize("name", NAMES)
