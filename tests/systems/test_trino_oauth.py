@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from collections.abc import Iterator
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
-from tests.ports import free_base, free_port
-from tests.systems.foreign import until
+from tests.systems.guarded_trino import GuardedTrino
 from tests.token_server import TokenServer
 
 from dataops_core.cli.app import main
@@ -20,9 +16,6 @@ from dataops_core.config import OauthSettings, TlsSettings
 from dataops_core.errors import AuthenticationFailed
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
-from dataops_local import fetch, guard
-from dataops_local.components import programs, trino_ready
-from dataops_local.layout import OFFSETS, Layout
 
 pytestmark = [pytest.mark.systems, pytest.mark.timeout(600)]
 CONFIG = """
@@ -49,29 +42,11 @@ class Guarded:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(tls)
         self.tokens = TokenServer(tls)
-        fetch.fetch(print)
-        self.layout = Layout(folder / "state", free_base(OFFSETS.values()))
-        (program,) = (each for each in programs(self.layout) if each.name == "trino")
-        port = free_port()
-        self.url = f"https://127.0.0.1:{port}"
-        etc = self.layout.dir("trino", "etc")
-        (etc / "catalog" / "lake.properties").unlink()
-        key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        (etc / "server.pem").write_bytes(key.private_bytes(*form) + certificate.cert_chain_pems[0].bytes())
-        (etc / "issuer.pem").write_bytes(self.tokens.public_key())
-        with (etc / "config.properties").open("a") as file:
-            file.write(
-                f"http-server.https.enabled=true\nhttp-server.https.port={port}\n"
-                f"http-server.https.keystore.path={etc / 'server.pem'}\n"
-                f"http-server.authentication.type=JWT\n"
-                f"http-server.authentication.jwt.key-file={etc / 'issuer.pem'}\n"
-                "internal-communication.shared-secret=shared-by-all-nodes\n"
-            )
-        with (self.layout.log_dir / "trino.log").open("wb") as out, chdir(self.layout.dir("trino")):
-            argv = guard.command(self.layout.state, "trino", program.argv)
-            self._process = subprocess.Popen(argv, stdout=out, stderr=out)
-        until(lambda: trino_ready(self.layout))
+        (folder / "issuer.pem").write_bytes(self.tokens.public_key())
+        kind = "http-server.authentication"
+        given = {f"{kind}.type": "JWT", f"{kind}.jwt.key-file": str(folder / "issuer.pem")}
+        self._trino = GuardedTrino(folder, "127.0.0.1", certificate, given)
+        self.url = self._trino.url
 
     def client(self, secret: str = TokenServer.secret, *, oauth: bool = True) -> TrinoClient:
         """Return a client with another secret, or without any."""
@@ -80,8 +55,7 @@ class Guarded:
         return TrinoClient(TrinoSettings(url=self.url, oauth=given if oauth else None, tls=tls), 60)
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._trino.stop()
         self.tokens.stop()
 
 

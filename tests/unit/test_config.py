@@ -134,6 +134,16 @@ def test_the_file_is_found_by_flag_variable_or_place(
             OAUTH.format("http://t", "https://idp/token") + "[pipelines.orders]",
             "trino.oauth: Trino accepts a token over https:// only",
         ),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.trino]\nurl = "http://t"\nkerberos = {}\n[pipelines.orders]',
+            "trino.kerberos: Trino accepts a ticket over https:// only; change the url, or remove kerberos",
+        ),
+        (
+            "[pipelines.orders]",
+            '[contexts.prod.trino]\nurl = "https://t"\nkerberos = {}\ntoken = "t"\n[pipelines.orders]',
+            "trino: has kerberos and a token; keep one of them",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_place(file: Path, old: str, new: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataops_core.config.base import (
     ComponentSettings,
+    KerberosSettings,
     LocalPath,
     OauthSettings,
     Secret,
@@ -41,6 +42,7 @@ __all__ = [
     "DagSelection",
     "ExporterSettings",
     "GroupSelection",
+    "KerberosSettings",
     "LocalPath",
     "OauthSettings",
     "PipelineSettings",

@@ -106,6 +106,19 @@ class OauthSettings(Section):
     """Certificates, for the token endpoint."""
 
 
+class KerberosSettings(Section):
+    """Kerberos (SPNEGO) with the extra `kerberos`; realms and KDCs are those of `krb5.conf`."""
+
+    service_name: str = "trino"
+    """First part of the service's principal: `trino` of `trino/host@REALM`."""
+    hostname: str | None = None
+    """Host name in the service's principal. Default: the host of the URL."""
+    principal: str | None = None
+    """Principal of the client. Default: that of the credential cache, or the first one in the keytab."""
+    keytab: LocalPath | None = None
+    """Keytab of the client, for tickets without `kinit`. Default: the credential cache of the environment."""
+
+
 class ComponentSettings(Section):
     """A component of a context: a cluster, a server, a catalog."""
 

@@ -56,13 +56,14 @@ def _problems(settings: TrinoSettings) -> Iterator[str]:
         yield from url_problems(".oauth.token_url", settings.oauth.token_url)
         if not settings.oauth.token_url.startswith("https://"):
             yield ".oauth.token_url: a client secret is sent over https:// only"
-    for key in ("password", "token", "oauth"):
+    for key in ("password", "token", "oauth", "kerberos"):
         if getattr(settings, key) is not None and not settings.url.startswith("https://"):
-            name = "token" if key == "oauth" else key
+            name = {"oauth": "token", "kerberos": "ticket"}.get(key, key)
             yield f".{key}: Trino accepts a {name} over https:// only; change the url, or remove {key}"
-    given = [key for key in ("password", "token", "oauth") if getattr(settings, key) is not None]
+    given = [key for key in ("password", "token", "oauth", "kerberos") if getattr(settings, key) is not None]
     if len(given) > 1:
-        yield f": has a {' and a '.join(reversed(given))}; keep one of them"
+        named = (key if key in ("oauth", "kerberos") else f"a {key}" for key in reversed(given))
+        yield f": has {' and '.join(named)}; keep one of them"
 
 
 def _observe(stage: TrinoViewStage, clients: Clients) -> Observation:

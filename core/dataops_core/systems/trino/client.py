@@ -42,6 +42,7 @@ from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.systems.trino.stopping import stop_all
 from dataops_core.transport import deadlines
 from dataops_core.transport.http import refusal
+from dataops_core.transport.kerberos import KerberosTicket
 from dataops_core.transport.oauth import OauthToken
 from dataops_core.transport.session import WebSession
 from dataops_core.units import duration
@@ -167,7 +168,11 @@ class TrinoClient:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
-        self._oauth = None if settings.oauth is None else OauthToken(settings.oauth, f"{name}.oauth", timeout)
+        self._shared: OauthToken | KerberosTicket | None = None
+        if settings.oauth is not None:
+            self._shared = OauthToken(settings.oauth, f"{name}.oauth", timeout)
+        elif settings.kerberos is not None:
+            self._shared = KerberosTicket(settings.kerberos, self.target, f"{name}.kerberos", timeout)
         self.running: set[QueryHandle] = set()
         """Statements whose rows are being read."""
         self.closed = False
@@ -195,9 +200,11 @@ class TrinoClient:
             return read_info(answer.json())
 
     def sign_in(self) -> None:
-        """Fetch the token of OAuth 2, if it is used and not kept already; raise ClientError."""
-        if self._oauth is not None:
-            self._oauth.current()
+        """Fetch the token of OAuth 2 or the ticket of Kerberos, if one is used and not kept; raise DataopsError."""
+        if isinstance(self._shared, KerberosTicket):
+            self._shared.check()
+        if self._shared is not None:
+            self._shared.current()
 
     def nodes(self, within: float) -> tuple[Node, ...]:
         """Return the registered nodes; raise ClientError."""
@@ -214,7 +221,7 @@ class TrinoClient:
             port=url.port or (443 if secure else 80),
             http_scheme=url.scheme,
             user=self._settings.user,
-            auth=authentication(self._settings, self._oauth),
+            auth=authentication(self._settings, self._shared),
             http_session=self._session(),
             source=SOURCE,
             catalog=self._settings.catalog,
@@ -252,7 +259,7 @@ class TrinoClient:
 
     def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
         with self._session() as session:
-            if (auth := authentication(self._settings, self._oauth)) is not None:
+            if (auth := authentication(self._settings, self._shared)) is not None:
                 auth.set_http_session(session)
             answer = session.request(
                 method,

@@ -11,6 +11,7 @@ from trino.auth import Authentication, BasicAuthentication, JWTAuthentication
 from dataops_core.config import resolve_secret
 from dataops_core.systems.trino.responses import read_status
 from dataops_core.systems.trino.settings import TrinoSettings
+from dataops_core.transport.kerberos import KerberosTicket
 from dataops_core.transport.oauth import OauthToken
 
 
@@ -29,10 +30,10 @@ def _no_segments() -> trino.client.TrinoRequest:
     raise ValueError("it holds spooled segments, which were not requested")
 
 
-class _OauthAuthentication(Authentication):
-    """The driver's form of a token that is renewed."""
+class _SharedAuthentication(Authentication):
+    """The driver's form of a token of OAuth 2 or a ticket of Kerberos, which is renewed."""
 
-    def __init__(self, token: OauthToken) -> None:
+    def __init__(self, token: OauthToken | KerberosTicket) -> None:
         self._token = token
 
     def set_http_session(self, http_session: requests.Session) -> requests.Session:
@@ -40,18 +41,20 @@ class _OauthAuthentication(Authentication):
         return http_session
 
 
-def authentication(settings: TrinoSettings, oauth: OauthToken | None) -> Authentication | None:
+def authentication(settings: TrinoSettings, shared: OauthToken | KerberosTicket | None) -> Authentication | None:
     """Return the authentication of the settings; `None` if there is none.
 
     Args:
         settings: The coordinator, and our credentials.
-        oauth: The token of `settings.oauth`.
+        shared: The token of `settings.oauth`, or the ticket of `settings.kerberos`.
 
     Raises:
-        ConfigError: A secret cannot be read.
+        ConfigError: A secret or a keytab cannot be read, or a library is missing.
     """
-    if oauth is not None:
-        return _OauthAuthentication(oauth)
+    if isinstance(shared, KerberosTicket):
+        shared.check()
+    if shared is not None:
+        return _SharedAuthentication(shared)
     if settings.token is not None:
         return JWTAuthentication(resolve_secret(settings.token))
     if settings.password is not None:

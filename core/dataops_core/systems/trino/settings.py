@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dataops_core.config.base import (
     ComponentSettings,
+    KerberosSettings,
     LocalPath,
     OauthSettings,
     Secret,
@@ -31,6 +32,8 @@ class TrinoSettings(ComponentSettings):
     """JSON Web Token instead of a password (needs HTTPS)."""
     oauth: OauthSettings | None = None
     """OAuth 2 client credentials instead of a password or a token (needs HTTPS)."""
+    kerberos: KerberosSettings | None = None
+    """Kerberos instead of a password or a token (needs HTTPS)."""
     tls: TlsSettings | None = None
     """Certificates, for an `https://` address."""
     catalog: str | None = None
