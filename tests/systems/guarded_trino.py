@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from tests.ports import free_base, free_port
 from tests.systems.foreign import until
 
+from dataops_core.errors import QueryFailed
+from dataops_core.systems.trino.client import TrinoClient
 from dataops_local import fetch, guard
 from dataops_local.components import programs, trino_ready
 from dataops_local.layout import OFFSETS, Layout
@@ -32,7 +34,6 @@ class GuardedTrino:
         (program,) = (each for each in programs(layout) if each.name == "trino")
         port = free_port()
         self.url = f"https://{host}:{port}"
-        self.log = layout.log_dir / "trino.log"
         etc = layout.dir("trino", "etc")
         (etc / "catalog" / "lake.properties").unlink()
         key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
@@ -47,10 +48,23 @@ class GuardedTrino:
         }
         with (etc / "config.properties").open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in given.items())
-        with self.log.open("wb") as out, chdir(layout.dir("trino")):
+        with (layout.log_dir / "trino.log").open("wb") as out, chdir(layout.dir("trino")):
             argv = guard.command(layout.state, "trino", program.argv)
             self._process = subprocess.Popen(argv, stdout=out, stderr=out)
         until(lambda: trino_ready(layout))
+
+    def await_nodes(self, client: TrinoClient) -> None:
+        """Wait until a query finds a node, which takes longer than the first response."""
+
+        def count() -> object:
+            try:
+                return client.fetch("SELECT count(*) FROM tpch.tiny.nation", 60)
+            except QueryFailed as error:
+                if "NO_NODES_AVAILABLE" not in str(error):
+                    raise
+                return None
+
+        until(count, 60)
 
     def stop(self) -> None:
         self._process.kill()

@@ -57,13 +57,14 @@ def kdc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kdc]:
     kdc = Kdc(tmp_path_factory.mktemp("kdc"))
     for principal in ("dataops", "trino/localhost"):
         kdc.add(principal)
-    yield kdc
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KRB5_CONFIG", str(kdc.config))
+        yield kdc
     kdc.stop()
 
 
 @pytest.fixture(autouse=True)
-def _environment(kdc: Kdc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KRB5_CONFIG", str(kdc.config))
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KRB5CCNAME", str(tmp_path / "cache"))
 
 
@@ -177,7 +178,8 @@ class Guarded:
             "http.authentication.krb5.config": str(kdc.config),
         }
         self._trino = GuardedTrino(folder, "localhost", ca.issue_cert("localhost"), given)
-        self.url, self.log = self._trino.url, self._trino.log
+        self.url = self._trino.url
+        self._trino.await_nodes(self.client(KerberosSettings(keytab=keytab(kdc))))
 
     def client(self, kerberos: KerberosSettings | None, user: str = "dataops") -> TrinoClient:
         settings = TrinoSettings(url=self.url, user=user, kerberos=kerberos, tls=TlsSettings(ca_file=self.ca))
@@ -220,8 +222,9 @@ def test_a_ticket_for_another_service_is_rejected(guarded: Guarded, kdc: Kdc) ->
 
 
 def test_the_principal_may_not_be_another_user(guarded: Guarded, kdc: Kdc) -> None:
+    client = guarded.client(KerberosSettings(keytab=keytab(kdc)), "other")
     with pytest.raises(QueryFailed, match="User dataops cannot impersonate user other"):
-        guarded.client(KerberosSettings(keytab=keytab(kdc)), "other").fetch("SELECT 1", 60)
+        client.fetch("SELECT 1", 60)
 
 
 def test_the_doctor_requests_a_ticket(

@@ -47,6 +47,7 @@ class Guarded:
         given = {f"{kind}.type": "JWT", f"{kind}.jwt.key-file": str(folder / "issuer.pem")}
         self._trino = GuardedTrino(folder, "127.0.0.1", certificate, given)
         self.url = self._trino.url
+        self._trino.await_nodes(self.client())
 
     def client(self, secret: str = TokenServer.secret, *, oauth: bool = True) -> TrinoClient:
         """Return a client with another secret, or without any."""
