@@ -225,6 +225,8 @@ def test_the_principal_may_not_be_another_user(guarded: Guarded, kdc: Kdc) -> No
     client = guarded.client(KerberosSettings(keytab=keytab(kdc)), "other")
     with pytest.raises(QueryFailed, match="User dataops cannot impersonate user other"):
         client.fetch("SELECT 1", 60)
+    with pytest.raises(AuthenticationFailed, match=r"our credentials are those of user dataops, not of other"):
+        client.queries()
 
 
 def test_the_doctor_requests_a_ticket(

@@ -32,7 +32,7 @@ class Server:
     """A Trino that answers each authenticated request with one status; `ahead` seconds by its clock."""
 
     def __init__(self) -> None:
-        self.status, self.ahead, self.location = 200, 0.0, ""
+        self.status, self.ahead, self.location, self.body = 200, 0.0, "", b"[]"
         self.asked: list[tuple[str, str | None]] = []
         outer = self
 
@@ -40,7 +40,7 @@ class Server:
             def do_GET(self) -> None:
                 outer.asked.append((self.path, self.headers["Authorization"]))
                 public = self.path == "/v1/info"
-                body = INFO if public else b"[]"
+                body = INFO if public else outer.body
                 self.send_response_only(200 if public else outer.status)
                 self.send_header("Date", formatdate(time.time() + outer.ahead, usegmt=True))
                 self.send_header("Location", outer.location)
@@ -101,6 +101,21 @@ def test_a_rejected_ticket(server: Server, ahead: float, hint: str) -> None:
     assert caught.value.message == "kerberos trino/127.0.0.1: the server rejected our ticket (401)"
     assert re.fullmatch(hint, caught.value.hint or "")
     assert len(server.asked) == 1
+
+
+@pytest.mark.usefixtures("_tickets")
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_principal_of_another_user_is_not_green(server: Server, status: int) -> None:
+    server.status = status
+    server.body = (
+        b"io.trino.spi.security.AccessDeniedException: Access Denied: User d@R cannot impersonate user dataops"
+    )
+    kerberos = KerberosSettings()
+    (found,) = diagnose(ContextSettings(trino=TrinoSettings(url=server.url, kerberos=kerberos)), {}, 5.0)
+    last = found.steps[-1]
+    assert (last.name, last.status) == (Layer.AUTHENTICATION, Status.FAILED)
+    assert last.detail == f"trino {server.url}: our credentials are those of user d@R, not of dataops"
+    assert last.remedy == "correct trino.user, or set a user-mapping.pattern in Trino"
 
 
 @pytest.mark.usefixtures("_tickets")

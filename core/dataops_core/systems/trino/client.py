@@ -23,7 +23,7 @@ from dataops_core.errors import (
     TimedOut,
 )
 from dataops_core.reasons import line
-from dataops_core.systems.trino.driver import Connection, authentication
+from dataops_core.systems.trino.driver import Connection, authentication, user_of_credentials
 from dataops_core.systems.trino.responses import (
     Node,
     QueryDetail,
@@ -168,6 +168,7 @@ class TrinoClient:
         self.target = settings.url.rstrip("/")
         self._settings = settings
         self._timeout = timeout
+        self._name = name
         self._shared: OauthToken | KerberosTicket | None = None
         if settings.oauth is not None:
             self._shared = OauthToken(settings.oauth, f"{name}.oauth", timeout)
@@ -267,6 +268,11 @@ class TrinoClient:
                 data=body,
                 headers={"X-Trino-User": self._settings.user, "X-Trino-Source": SOURCE, "Content-Type": "text/plain"},
                 timeout=self._timeout,
+            )
+        if (user := user_of_credentials(answer)) is not None:
+            raise AuthenticationFailed(
+                f"trino {self.target}: our credentials are those of user {line(user)}, not of {self._settings.user}",
+                hint=f"correct {self._name}.user, or set a user-mapping.pattern in Trino",
             )
         match answer.status_code:
             case 403:

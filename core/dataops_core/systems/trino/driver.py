@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import requests
@@ -13,6 +14,11 @@ from dataops_core.systems.trino.responses import read_status
 from dataops_core.systems.trino.settings import TrinoSettings
 from dataops_core.transport.kerberos import KerberosTicket
 from dataops_core.transport.oauth import OauthToken
+
+BODY = 4096
+"""Maximum bytes of an error's body to search for its reason."""
+_NOT_THE_USER = re.compile(r"Access Denied: User (.{1,200}?) cannot impersonate user ")
+"""The body of Trino's HTTP 500 for credentials of another user than ours."""
 
 
 class Connection(trino.dbapi.Connection):
@@ -39,6 +45,14 @@ class _SharedAuthentication(Authentication):
     def set_http_session(self, http_session: requests.Session) -> requests.Session:
         http_session.auth = self._token
         return http_session
+
+
+def user_of_credentials(response: requests.Response) -> str | None:
+    """Return the user of our credentials if Trino rejects a request because it is not the user of the settings."""
+    if response.status_code not in (403, 500):
+        return None
+    found = _NOT_THE_USER.search(response.content[:BODY].decode(errors="replace"))
+    return found[1] if found else None
 
 
 def authentication(settings: TrinoSettings, shared: OauthToken | KerberosTicket | None) -> Authentication | None:
