@@ -29,6 +29,7 @@ from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.draft import Draft
 from dataops_core.systems.object_prefix.store import Content, ObjectStore
 from dataops_core.systems.registry import load_settings
+from dataops_core.systems.trino import SYSTEM as TRINO
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 DATA = Path(__file__).parent / "data" / "dbt"
@@ -490,12 +491,31 @@ def test_config_init_links_models_with_the_tables_that_they_read_and_write(clien
     draft = Draft()
     draft.add("lake/main.readings", {"name": "main.readings", "kind": "iceberg_table", "table": "main.readings"})
     draft.add("lake/main.inc", {"name": "main.inc", "kind": "iceberg_table", "table": "main.inc"})
-    draft.add("main.broken", {"name": "trino.broken", "kind": "trino_view", "relation": "t.main.broken"})
     found = proposed(client, draft)
     assert found["by_logger"] == ("dbt_model", ["main.readings"])
     assert found["main.inc"] == ("iceberg_table", ["inc"])
-    assert found["trino.broken"] == ("trino_view", ["broken"])
     assert "bronze.readings" not in found
+    (written,) = (stage for stage in draft.stages() if stage.name == "main.inc")
+    assert written.remarks == ["The dbt model inc writes it. Set lag_ok and stall_after to match the model's schedule."]
+
+
+class Coordinator:
+    """A Trino with two tables."""
+
+    def fetch(self, statement: str, _within: float) -> list[tuple[str]]:
+        return [("lake",)] if statement == "SHOW CATALOGS" else [("main.readings",), ("main.inc",)]
+
+
+def test_config_init_proposes_a_trino_view_of_a_table_that_no_model_reads(client: DbtClient) -> None:
+    draft = Draft()
+    for name in ("main.readings", "main.inc"):
+        draft.add(f"lake/{name}", {"name": name, "kind": "iceberg_table", "table": name})
+    next(draft.stages()).reads.append("sink")
+    clients = Clients(dbt=client, trino=Coordinator())
+    for system in sorted((TRINO, SYSTEM), key=lambda system: system.discovery_turn):
+        assert system.discover is not None
+        system.discover(draft, clients)
+    assert [(view.name, view.reads) for view in draft.stages("trino_view")] == [("trino.main.inc", ["main.inc"])]
 
 
 def test_config_init_says_what_it_could_not_read(client: DbtClient, target: Path) -> None:

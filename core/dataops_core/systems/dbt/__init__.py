@@ -118,7 +118,7 @@ SYSTEM = System(
     tested="dbt 1.11.16 with dbt-trino 1.10.6 on Trino 476, by `make test-systems`; 1.11.16 and 1.7.19 with DuckDB, by"
     " hand, their artifacts in tests",
     discover=_discover,
-    discovery_turn=5,
+    discovery_turn=4,
     components=(
         ComponentKind(
             name="dbt",

@@ -11,6 +11,9 @@ from dataops_core.systems.dbt.probe import MODEL_KINDS
 from dataops_core.systems.dbt.responses import Manifest, Node
 from dataops_core.systems.draft import Draft, ProposedStage
 
+SCHEDULE = "Set lag_ok and stall_after to match the model's schedule."
+"""Remark on a model and on its table: dbt's artifacts do not contain a schedule."""
+
 
 def discover(draft: Draft, clients: Clients) -> None:
     """Add the models with a relation of all projects, and the sources with a freshness check."""
@@ -40,6 +43,7 @@ def _project(draft: Draft, client: DbtClient, on: str | None) -> None:
         for table in tables:
             if _shows(table, node) and not table.reads:
                 table.reads.append(stage.name)
+                table.remarks.append(f"The dbt model {stage.name} writes it. {SCHEDULE}")
 
 
 def _models(manifest: Manifest) -> Iterator[Node]:
@@ -67,11 +71,9 @@ def _model(draft: Draft, project: Project, node: Node, names: Counter[str], on: 
     stage = draft.add(f"{on or ''}/{node.unique_id}", {"name": node.name, "kind": "dbt_model", "model": model, **own})
     ran = project.ran.get(node.unique_id)
     if ran is None:
-        stage.remarks.append("The results have no run of it. Set lag_ok and stall_after to match its schedule.")
+        stage.remarks.append(f"The results have no run of it. {SCHEDULE}")
     else:
-        stage.remarks.append(
-            f"Status of its newest run: {ran.result.status}. Set lag_ok and stall_after to match its schedule."
-        )
+        stage.remarks.append(f"Status of its newest run: {ran.result.status}. {SCHEDULE}")
     return stage
 
 
@@ -92,8 +94,6 @@ def _source(
 
 
 def _shows(stage: ProposedStage, node: Node) -> bool:
-    """Return whether a stage observes a node's relation; Iceberg tables compare namespace and name, views all parts."""
-    settings = stage.settings
-    if stage.kind == "iceberg_table":
-        return len(node.relation) > 1 and str(settings["table"]) == ".".join(node.relation[1:])
-    return stage.kind == "trino_view" and str(settings["relation"]) == ".".join(node.relation)
+    """Return whether a stage is the Iceberg table of a node's relation; the catalog's name may differ."""
+    table = ".".join(node.relation[1:])
+    return stage.kind == "iceberg_table" and bool(table) and str(stage.settings["table"]) == table

@@ -104,7 +104,7 @@ SYSTEM = System(
     name="trino",
     tested="Trino 476",
     discover=_discover,
-    discovery_turn=4,
+    discovery_turn=5,
     components=(
         ComponentKind(
             name="trino",
