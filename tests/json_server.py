@@ -26,14 +26,15 @@ class JsonServer:
 
 @contextmanager
 def serving(answers: Mapping[str, Any]) -> Iterator[JsonServer]:
-    """Serve answers by `METHOD path`; `path` without its query; anything else is 404."""
+    """Serve answers by `METHOD path`, with the query of the path or without it; anything else is 404."""
     told = JsonServer(dict(answers))
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             told.asked.append((self.command, self.path, dict(self.headers)))
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            found = told.answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {"message": "not found"}))
+            bare = told.answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {"message": "not found"}))
+            found = told.answers.get(f"{self.command} {self.path}", bare)
             status, body = found if isinstance(found, tuple) else (200, found)
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)

@@ -84,7 +84,7 @@ def shown(value: object) -> str:
 
 
 def too_deep(value: object) -> bool:
-    """Return whether a value of JSON or Avro is nested deeper than `DEEPEST_SHOWN` levels."""
+    """Return whether a value of JSON, Avro or Protobuf is nested deeper than `DEEPEST_SHOWN` levels."""
     level = [value]
     for _ in range(DEEPEST_SHOWN):
         level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import fastavro
@@ -18,12 +19,13 @@ from dataops_core import json_text
 from dataops_core.actions.policy import parse_conf
 from dataops_core.bounded import Malformed, check_json, loads
 from dataops_core.errors import DataopsError
+from dataops_core.json_text import dumps
 from dataops_core.systems.kafka import avro
 from dataops_core.systems.spark.offset_log import read_plan, read_query_id, words
 from dataops_core.systems.trino.responses import read_http_error
 from dataops_core.transport.credentials import web_token
 from dataops_core.transport.http import refusal
-from dataops_core.values import shown, text_of, too_deep
+from dataops_core.values import plain, shown, text_of, too_deep
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,16 @@ NODE: dict[str, Any] = {
 }
 _NAMED: dict[str, Any] = {}
 _PARSED = avro.parse(AVRO, _NAMED)
+WELL_KNOWN = ("Timestamp", "Duration", "Struct", "Value", "ListValue", "Int64Value", "BytesValue")
+PROTOBUF = (
+    (
+        b"\0\x0a\x08\0\0\0\0\0\0\xf8\x3f\x15\xcd\xcc\xcc\x3d\x1a\x02\x01\x7f\x20\x07\x4a\x02hi\x62\x02\xff\0"
+        b"\xa2\x01\x02\x20\x01\xaa\x01\x06\x08\x80\xf8\xc5\x8e\x05\xb2\x01\x04\x08\x03\x10\x05"
+        b"\xba\x01\x0b\x0a\x09\x0a\x01k\x12\x04\x1a\x02hi\xca\x01\x04\x0a\x02\x20\x01\xd2\x01\x02\x08\x05\xa3\x06\x08\1\xa4\x06"
+    ),
+    b"\x02\0\xa2\x01\x05\xa2\x01\x02\x20\x01",
+)
+PROTOBUF_SCHEMA = b'\n\x01x\x12\x01p"\x19\n\x01A\x12\t\n\x01x\x18\x01 \x01(\x05\x12\t\n\x01y\x18\x02 \x03(\tb\x06proto3'
 OFFSETS = (
     b'v1\n{"batchWatermarkMs":1700000000000,"batchTimestampMs":1,"conf":{}}\n{"orders":{"0":23,"1":5}}\n-\n{"logOffset":3}',
     b'v2\n{}\n0:{"sourceVersion":1,"reservoirId":"a","reservoirVersion":7,"index":-1}\n1:51\n2:-',
@@ -80,6 +92,44 @@ def _avro_record() -> bytes:
         field["type"] = field["type"]["type"]
     fastavro.schemaless_writer(out, fastavro.parse_schema(plain), NODE)
     return out.getvalue()
+
+
+@cache
+def _protobuf_file() -> Any:
+    """Return a file of which each field of its message has another kind."""
+    from google.protobuf import descriptor_pb2
+
+    from dataops_core.systems.kafka import protobuf
+
+    names = ("timestamp", "duration", "struct", "wrappers")
+    file = descriptor_pb2.FileDescriptorProto(syntax="proto3", dependency=[f"google/protobuf/{n}.proto" for n in names])
+    node = file.message_type.add(name="Node")
+    for kind in range(1, 19):
+        if kind not in (10, 11, 14):  # a group, a message and an enum have a type's name
+            node.field.add(name=f"f{kind}", number=kind, type=kind, label=3 if kind % 2 else 1)
+    for number, name in enumerate(("Node", *(f"google.protobuf.{n}" for n in WELL_KNOWN)), 20):
+        node.field.add(name=f"f{number}", number=number, type=11, label=3 if number % 2 else 1, type_name=f".{name}")
+    return protobuf.Files().add("1", base64.b64encode(file.SerializeToString()).decode())
+
+
+def _protobuf_record(data: bytes) -> None:
+    from google.protobuf.message import DecodeError
+
+    from dataops_core.systems.kafka import protobuf
+
+    try:
+        dumps(plain(protobuf.read(data, _protobuf_file())))
+    except DecodeError as error:
+        raise Malformed("does not fit its message") from error
+
+
+def _protobuf_schema(data: bytes) -> None:
+    from dataops_core.systems.kafka import protobuf
+
+    text = base64.b64encode(data).decode()
+    file = protobuf.Files().add("1", text)
+    with suppress(Malformed, EOFError):
+        protobuf.read(b"\0", file)
 
 
 def _plan(data: bytes) -> None:
@@ -139,6 +189,8 @@ TEXTS: dict[str, TextParser] = {
         lambda data: avro.read(data, _PARSED, _NAMED),
         (Malformed, EOFError, LookupError, ValueError),
     ),
+    "protobuf record": TextParser(PROTOBUF, _protobuf_record, (Malformed, EOFError, LookupError)),
+    "protobuf schema": TextParser((PROTOBUF_SCHEMA,), _protobuf_schema),
     "web token": TextParser((TOKEN,), lambda data: web_token(data.decode(errors="replace")), (ValueError,)),
     "dag parameters": TextParser((b'{"day": "2013-01-01"}',), lambda data: parse_conf(data.decode(errors="replace"))),
 }

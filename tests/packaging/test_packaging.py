@@ -98,7 +98,7 @@ def imported(code: str) -> set[str]:
         ("import dataops_exporter.__main__", {"textual", "pyspark", "airflow", "dataops_tui", "dataops_pipeline"}),
         (
             "import dataops_core.monitor",
-            {"textual", "pyspark", "airflow", "fastavro", "dataops_tui", "dataops_exporter"},
+            {"textual", "pyspark", "airflow", "fastavro", "google", "dataops_tui", "dataops_exporter"},
         ),
         (
             "import dataops_tui.app",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import fastavro
 import pytest
+from tests.json_server import JsonServer, serving
 
 from dataops_core import cli
 from dataops_core.errors import BadAnswer, TimedOut
@@ -37,47 +36,18 @@ READING = {
 READ = {"logger": "L-é", "celsius": Decimal("5.25"), "at": datetime(2013, 7, 1, 12, tzinfo=UTC), "note": None}
 
 
-class Registry:
-    """Answers the two paths that a reader asks: schemas by their id, and versions of subjects."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[str] = []
-        self.authorised: list[str | None] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                outer.authorised.append(self.headers.get("Authorization"))
-                found = outer.answers.get(self.path)
-                body = json.dumps(found if found is not None else {"error_code": 40403, "message": "?"}).encode()
-                self.send_response(200 if found is not None else 404)
-                self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def knows(self, schema_id: int, schema: object, **more: Any) -> None:
-        self.answers[f"/schemas/ids/{schema_id}"] = {"schema": json.dumps(schema), **more}
-
-
 @pytest.fixture
-def registry() -> Iterator[Registry]:
-    found = Registry()
-    yield found
-    found.close()
+def registry() -> Iterator[JsonServer]:
+    with serving({}) as server:
+        yield server
+
+
+def knows(registry: JsonServer, schema_id: int, schema: object, **more: Any) -> None:
+    registry.answers[f"GET /schemas/ids/{schema_id}"] = {"schema": json.dumps(schema), **more}
+
+
+def paths(registry: JsonServer) -> list[str]:
+    return [path for _, path, _ in registry.asked]
 
 
 def client(url: str, timeout: float = 3.0, **settings: Any) -> SchemaRegistry:
@@ -108,30 +78,30 @@ def test_what_names_no_schema_is_left_alone(data: bytes | None) -> None:
     assert client("http://127.0.0.1:1").decode(data) is None
 
 
-def test_a_record_is_decoded_and_its_schema_is_asked_for_once(registry: Registry) -> None:
-    registry.knows(258, READING)
+def test_a_record_is_decoded_and_its_schema_is_asked_for_once(registry: JsonServer) -> None:
+    knows(registry, 258, READING)
     ours = client(registry.url, token="t")
     for _ in range(3):
         found = ours.decode(written(258, READING, READ))
         assert found is not None
         assert found.schema_id == 258
         assert found.text == '{"logger": "L-é", "celsius": "5.25", "at": "2013-07-01T12:00:00+00:00", "note": null}'
-    assert registry.asked == ["/schemas/ids/258"]
-    assert registry.authorised == ["Bearer t"]
+    assert paths(registry) == ["/schemas/ids/258"]
+    assert [headers["Authorization"] for _, _, headers in registry.asked] == ["Bearer t"]
 
 
-def test_a_schema_that_refers_to_others_is_put_together(registry: Registry) -> None:
+def test_a_schema_that_refers_to_others_is_put_together(registry: JsonServer) -> None:
     flight = {"type": "record", "name": "Flight", "fields": [{"name": "to", "type": "b.Town"}]}
-    registry.knows(3, flight, references=[{"name": "b.Town", "subject": "towns/all", "version": 2}])
-    registry.answers["/subjects/towns%2Fall/versions/2"] = {"schema": json.dumps(TOWN)}
+    knows(registry, 3, flight, references=[{"name": "b.Town", "subject": "towns/all", "version": 2}])
+    registry.answers["GET /subjects/towns%2Fall/versions/2"] = {"schema": json.dumps(TOWN)}
     whole = {"type": "record", "name": "Flight", "fields": [{"name": "to", "type": TOWN}]}
     found = client(registry.url).decode(written(3, whole, {"to": {"name": "Ausable"}}))
     assert found is not None
     assert found.text == '{"to": {"name": "Ausable"}}'
 
 
-def test_a_value_that_is_nested_too_deep_is_said(registry: Registry) -> None:
-    registry.answers["/schemas/ids/9"] = {"schema": "{}", "schemaType": "JSON"}
+def test_a_value_that_is_nested_too_deep_is_said(registry: JsonServer) -> None:
+    registry.answers["GET /schemas/ids/9"] = {"schema": "{}", "schemaType": "JSON"}
     deep = b"[" * 600 + b"]" * 600
     assert "deep" in why_not(client(registry.url), framed(9, deep))
 
@@ -141,43 +111,51 @@ def test_a_record_that_is_nested_too_deep_is_text(data: bytes) -> None:
     assert decode(data)[0] == "text"
 
 
-def test_schemas_that_refer_to_each_other_without_an_end_are_said(registry: Registry) -> None:
+def test_schemas_that_refer_to_each_other_without_an_end_are_said(registry: JsonServer) -> None:
     again = [{"name": "b.Town", "subject": "towns", "version": 1}]
-    registry.knows(4, TOWN, references=again)
-    registry.answers["/subjects/towns/versions/1"] = {"schema": json.dumps(TOWN), "references": again}
+    knows(registry, 4, TOWN, references=again)
+    registry.answers["GET /subjects/towns/versions/1"] = {"schema": json.dumps(TOWN), "references": again}
     assert "form a cycle" in why_not(client(registry.url), framed(4, b"x"))
 
 
-def test_json_is_read_and_protobuf_is_not(registry: Registry) -> None:
-    registry.knows(5, {}, schemaType="JSON")
-    registry.knows(6, "", schemaType="PROTOBUF")
+def test_a_schema_with_too_many_references_is_one_reason(registry: JsonServer) -> None:
+    towns = [{"name": f"t{n}", "subject": f"t{n}", "version": 1} for n in range(200)]
+    knows(registry, 4, TOWN, references=towns)
+    for n in range(200):
+        registry.answers[f"GET /subjects/t{n}/versions/1"] = {"schema": json.dumps({**TOWN, "name": f"t{n}"})}
+    assert why_not(client(registry.url), framed(4, b"x")).endswith(": a schema refers to more than 100 others")
+
+
+def test_json_is_read_and_an_unknown_kind_is_not(registry: JsonServer) -> None:
+    knows(registry, 5, {}, schemaType="JSON")
+    knows(registry, 6, "", schemaType="THRIFT")
     found = client(registry.url).decode(framed(5, b'{"id": 7}'))
     assert found is not None
     assert found.text == '{"id": 7}'
-    assert why_not(client(registry.url), framed(6, b"x")) == "schema 6 is PROTOBUF, which is not supported"
+    assert why_not(client(registry.url), framed(6, b"x")) == "schema 6 is THRIFT, which is not supported"
 
 
-def test_a_schema_that_is_not_known_is_asked_for_once_and_others_are_decoded(registry: Registry) -> None:
-    registry.knows(2, "string")
+def test_a_schema_that_is_not_known_is_asked_for_once_and_others_are_decoded(registry: JsonServer) -> None:
+    knows(registry, 2, "string")
     ours = client(registry.url)
     for _ in range(3):
         assert why_not(ours, framed(1, b"x")) == f"schema registry {registry.url}: has no schema 1"
     found = ours.decode(written(2, "string", "é"))
     assert found is not None
     assert found.text == '"é"'
-    assert registry.asked == ["/schemas/ids/1", "/schemas/ids/2"]
+    assert paths(registry) == ["/schemas/ids/1", "/schemas/ids/2"]
 
 
-def test_bytes_that_do_not_fit_are_said_and_their_schema_stays_known(registry: Registry) -> None:
-    registry.knows(1, READING)
+def test_bytes_that_do_not_fit_are_said_and_their_schema_stays_known(registry: JsonServer) -> None:
+    knows(registry, 1, READING)
     ours = client(registry.url)
     assert why_not(ours, framed(1, b"\xff\xff")).startswith("the bytes do not fit schema 1: ")
     assert ours.decode(written(1, READING, READ)) != ours.decode(framed(1, b""))
 
 
 @pytest.mark.parametrize("answer", [{"schema": "{"}, {"schema": '{"type": "nonsense"}'}, {"schema": 7}, ["x"], "x"])
-def test_a_registry_that_lies_is_said(registry: Registry, answer: object) -> None:
-    registry.answers["/schemas/ids/1"] = answer
+def test_a_registry_that_lies_is_said(registry: JsonServer, answer: object) -> None:
+    registry.answers["GET /schemas/ids/1"] = answer
     assert why_not(client(registry.url), framed(1, b"x")).startswith(f"schema registry {registry.url}: ")
 
 
@@ -202,57 +180,59 @@ def test_no_secret_is_in_what_is_said() -> None:
     assert secret not in why_not(ours, framed(1, b"x"))
 
 
-def test_subjects_have_their_level_or_that_of_the_registry(registry: Registry) -> None:
-    registry.answers["/subjects"] = ["b/c", "a"]
-    registry.answers["/config"] = {"compatibilityLevel": "BACKWARD"}
-    registry.answers["/subjects/a/versions/latest"] = {"version": 3, "id": 17, "schema": "{}"}
-    registry.answers["/subjects/b%2Fc/versions/latest"] = {"version": 1, "id": 2, "schemaType": "PROTOBUF"}
-    registry.answers["/config/b%2Fc"] = {"compatibilityLevel": "FULL"}
+def test_subjects_have_their_level_or_that_of_the_registry(registry: JsonServer) -> None:
+    registry.answers["GET /subjects"] = ["b/c", "a"]
+    registry.answers["GET /config"] = {"compatibilityLevel": "BACKWARD"}
+    registry.answers["GET /subjects/a/versions/latest"] = {"version": 3, "id": 17, "schema": "{}"}
+    registry.answers["GET /subjects/b%2Fc/versions/latest"] = {"version": 1, "id": 2, "schemaType": "PROTOBUF"}
+    registry.answers["GET /config/b%2Fc"] = {"compatibilityLevel": "FULL"}
     assert subjects(client(registry.url)) == [
         Subject("a", 3, "AVRO", 17, "BACKWARD", inherited=True),
         Subject("b/c", 1, "PROTOBUF", 2, "FULL", inherited=False),
     ]
     registry.asked.clear()
     assert [found.name for found in subjects(client(registry.url), lambda names: names[1:])] == ["a"]
-    assert sorted(registry.asked) == ["/config", "/config/a", "/subjects", "/subjects/a/versions/latest"]
+    assert sorted(paths(registry)) == ["/config", "/config/a", "/subjects", "/subjects/a/versions/latest"]
 
 
-def test_an_unreadable_subject_does_not_hide_the_others(registry: Registry) -> None:
-    registry.answers["/subjects"] = ["bad", "good", "gone", "level"]
+def test_an_unreadable_subject_does_not_hide_the_others(registry: JsonServer) -> None:
+    registry.answers["GET /subjects"] = ["bad", "good", "gone", "level"]
     for name in ("good", "level"):
-        registry.answers[f"/subjects/{name}/versions/latest"] = {"version": 1, "id": 2}
-    registry.answers["/subjects/bad/versions/latest"] = {"version": -1, "id": 2}
-    registry.answers["/config/good"] = {"compatibilityLevel": "NONE"}
-    registry.answers["/config/level"] = {"compatibilityLevel": 7}
+        registry.answers[f"GET /subjects/{name}/versions/latest"] = {"version": 1, "id": 2}
+    registry.answers["GET /subjects/bad/versions/latest"] = {"version": -1, "id": 2}
+    registry.answers["GET /config/good"] = {"compatibilityLevel": "NONE"}
+    registry.answers["GET /config/level"] = {"compatibilityLevel": 7}
     where = f"schema registry {registry.url}"
     bad, gone, good, level = subjects(client(registry.url))
     assert bad.unreadable == (
         f"{where}: the response to /subjects/bad/versions/latest has a field that is not a count: version"
     )
     assert good == Subject("good", 1, "AVRO", 2, "NONE", inherited=False)
-    assert gone.unreadable == f"{where}: ?"
+    assert gone.unreadable == f"{where}: not found"
     assert (level.compatibility, level.inherited) == (None, None)
     assert "compatibilityLevel" in (level.unreadable or "")
 
 
-def test_a_level_that_nobody_has_is_unknown(registry: Registry) -> None:
-    registry.answers["/subjects"] = ["a"]
-    registry.answers["/subjects/a/versions/latest"] = {"version": 1, "id": 2}
+def test_a_level_that_nobody_has_is_unknown(registry: JsonServer) -> None:
+    registry.answers["GET /subjects"] = ["a"]
+    registry.answers["GET /subjects/a/versions/latest"] = {"version": 1, "id": 2}
     (found,) = subjects(client(registry.url))
-    assert found == Subject("a", 1, "AVRO", 2, None, inherited=True, unreadable=f"schema registry {registry.url}: ?")
+    assert found == Subject(
+        "a", 1, "AVRO", 2, None, inherited=True, unreadable=f"schema registry {registry.url}: not found"
+    )
 
 
 @pytest.mark.parametrize("answer", [{"a": 1}, ["a", 1], "a"])
-def test_a_list_of_subjects_that_is_none_is_one_error(registry: Registry, answer: object) -> None:
-    registry.answers["/subjects"] = answer
+def test_a_list_of_subjects_that_is_none_is_one_error(registry: JsonServer, answer: object) -> None:
+    registry.answers["GET /subjects"] = answer
     with pytest.raises(BadAnswer, match="the list of subjects is not a list of names"):
         subjects(client(registry.url))
 
 
 def test_a_registry_that_is_lost_is_not_asked_for_each_subject(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: JsonServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.answers["/subjects"] = [f"s{n}" for n in range(100)]
+    registry.answers["GET /subjects"] = [f"s{n}" for n in range(100)]
     lost = client(registry.url)
     get, asked = lost.get, []
 
@@ -267,10 +247,10 @@ def test_a_registry_that_is_lost_is_not_asked_for_each_subject(
     assert len(asked) == 2
 
 
-def test_the_command_lists_subjects(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    registry.answers["/subjects"] = ["orders-value", "orders-key"]
-    registry.answers["/config"] = {"compatibilityLevel": "BACKWARD"}
-    registry.answers["/subjects/orders-value/versions/latest"] = {"version": 3, "id": 17}
+def test_the_command_lists_subjects(registry: JsonServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.answers["GET /subjects"] = ["orders-value", "orders-key"]
+    registry.answers["GET /config"] = {"compatibilityLevel": "BACKWARD"}
+    registry.answers["GET /subjects/orders-value/versions/latest"] = {"version": 3, "id": 17}
     config = tmp_path / "dataops.toml"
     config.write_text(
         f'[contexts.c.schema_registry]\nurl = "{registry.url}"\n[contexts.none.trino]\nurl = "http://t"\n'

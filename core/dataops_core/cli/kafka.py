@@ -162,7 +162,7 @@ def peek(
     component: KafkaOption = None,
     output: RowsOption = RowOutput.TABLE,
 ) -> int:
-    """Read a topic's records, decoded: JSON, Avro by the schema registry, text or hex. Nothing is committed.
+    """Read a topic's records, decoded: JSON, text, hex, Avro or Protobuf by the schema registry. Nothing is committed.
 
     Without --from: the newest records of all partitions by time, or with --follow only new records. With --from: the
     first records from there. Long keys and values are truncated; size is their full length.

@@ -6,7 +6,7 @@ Such a record begins with a zero byte and the schema's id in four bytes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar
@@ -31,6 +31,10 @@ ASK_AGAIN_AFTER = 30.0
 """Seconds until a failed request, or one for a missing schema, is repeated."""
 DEEPEST = 16
 """Maximum depth of schema references."""
+MOST_REFERENCES = 100
+"""Maximum number of schemas that one schema refers to."""
+SERIALIZED = "?format=serialized"
+"""Query of a Protobuf schema as a serialized descriptor, instead of the text of a `.proto` file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class Schema:
 
     Attributes:
         kind: `AVRO`, `JSON` or `PROTOBUF`.
-        parsed: An Avro schema, parsed by fastavro.
-        named: Types that it refers to, including those of its references.
+        parsed: An Avro schema, parsed by fastavro; the file descriptor of a Protobuf schema.
+        named: Types that an Avro schema refers to, including those of its references.
     """
 
     kind: str
@@ -119,6 +123,10 @@ class SchemaRegistry:
             from dataops_core.systems.kafka import avro  # noqa: PLC0415 - who reads no Avro needs it not
 
             text, value = None, _fitting(lambda: avro.read(data, schema.parsed, schema.named), schema_id)
+        elif schema.kind == "PROTOBUF":
+            from dataops_core.systems.kafka import protobuf  # noqa: PLC0415 - as above
+
+            text, value = None, _fitting(lambda: protobuf.read(data, schema.parsed), schema_id)
         else:
             raise BadAnswer(f"schema {schema_id} is {line(schema.kind)}, which is not supported")
         if too_deep(value):
@@ -145,29 +153,69 @@ class SchemaRegistry:
             return schema
 
     def _ask(self, schema_id: int) -> Schema:
+        path = f"/schemas/ids/{schema_id}"
         try:
-            result = self._get(f"/schemas/ids/{schema_id}")
+            result = self._get(path)
         except NotFound:
             raise NotFound(f"{self._where}: has no schema {schema_id}") from None
-        if result.kind != "AVRO":
-            return result
-        named: dict[str, Any] = {}
-        return replace(result, parsed=self._parsed(result, named, DEEPEST), named=named)
+        if result.kind == "AVRO":
+            named: dict[str, Any] = {}
+            self._load_references(result, named, lambda _, schema: self._avro(schema, named))
+            return replace(result, parsed=self._avro(result, named), named=named)
+        if result.kind == "PROTOBUF":
+            return self._protobuf(path, schema_id)
+        return result
 
-    def _parsed(self, schema: Schema, named: dict[str, Any], depth: int) -> Any:  # noqa: ANN401 - fastavro's own
-        """Return a schema parsed by fastavro, and add the schemas that it refers to to `named`."""
-        from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
-
+    def _load_references(
+        self,
+        schema: Schema,
+        loaded: Container[str],
+        add: Callable[[str, Schema], object],
+        query: str = "",
+        *,
+        depth: int = DEEPEST,
+        left: Iterator[int] | None = None,
+    ) -> None:
+        """Call `add` for each schema that a schema refers to and that is not loaded, after those that it refers to."""
         if not depth:
             raise BadAnswer(f"{self._where}: its schema references form a cycle")
+        left = iter(range(MOST_REFERENCES)) if left is None else left
         for reference in schema.references:
-            if reference.name not in named:
-                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
-                self._parsed(self._get(path), named, depth - 1)
+            if reference.name not in loaded:
+                if next(left, None) is None:
+                    raise BadAnswer(f"{self._where}: a schema refers to more than {MOST_REFERENCES} others")
+                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}{query}"
+                inner = self._get(path)
+                self._load_references(inner, loaded, add, query, depth=depth - 1, left=left)
+                add(reference.name, inner)
+
+    def _avro(self, schema: Schema, named: dict[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own
+        """Return a schema parsed by fastavro, and add its types to `named`."""
+        from dataops_core.systems.kafka import avro  # noqa: PLC0415 - as above
+
         try:
             return avro.parse(loads(schema.text, size=LINE), named)
         except Exception as error:  # fastavro raises any type for an invalid schema
             raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
+
+    def _protobuf(self, path: str, schema_id: int) -> Schema:
+        """Return a Protobuf schema with its file descriptor."""
+        from dataops_core.systems.kafka import protobuf  # noqa: PLC0415 - as above
+
+        files = protobuf.Files()
+
+        def add(name: str, schema: Schema) -> Any:  # noqa: ANN401 - protobuf's own
+            try:
+                return files.add(name, schema.text)
+            except Malformed as error:
+                raise BadAnswer(f"{self._where}: the Protobuf schema {line(name)} {error}") from error
+
+        try:
+            result = self._get(path + SERIALIZED)
+        except BadAnswer as error:
+            raise BadAnswer(error.message, hint="Protobuf needs a registry that supports format=serialized") from error
+        self._load_references(result, files, add, SERIALIZED)
+        return replace(result, parsed=add(str(schema_id), result))
 
     def _get(self, path: str) -> Schema:
         result = self.get(path)
