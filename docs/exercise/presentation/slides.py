@@ -757,7 +757,6 @@ def future(slide: Slide) -> None:
         ("Extend", "blue", [
             "The age of a view, from the tables below it",
             "Kafka's share groups, once its client supports them",
-            "Protobuf with a schema registry in the records screen",
             "A cluster scan in half of kminion's time; today {scan_ratio}",
             "HDFS as the store of raw files, tested and measured",
         ]),
@@ -776,7 +775,7 @@ def future(slide: Slide) -> None:
 
         Then scale: fewer passes, an incremental assessment, state outside of memory, and the three missed objectives.
 
-        Then extend: more checks, Protobuf. The results of each step may change our plans for the next one, which is why we
+        Then extend: more checks and systems. The results of each step may change our plans for the next one, which is why we
         chose this order.
     """)
 
