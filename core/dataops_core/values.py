@@ -6,12 +6,16 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from dataops_core.json_text import JsonText, dumps, one_line, readable
 
 DEEPEST_SHOWN = 100
 """Maximum levels of a value that are shown as JSON, far below the limit of Python's JSON parser and writer."""
+
+MOST_DIGITS = 4_000
+"""Maximum digits of a decimal number; its schema may declare a scale of billions."""
 
 _CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
@@ -56,6 +60,19 @@ def as_text(value: object) -> str:
     """Return a value as one text: `true`, ISO times, JSON for arrays, maps and rows."""
     value = plain(value)
     return value if isinstance(value, str) else dumps(value)
+
+
+def decimal_text(unscaled: bytes, scale: int) -> str | None:
+    """Return a decimal number exactly; `None` if it may have more than `MOST_DIGITS` digits.
+
+    Args:
+        unscaled: The number without its point, as a big-endian two's complement.
+        scale: Digits after the point.
+    """
+    if 3 * len(unscaled) + abs(scale) > MOST_DIGITS:
+        return None
+    number = int.from_bytes(unscaled, "big", signed=True)
+    return format(Decimal((number < 0, tuple(map(int, str(abs(number)))), -scale)), "f")
 
 
 def text_of(data: bytes | bytearray) -> str | None:

@@ -107,6 +107,12 @@ def test_avro_data_that_is_deep_or_has_items_of_no_bytes_is_refused_at_once(sche
     assert time.monotonic() - began < 5
 
 
+def test_an_avro_decimal_with_a_scale_of_billions_is_refused() -> None:
+    schema = {"type": "bytes", "logicalType": "decimal", "precision": 2**31, "scale": 2**30}
+    with pytest.raises(Malformed, match="a decimal with more than 4,000 digits"):
+        _avro(schema, b"\x02\x01")
+
+
 def test_avro_data_within_the_bounds_is_read_as_before() -> None:
     assert _avro(NODE, b"\x02\x02\x00") == {"next": {"next": {"next": None}}}
     assert fastavro.parse_schema(NODE)

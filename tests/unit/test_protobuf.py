@@ -175,6 +175,28 @@ def test_a_timestamp_outside_of_its_range_is_shown_by_its_fields(
     assert value(ours, b"\0" + given.SerializeToString())["at"] == shown
 
 
+DECIMAL = """
+    syntax: "proto3" dependency: "confluent/type/decimal.proto"
+    message_type {
+        name: "A" field { name: "price" number: 1 type: TYPE_MESSAGE type_name: ".confluent.type.Decimal" }
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"\x0a\x02\x04\xd2\x18\x02", "12.34"),
+        (b"\x0a\x01\xff\x18\x03", "-0.001"),
+        (b"", "0"),
+        (b"\x18\xff\xff\xff\xff\x07", {"value": "", "precision": 0, "scale": 2**31 - 1}),
+    ],
+)
+def test_a_decimal_is_a_number_unless_its_scale_is_huge(registry: JsonServer, data: bytes, shown: object) -> None:
+    knows(registry, 7, serialized(DECIMAL))
+    assert value(client(registry), b"\0\x0a" + bytes([len(data)]) + data) == {"price": shown}
+
+
 def test_fields_that_the_schema_does_not_have_are_shown_by_their_number(registry: JsonServer) -> None:
     unknown = b"\xa0\x06\x07" + b"\xa2\x06\x02hi" + b"\xa3\x06\x08\x01\xa4\x06" + b"\xad\x06\x01\0\0\0"
     assert value(client(registry), b"\0" + unknown) == {**EMPTY, "100": [7, "6869", {"1": 1}], "101": 1}

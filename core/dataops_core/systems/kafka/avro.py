@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import fastavro
 from fastavro.read import LOGICAL_READERS
 
+from dataops_core.bounded import Malformed
 from dataops_core.systems.kafka.avro_bounds import Bounds
 from dataops_core.times import EPOCH, Moment, RawTime, Unit, moment
+from dataops_core.values import MOST_DIGITS, decimal_text
 
 EPOCH_DAY = EPOCH.toordinal()
 
@@ -53,9 +54,10 @@ def _time(unit: Unit, data: int, *_: object) -> time | RawTime:
 
 
 def _decimal(data: bytes, schema: Mapping[str, Any], *_: object) -> str:
-    unscaled = int.from_bytes(data, "big", signed=True)
-    digits = tuple(map(int, str(abs(unscaled))))
-    return format(Decimal((unscaled < 0, digits, -int(schema.get("scale", 0)))), "f")
+    text = decimal_text(data, int(schema.get("scale", 0)))
+    if text is None:
+        raise Malformed(f"has a decimal with more than {MOST_DIGITS:,} digits")
+    return text
 
 
 def _as_it_is(data: object, *_: object) -> object:

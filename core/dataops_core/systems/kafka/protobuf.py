@@ -36,25 +36,46 @@ from dataops_core.bounded import LINE, Malformed
 from dataops_core.reasons import line
 from dataops_core.systems.kafka.protobuf_bounds import Bounds, varint
 from dataops_core.times import known, moment
-from dataops_core.values import DEEPEST_SHOWN
+from dataops_core.values import DEEPEST_SHOWN, decimal_text
 
-_BUILT_IN: Mapping[str, FileDescriptor] = {
-    module.DESCRIPTOR.name: module.DESCRIPTOR
-    for module in (
-        any_pb2,
-        api_pb2,
-        descriptor_pb2,
-        duration_pb2,
-        empty_pb2,
-        field_mask_pb2,
-        source_context_pb2,
-        struct_pb2,
-        timestamp_pb2,
-        type_pb2,
-        wrappers_pb2,
-    )
-}
-"""Files that a schema imports without a reference."""
+_MODULES = (
+    any_pb2,
+    api_pb2,
+    descriptor_pb2,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    source_context_pb2,
+    struct_pb2,
+    timestamp_pb2,
+    type_pb2,
+    wrappers_pb2,
+)
+
+
+def _decimal_file() -> descriptor_pb2.FileDescriptorProto:
+    """Return Confluent's file of decimal numbers, which registries do not list as a reference."""
+    kinds = {
+        "value": FieldDescriptor.TYPE_BYTES,
+        "precision": FieldDescriptor.TYPE_UINT32,
+        "scale": FieldDescriptor.TYPE_INT32,
+    }
+    file = descriptor_pb2.FileDescriptorProto(name="confluent/type/decimal.proto", package="confluent.type")
+    file.syntax = "proto3"
+    fields = file.message_type.add(name="Decimal").field
+    for number, (name, kind) in enumerate(kinds.items(), 1):
+        fields.add(name=name, number=number, type=kind, label=FieldDescriptor.LABEL_OPTIONAL)
+    return file
+
+
+def _built_in() -> Iterator[tuple[str, descriptor_pb2.FileDescriptorProto]]:
+    for module in _MODULES:
+        yield module.DESCRIPTOR.name, descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
+    yield "confluent/type/decimal.proto", _decimal_file()
+
+
+_BUILT_IN: Mapping[str, descriptor_pb2.FileDescriptorProto] = dict(_built_in())
+"""Files that a schema imports without a reference, by their name."""
 _WRAPPERS = {
     f"google.protobuf.{kind}Value"
     for kind in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
@@ -113,9 +134,9 @@ class Files:
         if name not in self._names and name in _BUILT_IN:
             self._names.add(name)
             file = _BUILT_IN[name]
-            for each in file.dependencies:
-                self._imported(each.name)
-            self._pool.AddSerializedFile(file.serialized_pb)
+            for each in file.dependency:
+                self._imported(each)
+            self._pool.Add(file)
         return name in self._names
 
 
@@ -165,12 +186,12 @@ def _value(message: Message) -> object:
     """Return the value of a message: a readable form of a well-known type, else its fields."""
     unknown = UnknownFieldSet(message)
     name = message.DESCRIPTOR.full_name
-    if not len(unknown) and name.startswith("google.protobuf."):
+    if not len(unknown) and (name in _WRAPPERS or name in _WELL_KNOWN):
         given = {field.name: value for field, value in message.ListFields()}
         if name in _WRAPPERS:
             (field,) = message.DESCRIPTOR.fields
             return _scalar(field, given.get("value", field.default_value))
-        if name in _WELL_KNOWN and (readable := _WELL_KNOWN[name](given)) is not None:
+        if (readable := _WELL_KNOWN[name](given)) is not None:
             return readable[0]
     return {**dict(_fields(message)), **_unknown(unknown)}
 
@@ -246,6 +267,11 @@ def _duration(given: Mapping[str, Any]) -> tuple[object] | None:
     return (f"{(seconds + Decimal(nanos).scaleb(-9)).normalize():f}s",)
 
 
+def _decimal(given: Mapping[str, Any]) -> tuple[object] | None:
+    text = decimal_text(given.get("value", b""), given.get("scale", 0))
+    return None if text is None else (text,)
+
+
 def _struct(given: Mapping[str, Any]) -> tuple[object]:
     fields = given.get("fields", {})
     return ({name: _value(fields[name]) for name in sorted(fields)},)
@@ -261,6 +287,7 @@ def _json_value(given: Mapping[str, Any]) -> tuple[object] | None:
 
 # A function returns None if the message is outside of its type's range: then its fields are shown.
 _WELL_KNOWN: Mapping[str, Callable[[Mapping[str, Any]], tuple[object] | None]] = {
+    "confluent.type.Decimal": _decimal,
     "google.protobuf.Timestamp": _timestamp,
     "google.protobuf.Duration": _duration,
     "google.protobuf.Struct": _struct,
