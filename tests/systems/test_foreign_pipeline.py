@@ -1,6 +1,6 @@
 """A real pipeline of other systems: PostgreSQL, Debezium, Kafka, the Iceberg sink, dbt on Trino, and Airflow 2.
 
-One command proposes it, and each of four faults is blamed on its stage.
+One command proposes it, and each of five faults is blamed on its stage.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.systems.foreign import FILL, STARTS, Foreign, Observed, fine, order, 
 
 from dataops_core.health.model import Status
 from dataops_core.systems.airflow.client import AirflowClient
+from dataops_core.systems.airflow.runs import set_paused
 from dataops_core.systems.airflow.settings import AirflowSettings
 from dataops_core.systems.connect.details import ConnectorDetails
 from dataops_core.systems.dbt.details import DbtModelDetails
@@ -269,6 +270,20 @@ def test_a_sink_that_runs_but_does_not_deliver(foreign: Foreign, observed: Obser
     assert observed.pipeline().stage("orders-sink").observation.lag_records == 0, "its group is at the end"
     sink(foreign)
     order(foreign)
+    observed.verdict(fine)
+
+
+def test_a_paused_dag_is_named(foreign: Foreign, project: Project, airflow: AirflowClient, observed: Observed) -> None:
+    set_paused(airflow, "publish", paused=True)
+    land(foreign, "book")
+    assert project.build() == 0
+    built(airflow)
+    verdict = observed.verdict(lambda found: found.check_id == "publish/paused")
+    assert verdict.stage == "publish"
+    assert verdict.remedy is not None
+    assert verdict.remedy.text == "Unpause the DAG publish."
+    set_paused(airflow, "publish", paused=False)
+    built(airflow)  # Airflow 2 does not queue the events of a dataset for a paused DAG
     observed.verdict(fine)
 
 
