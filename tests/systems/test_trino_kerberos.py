@@ -85,6 +85,17 @@ def test_a_keytab_gives_a_ticket_for_each_request(kdc: Kdc) -> None:
     assert ticket(keytab=keytab(kdc)).current(), "without a principal, the first one of the keytab counts"
 
 
+def test_a_ticket_of_a_keytab_is_renewed(kdc: Kdc) -> None:
+    kdc.add("brief")
+    kdc.change("modprinc", "-maxlife", "4seconds", "brief")
+    shared = ticket(keytab=keytab(kdc, "brief"))
+    assert shared.current()
+    time.sleep(5)
+    assert shared.current()
+    requested = [line for line in (kdc.folder / "kdc.log").read_text().splitlines() if "brief@" in line]
+    assert len([line for line in requested if "AS_REQ" in line and "ISSUE" in line]) == 2
+
+
 def test_the_credential_cache_of_the_environment(kdc: Kdc, tmp_path: Path) -> None:
     with pytest.raises(
         AuthenticationFailed, match=r"No Kerberos credentials.*: run kinit, or set eu\.kerberos\.keytab$"
