@@ -13,7 +13,9 @@ from typing import Any
 
 @dataclass
 class JsonServer:
-    """Answers by method and path: a status and a body, or a body with status 200.
+    """Answers by method and path: a status and a body, a body with status 200, or a function that returns one of them.
+
+    A function takes the headers and the body of the request.
 
     Attributes:
         asked: Method, path and headers of each request.
@@ -32,9 +34,10 @@ def serving(answers: Mapping[str, Any]) -> Iterator[JsonServer]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             told.asked.append((self.command, self.path, dict(self.headers)))
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             bare = told.answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {"message": "not found"}))
             found = told.answers.get(f"{self.command} {self.path}", bare)
+            found = found(self.headers, sent) if callable(found) else found
             status, body = found if isinstance(found, tuple) else (200, found)
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)

@@ -6,13 +6,13 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from tests.json_server import JsonServer, serving
 from tests.ports import free_port
 from tests.settings import ContextSettings
 
@@ -29,48 +29,27 @@ SECRET = "S3C/R3T +%"
 class Server:
     """Issues the tokens `t1`, `t2`, …; its Trino accepts those in `valid`."""
 
-    def __init__(self) -> None:
+    def __init__(self, http: JsonServer) -> None:
+        self.url = http.url
         self.status = 200
         self.answer: Any = {"token_type": "Bearer", "expires_in": 1000}
         self.valid: set[str] = {"t1", "t2", "t3"}
         self.forms: list[dict[str, list[str]]] = []
         self.users: list[str | None] = []
         self.asked: list[str] = []
-        outer = self
+        http.answers.update({"GET /v1/query": self._queries, "POST /token": self._issue})
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                token = str(self.headers["Authorization"]).removeprefix("Bearer ")
-                outer.asked.append(token)
-                self._send(*((200, []) if token in outer.valid else (401, {})))
+    def _queries(self, headers: Mapping[str, str], _: bytes) -> tuple[int, Any]:
+        token = headers["Authorization"].removeprefix("Bearer ")
+        self.asked.append(token)
+        return (200, []) if token in self.valid else (401, {})
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                outer.forms.append(parse_qs(body))
-                basic = self.headers["Authorization"]
-                outer.users.append(basic and base64.b64decode(basic.removeprefix("Basic ")).decode())
-                answer = outer.answer
-                if outer.status == 200 and isinstance(answer, dict):
-                    answer = {"access_token": f"t{len(outer.forms)}", **answer}
-                self._send(outer.status, answer)
-
-            def _send(self, status: int, body: Any) -> None:
-                raw = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _issue(self, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        self.forms.append(parse_qs(body.decode()))
+        basic = headers.get("Authorization")
+        self.users.append(basic and base64.b64decode(basic.removeprefix("Basic ")).decode())
+        issued = self.status == 200 and isinstance(self.answer, dict)
+        return self.status, {"access_token": f"t{len(self.forms)}", **self.answer} if issued else self.answer
 
     def settings(self, **more: Any) -> OauthSettings:
         given = {"token_url": f"{self.url}/token", "client_id": "us:er", "client_secret": SECRET, **more}
@@ -85,9 +64,8 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
+    with serving({}) as http:
+        yield Server(http)
 
 
 def jwt(**claims: object) -> str:
