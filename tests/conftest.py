@@ -75,10 +75,11 @@ GROUPS = {
     "spark": "tests/pipeline/",
     "packaging": "tests/packaging/test_packaging",
     "systems": "tests/systems/",
+    "words": "tests/packaging/test_words",
 }
 """Beginnings of the paths of tests that run in one worker, by the group's name."""
-LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3}
-"""Groups that take minutes, in the order in which they begin."""
+LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3, "words": 4}
+"""Groups that take long, in the order in which they begin."""
 STARTING = ("programs", "long", "stack", "spark", "helm", "kube", "soak", "maintenance")
 """Marks of unit tests that `make quick` leaves out."""
 
