@@ -281,7 +281,7 @@ def test_a_paused_dag_is_named(foreign: Foreign, project: Project, airflow: Airf
     verdict = observed.verdict(lambda found: found.check_id == "publish/paused")
     assert verdict.stage == "publish"
     assert verdict.remedy is not None
-    assert verdict.remedy.text == "Unpause the DAG publish."
+    assert verdict.remedy.text.startswith("Unpause the DAG publish. If an asset starts it, trigger it too:")
     set_paused(airflow, "publish", paused=False)
     built(airflow)  # Airflow 2 does not queue the events of a dataset for a paused DAG
     observed.verdict(fine)

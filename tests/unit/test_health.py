@@ -708,7 +708,8 @@ def test_a_failed_dag_is_blamed_with_what_to_trigger_even_below_a_slow_stage() -
     assert verdict.remedy.command == "dataops dag trigger conform"
 
 
-def test_a_paused_dag_is_called_paused() -> None:
+@pytest.mark.parametrize("due", [None, T0])
+def test_a_paused_dag_is_called_paused(due: datetime | None) -> None:
     seen = healthy(T0)
     seen["conform"] = Observation(
         "conform",
@@ -716,12 +717,14 @@ def test_a_paused_dag_is_called_paused() -> None:
         progress_time=T0 - seconds(1000),
         advanced_at=T0 - seconds(970),
         activity=Activity.PAUSED,
+        details=DagDetails(next_run_due=due),
     )
     pipeline = see(seen).pipeline("p")
     assert pipeline.stage("conform").state is StageState.STUCK
     assert "it is paused" in pipeline.verdict.sentence
     assert pipeline.verdict.remedy is not None
-    assert pipeline.verdict.remedy.text == "Unpause the DAG conform."
+    missed = " If an asset starts it, trigger it too: Airflow queues no asset events for a paused DAG."
+    assert pipeline.verdict.remedy.text == f"Unpause the DAG conform.{'' if due else missed}"
 
 
 def test_what_a_first_run_has_written_is_not_unknown_until_the_run_has_ended() -> None:

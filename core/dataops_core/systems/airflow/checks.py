@@ -27,6 +27,8 @@ SLOTS = (
     "Check the logs of the tasks that hold the slots. Add slots to the pool only if its tasks may run at the same time."
 )
 
+MISSED_EVENTS = "If an asset starts it, trigger it too: Airflow queues no asset events for a paused DAG."
+
 
 def trigger_command(stage: DagStage) -> str:
     """Return the command that triggers the stage's DAG."""
@@ -44,7 +46,10 @@ def _import_error(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | N
 def _paused(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     if given.observation.activity is not Activity.PAUSED:
         return None
-    return Problem("it is paused", command=stage.remedy, remedy=f"Unpause the DAG {stage.dag_id}.")
+    remedy = f"Unpause the DAG {stage.dag_id}."
+    if given.details.next_run_due is None:  # no timetable: an asset or another DAG may start it
+        remedy += f" {MISSED_EVENTS}"
+    return Problem("it is paused", command=stage.remedy, remedy=remedy)
 
 
 def _late(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
@@ -227,7 +232,7 @@ DAG_CHECKS = (
         "paused",
         Severity.NOTE,
         "The DAG is paused: Airflow schedules no runs.",
-        "Unpause the DAG.",
+        f"Unpause the DAG. {MISSED_EVENTS}",
         _paused,
         explains=True,
     ),
