@@ -191,10 +191,10 @@ check: install ## run ruff, mypy --strict and the import contracts
 	.venv/bin/lint-imports
 	.venv/bin/lint-imports --config tests/packaging/acyclic.toml
 
-quick: install ## run before each commit, in one to two minutes: lint, types, contracts, and the tests that start nothing
+quick: install ## run before each commit, in about a minute: lint, types, contracts, and the tests that start nothing
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check quick-tests
 quick-tests: install
-	$(PYTEST) -q -n 3 -m quick tests/unit tests/packaging/test_words.py
+	$(PYTEST) -q -n 2 -m quick tests/unit tests/packaging/test_words.py
 
 fmt: install ## format, and apply the fixes of ruff
 	$(PY) -m ruff check --fix

@@ -91,6 +91,7 @@ def test_a_sql_catalog_is_never_created(tmp_path: Path) -> None:
     assert inspect(create_engine(f"sqlite:///{path}")).get_table_names() == []
 
 
+@pytest.mark.programs
 def test_a_sql_catalog_on_postgresql_is_read(postgres: str, tmp_path: Path) -> None:
     uri = f"postgresql+psycopg://owner:own3r@{postgres}"
     assert "no table iceberg_tables" in failure(client(type="sql", uri=uri), NotFound)
@@ -102,6 +103,7 @@ def test_a_sql_catalog_on_postgresql_is_read(postgres: str, tmp_path: Path) -> N
     assert "password authentication failed" in failure(client(type="sql", uri=wrong), AuthenticationFailed)
 
 
+@pytest.mark.programs
 def test_a_lock_on_postgresql_ends_in_the_timeout(postgres: str) -> None:
     uri = f"postgresql+psycopg://owner:own3r@{postgres}"
     SqlCatalog("lake", uri=uri, warehouse="file:///nowhere").close()
