@@ -51,6 +51,8 @@ GRAFANA = Path(__file__).parent / "grafana"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 RUNBOOKS = "https://runbooks.example.com/dataops"
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "#8e8e8e"
+NEUTRAL = "text"
+"""Grafana's colour of a text: a value without a threshold is neither good nor bad."""
 
 STATUS = {"ok": GREEN, "warning": YELLOW, "unknown": GREY, "critical": RED}
 STATE = {
@@ -156,7 +158,7 @@ def figure(
     *,
     unit: str = "none",
     words: Mapping[str, str] | None = None,
-    steps: Sequence[tuple[float | None, str]] = ((None, GREEN),),
+    steps: Sequence[tuple[float | None, str]] = ((None, NEUTRAL),),
     span: int = 6,
 ) -> stat.Panel:
     """Return one figure for each series; `words` names numbers, `steps` colours them."""

@@ -37,6 +37,7 @@ COLOURS = {
     "red": "#e02f44",
     "dark-red": "#8f1d2c",
     "blue": "#3274d9",
+    "text": "#24292e",
 }
 """Grafana's names of colours."""
 Series = tuple[Mapping[str, str], list[tuple[float, float]]]
