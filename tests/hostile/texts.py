@@ -96,7 +96,7 @@ def _avro_record() -> bytes:
 
 @cache
 def _protobuf_file() -> Any:
-    """Return a file of which each field of its message has another kind."""
+    """Return a file with one message, which has fields of the scalar and of the well-known types."""
     from google.protobuf import descriptor_pb2
 
     from dataops_core.systems.kafka import protobuf

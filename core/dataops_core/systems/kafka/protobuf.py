@@ -10,22 +10,11 @@ import base64
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from importlib import import_module
 from math import isfinite
 from typing import Any
 
-from google.protobuf import (
-    any_pb2,
-    api_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    source_context_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    type_pb2,
-    wrappers_pb2,
-)
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, Message
@@ -38,18 +27,9 @@ from dataops_core.systems.kafka.protobuf_bounds import Bounds, varint
 from dataops_core.times import known, moment
 from dataops_core.values import DEEPEST_SHOWN, decimal_text
 
-_MODULES = (
-    any_pb2,
-    api_pb2,
-    descriptor_pb2,
-    duration_pb2,
-    empty_pb2,
-    field_mask_pb2,
-    source_context_pb2,
-    struct_pb2,
-    timestamp_pb2,
-    type_pb2,
-    wrappers_pb2,
+_WELL_KNOWN_FILES = (
+    *("any", "api", "descriptor", "duration", "empty", "field_mask", "source_context", "struct", "timestamp", "type"),
+    "wrappers",
 )
 
 
@@ -69,8 +49,9 @@ def _decimal_file() -> descriptor_pb2.FileDescriptorProto:
 
 
 def _built_in() -> Iterator[tuple[str, descriptor_pb2.FileDescriptorProto]]:
-    for module in _MODULES:
-        yield module.DESCRIPTOR.name, descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
+    for name in _WELL_KNOWN_FILES:
+        file = import_module(f"google.protobuf.{name}_pb2").DESCRIPTOR
+        yield file.name, descriptor_pb2.FileDescriptorProto.FromString(file.serialized_pb)
     yield "confluent/type/decimal.proto", _decimal_file()
 
 
