@@ -143,6 +143,7 @@ onboarding: install ## write the manifest for a central Prometheus, and the list
 	$(PY) deploy/monitoring/generate.py
 dashboard-pictures: install ## draw the dashboards from the local stack's Prometheus, without Grafana
 	$(PY) dashboards/pictures.py --url http://127.0.0.1:$$(($(PORT_BASE) + 90))
+	@echo "the presentation shows one of them: run make deck"
 dashboards: install ## write Grafana's dashboards
 	$(PY) dashboards/generate.py
 animation: install ## draw the shipped incident as docs/images/incident.gif
@@ -166,6 +167,7 @@ site: install ## build the docs as a site in .local/site
 
 screenshots: install ## draw the pictures of the console in docs/images/console from test data
 	PYTHONPATH=. $(PY) -m tests.screenshots
+	@echo "the presentation shows one of them: run make deck"
 
 golden: install ## write the exporter's golden expositions
 	PYTHONPATH=. $(PY) -m tests.exposition
