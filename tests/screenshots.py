@@ -29,6 +29,7 @@ from textual.widgets import Input
 
 from dataops_core.actions.audit import AuditLog
 from dataops_core.health.model import HealthSnapshot
+from dataops_core.json_text import dumps
 from dataops_core.systems.airflow.responses import Dag, DagRun
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect.responses import Connector, Task
@@ -36,9 +37,12 @@ from dataops_core.systems.iceberg import inspect as iceberg_inspect
 from dataops_core.systems.iceberg.inspect import TableSummary
 from dataops_core.systems.kafka import cluster as kafka_cluster
 from dataops_core.systems.kafka import records as kafka_peek
+from dataops_core.systems.kafka import subjects as kafka_subjects
 from dataops_core.systems.kafka.model import ConsumerGroup, GroupLag, Partition, Topic
 from dataops_core.systems.kafka.records import Record
 from dataops_core.systems.kafka.schema_registry import Decoded
+from dataops_core.systems.kafka.schema_registry import Reference as SchemaReference
+from dataops_core.systems.kafka.subjects import Subject, SubjectSchema
 from dataops_core.systems.trino.responses import ServerQuery
 
 FOLDER = Path(__file__).parents[1] / "docs/images/console"
@@ -86,6 +90,8 @@ SHOTS: Mapping[str, Shot] = {
     "kafka": Shot(command("kafka"), "payments"),
     "peek": Shot(command("peek orders"), "schema 7", ("j",)),
     "groups": Shot(command("groups"), "billing"),
+    "subjects": Shot(command("subjects"), "payments-value", ("j",)),
+    "schema": Shot(command("subjects"), "payments-value", ("j", "enter")),
     "dags": Shot(command("dags"), "reconcile", ("j",)),
     "connect": Shot(command("connect"), "orders-sink", ("j",)),
     "tables": Shot(command("tables"), "gold.revenue"),
@@ -134,6 +140,26 @@ def groups(client: object) -> tuple[ConsumerGroup, ...]:
             (GroupLag("refunds", 0, 1_000, 1_204, waits=7_410.0), GroupLag("refunds", 1, 1_000, 1_187, waits=7_385.0)),
         ),
     )
+
+
+def subjects(registry: object) -> list[Subject]:
+    where = "schema registry http://registry"
+    return [
+        Subject("customer", 2, "PROTOBUF", 11, "BACKWARD", inherited=True),
+        Subject("orders-value", 4, "AVRO", 7, "FULL", inherited=False),
+        Subject("payments-value", 1, "JSON", 9, "BACKWARD", inherited=True),
+        Subject("refunds-value", compatibility="BACKWARD", inherited=True, unreadable=f"{where}: HTTP 500"),
+        Subject("shipments-value", 12, "AVRO", 1042, "NONE", inherited=False),
+    ]
+
+
+def subject_schema(registry: object, name: str, version: int | None = None) -> SubjectSchema:
+    (subject,) = (each for each in subjects(registry) if each.name == name)
+    fields = [("id", "long"), ("customer", "shop.Customer"), ("total", "string"), ("items", "int")]
+    record = {"type": "record", "name": "Order", "namespace": "shop"}
+    parts = [{"name": field, "type": kind} for field, kind in fields]
+    text = dumps({**record, "fields": parts}, indent=2)
+    return SubjectSchema(subject, text, (SchemaReference("shop.Customer", "customers-value", 2),))
 
 
 class FakeConnect:
@@ -213,7 +239,8 @@ def dressed(folder: Path, **look: object) -> Console:
         {"catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}}}
     )
     others = {name: clients.get(name) for name in ("kafka", "airflow", "trino")}
-    console.monitor.clients = Clients(context, lake=object(), connect=FakeConnect(), **others)
+    further = {"lake": object(), "connect": FakeConnect(), "schema_registry": object()}
+    console.monitor.clients = Clients(context, **further, **others)
     dag = Dag("conform", paused=False, schedule="*/5 * * * *", owners=("data",), tags=("silver",), import_errors=False)
     console.airflow.dags = lambda: (  # type: ignore[method-assign]
         replace(dag, dag_id="backfill_refunds", paused=True, schedule=None, tags=("repair",)),
@@ -268,6 +295,8 @@ def standing_still() -> Iterator[None]:
             stack.enter_context(mock.patch(f"{module}.datetime", StandingClock))
         for name, stand_in in (("topics", topics), ("groups", groups)):
             stack.enter_context(mock.patch.object(kafka_cluster, name, stand_in))
+        for stand_in in (subjects, subject_schema):
+            stack.enter_context(mock.patch.object(kafka_subjects, stand_in.__name__, stand_in))
         stack.enter_context(mock.patch.object(kafka_peek, "peek", peek))
         stack.enter_context(mock.patch.object(iceberg_inspect, "tables", tables))
         yield

@@ -38,6 +38,7 @@ def settings(**context: Any) -> Settings:
                     "kafka": {"bootstrap_servers": "kafka:1"},
                     "airflow": {"url": "http://airflow"},
                     "connect": {"url": "http://connect"},
+                    "schema_registry": {"url": "http://registry"},
                     "trino": {"url": "http://trino", "catalog": "lake", "schema": "gold"},
                     "catalogs": {"lake": {"properties": {"type": "rest", "uri": "http://lake"}}},
                     **context,

@@ -73,6 +73,8 @@ SCREENS: Mapping[str, View] = {
     "peek": View("schema 7", "peek orders"),
     "record": View('"trace"', keys=("y",), leave=("escape",)),
     "groups": View("billing", "groups"),
+    "subjects": View("payments-value", "subjects"),
+    "subject": View('"shop.Customer"', keys=("g", "j", "enter"), leave=("escape",)),
     "dags": View("reconcile", "dags"),
     "runs": View("scheduled__03:18", "dags conform"),
     "tasks": View("load[3]", keys=("enter",)),

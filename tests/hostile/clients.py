@@ -30,7 +30,7 @@ from dataops_core.systems.iceberg.catalog import CatalogClient
 from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 from dataops_core.systems.kafka.settings import SchemaRegistrySettings
-from dataops_core.systems.kafka.subjects import subjects
+from dataops_core.systems.kafka.subjects import subject_schema, subjects
 from dataops_core.systems.prometheus import SYSTEM as PROMETHEUS
 from dataops_core.systems.prometheus.alerts import AlertsClient
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
@@ -188,6 +188,9 @@ QUESTIONS: dict[str, Question] = {
     "alertmanager post": lambda url, t: AlertmanagerClient(web(url), t).post({"alertname": "A"}, {}, NOW),
     "registry ping": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t).ping(),
     "registry subjects": lambda url, t: subjects(SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)),
+    "registry subject": lambda url, t: subject_schema(
+        SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t), "s"
+    ),
     "registry schema": lambda url, t: SchemaRegistry(SchemaRegistrySettings(url=url, token=SECRET), t)._schema(7),
     "http document": document,
     "flink overview": lambda url, t: flink(url, t).overview(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from dataops_core.errors import BadAnswer, TimedOut
 from dataops_core.systems.kafka.records import decode
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 from dataops_core.systems.kafka.settings import SchemaRegistrySettings
-from dataops_core.systems.kafka.subjects import Subject, subjects
+from dataops_core.systems.kafka.subjects import Subject, subject_schema, subjects
 
 TOWN = {"type": "record", "name": "Town", "namespace": "b", "fields": [{"name": "name", "type": "string"}]}
 READING = {
@@ -271,3 +272,76 @@ def test_the_command_lists_subjects(registry: JsonServer, tmp_path: Path, capsys
     assert "BACKWARD" in out
     assert "orders-key" not in out
     assert run("none", "kafka", "subjects")[::2] == (2, 'dataops: the context "none" has no schema registry\n')
+
+
+ABOUT = {"subject": "orders-value", "version": 3, "id": 17}
+
+
+def test_the_command_prints_a_schema(registry: JsonServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    town = {"name": "b.Town", "subject": "towns", "version": 2}
+    schema = json.dumps({**TOWN, "doc": "1.10"})
+    registry.answers["GET /subjects/orders-value/versions/latest"] = {**ABOUT, "schema": schema, "references": [town]}
+    text = 'syntax = "proto3";\nmessage Town { string name = 1; }\n'
+    old = {**ABOUT, "version": 2, "id": 5, "schemaType": "PROTOBUF", "schema": text}
+    registry.answers["GET /subjects/orders-value/versions/2"] = old
+    registry.answers["GET /config/orders-value"] = {"compatibilityLevel": "FULL"}
+    config = tmp_path / "dataops.toml"
+    config.write_text(f'[contexts.c.schema_registry]\nurl = "{registry.url}"\n')
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["--config", str(config), "kafka", "schema", *arguments])
+        return (code, *capsys.readouterr())
+
+    code, out, err = run("orders-value")
+    assert code == 0
+    assert out.startswith('{\n  "type": "record",\n  "name": "Town"')
+    assert json.loads(out) == json.loads(schema)
+    assert err == "orders-value: version 3, schema id 17, AVRO, compatibility FULL, refers to towns version 2\n"
+    assert run("orders-value", "--version", "2") == (
+        *(0, text),
+        "orders-value: version 2, schema id 5, PROTOBUF, compatibility FULL\n",
+    )
+    code, out, err = run("orders-value", "-o", "json")
+    assert (code, err) == (0, "")
+    shown = json.loads(out)
+    assert json.loads(shown.pop("schema")) == json.loads(schema)
+    assert shown == {
+        "subject": "orders-value",
+        "version": 3,
+        "type": "AVRO",
+        "schema_id": 17,
+        "compatibility": "FULL",
+        "inherited": False,
+        "references": [town],
+        "error": None,
+    }
+    where = f"dataops: schema registry {registry.url}"
+    assert run("nobody") == (1, "", f'{where}: there is no subject "nobody"\n')
+    assert run("orders-value", "--version", "9") == (
+        *(1, ""),
+        f'{where}: there is no subject "orders-value" with version 9\n',
+    )
+    assert run("orders-value", "--version", "0")[0] == 2
+
+
+def test_an_unreadable_level_does_not_hide_the_schema(registry: JsonServer) -> None:
+    registry.answers["GET /subjects/a/versions/latest"] = {**ABOUT, "schema": '"string"'}
+    registry.answers["GET /config/a"] = (403, {"message": "no"})
+    found = subject_schema(client(registry.url), "a")
+    assert (found.text, found.subject.compatibility) == ('"string"', None)
+    assert found.subject.unreadable == f"schema registry {registry.url}: denied permission (403): no"
+
+
+@pytest.mark.parametrize("answer", [{**ABOUT}, {**ABOUT, "schema": 7}, {"schema": "{}", "version": 1}, [], "x"])
+def test_a_schema_that_is_none_is_one_error(registry: JsonServer, answer: object) -> None:
+    registry.answers["GET /subjects/a/versions/latest"] = answer
+    with pytest.raises(BadAnswer, match="the response to /subjects/a/versions/latest "):
+        subject_schema(client(registry.url), "a")
+
+
+def test_a_registry_that_hangs_is_waited_for_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(TimedOut):
+            subject_schema(client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=1), "a")
+        assert time.monotonic() - began < 2, "the level is requested first, and nothing after it"

@@ -48,6 +48,7 @@ from dataops_tui.screens.events import EventsScreen
 from dataops_tui.screens.kafka import GroupsScreen, TopicsScreen
 from dataops_tui.screens.pipelines import PipelinesScreen
 from dataops_tui.screens.queries import QueriesScreen
+from dataops_tui.screens.subjects import SubjectsScreen
 from dataops_tui.screens.tables import TablesScreen
 from dataops_tui.screens.xray import XrayScreen
 from dataops_tui.themed import Themed
@@ -91,6 +92,7 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Themed, Navigator):
         "sql": sql_screen,
         "kafka": TopicsScreen,
         "groups": GroupsScreen,
+        "subjects": SubjectsScreen,
         "connect": ConnectScreen,
         "tables": TablesScreen,
         "alerts": AlertsScreen,
@@ -282,7 +284,8 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Themed, Navigator):
         dags = {dag_id for p in here.values() for s in p.stages if (dag_id := dag_of_stage(s)) is not None}
         results += [Command(f"trigger {dag_id}", "trigger the DAG") for dag_id in sorted(dags)]
         for kind, names in self.clients.choices().items():
-            results += [Command(f"component {name}", f"show this {kind.capitalize()} on the screens") for name in names]
+            about = f"show this {kind.capitalize().replace('_', ' ')} on the screens"
+            results += [Command(f"component {name}", about) for name in names]
         results += [Command(f"theme {theme.name}", "change the colours") for theme in THEMES]
         if self._watch_other is not None:
             results += [Command(f"context {name}", "switch to another context") for name in self.settings.contexts]
@@ -328,6 +331,8 @@ class DataopsApp(OrderedInput, FaultGuard, TimeTravel, Themed, Navigator):
             choice = f"available: {there}" if there else "this context has one component of each kind"
             self.notify(f'no such component: "{name}"; {choice}', severity="error", markup=False)
             return
+        if kind == "kafka":  # its own schema registry is shown again
+            self._components.pop("schema_registry", None)
         self._components[kind] = name
         self.forget_names()
 

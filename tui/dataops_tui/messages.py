@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dataops_core.systems.airflow.responses import DagRun
     from dataops_core.systems.airflow.runs import Param
     from dataops_core.systems.kafka.records import Record
+    from dataops_core.systems.kafka.subjects import SubjectSchema
     from dataops_tui.time_travel import History, Move, Past
     from dataops_tui.watching import Watching
     from dataops_tui.widgets.log_view import Line
@@ -154,6 +155,13 @@ class RecordsArrived(Message):
     peek: int
     records: tuple[Record, ...]
     read: int
+
+
+@dataclass
+class SchemaLoaded(Message):
+    """The newest schema of a subject has been loaded."""
+
+    schema: SubjectSchema
 
 
 @dataclass

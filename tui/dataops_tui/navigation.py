@@ -51,6 +51,7 @@ DESTINATIONS: Mapping[str, Destination] = {
     "kafka": Destination("kafka", "Kafka topics; kafka TOPIC lists the partitions of one", "topic", TopicScreen),
     "peek": Destination("kafka", "records of a topic; peek TOPIC 15m starts 15m ago", "topic", PeekScreen, False),
     "groups": Destination("groups", "Kafka consumer groups and their lag", "group", GroupScreen),
+    "subjects": Destination("subjects", "schema registry subjects with their newest versions"),
     "connect": Destination("connect", "Kafka Connect connectors and their tasks"),
     "tables": Destination("tables", "Iceberg tables; tables CATALOG.TABLE opens one", "table", TableDetailScreen),
     "queries": Destination("queries", "Trino queries of all users, and why they wait"),
@@ -69,7 +70,15 @@ ARGUMENTS: Mapping[str, str] = {
     "theme": "theme",
 }
 """Kind of the object that a command requires, by command."""
-ALIASES = {"topics": "kafka", "topic": "kafka", "group": "groups", "dag": "dags", "table": "tables", "lineage": "xray"}
+ALIASES = {
+    "topics": "kafka",
+    "topic": "kafka",
+    "group": "groups",
+    "subject": "subjects",
+    "dag": "dags",
+    "table": "tables",
+    "lineage": "xray",
+}
 
 
 def refusal(typed: str) -> str:

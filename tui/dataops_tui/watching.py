@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from dataops_core.config import ContextSettings
+from dataops_core.config.check import no_such
 from dataops_core.errors import ClientError
 from dataops_core.health.model import HealthSnapshot
 from dataops_core.systems.kafka.settings import KafkaSettings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # the clients bring their vendors' SDKs, which take seconds t
     from dataops_core.systems.trino.client import TrinoClient
 
 CONNECTING = "still connecting; try again in a moment"
-ONE_AT_A_TIME = ("airflow", "kafka", "trino", "connect")
+ONE_AT_A_TIME = ("airflow", "kafka", "trino", "connect", "schema_registry")
 """Kinds of components that the screens show one at a time."""
 
 
@@ -75,10 +76,11 @@ class ConnectedClients:
         """Return the name of the component of a kind that the screens show.
 
         Returns:
-            The selected one, or the one that is named like its kind, or the first; `None` if the context has none.
+            The selected one, or the schema registry of the Kafka that the screens show, or the one that is named like
+            its kind, or the first; `None` if the context has none.
         """
         known = self.names(kind)
-        wanted = self.chosen.get(kind, kind)
+        wanted = self.chosen.get(kind) or (self._registry_of_kafka if kind == "schema_registry" else None) or kind
         return wanted if wanted in known else next(iter(known), None)
 
     def choices(self) -> Mapping[str, tuple[str, ...]]:
@@ -152,16 +154,36 @@ class ConnectedClients:
     @property
     def schema_registry(self) -> SchemaRegistry | None:
         """The schema registry of the Kafka that the screens show; `None` if it has none."""
-        kafka = self.name(KafkaSettings.component)
-        wanted = self.context.of(KafkaSettings)[kafka].schema_registry if kafka is not None else None
+        wanted = self._registry_of_kafka
         return self.monitor.clients.get("schema_registry", wanted) if self.monitor is not None else None
 
-    def why_not(self, name: Literal["Airflow", "Kafka", "Kafka Connect", "Trino", "catalogs"]) -> str:
+    @property
+    def _registry_of_kafka(self) -> str | None:
+        """The name that the settings of the Kafka on the screens give; `None` if they give none."""
+        kafka = self.name(KafkaSettings.component)
+        return self.context.of(KafkaSettings)[kafka].schema_registry if kafka is not None else None
+
+    def require_schema_registry(self) -> SchemaRegistry:
+        """Return the schema registry that the screens show; raises ClientError if there is none."""
+        named, known = self._registry_of_kafka, self.names("schema_registry")
+        if named is not None and named not in known and "schema_registry" not in self.chosen:
+            kafka = self.name(KafkaSettings.component)
+            raise ClientError(f"kafka {kafka}: {no_such('schema registry', named, known)}")
+        result: SchemaRegistry | None = self._client("schema_registry")
+        if result is None:
+            raise ClientError(self.why_not("schema registry"))
+        return result
+
+    def why_not(
+        self, name: Literal["Airflow", "Kafka", "Kafka Connect", "Trino", "catalogs", "schema registry"]
+    ) -> str:
         """Return why a client is missing."""
         if self.monitor is not None and self.monitor.replays:
             return f"{name}: not available in a replay"
-        if not self.names({"catalogs": "iceberg", "Kafka Connect": "connect"}.get(name, name.lower())):
-            return f"this context has no {name}"
+        kinds = {"catalogs": "iceberg", "Kafka Connect": "connect", "schema registry": "schema_registry"}
+        if not self.names(kinds.get(name, name.lower())):
+            fix = ": set url in [contexts.NAME.schema_registry]" if name == "schema registry" else ""
+            return f"this context has no {name}{fix}"
         return CONNECTING
 
     def _client(self, kind: str, name: str | None = None) -> Any:  # noqa: ANN401 - the kind's own client

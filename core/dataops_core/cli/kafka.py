@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataops_core.cli.invocation import Chosen, Invocation, TyperContext
-from dataops_core.cli.options import HELP, KafkaOption, RegistryOption, RowOutput, RowsOption
+from dataops_core.cli.options import HELP, KafkaOption, RowOutput, RowsOption
+from dataops_core.cli.subjects import schema, subjects
 from dataops_core.cli.terminal import Exit, say
 from dataops_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dataops_core.pattern import Pattern
     from dataops_core.systems.kafka.client import KafkaClient
     from dataops_core.systems.kafka.model import Topic
     from dataops_core.systems.kafka.records import Record
@@ -55,15 +55,6 @@ LAG_COLUMNS = (
     ("lag", "bigint"),
     ("lag_seconds", "double"),
     ("note", "varchar"),
-)
-SUBJECT_COLUMNS = (
-    ("subject", "varchar"),
-    ("version", "integer"),
-    ("type", "varchar"),
-    ("schema_id", "integer"),
-    ("compatibility", "varchar"),
-    ("inherited", "boolean"),
-    ("error", "varchar"),
 )
 RECORD_COLUMNS = (
     ("time", "timestamp"),
@@ -122,24 +113,8 @@ def groups(
     return _show_group(context.obj, component, group, output.value)
 
 
-@app.command("subjects")
-def subjects(
-    context: TyperContext,
-    wanted: Annotated[
-        str | None, typer.Option("--filter", metavar="REGEX", help="Only subjects whose name matches.")
-    ] = None,
-    component: RegistryOption = None,
-    output: RowsOption = RowOutput.TABLE,
-) -> int:
-    """List the schema registry's subjects with newest version, type, schema id and compatibility level.
-
-    inherited: the subject has no level of its own, so the level of the registry applies.
-
-    Example: dataops kafka subjects --filter '-value$'
-
-    Exit codes: 0 done, 2 wrong use or settings, 3 no connection, 4 timed out, 130 interrupted.
-    """
-    return _list_subjects(context.obj, component, wanted, output.value)
+app.command("subjects")(subjects)
+app.command("schema")(schema)
 
 
 @app.command("peek")
@@ -179,39 +154,14 @@ def peek(
 
 def _list_topics(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
     """Write all topics, or those whose name matches a regular expression."""
-    from dataops_core.cli.listing import say_unreadable, write_rows
+    from dataops_core.cli.listing import name_pattern, say_unreadable, write_rows
     from dataops_core.systems.kafka import cluster
 
-    pattern = _pattern(wanted)
+    pattern = name_pattern(wanted)
     topics = cluster.topics(_client(invocation, component))
     results = list(compress(topics, pattern.matches([topic.name for topic in topics])))
     write_rows(output, TOPIC_COLUMNS, [_topic(topic) for topic in results])
     say_unreadable(results, "topics")
-    return Exit.OK
-
-
-def _pattern(wanted: str | None) -> Pattern:
-    from dataops_core.pattern import BadPattern, Pattern
-
-    try:
-        return Pattern(wanted or "")
-    except BadPattern as error:
-        raise typer.BadParameter(f"--filter: {error}") from None
-
-
-def _list_subjects(invocation: Invocation, component: str | None, wanted: str | None, output: str) -> int:
-    """Write all subjects of the schema registry, or those whose name matches a regular expression."""
-    from dataops_core.cli.listing import say_unreadable, write_rows
-    from dataops_core.systems.kafka.subjects import subjects
-
-    pattern = _pattern(wanted)
-    chosen = invocation.chosen()
-    name = chosen.component("schema_registry", "schema registry", component)
-    registry: SchemaRegistry = chosen.clients.need("schema_registry", name)
-    result = subjects(registry, lambda names: list(compress(names, pattern.matches(names))))
-    rows = [(s.name, s.version, s.kind, s.schema_id, s.compatibility, s.inherited, s.unreadable) for s in result]
-    write_rows(output, SUBJECT_COLUMNS, rows)
-    say_unreadable(result, "subjects")
     return Exit.OK
 
 

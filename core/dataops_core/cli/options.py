@@ -48,6 +48,13 @@ class RowOutput(StrEnum):
     CSV_SAFE = "csv-safe"
 
 
+class SchemaOutput(StrEnum):
+    """Output format of a schema."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def names_of(noun: str, *kinds: str) -> Callable[[TyperContext, str], list[str]]:
     """Return a function that completes a name from the settings; it completes nothing if they cannot be read.
 

@@ -1,4 +1,4 @@
-"""List the subjects of a Confluent Schema Registry with their newest version and compatibility level."""
+"""The subjects of a Confluent Schema Registry: their newest versions, compatibility levels and schemas."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
 
-from dataops_core.bounded import Malformed
+from dataops_core.bounded import LINE, Malformed, loads
 from dataops_core.errors import AuthenticationFailed, BadAnswer, ClientError, NotFound, TimedOut, Unreachable
-from dataops_core.systems.kafka.schema_registry import SchemaRegistry
+from dataops_core.json_text import indented
+from dataops_core.reasons import line
+from dataops_core.systems.kafka.schema_registry import Reference, Schema, SchemaRegistry, read_schema
 from dataops_core.transport.fields import Fields
 
 T = TypeVar("T")
@@ -42,6 +44,19 @@ class Subject:
     unreadable: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectSchema:
+    """One version of a subject with its schema.
+
+    Attributes:
+        text: The schema: indented JSON for Avro and JSON Schema, otherwise as the registry returns it.
+    """
+
+    subject: Subject
+    text: str
+    references: tuple[Reference, ...] = ()
+
+
 def subjects(registry: SchemaRegistry, want: Callable[[list[str]], list[str]] = lambda names: names) -> list[Subject]:
     """Return the subjects by name; an unreadable one does not affect the others.
 
@@ -60,6 +75,44 @@ def subjects(registry: SchemaRegistry, want: Callable[[list[str]], list[str]] = 
         return list(beside.map(reading.subject, sorted(want(list(dict.fromkeys(names))))))
 
 
+def subject_schema(registry: SchemaRegistry, name: str, version: int | None = None) -> SubjectSchema:
+    """Return a version of a subject, by default the newest one; an unreadable level does not hide the schema.
+
+    Raises:
+        NotFound: There is no such subject or version.
+        ClientError: The registry does not return it.
+    """
+    return _Reading(registry).schema(name, version)
+
+
+def as_dict(schema: SubjectSchema) -> dict[str, object]:
+    """Return the values of a version by the names that the JSON output of `dataops kafka schema` has."""
+    of = schema.subject
+    return {
+        "subject": of.name,
+        "version": of.version,
+        "type": of.kind,
+        "schema_id": of.schema_id,
+        "compatibility": of.compatibility,
+        "inherited": of.inherited,
+        "references": [{"name": r.name, "subject": r.subject, "version": r.version} for r in schema.references],
+        "error": of.unreadable,
+        "schema": schema.text,
+    }
+
+
+def summary(schema: SubjectSchema) -> str:
+    """Return a version in one line, without its schema."""
+    of = schema.subject
+    level = "compatibility unknown"
+    if of.compatibility is not None:
+        level = f"compatibility {of.compatibility}{' (inherited)' if of.inherited else ''}"
+    parts = [f"version {of.version}", f"schema id {of.schema_id}", str(of.kind), level]
+    if schema.references:
+        parts.append("refers to " + ", ".join(f"{r.subject} version {r.version}" for r in schema.references))
+    return ", ".join(parts)
+
+
 class _Reading:
     """Reads subjects of one list; after an error of the whole registry it requests nothing more."""
 
@@ -69,9 +122,12 @@ class _Reading:
         self._general, self._general_error = self._tried(lambda: self._level("/config"))
 
     def subject(self, name: str) -> Subject:
-        path = quote(name, safe="")
-        newest, error = self._tried(lambda: self._newest(f"/subjects/{path}/versions/latest"))
-        level, level_error = self._tried(lambda: self._own_level(f"/config/{path}"))
+        path = f"/subjects/{quote(name, safe='')}/versions/latest"
+        newest, error = self._tried(lambda: self._read(path, _newest))
+        return self._with_level(name, newest, error)
+
+    def _with_level(self, name: str, newest: tuple[int, int, str] | None, error: str | None) -> Subject:
+        level, level_error = self._tried(lambda: self._own_level(f"/config/{quote(name, safe='')}"))
         version, schema_id, kind = newest or (None, None, None)
         inherited = level_error is None and level is None
         return Subject(
@@ -84,6 +140,19 @@ class _Reading:
             unreadable=error or level_error or (self._general_error if inherited else None),
         )
 
+    def schema(self, name: str, version: int | None) -> SubjectSchema:
+        path = f"/subjects/{quote(name, safe='')}/versions/{'latest' if version is None else version}"
+        if self._failed is not None:
+            raise self._failed
+        try:
+            result = self._read(path, lambda answer: (_newest(answer), read_schema(answer)))
+        except NotFound as error:
+            which = "" if version is None else f" with version {version}"
+            raise NotFound(
+                f'schema registry {self._registry.target}: there is no subject "{line(name)}"{which}'
+            ) from error
+        return SubjectSchema(self._with_level(name, result[0], None), _readable(result[1]), result[1].references)
+
     def _tried(self, read: Callable[[], T]) -> tuple[T | None, str | None]:
         """Return the result and no reason, or no result and the reason."""
         try:
@@ -95,15 +164,8 @@ class _Reading:
                 self._failed = error
             return None, str(error)
 
-    def _newest(self, path: str) -> tuple[int, int, str]:
-        def read(about: Fields) -> tuple[int, int, str]:
-            kind = "AVRO" if about.raw("schemaType") is None else about.require_text("schemaType")
-            return about.require_count("version"), about.require_count("id"), kind
-
-        return self._read(path, read)
-
     def _level(self, path: str) -> str:
-        return self._read(path, lambda about: about.require_text("compatibilityLevel"))
+        return self._read(path, lambda answer: Fields(answer).require_text("compatibilityLevel"))
 
     def _own_level(self, path: str) -> str | None:
         try:
@@ -111,9 +173,26 @@ class _Reading:
         except NotFound:
             return None
 
-    def _read(self, path: str, read: Callable[[Fields], T]) -> T:
+    def _read(self, path: str, read: Callable[[object], T]) -> T:
         result = self._registry.get(path)
         try:
-            return read(Fields(result))
+            return read(result)
         except Malformed as error:
             raise BadAnswer(f"schema registry {self._registry.target}: the response to {path} {error}") from error
+
+
+def _newest(answer: object) -> tuple[int, int, str]:
+    """Return version, id and kind of a response."""
+    about = Fields(answer)
+    kind = "AVRO" if about.raw("schemaType") is None else about.require_text("schemaType")
+    return about.require_count("version"), about.require_count("id"), kind
+
+
+def _readable(schema: Schema) -> str:
+    if schema.kind not in ("AVRO", "JSON"):
+        return schema.text
+    try:
+        loads(schema.text, size=LINE)
+    except Malformed:
+        return schema.text
+    return indented(schema.text)
