@@ -325,7 +325,7 @@ def systems() -> Iterator[str]:
         kinds = (*system.components, *system.stage_kinds)
         rows.append(
             (
-                f"`{system.name}`",
+                f"[`{system.name}`]({system.name}.md)",
                 ", ".join(f"`{kind.name}`" for kind in system.components) or "none",
                 ", ".join(f"`{kind.name}`" for kind in system.stage_kinds) or "none",
                 sum(len(kind.checks) for kind in kinds),
@@ -342,7 +342,7 @@ def systems() -> Iterator[str]:
     )
 
 
-SCREENS = ("kafka", "iceberg", "airflow", "trino", "prometheus")
+SCREENS = ("kafka", "iceberg", "airflow", "trino", "prometheus", "connect")
 """Systems that have screens of their own, besides the stage's and the component's."""
 
 PARTS = {
@@ -363,7 +363,7 @@ def main() -> int:
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something would change")
     check = options.parse_args().check
     stale = []
-    for path in sorted([*DOCS.glob("*.md"), CHART / "README.md"]):
+    for path in sorted([*DOCS.glob("*.md"), DOCS / "systems/index.md", CHART / "README.md"]):
         before = path.read_text()
         after = BLOCK.sub(lambda found: f"{found[1]}\n" + "\n".join(PARTS[found["name"]]()) + f"\n{found[3]}", before)
         if after != before:

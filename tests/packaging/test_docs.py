@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dataops_core.systems.registry import BUILT_IN
+
 ROOT = Path(__file__).parents[2]
+SYSTEMS = ROOT / "docs/systems"
 PARTS = ("docs", "dashboards", "deploy")
 PAGES = sorted([*ROOT.glob("*.md"), *(path for part in PARTS for path in (ROOT / part).rglob("*.md"))])
 
@@ -35,6 +38,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_each_system_has_a_page(name: str) -> None:
+    assert f"[`{name}`]({name}.md)" in (SYSTEMS / "index.md").read_text()
+    assert (SYSTEMS / f"{name}.md").read_text().startswith(f"# `{name}`: ")
 
 
 @pytest.mark.timeout(600)

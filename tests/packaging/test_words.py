@@ -218,7 +218,7 @@ def _pages(paths: list[Path]) -> Iterator[Text]:
 
 
 def _docs() -> Iterator[Text]:
-    docs = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/decisions").glob("*.md")]
+    docs = [path for part in ("docs", "docs/decisions", "docs/systems") for path in (ROOT / part).glob("*.md")]
     yield from _pages([ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(docs)])
 
 

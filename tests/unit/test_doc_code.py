@@ -22,7 +22,14 @@ from dataops_tui.__main__ import main as console
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "dashboards/runbooks/*.md", "deploy/helm/*/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "docs/decisions/*.md",
+        "docs/systems/*.md",
+        "dashboards/runbooks/*.md",
+        "deploy/helm/*/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 CHECKED_ELSEWHERE = {
