@@ -80,6 +80,13 @@ OFFSETS = (
     b'v2\n{}\n0:{"sourceVersion":1,"reservoirId":"a","reservoirVersion":7,"index":-1}\n1:51\n2:-',
 )
 DOCUMENT = b'{"a": [1.10, 1e400, -0, "\\u00e9\\ud83d\\ude00", null, true], "b": {"c": [[], {}]}, "a": 2}'
+PROTOBUF_TEXT = b"""syntax = "proto3"; package a.b; import public 'google/protobuf/any.proto'; // one
+option (x) = { a: [1, 2]; b: "}" }; /* two */
+message A { reserved 3, 5 to max; optional int64 x = 1 [deprecated = true]; map<string, A> m = 2;
+  oneof o { E e = 4; .a.b.A a = 0x6; } enum E { option allow_alias = true; Z = 0; N = -1; } extensions 9 to 12, 14; }
+service S { rpc R (A) returns (stream A) { } }
+extend A { repeated google.protobuf.Any any = 10; }
+"""
 TOKEN = b".".join(
     base64.urlsafe_b64encode(part).rstrip(b"=") for part in (b"{}", b'{"exp": 1700000000, "iat": 1}', b"s")
 )
@@ -128,6 +135,14 @@ def _protobuf_schema(data: bytes) -> None:
 
     text = base64.b64encode(data).decode()
     file = protobuf.Files().add("1", text)
+    with suppress(Malformed, EOFError):
+        protobuf.read(b"\0", file)
+
+
+def _protobuf_text(data: bytes) -> None:
+    from dataops_core.systems.kafka import protobuf
+
+    file = protobuf.Files().add("1", " " + data.decode(errors="replace"))  # the space: it is not base64
     with suppress(Malformed, EOFError):
         protobuf.read(b"\0", file)
 
@@ -191,6 +206,7 @@ TEXTS: dict[str, TextParser] = {
     ),
     "protobuf record": TextParser(PROTOBUF, _protobuf_record, (Malformed, EOFError, LookupError)),
     "protobuf schema": TextParser((PROTOBUF_SCHEMA,), _protobuf_schema),
+    "protobuf text": TextParser((PROTOBUF_TEXT,), _protobuf_text),
     "web token": TextParser((TOKEN,), lambda data: web_token(data.decode(errors="replace")), (ValueError,)),
     "dag parameters": TextParser((b'{"day": "2013-01-01"}',), lambda data: parse_conf(data.decode(errors="replace"))),
 }

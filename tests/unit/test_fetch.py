@@ -140,6 +140,7 @@ def test_downloads_are_pinned_by_checksum_and_name_no_host() -> None:
 def test_coordinates_are_laid_out_as_maven_does() -> None:
     assert Coordinates("org.x", "a", "1").path == "org/x/a/1/a-1.jar"
     assert Coordinates("org.x", "a", "1", "jdk11").path == "org/x/a/1/a-1-jdk11.jar"
+    assert Coordinates("org.x", "a", "1", "all", "tar.gz").path == "org/x/a/1/a-1-all.tar.gz"
 
 
 def pin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str | None) -> fetch.Download:

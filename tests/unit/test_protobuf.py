@@ -260,23 +260,144 @@ def test_a_value_that_is_nested_too_deep_is_one_reason(registry: JsonServer, lev
     assert why_not(client(registry), b"\0" + data).endswith("is nested deeper than 100 levels")
 
 
-def test_a_registry_that_does_not_serialize_is_one_reason_and_others_are_read(registry: JsonServer) -> None:
-    text = 'syntax = "proto3"; message A { int64 x = 1; }'
-    knows(registry, 8, text)
-    knows(registry, 9, text)
-    registry.answers["GET /schemas/ids/9?format=serialized"] = (501, {"error_code": 501, "message": "not implemented"})
+def by_text(registry: JsonServer, schema_id: int, text: str, refusal: object = None, **more: Any) -> None:
+    """Let a registry return the text of a file only; by default it ignores format=serialized."""
+    about = {"schemaType": "PROTOBUF", "schema": text, **more}
+    registry.answers[f"GET /schemas/ids/{schema_id}"] = about
+    registry.answers[f"GET /schemas/ids/{schema_id}?format=serialized"] = refusal or about
+
+
+NOT_IMPLEMENTED = (501, {"error_code": 501, "message": "not implemented"})
+TEXT = """
+// A reading; "quoted
+syntax = "proto3";
+/* package c; */
+package a;
+import "google/protobuf/timestamp.proto";
+import public "towns.proto";
+import "confluent/meta.proto";
+option java_package = 'org.x';
+option (about) = { a: 1; b: "};" c < d: [1, 2] > };
+message Reading {
+  option deprecated = true;
+  reserved 3, 20 to 30;
+  reserved "old";
+  int64 id = 1 [deprecated = true, (x) = { a: [1, 2] }];
+  optional string note = 2;
+  repeated Inner parts = 4;
+  map<int32, .b.Town> towns_by_number = 5;
+  oneof either { option (y) = 1; bool shown = 6; State state = 7; }
+  google.protobuf.Timestamp at = 0x8;
+  b.Town town = 011;;
+  enum State {
+    option allow_alias = true;
+    reserved 9;
+    NONE = 0; GOOD = 1 [deprecated = true]; FINE = 1; BAD = -1;
+  }
+  message Inner { sint32 x = 1; message Deeper { Reading reading = 1; } }
+  string message = 10;
+}
+service Readings { rpc Get (Reading) returns (stream Other) { option (http) = { get: "/x" }; } }
+message Other { string y = 1; }
+"""
+TOWN_TEXT = 'syntax = "proto3"; package b; message Town { string name = 1; }'
+
+
+@pytest.mark.parametrize("refusal", [None, NOT_IMPLEMENTED, (500, {"message": "no"}), (422, {"message": "no format"})])
+def test_a_registry_that_does_not_serialize_is_read_by_the_text(registry: JsonServer, refusal: object) -> None:
+    by_text(registry, 8, TEXT, refusal, references=[TOWNS])
+    registry.answers["GET /subjects/towns%2Fall/versions/2"] = {"schemaType": "PROTOBUF", "schema": TOWN_TEXT}
+    registry.answers[f"GET {REFERRED}"] = refusal or {"schemaType": "PROTOBUF", "schema": TOWN_TEXT}
     ours = client(registry)
-    where = f"schema registry {registry.url}: "
-    assert why_not(ours, b"\0", 8) == (
-        f"{where}the Protobuf schema 8 is not serialized: the registry does not support format=serialized"
+    of_text = {"id": 0, "parts": [], "towns_by_number": {}, "message": ""}
+    assert value(ours, b"\0", 8) == of_text
+    data = (
+        *(b"\0\x08\x07", b"\x12\x00", b"\x22\x02\x08\x03", b"\x22\x00", b"\x2a\x07\x08\x05\x12\x03\x0a\x01t"),
+        *(b"\x38" + b"\xff" * 9 + b"\x01", b"\x42\x02\x08\x01", b"\x4a\x03\x0a\x01e", b"\x52\x01m", b"\x58\x01"),
     )
-    assert why_not(ours, b"\0", 9) == (
-        f"{where}HTTP 501: not implemented: Protobuf needs a registry that supports format=serialized"
-    )
-    assert value(ours, b"\0") == EMPTY
+    assert value(ours, b"".join(data), 8) == {
+        "id": 7,
+        "note": "",
+        "parts": [{"x": -2}, {"x": 0}],
+        "towns_by_number": {"5": {"name": "t"}},
+        "state": "BAD",
+        "at": "1970-01-01T00:00:01+00:00",
+        "town": {"name": "e"},
+        "message": "m",
+        "11": 1,
+    }
+    assert value(ours, b"\x02\x02\x0a\x01y", 8) == {"y": "y"}
+    assert value(ours, b"\x06\x00\x00\x00\x0a\x02\x08\x09", 8)["reading"]["id"] == 9
     asked = len(registry.asked)
-    assert why_not(ours, b"\0", 9)
+    value(ours, b"\0", 8)
     assert len(registry.asked) == asked, "it is not requested for each record"
+
+
+def test_the_text_of_proto2(registry: JsonServer) -> None:
+    text = """
+        message A {
+          required int32 x = 1 [default = 3]; optional string y = 2 [default = "a;b"];
+          repeated int32 z = 3 [packed = true];
+          extensions 100 to 199, 300; extensions 1000 to max;
+          extend A { optional int32 inner = 101; }
+        }
+        extend A { optional string more = 100; };
+    """
+    by_text(registry, 8, text)
+    assert value(client(registry), b"\0\x08\x01\xa2\x06\x01m\xa8\x06\x05\x1a\x02\x01\x02", 8) == {
+        "x": 1, "z": [1, 2], "[more]": "m", "[A.inner]": 5,
+    }  # fmt: skip
+
+
+def test_a_text_and_descriptors_mix(registry: JsonServer) -> None:
+    by_text(registry, 8, TEXT, NOT_IMPLEMENTED, references=[TOWNS])
+    assert value(client(registry), b"\0\x4a\x03\x0a\x01e", 8)["town"] == {"name": "e"}
+
+
+NOT_TEXT = "is not the text of a .proto file: line "
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("message A {\n  int64 x = ;\n}", f"{NOT_TEXT}2 at ;"),
+        ("message A {\n  int64 x = 1", f"{NOT_TEXT}2 at its end"),
+        ("message A { int64 x = 99999999999; }", f"{NOT_TEXT}1 at 99999999999;"),
+        ("message A { int64 x = 1e; }", f"{NOT_TEXT}1 at 1e;"),
+        ("message A { int64 x = 1.5; }", f"{NOT_TEXT}1 at 1.5;"),
+        ("message 7 { }", f"{NOT_TEXT}1 at 7"),
+        ("\nmessage A { } /* no end", f"{NOT_TEXT}2 at /*"),
+        ('message A { } option x = "no end', f'{NOT_TEXT}1 at "no'),
+        ("option x = { a: [ }", f"{NOT_TEXT}1 at its end"),
+        ("import x;", f"{NOT_TEXT}1 at x;"),
+        ("thrift struct A", f"{NOT_TEXT}1 at thrift"),
+        ("\x1b[2J A", f"{NOT_TEXT}1 at \x1b[2J"),
+        ("message A { x y = 1; }", "is invalid: "),
+        ('import "none.proto"; message A { none.B y = 1; }', "is invalid: "),
+        ("message A { int32 x = 0; }", "is invalid: "),
+        ("message A { int32 x = 1; int32 y = 1; }", "is invalid: "),
+        ("message A { optional group B = 1 { } }", "has a group, which needs format=serialized"),
+        ('edition = "2023"; message A { }', "is of an edition of Protobuf, which needs format=serialized"),
+        ("message A { " * 40 + "} " * 40, "has messages that are nested deeper than 32 levels"),
+        ("x " * 600_000, "is larger than 1,048,576 bytes"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_one_reason(registry: JsonServer, text: str, reason: str) -> None:
+    where = f"schema registry {registry.url}: "
+    by_text(registry, 8, text)
+    assert why_not(client(registry), b"\0", 8).startswith(f"{where}the Protobuf schema 8 {reason}")
+    by_text(registry, 9, text, NOT_IMPLEMENTED)
+    found = why_not(client(registry), b"\0", 9)
+    assert found.startswith(f"{where}the Protobuf schema 9 {reason}")
+    assert found.endswith("; with format=serialized: HTTP 501: not implemented")
+
+
+@pytest.mark.parametrize("text", ["/*" * 400_000, '"' * 400_001, "{" * 400_000, "message a { " * 80_000, "[" * 900_000])
+def test_a_text_that_is_made_to_be_slow_is_refused_at_once(registry: JsonServer, text: str) -> None:
+    by_text(registry, 8, text + " ")
+    began = time.monotonic()
+    assert why_not(client(registry), b"\0", 8)
+    assert time.monotonic() - began < 5
 
 
 def test_a_cycle_of_references_is_one_reason(registry: JsonServer) -> None:

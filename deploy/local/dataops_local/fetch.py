@@ -67,8 +67,7 @@ def read_pinned(path: Path) -> tuple[Download, ...]:
 
 def _parsed(line: str) -> Download:
     kind, organisation, name, revision, size, sha256, *folders = line.split()
-    number, _, classifier = revision.partition(":")
-    coordinates = Coordinates(organisation, name, number, classifier)
+    coordinates = Coordinates(organisation, name, *revision.split(":"))
     return Download(kind, coordinates, int(size), sha256, tuple(folders[0].split(",")) if folders else (".",))
 
 
@@ -126,9 +125,13 @@ def bring(files: list[Download], work: Path, progress: Progress) -> None:
     left = [each for each in wanted if not is_whole(each)]
     if not left:
         return
-    first = wanted[min(left, key=lambda each: each.size)].coordinates
+    smallest = min(left, key=lambda each: each.size)
+    first = wanted[smallest].coordinates
     root = ivy.repository(first, work / "repository")
     if root is not None:
+        brought = work / "repository" / "retrieved" / first.file
+        if brought.exists():
+            brought.replace(smallest.target)
         download(root, left, progress)
         return
     progress(f"downloading {sum(each.size for each in left) / 1e6:.0f} MB with Ivy")

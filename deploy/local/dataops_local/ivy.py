@@ -22,17 +22,18 @@ from dataops_local.errors import LocalError
 
 
 class Coordinates(NamedTuple):
-    """A jar of a Maven repository; `classifier` may be empty."""
+    """A file of a Maven repository; `classifier` may be empty."""
 
     organisation: str
     name: str
     revision: str
     classifier: str = ""
+    extension: str = "jar"
 
     @property
     def file(self) -> str:
         """The file's name."""
-        return f"{self.name}-{self.revision}{f'-{self.classifier}' if self.classifier else ''}.jar"
+        return f"{self.name}-{self.revision}{f'-{self.classifier}' if self.classifier else ''}.{self.extension}"
 
     @property
     def path(self) -> str:
@@ -55,8 +56,7 @@ def retrieve(jars: Iterable[Coordinates], work: Path) -> Path:
         "-ivy",
         str(module),
         "-types",
-        "jar",
-        "bundle",
+        *dict.fromkeys(["jar", "bundle", *(jar.extension for jar in wanted)]),
         "-retrieve",
         f"{target}/[artifact]-[revision](-[classifier]).[ext]",
     ]
@@ -97,7 +97,8 @@ def _module(jars: Iterable[Coordinates]) -> str:
         f"<dependency org={quoteattr(jar.organisation)} name={quoteattr(jar.name)} rev={quoteattr(jar.revision)}"
         ' conf="default->master" transitive="false">'
         + (
-            f'<artifact name={quoteattr(jar.name)} type="jar" ext="jar" m:classifier={quoteattr(jar.classifier)}/>'
+            f"<artifact name={quoteattr(jar.name)} type={quoteattr(jar.extension)} ext={quoteattr(jar.extension)}"
+            f" m:classifier={quoteattr(jar.classifier)}/>"
             if jar.classifier
             else ""
         )

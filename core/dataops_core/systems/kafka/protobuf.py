@@ -23,6 +23,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dataops_core.bounded import LINE, Malformed
 from dataops_core.reasons import line
+from dataops_core.systems.kafka import proto_text
 from dataops_core.systems.kafka.protobuf_bounds import Bounds, varint
 from dataops_core.times import known, moment
 from dataops_core.values import DEEPEST_SHOWN, decimal_text
@@ -81,22 +82,15 @@ class Files:
 
         Args:
             name: Its name in the imports of other files.
-            text: Its serialized descriptor in base64.
+            text: Its serialized descriptor in base64, or the text of a `.proto` file.
 
         Raises:
-            Malformed: It is not a descriptor, is invalid or too large.
+            Malformed: It is neither of them, is invalid or too large.
         """
         self._bytes += len(text)
         if self._bytes > LINE:
             raise Malformed(f"is larger than {LINE:,} bytes")
-        try:
-            content = base64.b64decode(text, validate=True)
-        except ValueError as error:  # the text of a .proto file
-            raise Malformed("is not serialized: the registry does not support format=serialized") from error
-        try:
-            file = descriptor_pb2.FileDescriptorProto.FromString(content)
-        except DecodeError as error:
-            raise Malformed("is not a file descriptor") from error
+        file = _descriptor(text)
         file.name = name
         # Registries leave out references to files that only declare options, such as confluent/meta.proto.
         imports = [each for each in file.dependency if self._imported(each)]
@@ -119,6 +113,17 @@ class Files:
                 self._imported(each)
             self._pool.Add(file)
         return name in self._names
+
+
+def _descriptor(text: str) -> descriptor_pb2.FileDescriptorProto:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:  # it has spaces
+        return proto_text.parse(text)
+    try:
+        return descriptor_pb2.FileDescriptorProto.FromString(content)
+    except DecodeError as error:
+        raise Malformed("is not a file descriptor") from error
 
 
 def read(data: bytes, file: FileDescriptor) -> object:

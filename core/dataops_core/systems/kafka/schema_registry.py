@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from dataops_core.bounded import LINE, Malformed, loads
 from dataops_core.config import WebSettings
-from dataops_core.errors import BadAnswer, ClientError, NotFound
+from dataops_core.errors import BadAnswer, ClientError, NotFound, RequestRefused
 from dataops_core.json_text import dumps, parsed
 from dataops_core.reasons import line
 from dataops_core.transport.fields import Fields
@@ -34,7 +34,7 @@ DEEPEST = 16
 MOST_REFERENCES = 100
 """Maximum number of schemas that one schema refers to."""
 SERIALIZED = "?format=serialized"
-"""Query of a Protobuf schema as a serialized descriptor, instead of the text of a `.proto` file."""
+"""Query of a Protobuf schema as a serialized descriptor; a registry that ignores it returns a `.proto` file's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +160,18 @@ class SchemaRegistry:
             raise NotFound(f"{self._where}: has no schema {schema_id}") from None
         if result.kind == "AVRO":
             named: dict[str, Any] = {}
-            self._load_references(result, named, lambda _, schema: self._avro(schema, named))
+            self._load_references(result, named, self._get, lambda _, schema: self._avro(schema, named))
             return replace(result, parsed=self._avro(result, named), named=named)
         if result.kind == "PROTOBUF":
-            return self._protobuf(path, schema_id)
+            return self._protobuf(path, schema_id, result)
         return result
 
     def _load_references(
         self,
         schema: Schema,
         loaded: Container[str],
+        get: Callable[[str], Schema],
         add: Callable[[str, Schema], object],
-        query: str = "",
         *,
         depth: int = DEEPEST,
         left: Iterator[int] | None = None,
@@ -184,9 +184,9 @@ class SchemaRegistry:
             if reference.name not in loaded:
                 if next(left, None) is None:
                     raise BadAnswer(f"{self._where}: a schema refers to more than {MOST_REFERENCES} others")
-                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}{query}"
-                inner = self._get(path)
-                self._load_references(inner, loaded, add, query, depth=depth - 1, left=left)
+                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
+                inner = get(path)
+                self._load_references(inner, loaded, get, add, depth=depth - 1, left=left)
                 add(reference.name, inner)
 
     def _avro(self, schema: Schema, named: dict[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own
@@ -198,23 +198,29 @@ class SchemaRegistry:
         except Exception as error:  # fastavro raises any type for an invalid schema
             raise BadAnswer(f"{self._where}: it returned an invalid Avro schema: {type(error).__name__}") from error
 
-    def _protobuf(self, path: str, schema_id: int) -> Schema:
+    def _protobuf(self, path: str, schema_id: int, as_text: Schema) -> Schema:
         """Return a Protobuf schema with its file descriptor."""
         from dataops_core.systems.kafka import protobuf  # noqa: PLC0415 - as above
 
         files = protobuf.Files()
+        refused: list[str] = []
+
+        def get(at: str) -> Schema:
+            try:
+                return self._get(at + SERIALIZED)
+            except (BadAnswer, RequestRefused) as error:  # Karapace 6.1: HTTP 500 for a schema with references
+                refused.append(f"; with format=serialized: {error.message.removeprefix(f'{self._where}: ')}")
+                return as_text if at == path else self._get(at)
 
         def add(name: str, schema: Schema) -> Any:  # noqa: ANN401 - protobuf's own
             try:
                 return files.add(name, schema.text)
             except Malformed as error:
-                raise BadAnswer(f"{self._where}: the Protobuf schema {line(name)} {error}") from error
+                why = f"{error}{''.join(refused[-1:])}"
+                raise BadAnswer(f"{self._where}: the Protobuf schema {line(name)} {why}") from error
 
-        try:
-            result = self._get(path + SERIALIZED)
-        except BadAnswer as error:
-            raise BadAnswer(error.message, hint="Protobuf needs a registry that supports format=serialized") from error
-        self._load_references(result, files, add, SERIALIZED)
+        result = get(path)
+        self._load_references(result, files, get, add)
         return replace(result, parsed=add(str(schema_id), result))
 
     def _get(self, path: str) -> Schema:
