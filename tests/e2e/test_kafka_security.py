@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import trustme
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -31,10 +33,14 @@ from dataops_core.config import SecretSource
 from dataops_core.diagnostics.base import Status as StepStatus
 from dataops_core.diagnostics.connection import Layer
 from dataops_core.diagnostics.doctor import Diagnosis, diagnose
-from dataops_core.errors import AuthenticationFailed
+from dataops_core.errors import AuthenticationFailed, PermissionDenied
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.monitor import Monitor
+from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka.client import KafkaClient
+from dataops_core.systems.kafka.probe import observe_group
+from dataops_core.systems.kafka.records import Start, peek
+from dataops_core.systems.kafka.settings import ConsumerGroupStage
 from dataops_local.layout import OFFSETS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -105,11 +111,11 @@ class Guarded:
         )
         asked[name].result(20)
 
-    def allow(self, name: str) -> None:
-        """Let a user read the topic."""
+    def allow(self, name: str, rights: Sequence[tuple[ResourceType, str, AclOperation]] = READS) -> None:
+        """Let a user read the topic, or give it other rights."""
         bindings = [
             AclBinding(kind, what, ResourcePatternType.LITERAL, f"User:{name}", "*", may, AclPermissionType.ALLOW)
-            for kind, what, may in READS
+            for kind, what, may in rights
         ]
         for done in self.brokers.admin.create_acls(bindings).values():
             done.result(20)
@@ -228,6 +234,29 @@ def test_who_may_not_read_is_told_so(guarded: Guarded) -> None:
     assert "third" not in repr(pipeline)
     guarded.allow("stranger")
     until("it may read now", watch.once, lambda seen: status(seen) is Status.OK, 30)
+
+
+def test_the_rights_of_a_reader_are_those_of_the_docs(guarded: Guarded) -> None:
+    """docs/systems/kafka.md: Read on the topic and Describe on its group, and nothing on the cluster."""
+    consumer = Consumer({"bootstrap.servers": guarded.brokers.servers, "group.id": "billing", "log_level": 0})
+    consumer.commit(offsets=[TopicPartition(TOPIC, 0, 4)], asynchronous=False)
+    consumer.close()
+    guarded.user("counter", "fifth")
+    guarded.allow("counter", [READS[0], (ResourceType.GROUP, "billing", AclOperation.DESCRIBE)])
+    who = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "counter", "sasl_password": "fifth"}
+    client = KafkaClient(guarded.settings(SCRAM, **who).contexts["test"].kafka, 8.0)
+    until(
+        "it has its rights", lambda: cluster.groups(client), lambda groups: [g.name for g in groups] == ["billing"], 30
+    )
+    seen = observe_group(ConsumerGroupStage(name="g", kind="consumer_group", group="billing", topic=TOPIC), client)
+    assert (seen.lag_records, seen.details.retention) == (6, None), "its retention needs DescribeConfigs"
+    assert seen.pending_since is not None
+    snapshot = cluster.scan(client, lambda _: True, lambda _: True)
+    assert (set(snapshot.topics), snapshot.groups["billing"].lag, snapshot.failures) == ({TOPIC}, 6, ())
+    batches = peek(client, TOPIC, Start(tail=3), Event(), follow=False)
+    assert sum(len(records) for records, _ in batches) == 3
+    with pytest.raises(PermissionDenied, match="Cluster authorization failed"):
+        client.send(TOPIC, b"key", b"value")
 
 
 def test_a_token_of_the_identity_provider_lets_in(guarded: Guarded) -> None:

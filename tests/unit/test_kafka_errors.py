@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,7 @@ from dataops_core.systems.kafka import cluster
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.errors import kafka_error, reason
 from dataops_core.systems.kafka.model import ConsumerGroup
-from dataops_core.systems.kafka.offsets import newest, offset_bounds
+from dataops_core.systems.kafka.offsets import first_records, newest, offset_bounds
 from dataops_core.systems.kafka.settings import KafkaSettings
 
 CODES = [value for name in dir(KafkaError) if isinstance(value := getattr(KafkaError, name), int)]
@@ -208,3 +209,53 @@ def test_no_partition_is_asked_for_nothing() -> None:
 
 def test_a_group_without_commits_has_no_lag() -> None:
     assert ConsumerGroup("g", "EMPTY", (), {}, ()).lag is None
+
+
+class Message:
+    """A message of the library: an error of the consumer itself, or the first record of `orders`."""
+
+    def __init__(self, error: KafkaError | None = None) -> None:
+        self._error = error
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def topic(self) -> str | None:
+        return None if self._error is not None else "orders"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 4
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_000
+
+
+class Reading:
+    """A connection whose consumer returns these messages."""
+
+    timeout = 5.0
+
+    def __init__(self, *messages: Message) -> None:
+        self._left = list(messages)
+
+    @contextmanager
+    def consumer(self, **_: object) -> Iterator[Reading]:
+        yield self
+
+    def assign(self, _: object) -> None: ...
+
+    def incremental_unassign(self, _: object) -> None: ...
+
+    def poll(self, _: float) -> Message | None:
+        return self._left.pop(0) if self._left else None
+
+
+def test_a_record_is_read_without_a_right_to_the_consumers_group() -> None:
+    reading: Any = Reading(Message(DENIED), Message())
+    assert first_records(reading, {("orders", 0): 4}).at["orders", 0][0] == 4
+    reading = Reading(Message(KafkaError(KafkaError._ALL_BROKERS_DOWN)), Message())
+    with pytest.raises(KafkaException):
+        first_records(reading, {("orders", 0): 4})

@@ -26,7 +26,7 @@ class HttpClient:
         self._timeout = timeout
 
     def ping(self) -> str:
-        """Return one line about the service; any status below 500 counts as up."""
+        """Return one line about the service; 404 counts as up."""
         path = self._settings.health_path
         try:
             size = len(get_bytes(self.where, self._settings, path, self._timeout, headers=self._settings.headers))

@@ -112,7 +112,10 @@ class KafkaClient(Connection):
                 }
             )
             producer.produce(topic, value, key, on_delivery=lambda error, message: answers.append((error, message)))
-            producer.flush(self.timeout + 1)
+            try:
+                producer.flush(self.timeout + 1)
+            except SystemError as fatal:  # the library sets a fatal error before it calls `on_delivery`
+                raise (fatal.__cause__ if isinstance(fatal.__cause__, KafkaException) else fatal) from None
             if not answers:
                 raise TimeoutError
             error, message = answers[0]

@@ -19,6 +19,8 @@ TIMED_OUT = (
     KafkaError._TRANSPORT,  # `list_topics` returns it at its deadline, for any cause
 )
 CONNECTION = (KafkaError._TRANSPORT, KafkaError._RESOLVE)
+GROUP_DENIED = KafkaError.GROUP_AUTHORIZATION_FAILED
+"""Error of a consumer whose group id is not allowed; with `assign` and offsets, it reads without its group."""
 TOO_OLD = (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 """Errors of a broker that is too old for a request."""
 PARTITION_END = KafkaError._PARTITION_EOF

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPar
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined] # it does not declare what it exports
 
 from dataops_core.systems.kafka.connection import Connection
-from dataops_core.systems.kafka.errors import PARTITION_END, TOO_OLD, kafka_error
+from dataops_core.systems.kafka.errors import GROUP_DENIED, PARTITION_END, TOO_OLD, kafka_error
 from dataops_core.systems.kafka.model import FirstRecords, PartitionKey
 from dataops_core.times import Moment, moment
 from dataops_core.transport.deadlines import Deadline
@@ -145,6 +145,8 @@ def first_records(connection: Connection, offsets: Mapping[PartitionKey, int]) -
                 break
             error, topic = message.error(), message.topic()
             if error is not None and topic is None:
+                if error.code() == GROUP_DENIED:
+                    continue
                 raise KafkaException(error)
             key = (cast("str", topic), cast("int", message.partition()))
             if key in results or key in ends or key in failures:

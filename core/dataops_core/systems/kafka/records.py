@@ -20,7 +20,7 @@ from dataops_core.items import why
 from dataops_core.json_text import JsonText, parsed
 from dataops_core.plain import visible
 from dataops_core.systems.kafka.client import KafkaClient
-from dataops_core.systems.kafka.errors import DENIED, PARTITION_END, reason
+from dataops_core.systems.kafka.errors import DENIED, GROUP_DENIED, PARTITION_END, reason
 from dataops_core.systems.kafka.offsets import time_of
 from dataops_core.systems.kafka.schema_registry import Decoded, SchemaRegistry
 from dataops_core.times import Moment
@@ -204,6 +204,8 @@ def _taken_in(
             yield _record(message, registry)
         elif error.code() == PARTITION_END:
             left.discard(number)
+        elif message.topic() is None and error.code() == GROUP_DENIED:
+            continue
         elif message.topic() is None or error.code() in DENIED:
             raise KafkaException(error)
         elif number in left:
