@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from dataops_core.systems.registry import BUILT_IN
+from dataops_core.systems.registry import BUILT_IN, registry
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = ROOT / "docs/systems"
+SECTIONS = ("Set up", "What is read", "Progress", "Permissions", "Cost", "Findings", "Tested on", "Limits")
+"""Sections of the page of a system, in order; further ones may follow."""
 PARTS = ("docs", "dashboards", "deploy")
 PAGES = sorted([*ROOT.glob("*.md"), *(path for part in PARTS for path in (ROOT / part).rglob("*.md"))])
 
@@ -41,9 +43,32 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_each_system_has_a_page(name: str) -> None:
+def test_each_system_has_a_page_with_the_same_sections(name: str) -> None:
     assert f"[`{name}`]({name}.md)" in (SYSTEMS / "index.md").read_text()
-    assert (SYSTEMS / f"{name}.md").read_text().startswith(f"# `{name}`: ")
+    page = (SYSTEMS / f"{name}.md").read_text()
+    assert page.startswith(f"# `{name}`: ")
+    sections = [section.partition("\n") for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]]
+    assert tuple(title for title, _, _ in sections[: len(SECTIONS)]) == SECTIONS
+    text = {title: text for title, _, text in sections}
+    assert all(len(text[title].split()) > 3 for title in SECTIONS)
+    assert "```toml" in text["Set up"]
+    for called in ("`dataops doctor`", "`config init`"):
+        assert called in text["What is read"], called
+    for title in ("What is read", "Tested on"):
+        assert "|---|" in text[title], title
+    assert "not tried" in text["Tested on"]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_page_of_a_system_has_its_tested_versions_and_kinds(name: str) -> None:
+    page = (SYSTEMS / f"{name}.md").read_text()
+    system = registry().system(name)
+    assert system is not None
+    tested = page.partition("## Tested on")[2].partition("\n## ")[0]
+    for version in re.findall(r"\d+(?:\.\d+)+", system.tested):
+        assert version in tested, version
+    for kind in (*system.components, *system.stage_kinds):
+        assert f"`{kind.name}`" in page, kind.name
 
 
 @pytest.mark.timeout(600)

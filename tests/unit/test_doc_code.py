@@ -44,6 +44,7 @@ NOT_RUN = {
     "echo": "the shell's own",
     "git": "needs the address of the repository",
     "helm": "needs a cluster; tests/chart/test_installed.py installs the chart on a kube-apiserver",
+    "kafka-acls.sh": "tests/e2e/test_kafka_security.py reads with these rights",
     "pip": "tests/packaging installs the wheel with and without the console",
     "sed": "only feeds dataops, or edits a file",
     "spark-submit": "tests/e2e/test_spark_cluster.py runs it with the local stack's jars",
