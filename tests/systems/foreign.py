@@ -81,6 +81,12 @@ def until(ask: Callable[[], T], within: float = STARTS) -> T:
         time.sleep(0.5)
 
 
+def installed(*kinds: str) -> dict[str, Path]:
+    """Return the folders of downloads by kind, after fetching the missing ones."""
+    pinned = fetch.read_pinned(Path(__file__).with_name("downloads.txt"))
+    return fetch.install([each for each in pinned if each.kind in kinds], print)
+
+
 class Foreign:
     """The components; each is started when a test needs it, and all end with this process.
 
@@ -94,7 +100,7 @@ class Foreign:
         state.mkdir(parents=True, exist_ok=True)
         self.kafka = f"127.0.0.1:{self.layout.port('kafka')}"
         self.connect = f"http://127.0.0.1:{self.layout.port_base + CONNECT}"
-        self.jars = fetch.install(fetch.read_pinned(Path(__file__).with_name("downloads.txt")), print)
+        self.jars = installed("connect", "debezium", "iceberg-sink")
         fetch.fetch(print)
         self.postgres = Postgres(initdb, *WAL)
         self.supervisor = Supervisor(self.layout)

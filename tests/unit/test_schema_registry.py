@@ -17,7 +17,7 @@ import pytest
 from tests.json_server import JsonServer, serving
 
 from dataops_core import cli
-from dataops_core.errors import BadAnswer, TimedOut
+from dataops_core.errors import BadAnswer, NotFound, TimedOut
 from dataops_core.systems.kafka.records import decode
 from dataops_core.systems.kafka.schema_registry import SchemaRegistry
 from dataops_core.systems.kafka.settings import SchemaRegistrySettings
@@ -99,6 +99,30 @@ def test_a_schema_that_refers_to_others_is_put_together(registry: JsonServer) ->
     found = client(registry.url).decode(written(3, whole, {"to": {"name": "Ausable"}}))
     assert found is not None
     assert found.text == '{"to": {"name": "Ausable"}}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "data", "expected"),
+    [
+        ("b.Town", b"\x02t", '{"name": "t"}'),
+        (["null", "b.Town", "b.Flight"], b"\x02\x02t", '{"name": "t"}'),
+        (["null", "b.Town", "b.Flight"], b"\x04\x02t", '{"to": {"name": "t"}}'),
+        (["null", "b.Town", "b.Flight"], b"\x00", "null"),
+        (["string", {"type": "array", "items": "b.Flight"}], b"\x02\x02\x02t\x00", '[{"to": {"name": "t"}}]'),
+        ({"type": "map", "values": "b.Town"}, b"\x02\x02k\x02t\x00", '{"k": {"name": "t"}}'),
+    ],
+)
+def test_a_schema_of_references_alone(registry: JsonServer, schema: object, data: bytes, expected: str) -> None:
+    flight = {"type": "record", "name": "Flight", "namespace": "b", "fields": [{"name": "to", "type": "b.Town"}]}
+    town = {"name": "b.Town", "subject": "towns", "version": 2}
+    knows(registry, 3, schema, references=[town, {"name": "b.Flight", "subject": "flights", "version": 1}])
+    registry.answers["GET /subjects/towns/versions/2"] = {"schema": json.dumps(TOWN)}
+    registry.answers["GET /subjects/flights/versions/1"] = {"schema": json.dumps(flight), "references": [town]}
+    ours = client(registry.url)
+    for _ in range(2):
+        found = ours.decode(framed(3, data))
+        assert found is not None
+        assert found.text == expected, found.reason
 
 
 def test_a_value_that_is_nested_too_deep_is_said(registry: JsonServer) -> None:
@@ -345,3 +369,34 @@ def test_a_registry_that_hangs_is_waited_for_once() -> None:
         with pytest.raises(TimedOut):
             subject_schema(client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=1), "a")
         assert time.monotonic() - began < 2, "the level is requested first, and nothing after it"
+
+
+def test_a_registry_below_a_path_gets_our_credentials_and_has_the_level_that_applies(registry: JsonServer) -> None:
+    under = "/apis/ccompat/v7"
+    answers = {
+        "/schemas/types": ["AVRO"],
+        "/config": {"compatibilityLevel": "BACKWARD"},
+        "/subjects": ["own", "without"],
+        "/config/own": {"compatibilityLevel": "FULL"},
+        "/config/without": {"compatibilityLevel": "NONE"},
+        "/schemas/ids/3": {"schema": '"b.Town"', "references": [{"name": "b.Town", "subject": "own", "version": 1}]},
+        "/subjects/own/versions/1": {"schema": json.dumps(TOWN)},
+        **{f"/subjects/{name}/versions/latest": {**ABOUT, "schema": '"string"'} for name in ("own", "without")},
+    }
+    registry.answers |= {f"GET {under}{path}": answer for path, answer in answers.items()}
+    ours = client(f"{registry.url}{under}/", username="u", password="p")
+    assert ours.ping() == "AVRO"
+    assert [(found.compatibility, found.inherited) for found in subjects(ours)] == [("FULL", False), ("BACKWARD", True)]
+    assert subject_schema(ours, "without").subject.inherited
+    found = ours.decode(written(3, TOWN, {"name": "t"}))
+    assert found is not None
+    assert found.text == '{"name": "t"}'
+    assert {*paths(registry)} == {f"{under}{path}" for path in answers}
+    assert {headers["Authorization"] for _, _, headers in registry.asked} == {"Basic dTpw"}
+
+
+def test_where_there_is_no_registry_the_fix_is_said(registry: JsonServer) -> None:
+    with pytest.raises(NotFound) as caught:
+        client(registry.url).ping()
+    assert caught.value.message == f"schema registry {registry.url}: there is no schema registry at this address"
+    assert caught.value.hint == "correct url; that of Apicurio Registry ends in /apis/ccompat/v7"

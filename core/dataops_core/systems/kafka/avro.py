@@ -22,7 +22,18 @@ EPOCH_DAY = EPOCH.toordinal()
 def read(data: bytes, schema: Any, named: Mapping[str, Any]) -> object:  # noqa: ANN401 - fastavro's own
     """Return the decoded value; raise Malformed, or an error of fastavro if the bytes do not fit the schema."""
     Bounds(data, named).check(schema)
-    return fastavro.schemaless_reader(io.BytesIO(data), schema, None)
+    return fastavro.schemaless_reader(io.BytesIO(data), _with_names(schema, named), None)
+
+
+def _with_names(schema: Any, named: Mapping[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own
+    """Return a parsed schema with the types that it refers to, which fastavro keeps in records only."""
+    if isinstance(schema, list):
+        return [_with_names(each, named) for each in schema]
+    if isinstance(schema, str):
+        if schema not in named:  # a primitive type
+            return schema
+        schema = {"type": schema}
+    return schema if "__named_schemas" in schema else {**schema, "__fastavro_parsed": True, "__named_schemas": named}
 
 
 def parse(schema: Any, named: dict[str, Any]) -> Any:  # noqa: ANN401 - fastavro's own

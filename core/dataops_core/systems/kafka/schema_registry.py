@@ -96,7 +96,11 @@ class SchemaRegistry:
 
     def ping(self) -> str:
         """Return the kinds of schemas that it supports; raise ClientError."""
-        kinds = self.get("/schemas/types")
+        try:
+            kinds = self.get("/schemas/types")
+        except NotFound as error:
+            hint = "correct url; that of Apicurio Registry ends in /apis/ccompat/v7"
+            raise NotFound(f"{self._where}: there is no schema registry at this address", hint=hint) from error
         if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
             raise BadAnswer(f"{self._where}: the response is not from a schema registry")
         return ", ".join(line(kind) for kind in kinds)

@@ -18,6 +18,8 @@ from dataops_core.transport.fields import Fields
 T = TypeVar("T")
 AT_ONCE = 8
 """Maximum number of concurrent requests."""
+APICURIO = "/apis/ccompat/"
+"""Path of Apicurio Registry 2, which returns NONE for a subject without a level (its issue 5337), and keeps no NONE."""
 FOR_ALL = (AuthenticationFailed, TimedOut, Unreachable)
 """Errors after which no further subject is requested."""
 
@@ -168,10 +170,12 @@ class _Reading:
         return self._read(path, lambda answer: Fields(answer).require_text("compatibilityLevel"))
 
     def _own_level(self, path: str) -> str | None:
+        """Return the level of a subject, or `None` if the registry's level applies."""
         try:
-            return self._level(path)
+            level = self._level(path)
         except NotFound:
             return None
+        return None if level == "NONE" and APICURIO in self._registry.target else level
 
     def _read(self, path: str, read: Callable[[object], T]) -> T:
         result = self._registry.get(path)
