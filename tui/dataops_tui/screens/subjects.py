@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Subjects = tuple["Subject", ...]
 HEADINGS = ("SUBJECT", "VERSION", "TYPE", "SCHEMA ID", "COMPATIBILITY", "INHERITED")
 INHERITED = {True: "yes", False: "no", None: styled.UNKNOWN}
+ONE_REGISTRY = re.compile(r"^schema registry \S+: ")
+"""Beginning of a reason, which is the same in each row."""
 MOST_LINES = 2_000
 """Maximum lines of a schema that are shown; more would delay the keys."""
 
@@ -43,13 +46,18 @@ class SubjectsScreen(ResourceScreen["Subjects"]):
         return tuple(subjects(self.console.clients.require_schema_registry()))
 
     def headings(self) -> tuple[str, ...]:
-        """Return the headings; with that of the reasons if a subject cannot be read."""
-        return (*HEADINGS, "ERROR") if _any_unreadable(self.result or ()) else HEADINGS
+        """Return the headings; if a subject cannot be read, with that of the reasons."""
+        return self._headings(self.result or ())
+
+    def _headings(self, results: Subjects) -> tuple[str, ...]:
+        if all(each.unreadable is None for each in results):
+            return HEADINGS
+        return (*(HEADINGS if self.wide else HEADINGS[:-1]), "ERROR")
 
     def rows(self, results: Subjects, now: datetime) -> Mapping[str, Row]:
         """Return the subjects."""
-        reasons = _any_unreadable(results)
-        return {each.name: _row(each, reasons=reasons) for each in results}
+        headings = self._headings(results)
+        return {each.name: _row(each, headings) for each in results}
 
     def open(self, key: str) -> None:
         """Show the newest schema of the subject."""
@@ -77,23 +85,18 @@ class SubjectsScreen(ResourceScreen["Subjects"]):
         return f"{registry.target}/subjects/{quote(key, safe='')}/versions/latest" if key else None
 
 
-def _any_unreadable(results: Subjects) -> bool:
-    return any(each.unreadable is not None for each in results)
-
-
-def _row(subject: Subject, *, reasons: bool) -> Row:
-    cells = [
-        styled.plain(subject.name),
-        _number(subject.version),
-        styled.plain(subject.kind or styled.UNKNOWN),
-        _number(subject.schema_id),
-        styled.plain(subject.compatibility or styled.UNKNOWN),
-        styled.plain(INHERITED[subject.inherited], "dim"),
-    ]
-    if reasons:
-        cells.append(styled.unreadable(subject.unreadable) if subject.unreadable is not None else Text())
-    faulty = subject.unreadable is not None
-    return Row(cells, subject, faulty, unreadable=faulty)
+def _row(subject: Subject, headings: Sequence[str]) -> Row:
+    reason = subject.unreadable
+    cells = {
+        "SUBJECT": styled.plain(subject.name),
+        "VERSION": _number(subject.version),
+        "TYPE": styled.plain(subject.kind or styled.UNKNOWN),
+        "SCHEMA ID": _number(subject.schema_id),
+        "COMPATIBILITY": styled.plain(subject.compatibility or styled.UNKNOWN),
+        "INHERITED": styled.plain(INHERITED[subject.inherited], "dim"),
+        "ERROR": Text() if reason is None else styled.unreadable(ONE_REGISTRY.sub("", reason)),
+    }
+    return Row([cells[name] for name in headings], subject, reason is not None, unreadable=reason is not None)
 
 
 def _number(value: int | None) -> Text:

@@ -102,7 +102,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="kafka",
-    tested="Apache Kafka 4.4.0 (KRaft); schema registry: Apicurio Registry 2.5.11",
+    tested="Apache Kafka 4.4.0 (KRaft); schema registry: Apicurio Registry 2.5.11, by `make test-systems`",
     discover=_discover,
     discovery_turn=1,
     components=(
