@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dataops_core.systems.registry import BUILT_IN, registry
+from dataops_tui.base import ConsoleScreen
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = ROOT / "docs/systems"
@@ -69,6 +70,22 @@ def test_the_page_of_a_system_has_its_tested_versions_and_kinds(name: str) -> No
         assert version in tested, version
     for kind in (*system.components, *system.stage_kinds):
         assert f"`{kind.name}`" in page, kind.name
+
+
+def test_the_table_of_systems_says_which_have_screens() -> None:
+    import_module("dataops_tui.app")
+    screens, components = [ConsoleScreen], set[str]()
+    while screens:
+        screen = screens.pop()
+        screens += screen.__subclasses__()
+        components.add(screen.COMPONENT)
+    components |= {"prometheus", "iceberg"}  # alerts and tables of all components are on one screen
+    with_screens = {
+        system.name for system in registry().systems(BUILT_IN) if components & {kind.name for kind in system.components}
+    }
+    table = (SYSTEMS / "index.md").read_text()
+    shown = {row[1] for row in re.finditer(r"^\| \[`(\w+)`\].*\| screens \|", table, re.MULTILINE)}
+    assert shown == with_screens
 
 
 @pytest.mark.timeout(600)

@@ -47,7 +47,7 @@ def _observe(stage: ObjectPrefixStage, clients: Clients) -> Observation:
 
 SYSTEM = System(
     name="object_prefix",
-    tested="local folders; S3 of SeaweedFS 4.48",
+    tested="local folders; S3 of SeaweedFS 4.48, by hand",
     components=(
         ComponentKind(
             name="object_store",
