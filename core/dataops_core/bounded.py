@@ -82,6 +82,8 @@ def _levels(content: bytes, enough: int) -> int:
         content = content.replace(rb"\\", b"").replace(rb"\"", b"")  # so that each quote delimits a string
     marks = content.translate(_ONE_KIND, _NO_MARKS).replace(b'""', b"")  # remove strings without brackets
     left = b"".join(marks.split(b'"')[::2])
+    if b"[" * (enough + 1) in left:
+        return enough + 1
     for level in range(enough + 1):
         if not left:
             return level

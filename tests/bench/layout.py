@@ -21,6 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name that everybody u
 from tests.bench import end_cleanly
 
 from dataops_local import fetch
+from dataops_local.java import spark_home
 from dataops_local.layout import Layout
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
@@ -67,9 +68,9 @@ QUERIES = {
 
 def session(folder: Path) -> SparkSession:
     """Start Spark as the jobs do, with a catalog `bench` in a folder."""
-    os.environ["JAVA_HOME"] = str(Layout(folder, 1).java_home())
+    os.environ["JAVA_HOME"] = str(spark_home(Layout(folder, 1)))
     named = {field.name: NOWHERE for field in fields(JobSettings) if field.type == "str"}
-    settings = JobSettings(**{**named, "spark_master": "local[2]", "spark_jars": str(fetch.jars("spark"))})
+    settings = JobSettings(**{**named, "spark_master": "local[2]", "spark_jars": str(fetch.home("spark"))})
     catalog = {
         "spark.sql.catalog.bench": "org.apache.iceberg.spark.SparkCatalog",
         "spark.sql.catalog.bench.type": "hadoop",

@@ -9,11 +9,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pyarrow.fs import S3FileSystem, copy_files
 from tests.e2e.conftest import Stack, send, until
 
 from dataops_core.systems.spark.checkpoint import read_checkpoint
+from dataops_local.java import class_cache
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -30,6 +32,15 @@ def figures(seen: dict[str, Any]) -> dict[str, float]:
 
 def facts(seen: dict[str, Any]) -> dict[str, str]:
     return {fact["name"]: fact["text"] for fact in seen["observation"]["facts"]}
+
+
+@pytest.mark.parametrize(("program", "kind"), [("kafka", "kafka"), ("trino", "trino"), ("land_readings", "spark")])
+def test_each_java_starts_from_its_class_cache(stack: Stack, program: str, kind: str) -> None:
+    first = psutil.Process(int((stack.layout.state / "pids" / program).read_text()))
+    javas = [each for each in [first, *first.children(recursive=True)] if each.name() == "java"]
+    assert javas, "no Java runs"
+    mapped = {area.path for each in javas for area in each.memory_maps(grouped=True)}
+    assert str(class_cache(kind)) in mapped, "Java has ignored it"
 
 
 def test_components_tell_their_nodes_parts_and_brokers(stack: Stack) -> None:

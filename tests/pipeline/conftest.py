@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from dataops_local import fetch
+from dataops_local.java import spark_home
 from dataops_local.layout import Layout
 from dataops_pipeline.session import spark_session
 from dataops_pipeline.settings import JobSettings
@@ -35,9 +36,9 @@ UI = {
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Start Spark as the jobs do; the catalog is not there, and not asked."""
     nowhere = {field.name: "http://127.0.0.1:9" for field in fields(JobSettings) if field.type == "str"}
-    settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.jars("spark"))})
+    settings = JobSettings(**{**nowhere, "spark_master": "local[1]", "spark_jars": str(fetch.home("spark"))})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(Layout(tmp_path_factory.mktemp("spark"), 1).java_home()))
+        patch.setenv("JAVA_HOME", str(spark_home(Layout(tmp_path_factory.mktemp("spark"), 1))))
         session = spark_session(settings, "tests", conf=TINY | UI)
         yield session
         session.stop()

@@ -189,7 +189,7 @@ class Foreign:
         folder = self.layout.dir("connect")
         plugins = self.layout.dir("connect", "plugins")
         (plugins / "debezium").symlink_to(self.jars["debezium"])
-        sink, spark = self.layout.dir("connect", "plugins", "iceberg"), fetch.jars("spark")
+        sink, spark = self.layout.dir("connect", "plugins", "iceberg"), fetch.home("spark")
         aws_and_hadoop = (*spark.glob("hadoop-client-*.jar"), *spark.glob("iceberg-aws-bundle-*.jar"))
         for jar in (*self.jars["iceberg-sink"].iterdir(), *aws_and_hadoop):
             (sink / jar.name).symlink_to(jar)

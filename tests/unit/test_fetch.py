@@ -160,7 +160,7 @@ def test_each_jar_is_put_where_it_is_needed_and_each_plugin_is_named(
     assert fetch.missing() == ("trino",)
     fetch.fetch(lambda _: None)
     assert fetch.missing() == ()
-    home = fetch.trino_home()
+    home = fetch.home("trino")
     found = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
     assert found == {"lib/a-1.jar", "plugin/tpch/a-1.jar", "plugin/tpch/services.jar"}
     with zipfile.ZipFile(home / "plugin/tpch/services.jar") as services:
@@ -181,7 +181,7 @@ def test_where_the_repository_is_of_another_layout_ivy_brings_all_of_it(
 
     monkeypatch.setattr(ivy, "retrieve", retrieve)
     fetch.fetch(lambda _: None)
-    assert (fetch.trino_home() / "lib/a-1.jar").read_bytes() == CONTENT
+    assert (fetch.home("trino") / "lib/a-1.jar").read_bytes() == CONTENT
 
 
 def test_what_ivy_brings_is_checked_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from dataops_local import fetch
 from dataops_local.errors import LocalError
+from dataops_local.java import cached_classes, spark_home
 from dataops_local.kafka import kafka
 from dataops_local.layout import AIRFLOW_VENV, ROOT, Layout
 from dataops_local.run import SMALL_JVM, run_to_end
@@ -73,11 +74,11 @@ def job_env(layout: Layout) -> dict[str, str]:
         "BOREAL_RAW": "s3://raw",
         "BOREAL_CHECKPOINTS": str(layout.checkpoints),
         "BOREAL_SPARK_MASTER": "local[2]",
-        "BOREAL_SPARK_JARS": str(fetch.jars("spark")),
+        "BOREAL_SPARK_JARS": str(fetch.home("spark")),
         "BOREAL_STATE_HOURS": str(STATE_HOURS),
         "BOREAL_TRINO": layout.url("trino"),
         "BOREAL_PYTHON": sys.executable,
-        "JAVA_HOME": str(layout.java_home()),
+        "JAVA_HOME": str(spark_home(layout)),
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
 
@@ -180,7 +181,7 @@ def _trino(layout: Layout) -> Program:
     for name in ("lib", "plugin"):
         link = folder / name
         link.unlink(missing_ok=True)
-        link.symlink_to(fetch.trino_home() / name)
+        link.symlink_to(fetch.home("trino") / name)
     etc = layout.dir("trino", "etc", "catalog").parent
     key, secret = layout.secret("s3-key"), layout.secret("s3-secret")
     _properties(
@@ -227,6 +228,7 @@ def _trino(layout: Layout) -> Program:
     argv = (
         layout.java,
         *SMALL_JVM,
+        *cached_classes("trino"),
         "-Xmx1G",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:ReservedCodeCacheSize=256M",

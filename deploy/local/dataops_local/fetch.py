@@ -71,14 +71,9 @@ def _parsed(line: str) -> Download:
     return Download(kind, coordinates, int(size), sha256, tuple(folders[0].split(",")) if folders else (".",))
 
 
-def jars(kind: str) -> Path:
-    """Return the folder of the jars of `kafka` or `spark`."""
-    return _home(kind)
-
-
-def trino_home() -> Path:
-    """Return the folder with Trino's `lib` and `plugin`."""
-    return _home("trino")
+def home(kind: str) -> Path:
+    """Return the folder of the jars of `kafka` or `spark`, or the one with Trino's `lib` and `plugin`."""
+    return _folder(kind, [each for each in downloads() if each.kind == kind])
 
 
 def trino_version() -> str:
@@ -93,7 +88,7 @@ def java_compiler() -> tuple[Path, ...]:
 
 def missing() -> tuple[str, ...]:
     """Return the kinds that are not downloaded yet."""
-    return tuple(kind for kind in KINDS if not _home(kind).exists())
+    return tuple(kind for kind in KINDS if not home(kind).exists())
 
 
 def fetch(progress: Progress) -> None:
@@ -107,8 +102,7 @@ def install(files: Iterable[Download], progress: Progress) -> dict[str, Path]:
     for each in files:
         kinds.setdefault(each.kind, []).append(each)
     homes = {kind: _folder(kind, of_kind) for kind, of_kind in kinds.items()}
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with _lock(cache_dir() / "lock", progress):
+    with locked(progress):
         left = [kind for kind, home in homes.items() if not home.exists()]
         if left:
             work = cache_dir() / "part"
@@ -162,21 +156,19 @@ def lay_out(files: list[Download], work: Path, home: Path) -> None:
     whole.rename(home)
 
 
-def _home(kind: str) -> Path:
-    return _folder(kind, [each for each in downloads() if each.kind == kind])
-
-
 def _folder(kind: str, files: Iterable[Download]) -> Path:
     pinned = "".join(each.sha256 + ",".join(each.folders).lstrip(".") for each in files)
     return cache_dir() / f"{kind}-{hashlib.sha256(pinned.encode()).hexdigest()[:12]}"
 
 
 @contextmanager
-def _lock(path: Path, progress: Progress) -> Iterator[None]:
-    with path.open("w") as handle:
+def locked(progress: Progress) -> Iterator[None]:
+    """Hold the lock of the cache; wait for another process that holds it."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / "lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("waiting for another download")
+            progress("waiting for another process that prepares the components")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -28,14 +28,24 @@ def die_with_parent() -> None:
         sys.exit(1)
 
 
-def command(folder: Path, name: str, argv: Sequence[str]) -> list[str]:
-    """Return the command for a program that ends with its parent, and write its settings into a folder."""
+def command(
+    folder: Path, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> list[str]:
+    """Return the command for a program that ends with its parent, and write its settings into a folder.
+
+    Args:
+        folder: The folder.
+        name: Name of the program.
+        argv: Program and arguments.
+        env: Additional environment variables.
+        cwd: Working folder; by default that of this process.
+    """
     path = folder / f"{name}.guard.json"
     path.touch(0o600)
     program = {
         "argv": list(argv),
-        "env": dict(os.environ),
-        "cwd": str(Path.cwd()),
+        "env": {**os.environ, **(env or {})},
+        "cwd": str(cwd or Path.cwd()),
         "pid_file": str(path.with_suffix(".pid")),
     }
     path.write_text(json.dumps(program))

