@@ -333,19 +333,26 @@ def test_a_registry_that_does_not_serialize_is_read_by_the_text(registry: JsonSe
     assert len(registry.asked) == asked, "it is not requested for each record"
 
 
-def test_the_text_of_proto2(registry: JsonServer) -> None:
+MIN = b"\x80\x80\x80\x80\xf8\xff\xff\xff\xff\x01"
+"""The smallest value of an enum, as a varint."""
+
+
+@pytest.mark.parametrize("syntax", ["", 'syntax = "proto2";'])
+def test_the_text_of_proto2(registry: JsonServer, syntax: str) -> None:
     text = """
         message A {
           required int32 x = 1 [default = 3]; optional string y = 2 [default = "a;b"];
           repeated int32 z = 3 [packed = true];
           extensions 100 to 199, 300; extensions 1000 to max;
           extend A { optional int32 inner = 101; }
+          enum E { MIN = -2147483648; MAX = 0x7fffffff; }
+          optional E e = 4;
         }
         extend A { optional string more = 100; };
     """
-    by_text(registry, 8, text)
-    assert value(client(registry), b"\0\x08\x01\xa2\x06\x01m\xa8\x06\x05\x1a\x02\x01\x02", 8) == {
-        "x": 1, "z": [1, 2], "[more]": "m", "[A.inner]": 5,
+    by_text(registry, 8, syntax + text)
+    assert value(client(registry), b"\0\x08\x01\xa2\x06\x01m\xa8\x06\x05\x1a\x02\x01\x02\x20" + MIN, 8) == {
+        "x": 1, "z": [1, 2], "e": "MIN", "[more]": "m", "[A.inner]": 5,
     }  # fmt: skip
 
 

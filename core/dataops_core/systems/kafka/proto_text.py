@@ -80,7 +80,8 @@ class _Parser:
             if word == "syntax":
                 self._expect("=")
                 self._proto3 = self._string() == "proto3"
-                file.syntax = "proto3" if self._proto3 else ""
+                if self._proto3:  # a file of proto2 does not name its syntax
+                    file.syntax = "proto3"
                 self._expect(";")
             elif word == "edition":
                 raise Malformed("is of an edition of Protobuf, which needs format=serialized")
@@ -218,10 +219,11 @@ class _Parser:
             else:
                 value = enum.value.add(name=self._checked(word))
                 self._expect("=")
-                sign = -1 if self._peek() == "-" else 1
-                if sign < 0:
+                if self._peek() == "-":
                     self._take()
-                value.number = sign * self._number(_LARGEST_VALUE)
+                    value.number = -self._number(_LARGEST_VALUE + 1)
+                else:
+                    value.number = self._number(_LARGEST_VALUE)
                 self._end_of_field()
 
     def _end_of_field(self) -> None:
