@@ -125,7 +125,7 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
 
 
 def test_everything_pinned_has_a_hash() -> None:
-    for name in ("uv.txt", "dev.txt", "airflow.txt", "airflow2.txt", "dbt.txt", "kerberos.txt"):
+    for name in ("uv.txt", "dev.txt", "airflow.txt", "airflow2.txt", "dbt.txt", "flink.txt", "kerberos.txt"):
         text = (ROOT / "requirements" / name).read_text()
         assert "://" not in text
         for requirement in re.split(r"\n(?=\S)", text.replace("\\\n", " ")):

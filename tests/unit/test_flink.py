@@ -25,6 +25,7 @@ from dataops_core.systems.flink.discover import discover
 from dataops_core.systems.flink.probe import observe_flink
 from dataops_core.systems.flink.responses import read_checkpoints, read_failures, watermark
 from dataops_core.systems.flink.settings import FlinkJobStage, FlinkSettings
+from dataops_core.systems.kafka.model import ConsumerGroup, Member
 from dataops_core.systems.registry import settings_of
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
@@ -306,8 +307,8 @@ def test_the_cluster_counts_its_jobs_and_slots(server: JsonServer) -> None:
     assert detail == "version 2.2.1, 0 TaskManagers"
     kind = SYSTEM.components[0]
     given = CheckInput("flink", seen.details, seen, None, (), (), later())
-    sentences = [each.sentence for each in findings(kind.checks, kind.details, None, given)]
-    assert sentences == ["no TaskManager is registered: no job can run", "1 job FAILED: good"]
+    found = [(each.sentence, each.explains) for each in findings(kind.checks, kind.details, None, given)]
+    assert found == [("no TaskManager is registered: no job can run", True), ("1 job FAILED: good", False)]
     assert kind.diagnose is not None
     assert [step.ok for step in kind.diagnose(client_of(server))][:2] == [False, False]
 
@@ -345,6 +346,54 @@ def test_config_init_proposes_jobs_and_the_topics_that_they_read(server: JsonSer
     discover(draft, Clients(flink=client_of(server)))
     found = {stage.name: stage.reads for stage in draft.stages("flink_job")}
     assert found == {"wide": [], "bad-job": [], "good": ["orders"]}
+
+
+class Groups(Kafka):
+    """A cluster with groups that committed an offset of `orders`: `bare` without a member, as those of Flink."""
+
+    def __init__(self, **offsets: int) -> None:
+        super().__init__()
+        self.offsets = offsets
+
+    def group(self, name: str) -> ConsumerGroup:
+        members = () if name.startswith("bare") else (Member("m", "c", "h"),)
+        return ConsumerGroup(name, None, members, {("orders", 0): self.offsets[name]})
+
+
+def proposed(server: JsonServer, committed: float | None, **offsets: int) -> Draft:
+    """Return the draft of the job `good`, whose source committed an offset, beside groups and their offsets."""
+    for job in ("idle", "bad-job", "wide"):
+        job_of(server, job)["state"] = "CANCELED"
+    source = server.answers[f"GET /jobs/{IDS['good']}"]["vertices"][0]["id"]
+    for each in server.answers[f"GET /jobs/{IDS['good']}/vertices/{source}/subtasks/metrics"]:
+        if each["id"].endswith(".committedOffset"):
+            each.update(dict.fromkeys(("min", "max", "sum"), committed))
+    draft = Draft()
+    draft.add("orders", {"name": "orders", "kind": "topic", "topic": "orders"})
+    for name in offsets:
+        draft.add(f"/{name}/orders", {"name": name, "kind": "consumer_group", "group": name, "topic": "orders"})
+    discover(draft, Clients(flink=client_of(server), kafka=Groups(**offsets)))
+    return draft
+
+
+def test_config_init_sets_the_only_group_that_fits_in_place_of_its_stage(server: JsonServer) -> None:
+    draft = proposed(server, 290.0, bare=300, bare_and_behind=280, with_member=300)
+    (job,) = draft.stages("flink_job")
+    assert job.settings == {"name": "good", "kind": "flink_job", "job": "good", "group": "bare"}
+    assert "The group bare has no member" in job.remarks[0]
+    assert [each.name for each in draft.stages("consumer_group")] == ["bare_and_behind", "with_member"]
+
+
+@pytest.mark.parametrize(
+    ("committed", "offsets"),
+    [(290.0, {"bare": 300, "bare_too": 300}), (-1.0, {"bare": 300}), (None, {"bare": 300}), (290.0, {"member": 300})],
+)
+def test_config_init_guesses_no_group(server: JsonServer, committed: float | None, offsets: dict[str, int]) -> None:
+    draft = proposed(server, committed, **offsets)
+    (job,) = draft.stages("flink_job")
+    assert "group" not in job.settings
+    assert "set `group`" in job.remarks[0]
+    assert [each.name for each in draft.stages("consumer_group")] == list(offsets)
 
 
 CONTEXTS: dict[str, Any] = {"prod": {"flink": {"url": "http://x:1"}, "kafka": {"bootstrap_servers": "k:1"}}}

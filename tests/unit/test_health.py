@@ -10,9 +10,11 @@ import pytest
 from tests.orders import CHAIN, COMPONENT, T0, healthy, results, seconds, see
 from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
+from dataops_core.health.affected import Components
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import PipelineHealth, StageState, Status, Verdict
+from dataops_core.health.model import Finding, PipelineHealth, Severity, StageState, Status, Verdict
 from dataops_core.health.observation import Activity, Advance, Observation, ProbeResult, WriterChange
+from dataops_core.health.verdict import evaluate_verdict
 from dataops_core.systems.airflow.details import DagDetails
 
 
@@ -89,6 +91,26 @@ def test_a_stopped_query_is_named_from_one_look_and_what_it_hurts_is_affected_no
     assert "batch 7 planned, not committed" in verdict.evidence
     assert verdict.remedy is not None
     assert verdict.remedy.command == "start land"
+
+
+def test_a_finding_of_a_healthy_input_that_explains_why_a_stage_gets_no_data_is_blamed() -> None:
+    snapshot = see(stopped(T0, T0 - seconds(25)))
+    components = Components(snapshot.components, RULES)
+    held = Finding("watermark-held", "orders", Severity.WARNING, "no watermark yet", explains=True)
+
+    def verdict(**found: Finding) -> Verdict:
+        stages = snapshot.pipeline("p").stages
+        shown = tuple(replace(s, findings=(found[s.name],)) if s.name in found else s for s in stages)
+        return evaluate_verdict(CHAIN, shown, components, None, T0)
+
+    blamed = verdict(orders=held)
+    assert (blamed.status, blamed.stage, blamed.check_id) == (Status.CRITICAL, "orders", "orders/watermark-held")
+    assert blamed.sentence.startswith("orders: no watermark yet; land is stuck since ")
+    assert blamed.blast_radius[0] == "land"
+    assert not any("land" in line or "watermark" in line for line in blamed.evidence), "each is named once"
+    assert verdict(orders=replace(held, explains=False)).stage == "land"
+    assert verdict(orders=replace(held, severity=Severity.NOTE)).stage == "land"
+    assert verdict(orders=held, land=replace(held, subject="land")).stage == "land"
 
 
 def test_a_query_that_stops_after_a_quiet_hour_is_blamed_alone() -> None:

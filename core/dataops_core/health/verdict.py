@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dataops_core.config import PipelineSettings
 from dataops_core.errors import NotFound
-from dataops_core.health.affected import LAGGING, Components, explained
+from dataops_core.health.affected import GREEN, LAGGING, Components, explained
 from dataops_core.health.checks.unreachable import failure_of
 from dataops_core.health.evidence import also, evidence, findings
 from dataops_core.health.model import (
@@ -41,7 +41,8 @@ def evaluate_verdict(
 
     Priority: the first stage, upstream first, that has failed or is stuck; the first slow stage; unknown stages; risks
     to the data; the first stage that is behind; a missed objective; due maintenance. A slow stage never hides a failed
-    stage downstream, because it cannot be its cause. If a component is the cause, the verdict blames the component.
+    stage downstream, because it cannot be its cause. If a component is the cause, the verdict blames the component. If
+    a finding of a healthy input explains the lag of the stage, the verdict blames the input.
     While a stage or component that could change the verdict has not been probed, the pipeline is starting.
     """
     return (
@@ -67,6 +68,9 @@ def _held_back(
     if to_blame is not None and not _may_change(to_blame, stages, components):
         if to_blame.name in because:
             return by_component(because[to_blame.name], stages, components, previous, now)
+        held_by = _held_by(to_blame, stages)
+        if held_by is not None:
+            return _blame_input(settings, to_blame, held_by, stages, components, now)
         return _blame(settings, to_blame, stages, components, now)
     down = _down(stages, components)
     return by_component(down, stages, components, previous, now) if down is not None else None
@@ -203,6 +207,45 @@ def _blame(
         ),
         blast_radius=affected,
         remedy=_remedy(settings, health, cause, components.rules),
+    )
+
+
+def _held_by(health: StageHealth, stages: tuple[StageHealth, ...]) -> Finding | None:
+    """Return the finding of a healthy input that explains why a stage gets no data; `None` if there is none.
+
+    A job may read all of its input without output, for instance while its watermark is held back.
+    """
+    if health.state not in LAGGING or any(f.explains for f in health.findings):
+        return None
+    inputs = [s for s in stages if s.name in health.reads and s.state in GREEN]
+    return next((f for s in inputs for f in s.findings if f.explains and f.severity is Severity.WARNING), None)
+
+
+def _blame_input(
+    settings: PipelineSettings,
+    health: StageHealth,
+    finding: Finding,
+    stages: tuple[StageHealth, ...],
+    components: Components,
+    now: datetime,
+) -> Verdict:
+    """Return the verdict on an input whose finding explains why a stage lags."""
+    affected = downstream(settings.stages, finding.subject)
+    blamed = next(s for s in stages if s.name == finding.subject)
+    since = f" since {clock(health.since, now)}" if health.since is not None else ""
+    return Verdict(
+        status=Status.CRITICAL if health.state in CRITICAL else Status.WARNING,
+        check_id=finding.check_id,
+        stage=finding.subject,
+        sentence=f"{finding.subject}: {finding.sentence}; {health.name} {predicate(health)}{since}: {health.reason}",
+        since=health.since,
+        evidence=(
+            *finding.evidence,
+            *evidence(health, now),
+            *also(stages, components.known, [health, blamed], None, finding, affected),
+        ),
+        blast_radius=affected,
+        remedy=_remedy(settings, blamed, finding, components.rules),
     )
 
 

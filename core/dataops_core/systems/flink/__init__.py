@@ -115,7 +115,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="flink",
-    tested="Flink 2.2.1 with its Kafka connector 5.0.0 on Kafka 4.4.0, by hand; its responses in tests",
+    tested="Flink 2.2.1 with its Kafka connector 5.0.0 on Kafka 4.4.0, by `make test-systems`",
     discover=_discover,
     discovery_turn=3,
     components=(

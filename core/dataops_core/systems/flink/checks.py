@@ -174,6 +174,7 @@ FLINK_CHECKS = (
         "No TaskManager is registered at the JobManager, so no job can run.",
         "Start the TaskManagers. If they run, check in their log why they cannot reach the JobManager.",
         _no_task_managers,
+        explains=True,
     ),
     Check(
         "jobs-failed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
@@ -40,6 +40,8 @@ METRICS = 30
 OF_TASKS = ("currentInputWatermark", "backPressuredTimeMsPerSecond", "busyTimeMsPerSecond")
 OF_SOURCES = (".pendingRecords", ".currentOutputWatermark")
 """Suffixes of metric names of source operators."""
+OF_TOPIC, OF_PARTITION, COMMITTED = ".KafkaSourceReader.topic.", ".partition.", ".committedOffset"
+"""Parts of metric names of Kafka sources: `OPERATOR.KafkaSourceReader.topic.T.partition.0.committedOffset`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,35 @@ class FlinkClient:
 
     def topics(self, job: Job) -> tuple[str, ...]:
         """Return the topics that the Kafka sources of a job read."""
-        mark, result = ".KafkaSourceReader.topic.", set[str]()
         with within(self._timeout):
-            for vertex in self._read(_path(job.job_id), read_vertices)[:VERTICES]:
-                for name in self._read(_metrics_path(job.job_id, vertex), read_names):
-                    if mark in name and ".partition." in name:
-                        result.add(name.partition(mark)[2].rpartition(".partition.")[0])
-        return tuple(sorted(result))
+            return tuple(sorted({topic for _, names in self._partitions(job) for topic, _ in names.values()}))
+
+    def committed(self, job: Job) -> Mapping[tuple[str, int], int]:
+        """Return the offsets that the Kafka sources of a job committed, by topic and partition.
+
+        They are at most those that Kafka has: Flink caches metrics for up to 10 s. Of each vertex, only the first
+        partitions are read.
+        """
+        result: dict[tuple[str, int], int] = {}
+        with within(self._timeout):
+            for path, names in self._partitions(job):
+                asked = [name for name in names if name.endswith(COMMITTED)][:METRICS]
+                for name, offset in (self._ranges(path, asked) if asked else {}).items():
+                    if offset.most is not None and offset.most >= 0 and name in names:
+                        result[names[name]] = int(offset.most)
+        return result
+
+    def _partitions(self, job: Job) -> Iterator[tuple[str, Mapping[str, tuple[str, int]]]]:
+        """Yield the path of each vertex, with the topic and the partition of each metric of its Kafka sources."""
+        for vertex in self._read(_path(job.job_id), read_vertices)[:VERTICES]:
+            path = _metrics_path(job.job_id, vertex)
+            names = {}
+            for name in self._read(path, read_names):
+                topic, _, rest = name.partition(OF_TOPIC)[2].rpartition(OF_PARTITION)
+                number = rest.partition(".")[0]
+                if topic and number.isdecimal() and len(number) < 10:
+                    names[name] = (topic, int(number))
+            yield path, names
 
     def _checkpoints(self, job: str) -> Checkpoints | None:
         try:
@@ -134,6 +158,9 @@ class FlinkClient:
         names = [name for name in self._read(path, read_names) if _is_wanted(name)][:METRICS]
         if not names:
             return {}
+        return self._ranges(path, names)
+
+    def _ranges(self, path: str, names: Iterable[str]) -> Mapping[str, Range]:
         get = ",".join(quote(name, safe="") for name in names)
         return self._read(f"{path}?get={get}&agg=min,max,sum", read_ranges)
 
