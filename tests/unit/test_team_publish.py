@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.atlassian import EMAIL, TOKEN, TYPES, Answer, Atlassian, Schema
+from tests.unit.test_team_pages import PAGES
 
 from dataops_core.errors import (
     AuthenticationFailed,
@@ -28,11 +29,10 @@ from dataops_team.backlog import Item, State, load_backlog
 from dataops_team.confluence import ConfluenceSpace
 from dataops_team.issues import CATEGORY, LABEL
 from dataops_team.jira import JiraProject
-from dataops_team.pages import Page, digest_in, read_pages
+from dataops_team.pages import Page, digest_in
 
 ROOT = Path(__file__).parents[2]
 ALL = tuple(load_backlog(ROOT / "docs/exercise/team/backlog.toml").items())
-PAGES = read_pages(ROOT)
 FEW = (
     Item("E1", "Epic", None, "all", State.DOING, "All of it."),
     Item("E2", "Epic", None, "more", State.TODO, "More of it."),
