@@ -272,10 +272,11 @@ def test_one_command_proposes_the_job_and_its_topics(
 
 def test_nothing_is_blamed_while_the_source_is_silent(platform: Platform, observed: Observed) -> None:
     observed.verdict(fine)
-    time.sleep(5)  # Flink collects metrics every few seconds
-    lags = platform.flink.metric(str(platform.job), ".currentEmitEventTimeLag")
-    time.sleep(12)
-    assert platform.flink.metric(str(platform.job), ".currentEmitEventTimeLag") == lags, "Flink keeps it"
+    time.sleep(15)
+    platform.flink.metric(str(platform.job), ".currentEmitEventTimeLag")
+    time.sleep(3)  # Flink collects metrics on request, for the next response
+    (lag,) = platform.flink.metric(str(platform.job), ".currentEmitEventTimeLag").values()
+    assert float(lag) < 12_000, "that of the last record, in milliseconds, though the source is silent for longer"
     observed.verdict(fine, orders=False)
     stage, details = observed.job()
     assert stage.state in (StageState.IDLE, StageState.CAUGHT_UP)
