@@ -98,10 +98,15 @@ def test_a_finding_of_a_healthy_input_that_explains_why_a_stage_gets_no_data_is_
     components = Components(snapshot.components, RULES)
     held = Finding("watermark-held", "orders", Severity.WARNING, "no watermark yet", explains=True)
 
-    def verdict(**found: Finding) -> Verdict:
-        stages = snapshot.pipeline("p").stages
-        shown = tuple(replace(s, findings=(found[s.name],)) if s.name in found else s for s in stages)
-        return evaluate_verdict(CHAIN, shown, components, None, T0)
+    def verdict(unread: int | None = None, **found: Finding) -> Verdict:
+        stages = [
+            replace(s, findings=(found[s.name],)) if s.name in found else s for s in snapshot.pipeline("p").stages
+        ]
+        land = next(at for at, s in enumerate(stages) if s.name == "land")
+        observation = stages[land].observation
+        assert observation is not None
+        stages[land] = replace(stages[land], observation=replace(observation, lag_records=unread))
+        return evaluate_verdict(CHAIN, tuple(stages), components, None, T0)
 
     blamed = verdict(orders=held)
     assert (blamed.status, blamed.stage, blamed.check_id) == (Status.CRITICAL, "orders", "orders/watermark-held")
@@ -111,6 +116,8 @@ def test_a_finding_of_a_healthy_input_that_explains_why_a_stage_gets_no_data_is_
     assert verdict(orders=replace(held, explains=False)).stage == "land"
     assert verdict(orders=replace(held, severity=Severity.NOTE)).stage == "land"
     assert verdict(orders=held, land=replace(held, subject="land")).stage == "land"
+    assert verdict(orders=held, unread=0).stage == "orders"
+    assert verdict(orders=held, unread=2500).stage == "land", "it gets data, and does not read it"
 
 
 def test_a_query_that_stops_after_a_quiet_hour_is_blamed_alone() -> None:

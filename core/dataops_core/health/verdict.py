@@ -213,9 +213,11 @@ def _blame(
 def _held_by(health: StageHealth, stages: tuple[StageHealth, ...]) -> Finding | None:
     """Return the finding of a healthy input that explains why a stage gets no data; `None` if there is none.
 
-    A job may read all of its input without output, for instance while its watermark is held back.
+    A job may read all of its input without output, for instance while its watermark is held back. A stage with unread
+    records gets data.
     """
-    if health.state not in LAGGING or any(f.explains for f in health.findings):
+    waiting = health.observation is not None and health.observation.lag_records
+    if health.state not in LAGGING or waiting or any(f.explains for f in health.findings):
         return None
     inputs = [s for s in stages if s.name in health.reads and s.state in GREEN]
     return next((f for s in inputs for f in s.findings if f.explains and f.severity is Severity.WARNING), None)
