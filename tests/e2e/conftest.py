@@ -28,8 +28,14 @@ from dataops_pipeline.jobs.streaming import TOPIC
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 PORT_BASE = int(os.environ.get("DATAOPS_TEST_PORT_BASE") or free_base([*OFFSETS.values(), 181, 182, 183]))
-QUICK = {"BOREAL_TRIGGER_SECONDS": "2", "BOREAL_BATCH_RECORDS": "25000"}
-"""Settings of the jobs: smaller batches, more of them, so that less has to be sent to see several."""
+QUICK = {
+    # smaller batches, more of them, so that less has to be sent to see several
+    "BOREAL_TRIGGER_SECONDS": "2",
+    "BOREAL_BATCH_RECORDS": "25000",
+    # without the optimizing compiler, which costs more than it saves in the minutes that a stream runs here
+    "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+}
+"""Environment variables of the stack."""
 TWO_TRIGGERS = 5.0
 """Seconds in which `land_readings` starts two batches: what it would land twice is there then."""
 ORDER = (
