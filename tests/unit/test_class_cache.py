@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -30,6 +31,17 @@ def test_a_cache_that_is_not_built_is_not_named(layout: Layout) -> None:
     assert java.cached_classes("kafka") == ()
     java.class_cache("kafka").touch()
     assert java.cached_classes("kafka") == (f"-XX:AOTCache={java.class_cache('kafka')}", "-Xlog:aot*=off")
+
+
+def test_another_installation_of_pyspark_has_caches_of_its_own(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = tmp_path / "a.jar"
+    jar.touch()
+    monkeypatch.setattr("dataops_local.ivy.pyspark_jars", lambda: [jar])
+    before = {kind: java.class_cache(kind) for kind in fetch.KINDS}
+    os.utime(jar, (0, 0))
+    assert [kind for kind in fetch.KINDS if java.class_cache(kind) != before[kind]] == ["spark", "trino"]
 
 
 @pytest.mark.programs

@@ -83,7 +83,7 @@ def trino_version() -> str:
 
 def java_compiler() -> tuple[Path, ...]:
     """Return the jars of Janino, which PySpark ships and which compiles a class at its start."""
-    return tuple(ivy.pyspark_jar(pattern) for pattern in ("janino-*.jar", "commons-compiler-*.jar"))
+    return tuple(ivy.pyspark_jars(pattern)[0] for pattern in ("janino-*.jar", "commons-compiler-*.jar"))
 
 
 def missing() -> tuple[str, ...]:

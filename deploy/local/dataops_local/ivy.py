@@ -52,7 +52,7 @@ def retrieve(jars: Iterable[Coordinates], work: Path) -> Path:
         *_trust(work),
         f"-Divy.default.ivy.user.dir={work / 'ivy'}",
         "-jar",
-        str(pyspark_jar("ivy-*.jar")),
+        str(pyspark_jars("ivy-*.jar")[0]),
         "-ivy",
         str(module),
         "-types",
@@ -84,12 +84,12 @@ def repository(jar: Coordinates, work: Path) -> str | None:
     return None
 
 
-def pyspark_jar(pattern: str) -> Path:
-    """Return the jar of PySpark that matches a pattern; raises LocalError."""
+def pyspark_jars(pattern: str = "*.jar") -> list[Path]:
+    """Return the jars of PySpark that match a pattern, by name; raises LocalError."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise LocalError("PySpark is missing: run `make install`")
-    return next((Path(spec.origin).parent / "jars").glob(pattern))
+    return sorted((Path(spec.origin).parent / "jars").glob(pattern))
 
 
 def _module(jars: Iterable[Coordinates]) -> str:

