@@ -25,6 +25,7 @@ from dataops_local.download import Progress
 from dataops_local.errors import LocalError
 from dataops_local.java import class_cache, spark_home
 from dataops_local.layout import OFFSETS, Layout
+from dataops_local.run import last_line
 from dataops_local.supervisor import Program
 
 TIMEOUT = 300.0
@@ -97,7 +98,7 @@ def _build(kind: str, layout: Layout) -> None:
             process.terminate()
             process.wait(TIMEOUT)
     if not part.exists():
-        raise LocalError(f"Java saved nothing: {_last_line(layout.log_dir / f'{kind}.log')}")
+        raise LocalError(f"Java saved nothing: {last_line(layout.log_dir / f'{kind}.log')}")
     part.replace(class_cache(kind))
 
 
@@ -111,7 +112,7 @@ def _running(layout: Layout, program: Program) -> Iterator[subprocess.Popen[byte
     try:
         yield process
     except subprocess.TimeoutExpired as error:
-        raise LocalError(f"it did not end within {error.timeout:.0f} s: {_last_line(log)}") from None
+        raise LocalError(f"it did not end within {error.timeout:.0f} s: {last_line(log)}") from None
     finally:
         _kill(process.pid)
         process.wait()
@@ -156,11 +157,6 @@ USES: Mapping[str, Callable[[Layout], object]] = {"kafka": kafka.create_topics, 
 """What is done with a program, so that its classes are loaded."""
 NOT_YET = (OSError, KafkaException, trino.exceptions.Error)
 """Errors of a program that is still starting."""
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
 
 
 def _free_base() -> int:

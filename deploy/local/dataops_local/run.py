@@ -23,5 +23,10 @@ def run_to_end(argv: tuple[str, ...], env: dict[str, str], log: Path) -> None:
             check=False,
         ).returncode
     if code != 0:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise LocalError(f"{Path(argv[0]).name} {argv[-1]} failed: {lines[-1] if lines else code}: see {log}")
+        raise LocalError(f"{Path(argv[0]).name} {argv[-1]} failed (code {code}): {last_line(log)}: see {log}")
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not blank."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -25,6 +25,7 @@ from dataops_local.console_config import write_config
 from dataops_local.display import Display
 from dataops_local.errors import LocalError
 from dataops_local.layout import Layout
+from dataops_local.run import last_line
 from dataops_local.step_durations import StepDurations
 from dataops_local.supervisor import ALIVE, Program, Supervisor
 
@@ -309,16 +310,13 @@ class Stack:
             return ""
         state = self.supervisor.state(step.program)
         if state in ("FATAL", "EXITED", "STOPPED"):
-            raise LocalError(f"{step.name} exited during its start: {self._last_line(step)}: see {self._log(step)}")
+            raise LocalError(
+                f"{step.name} exited during its start: {last_line(self._log(step))}: see {self._log(step)}"
+            )
         return "exited; restarting" if state == "BACKOFF" else ""
 
     def _log(self, step: Step) -> Path:
         return self.layout.log_dir / (f"{step.program}.log" if step.program else "")
-
-    def _last_line(self, step: Step) -> str:
-        log = self._log(step)
-        lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
 
     def status(self) -> tuple[Table, bool]:
         """Return a table of the programs, and whether all of them are running."""
