@@ -13,9 +13,9 @@ from typing import Any
 
 @dataclass
 class JsonServer:
-    """Answers by method and path: a status and a body, a body with status 200, or a function that returns one of them.
+    """Answers by method and path: a body with status 200, a status and a body, or also headers.
 
-    A function takes the headers and the body of the request.
+    Each of them may be a function that takes the headers and the body of the request.
 
     Attributes:
         asked: Method, path and headers of each request.
@@ -38,11 +38,13 @@ def serving(answers: Mapping[str, Any]) -> Iterator[JsonServer]:
             bare = told.answers.get(f"{self.command} {self.path.partition('?')[0]}", (404, {"message": "not found"}))
             found = told.answers.get(f"{self.command} {self.path}", bare)
             found = found(self.headers, sent) if callable(found) else found
-            status, body = found if isinstance(found, tuple) else (200, found)
+            status, body, *headers = found if isinstance(found, tuple) else (200, found)
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
+            for name, value in headers[0].items() if headers else ():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(raw)
 

@@ -9,7 +9,8 @@ DataopsError
 │   ├── PermissionDenied   the user may not do that (403)
 │   ├── NotFound           the component has no such topic, table, DAG …
 │   ├── BadAnswer          the response violates the protocol (HTML with 200, truncated JSON, …)
-│   │   └── RequestRefused the component rejected the request as invalid (400, 409, 422)
+│   │   ├── RequestRefused the component rejected the request as invalid (400, 409, 422)
+│   │   └── RateLimited    the component limits the request rate (429)
 │   └── QueryFailed        Trino rejected a statement, or it failed
 ├── RecordingError         a recording cannot be written or read
 └── ActionRefused          the policy refused an action: read-only context, missing confirmation
@@ -100,6 +101,20 @@ class RequestRefused(BadAnswer):
     def remedy(self) -> str | None:
         """The fix; by default, the settings or the version may be wrong."""
         return self.hint or "Correct the rejected value in the settings, and check that the version is supported."
+
+
+class RateLimited(BadAnswer):
+    """The component limits the request rate.
+
+    Args:
+        message: As in `DataopsError`.
+        hint: As in `DataopsError`.
+        seconds: Seconds until the component accepts requests again (`Retry-After`); `None` if it does not report it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, seconds: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class QueryFailed(ClientError):

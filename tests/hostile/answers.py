@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -87,6 +88,14 @@ FLINK_METRICS = [
     {"id": "Source__s.pendingRecords", "min": 0.0, "max": 0.0, "sum": 0.0},
     {"id": "Source__s.currentOutputWatermark", "min": 1.0, "max": 2.0, "sum": 3.0},
 ]
+DBT_RUN = {
+    "id": 105, "status": 10, "created_at": AT, "started_at": AT, "finished_at": AT, "artifacts_saved": True,
+    "status_message": None, "href": "https://dbt.example/runs/105/",
+}  # fmt: skip
+_DBT = Path(__file__).parents[1] / "unit" / "data" / "dbt" / "build"
+DBT_FILES = {
+    f"GET /api/v2/accounts/1/jobs/7/artifacts/{file.name}": json.loads(file.read_text()) for file in _DBT.iterdir()
+}
 FIRING = {"labels": {"alertname": "A"}, "annotations": {}, "state": "firing", "activeAt": AT, "value": "1"}
 
 
@@ -143,6 +152,8 @@ ANSWERS: dict[str, Any] = {
     "POST /v1/oauth/tokens": {"access_token": "issued", "token_type": "bearer", "expires_in": 3600},
     "GET /v1/namespaces": {"namespaces": [["a"]]},
     "GET /v1/namespaces/a/tables/b": {"metadata-location": "s3://lake/b/m.json", "metadata": METADATA, "config": {}},
+    "GET /api/v2/accounts/1/runs/": {"data": [DBT_RUN], "extra": {}, "status": {"code": 200, "is_success": True}},
+    **DBT_FILES,
     "GET /api/v1/alerts": _prometheus({"alerts": [FIRING]}),
     "GET /api/v1/status/buildinfo": _prometheus({"version": "3.0"}),
     "GET /api/v1/query": _prometheus({"resultType": "vector", "result": [{"metric": {"a": "b"}, "value": [1, "1"]}]}),

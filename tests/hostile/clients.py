@@ -20,6 +20,9 @@ from dataops_core.systems.clients import Clients
 from dataops_core.systems.connect.client import ConnectClient
 from dataops_core.systems.connect.requests import Change
 from dataops_core.systems.connect.settings import ConnectSettings
+from dataops_core.systems.dbt.api import ArtifactsApi
+from dataops_core.systems.dbt.client import DbtClient
+from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.flink.client import FlinkClient
 from dataops_core.systems.flink.responses import Job
 from dataops_core.systems.flink.settings import FlinkSettings
@@ -109,6 +112,22 @@ def connectors(url: str, timeout: float) -> object:
     if not found:
         raise BadAnswer(f"connect {url}: `{{}}` is what a cluster without connectors answers")
     return found
+
+
+def dbt(url: str, timeout: float) -> DbtClient:
+    location = f"{url}/api/v2/accounts/1/jobs/7/artifacts/"
+    return DbtClient("dbt", DbtSettings(location=location, token=SECRET), timeout)
+
+
+def artifacts(url: str, timeout: float) -> object:
+    """Ask for the artifacts without asking for the runs before them."""
+    client = dbt(url, timeout)
+    assert isinstance(client._store, ArtifactsApi)
+    client._store._newest_runs = tuple  # type: ignore[method-assign]
+    project = client.project()
+    if project.unreadable or project.manifest is None:
+        raise BadAnswer("; ".join(project.unreadable.values()) or "there is no manifest.json")
+    return project
 
 
 def flink(url: str, timeout: float) -> FlinkClient:
@@ -205,5 +224,7 @@ QUESTIONS: dict[str, Question] = {
     "connect restart": lambda url, t: connect(url, t).change("c", Change.RESTART_FAILED),
     "connect pause": lambda url, t: connect(url, t).change("c", Change.PAUSE),
     "connect offsets": lambda url, t: connect(url, t).source_time("c"),
+    "dbt runs": lambda url, t: dbt(url, t).project(),
+    "dbt artifacts": artifacts,
     "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
 }

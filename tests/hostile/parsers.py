@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.hostile.answers import ANSWERS, LOG_V1
+from tests.hostile.answers import ANSWERS, DBT_RUN, LOG_V1
 from tests.trino_server import listed
 
 from dataops_core.actions.params import expected, parse_param
@@ -24,6 +24,7 @@ from dataops_core.systems.airflow import responses as airflow
 from dataops_core.systems.airflow import rest_v1, runs
 from dataops_core.systems.connect import responses as connect
 from dataops_core.systems.dbt import responses as dbt
+from dataops_core.systems.dbt import runs as dbt_runs
 from dataops_core.systems.delta import log as delta
 from dataops_core.systems.flink import responses as flink
 from dataops_core.systems.kafka.schema_registry import read_schema
@@ -327,6 +328,8 @@ PARSERS: dict[str, Parser] = {
     "dbt results": Parser((_artifact("run_results"),), dbt.read_run_results),
     "dbt sources": Parser((_artifact("sources"),), dbt.read_sources),
     "dbt manifest": Parser((DBT_MANIFEST,), dbt.read_manifest),
+    "dbt runs": Parser(({"data": [DBT_RUN]},), dbt_runs.read_runs),
+    "dbt run": Parser(({"data": DBT_RUN},), dbt_runs.read_run),
     "delta commit": Parser(DELTA_ACTIONS, lambda found: delta.read_commit(_text(found), 1, None, 2**21, "key")),
     "delta checkpoint": Parser(({"version": 1, "size": 2},), lambda found: delta.read_checkpoint(_text(found))),
     "registry schema": Parser(

@@ -29,11 +29,12 @@ PLACES = (
     *("oauth token", "airflow 2 dags", "airflow 2 log", "airflow 2 trigger"),
     *("catalog ping", "catalog table", "catalog oauth", "prometheus alerts", "prometheus query"),
     *("alertmanager alerts", "alertmanager post", "registry schema", "spark ui", "http document", "connect status"),
+    "dbt artifacts",
 )
 """One question for each code that sends a request; what concerns the body alone is tried on all questions."""
 AFTER_A_LOGIN = ("trino query", "airflow token", "catalog ping", "catalog table", "catalog oauth")
 """Questions that are asked after others, which may go well."""
-LARGE = ("prometheus version", "trino query", "airflow dags", "catalog ping", "catalog oauth")
+LARGE = ("prometheus version", "trino query", "airflow dags", "catalog ping", "catalog oauth", "dbt artifacts")
 pytestmark = pytest.mark.filterwarnings("ignore:.*OAuth2:DeprecationWarning")
 
 

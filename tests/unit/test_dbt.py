@@ -445,7 +445,7 @@ def test_a_pipeline_blames_the_model_whose_test_failed(tmp_path: Path, target: P
 @pytest.mark.parametrize(
     ("location", "own", "wrong"),
     [
-        ("http://x/y", "", "location: must begin with s3://"),
+        ("ftp://x/y", "", "location: must begin with s3://"),
         ("/x", 'run_results = ["../a.json"]', 'run_results: "../a.json": must be the path of a .json file'),
         ("/x", 'run_results = ["/a.json"]', 'run_results: "/a.json": must be the path of a .json file'),
         ("/x", "run_results = []", "run_results"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -15,24 +17,31 @@ from dataops_core.errors import (
     ClientError,
     NotFound,
     PermissionDenied,
+    RateLimited,
     RequestRefused,
 )
 from dataops_core.transport.problem import problem, text_of
 from dataops_core.transport.session import BODY_BYTES, WebSession
+from dataops_core.units import duration
 
 _BUSY = "It limits the request rate: refresh less often, or raise its limit."
 _RESTARTS = "The server behind this address is starting, overloaded or stopped: check its state and its log."
 _DEFECT = "Check the server's log: it failed while it handled the request."
-_HINTS = {429: _BUSY, 502: _RESTARTS, 503: _RESTARTS, 504: _RESTARTS}
+_HINTS = {502: _RESTARTS, 503: _RESTARTS, 504: _RESTARTS}
+LONGEST_WAIT = 86_400.0
+"""Maximum seconds of a `Retry-After`; a longer one is ignored."""
 
 
-def refusal(where: str, status: int, body: bytes | str | None = None) -> ClientError | None:
+def refusal(
+    where: str, status: int, body: bytes | str | None = None, retry_after: str | None = None
+) -> ClientError | None:
     """Return the error for an HTTP status code; `None` for success.
 
     Args:
         where: Name of the service; begins the message.
         status: The status code.
         body: The body of the response.
+        retry_after: The response's header `Retry-After`, if any.
     """
     if status in (200, 201, 202, 204):
         return None
@@ -47,7 +56,28 @@ def refusal(where: str, status: int, body: bytes | str | None = None) -> ClientE
         return NotFound(f"{where}: {reason or 'HTTP 404'}")
     if status in (400, 409, 422) and reason:  # from the service itself, because a proxy does not respond with JSON
         return RequestRefused(f"{where}: refused the request (HTTP {status}): {reason}")
-    return BadAnswer(f"{where}: HTTP {status}{more}", hint=_HINTS.get(status, _DEFECT if status >= 500 else None))
+    return _failure(f"{where}: HTTP {status}{more}", status, retry_after)
+
+
+def _failure(message: str, status: int, retry_after: str | None) -> BadAnswer:
+    if status == 429:
+        seconds = _seconds(retry_after)
+        wait = f"Wait {duration(seconds)}. " if seconds is not None else ""
+        return RateLimited(message, hint=f"{wait}{_BUSY}", seconds=seconds)
+    return BadAnswer(message, hint=_HINTS.get(status, _DEFECT if status >= 500 else None))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds of a `Retry-After`: a number or a date (RFC 9110, 10.2.3); `None` if it is invalid."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdecimal():
+        seconds = float(text[:9])
+    else:
+        try:
+            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):  # not a date, or a date without a zone
+            return None
+    return seconds if 0 <= seconds <= LONGEST_WAIT else None
 
 
 def parse_json(where: str, text: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
@@ -85,10 +115,16 @@ def get_json(
 
 
 def get_bytes(
-    where: str, settings: WebSettings, path: str, timeout: float, *, headers: Mapping[str, Secret] | None = None
+    where: str,
+    settings: WebSettings,
+    path: str,
+    timeout: float,
+    *,
+    headers: Mapping[str, Secret] | None = None,
+    most_bytes: int = BODY_BYTES,
 ) -> bytes:
     """Send GET to a path and return the body of the response; raises as `get_json`."""
-    return _ask("GET", where, settings, path, timeout, headers=headers)
+    return _ask("GET", where, settings, path, timeout, headers=headers, most_bytes=most_bytes)
 
 
 def post_json(where: str, settings: WebSettings, path: str, body: Any, timeout: float) -> bytes:  # noqa: ANN401 - JSON
@@ -131,7 +167,9 @@ def _ask(
         except requests.exceptions.RequestException as error:  # errors outside of a connection
             raise BadAnswer(f"{where}: the response is not HTTP") from error
     if answer.status_code not in accepted:
-        raise refusal(where, answer.status_code, answer.content) or BadAnswer(f"{where}: HTTP {answer.status_code}")
+        retry_after = answer.headers.get("Retry-After")
+        refused = refusal(where, answer.status_code, answer.content, retry_after)
+        raise refused or BadAnswer(f"{where}: HTTP {answer.status_code}")
     return answer.content
 
 

@@ -13,8 +13,8 @@ SIZE = 2**20
 """Maximum bytes of a body to search for the reason."""
 PARTS = 3
 """Maximum number of problems of one request to show."""
-_NAMES = ("detail", "message", "error_description", "msg", "reason", "error", "title")
-"""Fields with the reason, as in FastAPI, RFC 9457, Iceberg, Prometheus, the schema registry and OAuth."""
+_NAMES = ("detail", "message", "error_description", "msg", "reason", "error", "title", "user_message")
+"""Fields with the reason, as in FastAPI, RFC 9457, Iceberg, Prometheus, the schema registry, OAuth and dbt."""
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,1000})</title", re.IGNORECASE)
 
 
@@ -65,6 +65,8 @@ def _reason(answer: object, depth: int = 3) -> str:
         for name in _NAMES:
             if reason := _reason(answer.get(name), depth - 1):
                 return reason
+        if isinstance(answer.get("status"), Mapping):  # the envelope of dbt's API; elsewhere it is a word or a number
+            return _reason(answer["status"], depth - 1)
     return ""
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dataops_core.health.observation import Observation
-from dataops_core.health.text import clock
+from dataops_core.health.text import ago, clock
 from dataops_core.systems.base import (
+    NO_IDENTITY,
     Clients,
     ComponentKind,
     ComponentProbe,
@@ -17,15 +17,18 @@ from dataops_core.systems.base import (
     Need,
     StageKind,
     System,
+    web_identity,
 )
 from dataops_core.systems.dbt import checks
 from dataops_core.systems.dbt.details import DbtDetails, DbtModelDetails, DbtSourceDetails
-from dataops_core.systems.dbt.settings import DbtModelStage, DbtSettings, DbtSourceStage
+from dataops_core.systems.dbt.settings import DbtModelStage, DbtSettings, DbtSourceStage, DbtThresholds, problems
 from dataops_core.systems.draft import Draft
-from dataops_core.systems.object_prefix.settings import location_problems
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dataops_core.systems.dbt.client import DbtClient
+    from dataops_core.systems.dbt.runs import Run
 
 
 def _connect(name: str, settings: DbtSettings, timeout: float) -> DbtClient:
@@ -34,10 +37,12 @@ def _connect(name: str, settings: DbtSettings, timeout: float) -> DbtClient:
     return DbtClient(name, settings, timeout)
 
 
-def _probes(name: str, _settings: DbtSettings, client: DbtClient) -> Mapping[str, ComponentProbe]:
+def _probes(name: str, settings: DbtSettings, client: DbtClient) -> Mapping[str, ComponentProbe]:
     from dataops_core.systems.dbt.probe import observe_dbt
 
-    return {name: ComponentProbe("dbt", client.target, lambda: ComponentReport(*observe_dbt(client)))}
+    web = settings.web()
+    identity = web_identity(name, web) if web is not None else NO_IDENTITY
+    return {name: ComponentProbe("dbt", client.target, lambda: ComponentReport(*observe_dbt(client)), identity)}
 
 
 def _observe_model(stage: DbtModelStage, clients: Clients) -> Observation:
@@ -56,8 +61,12 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
     from datetime import UTC, datetime
 
     project, now = client.project(), datetime.now(UTC)
+    if project.job_runs:
+        yield _job_step(project.job_runs[0], now)
     for problem in project.unreadable.values():
-        yield DoctorStep(ok=False, detail=problem, remedy="Use a supported dbt version, or copy the file again.")
+        yield DoctorStep(
+            ok=False, detail=problem, remedy="Use a supported dbt version, and check that the whole file can be read."
+        )
     if project.manifest is not None:
         yield DoctorStep(ok=True, detail=f"manifest.json: {len(project.manifest.nodes)} nodes")
     elif "manifest.json" not in project.unreadable:
@@ -84,11 +93,12 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
         )
 
 
-def _problems(settings: DbtSettings) -> Iterator[str]:
-    yield from location_problems(settings)
-    for path in settings.run_results:
-        if PurePosixPath(path).is_absolute() or ".." in path.split("/") or not path.endswith(".json"):
-            yield f'.run_results: "{path}": must be the path of a .json file below the location'
+def _job_step(run: Run, now: datetime) -> DoctorStep:
+    detail = f"newest run of the job: {run.title}, created {ago(run.created_at, now)}"
+    if not run.failed:
+        return DoctorStep(ok=True, detail=detail)
+    cause = f": {run.message}" if run.message is not None else ""
+    return DoctorStep(ok=False, detail=f"{detail}{cause}", remedy=f"Read the log of the run: {run.link or run.id}")
 
 
 def _model_unknown(_: DbtModelStage, observation: Observation) -> str | None:
@@ -116,9 +126,10 @@ def _discover(draft: Draft, clients: Clients) -> None:
 SYSTEM = System(
     name="dbt",
     tested="dbt 1.11.16 with dbt-trino 1.10.6 on Trino 476, by `make test-systems`; 1.11.16 and 1.7.19 with DuckDB, by"
-    " hand, their artifacts in tests",
+    " hand, their artifacts in tests; dbt's Administrative API v2 as documented, not the dbt platform itself",
     discover=_discover,
     discovery_turn=4,
+    thresholds=DbtThresholds,
     components=(
         ComponentKind(
             name="dbt",
@@ -129,7 +140,7 @@ SYSTEM = System(
             probes=_probes,
             checks=checks.DBT_CHECKS,
             diagnose=_diagnose,
-            problems=_problems,
+            problems=problems,
             modules=("pyarrow.fs",),
             import_turn=1,
         ),

@@ -8,7 +8,8 @@ from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
 from dataops_core.health.model import Severity
 from dataops_core.health.text import ago, clock
 from dataops_core.systems.dbt.details import DbtDetails, DbtModelDetails, DbtSourceDetails
-from dataops_core.systems.dbt.settings import DbtModelStage, DbtSourceStage
+from dataops_core.systems.dbt.settings import DbtModelStage, DbtSourceStage, DbtThresholds
+from dataops_core.units import duration
 
 
 def _build(stage: DbtModelStage) -> str:
@@ -80,6 +81,31 @@ def _no_results(_: DbtModelStage, given: CheckInput[DbtModelDetails]) -> Problem
     )
 
 
+def _run_failed(_: object, given: CheckInput[DbtModelDetails] | CheckInput[DbtDetails]) -> Problem | None:
+    details = given.details
+    if details.failed_run is None:
+        return None
+    cause = f": {details.failed_run_cause}" if details.failed_run_cause is not None else ""
+    return Problem(
+        f"run {details.failed_run} of the job did not succeed, and no result shows why{cause}",
+        evidence=(details.failed_run_link,) if details.failed_run_link is not None else (),
+        since=details.failed_run_ended,
+    )
+
+
+def _run_pending(thresholds: DbtThresholds, given: CheckInput[DbtDetails]) -> Problem | None:
+    details = given.details
+    since = details.job_run_pending_since
+    if since is None or (given.now - since).total_seconds() <= thresholds.dbt_run_max:
+        return None
+    waits = duration((given.now - since).total_seconds())
+    return Problem(
+        f"run {details.job_run} of the job has not ended for {waits}",
+        evidence=(details.job_run_link,) if details.job_run_link is not None else (),
+        since=since,
+    )
+
+
 def _source_stale(_: DbtSourceStage, given: CheckInput[DbtSourceDetails]) -> Problem | None:
     return _freshness(given, "error", "`error_after`")
 
@@ -111,7 +137,8 @@ def _check_failed(_: DbtSourceStage, given: CheckInput[DbtSourceDetails]) -> Pro
 def _nodes_failed(_: object, given: CheckInput[DbtDetails]) -> Problem | None:
     details = given.details
     number = (details.models_failed or 0) + (details.tests_failed or 0)
-    return Problem(f"failed models and tests: {number} ({details.failed})") if number else None
+    link = (f"newest run: {details.job_run_link}",) if details.job_run_link is not None else ()
+    return Problem(f"failed models and tests: {number} ({details.failed})", evidence=link) if number else None
 
 
 def _unreadable(_: object, given: CheckInput[DbtDetails]) -> Problem | None:
@@ -126,6 +153,20 @@ DBT_CHECKS = (
         "An artifact of the project is not JSON of a supported schema version, so states that need it are unknown.",
         "Use a supported dbt version, or fix the job that copies the artifact.",
         _unreadable,
+    ),
+    Check(
+        "job-run-failed",
+        Severity.WARNING,
+        "The newest finished run of the job in dbt's API failed or was cancelled, and no model or test shows why.",
+        "Read the log of the run, fix the cause, and run the job again. All results are from earlier runs or steps.",
+        _run_failed,
+    ),
+    Check(
+        "job-run-pending",
+        Severity.WARNING,
+        "The newest run of the job in dbt's API has been queued or running for longer than `dbt_run_max`.",
+        "Check whether the run waits for a run slot or hangs. If it is normal, raise `dbt_run_max`.",
+        _run_pending,
     ),
     Check(
         "nodes-failed",
@@ -179,6 +220,14 @@ MODEL_CHECKS = (
         "The manifest is from a later command than all results. A killed command leaves no results.",
         "Check whether a command is running or was killed. `dbt parse` and `dbt ls` do not leave results either.",
         _no_results,
+        explains=True,
+    ),
+    Check(
+        "job-run-failed",
+        Severity.WARNING,
+        "The newest finished run of the job in dbt's API failed or was cancelled without a result of the model.",
+        "Read the log of the run, fix the cause, and run the job again. The model has the result of an earlier run.",
+        _run_failed,
         explains=True,
     ),
 )

@@ -11,7 +11,8 @@ from typing import Any
 
 from dataops_core.bounded import SIZE, Malformed, loads
 from dataops_core.config import without_user_info
-from dataops_core.errors import BadAnswer, NotFound, TimedOut
+from dataops_core.errors import BadAnswer, ClientError, NotFound, TimedOut
+from dataops_core.systems.dbt.api import ArtifactsApi
 from dataops_core.systems.dbt.responses import (
     Manifest,
     Node,
@@ -23,6 +24,7 @@ from dataops_core.systems.dbt.responses import (
     read_run_results,
     read_sources,
 )
+from dataops_core.systems.dbt.runs import Run
 from dataops_core.systems.dbt.settings import DbtSettings
 from dataops_core.systems.object_prefix.store import Content, ObjectStore, Stamp
 
@@ -54,6 +56,7 @@ class Project:
         ran: Newest result of each node; also of earlier commands whose file has been overwritten since.
         succeeded: Newest success of each model, seed and snapshot that ran.
         unreadable: Why an artifact cannot be read, by its path.
+        job_runs: The newest runs of the job in dbt's API, newest first; empty for a folder or an object store.
     """
 
     where: str
@@ -63,6 +66,7 @@ class Project:
     ran: Mapping[str, Ran]
     succeeded: Mapping[str, Ran]
     unreadable: Mapping[str, str]
+    job_runs: tuple[Run, ...] = ()
 
     def node(self, name: str, kinds: Iterable[str]) -> Node:
         """Return the node of a name or unique id.
@@ -98,6 +102,14 @@ class Project:
         if wrote.invocation is None or wrote.invocation in known or wrote.at <= self.runs[0].written.at:
             return None
         return wrote
+
+    def failed_run(self) -> Run | None:
+        """Return the newest finished run of the job if it failed and its results do not show why, or `None`."""
+        run = next((each for each in self.job_runs if each.finished), None)
+        if run is None or not run.failed:
+            return None
+        results = [each for each in self.runs if each.written.at >= run.created_at]
+        return None if any(each.failures() for each in results) else run
 
 
 @dataclass(slots=True)
@@ -149,10 +161,11 @@ class DbtClient:
         self.name = name
         self.target = without_user_info(settings.location)
         self._where = f"{name} {self.target}"
-        self._store = ObjectStore(name, settings, timeout)
+        api, web = settings.api(), settings.web()
+        self._store = ArtifactsApi(name, api, web, timeout) if api and web else ObjectStore(name, settings, timeout)
         self._timeout = timeout
         self._artifacts = {path: _Artifact(read_run_results) for path in settings.run_results}
-        self._artifacts |= {MANIFEST: _Artifact(read_manifest), SOURCES: _Artifact(read_sources)}
+        self._artifacts |= {SOURCES: _Artifact(read_sources), MANIFEST: _Artifact(read_manifest)}
         self._memory = _Memory()
         self._lock = Lock()
         self._project: tuple[float, Project] | None = None
@@ -179,7 +192,9 @@ class DbtClient:
         for path, artifact in self._artifacts.items():
             if path not in contents:
                 artifact.stamp = artifact.value = artifact.problem = None
-            elif (content := contents[path]) is not None:
+            elif isinstance(content := contents[path], ClientError):
+                artifact.stamp, artifact.value, artifact.problem = None, None, str(content)
+            elif content is not None:
                 _take(path, artifact, content)
 
     def _ended(self) -> Project:
@@ -198,6 +213,7 @@ class DbtClient:
             ran=dict(self._memory.ran),
             succeeded=dict(self._memory.succeeded),
             unreadable={path: each.problem for path, each in self._artifacts.items() if each.problem is not None},
+            job_runs=self._store.runs if isinstance(self._store, ArtifactsApi) else (),
         )
 
 

@@ -19,6 +19,12 @@ class DbtDetails(ComponentDetails):
         tests: Tests with a result.
         failed: Names of the first failed models and tests.
         unreadable: Why artifacts are unreadable.
+        job_run: The newest run of the job in dbt's API, with its state: `105 (running)`.
+        job_run_pending_since: Time since which that run has been queued or running; `None` if it has ended.
+        job_run_link: Page of that run.
+        failed_run: The newest finished run of the job, if it failed and its results do not show why: `105 (error)`.
+        failed_run_cause: Why, if the API reports it.
+        failed_run_link: Page of that run.
     """
 
     dbt_version: str | None = value()
@@ -33,6 +39,13 @@ class DbtDetails(ComponentDetails):
     sources_stale: int | None = value()
     failed: str | None = value()
     unreadable: str | None = value()
+    job_run: str | None = value()
+    job_run_pending_since: datetime | None = value()
+    job_run_link: str | None = value()
+    failed_run: str | None = value()
+    failed_run_ended: datetime | None = value()
+    failed_run_cause: str | None = value()
+    failed_run_link: str | None = value()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,9 @@ class DbtModelDetails(Details):
         warned_tests: Its first tests that warned, likewise.
         stale_source: Sources that it reads and whose freshness is beyond `error_after`.
         later_command: Start of a later command without results.
+        failed_run: A later run of the job in dbt's API that failed without a result of the model: `105 (error)`.
+        failed_run_cause: Why, if the API reports it.
+        failed_run_link: Page of that run.
     """
 
     relation: str | None = value()
@@ -72,6 +88,10 @@ class DbtModelDetails(Details):
     warned_tests: str | None = value()
     stale_source: str | None = value()
     later_command: datetime | None = value()
+    failed_run: str | None = value()
+    failed_run_ended: datetime | None = value()
+    failed_run_cause: str | None = value()
+    failed_run_link: str | None = value()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,6 @@ from dataops_core.systems.dbt.settings import DbtModelStage, DbtSourceStage
 SHOWN = 5
 """Maximum number of models and tests that are named."""
 MODEL_KINDS = ("model", "seed", "snapshot")
-FAILED = ("error", "partial success", "runtime error")
-TEST_FAILED = ("fail", "error", "runtime error")
 
 
 def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
@@ -25,10 +23,12 @@ def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
     project = client.project()
     models = {node: ran for node, ran in project.ran.items() if node.startswith(("model.", "seed.", "snapshot."))}
     tests = {node: ran for node, ran in project.ran.items() if node not in models}
-    failed = [node for node, ran in models.items() if ran.result.status in FAILED]
-    failed_tests = [node for node, ran in tests.items() if ran.result.status in TEST_FAILED]
+    failed = [node for node, ran in models.items() if ran.result.failed]
+    failed_tests = [node for node, ran in tests.items() if ran.result.failed]
     checked = project.sources.freshness.values() if project.sources is not None else None
     newest = project.runs[0] if project.runs else None
+    job_run = project.job_runs[0] if project.job_runs else None
+    failed_run = project.failed_run()
     details = DbtDetails(
         dbt_version=newest.written.dbt_version if newest is not None else None,
         command=newest.command if newest is not None else None,
@@ -42,8 +42,17 @@ def observe_dbt(client: DbtClient) -> tuple[str, Observation]:
         sources_stale=sum(each.status == "error" for each in checked) if checked is not None else None,
         failed=_shown([_short(node) for node in (*failed, *failed_tests)]),
         unreadable="; ".join(project.unreadable.values()) or None,
+        job_run=job_run.title if job_run is not None else None,
+        job_run_pending_since=job_run.created_at if job_run is not None and not job_run.finished else None,
+        job_run_link=job_run.link if job_run is not None else None,
+        failed_run=failed_run.title if failed_run is not None else None,
+        failed_run_ended=failed_run.finished_at if failed_run is not None else None,
+        failed_run_cause=failed_run.message if failed_run is not None else None,
+        failed_run_link=failed_run.link if failed_run is not None else None,
     )
     detail = "no results yet" if newest is None else f"newest results: dbt {newest.title}"
+    if job_run is not None:
+        detail += f"; newest run: {job_run.title}"
     return detail, Observation(stage=client.name, observed_at=now, details=details)
 
 
@@ -80,9 +89,11 @@ def _require_results(project: Project) -> None:
 def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) -> DbtModelDetails:
     result = project.manifest.tests_of(node.unique_id) if project.manifest is not None else ()
     tests = [test for each in result if (test := project.ran.get(each)) is not None]
-    failed = [test for test in tests if test.result.status in TEST_FAILED]
+    failed = [test for test in tests if test.result.failed]
     warned = [test for test in tests if test.result.status == "warn"]
-    later = project.later_command()
+    later, failed_run = project.later_command(), project.failed_run()
+    if failed_run is not None and ran is not None and ran.by.at >= failed_run.created_at:
+        failed_run = None  # it ran the model, whose own status is known
     took = None
     if done is not None and done.result.started_at is not None and done.result.ended_at is not None:
         took = (done.result.ended_at - done.result.started_at).total_seconds()
@@ -90,7 +101,7 @@ def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) ->
         relation=".".join(node.relation) or None,
         materialized=node.materialized,
         status=ran.result.status if ran is not None else None,
-        cause=(ran.result.message or "no message") if ran is not None and ran.result.status in FAILED else None,
+        cause=(ran.result.message or "no message") if ran is not None and ran.result.failed else None,
         command=ran.command if ran is not None else None,
         command_ended=ran.by.at if ran is not None else None,
         skipped_for=_skipped_for(project, ran),
@@ -104,6 +115,10 @@ def _details(project: Project, node: Node, ran: Ran | None, done: Ran | None) ->
         warned_tests=_shown([_test(each) for each in warned]),
         stale_source=_shown(_stale(project, node)),
         later_command=later.at if later is not None else None,
+        failed_run=failed_run.title if failed_run is not None else None,
+        failed_run_ended=failed_run.finished_at if failed_run is not None else None,
+        failed_run_cause=failed_run.message if failed_run is not None else None,
+        failed_run_link=failed_run.link if failed_run is not None else None,
     )
 
 

@@ -21,6 +21,8 @@ RUNS = ("run", "build", "seed", "snapshot", "retry")
 """Commands that run models. `compile`, `docs generate` and `show` also report success, without running them."""
 TESTS = ("test", "build", "retry")
 """Commands that run tests."""
+FAILED = ("error", "fail", "partial success", "runtime error")
+"""Status of a failed model or test."""
 _SCHEMA = re.compile(r"/dbt/([a-z-]{1,30})/v(\d{1,4})\.json$")
 _QUERY = re.compile(r"query_id=([\w-]{1,100})")
 _PART = re.compile(r'"((?:[^"]|"")*)"|`([^`]*)`|\[([^]]*)\]|([^."`\[\]]+)')
@@ -59,6 +61,11 @@ class Result:
     started_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the node failed. A skipped node and a warning did not."""
+        return self.status in FAILED
+
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
@@ -90,6 +97,10 @@ class RunResults:
         if self.command not in TESTS or self.empty:
             return ()
         return tuple(each for each in self.results if each.node.startswith(("test.", "unit_test.")))
+
+    def failures(self) -> tuple[Result, ...]:
+        """Return the results of models and tests that failed."""
+        return tuple(each for each in (*self.of_models(), *self.of_tests()) if each.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +229,7 @@ def _result(fields: Fields) -> Result:
     return Result(
         node=fields.require_text("unique_id"),
         status=fields.require_text("status"),
-        message=_message(message),
+        message=one_line(message),
         failures=fields.count("failures"),
         query_id=query,
         started_at=executed.time("started_at") if executed is not None else None,
@@ -232,7 +243,7 @@ def _freshness(fields: Fields) -> Freshness:
         status=fields.require_text("status"),
         newest=fields.time("max_loaded_at"),
         checked_at=fields.time("snapshotted_at"),
-        error=_message(fields.text("error")),
+        error=one_line(fields.text("error")),
     )
 
 
@@ -250,7 +261,8 @@ def _node(unique_id: str, fields: Fields) -> Node:
     )
 
 
-def _message(text: str | None) -> str | None:
+def one_line(text: str | None) -> str | None:
+    """Return a text of dbt in one line, without secrets; `None` for an empty one."""
     return redacted(line(text), strict=True) if text is not None and text.strip() else None
 
 
