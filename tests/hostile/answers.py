@@ -183,10 +183,15 @@ ANSWERS: dict[str, Any] = {
     "GET /connectors/c/config": {"connector.class": "a.B"},
     "GET /connectors/c/offsets": {"offsets": [{"partition": {}, "offset": {"ts_usec": 1}}]},
     "GET /status": {"state": "UP", "at": AT},
-    "GET /api/v1/applications": [{"id": "app-1", "attempts": [{"completed": False}]}],
+    "GET /api/v1/version": {"spark": "4.1.3"},
+    "GET /api/v1/applications": [
+        {"id": "app-1", "name": "a", "attempts": [{"completed": False, "startTimeEpoch": 1, "endTimeEpoch": -1}]},
+    ],
+    "GET /api/v1/applications/app-1/jobs": [{"jobId": 0, "name": "n", "status": "FAILED", "stageIds": [0]}],
+    "GET /api/v1/applications/app-1/stages": [{"stageId": 0, "failureReason": "m"}],
     "GET /api/v1/applications/app-1/sql": [
         {"id": 1, "status": "COMPLETED", "description": "id = q\n", "submissionTime": "2026-01-05T00:00:00.000GMT",
-         "duration": 1},
+         "duration": 1, "failedJobIds": []},
     ],
     "GET /api/v1/applications/app-1/sql/1": {
         "nodes": [{"metrics": [{"name": "number of rows which are dropped by watermark", "value": "1"}]}],

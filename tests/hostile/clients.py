@@ -38,6 +38,9 @@ from dataops_core.systems.prometheus import SYSTEM as PROMETHEUS
 from dataops_core.systems.prometheus.alerts import AlertsClient
 from dataops_core.systems.prometheus.client import AlertmanagerClient, PrometheusClient
 from dataops_core.systems.prometheus.settings import AlertsSettings, PrometheusQueryStage
+from dataops_core.systems.spark.applications import Run
+from dataops_core.systems.spark.history import HistoryClient
+from dataops_core.systems.spark.settings import SparkHistorySettings
 from dataops_core.systems.spark.ui import SparkUi
 from dataops_core.systems.trino.client import TrinoClient
 from dataops_core.systems.trino.settings import TrinoSettings
@@ -134,6 +137,10 @@ def flink(url: str, timeout: float) -> FlinkClient:
     return FlinkClient("flink", FlinkSettings(url=url, token=SECRET), timeout)
 
 
+def spark_history(url: str, timeout: float) -> HistoryClient:
+    return HistoryClient("history", SparkHistorySettings(url=url, token=SECRET), timeout)
+
+
 def document(url: str, timeout: float) -> object:
     settings = HttpSettings(url=url, token=SECRET, headers={"X-Api-Key": SECRET})
     wanted = {"name": "s", "kind": "http_document", "path": "/status", "progress_time": "at", "status": "state"}
@@ -161,6 +168,7 @@ def over_tls(name: str) -> bool:
     return name.startswith("trino")
 
 
+SPARK_RUN = Run("app-1", None, "a", completed=True, started_at=NOW, ended_at=NOW)
 FLINK_JOB = Job("j", "j", "RUNNING", None, None, 1, 1)
 QUESTIONS: dict[str, Question] = {
     "trino info": lambda url, t: trino(url, t).info(),
@@ -226,5 +234,8 @@ QUESTIONS: dict[str, Question] = {
     "connect offsets": lambda url, t: connect(url, t).source_time("c"),
     "dbt runs": lambda url, t: dbt(url, t).project(),
     "dbt artifacts": artifacts,
+    "spark history version": lambda url, t: spark_history(url, t).version(),
+    "spark history runs": lambda url, t: spark_history(url, t).history(),
+    "spark history outcome": lambda url, t: spark_history(url, t).outcome(SPARK_RUN),
     "spark ui": lambda url, t: SparkUi(web(url), t).late_rows("q", NOW),
 }

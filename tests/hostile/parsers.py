@@ -29,6 +29,7 @@ from dataops_core.systems.delta import log as delta
 from dataops_core.systems.flink import responses as flink
 from dataops_core.systems.kafka.schema_registry import read_schema
 from dataops_core.systems.prometheus import responses as prometheus
+from dataops_core.systems.spark import applications
 from dataops_core.systems.spark import ui as spark_ui
 from dataops_core.systems.trino import responses as trino
 from dataops_core.systems.trino.probe import _load
@@ -308,6 +309,13 @@ PARSERS: dict[str, Parser] = {
     "spark applications": Parser((_sample("/api/v1/applications"),), spark_ui.read_running),
     "spark executions": Parser(
         (_sample("/api/v1/applications/app-1/sql"),), lambda found: spark_ui.read_ended(found, "q")
+    ),
+    "spark history version": Parser((_sample("/api/v1/version"),), applications.read_version),
+    "spark history runs": Parser((_sample("/api/v1/applications"),), applications.read_runs),
+    "spark history jobs": Parser((_sample("/api/v1/applications/app-1/jobs"),), applications.read_jobs),
+    "spark history queries": Parser((_sample("/api/v1/applications/app-1/sql"),), applications.read_queries),
+    "spark history stages": Parser(
+        (_sample("/api/v1/applications/app-1/stages"),), lambda found: applications.read_cause(found, {0})
     ),
     "spark execution": Parser((_sample("/api/v1/applications/app-1/sql/1"),), spark_ui.read_dropped),
     "connect version": Parser((_sample("/"),), connect.read_version),

@@ -21,6 +21,7 @@ from dataops_core.systems.dbt.checks import DBT_CHECKS, MODEL_CHECKS, SOURCE_CHE
 from dataops_core.systems.delta.checks import CHECKS as DELTA_CHECKS
 from dataops_core.systems.flink.checks import FLINK_CHECKS, JOB_CHECKS
 from dataops_core.systems.registry import registry
+from dataops_core.systems.spark.batch_checks import BATCH_CHECKS
 
 MIB = 2**20
 PIPELINE = PipelineSettings.model_validate(
@@ -815,4 +816,5 @@ def test_every_check_is_made_to_find_something_here() -> None:
     elsewhere |= {check.name for check in (*DBT_CHECKS, *MODEL_CHECKS, *SOURCE_CHECKS)}  # test_dbt.py
     elsewhere |= {check.name for check in DELTA_CHECKS} - {"small-files"}  # test_delta.py, and here of Iceberg
     elsewhere |= {check.name for check in (*FLINK_CHECKS, *JOB_CHECKS)}  # test_flink.py
+    elsewhere |= {check.name for check in BATCH_CHECKS} - {"run-too-long"}  # test_spark_history.py, and here of DAGs
     assert {check.name for check, _ in registry().checks()} - elsewhere == {case.check for case in CASES}

@@ -23,6 +23,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "topic": {"topic": "t"},
     "consumer_group": {"group": "g", "topic": "t"},
     "spark_query": {"checkpoint": "/no/such/checkpoint"},
+    "spark_batch": {"application": "load orders"},
     "iceberg_table": {"catalog": "iceberg", "table": "a.b"},
     "dag": {"dag_id": "d"},
     "trino_view": {"relation": "a.b.c"},

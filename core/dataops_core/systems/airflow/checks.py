@@ -8,20 +8,13 @@ from datetime import datetime
 from functools import partial
 
 from dataops_core.health.checks.base import Check, CheckInput, Problem, numbered
+from dataops_core.health.checks.runs import is_slow, longest_run
 from dataops_core.health.model import Severity
 from dataops_core.health.observation import Activity
 from dataops_core.health.text import clock
 from dataops_core.systems.airflow.details import AirflowDetails, DagDetails
 from dataops_core.systems.airflow.settings import DagStage
 from dataops_core.units import duration
-
-RUN_FACTOR = 3.0
-"""Default limit of a run's duration, as a multiple of the median of the last successful runs."""
-SLOW_FACTOR = 1.5
-"""Multiple of the median from which a run's duration explains a stage that is stuck or behind."""
-RUN_MIN = 300.0
-"""Default limit of a run's duration, in seconds, if the median is smaller."""
-
 
 SLOTS = (
     "Check the logs of the tasks that hold the slots. Add slots to the pool only if its tasks may run at the same time."
@@ -79,7 +72,7 @@ def _too_long(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     if started is None or given.observation.activity is not Activity.RUNNING:
         return None
     usual = given.details.run_duration_median
-    allowed = _allowed(stage, usual)
+    allowed = longest_run(stage.run_max, usual)
     runs = (given.now - started).total_seconds()
     if allowed is None or runs <= allowed:
         return None
@@ -88,10 +81,6 @@ def _too_long(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
         evidence=(*_task(given), *((f"p50 of its last successful runs: {duration(usual)}",) if usual else ())),
         since=started,
     )
-
-
-def _allowed(stage: DagStage, usual: float | None) -> float | None:
-    return stage.run_max or (max(RUN_MIN, RUN_FACTOR * usual) if usual is not None else None)
 
 
 def _task(given: CheckInput[DagDetails]) -> tuple[str, ...]:
@@ -109,8 +98,8 @@ def _slow_run(stage: DagStage, given: CheckInput[DagDetails]) -> Problem | None:
     running = given.observation.activity is Activity.RUNNING and not details.waits_for_pool
     if started is None or not usual or not running:
         return None
-    runs, allowed = (given.now - started).total_seconds(), _allowed(stage, usual)
-    if runs <= SLOW_FACTOR * usual or allowed is None or runs > allowed:
+    runs = (given.now - started).total_seconds()
+    if not is_slow(runs, stage.run_max, usual):
         return None
     return Problem(
         f"its run {details.active_run} has been running for {duration(runs)}, longer than usual (p50:"

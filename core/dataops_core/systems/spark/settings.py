@@ -1,12 +1,12 @@
-"""Settings of Spark's streaming queries."""
+"""Settings of Spark: streaming queries, the history server, and batch applications."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from dataops_core.config.base import LocalPath, WebSettings
+from dataops_core.config.base import ComponentSettings, LocalPath, StageSettings, WebSettings
 from dataops_core.systems.kafka.settings import ReaderStage
 
 
@@ -35,3 +35,35 @@ class SparkQueryStage(ReaderStage):
     """Maximum size of the query's state, in bytes."""
     state_growth_max: float = Field(default=2.0, gt=1)
     """Maximum growth factor of the state since the oldest snapshot in the checkpoint; applies from 64 MiB on."""
+
+
+class SparkHistorySettings(ComponentSettings, WebSettings):
+    """Spark's history server, by its REST API."""
+
+    component: ClassVar[str] = "spark_history"
+    url: str
+    """Base URL, such as `http://history:18080`, without `/api/v1`."""
+    lookback: float = Field(default=14 * 86_400.0, gt=0)
+    """Seconds for which runs are read. Set it above the longest interval between two runs of a stage."""
+
+
+class SparkBatchStage(StageSettings):
+    """A Spark batch application that runs repeatedly, by its runs in the history server."""
+
+    kind: Literal["spark_batch"]
+    """Always `spark_batch`."""
+    application: str
+    """The application's name (`spark.app.name`), or a pattern such as `load-orders-*` for names with a date."""
+    interval: float | None = Field(default=None, gt=0)
+    """Seconds between two starts, as scheduled. Without it, a run that does not start has no finding of its own."""
+    late_after: float = Field(default=300.0, gt=0)
+    """Seconds after which a scheduled run that did not start is overdue."""
+    run_max: float | None = Field(default=None, gt=0)
+    """Maximum duration of a run, in seconds. Default: three times the p50 of the last runs, and at least 5 minutes."""
+    silent_max: float | None = Field(default=None, gt=0)
+    """Maximum seconds without a new event in the log of a run that has not ended. Default: the p50 of the last runs,
+    and at least 15 minutes."""
+    failures_max: int = Field(default=0, ge=0)
+    """Maximum number of failed jobs and queries of a successful run, for an application that catches failures."""
+    every: float = Field(default=30.0, gt=0)
+    """Seconds between two observations."""
