@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hostile.clients import CA_FILE
+from tests.hostile.test_origins import Server
 from tests.json_server import JsonServer, serving
 from tests.settings import ContextSettings
 from tests.unit.test_clients import closed_port
 
 from dataops_core.bounded import Malformed
+from dataops_core.config import TlsSettings
 from dataops_core.diagnostics.base import Status
 from dataops_core.diagnostics.doctor import diagnose
 from dataops_core.errors import (
@@ -194,13 +197,15 @@ def test_one_run_is_read_without_the_job(platform: Platform) -> None:
 
 @pytest.mark.parametrize("of", ["jobs/7", "runs/105"])
 def test_a_step_is_read_from_the_newest_finished_run(platform: Platform, of: str) -> None:
-    platform.run(105, 10, "build", "compile")  # the last step of a job that generates documentation
+    platform.run(105, 10, "build", "compile", "parse")  # as after the last step of a job that generates documentation
     platform.run(106, 1)
     step = f"{ACCOUNT}/runs/105/artifacts/run_results.json?step=4"
     platform.serve(step, (DATA / "build" / "run_results.json").read_bytes())
     assert model(client(platform, of), "by_logger").progress_time is None
     reader = client(platform, of, run_results=("run_results.json?step=4",))
-    assert model(reader, "by_logger").progress_time is not None
+    seen = model(reader, "by_logger")
+    assert seen.progress_time is not None
+    assert seen.measurement("later_command") is None, "the last step is part of the same run"
     assert step.removeprefix(ACCOUNT) in platform.asked()
 
 
@@ -363,6 +368,30 @@ def test_a_run_whose_results_cannot_be_read_does_not_keep_those_of_an_earlier_on
     )
 
 
+def test_a_token_that_is_gone_half_way_leaves_nothing_half_read(platform: Platform, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    platform.run(105, 10, "build")
+    reader = client(platform, token={"file": str(token)})
+    built = model(reader, "by_logger").progress_time
+    platform.run(106, 10, "run", minutes=2)
+    results = (DATA / "run" / "run_results.json").read_bytes()
+
+    def rotated(*_: Any) -> bytes:
+        token.unlink()
+        return results
+
+    platform.server.answers[f"GET {JOB}/artifacts/run_results.json"] = rotated
+    with pytest.raises(ConfigError, match="token: no such file"):
+        model(reader, "by_logger")
+    token.write_text(TOKEN)
+    platform.serve(f"{JOB}/artifacts/run_results.json", results)
+    seen = model(reader, "by_logger").progress_time
+    assert seen is not None
+    assert built is not None
+    assert seen > built, "the results of run 106, which were lost before"
+
+
 def test_an_artifact_that_is_too_large_is_refused(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     platform.run(105, 10, "build")
     monkeypatch.setattr(dbt_client, "SIZE", 2000)
@@ -380,6 +409,20 @@ def test_a_server_that_hangs_or_is_gone_is_one_line(platform: Platform, closed_p
         project = client(other, timeout=0.5).project()
     assert project.runs
     assert "raise `probe_timeout`" in project.unreadable["manifest.json"]
+
+
+def test_the_settings_name_the_ca_of_the_server() -> None:
+    run = {"id": 105, "status": 10, "created_at": BUILT.isoformat()}
+    server = Server(lambda _, path: (200, {}, {"data": [run]} if "/runs/" in path else {"metadata": {}}), tls=True)
+    try:
+        location = f"{server.url}{JOB}/artifacts/"
+        trusted = DbtSettings(location=location, token=TOKEN, tls=TlsSettings(ca_file=str(CA_FILE)))
+        assert DbtClient("dbt", trusted, 5.0).project().job_runs[0].title == "105 (success)"
+        assert {authorization for *_, authorization in server.asked} == {f"Bearer {TOKEN}"}
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            DbtClient("dbt", DbtSettings(location=location, token=TOKEN), 5.0).project()
+    finally:
+        server.close()
 
 
 def test_a_redirect_to_another_host_is_refused(platform: Platform) -> None:
@@ -430,10 +473,10 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, location: str, own:
 @pytest.mark.parametrize("url", ["https://ab123.us1.dbt.com", "https://cloud.getdbt.com", "http://127.0.0.1:80/proxy"])
 def test_a_location_of_the_api_is_recognised(url: str) -> None:
     given = DbtSettings(location=f"{url}/api/v2/accounts/1/jobs/7/artifacts/", token=TOKEN)
-    web = given.web()
-    assert web is not None
-    assert web.url == f"{url}/api/v2/accounts/1"
-    assert TOKEN not in repr(given) + repr(web)
+    api = given.api()
+    assert api is not None
+    assert (api.account.url, api.of, api.id) == (f"{url}/api/v2/accounts/1", "jobs", "7")
+    assert TOKEN not in repr(given) + repr(api)
     assert DbtSettings(location="s3://b/api/v2/accounts/1/jobs/7/artifacts/").api() is None
 
 
@@ -448,8 +491,9 @@ def test_the_doctor_tests_each_layer(platform: Platform) -> None:
     platform.run(105, 10, "build")
     found = steps(platform)
     assert {layer for layer, status, _ in found if status is not Status.OK} == {"tls"}, "http:// has none"
-    assert found[-3][2].startswith("newest run of the job: 105 (success), created ")
-    platform.run(106, 20, status_message="out of memory")
+    assert found[-3][2].startswith("run 105 (success) of the job, created ")
+    platform.run(106, 20, minutes=60, status_message="out of memory")
+    platform.run(107, 3, minutes=70)
     (failed,) = (step for step in steps(platform) if step[1] is Status.FAILED)
     assert failed[0] == "permission"
     assert failed[2].endswith(" ago: out of memory")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import trino
@@ -15,6 +17,7 @@ from dataops_core.errors import (
     DataopsError,
     NotFound,
     PermissionDenied,
+    RateLimited,
     RequestRefused,
 )
 from dataops_core.systems.iceberg.store import store_error
@@ -42,6 +45,10 @@ BODIES = {
     "schema registry": ({"error_code": 50001, "message": "Error in the backend"}, "Error in the backend"),
     "OAuth": ({"error": "invalid_client", "error_description": "no such client"}, "no such client"),
     "Alertmanager": ("bad label name", "bad label name"),
+    "dbt": (
+        {"status": {"code": 404, "is_success": False, "user_message": "No such job."}, "data": None},
+        "No such job.",
+    ),
     "several lines": ({"detail": "a\n  b\n\tc"}, "a b c"),
 }
 
@@ -81,6 +88,27 @@ def test_a_page_is_its_title_and_a_text_its_first_line() -> None:
     assert "no healthy upstream: " in str(refusal("trino", 503, b"no healthy upstream\nmore"))
     assert str(refusal("trino", 418, b"{broken")) == "trino: HTTP 418"
     assert str(refusal("trino", 418, b"")) == "trino: HTTP 418"
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("120", 120), (" 0 ", 0), ("86400", 86400), ("86401", None), ("9" * 5000, None), ("-1", None), ("1.5", None),
+        ("", None), (None, None), ("soon", None), ("\u0661\u0662", None), ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("Fri, 31 Dec 2999 23:59:59", None),
+    ],
+)  # fmt: skip
+def test_a_limited_rate_names_the_time_to_wait(retry_after: str | None, seconds: float | None) -> None:
+    error = refusal("service", 429, b"", retry_after)
+    assert isinstance(error, RateLimited)
+    assert error.seconds == seconds
+    assert str(error).startswith("service: HTTP 429: Wait " if seconds is not None else "service: HTTP 429: It limits")
+
+
+def test_a_limited_rate_may_end_at_a_date() -> None:
+    error = refusal("service", 429, b"", format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
+    assert isinstance(error, RateLimited)
+    assert error.seconds == pytest.approx(90, abs=5)
 
 
 def test_a_server_that_fails_or_limits_is_not_called_a_proxy() -> None:

@@ -40,8 +40,8 @@ def _connect(name: str, settings: DbtSettings, timeout: float) -> DbtClient:
 def _probes(name: str, settings: DbtSettings, client: DbtClient) -> Mapping[str, ComponentProbe]:
     from dataops_core.systems.dbt.probe import observe_dbt
 
-    web = settings.web()
-    identity = web_identity(name, web) if web is not None else NO_IDENTITY
+    api = settings.api()
+    identity = web_identity(name, api.account) if api is not None else NO_IDENTITY
     return {name: ComponentProbe("dbt", client.target, lambda: ComponentReport(*observe_dbt(client)), identity)}
 
 
@@ -61,8 +61,9 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
     from datetime import UTC, datetime
 
     project, now = client.project(), datetime.now(UTC)
-    if project.job_runs:
-        yield _job_step(project.job_runs[0], now)
+    for run in dict.fromkeys((*project.job_runs[:1], project.failed_run())):
+        if run is not None:
+            yield _job_step(run, now)
     for problem in project.unreadable.values():
         yield DoctorStep(
             ok=False, detail=problem, remedy="Use a supported dbt version, and check that the whole file can be read."
@@ -94,7 +95,7 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
 
 
 def _job_step(run: Run, now: datetime) -> DoctorStep:
-    detail = f"newest run of the job: {run.title}, created {ago(run.created_at, now)}"
+    detail = f"run {run.title} of the job, created {ago(run.created_at, now)}"
     if not run.failed:
         return DoctorStep(ok=True, detail=detail)
     cause = f": {run.message}" if run.message is not None else ""

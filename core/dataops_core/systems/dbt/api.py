@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from dataops_core.bounded import Malformed, loads
-from dataops_core.config import WebSettings, without_user_info
+from dataops_core.config import without_user_info
 from dataops_core.errors import (
     AuthenticationFailed,
     BadAnswer,
@@ -50,18 +50,16 @@ class ArtifactsApi:
 
     Args:
         name: The component's name.
-        location: The job or the run.
-        settings: Address of the account, and credentials.
+        location: The job or the run, and credentials.
         timeout: Deadline of a read, in seconds.
 
     Attributes:
         runs: The newest runs of the newest read, newest first.
     """
 
-    def __init__(self, name: str, location: ApiLocation, settings: WebSettings, timeout: float = 8.0) -> None:
-        self._where = f"{name} {without_user_info(location.account)}"
+    def __init__(self, name: str, location: ApiLocation, timeout: float = 8.0) -> None:
+        self._where = f"{name} {without_user_info(location.account.url)}"
         self._location = location
-        self._settings = settings
         self._timeout = timeout
         self._read: dict[str, Run | None] = {}
         self._limited_until = 0.0
@@ -78,23 +76,25 @@ class ArtifactsApi:
             most: Maximum bytes of an artifact; a larger one is an error.
         """
         results: dict[str, Content | ClientError | None] = {}
+        read: dict[str, Run | None] = {}  # kept at the end: after an error, nothing has been read
         with within(self._timeout):
             self.runs = self._newest_runs()
             finished = next((run for run in self.runs if run.finished), None)
             for path, stamp in known.items():
                 if path in self._read and finished in (None, self._read[path]):
+                    read[path] = self._read[path]
                     results |= {path: None} if stamp is not None else {}
                     continue
                 try:
                     data = self.artifact(path, finished, most)
                 except NotFound:
-                    self._read[path] = finished
+                    read[path] = finished
                 except ClientError as error:  # the next read repeats the request
-                    self._read.pop(path, None)
                     results[path] = error
                 else:
-                    self._read[path] = finished
+                    read[path] = finished
                     results[path] = Content(data, Stamp(None, len(data)))
+        self._read = read
         return results
 
     def artifact(self, path: str, finished: Run | None, most: int) -> bytes:
@@ -112,7 +112,7 @@ class ArtifactsApi:
                 raise NotFound(f"{path}: the job has no finished run")
             of = f"runs/{finished.id}"
         data = self._get(f"/{of}/artifacts/{quote(file)}{'?' if query else ''}{query}", path, most)
-        if not data.lstrip().startswith(b"{"):
+        if not data[:100].lstrip().startswith(b"{"):
             raise BadAnswer(f"{path}: the response is not JSON", hint=_OTHER)
         return data
 
@@ -140,7 +140,7 @@ class ArtifactsApi:
             hint = f"wait {duration(wait)}, then refresh less often"
             raise RateLimited(f"{where}: dbt's API limits the request rate (429)", hint=hint, seconds=wait)
         try:
-            return get_bytes(where, self._settings, path, self._timeout, most_bytes=most)
+            return get_bytes(where, self._location.account, path, self._timeout, most_bytes=most)
         except RateLimited as error:
             self._limited_until = time.monotonic() + (error.seconds or 0.0)
             raise

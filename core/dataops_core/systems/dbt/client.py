@@ -93,8 +93,11 @@ class Project:
         return results[0]
 
     def later_command(self) -> Written | None:
-        """Return the command that wrote the manifest, if it is later than all results, or `None`."""
-        if self.manifest is None or not self.runs:
+        """Return the command that wrote the manifest, if it is later than all results, or `None`.
+
+        It is `None` for a job of dbt's API: the results of one step, and the manifest of the last one, are of one run.
+        """
+        if self.manifest is None or not self.runs or self.job_runs:
             return None
         wrote = self.manifest.written
         known = {each.written.invocation for each in self.runs}
@@ -161,8 +164,8 @@ class DbtClient:
         self.name = name
         self.target = without_user_info(settings.location)
         self._where = f"{name} {self.target}"
-        api, web = settings.api(), settings.web()
-        self._store = ArtifactsApi(name, api, web, timeout) if api and web else ObjectStore(name, settings, timeout)
+        api = settings.api()
+        self._store = ObjectStore(name, settings, timeout) if api is None else ArtifactsApi(name, api, timeout)
         self._timeout = timeout
         self._artifacts = {path: _Artifact(read_run_results) for path in settings.run_results}
         self._artifacts |= {SOURCES: _Artifact(read_sources), MANIFEST: _Artifact(read_manifest)}

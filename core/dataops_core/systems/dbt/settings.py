@@ -33,12 +33,12 @@ class ApiLocation:
     """The artifacts of a job or a run in dbt's Administrative API v2.
 
     Attributes:
-        account: URL of the account: `https://host/api/v2/accounts/1`.
+        account: URL of the account, `https://host/api/v2/accounts/1`, and credentials.
         of: `jobs` or `runs`.
         id: Id of the job or the run.
     """
 
-    account: str
+    account: WebSettings
     of: str
     id: str
 
@@ -63,12 +63,9 @@ class DbtSettings(ComponentSettings, StoreSettings):
     def api(self) -> ApiLocation | None:
         """Return the location in dbt's API; `None` for a folder or an object store."""
         match = _API.fullmatch(self.location)
-        return ApiLocation(**match.groupdict()) if match is not None else None
-
-    def web(self) -> WebSettings | None:
-        """Return the address and the credentials for the account in dbt's API; `None` as for `api`."""
-        api = self.api()
-        return WebSettings(url=api.account, token=self.token, tls=self.tls) if api is not None else None
+        if match is None:
+            return None
+        return ApiLocation(WebSettings(url=match["account"], token=self.token, tls=self.tls), match["of"], match["id"])
 
 
 def problems(settings: DbtSettings) -> Iterator[str]:
