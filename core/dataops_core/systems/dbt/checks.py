@@ -150,8 +150,8 @@ DBT_CHECKS = (
     Check(
         "artifact-unreadable",
         Severity.WARNING,
-        "An artifact of the project is not JSON of a supported schema version, so states that need it are unknown.",
-        "Use a supported dbt version, or fix the job that copies the artifact.",
+        "An artifact of the project cannot be read or has another schema version, so states that need it are unknown.",
+        "Fix the named cause: the dbt version, the job that copies the artifact, or the access to dbt's API.",
         _unreadable,
     ),
     Check(
