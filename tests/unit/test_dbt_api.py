@@ -503,6 +503,17 @@ def test_the_doctor_tests_each_layer(platform: Platform) -> None:
     assert steps(platform, job=8)[-1][:2] == ("protocol", Status.FAILED)
 
 
+def test_the_doctor_names_the_setting_for_a_job_that_ends_with_another_command(platform: Platform) -> None:
+    platform.run(105, 10, "build", "compile")
+    diagnose_client = SYSTEM.components[0].diagnose
+    assert diagnose_client is not None
+    remedies = [step.remedy for step in diagnose_client(client(platform))]
+    assert (
+        "Set the step of `dbt build` in `run_results`. These results are from a command that runs no models or tests."
+        in remedies
+    )
+
+
 def test_config_init_proposes_the_models_of_a_job(platform: Platform) -> None:
     platform.run(105, 10, "build")
     draft = Draft()

@@ -77,10 +77,11 @@ def _diagnose(client: DbtClient) -> Iterator[DoctorStep]:
     if project.runs:
         newest = project.runs[0]
         ran = len(newest.of_models()) + len(newest.of_tests())
+        fix = "Set the step of `dbt build` in `run_results`." if project.job_runs else "Run `dbt build`."
         yield DoctorStep(
             ok=True if ran else None,
             detail=f"newest results: dbt {newest.title}, {clock(newest.written.at, now)}, models and tests run: {ran}",
-            remedy=None if ran else "Run `dbt build`. These results are from a command that runs no models or tests.",
+            remedy=None if ran else f"{fix} These results are from a command that runs no models or tests.",
         )
     else:
         yield DoctorStep(
