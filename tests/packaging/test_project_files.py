@@ -35,6 +35,17 @@ def test_the_workflow_the_ci_script_and_the_readme_run_one_command() -> None:
     assert f'requires-python = ">={python}"' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_the_nightly_workflow_runs_each_group_that_make_test_leaves_out() -> None:
+    (job,) = document(".github/workflows/nightly.yml")["jobs"].values()
+    nightly = job["strategy"]["matrix"]["target"]
+    assert set(nightly) <= targets()
+    makefile = (ROOT / "Makefile").read_text()
+    (short,) = re.findall(r"^SHORT := (.*)$", makefile, re.MULTILINE)
+    recipes = dict(re.findall(r"^([a-z-]+):.*\n\t(.*)$", makefile, re.MULTILINE))
+    for mark in re.findall(r"not (\w+)", short):
+        assert any(recipes[target].endswith(f"-m {mark}") for target in nightly), f"no target of {nightly} runs {mark}"
+
+
 def test_the_hook_runs_make_quick() -> None:
     (repository,) = document(".pre-commit-config.yaml")["repos"]
     (hook,) = repository["hooks"]
