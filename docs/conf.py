@@ -35,7 +35,7 @@ CONTENTS = {
         "docs/recorder",
         "docs/extending",
     ],
-    "Concepts": ["docs/model", "docs/glossary", "docs/security", "docs/architecture", "docs/decisions/*"],
+    "Concepts": ["docs/model", "docs/glossary", "docs/security", "docs/architecture", "docs/decisions/README"],
     "Reference": [
         "docs/console",
         "docs/cli",
@@ -45,9 +45,8 @@ CONTENTS = {
         "docs/alerts",
         "deploy/helm/dataops-exporter/README",
         "docs/performance",
+        "docs/systems/index",
     ],
-    "Systems": ["docs/systems/index", "docs/systems/*"],
-    "Runbooks": ["dashboards/runbooks/*"],
     "Boreal Bridge": ["docs/boreal-bridge", "docs/pipeline", "docs/scaling", "docs/sql", "docs/local-stack"],
     "Project": [
         "CONTRIBUTING",
@@ -56,23 +55,35 @@ CONTENTS = {
         "SECURITY",
         "CHANGELOG",
     ],
-    "Exercise": [
-        "docs/exercise/README",
-        "docs/exercise/scenario",
-        "docs/exercise/qa",
-        "docs/exercise/presentation/README",
-        "docs/exercise/team/**",
-    ],
+    "Exercise": ["docs/exercise/README"],
 }
 """The site's table of contents: the pages themselves need none."""
+BELOW = {
+    "docs/alerts": ["/dashboards/runbooks/*"],
+    "docs/decisions/README": ["/docs/decisions/0*"],
+    "docs/exercise/README": [
+        "/docs/exercise/scenario",
+        "/docs/exercise/qa",
+        "/docs/exercise/presentation/README",
+        "/docs/exercise/team/**",
+    ],
+    "docs/systems/index": ["/docs/systems/*"],
+}
+"""Pages that are folded away below another one."""
 
 
 def setup(app: object) -> None:
-    """Have the table of contents appended to the first page."""
+    """Have the table of contents appended to the first page, and what is below a page to that page."""
     app.connect("source-read", _with_contents)  # type: ignore[attr-defined]
 
 
 def _with_contents(_: object, page: str, text: list[str]) -> None:
     if page == root_doc:
         for caption, pages in CONTENTS.items():
-            text[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n"
+            text[0] += _toctree(f":caption: {caption}", "", *pages)
+    elif page in BELOW:
+        text[0] += _toctree("", *BELOW[page])
+
+
+def _toctree(*lines: str) -> str:
+    return "\n".join(("\n```{toctree}", ":hidden:", ":glob:", *lines, "```\n"))
