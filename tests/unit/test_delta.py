@@ -760,7 +760,7 @@ def test_a_store_that_hangs_ends_at_the_deadline_and_blocks_no_other_thread(sile
         observe(client)
     over.set()
     ticking.join()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert len(ticks) > 15, "the global lock was held while the store hung"
     assert str(caught.value).isprintable()
 
