@@ -11,7 +11,10 @@ def _body(name: str, body: bytes, *headers: str, tidy: tuple[str, ...] = ()) -> 
     WAYS[f"body {name}"] = Way("body", lambda talk: talk.reply(body, *headers), tidy=frozenset(tidy))
 
 
-LISTS = ("alertmanager alerts", "alertmanager routed", "registry subjects", "trino queries")
+LISTS = (
+    *("alertmanager alerts", "alertmanager routed", "registry subjects", "trino queries"),
+    *("spark history runs", "spark history outcome"),
+)
 CONSENTS = ("alertmanager post", "connect pause", "connect restart", "trino kill")
 HTML = b"<!doctype html><html><body><form>Sign in</form></body></html>"
 _body("empty", b"", tidy=CONSENTS)

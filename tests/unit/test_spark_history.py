@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.json_server import JsonServer, serving
+from tests.lake import FolderCatalog, rows
 from tests.unit.test_flink import as_of_now
 
 from dataops_core.bounded import Malformed
+from dataops_core.diagnostics.config_init import propose
 from dataops_core.errors import BadAnswer, NotFound, PermissionDenied
 from dataops_core.health.checks.base import CheckInput, findings
 from dataops_core.health.model import Finding, StageState, Status
@@ -21,6 +24,8 @@ from dataops_core.health.observation import Activity, Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.draft import Draft
+from dataops_core.systems.iceberg.catalog import CatalogClient
+from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.registry import settings_of
 from dataops_core.systems.spark import SYSTEM, history
 from dataops_core.systems.spark.applications import cause_of, read_runs
@@ -245,7 +250,7 @@ def test_a_run_in_progress_after_a_failed_one_has_no_finding(server: JsonServer)
     give(server, application("load", 60, took=None, lastUpdatedEpoch=now), application("load", 3_600), load="FAILED")
     seen = observed(server, "load")
     assert found_in(seen) == {}
-    assert "the run load-3600 before it: failed" in seen.notes
+    assert "newest completed run: load-3600, failed, took 1m" in seen.notes
 
 
 def test_a_job_that_had_not_ended_when_the_application_did_failed(server: JsonServer) -> None:
@@ -274,6 +279,23 @@ def test_an_outcome_that_cannot_be_read_is_unknown(server: JsonServer) -> None:
     assert details_of(seen).run_state == "unknown"
     assert details_of(seen).last_success == "load-4200"
     assert "denied permission (403)" in found_in(seen)["outcome-unknown"].sentence
+
+
+def slowly(_headers: Mapping[str, str], _body: bytes) -> Any:
+    time.sleep(1.5)
+    return []
+
+
+def test_event_logs_that_take_long_to_read_take_no_more_than_one_deadline(server: JsonServer) -> None:
+    apps = [application("load", 600 * n) for n in range(1, 5)]
+    give(server, *apps)
+    for app in apps:
+        server.answers[f"GET /api/v1/applications/{app['id']}/jobs"] = slowly
+    began = time.monotonic()
+    seen = observed(server, "load", HistoryClient("history", SparkHistorySettings(url=server.url), 0.5))
+    assert time.monotonic() - began < 1.4
+    assert details_of(seen).run_state == "unknown"
+    assert "do not end within 500ms" in found_in(seen)["outcome-unknown"].sentence
 
 
 def test_a_history_server_without_spark_sql_has_jobs(server: JsonServer) -> None:
@@ -397,6 +419,7 @@ def test_config_init_proposes_applications_that_run_repeatedly(server: JsonServe
     )
     draft = Draft()
     discover(draft, Clients(spark_history=client_of(server)))
+    assert all(each.alone for each in draft.stages())
     assert [dict(each.settings) for each in draft.stages()] == [
         {
             "name": "orders",
@@ -415,6 +438,24 @@ def test_config_init_proposes_applications_that_run_repeatedly(server: JsonServe
             "stall_after": 172_800,
         },
     ]
+
+
+def test_config_init_links_an_application_with_the_table_that_it_committed_to(
+    server: JsonServer, tmp_path: Path
+) -> None:
+    apps = [application("orders", 3_600 * n) for n in range(1, 4)]
+    give(server, *apps)
+    catalog = FolderCatalog(tmp_path)
+    written, other = catalog.create("gold.orders"), catalog.create("gold.other")
+    written.append(rows("Ames"), snapshot_properties={"spark.app.id": apps[1]["id"]})
+    other.append(rows("Ames"), snapshot_properties={"spark.app.id": "of-another-server"})
+    lake = CatalogClient("lake", CatalogSettings(properties={"type": "rest", "uri": "http://lake"}))
+    lake._catalog = catalog
+    proposal = propose(Clients(spark_history=client_of(server), iceberg=lake))
+    ((batch, table),) = proposal.pipelines.values()
+    assert (batch.name, table.name, table.reads) == ("orders", "gold.orders", ["orders"])
+    assert table.settings["stall_after"] == batch.settings["stall_after"] == 7_200
+    assert [each for each in proposal.unlinked if "gold" in each] == ["table gold.other"]
 
 
 @pytest.mark.parametrize(

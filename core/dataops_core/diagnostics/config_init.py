@@ -69,7 +69,7 @@ def propose(clients: Clients, checkpoints: Sequence[str] = ()) -> Proposal:
             system.discover(draft, clients)
     stages = list(draft.stages())
     by_name = {stage.name: stage for stage in stages}
-    linked = [group for group in connected(by_name) if len(group) > 1]
+    linked = [group for group in connected(by_name) if len(group) > 1 or any(by_name[name].alone for name in group)]
     pipelines = {}
     for group in sorted(linked, key=len, reverse=True):
         ordered = upstream_first(group, by_name)

@@ -19,11 +19,13 @@ class ProposedStage:
         settings: Its keys, `name` and `kind` first, without `reads`.
         reads: Names of the stages that it reads.
         remarks: Comments for the person who reviews the draft.
+        alone: Whether it is proposed without a link to another stage as well.
     """
 
     settings: dict[str, Any]
     reads: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    alone: bool = False
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Propose tables for `config init`, and link them to the streaming queries that write them."""
+"""Propose tables for `config init`, and link them to the streaming queries and batch applications that write them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dataops_core.systems.iceberg.catalog import CatalogClient
 
 BEST_COLUMNS = ("kafka_timestamp", "_kafka_timestamp", "ingested_at", "ingest_time", "received_at", "created_at")
 """Usual names of columns with the ingestion time of a row, best first."""
+
+LIMITS = ("lag_ok", "stall_after")
+"""Settings of a batch application that hold for the table that it writes as well."""
 
 
 def discover(draft: Draft, clients: Clients) -> None:
@@ -29,8 +32,19 @@ def _catalog(draft: Draft, name: str, client: CatalogClient) -> None:
         elif state.writers:
             query = state.writers[-1].query_id
             stage.remarks.append(f"The streaming query {query} writes it: pass its checkpoint with --checkpoint.")
+        elif draft.writers and (application := _application(draft, client, summary.name)) is not None:
+            stage.reads.append(application.name)
+            limits = {key: application.settings[key] for key in LIMITS if key in application.settings}
+            stage.settings |= limits
         if not state.commits:
             _progress_column(draft, stage, client, summary.name)
+
+
+def _application(draft: Draft, client: CatalogClient, table: str) -> ProposedStage | None:
+    """Return the stage of the application that committed the newest data to a table, or `None` if it is unknown."""
+    detail = draft.ask(lambda: iceberg_inspect.table(client, table))
+    commits = (each for each in (detail.snapshots if detail is not None else ()) if each.operation != "replace")
+    return next((draft.writers[each.by] for each in commits if each.on_branch and each.by in draft.writers), None)
 
 
 def _progress_column(draft: Draft, stage: ProposedStage, client: CatalogClient, table: str) -> None:

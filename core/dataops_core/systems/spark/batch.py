@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from statistics import median
 
-from dataops_core.errors import ClientError, NotFound, TimedOut, Unreachable
+from dataops_core.errors import ClientError, NotFound
 from dataops_core.health.observation import Activity, Observation, ProgressSource
 from dataops_core.health.text import clock
 from dataops_core.systems.base import DoctorStep
@@ -29,7 +29,8 @@ Outcomes = Mapping[Run, Outcome | ClientError]
 def observe_history(client: HistoryClient) -> tuple[str, Observation]:
     """Return one line about a history server, and its observation."""
     now = datetime.now(UTC)
-    version, history = client.version(), client.history()
+    with within(client.timeout):
+        version, history = client.version(), client.history()
     details = HistoryDetails(
         version=version,
         applications=len(history.runs),
@@ -49,15 +50,17 @@ def observe_batch(stage: SparkBatchStage, client: HistoryClient) -> Observation:
     `failures_max` of them failed.
     """
     now = datetime.now(UTC)
-    history = client.history()
-    runs = runs_of(stage.application, history.runs)
+    with within(client.timeout):
+        history = client.history()
+        runs = runs_of(stage.application, history.runs)
+        completed = [run for run in runs if run.completed][:CHECKED]
+        outcomes = _outcomes(stage, client, completed)
     if not runs:
         raise NotFound(
             f"{client.where}: no application {stage.application} has run since {clock(history.since, now)}",
             hint="compare its name with the list of the history server, and check that it writes an event log",
         )
-    newest, completed = runs[0], [run for run in runs if run.completed][:CHECKED]
-    outcomes = _outcomes(stage, client, completed)
+    newest = runs[0]
     succeeded = next((run for run, outcome in outcomes.items() if state_of(stage, outcome) == "succeeded"), None)
     return Observation(
         stage=stage.name,
@@ -120,16 +123,13 @@ def state_of(stage: SparkBatchStage, outcome: Outcome | ClientError) -> str:
 def _outcomes(stage: SparkBatchStage, client: HistoryClient, completed: Iterable[Run]) -> Outcomes:
     """Return the outcomes of completed runs back to the first successful one."""
     outcomes: dict[Run, Outcome | ClientError] = {}
-    with within(client.timeout):
-        for run in completed:
-            try:
-                outcomes[run] = client.outcome(run)
-            except ClientError as error:  # the other runs stand
-                outcomes[run] = error
-                if isinstance(error, TimedOut | Unreachable):
-                    break
-            if state_of(stage, outcomes[run]) == "succeeded":
-                break
+    for run in completed:
+        try:
+            outcomes[run] = client.outcome(run)
+        except ClientError as error:  # the outcomes of the other runs may be known
+            outcomes[run] = error
+        if state_of(stage, outcomes[run]) == "succeeded":
+            break
     return outcomes
 
 
@@ -138,9 +138,9 @@ def _notes(stage: SparkBatchStage, newest: Run, outcomes: Outcomes, unreadable: 
     states = {run: state_of(stage, outcome) for run, outcome in outcomes.items()}
     if not newest.completed:
         notes.append(f"run {newest.title} has not ended")
-        last = next(iter(states), None)
-        if last is not None and states[last] != "succeeded":
-            notes.append(f"the run {last.title} before it: {states[last]}")
+    for run, state in list(states.items())[:1]:
+        took = f", took {duration(run.duration)}" if run.duration is not None else ""
+        notes.append(f"newest completed run: {run.title}, {state}{took}")
     if "succeeded" not in states.values():
         notes.append("no successful run of it is known")
     if unreadable:

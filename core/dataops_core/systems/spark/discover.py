@@ -90,5 +90,8 @@ def _application(draft: Draft, application: str, runs: list[Run], on: str | None
     stage = draft.add(f"{on or ''}/{application}", settings)
     stage.remarks.append("`interval` is the p50 of the time between its starts. Remove it if it has no schedule.")
     stage.remarks.append(
-        "Spark does not report inputs and outputs: set `reads`, and add it to `reads` of the next stage."
+        "Spark does not report inputs: set `reads`. Iceberg tables that it wrote are linked by their commits; add this"
+        " stage to `reads` of its other outputs."
     )
+    stage.alone = True
+    draft.writers |= {run.app_id: stage for run in runs}

@@ -88,16 +88,16 @@ class HistoryClient:
 
         The first call reads the completed runs of the setting `lookback`; later calls read those that have ended since.
         """
-        if not self._lock.acquire(timeout=self.timeout):
-            raise TimedOut(f"{self.where}: an earlier request is still running")
-        try:
-            if self._listed is None or time.monotonic() - self._listed[0] > SHARED:
-                with within(self.timeout):
+        with within(self.timeout) as deadline:
+            if not self._lock.acquire(timeout=deadline.left):
+                raise TimedOut(f"{self.where}: an earlier request is still running")
+            try:
+                if self._listed is None or time.monotonic() - self._listed[0] > SHARED:
                     listed = self._list(datetime.now(UTC))
-                self._listed = time.monotonic(), listed
-            return self._listed[1]
-        finally:
-            self._lock.release()
+                    self._listed = time.monotonic(), listed
+                return self._listed[1]
+            finally:
+                self._lock.release()
 
     def outcome(self, run: Run) -> Outcome:
         """Return the outcome of a completed run; cached, because it never changes.
