@@ -319,13 +319,15 @@ def checks() -> Iterator[str]:
 
 
 def systems() -> Iterator[str]:
-    """Yield the table of systems: what the product does with each, and what it was tested on."""
-    rows = []
+    """Yield two tables of the systems: what the product does with each, and what it was tested on."""
+    rows, tested = [], []
     for system in registry().systems():
+        page = f"[`{system.name}`]({system.name}.md)"
+        tested.append((page, system.tested))
         kinds = (*system.components, *system.stage_kinds)
         rows.append(
             (
-                f"[`{system.name}`]({system.name}.md)",
+                page,
                 ", ".join(f"`{kind.name}`" for kind in system.components) or "none",
                 ", ".join(f"`{kind.name}`" for kind in system.stage_kinds) or "none",
                 sum(len(kind.checks) for kind in kinds),
@@ -333,13 +335,10 @@ def systems() -> Iterator[str]:
                 "yes" if system.discover is not None else "no",
                 "screens" if system.name in SCREENS else "yes",
                 "series" if any(m.name.startswith(f"dataops_{system.name}_") for m in METRICS) else "yes",
-                system.tested,
             )
         )
-    yield _table(
-        ("system", "components", "stages", "checks", "doctor", "`config init`", "console", "exporter", "tested on"),
-        rows,
-    )
+    yield _table(("system", "components", "stages", "checks", "doctor", "`config init`", "console", "exporter"), rows)
+    yield _table(("system", "tested on"), tested)
 
 
 SCREENS = ("kafka", "iceberg", "airflow", "trino", "prometheus", "connect")
