@@ -36,12 +36,30 @@ def test_a_cache_that_is_not_built_is_not_named(layout: Layout) -> None:
 def test_another_installation_of_pyspark_has_caches_of_its_own(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jar = tmp_path / "a.jar"
+    jar, linked = tmp_path / "a.jar", tmp_path / "other" / "a.jar"
+    linked.parent.mkdir()
     jar.touch()
-    monkeypatch.setattr("dataops_local.ivy.pyspark_jars", lambda: [jar])
-    before = {kind: java.class_cache(kind) for kind in fetch.KINDS}
+    linked.hardlink_to(jar)  # as uv installs a package
+
+    def caches(installed: Path) -> dict[str, Path]:
+        monkeypatch.setattr("dataops_local.ivy.pyspark_jars", lambda: [installed])
+        return {kind: java.class_cache(kind) for kind in fetch.KINDS}
+
+    before, elsewhere = caches(jar), caches(linked)
     os.utime(jar, (0, 0))
-    assert [kind for kind in fetch.KINDS if java.class_cache(kind) != before[kind]] == ["spark", "trino"]
+    for other in (elsewhere, caches(jar)):
+        assert [kind for kind in fetch.KINDS if other[kind] != before[kind]] == ["spark", "trino"]
+
+
+def test_the_newest_caches_of_a_kind_stay(layout: Layout) -> None:
+    java.class_cache("trino").touch()
+    made = [java.class_cache("kafka").with_name(f"kafka-{number}.aot") for number in range(5)]
+    for age, path in enumerate(made):
+        path.touch()
+        os.utime(path, (1e9 - age, 1e9 - age))
+    class_cache._drop_old("kafka")
+    assert [path for path in made if path.exists()] == made[:3]
+    assert java.class_cache("trino").exists()
 
 
 @pytest.mark.programs

@@ -24,7 +24,7 @@ from dataops_local import components, fetch, guard, kafka
 from dataops_local.download import Progress
 from dataops_local.errors import LocalError
 from dataops_local.java import class_cache, spark_home
-from dataops_local.layout import OFFSETS, Layout
+from dataops_local.layout import OFFSETS, Layout, cache_dir
 from dataops_local.run import last_line
 from dataops_local.supervisor import Program
 
@@ -32,6 +32,8 @@ TIMEOUT = 300.0
 """Seconds for one program, on a busy machine."""
 POLL = 0.2
 """Seconds between two readiness checks."""
+KEPT = 3
+"""Class caches of each kind that stay: one for each installation of the project."""
 
 
 def build(progress: Progress) -> None:
@@ -100,6 +102,13 @@ def _build(kind: str, layout: Layout) -> None:
     if not part.exists():
         raise LocalError(f"Java saved nothing: {last_line(layout.log_dir / f'{kind}.log')}")
     part.replace(class_cache(kind))
+    _drop_old(kind)
+
+
+def _drop_old(kind: str) -> None:
+    """Delete the oldest caches of a kind; an installation that is still used builds its cache again."""
+    for old in sorted(cache_dir().glob(f"{kind}-*.aot"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink()
 
 
 @contextmanager

