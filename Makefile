@@ -35,8 +35,8 @@ demo: install ## start the local stack and open the console on it; quitting stop
 
 .PHONY: test
 test: quick fetch monitoring-tools ## run the tests of CI: the quick tests, then console, pipeline and packaging, then the real components
-	$(PYTEST) -n 4 --durations 10 -m "not quick and not stack and $(SHORT)"
-	$(PYTEST) -n 2 --durations 10 -m "stack and $(SHORT)"
+	$(PYTEST) -n 4 --durations 10 --ignore tests/e2e -m "not quick and $(SHORT)"
+	$(PYTEST) -n 2 --durations 10 -m "$(SHORT)" tests/e2e
 
 ##### Longer runs
 

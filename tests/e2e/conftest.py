@@ -106,10 +106,15 @@ class Stack:
         """Where its folders and ports are."""
         return Layout(self.state, PORT_BASE)
 
+    @property
+    def dataops_path(self) -> str:
+        """Where the program `dataops` of this environment is."""
+        return str(Path(sys.executable).parent / "dataops")
+
     def dataops(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `dataops …` against the stack."""
         return subprocess.run(
-            [str(Path(sys.executable).parent / "dataops"), "--config", str(self.config), *arguments],
+            [self.dataops_path, "--config", str(self.config), *arguments],
             timeout=timeout,
             check=False,
             text=True,
@@ -131,20 +136,45 @@ class Stack:
         """Return what `dataops probe -o json` says of the one pipeline, with the exit code beside it."""
         done = self.dataops("probe", "-o", "json")
         assert done.stdout, done.stderr
-        snapshot = json.loads(done.stdout)
-        (pipeline,) = snapshot["pipelines"]
-        return {
-            "exit": done.returncode,
-            "verdict": pipeline["verdict"],
-            "stages": {stage["name"]: stage for stage in pipeline["stages"]},
-            "components": {component["name"]: component for component in snapshot["components"]},
-        }
+        return {"exit": done.returncode, **seen_in(done.stdout)}
+
+    def probe_until(self, what: str, good: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any]:
+        """Let `dataops probe --watch` run until what it says is good, and return what a probe of its own says then.
+
+        Fails with what was said last after `within` seconds. One program for all looks costs less than one each.
+        """
+        watching = [self.dataops_path, "--config", str(self.config), "probe", "--watch", "--every", "1", "-o", "json"]
+        last: dict[str, Any] = {}
+        with subprocess.Popen(watching, text=True, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            out_of_time = threading.Timer(within, process.terminate)
+            out_of_time.start()
+            try:
+                for line in process.stdout:
+                    last = seen_in(line)
+                    if good(last) and good(last := self.probe()):
+                        return last
+            finally:
+                out_of_time.cancel()
+                process.terminate()
+        pytest.fail(f"not within {within:.0f} s: {what}; last seen: {last}")
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
         """Run a statement through `dataops sql` and return its rows."""
         done = self.dataops("sql", "-o", "json", statement)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+
+def seen_in(snapshot: str) -> dict[str, Any]:
+    """Return the verdict of the one pipeline in a snapshot's JSON, and its stages and components by name."""
+    parsed = json.loads(snapshot)
+    (pipeline,) = parsed["pipelines"]
+    return {
+        "verdict": pipeline["verdict"],
+        "stages": {stage["name"]: stage for stage in pipeline["stages"]},
+        "components": {component["name"]: component for component in parsed["components"]},
+    }
 
 
 def until(what: str, look: Callable[[], T], good: Callable[[T], bool], within: float) -> T:

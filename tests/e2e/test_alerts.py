@@ -26,7 +26,7 @@ def flowing(stack: Stack) -> Iterator[Stack]:
     """The stack, once all of it flows."""
     stack.start("simulator")
     try:
-        until("data reaches gold", stack.probe, flows, within=600)
+        stack.probe_until("data reaches gold", flows, within=600)
         yield stack
     finally:
         stack.stop("simulator")

@@ -44,9 +44,7 @@ def test_each_java_starts_from_its_class_cache(stack: Stack, program: str, kind:
 
 
 def test_components_tell_their_nodes_parts_and_brokers(stack: Stack) -> None:
-    seen = until(
-        "everything answers", stack.probe, lambda s: all(c["reachable"] for c in s["components"].values()), 120
-    )
+    seen = stack.probe_until("everything answers", lambda s: all(c["reachable"] for c in s["components"].values()), 120)
     components = seen["components"]
     assert set(components) == {"kafka", "lake", "lake store", "airflow", "trino"}
     assert figures(components["kafka"]) | {"partitions": 0} == {
@@ -65,9 +63,8 @@ def test_components_tell_their_nodes_parts_and_brokers(stack: Stack) -> None:
 
 
 def test_stages_tell_what_the_checks_go_by(stack: Stack) -> None:
-    seen = until(
+    seen = stack.probe_until(
         "bronze has files",
-        stack.probe,
         lambda s: (
             s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
         ),
@@ -104,9 +101,8 @@ def test_the_doctor_finds_each_connection_and_each_object(stack: Stack) -> None:
 
 
 def test_settings_are_proposed_from_what_runs(stack: Stack, tmp_path: Path) -> None:
-    until(
+    stack.probe_until(
         "bronze has files",
-        stack.probe,
         lambda s: (
             s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
         ),
@@ -175,7 +171,7 @@ def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
     """Airflow's scheduler counts as lost once its last heartbeat is older than its health check's threshold (30 s)."""
     stack.stop("airflow-scheduler")
     try:
-        seen = until("the scheduler is missed", stack.probe, lambda s: bool(lost_schedulers(s)), 120)
+        seen = stack.probe_until("the scheduler is missed", lambda s: bool(lost_schedulers(s)), 120)
         (finding,) = lost_schedulers(seen)
         assert finding["severity"] == "critical"
         assert "last heartbeat:" in finding["evidence"][0]
@@ -183,7 +179,7 @@ def test_a_scheduler_that_is_gone_is_missed(stack: Stack) -> None:
     finally:
         stack.start("airflow-scheduler")
     # Other findings may come meanwhile: runs that waited for the scheduler fill their pool.
-    until("the scheduler is back", lambda: lost_schedulers(stack.probe()), lambda lost: not lost, 300)
+    stack.probe_until("the scheduler is back", lambda s: not lost_schedulers(s), 300)
 
 
 def lost_schedulers(seen: dict[str, Any]) -> list[dict[str, Any]]:

@@ -117,7 +117,7 @@ def test_a_lost_checkpoint_is_said_and_lands_nothing_twice(stack: Stack) -> None
     stack.start("land_readings")
     send(stack, 5000, day="2013-04-20")
     # It reads all of the topic again before it commits.
-    until("a finding", lambda: stack.probe()["verdict"], said, within=400)
+    stack.probe_until("a finding", lambda s: said(s["verdict"]), within=400)
     high = sum(high_watermarks(stack).values())
     counted = (
         "SELECT (SELECT count(*) FROM lake.bronze.readings) + (SELECT count(*) FROM lake.bronze.rejected_readings) AS n"

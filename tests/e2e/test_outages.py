@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import Stack, send, until
+from tests.e2e.conftest import Stack, send
 from tests.screen import heartbeat, until_shown
 from textual.pilot import Pilot
 
@@ -20,7 +20,7 @@ from dataops_core.recorder.recorded import RecordedMonitor
 from dataops_core.systems.registry import load_settings
 from dataops_tui.app import DataopsApp
 
-pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 LAND = "land_readings"
 STAGES = [
@@ -56,7 +56,7 @@ def simulated(stack: Stack) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def flow(simulated: None, stack: Stack) -> None:
     """Wait until readings reach the last stage, whatever the test before has left behind."""
-    until("data reaches gold", stack.probe, flows, within=600)
+    stack.probe_until("data reaches gold", flows, within=600)
 
 
 def flows(seen: Seen) -> bool:
@@ -91,7 +91,7 @@ async def stopped(stack: Stack, *names: str) -> AsyncIterator[None]:
 
 async def look_until(stack: Stack, what: str, good: Callable[[Seen], bool], within: float) -> Seen:
     """Look through `dataops probe` while the console goes on."""
-    return await asyncio.to_thread(until, what, stack.probe, good, within)
+    return await asyncio.to_thread(stack.probe_until, what, good, within)
 
 
 def line(text: str, name: str) -> str:
@@ -135,6 +135,7 @@ def assert_others_live(seen: Seen, components: set[str], stages: list[str]) -> N
         assert seen["stages"][name]["observation"]["observed_at"] is not None, name
 
 
+@pytest.mark.long
 async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(stack: Stack) -> None:
     below = STAGES[2:]
     async with console(stack) as pilot:
@@ -178,6 +179,7 @@ def burst(stack: Stack) -> None:
     send(stack, BURST, day="2013-02-01")
 
 
+@pytest.mark.long
 async def test_trino_down_and_then_without_workers(stack: Stack) -> None:
     """Without workers, it takes queries and none of them begins."""
     config = stack.state / "trino/etc/config.properties"
@@ -236,6 +238,7 @@ def refuse_quickly(stack: Stack) -> None:
     assert "no response within" in done.stderr
 
 
+@pytest.mark.long
 async def test_airflow_down(stack: Stack) -> None:
     async with console(stack) as pilot:
         async with stopped(stack, *AIRFLOW):
@@ -251,6 +254,7 @@ async def test_airflow_down(stack: Stack) -> None:
         await until_all_flow(stack, pilot)
 
 
+@pytest.mark.long
 async def test_catalog_and_store_down(stack: Stack) -> None:
     """One program is both here: nothing can be read from the lake or written to it."""
     async with console(stack) as pilot:

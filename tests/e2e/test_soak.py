@@ -69,7 +69,7 @@ class Exporter:
 @pytest.fixture
 def exporter(stack: Stack, tmp_path: Path) -> Iterator[Exporter]:
     stack.start("simulator")
-    until("data reaches gold", stack.probe, flows, within=600)
+    stack.probe_until("data reaches gold", flows, within=600)
     port = free_port()
     command = [sys.executable, "-m", "dataops_exporter", "--config", str(stack.config), "--port", str(port)]
     env = {**os.environ, "DATAOPS_REFRESH": "1"}

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Stack, until
 from tests.e2e.test_outages import AIRFLOW, LAND
 
-pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 def test_the_stack_leaves_nothing_running(stack: Stack) -> None:
