@@ -295,6 +295,15 @@ def test_what_is_no_listing_is_refused(platform: Platform, body: Any) -> None:
         client(platform).project()
 
 
+def test_an_older_run_that_cannot_be_read_takes_nothing_away(platform: Platform) -> None:
+    platform.runs.append({"id": 90})
+    platform.run(101, 10, "build")
+    assert [run.id for run in client(platform).project().job_runs] == [101]
+    platform.runs[0]["status"] = 3
+    with pytest.raises(BadAnswer, match="the response is not from dbt's API: it "):
+        client(platform).project()
+
+
 ##### Failures
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dataops_core.bounded import Malformed
 from dataops_core.systems.dbt.responses import one_line
 from dataops_core.transport.fields import Fields
 
@@ -56,8 +57,18 @@ class Run:
 
 
 def read_runs(answer: object) -> tuple[Run, ...]:
-    """Return the runs of a listing, newest first; raise Malformed, also for one invalid run."""
-    runs = [_run(each) for each in Fields(answer).require_objects("data")]
+    """Return the runs of a listing, newest first.
+
+    An invalid run is left out if a finished one is listed before it, because then it cannot have the newest artifacts.
+    Otherwise it raises Malformed.
+    """
+    runs: list[Run] = []
+    for each in Fields(answer).require_objects("data"):
+        try:
+            runs.append(_run(each))
+        except Malformed:
+            if not any(run.finished for run in runs):
+                raise
     return tuple(sorted(runs, key=lambda run: run.id, reverse=True))
 
 
