@@ -58,7 +58,7 @@ test-long: install fetch monitoring-tools ## test outages, kills, alerts and det
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance
-test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/installed .local/flink-venv/installed .local/kerberos-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, dbt, Flink, Kafka Connect with Debezium and the Iceberg sink, Apicurio Registry, Trino with OAuth 2 and with Kerberos; some minutes
+test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/installed .local/flink-venv/installed .local/kerberos-venv/installed ## test systems outside of the reference pipeline on real components: Airflow 2, dbt, Flink, Kafka Connect with Debezium and the Iceberg sink, Apicurio Registry, Spark's history server, Trino with OAuth 2 and with Kerberos; some minutes
 	$(PY) -m pytest -m systems
 .local/kerberos-venv/installed: | kerberos-tools
 .local/%-venv/installed: requirements/%.txt $(UV)

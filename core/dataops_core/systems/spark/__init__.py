@@ -107,7 +107,7 @@ def _discover(draft: Draft, clients: Clients) -> None:
 
 SYSTEM = System(
     name="spark",
-    tested="Apache Spark 4.1.3",
+    tested="Apache Spark 4.1.3; its history server, by `make test-systems`",
     discover=_discover,
     discovery_turn=0,
     components=(
