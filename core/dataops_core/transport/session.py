@@ -137,13 +137,21 @@ def _seconds(options: Mapping[str, Any], default: float) -> float:
 
 def _body(raw: urllib3.BaseHTTPResponse, watch: Watch) -> bytes:
     body = bytearray()
+    try:
+        _receive(body, raw, watch)
+    except BaseException:
+        body.clear()  # an error that is kept has this frame in its traceback
+        raise
+    return bytes(body)
+
+
+def _receive(body: bytearray, raw: urllib3.BaseHTTPResponse, watch: Watch) -> None:
     while chunk := raw.read(_CHUNK, decode_content=True):
         watch.deadline.check()
         watch.deadline.receive(len(chunk))
         body += chunk
         if len(body) > watch.most_bytes:
             raise too_large(watch.most_bytes)
-    return bytes(body)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
