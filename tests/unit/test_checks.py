@@ -772,6 +772,14 @@ def test_a_store_that_is_away_is_no_green_though_the_catalog_tells_all() -> None
     assert (verdict.status, verdict.check_id) == (Status.UNKNOWN, "lake store/unreachable")
 
 
+def test_what_several_stages_have_in_common_is_one_line() -> None:
+    late = observation("conform", T0, figures={"next_run_due": ago(600)})
+    due = {name: observation(name, T0, figures={"delete_files": 5000}) for name in ("bronze", "silver")}
+    verdict = look({"conform": late, **due}).pipelines[0].verdict
+    (line,) = [each for each in verdict.evidence if "delete files" in each]
+    assert line.startswith("also: bronze, silver: 5,000 delete files")
+
+
 def test_a_look_that_failed_does_not_make_a_finding_forgotten() -> None:
     snapshot = look({"orders": observation("orders", T0, facts={"topic_id": "a"})})
     for n, failure in enumerate((None, "timed_out", None), start=1):

@@ -75,11 +75,23 @@ def also(
         where = " (downstream)" if stage.name in affected else ""
         if stage not in covered and stage.state in BAD:
             lines.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
-    for finding in findings(stages, components):
+    others = (finding for finding in findings(stages, components) if finding != cause)
+    return (*lines, *also_found(others, affected))
+
+
+def also_found(others: Iterable[Finding], affected: Collection[str] = ()) -> tuple[str, ...]:
+    """Return other findings, one line for each sentence: a cause can be found on many stages. Notes are left out.
+
+    Args:
+        others: The findings.
+        affected: Names of the stages downstream of the cause.
+    """
+    subjects: dict[str, list[str]] = {}
+    for finding in others:
         where = " (downstream)" if finding.subject in affected else ""
-        if finding != cause and finding.severity is not Severity.NOTE:
-            lines.append(f"also: {finding.subject}{where}: {finding.sentence}")
-    return tuple(lines)
+        if finding.severity is not Severity.NOTE:
+            subjects.setdefault(finding.sentence, []).append(f"{finding.subject}{where}")
+    return tuple(f"also: {', '.join(names)}: {sentence}" for sentence, names in subjects.items())
 
 
 def unavailable(component: ComponentHealth) -> str:
