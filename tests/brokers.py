@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataops_local import guard
@@ -115,6 +115,15 @@ class Brokers:
         for n in range(number):
             producer.produce(topic, f"{n}".encode(), partition=partition, timestamp=int(1000 * at) if at else 0)
         assert producer.flush(60) == 0
+
+    def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Commit the offsets of a group by partition; the first coordinator may still load its groups."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        self._wait(
+            lambda: bool(consumer.commit(offsets=places, asynchronous=False)), self.layout.log_dir / "kafka-1.log"
+        )
+        consumer.close()
 
     def _second(self, node: int, first: Path) -> Path:
         port = self._port(node)

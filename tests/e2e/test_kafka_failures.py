@@ -75,12 +75,6 @@ def blamed(pipeline: PipelineHealth) -> set[str]:
     return {s.name for s in pipeline.stages if s.state in (StageState.FAILED, StageState.STUCK)}
 
 
-def commit(kafka: Brokers, name: str, topic_name: str, offsets: dict[int, int]) -> None:
-    consumer = Consumer({"bootstrap.servers": kafka.servers, "group.id": name, "log_level": 0})
-    consumer.commit(offsets=[TopicPartition(topic_name, p, at) for p, at in offsets.items()], asynchronous=False)
-    consumer.close()
-
-
 def checkpoint(folder: Path, reads: str, offsets: dict[str, int]) -> str:
     for log, text in (
         ("offsets", "\n".join(["v1", '{"batchWatermarkMs":0}', json.dumps({reads: offsets})])),
@@ -96,7 +90,7 @@ def test_all_is_well_at_first(kafka: Brokers) -> None:
     kafka.topic("well", 3)
     for partition in range(3):
         kafka.produce("well", 100, partition)
-    commit(kafka, "well-reader", "well", {0: 100, 1: 100, 2: 100})
+    kafka.commit("well-reader", "well", {0: 100, 1: 100, 2: 100})
     watch = monitor(kafka, topic("well"), group("well-reader", "well"))
     pipeline = seen(watch)
     assert pipeline.verdict.status is Status.OK
@@ -113,7 +107,7 @@ def test_a_survey_in_many_calls_has_all_watermarks(kafka: Brokers, monkeypatch: 
     monkeypatch.setattr(offsets, "CALL_SIZE", 2)
     kafka.topic("surveyed", 5)
     kafka.produce("surveyed", 50, 4)
-    commit(kafka, "surveyor", "surveyed", {4: 20})
+    kafka.commit("surveyor", "surveyed", {4: 20})
     client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
     found = scan(client, lambda name: name == "surveyed", lambda name: name == "surveyor")
     assert [(p.low, p.high) for p in found.topics["surveyed"].partitions] == [(0, 0)] * 4 + [(0, 50)]
@@ -124,7 +118,7 @@ def test_a_survey_in_many_calls_has_all_watermarks(kafka: Brokers, monkeypatch: 
 def test_retention_that_has_overtaken_a_reader(kafka: Brokers) -> None:
     kafka.topic("overtaken")
     kafka.produce("overtaken", 100)
-    commit(kafka, "slow-reader", "overtaken", {0: 10})
+    kafka.commit("slow-reader", "overtaken", {0: 10})
     deleted = kafka.admin.delete_records([TopicPartition("overtaken", 0, 60)])
     for future in deleted.values():
         future.result(20)
@@ -139,7 +133,7 @@ def test_retention_that_is_about_to_overtake_a_reader(kafka: Brokers) -> None:
     kafka.topic("expiring", retention_ms="100000", message_timestamp_type="CreateTime")
     kafka.produce("expiring", 5, at=time.time() - 90)
     kafka.produce("expiring", 5)
-    commit(kafka, "late-reader", "expiring", {0: 1})
+    kafka.commit("late-reader", "expiring", {0: 1})
     stage = group("late-reader", "expiring", stall_after=1000, lag_ok=1000)
     pipeline = seen(monitor(kafka, topic("expiring"), stage))
     verdict = pipeline.verdict
@@ -178,7 +172,7 @@ def test_a_partition_that_gets_nearly_everything(kafka: Brokers) -> None:
     kafka.produce("skewed", 5000, 2)
     for partition in (0, 1, 3):
         kafka.produce("skewed", 10, partition)
-    commit(kafka, "even-reader", "skewed", {0: 10, 1: 10, 2: 5000, 3: 10})
+    kafka.commit("even-reader", "skewed", {0: 10, 1: 10, 2: 5000, 3: 10})
     verdict = seen(monitor(kafka, topic("skewed"), group("even-reader", "skewed"))).verdict
     assert (verdict.status, verdict.check_id) == (Status.WARNING, "skewed/hot-partition")
     assert "partition 2 got 5,000 of 5,030 records" in verdict.sentence
@@ -194,7 +188,7 @@ def test_what_waits_behind_a_quiet_time_and_a_transaction(kafka: Brokers) -> Non
     producer.begin_transaction()
     producer.produce("quiet", b"{}", timestamp=int((hour_ago + 60) * 1000))
     producer.commit_transaction(20)  # offset 3, and its mark at 4
-    commit(kafka, "at-the-mark", "quiet", {0: 4})
+    kafka.commit("at-the-mark", "quiet", {0: 4})
     began = time.monotonic()
     stage = seen(monitor(kafka, topic("quiet"), group("at-the-mark", "quiet"))).stage("at-the-mark")
     assert stage.observation is not None
@@ -221,7 +215,7 @@ def test_what_an_open_transaction_has_written_waits(kafka: Brokers) -> None:
     producer.begin_transaction()
     producer.produce("open", b"{}")
     producer.flush(20)
-    commit(kafka, "before-it", "open", {0: 3})
+    kafka.commit("before-it", "open", {0: 3})
     stage = seen(monitor(kafka, topic("open"), group("before-it", "open"))).stage("before-it")
     assert stage.observation is not None
     assert stage.observation.lag_records == 1
@@ -253,11 +247,11 @@ def test_all_have_one_lag_of_a_topic_with_transactions(kafka: Brokers) -> None:
 
     transaction()
     transaction()  # records at offsets 0 and 2, markers at 1 and 3
-    commit(kafka, "tx-reader", "tx", {0: 3, 1: 3})
+    kafka.commit("tx-reader", "tx", {0: 3, 1: 3})
     assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "a marker is no record that waits"
     transaction(commits=False)  # records that nobody gets at offset 4, markers at 5
     assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "nor is what was aborted"
-    commit(kafka, "tx-behind", "tx", {0: 0, 1: 3})
+    kafka.commit("tx-behind", "tx", {0: 0, 1: 3})
     assert lags(kafka, "tx-behind", "tx") == [6, 6, 6, 6]
     assert lags(kafka, "tx-reader", "tx") == [0, 0, 0, 0], "beside a group that lags in the same partition"
     transaction()
@@ -265,7 +259,7 @@ def test_all_have_one_lag_of_a_topic_with_transactions(kafka: Brokers) -> None:
     producer.begin_transaction()
     producer.produce("tx", b"{}", partition=0)
     producer.flush(20)
-    commit(kafka, "tx-reader", "tx", {0: 8, 1: 8})
+    kafka.commit("tx-reader", "tx", {0: 8, 1: 8})
     assert lags(kafka, "tx-reader", "tx") == [1, 1, 1, 1], "what an open transaction has written waits"
     producer.abort_transaction(20)
 
@@ -274,7 +268,7 @@ def test_all_have_one_lag_of_a_topic_without_transactions(kafka: Brokers) -> Non
     kafka.topic("plain", 3)
     for partition in range(3):
         kafka.produce("plain", 10, partition)
-    commit(kafka, "plain-reader", "plain", {0: 10, 1: 4})
+    kafka.commit("plain-reader", "plain", {0: 10, 1: 4})
     assert lags(kafka, "plain-reader", "plain") == [16, 16, 16, 16], "without a commit all of a partition waits"
     deleted = kafka.admin.delete_records([TopicPartition("plain", 1, 8)])
     for future in deleted.values():
@@ -286,9 +280,9 @@ def test_all_have_one_lag_in_seconds(kafka: Brokers, monkeypatch: pytest.MonkeyP
     kafka.topic("timed", 2)
     kafka.produce("timed", 10, 0, at=time.time() - 3600)
     kafka.produce("timed", 10, 0, at=time.time() - 600)
-    commit(kafka, "timed-reader", "timed", {0: 4, 1: 0})
-    commit(kafka, "timed-second", "timed", {0: 12, 1: 0})
-    commit(kafka, "timed-done", "timed", {0: 20, 1: 0})
+    kafka.commit("timed-reader", "timed", {0: 4, 1: 0})
+    kafka.commit("timed-second", "timed", {0: 12, 1: 0})
+    kafka.commit("timed-done", "timed", {0: 20, 1: 0})
     client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
 
     def listed(client: KafkaClient) -> dict[str, float | None]:
@@ -319,7 +313,7 @@ def test_all_have_one_lag_in_seconds(kafka: Brokers, monkeypatch: pytest.MonkeyP
 def test_the_lag_behind_a_recreated_topic_is_unknown_everywhere_and_says_why(kafka: Brokers) -> None:
     kafka.topic("reborn")
     kafka.produce("reborn", 3)
-    commit(kafka, "reborn-reader", "reborn", {0: 100})
+    kafka.commit("reborn-reader", "reborn", {0: 100})
     assert lags(kafka, "reborn-reader", "reborn") == [None] * 4
     found = cluster.group(KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers)), "reborn-reader")
     assert found.notes == ("reborn-0: committed beyond the end at 3: the topic was re-created or truncated",)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trustme
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -238,9 +237,7 @@ def test_who_may_not_read_is_told_so(guarded: Guarded) -> None:
 
 def test_the_rights_of_a_reader_are_those_of_the_docs(guarded: Guarded) -> None:
     """docs/systems/kafka.md: Read on the topic and Describe on its group, and nothing on the cluster."""
-    consumer = Consumer({"bootstrap.servers": guarded.brokers.servers, "group.id": "billing", "log_level": 0})
-    consumer.commit(offsets=[TopicPartition(TOPIC, 0, 4)], asynchronous=False)
-    consumer.close()
+    guarded.brokers.commit("billing", TOPIC, {0: 4})
     guarded.user("counter", "fifth")
     guarded.allow("counter", [READS[0], (ResourceType.GROUP, "billing", AclOperation.DESCRIBE)])
     who = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "counter", "sasl_password": "fifth"}
