@@ -213,6 +213,7 @@ async def test_trino_down_and_then_without_workers(stack: Stack) -> None:
         await until_all_flow(stack, pilot)
 
 
+@pytest.mark.long
 async def test_trino_hung(stack: Stack) -> None:
     """It takes connections and never answers."""
     pid = int((stack.state / "pids" / "trino").read_text())

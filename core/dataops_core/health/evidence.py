@@ -76,10 +76,10 @@ def also(
         if stage not in covered and stage.state in BAD:
             lines.append(f"also: {stage.name} is {words(stage.state)}{where}: {stage.reason}")
     others = (finding for finding in findings(stages, components) if finding != cause)
-    return (*lines, *also_found(others, affected))
+    return (*lines, *other_findings(others, affected))
 
 
-def also_found(others: Iterable[Finding], affected: Collection[str] = ()) -> tuple[str, ...]:
+def other_findings(others: Iterable[Finding], affected: Collection[str] = ()) -> tuple[str, ...]:
     """Return other findings, one line for each sentence: a cause can be found on many stages. Notes are left out.
 
     Args:

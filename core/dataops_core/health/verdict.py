@@ -11,7 +11,7 @@ from dataops_core.config import PipelineSettings
 from dataops_core.errors import NotFound
 from dataops_core.health.affected import GREEN, LAGGING, Components, explained
 from dataops_core.health.checks.unreachable import failure_of
-from dataops_core.health.evidence import also, also_found, evidence, findings
+from dataops_core.health.evidence import also, evidence, findings, other_findings
 from dataops_core.health.model import (
     ComponentHealth,
     Finding,
@@ -163,7 +163,7 @@ def _warn(
         component=None if stage else finding.subject,
         sentence=f"{finding.subject}: {finding.sentence}",
         since=finding.since,
-        evidence=(*finding.evidence, *also_found(each for each in results if each is not finding)),
+        evidence=(*finding.evidence, *other_findings(each for each in results if each is not finding)),
         blast_radius=tuple(s.name for s in stages if s.name in affected and s.name != finding.subject),
         remedy=finding.remedy,
     )
