@@ -173,7 +173,7 @@ def tasks(local: Local) -> tuple[Task, ...]:
             "What did one logger send in the last quarter of an hour?",
             (
                 command("peek logger-readings 15m", shows("temperature_c")),
-                (b"/BL-0701-03\r", shows("only what matches")),
+                (b"/BL-0701-03\r", shows("filtered")),
             ),
             Peer("kcat", "kcat -b $B -t logger-readings -C -o s@$(date -d '15 min ago' +%s000) -e | grep BL-0701-03"),
         ),
@@ -196,14 +196,14 @@ def tasks(local: Local) -> tuple[Task, ...]:
             (
                 command(f"dags {dag}", shows("RUN", "success")),
                 (ENTER, shows("TASK", f"{dag} ")),
-                (b"l", shows("try ", "seen")),
+                (b"l", shows("try ", " lines")),
             ),
             Peer("Airflow's page", f"{web}: DAGs, the DAG, the run, the task, its log"),
         ),
         Task(
             "Run a DAG now.",
             (
-                command(f"trigger {dag}", shows("Go on")),
+                command(f"trigger {dag}", shows("Confirm")),
                 (BACK_TAB + ENTER, shows("manual__")),
             ),
             Peer("Airflow's CLI", f"airflow dags trigger {dag}", local.airflow("dags", "trigger", dag)),
@@ -219,8 +219,8 @@ def tasks(local: Local) -> tuple[Task, ...]:
             (
                 command("queries", shows("QUERY", "running", "UNNEST")),
                 (b"/UNNEST\r", shows("UNNEST")),
-                (CTRL_K, shows("Go on")),
-                (BACK_TAB + ENTER, shows("ended 20")),
+                (CTRL_K, shows("Confirm")),
+                (BACK_TAB + ENTER, shows("killed ")),
             ),
             Peer("Trino's page", f"{web}: the query, kill; or CALL system.runtime.kill_query('ID', 'why');"),
             busy=True,
