@@ -54,7 +54,7 @@ soak: install fetch ## run the exporter for 15 minutes while components stop and
 fuzz: MINUTES = 60
 fuzz: install ## send random input to every parser of outside data for MINUTES (60): inputs tried, tracebacks, slow inputs
 	$(PY) -m tests.hostile.fuzz --minutes $(MINUTES)
-test-long: install fetch monitoring-tools ## test the longer outages, kills, alerts and detection of excursions on the real components; 15 minutes
+test-long: install fetch monitoring-tools ## test the longer outages, kills, alerts and detection of excursions on the real components; up to 20 minutes
 	$(PY) -m pytest -m long
 test-maintenance: install fetch ## test maintenance, replay and the quality officer's SQL on the real components
 	$(PY) -m pytest -m maintenance

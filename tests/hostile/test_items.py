@@ -101,10 +101,10 @@ def _avro(schema: Any, data: bytes) -> object:
     ],
 )
 def test_avro_data_that_is_deep_or_has_items_of_no_bytes_is_refused_at_once(schema: Any, data: bytes) -> None:
-    began = time.thread_time()
+    began = time.process_time()
     with pytest.raises((Malformed, EOFError)):
         _avro(schema, data)
-    assert time.thread_time() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_an_avro_decimal_with_a_scale_of_billions_is_refused() -> None:
@@ -171,11 +171,11 @@ def test_executions_of_spark_are_read_one_by_one() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("typed", ["", "5", "x", "a" * 60 + "!", '"text"', "[1]", "1e999", "true"])
 def test_an_odd_schema_of_a_parameter_is_no_limit_and_no_error(schema: dict[str, Any], typed: str) -> None:
-    began = time.thread_time()
+    began = time.process_time()
     expected(schema)
     with suppress(ActionRefused):
         parse_param("n", typed, schema)
-    assert time.thread_time() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("text", ["[1]", "x", "{", "[" * 100_000, '{"a":' * 500 + "1" + "}" * 500, "7"])

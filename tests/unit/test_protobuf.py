@@ -243,9 +243,9 @@ def test_the_indexes_select_a_message(registry: JsonServer, indexes: bytes, expe
 def test_bytes_that_do_not_fit_are_one_reason_at_once(registry: JsonServer, data: bytes, reason: str) -> None:
     ours = client(registry)
     value(ours, b"\0")
-    began = time.thread_time()
+    began = time.process_time()
     assert why_not(ours, data) == reason
-    assert time.thread_time() - began < 5
+    assert time.process_time() - began < 5
     assert value(ours, b"\0") == EMPTY, "the schema is still known"
 
 
@@ -402,9 +402,9 @@ def test_a_text_that_cannot_be_read_is_one_reason(registry: JsonServer, text: st
 @pytest.mark.parametrize("text", ["/*" * 400_000, '"' * 400_001, "{" * 400_000, "message a { " * 80_000, "[" * 900_000])
 def test_a_text_that_is_made_to_be_slow_is_refused_at_once(registry: JsonServer, text: str) -> None:
     by_text(registry, 8, text + " ")
-    began = time.thread_time()
+    began = time.process_time()
     assert why_not(client(registry), b"\0", 8)
-    assert time.thread_time() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_cycle_of_references_is_one_reason(registry: JsonServer) -> None:
