@@ -23,7 +23,7 @@ from tests.hostile.clients import (
     web,
 )
 
-from dataops_core.errors import BadAnswer, ClientError, ConfigError
+from dataops_core.errors import BadAnswer, ClientError, ConfigError, DataopsError
 from dataops_core.systems.kafka import schema_registry
 from dataops_core.systems.prometheus.client import PrometheusClient
 from dataops_core.transport.origin import Origin, OriginRule
@@ -184,6 +184,15 @@ def test_a_redirect_within_the_origin_is_followed_for_a_question(serve: Callable
     server = serve(lambda _, path: (200, {}, answer) if path == "/there" else (307, {"Location": "/there"}, {}))
     assert PrometheusClient(web(server.url), TIMEOUT).version() == "3.0"
     assert len({authorisation for *_, authorisation in server.asked}) == 1
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_redirect_loop_is_named(name: str, serve: Callable[..., Server]) -> None:
+    server = serve(lambda *_: (302, {"Location": "/there"}, {}), tls=over_tls(name))
+    with pytest.raises(DataopsError) as caught:
+        QUESTIONS[name](server.url, TIMEOUT)
+    told = "redirects in a loop: more than 10" if len(server.asked) > 1 else "is not followed"
+    assert told in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize(

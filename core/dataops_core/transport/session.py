@@ -29,6 +29,8 @@ TIMEOUT = 8.0
 """Default timeout of a request, in seconds."""
 BODY_BYTES = 32 * 2**20
 """Maximum bytes of a response's body after decompression, unless a client needs more."""
+REDIRECTS = 10
+"""Maximum redirects of a request."""
 _CHUNK = 1 << 16
 
 
@@ -202,9 +204,16 @@ def guard(
     send = session.send
 
     def send_in_time(request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401 - as the original
-        with within(_seconds(options, timeout), None, listing=False):  # including redirects
-            return send(request, **options)
+        try:
+            with within(_seconds(options, timeout), None, listing=False):  # including redirects
+                return send(request, **options)
+        except requests.TooManyRedirects:
+            raise BadAnswer(
+                f"{where}: the server redirects in a loop: more than {REDIRECTS} redirects",
+                hint="correct the address in the settings, or the redirects of the server or of a proxy before it",
+            ) from None
 
+    session.max_redirects = REDIRECTS
     session.send = send_in_time  # type: ignore[method-assign]
     # Keep the headers on a redirect, which stays within the origin; requests would use an entry of ~/.netrc instead.
     session.rebuild_auth = lambda prepared_request, response: None  # type: ignore[method-assign] # noqa: ARG005
