@@ -217,7 +217,8 @@ def tasks(local: Local) -> tuple[Task, ...]:
         Task(
             "End the query that blocks the others.",
             (
-                command("queries", shows("QUERY", "running", "UNNEST")),
+                # what the screen has from the task before shows that task's query as running until the first refresh
+                command("queries", shows("QUERY", "running", "UNNEST", "updated 0s ago")),
                 (b"/UNNEST\r", shows("UNNEST")),
                 (CTRL_K, shows("Confirm")),
                 (BACK_TAB + ENTER, shows("killed ")),

@@ -107,6 +107,8 @@ async def test_killing_is_previewed_confirmed_and_audited(console: Console) -> N
         assert console.trino.killed == []
         await pilot.press("space", "space", "ctrl+k")
         await pilot.pause()
+        calls = [line.strip(" │") for line in shown(console.app).splitlines() if "PUT" in line]
+        assert calls == [f"PUT http://trino/v1/query/{query_id}/killed" for query_id in ("q_waits", "q_memory")]
         await pilot.click("#go")
         await until_shown(console.app, lambda text: "killed q_waits, q_memory" in text, "that they are ended")
     assert [query_id for query_id, _ in console.trino.killed] == ["q_waits", "q_memory"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -30,13 +30,15 @@ class ConfirmDialog(ModalScreen[str | None]):
 
     Args:
         title: The action.
-        preview: The exact call or statement.
+        preview: The exact calls or statements, a line each.
         word: The confirmation: `yes` is the button, any other word has to be typed.
     """
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Cancel", id="dialog.cancel", tooltip="Cancel the action")]
+    AUTO_FOCUS = "#word, #cancel"
+    """Never the button that confirms, so that a single key confirms nothing."""
 
-    def __init__(self, title: str, preview: str, word: str) -> None:
+    def __init__(self, title: str, preview: Sequence[str], word: str) -> None:
         super().__init__()
         self._title = title
         self._preview = preview
@@ -46,7 +48,8 @@ class ConfirmDialog(ModalScreen[str | None]):
         """Compose title, preview, word and buttons."""
         with Vertical(classes="dialog"):
             yield Label(styled.plain(self._title, "bold"))
-            yield Static(styled.plain(self._preview), classes="preview")
+            with VerticalScroll(classes="preview"):
+                yield Static(Text("\n").join(styled.plain(line) for line in self._preview))
             yield from self.compose_more()
             if self._word != YES:
                 yield Label(styled.plain(f'Type "{self._word}" to confirm:'))
@@ -59,10 +62,6 @@ class ConfirmDialog(ModalScreen[str | None]):
     def compose_more(self) -> ComposeResult:
         """Compose additional fields."""
         yield from ()
-
-    def on_mount(self) -> None:
-        """Focus the word or Cancel, so that a single key confirms nothing."""
-        self.query_one("#word" if self._word != YES else "#cancel").focus()
 
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
@@ -101,7 +100,7 @@ class TriggerDialog(ConfirmDialog):
     def __init__(
         self, context: str, dag_id: str, target: str, word: str, load: Callable[[], tuple[Param, ...]]
     ) -> None:
-        super().__init__(f'Trigger {dag_id} in the context "{context}"', f"POST {target}/dags/{dag_id}/dagRuns", word)
+        super().__init__(f'Trigger {dag_id} in the context "{context}"', [f"POST {target}/dags/{dag_id}/dagRuns"], word)
         self.conf: dict[str, object] = {}
         self._load = load
         self._params: tuple[Param, ...] = ()

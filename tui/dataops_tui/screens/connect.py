@@ -142,8 +142,8 @@ def _change(console: Console, title: str, what: Change, connectors: Sequence[Con
             policy.change_connector(client, name, what, confirmed)
         return f"{what.verb} requested for {styled.abbreviated(names)}"
 
-    preview = "\n".join(f"{what.method} {client.target}{what.path(name)}" for name in names)
-    change(console, f"{title} {styled.abbreviated(names)}", preview, do)
+    calls = [f"{what.method} {client.target}{what.path(name)}" for name in names]
+    change(console, f"{title} {styled.abbreviated(names)}", calls, do)
 
 
 def _faulty(connector: Connector) -> bool:

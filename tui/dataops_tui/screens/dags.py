@@ -108,7 +108,7 @@ class DagsScreen(ResourceScreen["tuple[tuple[Dag, ...], tuple[DagRun, ...]]"]):
             self.console.policy.set_paused(airflow, chosen, paused=paused, confirmed=confirmed)
             return f"{word} {styled.abbreviated(chosen)}"
 
-        change(self.console, f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", "\n".join(calls), do)
+        change(self.console, f"{'Pause' if paused else 'Unpause'} {styled.abbreviated(chosen)}", calls, do)
         self.table.unmark()
 
 
@@ -181,7 +181,7 @@ class RunsScreen(ResourceScreen["tuple[DagRun, ...]"]):
             cleared = sum(clear(run_id, confirmed=confirmed) for run_id in chosen)
             return f"{cleared} tasks cleared in {styled.abbreviated(chosen)}"
 
-        change(self.console, f"Clear the failed tasks of {styled.abbreviated(chosen)}", "\n".join(calls), do)
+        change(self.console, f"Clear the failed tasks of {styled.abbreviated(chosen)}", calls, do)
         self.table.unmark()
 
 

@@ -174,11 +174,14 @@ class QueriesScreen(ResourceScreen["Queries"]):
             return
         policy = self.console.policy
         ids = [query.query_id for query in chosen]
-        preview = "\n".join(
-            f"PUT {trino.target}/v1/query/{query.query_id}/killed\n    {query.user}: "
-            + " ".join(query.statement.split())[:_SHOWN]
+        preview = [
+            line
             for query in chosen
-        )
+            for line in (
+                f"PUT {trino.target}/v1/query/{query.query_id}/killed",
+                f"    {query.user}: {' '.join(query.statement.split())[:_SHOWN]}",
+            )
+        ]
 
         def do(typed: str | None) -> str:
             for query_id in ids:

@@ -110,13 +110,13 @@ class TasksScreen(ResourceScreen["tuple[TaskInstance, ...]"]):
         if airflow is None or not chosen or self.result is None:
             return
         tasks = [task for task in self.result if task.key in chosen]
-        preview = clear_call(airflow, self._dag_id, self._run_id, tasks)
+        call = clear_call(airflow, self._dag_id, self._run_id, tasks)
         clear = partial(self.console.policy.clear_failed, airflow, self._dag_id, self._run_id, tasks)
 
         def do(confirmed: str | None) -> str:
             return f"{clear(confirmed=confirmed)} tasks of {self._run_id} cleared"
 
-        change(self.console, f"Clear {styled.abbreviated(chosen)} and downstream tasks", preview, do)
+        change(self.console, f"Clear {styled.abbreviated(chosen)} and downstream tasks", [call], do)
         self.table.unmark()
 
 

@@ -71,4 +71,4 @@ def backfill_planned(console: Console, message: BackfillPlanned) -> None:
         number = console.policy.backfill(message.airflow, wanted, confirmed)
         return f"backfill {number} of {wanted.dag_id}: {runs}"
 
-    change(console, f"Backfill {wanted.dag_id}: {runs}", "\n".join([call, *shown, *more]), do)
+    change(console, f"Backfill {wanted.dag_id}: {runs}", [call, *shown, *more], do)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dataops_tui.background import in_background
 from dataops_tui.console import Console
@@ -10,13 +10,13 @@ from dataops_tui.dialogs.confirm import ConfirmDialog
 from dataops_tui.messages import Changed
 
 
-def change(console: Console, title: str, preview: str, do: Callable[[str | None], str]) -> None:
+def change(console: Console, title: str, preview: Sequence[str], do: Callable[[str | None], str]) -> None:
     """Run an action after confirmation.
 
     Args:
         console: The console.
         title: The action.
-        preview: The exact calls.
+        preview: The exact calls, a line each.
         do: Runs the action, in the background; gets the confirmation word, and returns the change in one line.
     """
     word = console.policy.confirmation()
