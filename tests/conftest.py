@@ -74,11 +74,18 @@ GROUPS = {
     "stack": "tests/e2e/",
     "spark": "tests/pipeline/",
     "packaging": "tests/packaging/test_packaging",
+    "dist": "tests/packaging/test_dist",
     "systems": "tests/systems/",
     "words": "tests/packaging/test_words",
+    "silence": "tests/hostile/test_clients.py::test_a_server_without_an_end",
+    "catalogs": "tests/unit/test_catalogs",
+    "databases": "tests/unit/test_sql_databases",
+    "onboarding": "tests/unit/test_onboarding_for_real",
+    "plugins": "tests/unit/test_plugins",
+    "snapshots": "tests/console/test_snapshots",
 }
-"""Beginnings of the paths of tests that run in one worker, by the group's name."""
-LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3, "words": 4}
+"""Beginnings of the ids of tests that run in one worker because they share a costly fixture, by the group's name."""
+LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3, "words": 4, "dist": 5}
 """Groups that take long, in the order in which they begin."""
 STARTING = ("programs", "long", "stack", "spark", "helm", "kube", "soak", "maintenance")
 """Marks of unit tests that `make quick` leaves out."""
@@ -94,9 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group_of(nodeid: str) -> str:
-    """Return what a test runs together with, in one worker: what shares something dear, else the test alone."""
-    path = nodeid.partition("::")[0]
-    return next((group for group, beginning in GROUPS.items() if path.startswith(beginning)), nodeid)
+    """Return the group that a test runs with, in one worker: the test alone if it shares no costly fixture."""
+    return next((group for group, beginning in GROUPS.items() if nodeid.startswith(beginning)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -83,7 +83,8 @@ def config(tmp_path: Path) -> Path:
 
 
 def run(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), "XDG_STATE_HOME": str(site.parent)}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {**ours, "PYTHONPATH": str(site), "XDG_STATE_HOME": str(site.parent)}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=100)
 
