@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -319,9 +320,19 @@ def make_pool(layout: Layout) -> None:
 
 
 def airflow_ready(layout: Layout) -> bool:
-    """Return whether all four components of Airflow have a heartbeat."""
-    health = _json(layout.url("airflow") + "/api/v2/monitor/health")
-    return all(health.get(part, {}).get("status") == "healthy" for part in AIRFLOW_HEALTH)
+    """Return whether all four components of Airflow have a heartbeat, and the DAGs can be triggered."""
+    url = layout.url("airflow")
+    health = _json(f"{url}/api/v2/monitor/health")
+    if not all(health.get(part, {}).get("status") == "healthy" for part in AIRFLOW_HEALTH):
+        return False
+    token = _airflow_token(url, layout.secret("airflow-password"))
+    return bool(_json(f"{url}/api/v2/dags?limit=1", token=token)["total_entries"])
+
+
+@cache
+def _airflow_token(url: str, password: str) -> str:
+    login = {"username": AIRFLOW_USER, "password": password}
+    return str(_json(f"{url}/auth/token", json.dumps(login).encode())["access_token"])
 
 
 # Prometheus
