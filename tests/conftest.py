@@ -82,11 +82,15 @@ GROUPS = {
     "databases": "tests/unit/test_sql_databases",
     "onboarding": "tests/unit/test_onboarding_for_real",
     "plugins": "tests/unit/test_plugins",
+    "proposal": "tests/unit/test_proposal",
     "snapshots": "tests/console/test_snapshots",
 }
 """Beginnings of the ids of tests that run in one worker because they share a costly fixture, by the group's name."""
-LONGEST = {"stack": 0, "spark": 1, "kafka-failures": 2, "kafka-security": 3, "words": 4, "dist": 5}
-"""Groups that take long, in the order in which they begin."""
+LONGEST = (
+    *("stack", "spark", "kafka-failures", "kafka-security", "words"),
+    *("silence", "proposal", "dist", "onboarding", "catalogs", "databases", "plugins", "snapshots"),
+)
+"""Groups that take or wait long, in the order in which they begin; one at the end would keep one worker only."""
 STARTING = ("programs", "long", "stack", "spark", "helm", "kube", "soak", "maintenance")
 """Marks of unit tests that `make quick` leaves out."""
 
@@ -97,7 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         starting = any(item.get_closest_marker(name) for name in STARTING)
         if item.path.parent.name == "unit" and not starting:
             item.add_marker(pytest.mark.quick)
-    items.sort(key=lambda item: LONGEST.get(group_of(item.nodeid), len(LONGEST)))
+    places = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(group_of(item.nodeid), len(LONGEST)))
 
 
 def group_of(nodeid: str) -> str:
