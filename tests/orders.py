@@ -105,7 +105,7 @@ def results(seen: dict[str, Observation | str], now: datetime, down: dict[str, s
                 stage=name,
                 system=SYSTEMS[component],
                 needs=NEEDS.get(component, (component,)),
-                error=what if failed else None,
+                error=what if isinstance(what, str) else None,
                 observation=typed(name, what) if isinstance(what, Observation) else None,
             )
         )

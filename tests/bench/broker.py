@@ -119,7 +119,7 @@ def fill(
         try:
             while True:
                 try:
-                    consumer.commit(offsets=group.topic_partitions, asynchronous=False)
+                    consumer.commit(offsets=group.topic_partitions or [], asynchronous=False)
                     break
                 except KafkaException:  # the broker still makes its topic of offsets
                     if time.monotonic() > deadline:

@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
@@ -69,7 +71,7 @@ QUERIES = {
 def session(folder: Path) -> SparkSession:
     """Start Spark as the jobs do, with a catalog `bench` in a folder."""
     os.environ["JAVA_HOME"] = str(spark_home(Layout(folder, 1)))
-    named = {field.name: NOWHERE for field in fields(JobSettings) if field.type == "str"}
+    named: dict[str, Any] = {field.name: NOWHERE for field in fields(JobSettings) if field.type == "str"}
     settings = JobSettings(**{**named, "spark_master": "local[2]", "spark_jars": str(fetch.home("spark"))})
     catalog = {
         "spark.sql.catalog.bench": "org.apache.iceberg.spark.SparkCatalog",
@@ -122,6 +124,11 @@ def write(spark: SparkSession, rows: DataFrame, variant: Variant, days: int) -> 
     return seconds(append)
 
 
+def mean(spark: SparkSession, table: str, where: str) -> None:
+    """Run a query, planning included."""
+    spark.table(table).where(where).agg(F.avg("temperature_c")).collect()
+
+
 def scanned(spark: SparkSession, table: str, where: str) -> int:
     """Return how many bytes of data files a query has to open, after pruning by partition and statistics."""
     files = {
@@ -158,12 +165,7 @@ def main() -> None:
                 found[variant.name] = {"write": took, "files": files, "bytes_per_row": size / count}
                 for query, where in QUERIES.items():
                     asked = where.format(logger=logger[0])
-                    found[variant.name][query] = seconds(
-                        lambda table=table, asked=asked: (
-                            spark.table(table).where(asked).agg(F.avg("temperature_c")).collect()
-                        ),
-                        chosen.rounds,
-                    )
+                    found[variant.name][query] = seconds(partial(mean, spark, table, asked), chosen.rounds)
                     found[variant.name][f"{query}_scanned"] = scanned(spark, table, asked) / size
         finally:
             spark.stop()

@@ -108,12 +108,16 @@ def land(spark: SparkSession, settings: JobSettings) -> None:
     """Land the whole backlog into fresh tables."""
     catalog = open_catalog(settings)
     topic_id = land_readings.topic_id_of(settings.kafka)
+
+    def write(batch: DataFrame, epoch: int) -> None:
+        land_readings.land(batch, epoch, checkpoint, topic_id, catalog)
+
     with tempfile.TemporaryDirectory() as checkpoint:
         query = (
             backlog(spark, settings)
             .writeStream.option("checkpointLocation", checkpoint)
             .trigger(availableNow=True)
-            .foreachBatch(lambda batch, epoch: land_readings.land(batch, epoch, checkpoint, topic_id, catalog))
+            .foreachBatch(write)
             .start()
         )
         query.awaitTermination()
@@ -138,9 +142,10 @@ def throughput(settings: JobSettings, records: int, rounds: int) -> dict[str, fl
             landed.append(seconds(lambda: land(spark, settings)))
         snapshot = open_catalog(settings).load_table(tables.READINGS.removeprefix("lake.")).current_snapshot()
         assert snapshot is not None
+        spark.catalog.refreshTable(tables.READINGS)  # PyIceberg has committed since Spark loaded it
         bronze = spark.read.option("versionAsOf", snapshot.snapshot_id).table(tables.READINGS)
         for number in range(rounds):
-            copied.append(seconds(lambda number=number: bronze.writeTo(f"lake.bench.copy{number}").create()))
+            copied.append(seconds(bronze.writeTo(f"lake.bench.copy{number}").create))
             fresh(spark, tables.SILVER, tables.CONFLICTS)
             conformed.append(seconds(lambda: merge(spark, bronze, {})))
         rows = spark.table(tables.SILVER).count()
@@ -172,7 +177,9 @@ def freshness(settings: JobSettings, state: Path, probes: int, rate: float) -> d
         stdout=sys.stderr,
     )
     producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 0})
-    connection = trino.dbapi.connect(host="127.0.0.1", port=int(settings.trino.rpartition(":")[2]), user="bench")
+    connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
+        host="127.0.0.1", port=int(settings.trino.rpartition(":")[2]), user="bench"
+    )
     sent: dict[str, float] = {}
     seen: dict[str, float] = {}
 

@@ -73,7 +73,7 @@ def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[s
         look()
         ours, seen = timed(look, times)
         found: dict[str, Any] = {
-            "partitions": sum(map(len, seen.topics.values())),
+            "partitions": sum(len(topic.partitions) for topic in seen.topics.values()),
             "groups": len(seen.groups),
             "survey_seconds": round(ours, 3),
         }
@@ -118,7 +118,7 @@ def kminion(command: str, servers: str, folder: Path) -> Iterator[Callable[[], s
 
     def scrape() -> str:
         with urllib.request.urlopen(url, timeout=60) as answer:
-            return answer.read().decode()
+            return str(answer.read(), "utf-8")
 
     try:
         deadline = time.monotonic() + 60
@@ -234,7 +234,7 @@ def data_file(table: Table, number: int) -> DataFile:
 
 def bench_demo(config: Path, times: int) -> dict[str, Any]:
     """Time `dataops probe`, a process of its own each time, with some seconds between."""
-    command = [Path(sys.executable).with_name("dataops"), "--config", config, "probe"]
+    command = [str(Path(sys.executable).with_name("dataops")), "--config", str(config), "probe"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     looks = []
     for _ in range(times):
@@ -243,7 +243,7 @@ def bench_demo(config: Path, times: int) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         seconds, cpu, after = time.perf_counter() - began, os.times(), psutil.cpu_times()
         ours = cpu.children_user + cpu.children_system - cpu_before.children_user - cpu_before.children_system
-        idle = (after.idle - before.idle) / (seconds * psutil.cpu_count())
+        idle = (after.idle - before.idle) / (seconds * (os.cpu_count() or 1))
         looks.append((round(seconds, 2), round(ours, 2), round(idle, 2), done.returncode))
     return {
         "median_seconds": statistics.median(seconds for seconds, *_ in looks),

@@ -136,7 +136,7 @@ def main() -> None:
             count = rows.count()
             rows.unpersist()
             port = int(settings.trino.rpartition(":")[2])
-            connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="bench")
+            connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="bench")  # type: ignore[no-untyped-call]
             runs = {name: ask(connection, text(name), chosen.rounds) for name in QUERIES}
             connection.close()
             engines = {name: in_spark(spark, text(name), chosen.rounds) / runs[name].seconds for name in ENGINES}

@@ -25,6 +25,7 @@ from tests.bench import end_cleanly
 from tests.bench.terminal import Good, NotShown, Terminal, lacks, shows, text_of
 
 from dataops_core.config import resolve_secret
+from dataops_core.systems.iceberg.settings import CatalogSettings
 from dataops_core.systems.registry import load_settings
 
 ESCAPE, TAB, ENTER, F2, F5, F6, F9 = b"\x1b", b"\t", b"\r", b"\x1bOQ", b"\x1b[15~", b"\x1b[17~", b"\x1b[20~"
@@ -109,7 +110,7 @@ class Local:
     def catalog(self) -> dict[str, str]:
         """Return the environment in which PyIceberg finds the catalog `lake`."""
         (context,) = load_settings(self.config).contexts.values()
-        properties = context.catalogs["lake"].properties.items()
+        properties = context.of(CatalogSettings)["lake"].properties.items()
         names = {name: name.upper().replace(".", "__").replace("-", "_") for name, _ in properties}
         found = {f"PYICEBERG_CATALOG__LAKE__{names[name]}": resolve_secret(value) for name, value in properties}
         return {**os.environ, **found}
