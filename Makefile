@@ -40,7 +40,7 @@ test: quick fetch monitoring-tools ## run the tests of CI: the quick tests, then
 
 ##### Longer runs
 
-.PHONY: chaos monkey soak fuzz test-long test-maintenance test-systems helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tasks bench-tui
+.PHONY: chaos monkey soak fuzz test-long test-maintenance test-systems helm-test kube-test bench bench-pipeline bench-layout bench-probe bench-probes bench-exporter bench-exporter-load bench-spark bench-spark-tasks bench-sql bench-tasks bench-tui
 helm-test: install monitoring-tools helm-tools ## test the chart: helm lint and unittest, strict schemas, kube-score, promtool
 	$(PY) -m pytest -m helm
 kube-test: install helm-tools kube-tools ## test the chart on a real kube-apiserver: install, upgrade, roll back, PodSecurity restricted
@@ -65,7 +65,7 @@ test-systems: install fetch .local/airflow2-venv/installed .local/dbt-venv/insta
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
-bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-sql bench-tui ## run all benchmarks: ratios within one run
+bench: bench-pipeline bench-layout bench-probes bench-exporter bench-exporter-load bench-spark bench-spark-tasks bench-sql bench-tui ## run all benchmarks: ratios within one run
 bench-pipeline: install fetch ## compare landing and conforming with plain reading and writing; measure the time until Trino shows a record
 	$(BENCH).pipeline
 bench-layout: install fetch ## compare compressions, sort orders and partitions of a table: cost of writing, gain of reading
@@ -78,6 +78,8 @@ bench-exporter-load: install ## measure the exporter beside 200 slow connections
 	$(BENCH).exporter_load
 bench-spark: install fetch ## compare the same job in plain Python, Arrow and Spark
 	$(BENCH).spark_or_python
+bench-spark-tasks: install fetch ## measure what a small task in Spark's Python workers costs, with the pipeline's daemon and with PySpark's own
+	$(BENCH).spark_tasks
 bench-sql: install fetch ## compare table layouts, forms of a query and engines on the same readings
 	$(BENCH).sql
 bench-tui: install fetch .local/bench/harlequin .local/bench/kaskade ## measure the time from a key to the screen: while all backends hang, with 10,000 partitions, with a million rows; compare the start with harlequin and kaskade

@@ -92,4 +92,5 @@ def _local(settings: JobSettings, memory: str, java_options: str) -> dict[str, s
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "2",
+        "spark.python.daemon.module": "dataops_pipeline.python_daemon",
     }

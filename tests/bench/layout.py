@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -68,8 +68,8 @@ QUERIES = {
 }
 
 
-def session(folder: Path) -> SparkSession:
-    """Start Spark as the jobs do, with a catalog `bench` in a folder."""
+def session(folder: Path, conf: Mapping[str, str] | None = None) -> SparkSession:
+    """Start Spark as the jobs do, with a catalog `bench` in a folder, and with further settings."""
     os.environ["JAVA_HOME"] = str(spark_home(Layout(folder, 1)))
     named: dict[str, Any] = {field.name: NOWHERE for field in fields(JobSettings) if field.type == "str"}
     settings = JobSettings(**{**named, "spark_master": "local[2]", "spark_jars": str(fetch.home("spark"))})
@@ -78,7 +78,7 @@ def session(folder: Path) -> SparkSession:
         "spark.sql.catalog.bench.type": "hadoop",
         "spark.sql.catalog.bench.warehouse": str(folder / "warehouse"),
     }
-    return spark_session(settings, "bench-layout", memory="1536m", conf=catalog)
+    return spark_session(settings, "bench-layout", memory="1536m", conf={**catalog, **(conf or {})})
 
 
 def readings(spark: SparkSession, folder: Path, days: int) -> DataFrame:

@@ -28,6 +28,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "pipeline": ("--records", "2000", "--rounds", "1", "--probes", "3", "--rate", "20"),
     "probes": ("--topics", "3", "--partitions", "2", "--groups", "2", "--files", "20", "--times", "1"),
     "spark_or_python": ("--largest", "10000"),
+    "spark_tasks": ("--turns", "1", "--rounds", "1"),
     "sql": ("--days", "1", "--rounds", "1"),
     "tui": ("hung", "--samples", "2"),
 }

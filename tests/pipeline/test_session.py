@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
 
 from dataops_pipeline.session import REDACTED, _catalog
 from dataops_pipeline.settings import JobSettings
@@ -18,3 +24,19 @@ def test_spark_shows_no_secret_of_the_catalog_or_the_store() -> None:
     assert options["spark.redaction.regex"] == REDACTED
     for key in found:
         assert re.search(REDACTED, key), key
+
+
+def import_path(_: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    import sys  # in the worker
+
+    yield pd.DataFrame({"entry": sys.path})
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(300)
+# PySpark leaves the sockets of collect() to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_python_workers_read_no_archive_for_each_task(spark: SparkSession) -> None:
+    entries = [row["entry"] for row in spark.range(1).mapInPandas(import_path, "entry string").collect()]
+    assert entries
+    assert not [entry for entry in entries if Path(entry).is_file()]
