@@ -15,12 +15,15 @@ from pathlib import Path
 
 
 def drop_archives() -> None:
-    """Remove archives from the import path, unless PySpark is only in one of them."""
+    """Remove the archives of the installed PySpark from the import path."""
     folders = [entry for entry in sys.path if not Path(entry).is_file()]
-    if importlib.machinery.PathFinder.find_spec("pyspark", folders) is not None:
-        sys.path[:] = folders
-        for entry in [entry for entry in sys.path_importer_cache if Path(entry).is_file()]:
-            del sys.path_importer_cache[entry]
+    installed = importlib.machinery.PathFinder.find_spec("pyspark", folders)
+    if installed is None or installed.origin is None:
+        return
+    home = Path(installed.origin).parent
+    for entry in [entry for entry in sys.path if Path(entry).is_file() and Path(entry).is_relative_to(home)]:
+        sys.path.remove(entry)
+        sys.path_importer_cache.pop(entry, None)
 
 
 if __name__ == "__main__":

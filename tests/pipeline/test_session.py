@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
+from dataops_pipeline.python_daemon import drop_archives
 from dataops_pipeline.session import REDACTED, _catalog
 from dataops_pipeline.settings import JobSettings
 
@@ -40,3 +43,13 @@ def test_python_workers_read_no_archive_for_each_task(spark: SparkSession) -> No
     entries = [row["entry"] for row in spark.range(1).mapInPandas(import_path, "entry string").collect()]
     assert entries
     assert not [entry for entry in entries if Path(entry).is_file()]
+
+
+def test_only_the_archives_of_pyspark_leave_the_import_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.zip"
+    own.touch()
+    (archive,) = Path(pyspark.__file__).parent.glob("python/lib/py4j-*.zip")
+    monkeypatch.setattr(sys, "path", [str(archive), *sys.path, str(own)])
+    drop_archives()
+    assert str(own) in sys.path
+    assert str(archive) not in sys.path
