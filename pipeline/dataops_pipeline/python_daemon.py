@@ -1,7 +1,7 @@
 """The process that forks Spark's Python workers: PySpark's own, with less work for each task.
 
 Spark puts two zips and its own jar on the import path of its workers, and PySpark invalidates the import caches for
-each task. Before Python 3.12 all 6,700 entries of these archives are then read again (python/cpython#103200). All that
+each task. Before Python 3.13 all 6,700 entries of these archives are then read again (python/cpython#103200). All that
 they hold is installed in folders, too. After each task PySpark collects garbage, which takes longer the more is loaded.
 """
 
