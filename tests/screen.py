@@ -9,13 +9,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.events import Key
+from textual.strip import Strip
+
+
+def strips(app: App[Any]) -> list[Strip]:
+    """Return what is on the screen, one strip for each row."""
+    # Without these, a dialog that a test reads before it was drawn has nothing below it, and keeps that.
+    visible_screen_stack.set(app._background_screens)
+    return app.screen._compositor.render_strips()
 
 
 def shown(app: App[Any]) -> str:
     """Return the text on the screen, one line for each row."""
-    return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
+    return "\n".join(strip.text.rstrip() for strip in strips(app))
 
 
 async def until_shown(app: App[Any], good: Callable[[str], bool], what: str, within: float = 60) -> str:

@@ -19,7 +19,7 @@ from unittest import mock
 
 import pytest
 from tests.console.conftest import SIZES
-from tests.screen import shown, until_shown
+from tests.screen import shown, strips, until_shown
 from tests.screenshots import NOW, ago, dressed, history, standing_still, topics
 from textual.widgets import Input
 
@@ -251,7 +251,7 @@ async def still(app: DataopsApp, pilot: Any, wanted: Look | None) -> Look:
 def styles(app: DataopsApp) -> list[str]:
     """Return each style that is on the screen, with the first text that has it."""
     found: dict[str, str] = {}
-    for strip in app.screen._compositor.render_strips():
+    for strip in strips(app):
         for segment in strip:
             if segment.text.strip():
                 found.setdefault(str(segment.style), segment.text.strip()[:24])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests import screen
 from tests.console.conftest import Console
 from textual.app import ComposeResult, RenderResult
 from textual.binding import Binding
@@ -286,8 +287,7 @@ async def test_the_part_that_cannot_be_drawn_says_so_and_the_rest_is_drawn(conso
         await pilot.pause()
         await app.screen.mount(Breaking("render"), Static("all is well here"))
         await pilot.pause()
-        strips = app.screen._compositor.render_strips()
-        text = "\n".join(strip.text for strip in strips)
+        text = screen.shown(app)
         assert "this widget cannot be drawn" in text
         assert "all is well here" in text
 

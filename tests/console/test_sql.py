@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.text import Text
 from tests.console.conftest import SIZES, Console, FakeQuery, FakeTrino, make_console, settings
-from tests.screen import FREEZE, heartbeat, shown, type_at_once, until_shown
+from tests.screen import FREEZE, heartbeat, shown, strips, type_at_once, until_shown
 
 from dataops_core.errors import QueryFailed, Unreachable
 from dataops_core.systems.clients import Clients
@@ -65,7 +65,7 @@ async def open_sql(console: Console, pilot, text: str = "") -> SqlScreen:
 
 def behind(console: Console, text: str) -> object:
     """Return the colour behind a text."""
-    for strip in console.app.screen._compositor.render_strips():
+    for strip in strips(console.app):
         for segment in strip:
             if text in segment.text and segment.style is not None:
                 return segment.style.bgcolor
