@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Sequence
 
 from airflow.providers.standard.operators.bash import BashOperator
@@ -30,6 +31,18 @@ COMMON = {
         "execution_timeout": dt.timedelta(minutes=15),
     },
 }
+
+
+def minutes(variable: str, default: float) -> dt.timedelta:
+    """Return an interval from an environment variable; raises ValueError if it is not a number of minutes."""
+    text = os.environ.get(variable) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 24 * 60:
+        raise ValueError(f"{variable} is {text!r}: a number of minutes, more than 0 and less than a day")
+    return dt.timedelta(minutes=value)
 
 
 def job(dag: DAG, inlets: Sequence[Asset] = (), outlets: Sequence[Asset] = ()) -> BashOperator:
@@ -72,8 +85,10 @@ with DAG(
 
 with DAG(
     "conform_readings",
-    # Also after the reference data: on a new stack, the first scheduled run comes before it and is skipped.
-    schedule=AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(dt.timedelta(minutes=5)), assets=[REFERENCE]),
+    schedule=AssetOrTimeSchedule(
+        timetable=DeltaTriggerTimetable(minutes("BOREAL_CONFORM_MINUTES", 5)),
+        assets=[REFERENCE],  # on a new stack, the first scheduled run comes before the reference data and is skipped
+    ),
     doc_md="Merge new rows of `bronze.readings` into `silver.readings`: each reading once, wrong clocks corrected.",
     **COMMON,
 ) as dag:
@@ -81,7 +96,7 @@ with DAG(
 
 with DAG(
     "reconcile_logger_dumps",
-    schedule=dt.timedelta(minutes=10),
+    schedule=minutes("BOREAL_RECONCILE_MINUTES", 10),
     doc_md="Compare new logger dumps with `silver.readings`, and add the readings that the stream lost.",
     params={
         "max_files": Param(

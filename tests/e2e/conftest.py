@@ -32,6 +32,9 @@ QUICK = {
     # smaller batches, more of them, so that less has to be sent to see several
     "BOREAL_TRIGGER_SECONDS": "2",
     "BOREAL_BATCH_RECORDS": "25000",
+    # Spark jobs in the background seldom: the tests trigger what they need, and a stage is stuck after 15 minutes
+    "BOREAL_CONFORM_MINUTES": "12",
+    "BOREAL_RECONCILE_MINUTES": "30",
     # without the optimizing compiler, which costs more than it saves in the minutes that a stream runs here
     "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }

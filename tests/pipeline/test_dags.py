@@ -14,7 +14,7 @@ from dataops_pipeline.jobs.recalibrate_logger import MAX_CORRECTION_C, NUMBER, C
 from dataops_pipeline.jobs.runner import SKIPPED
 
 CODE = """
-import json, logging
+import json, logging, os, runpy
 logging.disable(logging.CRITICAL)
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag("pipeline/dags")
@@ -37,18 +37,30 @@ found = {
     }
     for dag in bag.dags.values()
 }
-print("FOUND" + json.dumps({"errors": bag.import_errors, "dags": found}))
+conform = bag.dags["conform_readings"].timetable.timetable.delta.total_seconds()
+reconcile = bag.dags["reconcile_logger_dumps"].timetable.delta.total_seconds()
+refused = {}
+for text in ("0", "-1", "often", "nan", "1440"):
+    os.environ["BOREAL_CONFORM_MINUTES"] = text
+    try:
+        runpy.run_path("pipeline/dags/boreal_bridge.py")
+    except ValueError as error:
+        refused[text] = str(error)
+print("FOUND" + json.dumps(
+    {"errors": bag.import_errors, "dags": found, "intervals": [conform, reconcile], "refused": refused}
+))
 """
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
-def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what Airflow makes of the folder of DAGs."""
     home = tmp_path_factory.mktemp("airflow")
     env = {
         **os.environ,
+        "BOREAL_CONFORM_MINUTES": "2.5",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
@@ -63,10 +75,24 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=150,
     )
     assert "FOUND" in done.stdout, done.stderr[-2000:]
-    found = json.loads(done.stdout.split("FOUND", 1)[1].splitlines()[0])
-    assert found["errors"] == {}
-    loaded: dict[str, Any] = found["dags"]
+    loaded: dict[str, Any] = json.loads(done.stdout.split("FOUND", 1)[1].splitlines()[0])
     return loaded
+
+
+@pytest.fixture(scope="module")
+def dags(found: dict[str, Any]) -> dict[str, Any]:
+    """Return each DAG by its name."""
+    assert found["errors"] == {}
+    dags: dict[str, Any] = found["dags"]
+    return dags
+
+
+def test_how_often_a_dag_runs_is_a_setting(found: dict[str, Any]) -> None:
+    assert found["intervals"] == [150, 600], "in seconds: that of the environment, and the default"
+    assert found["refused"] == {
+        text: f"BOREAL_CONFORM_MINUTES is '{text}': a number of minutes, more than 0 and less than a day"
+        for text in ("0", "-1", "often", "nan", "1440")
+    }
 
 
 def test_each_job_has_a_thin_dag(dags: dict[str, Any]) -> None:
