@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import locale
 import os
 import shutil
@@ -11,6 +12,7 @@ import socketserver
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,17 @@ LONGEST = (
 """Groups that take or wait long, in the order in which they begin; one at the end would keep one worker only."""
 STARTING = ("programs", "long", "stack", "spark", "helm", "kube", "soak", "maintenance")
 """Marks of unit tests that `make quick` leaves out."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector off what is collected: all of it stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
