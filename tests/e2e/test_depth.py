@@ -34,6 +34,15 @@ def facts(seen: dict[str, Any]) -> dict[str, str]:
     return {fact["name"]: fact["text"] for fact in seen["observation"]["facts"]}
 
 
+def observed(seen: dict[str, Any]) -> bool:
+    """Tell whether the stages that a test looks at have an observation, and bronze has files."""
+    looked_at = ("logger-readings", "land_readings", "bronze.readings", "conform_readings", "trino.shipment_exposure")
+    stages = seen["stages"]
+    return (
+        all(stages[name]["observation"] for name in looked_at) and figures(stages["bronze.readings"])["data_files"] > 0
+    )
+
+
 @pytest.mark.parametrize(("program", "kind"), [("kafka", "kafka"), ("trino", "trino"), ("land_readings", "spark")])
 def test_each_java_starts_from_its_class_cache(stack: Stack, program: str, kind: str) -> None:
     first = psutil.Process(int((stack.layout.state / "pids" / program).read_text()))
@@ -63,14 +72,7 @@ def test_components_tell_their_nodes_parts_and_brokers(stack: Stack) -> None:
 
 
 def test_stages_tell_what_the_checks_go_by(stack: Stack) -> None:
-    seen = stack.probe_until(
-        "bronze has files",
-        lambda s: (
-            s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
-        ),
-        180,
-    )
-    stages = seen["stages"]
+    stages = stack.probe_until("the stages are observed", observed, 180)["stages"]
     topic, query, table = (figures(stages[name]) for name in ("logger-readings", "land_readings", "bronze.readings"))
     assert (topic["partitions"], topic["offline_partitions"], topic["brokers"]) == (4, 0, 1)
     assert facts(stages["logger-readings"])["topic_id"]
@@ -101,13 +103,7 @@ def test_the_doctor_finds_each_connection_and_each_object(stack: Stack) -> None:
 
 
 def test_settings_are_proposed_from_what_runs(stack: Stack, tmp_path: Path) -> None:
-    stack.probe_until(
-        "bronze has files",
-        lambda s: (
-            s["stages"]["bronze.readings"]["observation"] and figures(s["stages"]["bronze.readings"])["data_files"]
-        ),
-        180,
-    )
+    stack.probe_until("the stages are observed", observed, 180)
     checkpoint = stack.state / "checkpoints" / "land_readings"
     done = stack.dataops("config", "init", "--checkpoint", str(checkpoint))
     assert done.returncode == 0, done.stderr

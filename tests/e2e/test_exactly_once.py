@@ -1,4 +1,4 @@
-"""A quarter of a million faulty readings through the real stack: each record once, and silver equals the truth.
+"""A hundred thousand faulty readings through the real stack: each record once, and silver equals the truth.
 
 `make chaos` sends a million.
 """
@@ -20,7 +20,7 @@ from dataops_pipeline.settings import JobSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
-READINGS = int(os.environ.get("DATAOPS_READINGS", "250000"))
+READINGS = int(os.environ.get("DATAOPS_READINGS", "100000"))
 OURS = "logger_id IN (SELECT logger_id FROM lake.truth.readings)"
 """The others are of days that other tests sent."""
 
