@@ -341,6 +341,35 @@ def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there()
     assert third.pipeline("p").verdict.check_id == "bronze/stuck", "now it was, and has not got it"
 
 
+def test_a_stage_that_hangs_is_not_stuck_by_what_was_seen_before() -> None:
+    """Whether it has advanced since it was observed is unknown."""
+    since = T0 - seconds(15)
+    seen = stopped(T0, since)
+    first = see(seen)
+    assert first.pipeline("p").stage("land").own_state is StageState.CAUGHT_UP
+    later = T0 + seconds(10)
+    seen = {**healthy(later), "land": seen["land"], "bronze": seen["bronze"]}
+    assert see(seen, later, first).pipeline("p").stage("land").own_state is StageState.CAUGHT_UP
+    seen["land"] = stopped(later, since)["land"]
+    assert see(seen, later, first).pipeline("p").stage("land").own_state is StageState.STUCK, "now it was observed"
+
+
+def test_what_an_input_passed_before_it_was_first_observed_is_not_missed() -> None:
+    """The table was observed just before its query, and hangs from then on; the query goes on."""
+    quiet, later = T0 - seconds(60), T0 + seconds(6)
+    seen = healthy(T0 + seconds(0.1))
+    seen["land"] = replace(seen["land"], progress_time=T0, newest_passed=quiet, advanced_at=quiet, lag_records=0)
+    seen["bronze"] = Observation("bronze", T0, progress_time=quiet, position=990, advanced_at=quiet)
+    first = see(seen, T0 + seconds(0.2))
+    assert first.pipeline("p").stage("bronze").hop_lag == 0
+    seen["land"] = healthy(later)["land"]
+    second = see({**healthy(later), "bronze": seen["bronze"]}, later, first)
+    assert second.pipeline("p").stage("bronze").hop_lag == 0
+    seen["bronze"] = replace(seen["bronze"], observed_at=later)
+    third = see({**healthy(later), "bronze": seen["bronze"]}, later, first)
+    assert third.pipeline("p").stage("bronze").own_state is StageState.STUCK, "now it was observed"
+
+
 def first_record(now: datetime, since: datetime, *, passed: bool) -> dict[str, Observation]:
     """The table is empty: records wait since then, the first of all, or the query has already let some through."""
     seen = stopped(now, since)

@@ -278,12 +278,14 @@ class _Reached:
 def _reached(upstream: StageHealth, at: datetime) -> _Reached:
     """Return the upstream stage's progress at the time when its reader was observed.
 
-    Output that the upstream stage has passed on since then does not count as lag of the reader.
+    Output that the upstream stage has passed on since then does not count as lag of the reader. If the upstream stage
+    was first observed after its reader, its first observation is the nearest one.
     """
     observation = upstream.observation
     advances = observation.advances if observation is not None else ()
     if observation is not None and observation.advanced_at is not None and observation.advanced_at > at:
-        then = next((s for s in reversed(upstream.samples) if s.at <= at and s.progress_time is not None), None)
+        known = [sample for sample in upstream.samples if sample.progress_time is not None]
+        then = next((sample for sample in reversed(known) if sample.at <= at), next(iter(known), None))
         if then is not None:
             return _Reached(then.progress_time, then.newest_passed, advances)
     if observation is None:

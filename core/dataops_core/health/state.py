@@ -78,10 +78,10 @@ def _evaluate(reading: Reading, rules: Rules, now: datetime) -> tuple[StageState
     if reading.progress_time is None:
         return _without_progress(reading, observation, rules, now)
     if not reading.upstream:
-        return _source(reading, observation, now)
+        return _source(reading, observation)
     if reading.hop_lag is None:
         return _not_compared(reading, rules)
-    return _compared(reading, observation, reading.hop_lag, rules, now)
+    return _compared(reading, observation, reading.hop_lag, rules)
 
 
 def _not_compared(reading: Reading, rules: Rules) -> tuple[StageState, str, datetime | None]:
@@ -106,8 +106,9 @@ def _failed(observation: Observation, findings: tuple[Finding, ...]) -> tuple[st
     return (observation.failure, observation.advanced_at) if observation.failure is not None else None
 
 
-def _source(reading: Reading, observation: Observation, now: datetime) -> tuple[StageState, str, datetime | None]:
-    quiet = (now - observation.progress_time).total_seconds() if observation.progress_time else 0.0
+def _source(reading: Reading, observation: Observation) -> tuple[StageState, str, datetime | None]:
+    newest = observation.progress_time
+    quiet = (observation.observed_at - newest).total_seconds() if newest else 0.0
     if quiet > reading.stage.lag_ok:
         return StageState.IDLE, f"no new record for {duration(quiet)}", observation.progress_time
     return StageState.CAUGHT_UP, f"newest record {duration(quiet)} ago", None
@@ -129,7 +130,7 @@ def _without_progress(
     if (
         waiting_since is not None
         and observation.activity is not Activity.RUNNING
-        and now - waiting_since > timedelta(seconds=reading.stage.stall_after)
+        and observation.observed_at - waiting_since > timedelta(seconds=reading.stage.stall_after)
     ):
         return StageState.STUCK, "it has input, but has never produced output" + _activity(observation), waiting_since
     return StageState.BEHIND, "it has input, but has not produced output yet" + _activity(observation), now
@@ -153,7 +154,7 @@ def _has_passed(upstream: StageHealth) -> bool:
 
 
 def _compared(
-    reading: Reading, observation: Observation, hop_lag: float, rules: Rules, now: datetime
+    reading: Reading, observation: Observation, hop_lag: float, rules: Rules
 ) -> tuple[StageState, str, datetime | None]:
     stage = reading.stage
     pause = rules.stage(stage.kind).min_interval(stage)
@@ -165,9 +166,11 @@ def _compared(
         f", lag {count(observation.lag_records)} records" if observation.lag_records else ""
     )
     stalled_since = _latest(observation.advanced_at, reading.waiting_since)
-    if stalled_since is not None and now - stalled_since > timedelta(seconds=stage.stall_after + pause):
-        stalled = duration((now - stalled_since).total_seconds())
-        return StageState.STUCK, f"no progress for {stalled}: {behind}{_activity(observation)}", stalled_since
+    # Not until now: what the stage has done since it was observed is unknown.
+    stalled = (observation.observed_at - stalled_since).total_seconds() if stalled_since is not None else 0.0
+    if stalled > stage.stall_after + pause:
+        because = f"no progress for {duration(stalled)}: {behind}{_activity(observation)}"
+        return StageState.STUCK, because, stalled_since
     if hop_lag <= lag_ok:
         return _caught_up(reading, hop_lag)
     if reading.lag_trend is not None and reading.lag_trend > RISING:
