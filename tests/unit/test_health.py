@@ -12,7 +12,16 @@ from tests.settings import RULES, THRESHOLDS, PipelineSettings
 
 from dataops_core.health.affected import Components
 from dataops_core.health.evaluate import evaluate
-from dataops_core.health.model import Finding, PipelineHealth, Severity, StageState, Status, Verdict
+from dataops_core.health.model import (
+    Finding,
+    HealthSnapshot,
+    PipelineHealth,
+    Severity,
+    StageHealth,
+    StageState,
+    Status,
+    Verdict,
+)
 from dataops_core.health.observation import Activity, Advance, Observation, ProbeResult, WriterChange
 from dataops_core.health.verdict import evaluate_verdict
 from dataops_core.systems.airflow.details import DagDetails
@@ -338,7 +347,10 @@ def test_what_a_query_passes_after_its_table_was_looked_at_is_not_missed_there()
 
     seen["bronze"] = replace(old, observed_at=latest)
     third = see(seen, latest, second)
-    assert third.pipeline("p").verdict.check_id == "bronze/stuck", "now it was, and has not got it"
+    assert third.pipeline("p").stage("bronze").own_state is StageState.SLOW, "now it was, and has not got it"
+    last = latest + seconds(21)
+    seen = {**healthy(last), "land": seen["land"], "bronze": replace(old, observed_at=last)}
+    assert see(seen, last, third).pipeline("p").verdict.check_id == "bronze/stuck", "nor after its stall time"
 
 
 def test_a_stage_that_hangs_is_not_stuck_by_what_was_seen_before() -> None:
@@ -368,6 +380,38 @@ def test_what_an_input_passed_before_it_was_first_observed_is_not_missed() -> No
     seen["bronze"] = replace(seen["bronze"], observed_at=later)
     third = see({**healthy(later), "bronze": seen["bronze"]}, later, first)
     assert third.pipeline("p").stage("bronze").own_state is StageState.STUCK, "now it was observed"
+
+
+def test_input_after_a_quiet_hour_waits_since_it_was_first_seen() -> None:
+    """The view reads a stage that reports no advances: it is stuck after its stall time, and not at once."""
+    hour_ago = T0 - seconds(3600)
+
+    def seen(now: datetime, silver: datetime, view: datetime) -> dict[str, Observation | str]:
+        return {
+            **healthy(now),
+            "silver": Observation("silver", now, progress_time=silver, advanced_at=silver),
+            "view": Observation("view", now, progress_time=view, advanced_at=view),
+        }
+
+    def view(snapshot: HealthSnapshot) -> StageHealth:
+        return snapshot.pipeline("p").stage("view")
+
+    snapshot = see(seen(T0, hour_ago, hour_ago))
+    assert view(snapshot).own_state is StageState.CAUGHT_UP
+    for after in range(5, 30, 5):
+        now = T0 + seconds(after)
+        snapshot = see(seen(now, T0 + seconds(3), hour_ago), now, snapshot)
+        assert view(snapshot).own_state in (StageState.BEHIND, StageState.SLOW), after
+        assert view(snapshot).waiting_since == T0 + seconds(5), after
+    failed = see({**seen(now, now, hour_ago), "view": "no answer"}, now, snapshot)
+    for after in (40, 600):  # the samples go back for five minutes
+        now = T0 + seconds(after)
+        failed = see(seen(now, T0 + seconds(3), hour_ago), now, failed)
+        assert view(failed).reason.startswith(f"no progress for {'35s' if after == 40 else '9m'}"), after
+    snapshot = see(seen(now, now, T0 + seconds(3)), now, failed)
+    assert view(snapshot).waiting_since is None, "it has advanced, and what waits now was not seen to arrive"
+    snapshot = see(seen(now, now, now), now, snapshot)
+    assert (view(snapshot).own_state, view(snapshot).waiting_since) == (StageState.CAUGHT_UP, None)
 
 
 def first_record(now: datetime, since: datetime, *, passed: bool) -> dict[str, Observation]:

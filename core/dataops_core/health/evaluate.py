@@ -187,11 +187,14 @@ def _stage(
     kind = rules.stage(stage.kind)
     observation = result.observation if result and result.success else None
     upstream = [above[name] for name in stage.reads]
-    progress, passed_on_at, hop_lag = (None, None, None)
+    waited = last.waiting_since if last else None
+    progress, waiting_since, hop_lag = (None, waited, None)
     if observation is not None and not error:
         reached = [_reached(s, observation.observed_at) for s in flowing(upstream)]
         own = _taken(observation.progress_time, reached) if kind.run_start_is_progress else observation.progress_time
-        progress, passed_on_at, hop_lag = _progress(own, observation.pending_since, reached)
+        progress, waiting_since, hop_lag = _progress(own, observation.pending_since, reached)
+        if hop_lag and last and last.observation and last.observation.progress_time == observation.progress_time:
+            waiting_since = waiting_since or waited
     samples = _samples(observation, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
@@ -214,7 +217,7 @@ def _stage(
         progress_time=progress,
         hop_lag=hop_lag,
         lag_trend=lag_trend,
-        waiting_since=passed_on_at,
+        waiting_since=waiting_since,
         previous=last,
         findings=results,
     )
@@ -238,6 +241,7 @@ def _stage(
         probe_duration=result.duration if result else None,
         progress_time=progress,
         hop_lag=hop_lag,
+        waiting_since=waiting_since,
         data_age=None if progress is None else max(0.0, (now - progress).total_seconds()),
         rate=rate,
         inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),
@@ -268,11 +272,12 @@ def _why_unknown(
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """Progress of an upstream stage when its reader was observed; all fields as in `Observation`."""
+    """Progress of an upstream stage when its reader was observed; fields as in `Observation` and `StageHealth`."""
 
     progress_time: datetime | None
     newest_passed: datetime | None
     advances: tuple[Advance, ...]
+    samples: tuple[Sample, ...]
 
 
 def _reached(upstream: StageHealth, at: datetime) -> _Reached:
@@ -287,11 +292,12 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
         known = [sample for sample in upstream.samples if sample.progress_time is not None]
         then = next((sample for sample in reversed(known) if sample.at <= at), next(iter(known), None))
         if then is not None:
-            return _Reached(then.progress_time, then.newest_passed, advances)
+            return _Reached(then.progress_time, then.newest_passed, advances, upstream.samples)
     if observation is None:
-        return _Reached(upstream.progress_time, None, advances)
+        return _Reached(upstream.progress_time, None, advances, upstream.samples)
     # its progress may count as that of a stage further up; a reader that has reached what it holds is up to date
-    return _Reached(upstream.progress_time, observation.newest_passed or observation.progress_time, advances)
+    passed = observation.newest_passed or observation.progress_time
+    return _Reached(upstream.progress_time, passed, advances, upstream.samples)
 
 
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
@@ -317,8 +323,9 @@ def _progress(
 
     A stage's progress is capped at that of its upstream stages. If an upstream stage reports its advances, the first
     advance that this stage has not read gives the age of the oldest waiting record. Without it, a stage behind a source
-    that was quiet for an hour would appear to lag by an hour. If an upstream stage reports the newest record that it
-    has passed, a stage that has read this record does not lag.
+    that was quiet for an hour would appear to lag by an hour. If it reports no advances, input waits since the upstream
+    stage was first seen ahead. If an upstream stage reports the newest record that it has passed, a stage that has read
+    this record does not lag.
     """
     if not upstream:
         return own, None, 0.0 if own is not None else None
@@ -344,7 +351,16 @@ def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | Non
                 waiting_since = waiting_since or advance.at
                 own = max(own, advance.oldest or own)
             break
+        if not upstream.advances:
+            waiting_since = waiting_since or _first_ahead(upstream.samples, own)
     return min(own, ceiling), waiting_since
+
+
+def _first_ahead(samples: Sequence[Sample], own: datetime) -> datetime | None:
+    """Return when an upstream stage was first seen ahead of its reader; `None` if it was ahead in every sample."""
+    known = [(sample.at, sample.progress_time) for sample in samples if sample.progress_time is not None]
+    first = next((at for at, (_, progress) in enumerate(known) if progress > own), 0)
+    return known[first][0] if first else None
 
 
 def _samples(

@@ -170,6 +170,7 @@ class StageHealth:
         progress_time: Everything that entered the pipeline up to then has passed the stage. Never later than the
             progress time of its inputs.
         hop_lag: Upstream progress minus own progress, in seconds.
+        waiting_since: Since when its oldest input waits; `None` if none waits or it is unknown.
         data_age: Seconds between now and `progress_time`.
         rate: Throughput out, in records per second, over the recent history.
         inflow: Throughput in, in records per second.
@@ -197,6 +198,7 @@ class StageHealth:
     probe_duration: float | None = None
     progress_time: datetime | None = None
     hop_lag: float | None = None
+    waiting_since: datetime | None = None
     data_age: float | None = None
     rate: float | None = None
     inflow: float | None = None

@@ -30,7 +30,7 @@ class Reading:
         progress_time: Progress, capped at that of the inputs; see `dataops_core.health.evaluate`.
         hop_lag: Hop lag in seconds.
         lag_trend: Growth of the hop lag, in seconds per second.
-        waiting_since: Since when the oldest input waits; `None` if unknown.
+        waiting_since: As in `StageHealth`.
         previous: The stage in the previous snapshot.
         findings: Findings of the stage's checks.
     """
