@@ -358,9 +358,9 @@ def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | Non
 
 def _first_ahead(samples: Sequence[Sample], own: datetime) -> datetime | None:
     """Return when an upstream stage was first seen ahead of its reader; `None` if it was ahead in every sample."""
-    known = [(sample.at, sample.progress_time) for sample in samples if sample.progress_time is not None]
-    first = next((at for at, (_, progress) in enumerate(known) if progress > own), 0)
-    return known[first][0] if first else None
+    passed = [(sample.at, newest) for sample in samples if (newest := sample.newest_passed or sample.progress_time)]
+    first = next((number for number, (_, newest) in enumerate(passed) if newest > own), 0)
+    return passed[first][0] if first else None
 
 
 def _samples(
