@@ -176,7 +176,14 @@ def test_a_quiet_source_is_idle_not_broken() -> None:
     pipeline = see(seen).pipeline("p")
     assert set(states(pipeline).values()) == {"idle"}
     assert pipeline.verdict.status is Status.OK
+    assert "all records are processed" in pipeline.verdict.sentence
     assert "no new record for 1h" in pipeline.verdict.sentence
+
+    seen["view"] = replace(healthy(T0)["view"], progress_time=hour_ago - seconds(5))
+    pipeline = see(seen).pipeline("p")
+    assert set(states(pipeline).values()) == {"idle"}, "5 s are within its lag_ok"
+    assert pipeline.stage("view").reason == "5s behind its input, and no new records arrive"
+    assert pipeline.verdict.sentence.startswith("view is 5s behind its input, and no new records arrive: ")
 
 
 def test_one_record_after_a_quiet_hour_makes_nothing_an_hour_late() -> None:
@@ -409,7 +416,7 @@ def test_input_after_a_quiet_hour_waits_since_it_was_first_seen() -> None:
         failed = see(seen(now, T0 + seconds(3), hour_ago), now, failed)
         assert view(failed).reason.startswith(f"no progress for {'35s' if after == 40 else '9m'}"), after
     snapshot = see(seen(now, now, T0 + seconds(3)), now, failed)
-    assert view(snapshot).waiting_since is None, "it has advanced, and what waits now was not seen to arrive"
+    assert view(snapshot).waiting_since == now, "it has advanced, and what waits now has just arrived"
     snapshot = see(seen(now, now, now), now, snapshot)
     assert (view(snapshot).own_state, view(snapshot).waiting_since) == (StageState.CAUGHT_UP, None)
 

@@ -295,9 +295,12 @@ def _reached(upstream: StageHealth, at: datetime) -> _Reached:
             return _Reached(then.progress_time, then.newest_passed, advances, upstream.samples)
     if observation is None:
         return _Reached(upstream.progress_time, None, advances, upstream.samples)
-    # its progress may count as that of a stage further up; a reader that has reached what it holds is up to date
-    passed = observation.newest_passed or observation.progress_time
-    return _Reached(upstream.progress_time, passed, advances, upstream.samples)
+    return _Reached(upstream.progress_time, _newest_passed(observation), advances, upstream.samples)
+
+
+def _newest_passed(observation: Observation) -> datetime | None:
+    """Return what a reader has to reach to be up to date: the stage's progress may count as that of its input."""
+    return observation.newest_passed or observation.progress_time
 
 
 def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
@@ -351,16 +354,17 @@ def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | Non
                 waiting_since = waiting_since or advance.at
                 own = max(own, advance.oldest or own)
             break
-        if not upstream.advances:
+        if own < ceiling and not upstream.advances:
             waiting_since = waiting_since or _first_ahead(upstream.samples, own)
     return min(own, ceiling), waiting_since
 
 
 def _first_ahead(samples: Sequence[Sample], own: datetime) -> datetime | None:
     """Return when an upstream stage was first seen ahead of its reader; `None` if it was ahead in every sample."""
-    passed = [(sample.at, newest) for sample in samples if (newest := sample.newest_passed or sample.progress_time)]
-    first = next((number for number, (_, newest) in enumerate(passed) if newest > own), 0)
-    return passed[first][0] if first else None
+    passed = [(sample.at, sample.newest_passed) for sample in samples if sample.newest_passed is not None]
+    first = next((number for number, (_, newest) in enumerate(passed) if newest > own), len(passed))
+    # ahead in no sample: the progress of a stage further up, which limited it, is no longer known
+    return passed[min(first, len(passed) - 1)][0] if first else None
 
 
 def _samples(
@@ -379,7 +383,7 @@ def _samples(
         lag_records=observation.lag_records,
         position=observation.position,
         progress_time=progress,
-        newest_passed=observation.newest_passed,
+        newest_passed=_newest_passed(observation),
     )
     return (*kept, newest)
 

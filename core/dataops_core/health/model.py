@@ -128,7 +128,7 @@ class Sample:
         lag_records: Lag in records.
         position: As in `Observation`.
         progress_time: As in `StageHealth`.
-        newest_passed: As in `Observation`.
+        newest_passed: As in `Observation`; if unknown, the progress time of the stage alone.
     """
 
     at: datetime

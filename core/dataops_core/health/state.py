@@ -181,7 +181,8 @@ def _compared(
 
 def _caught_up(reading: Reading, hop_lag: float) -> tuple[StageState, str, datetime | None]:
     if all(s.state is StageState.IDLE for s in reading.upstream):
-        return StageState.IDLE, "all records are processed, and no new records arrive", None
+        processed = "all records are processed" if hop_lag < 1 else f"{duration(hop_lag)} behind its input"
+        return StageState.IDLE, f"{processed}, and no new records arrive", None
     return StageState.CAUGHT_UP, f"{duration(hop_lag)} behind its input", None
 
 

@@ -297,7 +297,10 @@ def _fine(stages: tuple[StageHealth, ...]) -> Verdict:
     first = sources(stages)
     if all(s.state is StageState.IDLE for s in first):
         silent = "; ".join(f"{s.name}: {s.reason}" if len(first) > 1 else s.reason for s in first)
-        return Verdict(status=Status.OK, sentence=f"all records are processed, and no new records arrive: {silent}")
+        slowest = max(stages, key=lambda s: s.hop_lag or 0.0)
+        lag = slowest.hop_lag or 0.0
+        processed = "all records are processed" if lag < 1 else f"{slowest.name} is {duration(lag)} behind its input"
+        return Verdict(status=Status.OK, sentence=f"{processed}, and no new records arrive: {silent}")
     ages = [s.data_age for s in flowing(ends(stages)) if s.data_age is not None]
     if not ages:
         return Verdict(status=Status.OK, sentence="healthy")
