@@ -63,6 +63,12 @@ def test_no_reading_is_lost_or_landed_twice_whatever_is_killed(stack: Stack, tmp
         'SELECT count(*) AS records, count(DISTINCT ("partition", "offset")) AS distinct_records'
         f" FROM lake.bronze.%s WHERE {since}"
     )
+    until(
+        "the store answers again",
+        lambda: stack.dataops("sql", counted % "readings"),
+        lambda done: done.returncode == 0,
+        within=120,
+    )
     expected = {"readings": sent["records_sent"] - sent["garbage"], "rejected_readings": sent["garbage"]}
     for table, number in expected.items():
         until(
