@@ -1,6 +1,7 @@
 """The verdict on simulated pipelines: bursts and quiet times, probes that look at other moments, are late or fail.
 
-A stage that keeps up is never stuck, and one that stops is named, alone, after its stall time.
+A stage that keeps up is never stuck, and one that stops is named, alone, after its stall time. So is a component that
+hangs, and none of the stages that it stops.
 `DATAOPS_TEST_SEEDS=1000` tries more pipelines.
 """
 
@@ -20,7 +21,7 @@ from dataops_core.health.evaluate import evaluate
 from dataops_core.health.model import HealthSnapshot, StageState, Status
 from dataops_core.health.observation import Activity, Advance, Observation, ProbeResult
 
-SEEDS = int(os.environ.get("DATAOPS_TEST_SEEDS", "10"))
+SEEDS = int(os.environ.get("DATAOPS_TEST_SEEDS", "6"))
 LENGTH = 900
 """Seconds that are simulated."""
 REFRESH = 5.0
@@ -33,14 +34,23 @@ TAKES = {"land": (0.2, 6.0), "view": (1.0, 7.0), "report": (1.0, 7.0), "conform"
 EVERY = {"land": 2.0, "view": 0.0, "report": 0.0, "conform": 60.0}
 """Seconds between two starts."""
 STALL_AFTER = {"land": 20.0, "view": 20.0, "report": 20.0, "conform": 120.0}
+SEEN_BY = {"kafka": ("orders", "land"), "lake": ("bronze",), "trino": ("view", "report"), "airflow": ("conform",)}
+"""The stages that cannot be observed without a component."""
+STOPPED_BY = {
+    "kafka": ("land",),
+    "lake": ("land", "view", "conform"),
+    "trino": ("view", "report"),
+    "airflow": ("conform",),
+}
+"""The stages that make no progress without a component."""
 LAG_OK = {"view": 0.1, "report": 0.1, "conform": 60.0}
 
 
-def chain() -> PipelineSettings:
+def chain(lag_ok: dict[str, float]) -> PipelineSettings:
     raw = CHAIN.model_dump(mode="json", exclude_unset=True)
     kinds = {stage["name"]: stage for stage in raw["stages"]}
-    view = {**kinds["view"], "every": REFRESH, "lag_ok": LAG_OK["view"], "reads": ["bronze"]}
-    conform = {**kinds["conform"], "lag_ok": LAG_OK["conform"], "stall_after": STALL_AFTER["conform"]}
+    view = {**kinds["view"], "every": REFRESH, "lag_ok": lag_ok["view"], "reads": ["bronze"]}
+    conform = {**kinds["conform"], "lag_ok": lag_ok["conform"], "stall_after": STALL_AFTER["conform"]}
     stages = [*raw["stages"][:3], view, {**view, "name": "report", "reads": ["view"]}, conform]
     return PipelineSettings.model_validate({**raw, "stages": stages})
 
@@ -150,9 +160,18 @@ class Pipeline:
         )
 
 
-def snapshots(pipeline: Pipeline, random: Random) -> Iterator[tuple[float, HealthSnapshot]]:
-    """Return what is shown at each refresh; a probe that is late or hangs leaves the result before it."""
-    settings = chain()
+def snapshots(
+    pipeline: Pipeline, random: Random, component: str = "", hangs: float = LENGTH
+) -> Iterator[tuple[float, HealthSnapshot]]:
+    """Return what is shown at each refresh; a probe that is late or hangs leaves the result before it.
+
+    Args:
+        pipeline: What is observed.
+        random: How.
+        component: A component that hangs for good.
+        hangs: Since when, in seconds.
+    """
+    settings = chain(LAG_OK if not component else dict.fromkeys(LAG_OK, LENGTH))
     shown: dict[str, ProbeResult] = {}
     running: dict[str, tuple[float, Observation | str]] = {}
     previous: HealthSnapshot | None = None
@@ -162,14 +181,17 @@ def snapshots(pipeline: Pipeline, random: Random) -> Iterator[tuple[float, Healt
             if name not in running:
                 ends, seen = now - random.uniform(0, 0.5), pipeline.observe(name, now - random.uniform(0.5, 1.0))
                 running[name] = (ends, seen)
-                if random.random() < 0.1:
+                if now > hangs and name in SEEN_BY[component]:
+                    running[name] = (ends + DEADLINE, "no response")
+                elif random.random() < 0.1:
                     late = random.uniform(0, 2 * DEADLINE)
                     running[name] = (ends + late, seen) if late < DEADLINE else (ends + DEADLINE, "no response")
             ends, what = running[name]
             if ends <= now:
                 (shown[name],) = (r for r in results({name: what}, T0 + seconds(now)) if r.stage == name)
                 del running[name]
-        known = [*shown.values(), *results({}, T0 + seconds(now))]
+        down = {component: "no response"} if now > hangs + DEADLINE + REFRESH else {}
+        known = [*shown.values(), *results({}, T0 + seconds(now), down)]
         previous = evaluate(previous, known, {"p": settings}, T0 + seconds(now), "test", RULES, THRESHOLDS, REFRESH)
         yield now, previous
 
@@ -203,3 +225,16 @@ def test_a_stage_that_stops_is_named_alone_and_in_time(name: str, seed: int) -> 
         elif now > due and (name == "land" or (shown.stage(name).hop_lag or 0) > LAG_OK[name] + REFRESH):
             assert stuck == [name], (now, waits, shown.stage(name).reason)
             assert shown.verdict.check_id == f"{name}/stuck", now
+
+
+@pytest.mark.parametrize("component", SEEN_BY)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_component_that_hangs_is_named_and_no_stage(component: str, seed: int) -> None:
+    random = Random(seed)
+    hangs = random.uniform(100, LENGTH - 400)
+    pipeline = Pipeline(random, dict.fromkeys(STOPPED_BY[component], hangs))
+    for now, snapshot in snapshots(pipeline, random, component, hangs):
+        verdict = snapshot.pipeline("p").verdict
+        assert verdict.check_id is None or not verdict.check_id.endswith("/stuck"), (now, verdict.sentence)
+        if now > hangs + 2 * DEADLINE + 2 * REFRESH:
+            assert verdict.component == component, (now, verdict.sentence)
