@@ -193,6 +193,7 @@ def _stage(
         reached = [_reached(s, observation.observed_at) for s in flowing(upstream)]
         own = _taken(observation.progress_time, reached) if kind.run_start_is_progress else observation.progress_time
         progress, waiting_since, hop_lag = _progress(own, observation.pending_since, reached)
+        # the same input still waits, also while the input's progress is unknown
         if hop_lag != 0 and last and last.observation and last.observation.progress_time == observation.progress_time:
             waiting_since = waiting_since or waited
     samples = _samples(observation, progress, hop_lag, last, now)
