@@ -32,7 +32,8 @@ class Probe:
     Attributes:
         template: The fields that all its results share.
         ask: Runs the probe; raises DataopsError.
-        every: Seconds between two runs. After a failure, the probe runs at every refresh.
+        every: Seconds between two runs. After a failure, and while a needed component is unavailable, the probe runs at
+            every refresh.
         kind: Kind of the stage or component; `None` if no system offers it.
     """
 
@@ -139,6 +140,7 @@ class Monitor:
         self._refresh = settings.refresh
         self._deadline = settings.probe_timeout
         self._runners = [_Runner(probe, settings.probe_timeout) for probe in self._probes(settings.refresh)]
+        self._unavailable: frozenset[str] = frozenset()
         self._stop = Event()
         self._wake = Event()
         self._thread: Thread | None = None
@@ -205,11 +207,19 @@ class Monitor:
             self._wake.clear()
 
     def _start_due(self, *, now: bool) -> None:
+        before, self._unavailable = self._unavailable, self._unavailable_components()
+        # also those that have just recovered: their stages are unknown until they are probed
+        changed = before | self._unavailable
         # Probes without imports run first, while the SDKs of the others are imported.
         for runner in sorted(self._runners, key=_import_turn):
             if self._stop.is_set():
                 return
-            runner.start_if_due(now=now)
+            template = runner.probe.template
+            runner.start_if_due(now=now or not changed.isdisjoint((template.component, *template.needs)))
+
+    def _unavailable_components(self) -> frozenset[str]:
+        reports = [runner.report() for runner in self._runners if runner.probe.template.stage is None]
+        return frozenset(report.component for report in reports if report is not None and not report.success)
 
     def _evaluate(self) -> HealthSnapshot:
         reports = [(runner.probe.template, runner.report()) for runner in self._runners]

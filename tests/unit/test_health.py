@@ -437,6 +437,22 @@ def test_a_table_whose_query_had_nothing_to_pass_for_an_hour_is_not_stuck_by_its
     assert snapshot.pipeline("p").verdict.check_id == "bronze/stuck"
 
 
+def test_what_was_seen_before_its_component_became_unavailable_is_not_green() -> None:
+    """The view is observed every minute only, and its newest observation is fine."""
+    before, later = see(healthy(T0)), T0 + seconds(10)
+    seen = {**healthy(later), "view": healthy(T0)["view"]}
+    down = see(seen, later, before, down={"trino": "connection refused"}).pipeline("p")
+    assert down.stage("view").state is StageState.UNKNOWN
+    assert down.stage("view").reason == "last observed 10s ago, when trino was available"
+    assert (down.verdict.status, down.verdict.check_id) == (Status.UNKNOWN, "trino/unreachable")
+
+    snapshot = see(seen, later, before, down={"trino": "its status may not be read"})
+    latest = later + seconds(5)
+    seen = {**healthy(latest), "view": replace(healthy(T0)["view"], observed_at=later + seconds(1))}
+    snapshot = see(seen, latest, snapshot, down={"trino": "its status may not be read"})
+    assert snapshot.pipeline("p").stage("view").state is StageState.CAUGHT_UP, "it was observed since then"
+
+
 def first_record(now: datetime, since: datetime, *, passed: bool) -> dict[str, Observation]:
     """The table is empty: records wait since then, the first of all, or the query has already let some through."""
     seen = stopped(now, since)

@@ -86,6 +86,35 @@ def test_a_view_that_has_failed_is_asked_again_at_each_look_and_one_that_is_well
     assert len(asked) == 2
 
 
+def test_a_stage_that_rests_is_probed_while_its_component_is_unavailable_and_once_after(
+    steered: dict[str, Callable[[], Observation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    available = iter([True, False, False, True, True, True])
+
+    def observe() -> Observation:
+        now = datetime.now(UTC)
+        asked.append(now)
+        return Observation("v", now, progress_time=now)
+
+    def report() -> ComponentReport:
+        if not next(available):
+            raise Unreachable("trino: connection refused")
+        return ComponentReport("fine")
+
+    steered["v"] = observe
+    monkeypatch.setattr(Clients, "probes", lambda _: {"trino": ComponentProbe("trino", "t:1", report)})
+    settings = SETTINGS.model_dump()
+    view = {"name": "v", "kind": "trino_view", "relation": "l.g.v", "every": 60, "reads": ["b"]}
+    settings["pipelines"]["p"]["stages"] += (view,)
+    monitor, probed = Monitor(Settings.model_validate(settings)), []
+    for _ in range(6):
+        monitor.once(due_only=True)
+        probed.append(len(asked))
+    # The outage is known after the second look, and its end after the fourth.
+    assert probed == [1, 1, 2, 3, 4, 4]
+
+
 @pytest.mark.programs
 def test_a_probe_that_hangs_is_unknown_after_its_deadline_and_the_others_are_live(
     steered: dict[str, Callable[[], Observation]],

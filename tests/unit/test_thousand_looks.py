@@ -24,6 +24,8 @@ LOOKS = 250
 SETTLED = 100
 """Looks after which what is held may not grow any more."""
 GROWTH = 1.05
+FEW = 2
+"""Threads or files that may be more at a time: a run that has not ended yet."""
 COMPONENTS = ("kafka", "airflow", "trino", "catalog")
 FAULTS = ("down", "hung", "lying", "slow")
 DEADLINE = 0.5
@@ -92,4 +94,4 @@ def test_a_thousand_looks_leave_nothing_behind(tmp_path: Path) -> None:
             held = [look["held"][at] for look in found]
             settled, at_last = max(held[:SETTLED]), max(held[-SETTLED:])
             sys.stdout.write(f"{number}: {kind}: at the most {settled:,} at first, {at_last:,} at last\n")
-            assert at_last <= GROWTH * settled, f"{kind} grow"
+            assert at_last <= max(GROWTH * settled, settled + FEW), f"{kind} grow"

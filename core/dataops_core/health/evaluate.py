@@ -13,6 +13,7 @@ from operator import itemgetter
 from dataops_core.config import PipelineSettings, Section, StageSettings
 from dataops_core.health.affected import Components, with_affected
 from dataops_core.health.checks.base import CheckInput, findings
+from dataops_core.health.freshness import why_unknown
 from dataops_core.health.model import (
     ComponentHealth,
     Finding,
@@ -30,14 +31,11 @@ from dataops_core.health.rules import Rules
 from dataops_core.health.state import Reading, evaluate_state, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
 from dataops_core.health.verdict import evaluate_verdict
-from dataops_core.units import duration
 
 HISTORY = timedelta(minutes=5)
 """Length of a stage's history of samples."""
 TREND_WINDOW = timedelta(seconds=60)
 """Window of the samples for rates and trends."""
-STALE_AFTER = timedelta(seconds=60)
-"""Age from which an observation is ignored, in addition to the interval between two observations."""
 
 
 def evaluate(
@@ -64,12 +62,11 @@ def evaluate(
         refresh: Seconds between two refreshes.
         pending: Names of components without a probe result.
     """
-    fresh = max(STALE_AFTER, timedelta(seconds=2 * refresh))  # a slow result arrives one refresh later
     components = _components(previous, results, rules, thresholds, now)
     evaluated = []
     for name, settings in pipelines.items():
         before = next((p for p in previous.pipelines if p.name == name), None) if previous else None
-        own = _own_states(name, settings, before, results, rules, now, fresh)
+        own = _own_states(name, settings, before, results, components, rules, now, refresh)
         of_context = Components(components, rules, frozenset(pending))
         evaluated.append(_pipeline(name, settings, before, own, of_context, now))
     return HealthSnapshot(
@@ -119,6 +116,7 @@ def _component(
         duration=result.duration,
         since=last.since if last and (last.error is None) == (error is None) else now,
         well_at=result.started_at if error is None else last.well_at if last else None,
+        failed_at=None if result.success else (last.failed_at if last else None) or result.started_at,
         observation=result.observation or (last.observation if last else None),
         findings=results,
     )
@@ -129,9 +127,10 @@ def _own_states(
     settings: PipelineSettings,
     before: PipelineHealth | None,
     results: Sequence[ProbeResult],
+    components: tuple[ComponentHealth, ...],
     rules: Rules,
     now: datetime,
-    fresh: timedelta,
+    refresh: float,
 ) -> tuple[StageHealth, ...]:
     """Return the stages with their own states, from their own input and output."""
     by_stage = {r.stage: r for r in results if r.pipeline == name and r.stage is not None}
@@ -139,7 +138,8 @@ def _own_states(
     earlier = {s.name: s for s in before.stages} if before else {}
     for stage in settings.stages:
         result = by_stage.get(stage.name)
-        error = _why_unknown(stage, result, rules, now, fresh)
+        pause = rules.stage(stage.kind).min_interval(stage)
+        error = why_unknown(result, components, pause, refresh, now)
         stages[stage.name] = _stage(stage, result, error, earlier, stages, rules, now)
     return tuple(stages.values())
 
@@ -254,21 +254,6 @@ def _stage(
         system=result.system if result else "",
         needs=result.needs if result else (),
     )
-
-
-def _why_unknown(
-    stage: StageSettings, result: ProbeResult | None, rules: Rules, now: datetime, fresh: timedelta
-) -> str | None:
-    if result is None:
-        return "not probed yet"
-    observation = result.observation
-    if not result.success or observation is None:
-        return result.error or "the probe gave no reason"
-    pause = timedelta(seconds=rules.stage(stage.kind).min_interval(stage))
-    age = now - observation.observed_at
-    if age > fresh + pause:
-        return f"last observed {duration(age.total_seconds())} ago"
-    return None
 
 
 @dataclass(frozen=True, slots=True)

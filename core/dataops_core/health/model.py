@@ -235,6 +235,7 @@ class ComponentHealth:
         duration: Seconds that the newest probe run took.
         since: Since when it has been healthy, or not.
         well_at: Start of the newest probe run that found it healthy; `None` if there was none.
+        failed_at: Start of the first probe run after which it has been unavailable; `None` if it is available.
         observation: Newest successful observation.
         findings: Its problems, the most severe first.
         remedy: Fix for the error, as in `ProbeResult`.
@@ -251,6 +252,7 @@ class ComponentHealth:
     duration: float | None = None
     since: datetime | None = None
     well_at: datetime | None = None
+    failed_at: datetime | None = None
     observation: Observation | None = None
     findings: tuple[Finding, ...] = ()
     remedy: str | None = None
