@@ -148,9 +148,11 @@ async def test_spark_stopped_is_named_with_growing_lag_then_eta_then_caught_up(s
             assert seen["verdict"]["check_id"] == f"{LAND}/stuck"
             assert seen["verdict"]["blast_radius"] == below
             for name in below:
-                assert seen["stages"][name]["affected_by"] == LAND
-                assert seen["stages"][name]["state"] == "affected", name
-                assert "↳ affected" in line(text, name)
+                stage = seen["stages"][name]
+                assert stage["affected_by"] == LAND
+                if stage["own"]["state"] in ("caught_up", "idle"):  # else it waits for its DAG's next run
+                    assert stage["state"] == "affected", name
+                    assert "↳ affected" in line(text, name)
             first = seen["stages"][LAND]
             before = health(pilot, LAND)
 
