@@ -32,8 +32,8 @@ class Probe:
     Attributes:
         template: The fields that all its results share.
         ask: Runs the probe; raises DataopsError.
-        every: Seconds between two runs. After a failure, and while a needed component is unavailable, the probe runs at
-            every refresh.
+        every: Seconds between two runs. After a failure that the system reports, the probe runs at every refresh. When
+            a component that it needs becomes unavailable or available again, it runs at once.
         kind: Kind of the stage or component; `None` if no system offers it.
     """
 
@@ -140,7 +140,8 @@ class Monitor:
         self._refresh = settings.refresh
         self._deadline = settings.probe_timeout
         self._runners = [_Runner(probe, settings.probe_timeout) for probe in self._probes(settings.refresh)]
-        self._unavailable: frozenset[str] = frozenset()
+        self._available: dict[str, bool] = {}  # by component
+        self._changed: dict[str, datetime] = {}  # when it last became unavailable or available, by component
         self._stop = Event()
         self._wake = Event()
         self._thread: Thread | None = None
@@ -162,8 +163,9 @@ class Monitor:
         self._start_due(now=not due_only)
         longest = self._deadline + 0.2
         deadline = time.monotonic() + (longest if within is None else min(longest, within))
-        while time.monotonic() < deadline and not all(runner.settled for runner in self._runners):
-            time.sleep(0.02)
+        self._settle(deadline)
+        if self._start_overtaken():
+            self._settle(deadline)
         return self._evaluate()
 
     def start(self, on_snapshot: OnSnapshot) -> None:
@@ -193,10 +195,11 @@ class Monitor:
         while not self._stop.is_set():
             self._start_due(now=forced)
             # Fast probes are shown at once; slow ones follow in a later snapshot.
-            settle = time.monotonic() + min(1.0, self._refresh / 2)
-            while time.monotonic() < settle and not all(runner.settled for runner in self._runners):
-                if self._stop.wait(0.02):
-                    return
+            self._settle(time.monotonic() + min(1.0, self._refresh / 2))
+            if self._start_overtaken():
+                self._settle(time.monotonic() + min(1.0, self._refresh / 2))
+            if self._stop.is_set():
+                return
             try:
                 snapshot = self._evaluate()
             except Exception as error:  # noqa: BLE001 - a failed evaluation must not stop the monitoring
@@ -207,19 +210,43 @@ class Monitor:
             self._wake.clear()
 
     def _start_due(self, *, now: bool) -> None:
-        before, self._unavailable = self._unavailable, self._unavailable_components()
-        # also those that have just recovered: their stages are unknown until they are probed
-        changed = before | self._unavailable
         # Probes without imports run first, while the SDKs of the others are imported.
         for runner in sorted(self._runners, key=_import_turn):
             if self._stop.is_set():
                 return
-            template = runner.probe.template
-            runner.start_if_due(now=now or not changed.isdisjoint((template.component, *template.needs)))
+            runner.start_if_due(now=now)
 
-    def _unavailable_components(self) -> frozenset[str]:
-        reports = [runner.report() for runner in self._runners if runner.probe.template.stage is None]
-        return frozenset(report.component for report in reports if report is not None and not report.success)
+    def _settle(self, until: float) -> None:
+        """Wait until all probes are settled, at the latest until a time of `time.monotonic`."""
+        while time.monotonic() < until and not all(runner.settled for runner in self._runners):
+            if self._stop.wait(0.02):
+                return
+
+    def _start_overtaken(self) -> bool:
+        """Start the resting probes whose components have become unavailable, or available again, since their last run.
+
+        Returns:
+            Whether one was started.
+        """
+        reports = [(runner, report) for runner in self._runners if (report := runner.report()) is not None]
+        for _, report in reports:
+            if report.stage is None:
+                if report.success is not self._available.get(report.component, report.success):
+                    self._changed[report.component] = report.started_at
+                self._available[report.component] = report.success
+        overtaken = [
+            runner
+            for runner, report in reports
+            if runner.probe.every
+            and any(
+                report.started_at < self._changed[name]
+                for name in (report.component, *report.needs)
+                if name in self._changed
+            )
+        ]
+        for runner in overtaken:
+            runner.start_if_due(now=True)
+        return bool(overtaken)
 
     def _evaluate(self) -> HealthSnapshot:
         reports = [(runner.probe.template, runner.report()) for runner in self._runners]

@@ -443,7 +443,7 @@ def test_what_was_seen_before_its_component_became_unavailable_is_not_green() ->
     seen = {**healthy(later), "view": healthy(T0)["view"]}
     down = see(seen, later, before, down={"trino": "connection refused"}).pipeline("p")
     assert down.stage("view").state is StageState.UNKNOWN
-    assert down.stage("view").reason == "last observed 10s ago, when trino was available"
+    assert down.stage("view").reason == "last observed 10s ago, before trino became unavailable"
     assert (down.verdict.status, down.verdict.check_id) == (Status.UNKNOWN, "trino/unreachable")
 
     snapshot = see(seen, later, before, down={"trino": "its status may not be read"})
@@ -451,6 +451,45 @@ def test_what_was_seen_before_its_component_became_unavailable_is_not_green() ->
     seen = {**healthy(latest), "view": replace(healthy(T0)["view"], observed_at=later + seconds(1))}
     snapshot = see(seen, latest, snapshot, down={"trino": "its status may not be read"})
     assert snapshot.pipeline("p").stage("view").state is StageState.CAUGHT_UP, "it was observed since then"
+
+
+def test_the_table_of_a_dag_lacks_nothing_while_the_dag_has_not_run_for_the_first_record_of_hours() -> None:
+    old, now = T0 - seconds(3 * 3600), T0 + seconds(20)
+    seen = healthy(now)
+    advances = (
+        Advance(at=old, progress_time=old, oldest=old, first=True),
+        Advance(at=T0 + seconds(2), progress_time=T0, oldest=T0),
+    )
+    seen["bronze"] = Observation("bronze", now, progress_time=T0, advanced_at=T0 + seconds(2), advances=advances)
+    run = T0 - seconds(600)
+    seen["conform"] = Observation("conform", now, progress_time=run, advanced_at=run + seconds(30))
+    seen["silver"] = Observation("silver", now, progress_time=old, advanced_at=old)
+    seen["view"] = Observation("view", now, progress_time=old, advanced_at=old)
+    pipeline = see(seen, now).pipeline("p")
+    assert pipeline.stage("silver").hop_lag == 0
+    assert pipeline.verdict.status is Status.OK
+
+
+@pytest.mark.parametrize("reads", [["bronze", "side"], ["side", "bronze"]])
+def test_since_when_input_waits_does_not_depend_on_the_order_of_the_inputs(reads: list[str]) -> None:
+    """One input is ahead all the time, and the other one held the view back until now."""
+    raw = CHAIN.model_dump(mode="json", exclude_unset=True)
+    side = {"name": "side", "kind": "trino_view", "relation": "lake.s.side", "every": 10, "lag_ok": 600}
+    view = {"name": "view", "kind": "trino_view", "relation": "lake.s.o", "every": 10, "reads": reads}
+    chain = PipelineSettings.model_validate(
+        {**raw, "stages": [*raw["stages"][:3], {**side, "reads": ["land"], "stall_after": 600}, view]}
+    )
+    held = T0 - seconds(200)
+
+    def seen(now: datetime, side: datetime) -> dict[str, Observation | str]:
+        seen = {name: each for name, each in healthy(now).items() if name in ("orders", "land", "bronze")}
+        held_back = {name: Observation(name, now, progress_time=held, advanced_at=held) for name in ("side", "view")}
+        return {**seen, **held_back, "side": Observation("side", now, progress_time=side, advanced_at=side)}
+
+    snapshot, now = see(seen(T0, held), T0, chain=chain), T0 + seconds(5)
+    view_now = see(seen(now, now), now, snapshot, chain=chain).pipeline("p").stage("view")
+    assert view_now.own_state is not StageState.STUCK
+    assert view_now.waiting_since == now
 
 
 def first_record(now: datetime, since: datetime, *, passed: bool) -> dict[str, Observation]:

@@ -86,11 +86,11 @@ def test_a_view_that_has_failed_is_asked_again_at_each_look_and_one_that_is_well
     assert len(asked) == 2
 
 
-def test_a_stage_that_rests_is_probed_while_its_component_is_unavailable_and_once_after(
+def test_a_stage_that_rests_is_probed_at_once_when_its_component_changes(
     steered: dict[str, Callable[[], Observation]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    available = iter([True, False, False, True, True, True])
+    asked: list[datetime] = []
+    trino = {"available": True}
 
     def observe() -> Observation:
         now = datetime.now(UTC)
@@ -98,7 +98,7 @@ def test_a_stage_that_rests_is_probed_while_its_component_is_unavailable_and_onc
         return Observation("v", now, progress_time=now)
 
     def report() -> ComponentReport:
-        if not next(available):
+        if not trino["available"]:
             raise Unreachable("trino: connection refused")
         return ComponentReport("fine")
 
@@ -107,12 +107,14 @@ def test_a_stage_that_rests_is_probed_while_its_component_is_unavailable_and_onc
     settings = SETTINGS.model_dump()
     view = {"name": "v", "kind": "trino_view", "relation": "l.g.v", "every": 60, "reads": ["b"]}
     settings["pipelines"]["p"]["stages"] += (view,)
-    monitor, probed = Monitor(Settings.model_validate(settings)), []
-    for _ in range(6):
-        monitor.once(due_only=True)
+    monitor, probed, states = Monitor(Settings.model_validate(settings)), [], []
+    for available in (True, False, False, True, True):
+        trino["available"] = available
+        snapshot = monitor.once(due_only=True)
         probed.append(len(asked))
-    # The outage is known after the second look, and its end after the fourth.
-    assert probed == [1, 1, 2, 3, 4, 4]
+        states.append(state(snapshot, "v"))
+    assert probed == [1, 2, 2, 3, 3]
+    assert set(states) == {StageState.CAUGHT_UP}, "its own probe is fine"
 
 
 @pytest.mark.programs

@@ -27,14 +27,27 @@ LENGTH = 900
 REFRESH = 5.0
 DEADLINE = 8.0
 """Seconds after which a probe that hangs has failed."""
-CHAINED = {"orders": "", "land": "orders", "bronze": "land", "view": "bronze", "report": "view", "conform": "bronze"}
+CHAINED = {
+    "orders": "",
+    "land": "orders",
+    "bronze": "land",
+    "view": "bronze",
+    "report": "view",
+    "conform": "bronze",
+    "silver": "conform",
+}
 """The input of each stage."""
 TAKES = {"land": (0.2, 6.0), "view": (1.0, 7.0), "report": (1.0, 7.0), "conform": (5.0, 25.0)}
 """Shortest and longest time in seconds that a batch, a copy or a run takes."""
 EVERY = {"land": 2.0, "view": 0.0, "report": 0.0, "conform": 60.0}
 """Seconds between two starts."""
 STALL_AFTER = {"land": 20.0, "view": 20.0, "report": 20.0, "conform": 120.0}
-SEEN_BY = {"kafka": ("orders", "land"), "lake": ("bronze",), "trino": ("view", "report"), "airflow": ("conform",)}
+SEEN_BY = {
+    "kafka": ("orders", "land"),
+    "lake": ("bronze", "silver"),
+    "trino": ("view", "report"),
+    "airflow": ("conform",),
+}
 """The stages that cannot be observed without a component."""
 STOPPED_BY = {
     "kafka": ("land",),
@@ -51,7 +64,8 @@ def chain(lag_ok: dict[str, float]) -> PipelineSettings:
     kinds = {stage["name"]: stage for stage in raw["stages"]}
     view = {**kinds["view"], "every": REFRESH, "lag_ok": lag_ok["view"], "reads": ["bronze"]}
     conform = {**kinds["conform"], "lag_ok": lag_ok["conform"], "stall_after": STALL_AFTER["conform"]}
-    stages = [*raw["stages"][:3], view, {**view, "name": "report", "reads": ["view"]}, conform]
+    silver = {**kinds["silver"], "lag_ok": lag_ok["view"], "stall_after": STALL_AFTER["view"]}
+    stages = [*raw["stages"][:3], view, {**view, "name": "report", "reads": ["view"]}, conform, silver]
     return PipelineSettings.model_validate({**raw, "stages": stages})
 
 
@@ -75,7 +89,7 @@ class Run:
 
 @dataclass
 class Pipeline:
-    """A topic, a query that writes it to a table, two tables that follow one by one, and a DAG that reads the first.
+    """A topic, a query that writes it to a table, two tables that follow it one by one, and a DAG that writes a third.
 
     Attributes:
         stops: When stages stop for good, in seconds; by name.
@@ -128,10 +142,10 @@ class Pipeline:
             return Observation(
                 name, now, progress_time=newest, position=arrived, newest_passed=newest, advanced_at=newest
             )
-        if name == "bronze":
+        if name in ("bronze", "silver"):
             advances = tuple(
                 Advance(*(T0 + seconds(time) for time in (run.written, run.newest, run.oldest)), first=not number)
-                for number, run in enumerate(self.runs["land"])
+                for number, run in enumerate(self.runs[CHAINED[name]])
                 if run.written <= at
             )
             last = {"progress_time": advances[-1].progress_time, "advanced_at": advances[-1].at} if advances else {}

@@ -6,9 +6,8 @@ All functions are pure functions of the previous snapshot, the newest probe resu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from operator import itemgetter
 
 from dataops_core.config import PipelineSettings, Section, StageSettings
 from dataops_core.health.affected import Components, with_affected
@@ -25,8 +24,16 @@ from dataops_core.health.model import (
     StageHealth,
     StageState,
 )
-from dataops_core.health.observation import Advance, Observation, ProbeResult
+from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.health.paths import ends, flowing, slowest_path, sources
+from dataops_core.health.progress import (
+    newest_passed_by,
+    newest_taken,
+    progress_of,
+    reached_at,
+    stands_still,
+    taken_by,
+)
 from dataops_core.health.rules import Rules
 from dataops_core.health.state import Reading, evaluate_state, own_before
 from dataops_core.health.trend import mean_rate, slope, time_left
@@ -116,10 +123,14 @@ def _component(
         duration=result.duration,
         since=last.since if last and (last.error is None) == (error is None) else now,
         well_at=result.started_at if error is None else last.well_at if last else None,
-        failed_at=None if result.success else (last.failed_at if last else None) or result.started_at,
+        failed_at=last.failed_at if last and (result.success or last.reachable is False) else _outage(result),
         observation=result.observation or (last.observation if last else None),
         findings=results,
     )
+
+
+def _outage(result: ProbeResult) -> datetime | None:
+    return None if result.success else result.started_at
 
 
 def _own_states(
@@ -190,12 +201,18 @@ def _stage(
     waited = last.waiting_since if last else None
     progress, waiting_since, hop_lag = (None, waited, None)
     if observation is not None and not error:
-        reached = [_reached(s, observation.observed_at) for s in flowing(upstream)]
-        own = _taken(observation.progress_time, reached) if kind.run_start_is_progress else observation.progress_time
-        progress, waiting_since, hop_lag = _progress(own, observation.pending_since, reached)
-        # the same input still waits, also while the input's progress is unknown
-        if hop_lag != 0 and last and last.observation and last.observation.progress_time == observation.progress_time:
+        reached = [reached_at(s, observation.observed_at) for s in flowing(upstream)]
+        own = observation.progress_time
+        same = last.observation if last and last.observation and stands_still(last.observation, observation) else None
+        if kind.run_start_is_progress:
+            newest = newest_taken(own, reached) or (same.newest_passed if same else None)
+            observation = replace(observation, newest_passed=newest)
+            own = taken_by(own, reached)
+        progress, waiting_since, hop_lag = progress_of(own, observation.pending_since, reached)
+        if hop_lag != 0 and same:
             waiting_since = waiting_since or waited
+        if hop_lag and observation.advanced_at is None:  # else a stall is measured from there
+            waiting_since = waiting_since or observation.observed_at
     samples = _samples(observation, progress, hop_lag, last, now)
     recent = [sample for sample in samples if now - sample.at <= TREND_WINDOW]
     lag_trend = slope([(s.at, s.lag) for s in recent if s.lag is not None])
@@ -256,103 +273,6 @@ def _stage(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
-    """Progress of an upstream stage when its reader was observed; fields as in `Observation` and `StageHealth`."""
-
-    progress_time: datetime | None
-    newest_passed: datetime | None
-    advances: tuple[Advance, ...]
-    samples: tuple[Sample, ...]
-
-
-def _reached(upstream: StageHealth, at: datetime) -> _Reached:
-    """Return the upstream stage's progress at the time when its reader was observed.
-
-    Output that the upstream stage has passed on since then does not count as lag of the reader. If the upstream stage
-    was first observed after its reader, its first observation is the nearest one.
-    """
-    observation = upstream.observation
-    advances = observation.advances if observation is not None else ()
-    if observation is not None and observation.advanced_at is not None and observation.advanced_at > at:
-        known = [sample for sample in upstream.samples if sample.progress_time is not None]
-        then = next((sample for sample in reversed(known) if sample.at <= at), next(iter(known), None))
-        if then is not None:
-            return _Reached(then.progress_time, then.newest_passed, advances, upstream.samples)
-    if observation is None:
-        return _Reached(upstream.progress_time, None, advances, upstream.samples)
-    return _Reached(upstream.progress_time, _newest_passed(observation), advances, upstream.samples)
-
-
-def _newest_passed(observation: Observation) -> datetime | None:
-    """Return what a reader has to reach to be up to date: the stage's progress may count as that of its input."""
-    return observation.newest_passed or observation.progress_time
-
-
-def _taken(started: datetime | None, upstream: Sequence[_Reached]) -> datetime | None:
-    """Return the progress of a run by its start: it has read only what its upstream stages held at that time.
-
-    Without the upstream's advances, the run is assumed to have read all that had entered the pipeline by then. `None`
-    if the upstream stages held nothing yet.
-    """
-    if started is None:
-        return None
-    untaken = [next((a for a in reached.advances if a.at > started), None) for reached in upstream]
-    if untaken and all(advance is not None and advance.first for advance in untaken):
-        return None
-    return min(
-        (started, *(advance.oldest for advance in untaken if advance is not None and advance.oldest is not None))
-    )
-
-
-def _progress(
-    own: datetime | None, waiting_since: datetime | None, upstream: Sequence[_Reached]
-) -> tuple[datetime | None, datetime | None, float | None]:
-    """Return the progress time, since when input waits, and the hop lag in seconds.
-
-    A stage's progress is capped at that of its upstream stages. If an upstream stage reports its advances, the first
-    advance that this stage has not read gives the age of the oldest waiting record. Without it, a stage behind a source
-    that was quiet for an hour would appear to lag by an hour. If it reports no advances, input waits since the upstream
-    stage was first seen ahead. If an upstream stage reports the newest record that it has passed, a stage that has read
-    this record does not lag.
-    """
-    if not upstream:
-        return own, None, 0.0 if own is not None else None
-    ceilings = [s.progress_time for s in upstream if s.progress_time is not None]
-    if own is None or len(ceilings) < len(upstream):
-        return own, None, None
-    ceiling = min(ceilings)
-    taken = [_taken_from(s, own, waiting_since) for s in upstream]
-    own, waiting_since = min(taken, key=itemgetter(0))
-    return own, waiting_since, max(0.0, (ceiling - own).total_seconds())
-
-
-def _taken_from(upstream: _Reached, own: datetime, waiting_since: datetime | None) -> tuple[datetime, datetime | None]:
-    """Return a stage's progress as limited by one upstream stage, and since when input waits."""
-    ceiling = upstream.progress_time or own
-    if own < ceiling:
-        if upstream.newest_passed is not None and own >= upstream.newest_passed:
-            own = ceiling
-        for earlier, advance in zip((None, *upstream.advances), upstream.advances, strict=False):
-            if advance.progress_time <= own:
-                continue
-            if earlier is not None:  # else the first waiting advance may be older than the known ones
-                waiting_since = waiting_since or advance.at
-                own = max(own, advance.oldest or own)
-            break
-        if own < ceiling and not upstream.advances:
-            waiting_since = waiting_since or _first_ahead(upstream.samples, own)
-    return min(own, ceiling), waiting_since
-
-
-def _first_ahead(samples: Sequence[Sample], own: datetime) -> datetime | None:
-    """Return when an upstream stage was first seen ahead of its reader; `None` if it was ahead in every sample."""
-    passed = [(sample.at, sample.newest_passed) for sample in samples if sample.newest_passed is not None]
-    first = next((number for number, (_, newest) in enumerate(passed) if newest > own), len(passed))
-    # ahead in no sample: the progress of a stage further up, which limited it, is no longer known
-    return passed[min(first, len(passed) - 1)][0] if first else None
-
-
 def _samples(
     observation: Observation | None,
     progress: datetime | None,
@@ -360,7 +280,9 @@ def _samples(
     last: StageHealth | None,
     now: datetime,
 ) -> tuple[Sample, ...]:
-    kept = tuple(s for s in last.samples if now - s.at <= HISTORY) if last else ()
+    kept = last.samples if last else ()
+    while len(kept) > 1 and now - kept[1].at > HISTORY:  # one older sample shows since when a reader waits
+        kept = kept[1:]
     if observation is None or (kept and kept[-1].at >= observation.observed_at):
         return kept
     newest = Sample(
@@ -369,7 +291,7 @@ def _samples(
         lag_records=observation.lag_records,
         position=observation.position,
         progress_time=progress,
-        newest_passed=_newest_passed(observation),
+        newest_passed=newest_passed_by(observation),
     )
     return (*kept, newest)
 

@@ -39,5 +39,5 @@ def why_unknown(
     for component in components:
         needed = component.name in (result.component, *result.needs)
         if needed and component.failed_at is not None and before < component.failed_at:
-            return f"last observed {duration(age.total_seconds())} ago, when {component.name} was available"
+            return f"last observed {duration(age.total_seconds())} ago, before {component.name} became unavailable"
     return None

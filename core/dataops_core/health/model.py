@@ -235,7 +235,7 @@ class ComponentHealth:
         duration: Seconds that the newest probe run took.
         since: Since when it has been healthy, or not.
         well_at: Start of the newest probe run that found it healthy; `None` if there was none.
-        failed_at: Start of the first probe run after which it has been unavailable; `None` if it is available.
+        failed_at: Start of the first failed probe run of its newest outage; `None` if there was no outage.
         observation: Newest successful observation.
         findings: Its problems, the most severe first.
         remedy: Fix for the error, as in `ProbeResult`.

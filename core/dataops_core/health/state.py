@@ -168,7 +168,7 @@ def _compared(
     stalled_since = _latest(observation.advanced_at, reading.waiting_since)
     # Not until now: what the stage has done since it was observed is unknown.
     stalled = (observation.observed_at - stalled_since).total_seconds() if stalled_since is not None else 0.0
-    if stalled > stage.stall_after + pause:
+    if stalled > stage.stall_after:
         because = f"no progress for {duration(stalled)}: {behind}{_activity(observation)}"
         return StageState.STUCK, because, stalled_since
     if hop_lag <= lag_ok:
