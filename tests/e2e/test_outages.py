@@ -37,8 +37,8 @@ STAGES = [
 AIRFLOW = ["airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 FLOWS = ("caught_up", "idle", "behind", "affected")
 """States while data flows; where something stands still, one stage or component is in another one."""
-BURST = 300_000
-"""Records: 12 batches of `land_readings`, each at a trigger of its own, so that several refreshes see the lag fall."""
+BURST = 750_000
+"""Records: 30 batches of `land_readings`, each at a trigger of its own, so that several refreshes see the lag fall."""
 FREEZE = 5.0
 """Seconds that the event loop may stand still: less than a probe may take, more than a loaded machine does."""
 
