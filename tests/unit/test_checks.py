@@ -621,9 +621,9 @@ def test_a_stage_that_is_stuck_is_blamed_for_the_reason_that_is_known(
     changes = {at: stopped(at, **seen)}
     if component:
         changes[COMPONENTS[at]] = observation(COMPONENTS[at], T0, **component)
-    before = look(
-        {at: observation(at, T0 - seconds(600), progress_time=None, activity=Activity.WAITING)}, T0 - seconds(600)
-    )
+    began, soon = T0 - seconds(600), T0 - seconds(595)
+    before = look({at: observation(at, began, progress_time=None, activity=Activity.WAITING)}, began)
+    before = look({at: replace(stopped(at, **seen), observed_at=soon)}, soon, before)
     snapshot = look(changes, previous=before)
     verdict = snapshot.pipelines[0].verdict
     # A component that does not do its work is the verdict itself, and the stage is affected by it.
