@@ -334,6 +334,18 @@ def test_what_is_remembered_of_manifests_is_bounded(append: Callable[..., Table]
         assert cache.cache_parameters()["maxsize"] is not None
 
 
+def test_the_lists_of_a_table_share_their_manifests(
+    append: Callable[..., Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyiceberg.manifest._manifest_cache._cache", None)  # as for more manifests than it holds
+    append(1)
+    table = append(3)
+    newest, older = (iceberg_files._data_manifests(table, snapshot) for snapshot in reversed(table.snapshots()[-2:]))
+    shared = {manifest.manifest_path: manifest for manifest in newest}
+    assert len(older) >= 2
+    assert all(shared[manifest.manifest_path] is manifest for manifest in older)
+
+
 def test_the_first_commit_of_all_is_known_as_such_until_it_has_expired(
     append: Callable[..., Table], tmp_path: Path
 ) -> None:

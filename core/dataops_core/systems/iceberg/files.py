@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pyiceberg.avro.file import AvroFile, AvroFileHeader
 from pyiceberg.avro.resolver import ReadSchemaResolver, SchemaPartnerAccessor
@@ -38,6 +39,8 @@ MANIFESTS_KEPT = 4096
 """Maximum number of manifests whose file sizes are cached, 8 bytes each."""
 PATHS_KEPT = 8
 """Maximum number of manifests whose file paths are cached."""
+_MANIFESTS: WeakValueDictionary[str, ManifestFile] = WeakValueDictionary()
+"""The manifests of the cached lists, by path: the lists of a table share most of them. PyIceberg shares 128 in all."""
 _DECODING = Lock()
 """Decodes one manifest at a time: concurrent threads would spend half of their time on switching."""
 STATUS, DATA_FILE = 0, 2
@@ -229,7 +232,7 @@ def _data_manifests(table: Table, snapshot: Snapshot) -> list[ManifestFile]:
 
 @lru_cache(maxsize=64)
 def _manifest_list(path: str, source: _List) -> list[ManifestFile]:  # noqa: ARG001 - the cache's key
-    return source.snapshot.manifests(source.take())
+    return [_MANIFESTS.setdefault(each.manifest_path, each) for each in source.snapshot.manifests(source.take())]
 
 
 @lru_cache(maxsize=MANIFESTS_KEPT)
