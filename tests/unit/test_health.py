@@ -437,6 +437,47 @@ def test_a_table_whose_query_had_nothing_to_pass_for_an_hour_is_not_stuck_by_its
     assert snapshot.pipeline("p").verdict.check_id == "bronze/stuck"
 
 
+@pytest.mark.parametrize("commits", [True, False], ids=["commits", "no commits"])
+def test_what_a_stage_leaves_out_of_its_input_does_not_wait_through_a_quiet_night(commits: bool) -> None:
+    """The last record before the quiet time fails a filter of the view, so that the view never reaches its input."""
+    evening, left_out = T0 - seconds(8 * 3600), 3
+
+    def seen(now: datetime, silver: datetime, view: datetime) -> dict[str, Observation | str]:
+        observed = healthy(now)
+        quiet = {
+            name: replace(each, progress_time=silver, newest_passed=silver, advanced_at=silver, advances=())
+            for name, each in observed.items()
+        }
+        new = [T0 + seconds(n) for n in (4, 44) if T0 + seconds(n) <= silver]
+        times = [evening - seconds(left_out), evening, *new]
+        advances = tuple(Advance(at=at, progress_time=at, oldest=at - seconds(9)) for at in times) if commits else ()
+        return {
+            **quiet,
+            "conform": replace(observed["conform"], progress_time=now, advanced_at=now),
+            "silver": Observation("silver", now, progress_time=silver, advanced_at=silver, advances=advances),
+            "view": Observation("view", now, progress_time=view, advanced_at=view),
+        }
+
+    def view(snapshot: HealthSnapshot) -> StageHealth:
+        return snapshot.pipeline("p").stage("view")
+
+    snapshot = None
+    for before in (20, 15, 10, 5, 0):
+        now = T0 - seconds(before)
+        snapshot = see(seen(now, evening, evening - seconds(left_out)), now, snapshot)
+        assert (view(snapshot).own_state, view(snapshot).waiting_since) == (StageState.IDLE, None), before
+        assert view(snapshot).reason == "3s behind its input, and no new records arrive"
+    for after in range(5, 25, 5):
+        now = T0 + seconds(after)
+        snapshot = see(seen(now, T0 + seconds(4), evening - seconds(left_out)), now, snapshot)
+        assert view(snapshot).own_state is not StageState.STUCK, after
+    now = T0 + seconds(45)
+    stopped = see(seen(now, T0 + seconds(44), evening - seconds(left_out)), now, snapshot)
+    assert stopped.pipeline("p").verdict.check_id == "view/stuck"
+    snapshot = see(seen(now, T0 + seconds(44), T0 + seconds(44)), now, snapshot)
+    assert view(snapshot).own_state is StageState.CAUGHT_UP
+
+
 def test_what_was_seen_before_its_component_became_unavailable_is_not_green() -> None:
     """The view is observed every minute only, and its newest observation is fine."""
     before, later = see(healthy(T0)), T0 + seconds(10)

@@ -27,6 +27,7 @@ from dataops_core.health.model import (
 from dataops_core.health.observation import Observation, ProbeResult
 from dataops_core.health.paths import ends, flowing, slowest_path, sources
 from dataops_core.health.progress import (
+    Reached,
     newest_passed_by,
     newest_taken,
     progress_of,
@@ -198,8 +199,9 @@ def _stage(
     kind = rules.stage(stage.kind)
     observation = result.observation if result and result.success else None
     upstream = [above[name] for name in stage.reads]
-    waited = last.waiting_since if last else None
+    waited, read_to = (last.waiting_since, last.read_to) if last else (None, None)
     progress, waiting_since, hop_lag = (None, waited, None)
+    reached: list[Reached] = []
     if observation is not None and not error:
         reached = [reached_at(s, observation.observed_at) for s in flowing(upstream)]
         own = observation.progress_time
@@ -208,7 +210,8 @@ def _stage(
             newest = newest_taken(own, reached) or (same.newest_passed if same else None)
             observation = replace(observation, newest_passed=newest)
             own = taken_by(own, reached)
-        progress, waiting_since, hop_lag = progress_of(own, observation.pending_since, reached)
+        read_to = read_to if same else None
+        progress, waiting_since, hop_lag = progress_of(own, observation.pending_since, reached, read_to)
         if hop_lag != 0 and same:
             waiting_since = waiting_since or waited
         if hop_lag and observation.advanced_at is None:  # else a stall is measured from there
@@ -240,6 +243,10 @@ def _stage(
         findings=results,
     )
     state, reason, since = evaluate_state(reading, rules, now)
+    # What it has not read by now, it leaves out; but a run reads all of its input.
+    if state is StageState.IDLE and reached and not kind.run_start_is_progress:
+        read_to = max((each.progress_time for each in reached if each.progress_time is not None), default=None)
+        waiting_since = None
     before = own_before(last)
     noticed_at = None if before is None else before.noticed_at if before.state is state else now
     lagging = state in (StageState.BEHIND, StageState.SLOW)
@@ -260,6 +267,7 @@ def _stage(
         progress_time=progress,
         hop_lag=hop_lag,
         waiting_since=waiting_since,
+        read_to=read_to,
         data_age=None if progress is None else max(0.0, (now - progress).total_seconds()),
         rate=rate,
         inflow=None if rate is None or record_trend is None else max(0.0, rate + record_trend),

@@ -171,6 +171,8 @@ class StageHealth:
             progress time of its inputs.
         hop_lag: Upstream progress minus own progress, in seconds.
         waiting_since: Since when its oldest input waits; `None` if none waits or it is unknown.
+        read_to: Progress time up to which its input counts as read: that of its inputs when it was last `idle`. A stage
+            that leaves out the last records of its input never reaches it. `None` if its own progress has changed.
         data_age: Seconds between now and `progress_time`.
         rate: Throughput out, in records per second, over the recent history.
         inflow: Throughput in, in records per second.
@@ -199,6 +201,7 @@ class StageHealth:
     progress_time: datetime | None = None
     hop_lag: float | None = None
     waiting_since: datetime | None = None
+    read_to: datetime | None = field(default=None, repr=False, metadata={"json": False})
     data_age: float | None = None
     rate: float | None = None
     inflow: float | None = None

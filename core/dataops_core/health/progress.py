@@ -76,7 +76,10 @@ def newest_taken(started: datetime | None, upstream: Sequence[Reached]) -> datet
 
 
 def progress_of(
-    own: datetime | None, waiting_since: datetime | None, upstream: Sequence[Reached]
+    own: datetime | None,
+    waiting_since: datetime | None,
+    upstream: Sequence[Reached],
+    read_to: datetime | None = None,
 ) -> tuple[datetime | None, datetime | None, float | None]:
     """Return the progress time, since when input waits, and the hop lag in seconds.
 
@@ -84,7 +87,7 @@ def progress_of(
     advance that this stage has not read gives the age of the oldest waiting record. Without it, a stage behind a source
     that was quiet for an hour would appear to lag by an hour. If it reports no advances, input waits since the upstream
     stage was first seen ahead. If an upstream stage reports the newest record that it has passed, a stage that has read
-    this record does not lag.
+    this record does not lag. Input up to `read_to` does not wait: see `StageHealth`.
     """
     if not upstream:
         return own, None, 0.0 if own is not None else None
@@ -92,29 +95,35 @@ def progress_of(
     if own is None or len(ceilings) < len(upstream):
         return own, None, None
     ceiling = min(ceilings)
-    taken = [_taken_from(s, own, waiting_since) for s in upstream]
+    taken = [_taken_from(s, own, waiting_since, read_to or own) for s in upstream]
     own = min(progress for progress, _ in taken)
     waits = [since for progress, since in taken if progress == own and since is not None]
     hop_lag = max(0.0, (ceiling - own).total_seconds())
     return own, max(waits, default=None) if hop_lag else waiting_since, hop_lag
 
 
-def _taken_from(upstream: Reached, own: datetime, waiting_since: datetime | None) -> tuple[datetime, datetime | None]:
+def _taken_from(
+    upstream: Reached, own: datetime, waiting_since: datetime | None, read_to: datetime
+) -> tuple[datetime, datetime | None]:
     """Return a stage's progress as limited by one upstream stage, and since when input waits."""
     ceiling = upstream.progress_time or own
     if own < ceiling:
-        if upstream.newest_passed is not None and own >= upstream.newest_passed:
-            own = ceiling
-        for earlier, advance in zip((None, *upstream.advances), upstream.advances, strict=False):
-            if advance.progress_time <= own:
-                continue
-            if earlier is not None:  # else the first waiting advance may be older than the known ones
-                waiting_since = waiting_since or advance.at
-                own = max(own, advance.oldest or own)
-            break
-        if own < ceiling and not upstream.advances:
-            waiting_since = waiting_since or _first_ahead(upstream.samples, own)
+        read_to, passed = max(own, read_to), upstream.newest_passed
+        if passed is not None and read_to >= passed:
+            own, read_to = ceiling - max(passed - own, timedelta(0)), ceiling
+        untaken, waiting = (_first_after(upstream.advances, taken) for taken in (own, read_to))
+        own = max((own, *(advance.oldest for advance in (untaken, waiting) if advance and advance.oldest)))
+        if waiting is not None:
+            waiting_since = waiting_since or waiting.at
+        if read_to < ceiling and not upstream.advances:
+            waiting_since = waiting_since or _first_ahead(upstream.samples, read_to)
     return min(own, ceiling), waiting_since
+
+
+def _first_after(advances: Sequence[Advance], taken: datetime) -> Advance | None:
+    """Return the first advance after a progress time; `None` if an older one than the known ones may be the first."""
+    first = next((number for number, advance in enumerate(advances) if advance.progress_time > taken), 0)
+    return advances[first] if first else None
 
 
 def _first_ahead(samples: Sequence[Sample], own: datetime) -> datetime | None:
