@@ -72,7 +72,7 @@ def exporter(stack: Stack, tmp_path: Path) -> Iterator[Exporter]:
     stack.probe_until("data reaches gold", flows, within=600)
     port = free_port()
     command = [sys.executable, "-m", "dataops_exporter", "--config", str(stack.config), "--port", str(port)]
-    env = {**os.environ, "DATAOPS_REFRESH": "1"}
+    env = {**os.environ, "DATAOPS_REFRESH": "1", "MALLOC_ARENA_MAX": "2"}  # as in the image
     with (tmp_path / "exporter.log").open("w") as log, subprocess.Popen(command, env=env, stderr=log) as process:
         try:
             until("it answers", lambda: answers(port), bool, 60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings, registry
+from dataops_core.transport.session import WebSession
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
 CONFIG = """
@@ -261,3 +264,16 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "T0KEN" not in repr(settings)
     assert "quality" not in repr(settings)
     assert registry().system_of("http_document") == "http"
+
+
+def test_a_body_does_not_wait_for_the_garbage_collector(server: JsonServer) -> None:
+    gc.disable()
+    try:
+        with WebSession("service", server.url, None) as session:
+            response = session.get(f"{server.url}/status")
+            assert response.json() == document()
+            alive = weakref.ref(response)
+            del response
+            assert alive() is None
+    finally:
+        gc.enable()

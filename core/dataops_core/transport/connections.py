@@ -73,6 +73,7 @@ def watching(watch: Watch) -> Iterator[None]:
             reader.close()
         raise
     finally:
+        watch.opened.clear()  # readers refer to the watch
         _watch.reset(token)
 
 

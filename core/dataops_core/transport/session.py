@@ -100,13 +100,14 @@ class GuardedAdapter(HTTPAdapter):
             try:
                 location = response.headers.get("Location")
                 self._rule.check_redirect(request.method or "", url, response.status_code, location)
-                response._content = _body(response.raw, watch)  # noqa: SLF001 - like requests itself
+                response._content = body = _body(response.raw, watch)  # noqa: SLF001 - like requests itself
             except BaseException:
                 response.close()
                 raise
         response._content_consumed = True  # noqa: SLF001 - as above
         response.encoding = "utf-8"  # JSON is UTF-8; for a large body, requests would guess for minutes
-        response.json = lambda **_: loads(response.content)  # type: ignore[method-assign]
+        # Refers to the body, not to the response: in a cycle, each body would wait for the garbage collector.
+        response.json = lambda **_: loads(body)  # type: ignore[method-assign]
         return response
 
     @contextmanager
