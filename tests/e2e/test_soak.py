@@ -40,6 +40,10 @@ GROWTH = 1.10
 Memory at the most. Threads and files as they are half of the time: what waits for a component that hangs is not left.
 """
 
+IMAGE = Path(__file__).parents[2] / "exporter" / "Containerfile"
+MALLOC = re.compile(r"^ +(MALLOC_\w+)=(\w+)", re.MULTILINE)
+"""Settings of the image for glibc, with which the exporter runs here, too."""
+
 pytestmark = [pytest.mark.stack, pytest.mark.soak, pytest.mark.timeout(SOAK + 1500)]
 
 PROGRAMS = {"kafka": ["kafka"], "lake": ["store"], "trino": ["trino"], "airflow": AIRFLOW, LAND: [LAND]}
@@ -72,7 +76,7 @@ def exporter(stack: Stack, tmp_path: Path) -> Iterator[Exporter]:
     stack.probe_until("data reaches gold", flows, within=600)
     port = free_port()
     command = [sys.executable, "-m", "dataops_exporter", "--config", str(stack.config), "--port", str(port)]
-    env = {**os.environ, "DATAOPS_REFRESH": "1", "MALLOC_ARENA_MAX": "2"}  # as in the image
+    env = {**os.environ, "DATAOPS_REFRESH": "1", **dict(MALLOC.findall(IMAGE.read_text()))}
     with (tmp_path / "exporter.log").open("w") as log, subprocess.Popen(command, env=env, stderr=log) as process:
         try:
             until("it answers", lambda: answers(port), bool, 60)
