@@ -478,6 +478,49 @@ def test_what_a_stage_leaves_out_of_its_input_does_not_wait_through_a_quiet_nigh
     assert view(snapshot).own_state is StageState.CAUGHT_UP
 
 
+def reading_bronze(**view: Any) -> PipelineSettings:
+    """A view of the first table, in place of the DAG and what follows it."""
+    raw = CHAIN.model_dump(mode="json", exclude_unset=True)
+    last = {"name": "view", "kind": "trino_view", "relation": "lake.b.v", "reads": ["bronze"], "every": 5, **view}
+    return PipelineSettings.model_validate({**raw, "stages": [*raw["stages"][:3], last]})
+
+
+def test_a_stage_does_not_lag_by_a_record_that_its_input_has_not_committed_yet() -> None:
+    """The view leaves out the last record of the evening; the first one of the morning is in the topic only."""
+    taken, left_out, new = T0 - seconds(1000), T0 - seconds(800), T0
+    chain, snapshot = reading_bronze(), None
+    advances = tuple(Advance(at=at, progress_time=at, oldest=at) for at in (taken - seconds(500), taken, left_out))
+    for after in (-10, -5, 1):
+        now = T0 + seconds(after)
+        waits = new if after > 0 else None
+        land = Observation("land", now, progress_time=waits or left_out, position=1, newest_passed=left_out)
+        snapshot = see(
+            {
+                "orders": Observation("orders", now, progress_time=waits or left_out, position=1),
+                "land": replace(land, lag_records=int(after > 0), pending_since=waits, advanced_at=left_out),
+                "bronze": Observation("bronze", now, progress_time=left_out, advanced_at=left_out, advances=advances),
+                "view": Observation("view", now, progress_time=taken, advanced_at=taken),
+            },
+            now,
+            snapshot,
+            chain=chain,
+        )
+    assert snapshot
+    view = snapshot.pipeline("p").stage("view")
+    assert (view.own_state, view.hop_lag) == (StageState.CAUGHT_UP, 0.0)
+
+
+def test_a_stage_with_unread_records_is_stuck_although_no_new_ones_arrive() -> None:
+    newest, chain, snapshot = T0 - seconds(60), reading_bronze(), None
+    for after in range(0, 60, 5):
+        now = T0 + seconds(after)
+        seen = {n: Observation(n, now, progress_time=newest, advanced_at=newest) for n in ("orders", "land", "bronze")}
+        view = Observation("view", now, progress_time=newest - seconds(20), lag_records=5, position=4)
+        snapshot = see({**seen, "view": view}, now, snapshot, chain=chain)
+    assert snapshot
+    assert snapshot.pipeline("p").verdict.check_id == "view/stuck"
+
+
 def test_what_was_seen_before_its_component_became_unavailable_is_not_green() -> None:
     """The view is observed every minute only, and its newest observation is fine."""
     before, later = see(healthy(T0)), T0 + seconds(10)

@@ -244,7 +244,7 @@ def _stage(
     )
     state, reason, since = evaluate_state(reading, rules, now)
     # What it has not read by now, it leaves out; but a run reads all of its input.
-    if state is StageState.IDLE and reached and not kind.run_start_is_progress:
+    if state is StageState.IDLE and not kind.run_start_is_progress and observation and not observation.lag_records:
         read_to = max((each.progress_time for each in reached if each.progress_time is not None), default=None)
         waiting_since = None
     before = own_before(last)

@@ -172,7 +172,8 @@ class StageHealth:
         hop_lag: Upstream progress minus own progress, in seconds.
         waiting_since: Since when its oldest input waits; `None` if none waits or it is unknown.
         read_to: Progress time up to which its input counts as read: that of its inputs when it was last `idle`. A stage
-            that leaves out the last records of its input never reaches it. `None` if its own progress has changed.
+            that leaves out the last records of its input never reaches it. `None` if it was not idle with its current
+            progress.
         data_age: Seconds between now and `progress_time`.
         rate: Throughput out, in records per second, over the recent history.
         inflow: Throughput in, in records per second.

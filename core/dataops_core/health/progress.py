@@ -109,13 +109,14 @@ def _taken_from(
     ceiling = upstream.progress_time or own
     if own < ceiling:
         read_to, passed = max(own, read_to), upstream.newest_passed
-        if passed is not None and read_to >= passed:
-            own, read_to = ceiling - max(passed - own, timedelta(0)), ceiling
         untaken, waiting = (_first_after(upstream.advances, taken) for taken in (own, read_to))
-        own = max((own, *(advance.oldest for advance in (untaken, waiting) if advance and advance.oldest)))
-        if waiting is not None:
+        if untaken is not None and untaken.oldest is not None:
+            own = max(own, untaken.oldest)
+        if passed is not None and read_to >= passed:  # the rest of its input has not passed the upstream stage yet
+            own = max(own, ceiling - max(passed - own, timedelta(0)))
+        elif waiting is not None:
             waiting_since = waiting_since or waiting.at
-        if read_to < ceiling and not upstream.advances:
+        elif not upstream.advances and read_to < ceiling:
             waiting_since = waiting_since or _first_ahead(upstream.samples, read_to)
     return min(own, ceiling), waiting_since
 
