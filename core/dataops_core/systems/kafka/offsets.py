@@ -54,11 +54,10 @@ def offset_bounds(
     failures: Failures = {}
     if not led:
         return results, failures
-    first, *others = {topic for topic, _ in leaders}
     # all written records count, not only committed ones
     with connection.consumer(**{"isolation.level": "read_uncommitted"}) as consumer:
-        # loads the leaders; a request names one topic or asks for all
-        consumer.list_topics(None if others else first, timeout=connection.timeout)
+        # Loads the leaders. After a request for one topic, requests to a broker that hangs end with _DESTROY_BROKER.
+        consumer.list_topics(timeout=connection.timeout)
         deadline = Deadline(connection.timeout)
 
         def ask(keys: Sequence[PartitionKey], timestamp: int, offsets: dict[PartitionKey, int]) -> None:
