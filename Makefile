@@ -102,6 +102,9 @@ image: install ## build the exporter's image with buildah and check it under a r
 .PHONY: up down start stop status logs clean fetch
 up: install ## start the local stack in the background
 	@$(LOCAL) up
+down start stop status logs: | $(PY)
+$(PY):
+	@echo "nothing is installed in this clone: run make up first" >&2; exit 1
 down: ## stop the local stack; its data stays
 	@$(LOCAL) down
 start: ## start one component again: NAME=land_readings
@@ -113,7 +116,7 @@ status: ## show the running components, with memory and ports
 logs: ## show the end of each log (NAME=kafka for one)
 	@$(LOCAL) logs $(NAME)
 clean: ## stop the local stack and remove its data
-	@$(LOCAL) clean
+	@test ! -x $(PY) || $(LOCAL) clean
 fetch: install ## download what is not a Python package (Kafka's and Spark's jars, Trino)
 	@$(LOCAL) fetch
 
