@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from dataops_core.health.observation import Observation
 from dataops_core.monitor import Monitor
 from dataops_core.systems.clients import Clients
 from dataops_core.systems.registry import find_problems, load_settings, registry
+from dataops_core.transport.connections import Watch, WatchedResponse, watching
+from dataops_core.transport.deadlines import Deadline
 from dataops_core.transport.session import WebSession
 from dataops_exporter.collector import ServedSnapshot, snapshot_samples
 
@@ -274,6 +277,20 @@ def test_a_body_does_not_wait_for_the_garbage_collector(server: JsonServer) -> N
             assert response.json() == document()
             alive = weakref.ref(response)
             del response
+            assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_the_reader_of_a_response_does_not_wait_for_the_garbage_collector() -> None:
+    gc.disable()
+    try:
+        watch = Watch(Deadline(1), 10)
+        alive, (ours, theirs) = weakref.ref(watch), socket.socketpair()
+        with ours, theirs:
+            with watching(watch), WatchedResponse(ours):
+                pass
+            del watch
             assert alive() is None
     finally:
         gc.enable()
