@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -21,6 +22,7 @@ import termios
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -46,14 +48,20 @@ def text_of(screen: pyte.Screen) -> str:
     return "\n".join(line.rstrip() for line in screen.display)
 
 
+@cache
+def words(text: str) -> re.Pattern[str]:
+    """Return a pattern of a text that matches whatever the widths of the columns are between its words."""
+    return re.compile(" +".join(map(re.escape, text.split())))
+
+
 def shows(*texts: str) -> Good:
-    """Return what tells whether all these texts are on a screen."""
-    return lambda screen: all(text in text_of(screen) for text in texts)
+    """Return a function that returns whether all these texts are on a screen."""
+    return lambda screen: all(words(text).search(text_of(screen)) for text in texts)
 
 
 def lacks(text: str) -> Good:
-    """Return what tells whether a text is not on a screen."""
-    return lambda screen: text not in text_of(screen)
+    """Return a function that returns whether a text is not on a screen."""
+    return lambda screen: not words(text).search(text_of(screen))
 
 
 class Terminal:

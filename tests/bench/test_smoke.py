@@ -30,10 +30,12 @@ SMALL: dict[str, tuple[str, ...]] = {
     "spark_or_python": ("--largest", "10000"),
     "spark_tasks": ("--turns", "1", "--rounds", "1"),
     "sql": ("--days", "1", "--rounds", "1"),
-    "tui": ("hung", "--samples", "2"),
+    "tui": ("--samples", "2", "--topics", "15", "--rows", "200000", "--starts", "1"),
 }
 """Options of each benchmark that starts all that it needs; `tasks` and `probes --only demo` need a stack that runs."""
 NOT_ALONE = {"tasks"}
+LIGHT = {"probes", "tui"}
+"""Benchmarks that `make test` runs; `make test-maintenance` runs the others, which take minutes of CPU time."""
 
 
 @contextmanager
@@ -61,8 +63,10 @@ def _is_of(process: psutil.Process, session: int) -> bool:
         return False
 
 
-@pytest.mark.maintenance
-@pytest.mark.parametrize("name", sorted(SMALL))
+@pytest.mark.parametrize(
+    "name",
+    [*sorted(LIGHT), *(pytest.param(name, marks=pytest.mark.maintenance) for name in sorted(SMALL.keys() - LIGHT))],
+)
 def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     with benchmark(name, *SMALL[name]) as process:
         out, said = process.communicate(timeout=550)
@@ -70,7 +74,6 @@ def test_it_runs_to_its_end_and_writes_its_figures(name: str) -> None:
     assert json.loads(out)
 
 
-@pytest.mark.maintenance
 def test_one_that_is_ended_stops_what_it_started() -> None:
     with benchmark("exporter", *SMALL["exporter"]) as process:
         deadline = time.monotonic() + 120

@@ -22,9 +22,10 @@ import sys
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from typing import Any
 import pyte
 from tests.bench import end_cleanly
 from tests.bench.broker import broker, fill
-from tests.bench.terminal import Good, Terminal, lacks, shows, text_of
+from tests.bench.terminal import Good, Terminal, lacks, shows, text_of, words
 from tests.trino_server import Script, TrinoServer
 from tests.unit.test_recorder import looks, record
 
@@ -41,8 +42,7 @@ PEERS = Path(".local/bench")
 CASES = ("hung", "large", "rows", "start")
 MEDIAN_LIMIT, P99_LIMIT = 0.050, 0.100
 """Seconds from a key to the screen."""
-STARTS = 7
-ROWS, ROWS_OF_A_PAGE = 1_000_000, 5_000
+ROWS_OF_A_PAGE = 5_000
 DOWN, UP, ESCAPE, BACKSPACE = b"\x1b[B", b"\x1b[A", b"\x1b", b"\x7f"
 F1, F2, F5, F6 = b"\x1bOP", b"\x1bOQ", b"\x1b[15~", b"\x1b[17~"
 PROMPT, FILTER, HELP = "a command, e.g. dags", "regular expression, !inverted", "Active keys"
@@ -79,7 +79,7 @@ def cursor(first: str, second: str, third: str) -> Key:
         def good(screen: pyte.Screen) -> bool:
             looks = []
             for wanted in (text, third):
-                found = [(y, line.find(wanted)) for y, line in enumerate(screen.display) if wanted in line]
+                found = [(y, at.start()) for y, line in enumerate(screen.display) if (at := words(wanted).search(line))]
                 looks += [(cell.bg, cell.reverse) for y, x in found[:1] for cell in [screen.buffer[y][x]]]
             return len(looks) == 2 and looks[0] != looks[1]
 
@@ -170,7 +170,7 @@ def hung_case(folder: Path, samples: int, times: Times) -> dict[str, Any]:
         ports = {name: stack.enter_context(hung()) for name in ("kafka", "airflow", "trino", "catalog")}
         terminal = stack.enter_context(console(folder, HUNG.format(**ports)))
         terminal.until(shows("unavailable"))
-        press_in_list(terminal, samples, times, ("orders   topic", "land     consumer", "bronze   iceberg"), "or")
+        press_in_list(terminal, samples, times, ("orders topic", "land consumer", "bronze iceberg"), "or")
         for place in ("kafka", "dags", "tables", "queries"):
             go(terminal, place, shows("loading"))
             press(terminal, samples, times, opening("command", b":", PROMPT), opening("help", b"?", HELP))
@@ -211,9 +211,9 @@ stages = [
 def large_case(folder: Path, samples: int, times: Times, bootstrap: str) -> dict[str, Any]:
     """Press keys in a console that looks at a large cluster each second."""
     with console(folder, LARGE.format(bootstrap=bootstrap)) as terminal:
-        # Nobody reads for the group, so it is called stuck before long, and the rows stand still.
-        terminal.until(shows("stuck      group-000"), within=60)
-        rows = ("idle       topic-0000", "stuck      group-000", "caught up  ↳ topic-0005")
+        # The group has no consumer, so it becomes stuck and its row is selected; then the rows change no more.
+        terminal.until(shows("stuck group-000"), within=60)
+        rows = ("stuck group-000", "affected topic-0005", "topic-0000 topic")
         press_in_list(terminal, samples, times, rows, "topic-0000")
         go(terminal, "groups", shows("group-002"))
         press_in_list(terminal, samples, times, ("group-000", "group-001", "group-002"), "group-..0")
@@ -228,8 +228,8 @@ def peak(terminal: Terminal) -> float:
     return round(int(kib) * 1024 / 1e6, 1)
 
 
-def serve_rows(answer: Connection) -> None:
-    """Speak Trino's protocol; the statement that is run gives a million rows, what the console asks by itself none."""
+def serve_rows(answer: Connection, rows: int) -> None:
+    """Serve Trino's protocol; the benchmark's statement returns that many rows, the console's own statements none."""
 
     def page(start: int) -> bytes:
         numbers = range(start, start + ROWS_OF_A_PAGE)
@@ -245,18 +245,18 @@ def serve_rows(answer: Connection) -> None:
     }
 
     def script(statement: str) -> Script:
-        pages = range(0, ROWS, ROWS_OF_A_PAGE) if statement.endswith("FROM million") else range(0)
+        pages = range(0, rows, ROWS_OF_A_PAGE) if statement.endswith("FROM million") else range(0)
         return Script(tuple(kinds.items()), map(page, pages))
 
     answer.send(TrinoServer(script).url)
     answer.recv()
 
 
-def rows_case(folder: Path, samples: int, times: Times) -> dict[str, Any]:
-    """Press keys while a million rows come in; again until each key has been pressed often enough."""
+def rows_case(folder: Path, samples: int, times: Times, rows: int) -> dict[str, Any]:
+    """Press keys while rows arrive; repeat the statement until each key has been pressed often enough."""
     processes = multiprocessing.get_context("spawn")
     ours, theirs = processes.Pipe()
-    server = processes.Process(target=serve_rows, args=(theirs,), daemon=True)
+    server = processes.Process(target=serve_rows, args=(theirs, rows), daemon=True)
     server.start()
     try:
         settings = f'[contexts.bench.trino]\nurl = "{ours.recv()}"\n'
@@ -265,15 +265,15 @@ def rows_case(folder: Path, samples: int, times: Times) -> dict[str, Any]:
             terminal.press(b"SELECT * FROM million", shows("FROM million"))
             empty = peak(terminal)
             while not times or len(times["help"]) < samples:
-                press_while_rows_come(terminal, samples, times)
+                press_while_rows_arrive(terminal, times, rows)
             return {"peak_memory_mb": peak(terminal), "before_the_rows_mb": empty}
     finally:
         server.kill()
         server.join()
 
 
-def press_while_rows_come(terminal: Terminal, samples: int, times: Times) -> None:
-    """Run the statement, and press keys until all rows are there."""
+def press_while_rows_arrive(terminal: Terminal, times: Times, rows: int) -> None:
+    """Run the statement, and press keys until all rows have arrived."""
     terminal.press(F5, shows("rows here"))
     here = opening("command", F2, PROMPT), opening("help", F1, HELP)
     typed = Key("typing", b"9", shows("million9"), BACKSPACE, lacks("million9"))
@@ -283,7 +283,7 @@ def press_while_rows_come(terminal: Terminal, samples: int, times: Times) -> Non
         terminal.press(F6, shows("Export"))
         press(terminal, 1, times, in_rows)
         terminal.press(F6, lacks("Export"))
-    terminal.until(shows(f"{ROWS:,} rows in"))
+    terminal.until(shows(f"{rows:,} rows in"))
 
 
 def p99(values: Sequence[float]) -> float:
@@ -366,7 +366,7 @@ def starters(folder: Path, bootstrap: str | None) -> dict[str, Starter]:
         path = folder / "dataops.toml"
         path.write_text(LARGE.format(bootstrap=bootstrap))
         ours = [sys.executable, "-m", "dataops_tui", "--config", str(path)]
-        found["dataops-tui"] = Starter(ours, SHELL, shows("kafka ● answers"))
+        found["dataops-tui"] = Starter(ours, SHELL, shows("kafka ● up"))
         kaskade = PEERS / "kaskade/bin/kaskade"
         if kaskade.exists():
             argv = [str(kaskade), "admin", "-b", bootstrap]
@@ -374,13 +374,13 @@ def starters(folder: Path, bootstrap: str | None) -> dict[str, Starter]:
     return found
 
 
-def start_case(bootstrap: str | None) -> dict[str, Any]:
-    """Start each program in turn, again and again; the first round fills caches and does not count."""
+def start_case(bootstrap: str | None, starts: int) -> dict[str, Any]:
+    """Start each program in turn that often; one round before them fills caches and does not count."""
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         own = {f"XDG_{name}_HOME": str(Path(folder) / name.lower()) for name in ("CACHE", "CONFIG", "DATA", "STATE")}
         programs = starters(Path(folder), bootstrap)
-        for number in range(STARTS + 1):
+        for number in range(starts + 1):
             for name, program in programs.items():
                 with Terminal(program.argv, own) as terminal:
                     shell = terminal.until(program.shell) - terminal.began
@@ -399,16 +399,17 @@ def start_case(bootstrap: str | None) -> dict[str, Any]:
     }
 
 
-def measure(cases: Sequence[str], samples: int, bootstrap: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the figures of each case that is asked for."""
-    alone: Mapping[str, Callable[[Path, int, Times], dict[str, Any]]] = {"hung": hung_case, "rows": rows_case}
-    for case in cases:
-        if case in alone:
-            yield case, latency(alone[case], samples)
-        elif case == "start":
-            yield case, start_case(bootstrap)
+def measure(asked: argparse.Namespace, bootstrap: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the result of each requested case."""
+    for case in asked.cases:
+        if case == "start":
+            yield case, start_case(bootstrap, asked.starts)
+        elif case == "hung":
+            yield case, latency(hung_case, asked.samples)
+        elif case == "rows":
+            yield case, latency(partial(rows_case, rows=asked.rows), asked.samples)
         elif bootstrap is not None:
-            yield case, latency(lambda folder, n, times: large_case(folder, n, times, bootstrap), samples)
+            yield case, latency(partial(large_case, bootstrap=bootstrap), asked.samples)
 
 
 def main() -> int:
@@ -418,6 +419,8 @@ def main() -> int:
     options.add_argument("cases", nargs="*", default=CASES, help=f"of {', '.join(CASES)}; all where none is named")
     options.add_argument("--samples", type=int, default=50, help="times that each key is pressed in each place")
     options.add_argument("--topics", type=int, default=1_000, help="of the large cluster (default: %(default)s)")
+    options.add_argument("--rows", type=int, default=1_000_000, help="that arrive (default: %(default)s)")
+    options.add_argument("--starts", type=int, default=7, help="of each program (default: %(default)s)")
     options.add_argument("--no-broker", action="store_true", help="leave out what needs a broker: large, and kaskade")
     asked = options.parse_args()
     if unknown := set(asked.cases) - set(CASES):
@@ -426,7 +429,7 @@ def main() -> int:
     with broker(PORT_BASE) if needs_broker(asked) else nullcontext() as kafka:
         if kafka is not None:
             fill(kafka, topics=asked.topics, partitions=10, groups=max(1, asked.topics // 5))
-        for case, figures in measure(asked.cases, asked.samples, kafka.bootstrap if kafka else None):
+        for case, figures in measure(asked, kafka.bootstrap if kafka else None):
             print(f"{case}: {figures}", file=sys.stderr)
             found[case] = figures
     print(json.dumps(found, indent=2))
