@@ -416,6 +416,7 @@ def test_a_broker_that_hangs_costs_its_own_partitions_alone(kafka: Brokers) -> N
     ((place, error),) = failures.items()
     assert place == ("halved", 1)
     assert error.name() in ("_TIMED_OUT", "_TIMED_OUT_QUEUE")  # as far as the request had come
+    until("both brokers", lambda: offset_bounds(client, leaders, LATEST), lambda results: not results[1], 10)
 
 
 def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
@@ -423,6 +424,11 @@ def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
     kafka.topic("unreplicated", replicas=[[1], [2]])
     kafka.produce("replicated", 10)
     kafka.produce("unreplicated", 10)
+    kafka.topic("moving", replicas=[[2, 1]])
+    kafka.produce("moving", 10)
+    client = KafkaClient(KafkaSettings(bootstrap_servers=kafka.servers))
+    (before,) = client.topic("moving").partitions
+    assert (before.leader, before.records) == (2, 10)
     kafka.kill(2)
     under = until(
         "under-replicated",
@@ -438,3 +444,5 @@ def test_partitions_that_lose_their_broker(kafka: Brokers) -> None:
     source = offline.stage("unreplicated").observation
     assert source is not None
     assert source.measurement("records_kept") == 10, "what can be read is read"
+    moved = until("the new leader", lambda: client.topic("moving"), lambda found: found.partitions[0].leader == 1, 30)
+    assert moved.partitions[0].records == 10, "of the leader that it has now"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
@@ -23,7 +24,7 @@ from dataops_core.errors import (
     TimedOut,
     Unreachable,
 )
-from dataops_core.systems.kafka import cluster
+from dataops_core.systems.kafka import cluster, connection
 from dataops_core.systems.kafka.client import KafkaClient
 from dataops_core.systems.kafka.errors import kafka_error, reason
 from dataops_core.systems.kafka.model import ConsumerGroup
@@ -205,6 +206,68 @@ def test_one_partition_that_fails_costs_its_own_time_alone(client: KafkaClient) 
 
 def test_no_partition_is_asked_for_nothing() -> None:
     assert offset_bounds(KafkaClient(KafkaSettings(bootstrap_servers="k:1")), {}, -1) == ([{}], {})
+
+
+class Offsets:
+    """The library's consumer for offsets, of a cluster whose leaders change and whose partition 1 may fail."""
+
+    created: ClassVar[list[Offsets]] = []
+    leaders: ClassVar[dict[int, int]] = {}
+    failing: ClassVar[bool] = False
+
+    def __init__(self, properties: dict[str, object]) -> None:
+        assert properties["isolation.level"] == "read_uncommitted"
+        self.created.append(self)
+
+    def list_topics(self, *, timeout: float) -> object:
+        assert timeout > 0
+        partitions = {number: SimpleNamespace(leader=leader) for number, leader in self.leaders.items()}
+        return SimpleNamespace(topics={"t": SimpleNamespace(partitions=partitions)})
+
+    def offsets_for_times(self, queries: list[TopicPartition], _: float) -> list[TopicPartition]:
+        return [SimpleNamespace(**self._answer(query)) for query in queries]  # type: ignore[misc]
+
+    def _answer(self, query: TopicPartition) -> dict[str, object]:
+        error = LOADING if self.failing and query.partition == 1 else None
+        return {"topic": query.topic, "partition": query.partition, "offset": 7, "error": error}
+
+
+@pytest.fixture
+def offsets_of(monkeypatch: pytest.MonkeyPatch) -> type[Offsets]:
+    monkeypatch.setattr(connection, "Consumer", Offsets)
+    monkeypatch.setattr(Offsets, "created", [])
+    monkeypatch.setattr(Offsets, "leaders", {0: 1, 1: 2})
+    return Offsets
+
+
+def test_one_consumer_reads_offsets_until_a_leader_changes(
+    offsets_of: type[Offsets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = KafkaClient(KafkaSettings(bootstrap_servers="k:1"))
+    leaders = {("t", 0): 1, ("t", 1): 2}
+    for asked in (leaders, leaders, {("t", 1): 2}):
+        assert offset_bounds(client, asked, -1) == ([dict.fromkeys(asked, 7)], {})
+    assert len(offsets_of.created) == 1
+    monkeypatch.setattr(Offsets, "leaders", {0: 1, 1: 1, 2: 1})
+    for asked in ({("t", 1): 1}, {("t", 2): 1}):
+        offset_bounds(client, asked, -1)
+    assert len(offsets_of.created) == 2, "for the leader that changed; it knows the new partition, too"
+    now = time.monotonic()
+    monkeypatch.setattr(connection.time, "monotonic", lambda: now + connection.OFFSET_CONSUMER_KEPT + 1)
+    offset_bounds(client, {("t", 1): 1}, -1)
+    assert len(offsets_of.created) == 3, "its metadata was too old"
+
+
+def test_a_consumer_whose_request_failed_reads_no_more_offsets(
+    offsets_of: type[Offsets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = KafkaClient(KafkaSettings(bootstrap_servers="k:1"))
+    leaders = {("t", 0): 1, ("t", 1): 2}
+    monkeypatch.setattr(Offsets, "failing", True)
+    assert offset_bounds(client, leaders, -1) == ([{("t", 0): 7}], {("t", 1): LOADING})
+    monkeypatch.setattr(Offsets, "failing", False)
+    assert offset_bounds(client, leaders, -1) == ([dict.fromkeys(leaders, 7)], {})
+    assert len(offsets_of.created) == 2
 
 
 def test_a_group_without_commits_has_no_lag() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -41,6 +43,31 @@ from dataops_core.systems.kafka.token import Tokens
 from dataops_core.transport.deadlines import Deadline
 from dataops_core.units import duration
 
+UNUSED_GROUP = "dataops-peek"
+"""Group id, which the library needs; nobody joins the group."""
+OFFSET_CONSUMER_KEPT = 300.0
+"""Seconds that a consumer for offsets is kept; less than `metadata.max.age.ms`, after which it forgets leaders."""
+
+
+@dataclass(frozen=True)
+class OffsetConsumer:
+    """A consumer for `offsets_for_times`.
+
+    Attributes:
+        consumer: The library's consumer.
+        leaders: Node id of each partition's leader in its metadata.
+        loaded_at: When it got this metadata, in seconds of the monotonic clock.
+    """
+
+    consumer: Consumer
+    leaders: Mapping[PartitionKey, int]
+    loaded_at: float
+
+    def knows(self, leaders: Mapping[PartitionKey, int]) -> bool:
+        """Return whether its metadata has these leaders and is recent."""
+        recent = time.monotonic() - self.loaded_at < OFFSET_CONSUMER_KEPT
+        return recent and leaders.items() <= self.leaders.items()
+
 
 class Connection:
     """A Kafka cluster; safe to share between threads.
@@ -64,6 +91,7 @@ class Connection:
         self._refused: KafkaError | None = None
         self._tokens = Tokens(settings.token, f"kafka {self.target}") if settings.token is not None else None
         self._no_broker: str | None = None
+        self._offset_consumer: OffsetConsumer | None = None
 
     @property
     def timeout(self) -> float:
@@ -92,7 +120,7 @@ class Connection:
             consumer = Consumer(
                 {
                     **self.properties(),
-                    "group.id": "dataops-peek",  # needed by the library; with assign() no group is joined
+                    "group.id": UNUSED_GROUP,
                     "enable.auto.commit": False,
                     "auto.offset.reset": "earliest",
                     **properties,
@@ -102,6 +130,28 @@ class Connection:
                 yield consumer
             finally:
                 consumer.close()
+
+    @contextmanager
+    def offset_consumer(self, leaders: Mapping[PartitionKey, int]) -> Iterator[Consumer]:
+        """Yield a consumer for `offsets_for_times` that has these leaders; raise ClientError.
+
+        Calls share it, because the metadata of 10,000 partitions takes 75 ms, 10 ms of them with the GIL held. Call
+        `drop_offset_consumer` after a failure.
+
+        Args:
+            leaders: Node id of each partition's leader.
+        """
+        with self.errors():
+            kept = self._offset_consumer
+            if kept is None or not kept.knows(leaders):
+                kept = self._load_offset_consumer()
+                if self._tokens is None:  # a consumer that nobody polls does not renew its token
+                    self._offset_consumer = kept
+            yield kept.consumer
+
+    def drop_offset_consumer(self) -> None:
+        """Let the next call of `offset_consumer` connect again."""
+        self._offset_consumer = None
 
     def metadata(self, topic: str | None = None) -> ClusterMetadata:
         """Return the metadata of one topic or of all; raise NotFound or another ClientError.
@@ -193,6 +243,18 @@ class Connection:
                 self._refused = None
                 self._admin = AdminClient(self.properties())
             return self._admin
+
+    def _load_offset_consumer(self) -> OffsetConsumer:
+        # all written records count, not only committed ones
+        consumer = Consumer({**self.properties(), "group.id": UNUSED_GROUP, "isolation.level": "read_uncommitted"})
+        # After a request for one topic, the library ends requests to a broker that hangs with _DESTROY_BROKER.
+        metadata = consumer.list_topics(timeout=self._timeout)
+        leaders = {
+            (name, number): partition.leader
+            for name, topic in metadata.topics.items()
+            for number, partition in topic.partitions.items()
+        }
+        return OffsetConsumer(consumer, leaders, time.monotonic())
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in AUTHENTICATION:

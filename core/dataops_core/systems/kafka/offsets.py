@@ -54,10 +54,7 @@ def offset_bounds(
     failures: Failures = {}
     if not led:
         return results, failures
-    # all written records count, not only committed ones
-    with connection.consumer(**{"isolation.level": "read_uncommitted"}) as consumer:
-        # Loads the leaders. After a request for one topic, requests to a broker that hangs end with _DESTROY_BROKER.
-        consumer.list_topics(timeout=connection.timeout)
+    with connection.offset_consumer(leaders) as consumer:
         deadline = Deadline(connection.timeout)
 
         def ask(keys: Sequence[PartitionKey], timestamp: int, offsets: dict[PartitionKey, int]) -> None:
@@ -79,6 +76,8 @@ def offset_bounds(
             ]
         for each in asking:
             each.result()
+    if failures:
+        connection.drop_offset_consumer()
     return results, failures
 
 
