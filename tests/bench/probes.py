@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pyarrow as pa
@@ -42,20 +42,21 @@ from dataops_core.systems.kafka.cluster import scan
 from dataops_core.systems.kafka.model import ClusterSnapshot
 from dataops_core.systems.kafka.settings import KafkaSettings
 
+T = TypeVar("T")
 PORT_BASE = int(os.environ.get("DATAOPS_BENCH_PORT_BASE", "27000"))
 KMINION_PORT = 180
 """Offset of the port on which kminion is scraped."""
 
 
-def timed(what: Callable[[], Any], times: int) -> tuple[float, Any]:
+def timed(what: Callable[[], T], times: int) -> tuple[float, T]:
     """Return the median of the seconds that something takes, and its last result."""
     took = []
-    result = None
-    for _ in range(times):
+    while True:
         began = time.perf_counter()
         result = what()
         took.append(time.perf_counter() - began)
-    return statistics.median(took), result
+        if len(took) >= times:
+            return statistics.median(took), result
 
 
 # Kafka
@@ -83,9 +84,10 @@ def bench_kafka(topics: int, partitions: int, groups: int, times: int) -> dict[s
         with kminion(command, kafka.bootstrap, Path(folder)) as scrape:
             theirs, text = timed(scrape, times)
         lags = {
-            (name, *at): seen.lag(at, offset)
+            (name, lag.topic, lag.partition): lag.lag
             for name, group in seen.groups.items()
-            for at, offset in (group.committed or {}).items()
+            for lag in group.lags or ()
+            if (lag.topic, lag.partition) in (group.committed or {})
         }
         return {
             **found,

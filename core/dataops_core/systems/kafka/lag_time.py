@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from dataops_core.systems.kafka.connection import Connection
 from dataops_core.systems.kafka.end_history import EndHistory
@@ -43,26 +44,23 @@ def timed(connection: Connection, readers: Sequence[tuple[GroupLag, ...]], at: f
         ClientError: The cluster does not respond.
     """
     lags = [lag for reader in readers for lag in reader]
+    positions = [_position(lag) for lag in lags]
+    unread = {position: lag.lag or 0 for lag, position in zip(lags, positions, strict=True) if position is not None}
     with connection.ends_lock:
         _add_ends(connection.ends, lags, at)
-        wanted = _unknown(connection.ends, lags, at)
+        wanted = _unknown(connection.ends, unread, at)
     times = _read(connection, wanted, at)
     with connection.ends_lock:
-        for lag in lags:
-            position = _position(lag)
-            if position is not None and position not in times:
+        for position in unread:
+            if position not in times:
                 estimate = _estimate(connection.ends, position)
                 if estimate is not None:
                     times[position] = estimate
-    return [
-        tuple(
-            replace(lag, waits=max(0.0, at - times[position]))
-            if (position := _position(lag)) is not None and position in times
-            else lag
-            for lag in reader
-        )
-        for reader in readers
-    ]
+    dated = (
+        lag if position is None or position not in times else replace(lag, waits=max(0.0, at - times[position]))
+        for lag, position in zip(lags, positions, strict=True)
+    )
+    return [tuple(islice(dated, len(reader))) for reader in readers]
 
 
 def _position(lag: GroupLag) -> Position | None:
@@ -85,20 +83,25 @@ def _add_ends(ends: dict[PartitionKey, EndHistory], lags: Iterable[GroupLag], at
 
 
 def _unknown(
-    ends: Mapping[PartitionKey, EndHistory], lags: Iterable[GroupLag], at: float
+    ends: Mapping[PartitionKey, EndHistory], unread: Mapping[Position, int], at: float
 ) -> dict[PartitionKey, list[int]]:
-    """Return the positions to read by partition, smallest first; mark them as read."""
+    """Return the positions to read by partition, smallest first; mark them as read.
+
+    Args:
+        ends: The points of each partition.
+        unread: Number of unread records from each position.
+        at: Time in seconds since the epoch.
+    """
     found: dict[PartitionKey, set[int]] = {}
     size: dict[PartitionKey, int] = {}
-    for lag in lags:
-        position = _position(lag)
-        if position is None or _estimate(ends, position) is not None:
+    for position, records in unread.items():
+        if _estimate(ends, position) is not None:
             continue
         topic, partition, offset = position
         history = ends[topic, partition]
         if history.read is None or offset < history.read or not 0 <= at - history.read_at < READ_AGAIN:
             found.setdefault((topic, partition), set()).add(offset)
-            size[topic, partition] = max(size.get((topic, partition), 0), lag.lag or 0)
+            size[topic, partition] = max(size.get((topic, partition), 0), records)
     chosen = sorted(found, key=size.__getitem__, reverse=True)[:READ_AT_ONCE]
     for key in chosen:
         history = ends[key]

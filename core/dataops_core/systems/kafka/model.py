@@ -198,9 +198,10 @@ class GroupLag:
     @property
     def lag(self) -> int | None:
         """Unread records; `None` if unknown, also for a position beyond the end."""
-        if self.high is None or self.start is None or self.beyond_end:
+        start = self.start
+        if self.high is None or start is None or self.beyond_end:
             return None
-        return 0 if self.read_all else self.high - self.start
+        return 0 if self.read_all else self.high - start
 
     @property
     def lag_seconds(self) -> float | None:
