@@ -599,17 +599,17 @@ def scale(slide: Slide) -> None:
 
 def speed(slide: Slide) -> None:
     """Measurements of the jobs."""
-    slide.title("Performance: measured, with one missed objective")
+    slide.title("Performance: one objective is missed, one was lowered")
     _lead(slide, "A backlog of a million records on two cores. Compare the ratios; the seconds depend on the machine.")
     slide.text(MARGIN, TOP, 7, 0.32, "records or rows a second", size=16, bold=True, colour="bright")
     names = ("read from Kafka", "landed in bronze", "copied as they are", "merged into silver")
     keys = ("read_rate", "landed_rate", "copied_rate", "conformed_rate")
     values = {name: slide.number(key) for name, key in zip(names, keys, strict=True)}
     labels = ", ".join(f"{name} {{{key}}}" for name, key in zip(names, keys, strict=True))
-    slide.bars(MARGIN - 0.1, TOP + 0.35, 7.5, 3.2, values, colours=("muted", "amber", "muted", "blue"), size=16,
+    slide.bars(MARGIN - 0.1, TOP + 0.35, 7.5, 3.2, values, colours=("muted", "green", "muted", "blue"), size=16,
                alt=slide.filled(f"Bars of records a second: {labels}"))
     slide.card(8.3, TOP, 4.43, 1.62, "Reported in time", "Excursions were reported {excursion_reported} after their readings; the objective is {objective_excursion}.", accent="green", size=16)
-    slide.card(8.3, TOP + 1.8, 4.43, 1.75, "Landing meets its objective", "{landed_rate} a second; the objective is {landed_aim}. Most of the time goes into parsing and caching the records.", accent="green", size=16)
+    slide.card(8.3, TOP + 1.8, 4.43, 1.75, "Landing meets its lowered objective", "{landed_rate} a second; the objective is {landed_aim}. The first one, {landed_first_aim} of the read, was missed.", accent="green", size=16)
     slide.box(MARGIN, 5.75, INNER, 0.95, ["**Trino shows a record** after {visible_p50} triggers (p50) and {visible_p99} triggers (p99): the p99 misses its objective.", "Landing reached {landed_before} a second before. It now lands six times what all trackers of the world send, {world}."], fill="panel", size=16, anchor="middle", gap=3)
     slide.relies_on("backlog", "not_for_volume", "visible_aims")
     slide.holds("landing meets its objective", slide.number("landed_rate") > slide.number("landed_aim"))
@@ -617,9 +617,9 @@ def speed(slide: Slide) -> None:
     slide.notes(1, """
         The two grey bars are the reference: how fast the same run reads without processing, and copies rows unchanged.
 
-        Landing reached {landed_rate} a second, {landed_ratio} of the read. The objective is {landed_aim} a second. Most
-        of the time goes into parsing and caching the records. A parser that is {parser_gain} as fast, and Java's optimizing
-        compiler, improved it from {landed_before}.
+        Landing reached {landed_rate} a second, {landed_ratio} of the read. We lowered the objective from {landed_first_aim} of
+        the read to {landed_aim} a second, and a decision record says why. Most of the time goes into parsing and caching the
+        records. A parser that is {parser_gain} as fast, and Java's optimizing compiler, improved it from {landed_before}.
 
         Conforming reached {conformed_rate}, {conformed_ratio} of a copy, with MERGE. And for the objective of the dispatcher:
         an excursion was reported {excursion_reported} after its reading.
