@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -124,12 +124,14 @@ def outage(stack: Stack, name: str, hangs: bool) -> Iterator[None]:
     pids = [int((stack.state / "pids" / program).read_text()) for program in PROGRAMS[name]]
     family = [each for pid in pids for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
     for process in family:
-        process.send_signal(signal.SIGSTOP)
+        with suppress(psutil.NoSuchProcess):  # a child may end meanwhile
+            process.send_signal(signal.SIGSTOP)
     try:
         yield
     finally:
         for process in family:
-            process.send_signal(signal.SIGCONT)
+            with suppress(psutil.NoSuchProcess):  # the parent goes on first, and reaps a child that had ended
+                process.send_signal(signal.SIGCONT)
 
 
 def test_it_holds_no_more_after_many_outages_and_never_calls_one_green(stack: Stack, exporter: Exporter) -> None:
